@@ -1,0 +1,1 @@
+"""The parts of a campaign, placed: on this machine, or as Ray actors."""

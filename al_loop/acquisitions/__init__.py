@@ -1,0 +1,1 @@
+"""Acquisitions: how much each object is worth measuring, as BoTorch acquisition functions."""

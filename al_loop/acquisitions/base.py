@@ -1,0 +1,21 @@
+"""What an acquisition is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from botorch.acquisition import AcquisitionFunction
+from botorch.models.model import Model
+from torch import Tensor
+
+
+class Acquisition(ABC):
+    """Builds a BoTorch acquisition function on a fitted model. Targets are oriented so that larger is better."""
+
+    @abstractmethod
+    def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
+        """An acquisition function that maps ``b x 1 x d`` features to b values, larger being better.
+
+        X_baseline: features of what was measured, n x d. X_pending: features of what is being measured, p x d, or
+        None; it must lower the value of objects near it. best_f: the best target measured.
+        """

@@ -1,0 +1,1 @@
+"""Environments: how objects are built step by step. They need torch and numpy alone."""

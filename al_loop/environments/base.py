@@ -1,0 +1,85 @@
+"""What an environment is: whole batches of states in tensors on one device."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+ObjectType = Literal["molecule", "sequence", "other"]
+
+
+class Environment(ABC):
+    """A space of objects, each built from an initial state by actions; it knows nothing of rewards.
+
+    States are ``n x state_size`` int64 tensors. Action ``n_actions - 1`` is *stop*: it ends the object. A trajectory
+    is over when ``is_terminal`` says so. Every method takes whole batches, loops over no object and leaves its
+    arguments as they are.
+    """
+
+    #: what ``decode`` returns: it picks default features and shows what may be combined
+    object_type: ClassVar[ObjectType] = "other"
+    n_actions: int
+    #: how many choices a backward policy has in a state
+    n_backward_actions: int
+    state_size: int
+    #: actions in the longest trajectory, stop included
+    max_steps: int
+    #: how many numbers ``features`` gives for a state
+    n_features: int
+
+    @abstractmethod
+    def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
+        """n initial states: n x state_size."""
+
+    @abstractmethod
+    def step(self, states: Tensor, actions: Tensor) -> Tensor:
+        """The states after the actions (n): n x state_size. The actions must be allowed."""
+
+    @abstractmethod
+    def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
+        """The states before, by backward actions (n): n x state_size."""
+
+    @abstractmethod
+    def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
+        """The backward action (n) that undoes ``actions`` taken in ``states``: its index in ``backward_mask``'s columns
+        at ``step(states, actions)``."""
+
+    @abstractmethod
+    def forward_mask(self, states: Tensor) -> Tensor:
+        """Which actions are allowed: n x n_actions, bool. No action is allowed in a terminal state."""
+
+    @abstractmethod
+    def backward_mask(self, states: Tensor) -> Tensor:
+        """Which backward actions are allowed: n x n_backward_actions, bool. None is in an initial state."""
+
+    @abstractmethod
+    def is_terminal(self, states: Tensor) -> Tensor:
+        """Whether each object is finished: n, bool."""
+
+    @abstractmethod
+    def features(self, states: Tensor) -> Tensor:
+        """What a policy network sees of the states: n x n_features, float."""
+
+    @abstractmethod
+    def decode(self, states: Tensor) -> list[str]:
+        """The canonical objects (SMILES, sequences) of terminal states."""
+
+    @abstractmethod
+    def encode(self, objects: Sequence[str]) -> Tensor:
+        """Terminal states of objects: n x state_size.
+
+        Raises:
+            ValueError: an object is not in this space.
+        """
+
+    def log_multiplicity(self, states: Tensor) -> Tensor:
+        """Logarithm of how often terminal states stand for the same object (n), 0 where each object has one state.
+
+        Where one object has several states, a sampler trained on R(object) would draw it that many times too often;
+        training on ``log R - log_multiplicity`` makes the objects, not the states, proportional to R.
+        """
+        return torch.zeros(states.shape[0], device=states.device)

@@ -1,0 +1,1 @@
+"""Features: objects -> vectors for the surrogate, with the similarity that belongs to them."""

@@ -1,0 +1,1 @@
+"""GFlowNet training: policies, objectives, roll-outs, replay. Needs torch and numpy alone."""

@@ -1,0 +1,1 @@
+"""Properties: cheap facts of an object, computed and never paid for, that a campaign's constraints bound."""

@@ -1,0 +1,1 @@
+"""Selectors: which of the drawn objects become the batch."""

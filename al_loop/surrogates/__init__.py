@@ -1,0 +1,1 @@
+"""Surrogates: what the campaign believes of the oracle, as BoTorch models."""

@@ -1,0 +1,1 @@
+"""Oracles: what a campaign pays for."""
