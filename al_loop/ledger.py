@@ -1,0 +1,916 @@
+"""The durable record of a campaign: what was proposed, what was asked, what was answered. Needs neither torch nor ray.
+
+The ledger is the only truth of a campaign. Rows are inserted and never changed: triggers in the database itself refuse
+UPDATE and DELETE, so that not even a stray SQL console can rewrite what was measured. A write is durable when its call
+returns, or the call raises. SQLite and PostgreSQL hold the same tables and answer alike.
+
+Every write runs under one lock (a process-wide lock and ``BEGIN IMMEDIATE`` on SQLite, an advisory lock on PostgreSQL),
+so that "look, then insert" is one step, and ids have neither gaps nor races. A write cut off by a lost connection is
+tried again; it first looks whether the row had arrived after all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import random
+import socket
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from al_loop.errors import CampaignError, ConfigError
+from oracles.base import Failure, FailureKind, Objective, Outcome, as_outcome
+
+SCHEMA_VERSION: Final = 1
+_BUSY_TIMEOUT_S: Final = 30.0
+_N_TRIES: Final = 5
+_LOCK_KEY: Final = 0x616C_6C6F_6F70  # "alloop": the advisory lock of a ledger's writers on PostgreSQL
+_MAX_REPR: Final = 200  # characters kept of a value that JSON has no type for
+
+T = TypeVar("T")
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An object for the next batch; the predictions are in raw oracle units, ``None`` where nothing was predicted."""
+
+    object: str
+    origin: str
+    predicted_mean: float | None = None
+    predicted_std: float | None = None
+    acquisition: float | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A proposed object; ``id`` orders all candidates of a campaign, ``position`` counts from 0 within its batch."""
+
+    id: int
+    round: int
+    position: int
+    object: str
+    origin: str
+    predicted_mean: float | None = None
+    predicted_std: float | None = None
+    acquisition: float | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the surrogate learns from: the values in raw oracle units, ``None`` where the answer was a failure."""
+
+    object: str
+    values: tuple[float, ...] | None
+    failure: FailureKind | None
+    round: int
+
+
+@dataclass(frozen=True)
+class CampaignRow:
+    """The one campaign of a ledger."""
+
+    name: str
+    config: dict[str, Any]
+    fingerprint: str
+    seed: int
+    objectives: tuple[Objective, ...]
+    created: datetime
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """One start of the campaign's process."""
+
+    id: int
+    started: datetime
+    host: str
+    pid: int
+    versions: dict[str, str]
+    command: str
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """A round; ``closed``, ``metrics`` and ``closing_seconds`` are ``None`` until it is closed."""
+
+    number: int
+    opened: datetime
+    seed: int
+    seconds: dict[str, float]
+    info: dict[str, Any]
+    closed: datetime | None = None
+    metrics: dict[str, Any] | None = None
+    closing_seconds: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """One call of the oracle, recorded before it is made; ``number`` counts from 1 for each candidate."""
+
+    candidate_id: int
+    number: int
+    started: datetime
+    worker: str
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """The one answer of a candidate. ``cost`` is in the oracle's currency, ``attempts`` how many calls it took."""
+
+    candidate_id: int
+    values: tuple[float, ...] | None
+    failure: Failure | None
+    cost: float | None
+    seconds: float
+    started: datetime
+    finished: datetime
+    worker: str
+    attempts: int
+    info: dict[str, Any]
+
+
+# -- column types ----------------------------------------------------------------------------------------------------
+
+
+def _clean(value: object) -> Any:
+    """Any value as JSON that both databases take: non-finite numbers become null, foreign types their text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_text(str(k)): _clean(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(v) for v in value]
+    if isinstance(value, set | frozenset):
+        return sorted((_clean(v) for v in value), key=repr)
+    if isinstance(value, datetime | Path):
+        return str(value)
+    if callable(getattr(value, "tolist", None)):  # numpy scalars and arrays, without importing numpy
+        return _clean(value.tolist())  # type: ignore[attr-defined]
+    return _text(repr(value))[:_MAX_REPR]
+
+
+def _text(value: str) -> str:
+    """The text without what PostgreSQL cannot hold (NUL) and UTF-8 cannot say (lone surrogates)."""
+    return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _finite(value: float | None) -> float | None:
+    """The number as a plain float; ``None`` for what is none, so that an odd cost never loses a measured value."""
+    try:
+        number = float(value) if value is not None else math.nan
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+class _Json(sa.types.TypeDecorator[Any]):
+    """JSON without NaN or infinity, kept as text so that key order and digits come back as they went in."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else json.dumps(_clean(value), allow_nan=False)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class _Utc(sa.types.TypeDecorator[datetime]):
+    """A moment as ISO text in UTC with microseconds: it sorts, and is the same on every database."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone; write datetime.now(UTC)")
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class _BigInt(sa.types.TypeDecorator[int]):
+    """A whole number of any size (seeds may have 128 bits) as decimal text."""
+
+    impl = sa.String(64)
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else str(int(value))
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> int | None:
+        return None if value is None else int(value)
+
+
+# -- tables ----------------------------------------------------------------------------------------------------------
+
+_metadata = sa.MetaData()
+
+_schema = sa.Table(
+    "al_loop_schema",
+    _metadata,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+)
+_campaign = sa.Table(
+    "campaign",
+    _metadata,
+    sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("config", _Json, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("seed", _BigInt, nullable=False),
+    sa.Column("objectives", _Json, nullable=False),
+    sa.Column("created", _Utc, nullable=False),
+)
+_sessions = sa.Table(
+    "sessions",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("started", _Utc, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("versions", _Json, nullable=False),
+    sa.Column("command", sa.Text, nullable=False),
+)
+_rounds = sa.Table(
+    "rounds",
+    _metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("opened", _Utc, nullable=False),
+    sa.Column("seed", _BigInt, nullable=False),
+    sa.Column("seconds", _Json, nullable=False),
+    sa.Column("info", _Json, nullable=False),
+)
+_candidates = sa.Table(
+    "candidates",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("round", sa.ForeignKey(_rounds.c.number), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("object", sa.Text, nullable=False),
+    # unique through its hash: PostgreSQL's index refuses texts above 2.7 kB, which a long sequence reaches
+    sa.Column("object_sha256", sa.String(64), nullable=False, unique=True),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("predicted_mean", sa.Double),
+    sa.Column("predicted_std", sa.Double),
+    sa.Column("acquisition", sa.Double),
+    sa.Column("created", _Utc, nullable=False),
+    sa.UniqueConstraint("round", "position"),
+)
+_attempts = sa.Table(
+    "attempts",
+    _metadata,
+    sa.Column("candidate_id", sa.ForeignKey(_candidates.c.id), primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("started", _Utc, nullable=False),
+    sa.Column("worker", sa.Text, nullable=False),
+)
+_evaluations = sa.Table(
+    "evaluations",
+    _metadata,
+    sa.Column("candidate_id", sa.ForeignKey(_candidates.c.id), primary_key=True, autoincrement=False),
+    sa.Column("values", _Json),
+    sa.Column("failure_kind", sa.Text),
+    sa.Column("failure_reason", sa.Text),
+    sa.Column("cost", sa.Double),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("started", _Utc, nullable=False),
+    sa.Column("finished", _Utc, nullable=False),
+    sa.Column("worker", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("info", _Json, nullable=False),
+    sa.CheckConstraint('("values" IS NULL) <> (failure_kind IS NULL)', name="values_or_failure"),
+)
+_round_reports = sa.Table(
+    "round_reports",
+    _metadata,
+    sa.Column("round", sa.ForeignKey(_rounds.c.number), primary_key=True, autoincrement=False),
+    sa.Column("closed", _Utc, nullable=False),
+    sa.Column("metrics", _Json, nullable=False),
+    sa.Column("seconds", _Json, nullable=False),
+)
+
+
+def _guards(dialect: str) -> list[str]:
+    """The SQL that makes every table insert-only."""
+    statements = []
+    if dialect == "postgresql":
+        statements.append(
+            "CREATE FUNCTION al_loop_refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'the ledger is insert-only: % on % refused', TG_OP, TG_TABLE_NAME; END $$"
+        )
+    for table in _metadata.sorted_tables:
+        name = table.name
+        if dialect == "postgresql":
+            statements.append(
+                f"CREATE TRIGGER {name}_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {name} "
+                "FOR EACH STATEMENT EXECUTE FUNCTION al_loop_refuse_change()"
+            )
+            continue
+        refuse = f"BEGIN SELECT RAISE(ABORT, 'the ledger is insert-only: %s on {name} refused'); END"
+        statements += [
+            f"CREATE TRIGGER {name}_no_{what.lower()} BEFORE {what} ON {name} {refuse % what}"
+            for what in ("UPDATE", "DELETE")
+        ]
+        # INSERT OR REPLACE deletes without firing the DELETE trigger, so the row must not be there
+        keys = [list(table.primary_key.columns)]
+        keys += [list(c.columns) for c in table.constraints if isinstance(c, sa.UniqueConstraint)]
+        same = " OR ".join("(" + " AND ".join(f'"{c.name}" = NEW."{c.name}"' for c in key) + ")" for key in keys)
+        statements.append(
+            f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} WHEN EXISTS "
+            f"(SELECT 1 FROM {name} WHERE {same}) {refuse % 'REPLACE'}"
+        )
+    return statements
+
+
+# -- opening ---------------------------------------------------------------------------------------------------------
+
+
+def _parse_url(url: str) -> URL:
+    """The URL with a driver and, on SQLite, an absolute path."""
+    try:
+        parsed = make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise ConfigError(
+            f"ledger: {url!r:.120} is not a database URL; expected sqlite:///path/ledger.db or "
+            "postgresql+psycopg://user@host/database"
+        ) from None
+    backend = parsed.drivername.split("+")[0]
+    if backend == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise ConfigError("ledger: an in-memory database keeps nothing; give a path, sqlite:///path/ledger.db")
+        if parsed.database.startswith("file:"):
+            return parsed
+        return parsed.set(drivername="sqlite", database=str(Path(parsed.database).expanduser().absolute()))
+    if backend in ("postgresql", "postgres"):
+        if "+" not in parsed.drivername:
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.drivername != "postgresql+psycopg":
+            raise ConfigError(f"ledger: driver {parsed.drivername!r} is not supported; write postgresql+psycopg://")
+        return parsed
+    raise ConfigError(f"ledger: {backend!r} is not one of sqlite, postgresql+psycopg")
+
+
+def _sqlite_engine(url: URL, read_only: bool) -> Engine:
+    path = Path(url.database or "")
+    is_file_uri = (url.database or "").startswith("file:")
+    query_only = read_only
+    if read_only and not is_file_uri:
+        mode = {"mode": "rw"}
+        if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+            # a read-only directory has no room for WAL's side files; without a journal the file itself is complete
+            has_journal = path.with_name(path.name + "-wal").exists()
+            mode = {"mode": "ro"} if has_journal else {"mode": "ro", "immutable": "1"}
+        url = URL.create("sqlite", database=path.as_uri(), query={**mode, "uri": "true"})
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}, **_POOL)
+
+    @sa.event.listens_for(engine, "connect")
+    def _(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, so that DDL is part of the transaction too
+        for pragma in ("foreign_keys=ON", "synchronous=FULL", "fullfsync=ON", "recursive_triggers=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        if query_only:
+            connection.execute("PRAGMA query_only=ON")
+        else:
+            connection.execute("PRAGMA journal_mode=WAL").fetchall()
+
+    @sa.event.listens_for(engine, "begin")
+    def _(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("ledger_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: URL, read_only: bool) -> Engine:
+    defaults: dict[str, Any] = {"connect_timeout": 10, "client_encoding": "utf8"}
+    arguments = {k: v for k, v in defaults.items() if k not in url.query}
+    try:
+        engine = sa.create_engine(url, connect_args=arguments, isolation_level="READ COMMITTED", **_POOL)
+    except ImportError:
+        raise ConfigError("ledger: PostgreSQL needs psycopg; pip install 'al-loop[postgresql]'") from None
+
+    @sa.event.listens_for(engine, "connect")
+    def _(connection: Any, record: object) -> None:
+        with connection.cursor() as cursor:
+            # a server that answers before it has written would break "durable when the call returns"
+            cursor.execute(
+                "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit')='off'"
+            )
+            if read_only:
+                cursor.execute("SELECT set_config('default_transaction_read_only', 'on', false)")
+        connection.commit()
+
+    return engine
+
+
+_POOL: Final[dict[str, Any]] = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 20}
+
+
+def _first_line(error: BaseException) -> str:
+    cause = getattr(error, "orig", None) or error
+    lines = str(cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__
+
+
+def _wait(n: int) -> None:
+    time.sleep(0.1 * 2**n * (1 + random.random()))
+
+
+def _is_transient(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
+    """Whether another try may succeed: a locked database, a lost connection, a restarting server, a deadlock."""
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sqlite3.OperationalError):
+        return False
+    cause = getattr(error, "orig", None) or error
+    state = getattr(cause, "sqlstate", None)
+    if state:
+        return str(state)[:2] in ("08", "40", "53") or state in ("57P01", "57P02", "57P03", "55P03")
+    text = str(cause).lower()
+    words = ("locked", "busy", "connection", "closed", "timeout", "starting up", "terminat")
+    return any(word in text for word in words)
+
+
+class Ledger:
+    """The record of one campaign in a SQLite file or a PostgreSQL database. Safe to use from many threads.
+
+    url: ``sqlite:///RUN/ledger.db`` or ``postgresql+psycopg://user@host/database``; the schema is created where the
+        database is empty.
+    read_only: open an existing ledger to look at it; nothing is created, and every write raises.
+
+    Raises ConfigError where the database cannot be reached or written, holds something else, or is of a newer al-loop.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        self._url = _parse_url(url)
+        self._read_only = read_only
+        self._lock = threading.RLock()
+        self._n_values: int | None = None
+        self.name = self._url.render_as_string(hide_password=True)
+        is_sqlite = self._url.get_backend_name() == "sqlite"
+        try:
+            if is_sqlite and not str(self._url.database).startswith("file:"):
+                self._look_at_file(Path(str(self._url.database)))
+            self._engine = (_sqlite_engine if is_sqlite else _postgresql_engine)(self._url, read_only)
+            for n in range(_N_TRIES):
+                try:
+                    self._open()
+                    break
+                except (sa.exc.DBAPIError, sqlite3.Error) as error:
+                    if not (is_sqlite and _is_transient(error)) or n + 1 == _N_TRIES:
+                        raise
+                    _wait(n)  # another process creates the same ledger just now
+        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+            self.close()
+            raise ConfigError(self._why_not_opened(error)) from error
+        except ConfigError:
+            self.close()
+            raise
+
+    def _look_at_file(self, path: Path) -> None:
+        if self._read_only:
+            if not path.is_file():
+                raise ConfigError(f"ledger {path}: there is no such file")
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def _why_not_opened(self, error: Exception) -> str:
+        reason = _first_line(error)
+        if "file is not a database" in reason:
+            return f"ledger {self.name}: not a ledger (the file is no SQLite database); choose another --run-dir"
+        if "readonly" in reason or "read-only" in reason:
+            return f"ledger {self.name}: cannot be written ({reason}); choose a --run-dir that you may write to"
+        remedy = "check the path" if self._url.get_backend_name() == "sqlite" else "check the URL and the server"
+        return f"ledger {self.name}: cannot be opened ({reason}); {remedy}"
+
+    def _open(self) -> None:
+        with self._engine.execution_options(ledger_write=not self._read_only).begin() as connection:
+            if self._engine.dialect.name == "postgresql" and not self._read_only:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
+            tables = set(sa.inspect(connection).get_table_names())
+            if _schema.name in tables:
+                version = connection.scalar(sa.select(sa.func.max(_schema.c.version)))
+                if version is None or version > SCHEMA_VERSION:
+                    raise ConfigError(
+                        f"ledger {self.name}: its schema has version {version}, this al-loop reads {SCHEMA_VERSION}; "
+                        "upgrade al-loop"
+                    )
+                return
+            foreign = tables if self._engine.dialect.name == "sqlite" else tables & set(_metadata.tables)
+            if foreign or self._read_only:
+                what = f"it holds the tables {', '.join(sorted(foreign)[:5])}" if foreign else "it is empty"
+                raise ConfigError(f"ledger {self.name}: not a ledger ({what}); choose another --run-dir or database")
+            _metadata.create_all(connection, checkfirst=False)
+            for statement in _guards(self._engine.dialect.name):
+                connection.exec_driver_sql(statement.replace("%", "%%") if "$$" in statement else statement)
+            connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+
+    # -- running statements ------------------------------------------------------------------------------------------
+
+    def _read(self, action: Callable[[Connection], T]) -> T:
+        return self._try(lambda _: self._within(action, write=False))
+
+    def _write(self, action: Callable[[Connection, bool], T]) -> T:
+        """Runs ``action(connection, is_retry)`` in one transaction, committed and durable when this returns."""
+        if self._read_only:
+            raise CampaignError(f"ledger {self.name}: opened for reading only")
+        with self._lock:
+            return self._try(lambda n: self._within(lambda connection: action(connection, n > 0), write=True))
+
+    def _within(self, action: Callable[[Connection], T], *, write: bool) -> T:
+        with self._engine.connect().execution_options(ledger_write=write) as connection, connection.begin():
+            if write and self._engine.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
+            return action(connection)
+
+    def _try(self, step: Callable[[int], T]) -> T:
+        for n in range(_N_TRIES):
+            try:
+                return step(n)
+            except (sa.exc.DBAPIError, sqlite3.Error) as error:
+                if n + 1 == _N_TRIES or not _is_transient(error):
+                    raise CampaignError(
+                        f"ledger {self.name}: {_first_line(error)}; what was committed is safe, "
+                        "put this right and run the same command again"
+                    ) from error
+                _wait(n)
+        raise AssertionError("unreachable")
+
+    # -- the campaign ------------------------------------------------------------------------------------------------
+
+    def begin_campaign(
+        self,
+        *,
+        name: str,
+        config: Mapping[str, Any],
+        fingerprint: str,
+        seed: int,
+        objectives: Sequence[Objective],
+        versions: Mapping[str, str],
+    ) -> bool:
+        """Records the campaign, or finds it again, and records this process start. True where the campaign is new.
+
+        Raises ConfigError where the ledger holds a campaign of another fingerprint.
+        """
+        now = datetime.now(UTC)
+        wanted = {"config": _clean(config), "seed": int(seed), "objectives": [asdict(o) for o in objectives]}
+        session = {
+            "started": now,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "versions": dict(versions),
+            "command": _text(" ".join(sys.argv)),
+        }
+
+        def action(connection: Connection, is_retry: bool) -> bool:
+            row = connection.execute(sa.select(_campaign)).one_or_none()
+            is_new = row is None
+            if row is None:
+                connection.execute(
+                    _campaign.insert().values(id=1, name=name, fingerprint=fingerprint, created=now, **wanted)
+                )
+            elif row.fingerprint != fingerprint:
+                raise ConfigError(self._another_campaign(row, wanted))
+            if is_retry and _exists(
+                connection, _sessions, started=now, host=session["host"], pid=session["pid"]
+            ):  # the first try had arrived
+                return bool(row is not None and row.created == now)
+            number = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(_sessions.c.id), 0)))
+            connection.execute(_sessions.insert().values(id=(number or 0) + 1, **session))
+            return is_new
+
+        is_new = self._write(action)
+        self._n_values = len(objectives)
+        return is_new
+
+    def _another_campaign(self, row: Any, wanted: Mapping[str, Any]) -> str:
+        old, new = row.config, wanted["config"]
+        differing = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+        differing += [
+            key for key in ("seed", "objectives") if getattr(row, key) != wanted[key] and key not in differing
+        ]
+        what = (
+            f"different: {', '.join(differing)}" if differing else "the same config, but other code or data behind it"
+        )
+        return (
+            f"ledger {self.name}: holds another campaign, {row.name!r} ({what}); "
+            "start this one with another --run-dir, or go on with the config of that one"
+        )
+
+    def campaign(self) -> CampaignRow | None:
+        """The campaign, or ``None`` in a ledger that has not begun."""
+        row = self._read(lambda c: c.execute(sa.select(_campaign)).one_or_none())
+        if row is None:
+            return None
+        objectives = tuple(Objective(**o) for o in row.objectives)
+        return CampaignRow(row.name, row.config, row.fingerprint, row.seed, objectives, row.created)
+
+    # -- rounds ------------------------------------------------------------------------------------------------------
+
+    def open_round(
+        self,
+        number: int,
+        batch: Sequence[Proposal],
+        *,
+        seed: int,
+        seconds: Mapping[str, float],
+        info: Mapping[str, Any],
+    ) -> list[Candidate]:
+        """Commits a round and its batch, all or nothing; rounds count from 0, without gaps.
+
+        seconds: of each phase that led to the batch; info: what is worth knowing about it (JSON types).
+
+        Raises CampaignError where the round exists or an object was proposed before.
+        """
+        if not batch:
+            raise CampaignError(f"round {number}: the batch is empty")
+        now = datetime.now(UTC)
+        hashes = [hashlib.sha256(p.object.encode("utf-8", "surrogatepass")).hexdigest() for p in batch]
+        for i, (proposal, key) in enumerate(zip(batch, hashes, strict=True)):
+            if proposal.object != _text(proposal.object):
+                raise CampaignError(f"round {number}: object {proposal.object!r:.80} is not storable text")
+            if key in hashes[:i]:
+                raise CampaignError(f"round {number}: {proposal.object!r:.80} is in the batch twice")
+
+        def action(connection: Connection, is_retry: bool) -> list[Candidate]:
+            if is_retry and _exists(connection, _rounds, number=number, opened=now):
+                return _candidate_rows(connection, _candidates.c.round == number)
+            if not _exists(connection, _campaign):
+                raise CampaignError(f"round {number}: the ledger has no campaign yet; call begin_campaign first")
+            last = connection.scalar(sa.select(sa.func.max(_rounds.c.number)))
+            expected = 0 if last is None else last + 1
+            if number != expected:
+                raise CampaignError(f"round {number} cannot be opened; the next one of this ledger is {expected}")
+            known = connection.scalars(
+                sa.select(_candidates.c.object).where(_candidates.c.object_sha256.in_(hashes)).limit(3)
+            ).all()
+            if known:
+                names = ", ".join(f"{o!r:.80}" for o in known)
+                raise CampaignError(f"round {number}: proposed in an earlier round already: {names}")
+            first = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(_candidates.c.id), 0))) or 0
+            rows = [
+                Candidate(
+                    id=first + 1 + position,
+                    round=number,
+                    position=position,
+                    object=p.object,
+                    origin=p.origin,
+                    predicted_mean=_finite(p.predicted_mean),
+                    predicted_std=_finite(p.predicted_std),
+                    acquisition=_finite(p.acquisition),
+                )
+                for position, p in enumerate(batch)
+            ]
+            connection.execute(
+                _rounds.insert().values(number=number, opened=now, seed=seed, seconds=seconds, info=info)
+            )
+            connection.execute(
+                _candidates.insert(),
+                [asdict(r) | {"object_sha256": key, "created": now} for r, key in zip(rows, hashes, strict=True)],
+            )
+            return rows
+
+        return self._write(action)
+
+    def close_round(self, number: int, *, metrics: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
+        """Commits the report of a round; once."""
+        now = datetime.now(UTC)
+
+        def action(connection: Connection, is_retry: bool) -> None:
+            if is_retry and _exists(connection, _round_reports, round=number, closed=now):
+                return
+            if not _exists(connection, _rounds, number=number):
+                raise CampaignError(f"round {number} cannot be closed: it was never opened")
+            if _exists(connection, _round_reports, round=number):
+                raise CampaignError(f"round {number} is closed already")
+            connection.execute(
+                _round_reports.insert().values(round=number, closed=now, metrics=metrics, seconds=seconds)
+            )
+
+        self._write(action)
+
+    def last_round(self) -> int | None:
+        """The number of the newest round, ``None`` before the first."""
+        number: int | None = self._read(lambda c: c.scalar(sa.select(sa.func.max(_rounds.c.number))))
+        return number
+
+    def is_closed(self, number: int) -> bool:
+        """Whether the round's report is committed."""
+        return self._read(lambda c: _exists(c, _round_reports, round=number))
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def begin_attempt(self, candidate_id: int, worker: str) -> int:
+        """Records that the oracle is about to be called for a candidate; returns the attempt's number, from 1.
+
+        Raises CampaignError where the candidate is unknown or has its answer.
+        """
+        now = datetime.now(UTC)
+        worker = _text(worker)
+
+        def action(connection: Connection, is_retry: bool) -> int:
+            of_candidate = _attempts.c.candidate_id == candidate_id
+            if is_retry:
+                mine = sa.select(_attempts.c.number).where(
+                    of_candidate, _attempts.c.started == now, _attempts.c.worker == worker
+                )
+                if (arrived := connection.scalar(mine)) is not None:
+                    return int(arrived)
+            self._require_open(connection, candidate_id)
+            last = connection.scalar(sa.select(sa.func.max(_attempts.c.number)).where(of_candidate)) or 0
+            connection.execute(
+                _attempts.insert().values(candidate_id=candidate_id, number=last + 1, started=now, worker=worker)
+            )
+            return last + 1
+
+        return self._write(action)
+
+    def commit_answer(
+        self, candidate_id: int, outcome: Outcome, *, worker: str, started: datetime, finished: datetime
+    ) -> None:
+        """Commits the one answer of a candidate; what is not a full set of finite values becomes a permanent failure.
+
+        Committing the very same answer again does nothing. Raises CampaignError where the candidate is unknown or has
+        another answer.
+        """
+        outcome = as_outcome(outcome, self._number_of_values())
+        failure = outcome.failure
+        row = {
+            "candidate_id": candidate_id,
+            "values": None if outcome.values is None else [float(v) for v in outcome.values],
+            "failure_kind": None if failure is None else failure.kind,
+            "failure_reason": None if failure is None else _text(str(failure.reason)),
+            "cost": _finite(outcome.cost),
+            "seconds": (finished - started).total_seconds(),
+            "started": started,
+            "finished": finished,
+            "worker": _text(worker),
+            "info": dict(outcome.info),
+        }
+
+        def action(connection: Connection, is_retry: bool) -> None:
+            same = sa.select(_evaluations).where(
+                _evaluations.c.candidate_id == candidate_id,
+                _evaluations.c.started == started,
+                _evaluations.c.finished == finished,
+                _evaluations.c.worker == row["worker"],
+            )
+            there = connection.execute(same).mappings().one_or_none()
+            if there is not None and all(
+                there[key] == row[key] for key in ("values", "failure_kind", "failure_reason", "cost")
+            ):
+                return
+            self._require_open(connection, candidate_id)
+            count = sa.select(sa.func.count()).where(_attempts.c.candidate_id == candidate_id)
+            connection.execute(_evaluations.insert().values(**row, attempts=connection.scalar(count)))
+
+        self._write(action)
+
+    def _number_of_values(self) -> int:
+        if self._n_values is None:
+            campaign = self.campaign()
+            if campaign is None:
+                raise CampaignError("the ledger has no campaign yet; call begin_campaign first")
+            self._n_values = len(campaign.objectives)
+        return self._n_values
+
+    @staticmethod
+    def _require_open(connection: Connection, candidate_id: int) -> None:
+        found = connection.execute(
+            sa.select(_candidates.c.object, _evaluations.c.candidate_id)
+            .outerjoin(_evaluations, _evaluations.c.candidate_id == _candidates.c.id)
+            .where(_candidates.c.id == candidate_id)
+        ).one_or_none()
+        if found is None:
+            raise CampaignError(f"candidate {candidate_id} is not in the ledger")
+        if found[1] is not None:
+            raise CampaignError(f"candidate {candidate_id} ({found[0]:.80}) has its answer already")
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def pending(self) -> list[Candidate]:
+        """The candidates without an answer, in order."""
+        answered = sa.select(_evaluations.c.candidate_id)
+        return self._read(lambda c: _candidate_rows(c, _candidates.c.id.not_in(answered)))
+
+    def in_flight(self) -> list[Candidate]:
+        """The pending candidates for which the oracle was called at least once: paid for, perhaps, and not answered."""
+        answered, attempted = sa.select(_evaluations.c.candidate_id), sa.select(_attempts.c.candidate_id)
+        return self._read(
+            lambda c: _candidate_rows(c, _candidates.c.id.not_in(answered), _candidates.c.id.in_(attempted))
+        )
+
+    def candidates(self) -> list[Candidate]:
+        """Every candidate, in order."""
+        return self._read(lambda c: _candidate_rows(c))
+
+    def known_objects(self) -> set[str]:
+        """Every object ever proposed."""
+        return self._read(lambda c: set(c.scalars(sa.select(_candidates.c.object))))
+
+    def observations(self) -> list[Observation]:
+        """Every answer with its object, in the order of the candidates."""
+        query = (
+            sa.select(_candidates.c.object, _evaluations.c["values"], _evaluations.c.failure_kind, _candidates.c.round)
+            .join(_candidates, _candidates.c.id == _evaluations.c.candidate_id)
+            .order_by(_candidates.c.id)
+        )
+        rows = self._read(lambda c: c.execute(query).all())
+        return [Observation(o, None if v is None else tuple(map(float, v)), kind, r) for o, v, kind, r in rows]
+
+    def evaluations(self) -> list[EvaluationRow]:
+        """Every answer, in the order of the candidates."""
+        query = sa.select(_evaluations).order_by(_evaluations.c.candidate_id)
+        return [
+            EvaluationRow(
+                candidate_id=row["candidate_id"],
+                values=None if row["values"] is None else tuple(map(float, row["values"])),
+                failure=None if row["failure_kind"] is None else Failure(row["failure_kind"], row["failure_reason"]),
+                **{key: row[key] for key in ("cost", "seconds", "started", "finished", "worker", "attempts", "info")},
+            )
+            for row in self._read(lambda c: c.execute(query).mappings().all())
+        ]
+
+    def attempts(self) -> list[AttemptRow]:
+        """Every call of the oracle, by candidate and number."""
+        query = sa.select(_attempts).order_by(_attempts.c.candidate_id, _attempts.c.number)
+        return [AttemptRow(**row) for row in self._read(lambda c: c.execute(query).mappings().all())]
+
+    def rounds(self) -> list[RoundRow]:
+        """Every round with its report, in order."""
+        query = (
+            sa.select(
+                _rounds,
+                _round_reports.c.closed,
+                _round_reports.c.metrics,
+                _round_reports.c.seconds.label("closing_seconds"),
+            )
+            .outerjoin(_round_reports, _round_reports.c.round == _rounds.c.number)
+            .order_by(_rounds.c.number)
+        )
+        return [RoundRow(**row) for row in self._read(lambda c: c.execute(query).mappings().all())]
+
+    def sessions(self) -> list[SessionRow]:
+        """Every process start, in order."""
+        query = sa.select(_sessions).order_by(_sessions.c.id)
+        return [SessionRow(**row) for row in self._read(lambda c: c.execute(query).mappings().all())]
+
+    def cost(self) -> float:
+        """The sum of all recorded costs, in the oracle's currency."""
+        return float(self._read(lambda c: c.scalar(sa.select(sa.func.sum(_evaluations.c.cost)))) or 0.0)
+
+    # -- closing -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Closes the connections; every committed row is on disk already."""
+        engine = getattr(self, "_engine", None)
+        if engine is not None:
+            with suppress(sa.exc.SQLAlchemyError):
+                engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _exists(connection: Connection, table: sa.Table, **where: object) -> bool:
+    query = sa.select(sa.literal(1)).select_from(table).where(*(table.c[k] == v for k, v in where.items())).limit(1)
+    return connection.scalar(query) is not None
+
+
+def _candidate_rows(connection: Connection, *where: sa.ColumnElement[bool]) -> list[Candidate]:
+    names = list(Candidate.__dataclass_fields__)
+    query = sa.select(*(_candidates.c[name] for name in names)).where(*where).order_by(_candidates.c.id)
+    return [Candidate(**row) for row in connection.execute(query).mappings()]
