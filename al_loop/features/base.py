@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import islice
 from typing import ClassVar
 
 import torch
@@ -27,7 +28,7 @@ class Features(ABC):
         found = [rows[o] if o in rows else self._cache[o] for o in objects]
         if len(self._cache) + len(rows) > self._cache_size:
             self._cache.clear()
-        self._cache.update(rows)
+        self._cache.update(islice(rows.items(), self._cache_size))
         return torch.stack(found).double() if found else torch.empty(0, self.d, dtype=torch.float64)
 
     def __getstate__(self) -> dict[str, object]:

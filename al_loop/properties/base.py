@@ -18,4 +18,4 @@ class Property(ABC):
 
     @abstractmethod
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
-        """The property of each object: n."""
+        """The property of each object: n, NaN where the object cannot be read."""

@@ -1,0 +1,62 @@
+"""One-hot letters of sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from al_loop.features.base import Features
+
+
+class OneHot(Features):
+    """One-hot letters of a sequence, position by position; shorter sequences end in blanks.
+
+    Args:
+        alphabet: the letters, each once, such as ``ACGU``.
+        length: positions in the longest sequence.
+    """
+
+    kind = "one_hot"
+    kernel: ClassVar[str] = "hamming"
+
+    def __init__(self, alphabet: Annotated[str, Field(min_length=1)], length: Annotated[int, Field(ge=1)]) -> None:
+        super().__init__()
+        if not alphabet or len(set(alphabet)) != len(alphabet):
+            raise ValueError(f"alphabet: {alphabet!r} must have at least one letter, and each only once")
+        if length < 1:
+            raise ValueError(f"length: {length} must be at least 1")
+        self.alphabet = alphabet
+        self.length = length
+        self._codes = {letter: code for code, letter in enumerate(alphabet)}
+
+    @property
+    def d(self) -> int:
+        """The length of a feature vector: positions x (letters + blank)."""
+        return self.length * (len(self.alphabet) + 1)
+
+    def compute(self, objects: Sequence[str]) -> Tensor:
+        """One-hot rows of sequences: n x d, uint8, with ``length`` ones in each row.
+
+        Raises:
+            ValueError: a sequence that is too long or has a letter outside the alphabet.
+        """
+        blank = len(self.alphabet)
+        codes = np.full((len(objects), self.length), blank)
+        for i, sequence in enumerate(objects):
+            if len(sequence) > self.length:
+                raise ValueError(f"the sequence {sequence!r} is longer than {self.length}; raise features.length")
+            try:
+                codes[i, : len(sequence)] = [self._codes[letter] for letter in sequence]
+            except KeyError as error:
+                raise ValueError(f"the sequence {sequence!r} has {error} outside {self.alphabet!r}") from None
+        rows = np.eye(blank + 1, dtype=np.uint8)[codes]
+        return torch.from_numpy(rows.reshape(len(objects), self.d))
+
+    def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
+        """The fraction of positions that agree, 1 - Hamming distance / length: n1 x d, n2 x d -> n1 x n2."""
+        return X1.double() @ X2.double().T / self.length

@@ -1,0 +1,79 @@
+"""Good by score and unlike one another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from al_loop.selectors.base import Selector, Similarity
+
+
+class Diverse(Selector):
+    """Greedy maximal marginal relevance: high scores, little similarity (Carbonell & Goldstein 1998).
+
+    Each pick has the largest (1 - trade) * score - trade * (largest similarity to a pick or a pending object).
+    Scores are scaled so that the candidates' median is 0 and their best 1, and cut off at 0: like similarity they then
+    lie in [0, 1] whatever the acquisition's unit, the distances between the good ones stay what they are (ranks would
+    lose them), and bad outliers do not matter (they would in a standard deviation).
+
+    Args:
+        trade: 0 looks at scores alone, 1 at similarity alone.
+        max_similarity: candidates more similar than this to a pick or a pending object are taken only when nothing
+            else is left.
+    """
+
+    kind = "diverse"
+
+    def __init__(
+        self,
+        trade: Annotated[float, Field(ge=0, le=1)] = 0.5,
+        max_similarity: Annotated[float, Field(ge=0, le=1)] | None = None,
+    ) -> None:
+        if not 0 <= trade <= 1:
+            raise ValueError(f"selector.trade: {trade} must be between 0 (scores alone) and 1 (similarity alone)")
+        if max_similarity is not None and not 0 <= max_similarity <= 1:
+            raise ValueError(f"selector.max_similarity: {max_similarity} must be between 0 and 1")
+        self.trade = trade
+        self.max_similarity = max_similarity
+
+    def select(
+        self, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+    ) -> list[int]:
+        """See the base class; among equals the higher score, then the first given, is picked."""
+        n = len(scores)
+        # best first, so that the first of equal values is the one of the higher score
+        known = scores.double().nan_to_num(nan=-float("inf"), posinf=float("inf"), neginf=-float("inf"))
+        order = known.sort(descending=True, stable=True).indices
+        worth = (1 - self.trade) * _scaled(known[order])
+        X = X[order]
+        nearest = torch.zeros(n, dtype=torch.float64)
+        if X_pending is not None and len(X_pending) and n:
+            nearest = similarity(X, X_pending).double().max(dim=1).values
+        is_free = torch.ones(n, dtype=torch.bool)
+        picked: list[int] = []
+        for _ in range(min(q, n)):
+            is_allowed = is_free
+            if self.max_similarity is not None:
+                is_apart = is_free & (nearest <= self.max_similarity)
+                is_allowed = is_apart if bool(is_apart.any()) else is_free
+            value = (worth - self.trade * nearest).masked_fill(~is_allowed, -float("inf"))
+            best = int(value.numpy().argmax())  # NumPy promises the first of equals
+            picked.append(best)
+            is_free = is_free.clone()
+            is_free[best] = False
+            nearest = torch.maximum(nearest, similarity(X, X[best : best + 1]).double().squeeze(1))
+        return [int(order[i]) for i in picked]
+
+
+def _scaled(scores: Tensor) -> Tensor:
+    """Scores with their median at 0 and their best at 1, not below 0; infinite ones count as the finite extremes."""
+    finite = scores[scores.isfinite()]
+    if not len(finite):
+        return scores.isposinf().double()
+    median, best = finite.median(), finite.max()
+    if best <= median:
+        return (scores > median).double()
+    return ((scores - median) / (best - median)).clamp(0.0, 1.0)

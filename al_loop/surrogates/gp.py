@@ -1,0 +1,402 @@
+"""An exact Gaussian process for a few thousand measurements, and the BoTorch model that it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from botorch.models.model import Model, ModelList
+from botorch.posteriors.gpytorch import GPyTorchPosterior
+from gpytorch.distributions import MultivariateNormal
+from linear_operator import to_linear_operator
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.optimize import minimize, minimize_scalar
+from torch import Tensor
+
+from al_loop.surrogates.base import Surrogate
+from al_loop.surrogates.kernels import KERNELS, Kernel, Rows, prepare
+
+Array = NDArray[np.float64]
+
+#: noise ratios that a fit may choose; the lower end keeps every Cholesky factorisation stable
+_RATIO_BOUNDS = (1e-4, 1e2)
+#: objects whose kernel rows are held in memory at once
+_CHUNK = 2048
+#: the least posterior variance, as a fraction of the signal variance
+_LEAST_VARIANCE = 1e-9
+
+
+class ExactGP(Surrogate):
+    """Exact Gaussian process with a Tanimoto (molecules) or Hamming (sequences) kernel, for up to a few thousand rows.
+
+    On standardised targets: y = c + f(x) + noise, f ~ GP(0, s T), noise ~ N(0, s r), with T the kernel. For each noise
+    ratio r the constant c (generalised least squares) and the signal variance s are in closed form once T is
+    diagonalised, so that one eigendecomposition and a search on a line find the maximum of the posterior density of
+    (c, log s, log r). The priors are weak: c flat; r log-normal; s scaled inverse chi-squared with one degree of
+    freedom and scale 1, which counts as much as one more measurement and keeps s positive on equal targets.
+
+    Args:
+        kernel: ``auto`` stands for the natural kernel of the campaign's features, which puts it in its place.
+        noise_ratio: median of the prior of r, noise variance / signal variance.
+        noise_spread: standard deviation of the prior of log r.
+    """
+
+    kind = "gp"
+
+    def __init__(
+        self,
+        kernel: Literal["auto", "tanimoto", "hamming"] = "auto",
+        noise_ratio: Annotated[float, Field(gt=0)] = 0.1,
+        noise_spread: Annotated[float, Field(gt=0)] = 1.5,
+    ) -> None:
+        self.kernel = kernel
+        self.noise_ratio = noise_ratio
+        self.noise_spread = noise_spread
+
+    def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
+        """Fits each column of Y by itself: an ``ExactGPModel``, or a ``ModelList`` of them where m > 1.
+
+        Yvar adds known noise to the fitted one (then s and r are searched for together).
+        """
+        if self.kernel not in KERNELS:
+            raise ValueError(f"surrogate.kernel: {self.kernel!r} is not one of {', '.join(KERNELS)}")
+        if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y) or len(X) == 0:
+            raise ValueError(f"X must be n x d and Y n x m with n >= 1, not {tuple(X.shape)} and {tuple(Y.shape)}")
+        if Yvar is not None and (Yvar.shape != Y.shape or bool((Yvar < 0).any())):
+            raise ValueError(f"Yvar must be variances of shape {tuple(Y.shape)}, not {tuple(Yvar.shape)} or negative")
+        if not bool(X.isfinite().all()) or not bool(Y.isfinite().all()):
+            raise ValueError("X and Y must be finite: leave failed measurements out of what the surrogate is fitted to")
+        rows = prepare(X)
+        grams = [Gram.of(kernel, rows) for kernel in KERNELS[self.kernel].grid()]
+        models = []
+        for column in range(Y.shape[1]):
+            y = Y[:, column].double().cpu().numpy()
+            yvar = None if Yvar is None else Yvar[:, column].double().cpu().numpy()
+            models.append(self._fit_column(grams, rows, y, yvar))
+        return models[0] if len(models) == 1 else ModelList(*models)
+
+    def _fit_column(self, grams: list[Gram], rows: Rows, y: Array, yvar: Array | None) -> ExactGPModel:
+        shift, spread = float(y.mean()), float(y.std())
+        scale = spread if spread > 1e-12 * max(1.0, abs(shift)) else 1.0
+        z = (y - shift) / scale
+        fits = [(gram, self._best_ratio(gram, z)) for gram in grams]
+        gram, fit = max(fits, key=lambda item: item[1].log_density)
+        noise = np.full(len(z), fit.ratio)
+        if yvar is not None:
+            fit = self._with_known_noise(gram, z, yvar / scale**2, fit)
+            noise = fit.ratio + yvar / scale**2 / fit.signal
+        L = torch.linalg.cholesky(gram.T + torch.diag(torch.from_numpy(noise)).to(gram.T.device))
+        residual = torch.from_numpy(scale * (z - fit.mean)).to(gram.T.device)
+        return ExactGPModel(
+            kernel=gram.kernel,
+            rows=rows,
+            targets=torch.from_numpy(y).to(gram.T.device),
+            L=L,
+            alpha=torch.cholesky_solve(residual.unsqueeze(-1), L).squeeze(-1),
+            mean=shift + scale * fit.mean,
+            signal_variance=scale**2 * fit.signal,
+            noise_variance=scale**2 * fit.signal * float(noise.mean()),
+            log_density=fit.log_density,
+        )
+
+    def _log_prior(self, log_ratio: Array | float) -> Any:
+        return -0.5 * ((log_ratio - np.log(self.noise_ratio)) / self.noise_spread) ** 2
+
+    def _best_ratio(self, gram: Gram, z: Array) -> Fit:
+        """The best noise ratio on a line: a grid against local maxima, then Brent's method about its best point."""
+        rotated, ones = gram.U.T @ z, gram.U.sum(0)
+
+        def at(log_ratio: float) -> Fit:
+            spectrum = gram.eigenvalues + np.exp(log_ratio)
+            weights = 1 / spectrum
+            mean = float((weights * ones) @ rotated / ((weights * ones) @ ones))
+            residual = float(weights @ (rotated - mean * ones) ** 2)
+            signal = (residual + 1) / (len(z) + 1)
+            density = _log_density(len(z), residual, float(np.log(spectrum).sum()), signal)
+            return Fit(mean, signal, float(np.exp(log_ratio)), density + float(self._log_prior(log_ratio)))
+
+        grid = np.linspace(np.log(_RATIO_BOUNDS[0]), np.log(_RATIO_BOUNDS[1]), 57)
+        best = int(np.argmax([at(log_ratio).log_density for log_ratio in grid]))
+        bracket = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
+        found = minimize_scalar(lambda r: -at(float(r)).log_density, bounds=bracket, method="bounded")
+        return max(at(float(found.x)), at(float(grid[best])), key=lambda fit: fit.log_density)
+
+    def _with_known_noise(self, gram: Gram, z: Array, zvar: Array, start: Fit) -> Fit:
+        """The best signal variance and noise ratio beside known noise variances, by Nelder and Mead's method."""
+        T = gram.T.cpu().numpy()
+        lower, upper = np.log(_RATIO_BOUNDS)
+
+        def at(log_signal: float, log_ratio: float) -> Fit:
+            signal, ratio = float(np.exp(log_signal)), float(np.exp(np.clip(log_ratio, lower, upper)))
+            L = np.linalg.cholesky(T + np.diag(ratio + zvar / signal))
+            ones, target = np.linalg.solve(L, np.stack([np.ones_like(z), z], axis=1)).T
+            mean = float(ones @ target / (ones @ ones))
+            residual = float(((target - mean * ones) ** 2).sum())
+            density = _log_density(len(z), residual, 2 * float(np.log(np.diag(L)).sum()), signal)
+            return Fit(mean, signal, ratio, density + float(self._log_prior(log_ratio)))
+
+        def loss(logs: Array) -> float:
+            return -at(*np.clip(logs, -30, 30)).log_density
+
+        x0 = np.log(np.array([start.signal, start.ratio], dtype=np.float64))
+        found = minimize(loss, x0=x0, method="Nelder-Mead", tol=1e-4)
+        return at(*np.clip(found.x, -30, 30))
+
+    def describe(self, model: Model) -> Mapping[str, float]:
+        """Mean, standard deviations of signal and noise (in the target's unit) and the kernel's own hyperparameters."""
+        if isinstance(model, ModelList):
+            described = [self.describe(m) for m in model.models]
+            return {f"{name}_{i}": value for i, d in enumerate(described) for name, value in d.items()}
+        assert isinstance(model, ExactGPModel)
+        return {
+            "mean": model.mean,
+            "signal_std": model.signal_variance**0.5,
+            "noise_std": model.noise_variance**0.5,
+            "log_density": model.log_density,
+            **model.kernel.hyperparameters(),
+        }
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Hyperparameters on standardised targets, and their log posterior density (up to the priors' constants)."""
+
+    mean: float
+    signal: float
+    ratio: float
+    log_density: float
+
+
+@dataclass(frozen=True)
+class Gram:
+    """A kernel's matrix on the training rows, diagonalised: T = U diag(eigenvalues) U'."""
+
+    kernel: Kernel
+    T: Tensor
+    eigenvalues: Array
+    U: Array
+
+    @classmethod
+    def of(cls, kernel: Kernel, rows: Rows) -> Gram:
+        """The Gram matrix of prepared rows."""
+        T = kernel.cross(rows, rows)
+        T = (T + T.T) / 2
+        eigenvalues, U = torch.linalg.eigh(T)
+        return cls(kernel, T, eigenvalues.clamp_min(0).cpu().numpy(), U.cpu().numpy())
+
+
+def _log_density(n: int, residual: float, log_det: float, signal: float) -> float:
+    """Log likelihood of n targets plus the log prior of log s.
+
+    residual: (z - c)' R^-1 (z - c); log_det: log |R|, for the covariance s R. The prior of s is scaled inverse
+    chi-squared with one degree of freedom, as a density of log s: -(log s + 1 / s) / 2.
+    """
+    likelihood = -0.5 * (n * np.log(2 * np.pi * signal) + log_det + residual / signal)
+    return float(likelihood - 0.5 * (np.log(signal) + 1 / signal))
+
+
+class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
+    """A fitted Gaussian process whose posterior on b x q x d inputs never copies the training rows.
+
+    With R = L L' the training covariance / s, t(x) the kernel between x and the training rows, and everything in
+    the target's unit: mean(x) = c + t(x) alpha and cov(x, x') = s (T(x, x') - t(x) R^-1 t(x')). Nothing here is
+    meant to be differentiated with respect to X.
+
+    Args:
+        kernel: with k(x, x) = 1.
+        rows: the training rows, n.
+        targets: what was measured, n.
+        L: Cholesky factor of R, n x n.
+        alpha: R^-1 (targets - mean), n.
+        mean: c.
+        signal_variance: s.
+        noise_variance: that of an observation (the average where it is known one by one).
+        log_density: of the hyperparameters, from the fit.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        rows: Rows,
+        targets: Tensor,
+        L: Tensor,
+        alpha: Tensor,
+        mean: float,
+        signal_variance: float,
+        noise_variance: float,
+        log_density: float = float("nan"),
+    ) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.mean = mean
+        self.signal_variance = signal_variance
+        self.noise_variance = noise_variance
+        self.log_density = log_density
+        self.register_buffer("_values", rows.values)
+        self.register_buffer("_squared_norms", rows.squared_norms)
+        self.register_buffer("train_targets", targets)
+        self.register_buffer("L", L)
+        self.register_buffer("alpha", alpha)
+
+    @property
+    def rows(self) -> Rows:
+        """The training rows, ready for dot products."""
+        return Rows(self._values, self._squared_norms)
+
+    @property
+    def train_inputs(self) -> tuple[Tensor]:
+        """The training rows: (n x d,), float64."""
+        return (self._values.double(),)
+
+    @property
+    def num_outputs(self) -> int:
+        """One: several targets are several models."""
+        return 1
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """Empty: one model."""
+        return torch.Size()
+
+    def prepare(self, X: Tensor) -> Rows:
+        """Feature rows in the number type of the training rows, flattened: ... x d -> n."""
+        return prepare(X.reshape(-1, X.shape[-1]), self._values.dtype)
+
+    def mean_and_whitened(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Posterior means (n) and L^-1 t(x) as columns (n_train x n)."""
+        t = self.kernel.cross(rows, self.rows)
+        return self.mean + t @ self.alpha, torch.linalg.solve_triangular(self.L, t.T, upper=False)
+
+    def mean_and_variance(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of f at each row by itself: n x d -> n, n, in the target's unit (squared)."""
+        means, variances = [], []
+        for chunk in torch.split(X, _CHUNK):
+            mean, whitened = self.mean_and_whitened(self.prepare(chunk))
+            means.append(mean)
+            reduced = 1 - whitened.square_().sum(0)
+            variances.append(self.signal_variance * reduced.clamp_min_(_LEAST_VARIANCE))
+        return (torch.cat(means), torch.cat(variances)) if means else (self.alpha[:0], self.alpha[:0])
+
+    def posterior(
+        self,
+        X: Tensor,
+        output_indices: list[int] | None = None,
+        observation_noise: bool | Tensor = False,
+        posterior_transform: Any = None,
+    ) -> Any:
+        """The joint posterior of the q rows in each t-batch: ... x q x d -> means ... x q x 1."""
+        batch, q = X.shape[:-2], X.shape[-2]
+        if q == 1:
+            mean, variance = self.mean_and_variance(X.reshape(-1, X.shape[-1]))
+            mean, covariance = mean.reshape(*batch, 1), variance.reshape(*batch, 1, 1)
+        else:
+            rows = self.prepare(X)
+            mean, whitened = self.mean_and_whitened(rows)
+            mean = mean.reshape(*batch, q)
+            W = whitened.T.reshape(*batch, q, -1)
+            own = Rows(rows.values.reshape(X.shape), rows.squared_norms.reshape(X.shape[:-1]))
+            covariance = self.covariance(self.kernel.cross(own, own), W, W, is_same=True)
+        return self._as_posterior(X, mean, covariance, observation_noise, posterior_transform)
+
+    def covariance(self, T: Tensor, W1: Tensor, W2: Tensor, is_same: bool) -> Tensor:
+        """Posterior covariance from the kernel T (... x q1 x q2) and whitened rows (... x q x n_train)."""
+        reduced = T - W1 @ W2.transpose(-1, -2)
+        if is_same:  # equal rows make it singular: what follows factorises it
+            reduced = reduced + 1e-8 * torch.eye(reduced.shape[-1], dtype=reduced.dtype, device=reduced.device)
+        return self.signal_variance * reduced
+
+    def _as_posterior(self, X: Tensor, mean: Tensor, covariance: Tensor, noise: bool | Tensor, transform: Any) -> Any:
+        if isinstance(noise, Tensor):
+            covariance = covariance + torch.diag_embed(noise.squeeze(-1).expand(mean.shape))
+        elif noise:
+            covariance = covariance + self.noise_variance * torch.eye(mean.shape[-1], dtype=mean.dtype).to(mean.device)
+        posterior = GPyTorchPosterior(MultivariateNormal(mean, to_linear_operator(covariance)))
+        return posterior if transform is None else transform(posterior=posterior, X=X)
+
+    def condition_on_pending(self, X_pending: Tensor) -> ExactGPModel:
+        """The model as if each pending row (p x d) had been measured at its posterior mean.
+
+        The mean stays what it is everywhere and the variance shrinks near the rows (GP-BUCB, Desautels et al. 2014).
+        """
+        rows, noise_ratio = self.prepare(X_pending), self.noise_variance / self.signal_variance
+        mean, W = self.mean_and_whitened(rows)
+        n, p = len(self.alpha), len(mean)
+        L = self.L.new_zeros(n + p, n + p)
+        L[:n, :n] = self.L
+        L[n:, :n] = W.T
+        own = self.kernel.cross(rows, rows) - W.T @ W
+        L[n:, n:] = torch.linalg.cholesky(own + noise_ratio * torch.eye(p, dtype=own.dtype, device=own.device))
+        return ExactGPModel(
+            kernel=self.kernel,
+            rows=Rows(torch.cat([self._values, rows.values]), torch.cat([self._squared_norms, rows.squared_norms])),
+            targets=torch.cat([self.train_targets, mean]),
+            L=L,
+            alpha=torch.cat([self.alpha, torch.zeros_like(mean)]),  # a target at the mean leaves no residual
+            mean=self.mean,
+            signal_variance=self.signal_variance,
+            noise_variance=self.noise_variance,
+            log_density=self.log_density,
+        )
+
+    def jointly_with(self, X_pending: Tensor) -> PendingView:
+        """A model whose posterior at ... x q x d is that of the q rows and the pending ones (p x d) together."""
+        return PendingView(self, X_pending)
+
+
+class PendingView(Model):  # type: ignore[misc]  # BoTorch is untyped here
+    """A Gaussian process seen together with pending rows: ... x q x d -> a posterior of q + p values.
+
+    It gives what BoTorch's ``X_pending`` gives by copying the pending rows into every t-batch, without the copies.
+    """
+
+    def __init__(self, model: ExactGPModel, X_pending: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        rows = model.prepare(X_pending)
+        mean, whitened = model.mean_and_whitened(rows)
+        self._rows = rows
+        self.register_buffer("_mean", mean)
+        self.register_buffer("_W", whitened.T.contiguous())
+        self.register_buffer("_own", model.covariance(model.kernel.cross(rows, rows), self._W, self._W, is_same=True))
+
+    @property
+    def num_outputs(self) -> int:
+        """As the model's."""
+        return 1
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """As the model's."""
+        return torch.Size()
+
+    def posterior(
+        self,
+        X: Tensor,
+        output_indices: list[int] | None = None,
+        observation_noise: bool | Tensor = False,
+        posterior_transform: Any = None,
+    ) -> Any:
+        """The joint posterior of the rows of each t-batch, then the pending ones: ... x q x d -> ... x (q + p) x 1."""
+        model, batch, q, p = self.model, X.shape[:-2], X.shape[-2], len(self._mean)
+        rows = model.prepare(X)
+        mean, whitened = model.mean_and_whitened(rows)
+        W = whitened.T
+        cross = model.covariance(model.kernel.cross(rows, self._rows), W, self._W, is_same=False)
+        if q == 1:
+            reduced = 1 - whitened.square().sum(0)
+            own = model.signal_variance * reduced.clamp_min(_LEAST_VARIANCE).reshape(*batch, 1, 1)
+        else:
+            grouped = Rows(rows.values.reshape(X.shape), rows.squared_norms.reshape(X.shape[:-1]))
+            W = W.reshape(*batch, q, -1)
+            own = model.covariance(model.kernel.cross(grouped, grouped), W, W, is_same=True)
+        joint = mean.new_empty(*batch, q + p, q + p)
+        joint[..., :q, :q] = own
+        joint[..., :q, q:] = cross.reshape(*batch, q, p)
+        joint[..., q:, :q] = joint[..., :q, q:].transpose(-1, -2)
+        joint[..., q:, q:] = self._own
+        means = torch.cat([mean.reshape(*batch, q), self._mean.expand(*batch, p)], dim=-1)
+        return model._as_posterior(X, means, joint, observation_noise, posterior_transform)

@@ -1,0 +1,112 @@
+"""Kernels on feature rows, each one matrix product and a little arithmetic."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+#: integers up to here, and their sums, are exact in float32
+_EXACT_FLOAT32 = 2.0**24
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Feature rows made ready for dot products.
+
+    values: ... x n x d, float32 where every dot product of two rows is exact in it (small integers: counts, bits,
+    one-hot), else float64. squared_norms: ... x n, float64.
+    """
+
+    values: Tensor
+    squared_norms: Tensor
+
+    def __getitem__(self, rows: slice) -> Rows:
+        return Rows(self.values[..., rows, :], self.squared_norms[..., rows])
+
+
+def prepare(X: Tensor, dtype: torch.dtype | None = None) -> Rows:
+    """Feature rows (... x n x d) as ``Rows``; the number type is the fastest exact one unless one is given."""
+    if dtype is None:
+        values = X.to(torch.float32)
+        squared = (values * values).sum(-1)
+        # <x, y> <= |x| |y|, and partial sums of |x_i y_i| are not larger
+        is_exact = bool((values == values.round()).all()) and bool((squared < _EXACT_FLOAT32).all())
+        if is_exact and bool((values.double() == X).all()):
+            return Rows(values, squared.double())
+        dtype = torch.float64
+    values = X.to(dtype)
+    return Rows(values, (values * values).sum(-1).double())
+
+
+class Kernel(ABC):
+    """A positive semi-definite similarity of feature rows with k(x, x) = 1."""
+
+    def __call__(self, X1: Tensor, X2: Tensor) -> Tensor:
+        """The kernel matrix: ... x n1 x d, ... x n2 x d -> ... x n1 x n2, float64."""
+        return self.cross(prepare(X1), prepare(X2))
+
+    def cross(self, rows1: Rows, rows2: Rows) -> Tensor:
+        """The kernel matrix of prepared rows: ... x n1 x n2, float64."""
+        dtype = rows1.values.dtype if rows1.values.dtype == rows2.values.dtype else torch.float64
+        dot = rows1.values.to(dtype) @ rows2.values.to(dtype).transpose(-1, -2)
+        return self.of_dot(dot.double(), rows1.squared_norms, rows2.squared_norms)
+
+    @abstractmethod
+    def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
+        """The kernel from the dot products (... x n1 x n2, may be overwritten) and the rows' squared norms."""
+
+    def grid(self) -> Sequence[Kernel]:
+        """The kernels among which a fit chooses: this one with each candidate for its own hyperparameters."""
+        return [self]
+
+    def hyperparameters(self) -> Mapping[str, float]:
+        """The kernel's own hyperparameters by name."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Tanimoto(Kernel):
+    """T(x, y) = <x, y> / (|x|² + |y|² - <x, y>), and T(0, 0) = 1.
+
+    On bits this is intersection over union. On counts it is the dot-product form, positive semi-definite too
+    (Ralaivola et al. 2005; Tripp et al. 2023), and not the sum-of-minima form that ``similarity`` of the features uses.
+    """
+
+    def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
+        """See the base class."""
+        union = (squared1.unsqueeze(-1) + squared2.unsqueeze(-2)).sub_(dot)
+        if bool((squared1 == 0).any()) and bool((squared2 == 0).any()):
+            return torch.where(union == 0, 1.0, dot / union)
+        return dot.div_(union)
+
+
+@dataclass(frozen=True)
+class Hamming(Kernel):
+    """exp(-h / lengthscale) on one-hot rows, h being the fraction of positions that differ.
+
+    A product over the positions of kernels that are 1 where the letters agree and a constant in (0, 1) where they
+    do not, hence positive semi-definite.
+    """
+
+    lengthscale: float = 0.5
+
+    def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
+        """See the base class."""
+        length = (squared1.unsqueeze(-1) + squared2.unsqueeze(-2)).div_(2)  # both are the number of positions
+        return dot.div_(length).sub_(1.0).div_(self.lengthscale).exp_()
+
+    def grid(self) -> Sequence[Kernel]:
+        """Lengthscales from one at which rows that differ in a tenth of the positions are nearly unrelated."""
+        return [Hamming(lengthscale) for lengthscale in (0.05, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0, 4.0)]
+
+    def hyperparameters(self) -> Mapping[str, float]:
+        """See the base class."""
+        return {"lengthscale": self.lengthscale}
+
+
+#: by the names that features give in ``Features.kernel``
+KERNELS: Mapping[str, Kernel] = {"tanimoto": Tanimoto(), "hamming": Hamming()}
