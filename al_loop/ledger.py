@@ -523,6 +523,7 @@ class Ledger:
                         f"ledger {self.name}: its schema has version {version}, this al-loop reads {SCHEMA_VERSION}; "
                         "upgrade al-loop"
                     )
+                self._require_writable(connection)
                 return
             foreign = tables if self._engine.dialect.name == "sqlite" else tables & set(_metadata.tables)
             if foreign or self._read_only:
@@ -532,6 +533,20 @@ class Ledger:
             for statement in _guards(self._engine.dialect.name):
                 connection.exec_driver_sql(statement.replace("%", "%%") if "$$" in statement else statement)
             connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+
+    def _require_writable(self, connection: Connection) -> None:
+        if self._read_only:
+            return
+        if self._engine.dialect.name == "sqlite":
+            # BEGIN IMMEDIATE succeeds on a read-only file; a table made and undone does not, and leaves nothing
+            for statement in ("SAVEPOINT probe", "CREATE TABLE al_loop_probe (x)", "ROLLBACK TO probe"):
+                connection.exec_driver_sql(statement)
+            return
+        may_insert = sa.select(sa.func.bool_and(sa.func.has_table_privilege(sa.column("t"), "INSERT"))).select_from(
+            sa.func.unnest(sa.cast(list(_metadata.tables), sa.ARRAY(sa.Text))).alias("t")
+        )
+        if connection.scalar(sa.text("SHOW transaction_read_only")) == "on" or not connection.scalar(may_insert):
+            raise ConfigError(f"ledger {self.name}: cannot be written by this user; ask for the right to INSERT")
 
     # -- running statements ------------------------------------------------------------------------------------------
 

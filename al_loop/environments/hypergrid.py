@@ -1,0 +1,69 @@
+"""The hypergrid of Bengio et al. (2021): the standard test bed of GFlowNets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from al_loop.environments.base import Environment
+
+
+class Hypergrid(Environment):
+    """Points of a grid, built by raising one coordinate at a time.
+
+    Args:
+        dimensions: number of coordinates.
+        height: values per coordinate, 0 to height - 1.
+    """
+
+    kind = "hypergrid"
+
+    def __init__(self, dimensions: int = 2, height: int = 8) -> None:
+        if dimensions < 1 or height < 2:
+            raise ValueError(f"a hypergrid needs dimensions >= 1 and height >= 2, not {dimensions} and {height}")
+        self.dimensions, self.height = dimensions, height
+        self.n_actions = self.n_backward_actions = dimensions + 1  # the last: stop, and its undoing
+        self.state_size = dimensions + 1  # coordinates, then whether it is finished
+        self.max_steps = dimensions * (height - 1) + 1
+        self.n_features = dimensions * height
+
+    def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
+        return torch.zeros(n, self.state_size, dtype=torch.int64, device=device)
+
+    def step(self, states: Tensor, actions: Tensor) -> Tensor:
+        return states.scatter_add(1, actions[:, None], torch.ones_like(actions)[:, None])
+
+    def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
+        return states.scatter_add(1, backward_actions[:, None], -torch.ones_like(backward_actions)[:, None])
+
+    def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
+        return actions
+
+    def forward_mask(self, states: Tensor) -> Tensor:
+        is_open = states[:, -1:] == 0
+        return torch.cat([(states[:, :-1] < self.height - 1) & is_open, is_open], dim=1)
+
+    def backward_mask(self, states: Tensor) -> Tensor:
+        is_finished = states[:, -1:] == 1
+        return torch.cat([(states[:, :-1] > 0) & ~is_finished, is_finished], dim=1)
+
+    def is_terminal(self, states: Tensor) -> Tensor:
+        return states[:, -1] == 1
+
+    def features(self, states: Tensor) -> Tensor:
+        return torch.nn.functional.one_hot(states[:, :-1], self.height).flatten(1).float()
+
+    def decode(self, states: Tensor) -> list[str]:
+        return [",".join(map(str, row)) for row in states[:, :-1].tolist()]
+
+    def encode(self, objects: Sequence[str]) -> Tensor:
+        try:
+            states = torch.tensor([[*map(int, o.split(",")), 1] for o in objects]).reshape(-1, self.state_size)
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"not points of a grid of {self.dimensions} dimensions: {error}") from None
+        outside = ((states < 0) | (states >= self.height))[:, :-1].any(1)
+        if outside.any():
+            raise ValueError(f"{objects[int(outside.nonzero()[0])]!r} is outside of the grid of height {self.height}")
+        return states
