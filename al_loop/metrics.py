@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Goal = Literal["maximize", "minimize"]
+from oracles.base import Goal
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:
@@ -19,7 +18,7 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
 def top_k_mean(values: ArrayLike, k: int, goal: Goal) -> float:
     """The mean of the k best values (of all where there are fewer); NaN where there are none."""
     ordered = np.sort(_finite(values))
-    best = ordered[::-1][:k] if goal == "maximize" else ordered[:k]
+    best = ordered[::-1][:k] if goal == "maximise" else ordered[:k]
     return float(best.mean()) if len(best) else float("nan")
 
 

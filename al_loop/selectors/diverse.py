@@ -15,9 +15,9 @@ class Diverse(Selector):
     """Greedy maximal marginal relevance: high scores, little similarity (Carbonell & Goldstein 1998).
 
     Each pick has the largest (1 - trade) * score - trade * (largest similarity to a pick or a pending object).
-    Scores are scaled so that the candidates' median is 0 and their best 1, and cut off at 0: like similarity they then
-    lie in [0, 1] whatever the acquisition's unit, the distances between the good ones stay what they are (ranks would
-    lose them), and bad outliers do not matter (they would in a standard deviation).
+    Scores are scaled so that the candidates' median is 0 and their best 1, and cut off at -1: the good half then lies
+    in [0, 1] as similarity does, whatever the acquisition's unit; distances between scores stay what they are (ranks
+    would lose them), and bad outliers do not matter (they would in a standard deviation).
 
     Args:
         trade: 0 looks at scores alone, 1 at similarity alone.
@@ -69,11 +69,11 @@ class Diverse(Selector):
 
 
 def _scaled(scores: Tensor) -> Tensor:
-    """Scores with their median at 0 and their best at 1, not below 0; infinite ones count as the finite extremes."""
+    """Scores with their median at 0 and their best at 1, not below -1; infinite ones count as the finite extremes."""
     finite = scores[scores.isfinite()]
     if not len(finite):
         return scores.isposinf().double()
     median, best = finite.median(), finite.max()
     if best <= median:
         return (scores > median).double()
-    return ((scores - median) / (best - median)).clamp(0.0, 1.0)
+    return ((scores - median) / (best - median)).clamp(-1.0, 1.0)

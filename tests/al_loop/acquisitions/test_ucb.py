@@ -1,0 +1,45 @@
+import pytest
+import torch
+from botorch.acquisition import qUpperConfidenceBound
+from botorch.models.ensemble import EnsembleModel
+
+from al_loop.acquisitions.ucb import UCB
+from al_loop.surrogates.gp import ExactGP
+
+X = torch.randint(0, 4, (12, 30), generator=torch.Generator().manual_seed(0)).double()
+Y = X.sum(-1, keepdim=True) + 10
+Xs = torch.randint(0, 4, (6, 30), generator=torch.Generator().manual_seed(1)).double()
+
+
+def test_ucb_is_the_mean_plus_kappa_standard_deviations():
+    model = ExactGP(kernel="tanimoto").fit(X, Y)
+    mean, variance = model.mean_and_variance(Xs)
+    value = UCB(kappa=1.7).build(model, X, None, 0.0)(Xs.unsqueeze(1))
+    assert torch.allclose(value, mean + 1.7 * variance.sqrt())
+
+
+def test_pending_objects_lower_the_value_near_them_and_nowhere_raise_it():
+    model = ExactGP(kernel="tanimoto").fit(X, Y)
+    before = UCB().build(model, X, None, 0.0)(Xs.unsqueeze(1))
+    after = UCB().build(model, X, Xs[:2], 0.0)(Xs.unsqueeze(1))
+    assert (after <= before + 1e-9).all()
+    assert (before - after)[:2].min() > (before - after)[2:].max()
+    assert torch.equal(UCB().build(model, X, Xs[:0], 0.0)(Xs.unsqueeze(1)), before)
+
+
+class Lines(EnsembleModel):
+    """A model that knows no pending objects: an ensemble of two sums."""
+
+    num_outputs = 1
+
+    def forward(self, X):
+        return torch.stack([X.sum(-1, keepdim=True), 2 * X.sum(-1, keepdim=True)], dim=-3)
+
+
+def test_other_models_take_pending_objects_in_botorchs_way():
+    assert isinstance(UCB().build(Lines(), X, Xs[:2], 0.0), qUpperConfidenceBound)
+
+
+def test_kappa_must_be_positive():
+    with pytest.raises(ValueError, match="kappa"):
+        UCB(kappa=0)

@@ -1,0 +1,75 @@
+"""The cheap properties against published values and RDKit's functions called directly."""
+
+import pickle
+
+import numpy as np
+import pytest
+from rdkit import Chem
+from rdkit.Chem import QED as RDKIT_QED
+from rdkit.Chem import Crippen, Descriptors
+from rdkit.Contrib.SA_Score import sascorer
+
+from al_loop import parts
+from al_loop.properties.alerts import Alerts
+from al_loop.properties.gc_content import GCContent
+from al_loop.properties.logp import LogP
+from al_loop.properties.mol_weight import MolWeight
+from al_loop.properties.qed import QED
+from al_loop.properties.sa_score import SAScore
+
+ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
+SMILES = [ASPIRIN, "Cn1cnc2c1c(=O)n(C)c(=O)n2C", "CCO"]
+
+
+@pytest.mark.parametrize(
+    ("part", "function"),
+    [
+        (QED(), RDKIT_QED.qed),
+        (MolWeight(), Descriptors.MolWt),
+        (LogP(), Crippen.MolLogP),
+        (SAScore(), sascorer.calculateScore),
+    ],
+)
+def test_molecular_properties_are_rdkits(part, function):
+    values = part.compute([*SMILES, "not a molecule"])
+    assert values[:3].tolist() == pytest.approx([function(Chem.MolFromSmiles(s)) for s in SMILES])
+    assert np.isnan(values[3])
+    assert part.compute([]).shape == (0,)
+
+
+def test_aspirin_has_its_known_values():
+    assert MolWeight().compute([ASPIRIN])[0] == pytest.approx(180.16, abs=0.01)
+    assert QED().compute([ASPIRIN])[0] == pytest.approx(0.550, abs=0.001)
+    assert SAScore().compute([ASPIRIN])[0] == pytest.approx(1.58, abs=0.01)
+    assert LogP().compute([ASPIRIN])[0] == pytest.approx(1.31, abs=0.01)
+
+
+def test_alerts_are_counted_by_catalog():
+    rhodanine, aldehyde = "O=C1NC(=S)SC1=Cc1ccccc1", "O=Cc1ccccc1"  # a PAINS group; a group that BRENK lists
+    pains, brenk, both = (Alerts(name).compute([rhodanine, aldehyde, "CCO"]) for name in ("PAINS", "BRENK", "both"))
+    assert pains[0] >= 1
+    assert pains[1] == 0
+    assert brenk[1] >= 1
+    assert (both == pains + brenk).all()
+    assert both[2] == 0
+    with pytest.raises(ValueError, match="not one of PAINS"):
+        Alerts("NIH")
+
+
+def test_alerts_can_be_pickled_after_use():
+    alerts = Alerts("BRENK")
+    expected = alerts.compute(SMILES)
+    assert (pickle.loads(pickle.dumps(alerts)).compute(SMILES) == expected).all()
+
+
+def test_gc_content_is_a_fraction():
+    values = GCContent().compute(["GGCC", "ACGU", "aauu", "g", ""])
+    assert values[:4].tolist() == [1.0, 0.5, 0.0, 1.0]
+    assert np.isnan(values[4])
+
+
+def test_every_property_is_found_by_its_kind():
+    assert {"alerts", "gc_content", "logp", "mol_weight", "qed", "sa_score"} <= {
+        p.kind for p in parts.built_in("property")
+    }
+    assert parts.find("property", "qed") is QED

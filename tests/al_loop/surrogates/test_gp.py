@@ -1,0 +1,329 @@
+"""The Gaussian process against dense formulas written here without it, and against BoTorch's own model."""
+
+import pickle
+import warnings
+
+import gpytorch
+import numpy as np
+import pytest
+import torch
+from botorch.acquisition import LogExpectedImprovement, UpperConfidenceBound, qUpperConfidenceBound
+from botorch.acquisition.logei import qLogExpectedImprovement
+from botorch.models import SingleTaskGP
+from botorch.models.model import ModelList
+from botorch.sampling.normal import SobolQMCNormalSampler
+
+from al_loop.surrogates.gp import ExactGP, ExactGPModel
+from al_loop.surrogates.kernels import Hamming
+
+
+def tanimoto(X1: torch.Tensor, X2: torch.Tensor) -> torch.Tensor:
+    dot = X1 @ X2.transpose(-1, -2)
+    return dot / ((X1 * X1).sum(-1).unsqueeze(-1) + (X2 * X2).sum(-1).unsqueeze(-2) - dot)
+
+
+def data(n: int, d: int = 60, seed: int = 0, noise: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
+    """Counts, and a noisy linear function of them, far from standardised."""
+    rng = np.random.default_rng(seed)
+    X = rng.poisson(0.4, (n, d)).astype(float)
+    X[:, 0] += 1  # no empty row
+    y = X @ np.random.default_rng(99).normal(size=d) + noise * rng.normal(size=n)
+    return torch.from_numpy(X), torch.from_numpy(100 + 20 * y).unsqueeze(-1)
+
+
+def fitted(n: int = 40, **kwargs: float) -> tuple[ExactGPModel, torch.Tensor, torch.Tensor]:
+    X, Y = data(n)
+    return ExactGP(kernel="tanimoto", **kwargs).fit(X, Y), X, Y
+
+
+def dense_posterior(model: ExactGPModel, X: torch.Tensor, Y: torch.Tensor, Xs: torch.Tensor, noise: torch.Tensor):
+    """Mean and covariance from the hyperparameters alone."""
+    K = model.signal_variance * tanimoto(X, X) + torch.diag(noise)
+    k = model.signal_variance * tanimoto(Xs, X)
+    mean = model.mean + k @ torch.linalg.solve(K, Y.squeeze(-1) - model.mean)
+    return mean, model.signal_variance * tanimoto(Xs, Xs) - k @ torch.linalg.solve(K, k.T)
+
+
+def log_density(z: np.ndarray, T: np.ndarray, c: float, s: float, r: float, zvar: np.ndarray | float = 0.0) -> float:
+    """Log likelihood of standardised targets plus the log priors of log s and log r, as documented, dense."""
+    K = s * T + (s * r + zvar) * np.eye(len(z))
+    residual = z - c
+    likelihood = -0.5 * (residual @ np.linalg.solve(K, residual) + np.linalg.slogdet(2 * np.pi * K)[1])
+    return float(likelihood - 0.5 * (np.log(s) + 1 / s) - 0.5 * (np.log(r / 0.1) / 1.5) ** 2)
+
+
+def test_posterior_equals_a_dense_solve():
+    model, X, Y = fitted()
+    Xs, _ = data(7, seed=5)
+    mean, covariance = dense_posterior(model, X, Y, Xs, torch.full((40,), model.noise_variance, dtype=torch.float64))
+    posterior = model.posterior(Xs)
+    assert torch.allclose(posterior.mean.squeeze(-1), mean, rtol=1e-9)
+    assert torch.allclose(posterior.distribution.covariance_matrix, covariance, atol=1e-7 * model.signal_variance)
+    row_mean, row_variance = model.mean_and_variance(Xs)
+    assert torch.allclose(row_mean, mean, rtol=1e-9)
+    assert torch.allclose(row_variance, covariance.diagonal(), rtol=1e-7)
+
+
+def test_observation_noise_adds_the_noise_variance():
+    model, X, _ = fitted()
+    for Xs in (X[:5], X[:5].unsqueeze(1)):
+        quiet, noisy = model.posterior(Xs), model.posterior(Xs, observation_noise=True)
+        assert torch.allclose(noisy.variance - quiet.variance, torch.tensor(model.noise_variance).double())
+    given = model.posterior(X[:5], observation_noise=torch.full((5, 1), 2.0, dtype=torch.float64))
+    assert torch.allclose(given.variance - model.posterior(X[:5]).variance, torch.tensor(2.0).double())
+
+
+def test_hyperparameters_maximise_the_density_that_the_docstring_states():
+    model, X, Y = fitted()
+    y = Y.squeeze(-1).numpy()
+    z, T, scale = (y - y.mean()) / y.std(), tanimoto(X, X).numpy(), y.std()
+    c, s = (model.mean - y.mean()) / scale, model.signal_variance / scale**2
+    r = model.noise_variance / model.signal_variance
+    found = log_density(z, T, c, s, r)
+    assert model.log_density == pytest.approx(found, abs=1e-6)
+    grid = [
+        log_density(z, T, c + dc, ss, rr)
+        for dc in (-0.1, -0.01, 0.0, 0.01, 0.1)
+        for ss in np.geomspace(1e-2, 1e2, 41)
+        for rr in np.geomspace(1.1e-4, 90, 41)
+    ]
+    assert found >= max(grid) - 1e-6
+    assert found - max(grid) < 0.2  # and the grid comes close to it
+
+
+def test_the_lengthscale_is_the_best_of_the_grid(monkeypatch: pytest.MonkeyPatch):
+    letters = torch.from_numpy(np.random.default_rng(0).integers(0, 4, (30, 8)))
+    X = torch.nn.functional.one_hot(letters, 4).flatten(1).double()
+    Y = (letters == 0).double().sum(-1, keepdim=True)
+    surrogate = ExactGP(kernel="hamming")
+    chosen = surrogate.fit(X, Y)
+    grid = Hamming().grid()
+    alone = []
+    for kernel in grid:
+        monkeypatch.setattr(Hamming, "grid", lambda self, kernel=kernel: [kernel])
+        alone.append(surrogate.fit(X, Y).log_density)
+    assert chosen.kernel == grid[int(np.argmax(alone))]
+    assert surrogate.describe(chosen)["lengthscale"] == chosen.kernel.lengthscale
+
+
+def test_known_noise_is_added_to_the_fitted_one():
+    X, Y = data(40)
+    rng = np.random.default_rng(3)
+    Yvar = torch.from_numpy(rng.uniform(0, 2 * Y.var().item(), (40, 1)))
+    Y = Y + Yvar.sqrt() * torch.from_numpy(rng.normal(size=(40, 1)))
+    model = ExactGP(kernel="tanimoto").fit(X, Y, Yvar)
+    fitted_noise = model.noise_variance - Yvar.mean().item()
+    Xs, _ = data(7, seed=5)
+    mean, covariance = dense_posterior(model, X, Y, Xs, fitted_noise + Yvar.squeeze(-1))
+    assert torch.allclose(model.posterior(Xs).mean.squeeze(-1), mean, rtol=1e-8)
+    assert torch.allclose(model.posterior(Xs).variance.squeeze(-1), covariance.diagonal(), rtol=1e-6)
+
+    y = Y.squeeze(-1).numpy()
+    z, T, scale = (y - y.mean()) / y.std(), tanimoto(X, X).numpy(), y.std()
+    zvar = Yvar.squeeze(-1).numpy() / scale**2
+    s, r = model.signal_variance / scale**2, fitted_noise / model.signal_variance
+    best = max(
+        log_density(z, T, (model.mean - y.mean()) / scale, ss, rr, zvar)
+        for ss in np.geomspace(s / 30, s * 30, 31)
+        for rr in np.geomspace(max(r / 30, 1e-4), r * 30, 31)
+    )
+    assert model.log_density >= best - 1e-3
+
+
+def test_known_noise_of_nearly_zero_changes_nothing():
+    model, X, Y = fitted()
+    again = ExactGP(kernel="tanimoto").fit(X, Y, torch.full_like(Y, 1e-12))
+    assert torch.allclose(again.posterior(X).mean, model.posterior(X).mean, rtol=1e-3)
+
+
+class TanimotoOfGPyTorch(gpytorch.kernels.Kernel):
+    def forward(self, x1, x2, diag=False, **params):
+        K = tanimoto(x1, x2)
+        return K.diagonal(dim1=-1, dim2=-2) if diag else K
+
+
+def botorch_model(model: ExactGPModel, X: torch.Tensor, Y: torch.Tensor) -> SingleTaskGP:
+    """BoTorch's own Gaussian process with the same hyperparameters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # inputs are not scaled, which it recommends
+        other = SingleTaskGP(
+            X, Y, covar_module=gpytorch.kernels.ScaleKernel(TanimotoOfGPyTorch()), outcome_transform=None
+        )
+    other.likelihood.noise_covar.register_constraint("raw_noise", gpytorch.constraints.Positive())
+    other.likelihood.noise = model.noise_variance
+    other.covar_module.outputscale = model.signal_variance
+    other.mean_module.initialize(constant=model.mean)
+    return other.eval()
+
+
+def test_acquisition_values_are_those_on_botorchs_own_model():
+    model, X, Y = fitted()
+    other = botorch_model(model, X, Y)
+    Xs, _ = data(9, seed=6)
+    X_pending, _ = data(3, seed=7)
+    best_f = Y.max().item()
+
+    def acquisitions(m):
+        sampler = SobolQMCNormalSampler(torch.Size([64]), seed=1)
+        return [
+            UpperConfidenceBound(m, beta=2.0),
+            LogExpectedImprovement(m, best_f=best_f),
+            qLogExpectedImprovement(m, best_f=best_f, sampler=sampler),
+            qLogExpectedImprovement(m, best_f=best_f, sampler=sampler, X_pending=X_pending),
+            qUpperConfidenceBound(m, beta=2.0, sampler=sampler, X_pending=X_pending),
+        ]
+
+    with torch.no_grad():
+        for ours, theirs in zip(acquisitions(model), acquisitions(other), strict=True):
+            assert torch.allclose(ours(Xs.unsqueeze(1)), theirs(Xs.unsqueeze(1)), rtol=1e-4, atol=1e-4), ours
+
+
+def test_t_batches_equal_their_rows_one_by_one():
+    model, _, _ = fitted()
+    Xs, _ = data(12, seed=8)
+    batched = model.posterior(Xs.reshape(2, 2, 3, -1))
+    assert batched.mean.shape == (2, 2, 3, 1)
+    for i in range(4):
+        alone = model.posterior(Xs[3 * i : 3 * i + 3])
+        assert torch.allclose(batched.mean[i // 2, i % 2], alone.mean)
+        covariance = batched.distribution.covariance_matrix[i // 2, i % 2]
+        assert torch.allclose(covariance, alone.distribution.covariance_matrix)
+    singles = model.posterior(Xs.unsqueeze(1))
+    assert singles.mean.shape == (12, 1, 1)
+    assert torch.allclose(singles.mean.flatten(), batched.mean.flatten())
+    assert torch.allclose(singles.variance.flatten(), batched.variance.flatten(), rtol=1e-5)
+    assert model.posterior(Xs[:0].unsqueeze(1)).mean.shape == (0, 1, 1)
+
+
+def test_pending_rows_keep_the_mean_and_reduce_the_variance():
+    model, X, Y = fitted()
+    Xs, _ = data(20, seed=9)
+    X_pending = torch.cat([Xs[:2], Xs[:1]])  # one of them twice
+    conditioned = model.condition_on_pending(X_pending)
+    mean, variance = model.mean_and_variance(Xs)
+    new_mean, new_variance = conditioned.mean_and_variance(Xs)
+    assert torch.allclose(new_mean, mean, rtol=1e-12)
+    assert (new_variance <= variance * (1 + 1e-12)).all()
+    assert (new_variance[:2] < 0.5 * variance[:2]).all()
+    augmented, hallucinated = torch.cat([X, X_pending]), torch.cat([Y, mean[[0, 1, 0]].unsqueeze(-1)])
+    noise = torch.full((43,), model.noise_variance, dtype=torch.float64)
+    dense_mean, dense_covariance = dense_posterior(model, augmented, hallucinated, Xs, noise)
+    assert torch.allclose(new_mean, dense_mean, rtol=1e-9)
+    assert torch.allclose(new_variance, dense_covariance.diagonal(), rtol=1e-6)
+
+
+def test_the_view_with_pending_rows_is_the_joint_posterior():
+    model, _, _ = fitted()
+    Xs, _ = data(8, seed=10)
+    X_pending, _ = data(3, seed=11)
+    view = model.jointly_with(X_pending)
+    for q in (1, 2):
+        X = Xs.reshape(-1, q, Xs.shape[-1])
+        joint = view.posterior(X)
+        copied = model.posterior(torch.cat([X, X_pending.expand(len(X), -1, -1)], dim=1))
+        assert torch.allclose(joint.mean, copied.mean)
+        ours, theirs = joint.distribution.covariance_matrix, copied.distribution.covariance_matrix
+        assert torch.allclose(ours, theirs, atol=1e-6 * model.signal_variance)
+
+
+def test_one_measurement():
+    X, Y = data(1)
+    model = ExactGP(kernel="tanimoto").fit(X, Y)
+    near, far = model.mean_and_variance(torch.stack([X[0], torch.eye(60, dtype=torch.float64)[59]]))[1]
+    assert model.mean == pytest.approx(Y.item())
+    assert 0 < near < far < 2
+
+
+def test_constant_targets():
+    X, _ = data(20)
+    model = ExactGP(kernel="tanimoto").fit(X, torch.full((20, 1), -7.3, dtype=torch.float64))
+    mean, variance = model.mean_and_variance(X)
+    assert torch.allclose(mean, torch.tensor(-7.3).double())
+    assert (variance > 0).all()
+
+
+def test_rows_measured_several_times():
+    X, Y = data(10)
+    X, Y = X.repeat(3, 1), torch.cat([Y, Y + 1, Y - 1])
+    mean, variance = ExactGP(kernel="tanimoto").fit(X, Y).mean_and_variance(X)
+    assert mean.isfinite().all()
+    assert (variance > 0).all()
+    assert torch.allclose(mean[:10], mean[10:20])
+
+
+def test_the_same_data_give_the_same_model():
+    model, X, Y = fitted()
+    again = ExactGP(kernel="tanimoto").fit(X, Y)
+    assert torch.equal(model.alpha, again.alpha)
+    assert model.signal_variance == again.signal_variance
+
+
+def test_shifting_and_scaling_the_targets_shifts_and_scales_the_posterior():
+    model, X, Y = fitted()
+    Xs, _ = data(5, seed=12)
+    mean, variance = model.mean_and_variance(Xs)
+    scaled_mean, scaled_variance = ExactGP(kernel="tanimoto").fit(X, 1e-3 * Y - 5).mean_and_variance(Xs)
+    assert torch.allclose(scaled_mean, 1e-3 * mean - 5, rtol=1e-6)
+    assert torch.allclose(scaled_variance, 1e-6 * variance, rtol=1e-4)
+
+
+def test_several_targets_are_several_models():
+    X, Y = data(20)
+    both = ExactGP(kernel="tanimoto").fit(X, torch.cat([Y, -2 * Y], dim=1))
+    assert isinstance(both, ModelList)
+    mean = both.posterior(X[:4].unsqueeze(1)).mean
+    assert mean.shape == (4, 1, 2)
+    assert torch.allclose(mean[..., 1], -2 * mean[..., 0], rtol=1e-6)
+    assert "noise_std_1" in ExactGP(kernel="tanimoto").describe(both)
+
+
+def test_a_model_survives_pickling():
+    model, X, _ = fitted()
+    again = pickle.loads(pickle.dumps(model))
+    for ours, theirs in zip(again.mean_and_variance(X), model.mean_and_variance(X), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_training_data_are_given_back_as_they_were():
+    model, X, Y = fitted()
+    assert torch.equal(model.train_inputs[0], X)
+    assert torch.equal(model.train_targets, Y.squeeze(-1))
+
+
+def test_descriptors_that_are_no_counts_are_exact_too():
+    X, Y = data(20)
+    X = X + 0.123456789
+    model = ExactGP(kernel="tanimoto").fit(X, Y)
+    noise = torch.full((20,), model.noise_variance, dtype=torch.float64)
+    mean, _ = dense_posterior(model, X, Y, X, noise)
+    assert torch.allclose(model.posterior(X).mean.squeeze(-1), mean, rtol=1e-9)
+
+
+def test_the_fit_predicts_what_it_has_not_seen():
+    X, Y = data(300, d=20)
+    mean, variance = ExactGP(kernel="tanimoto").fit(X[:250], Y[:250]).mean_and_variance(X[250:])
+    truth = Y[250:].squeeze(-1)
+    assert np.corrcoef(mean, truth)[0, 1] > 0.8
+    assert ((mean - truth).abs() < 2 * variance.sqrt()).double().mean() > 0.7
+
+
+@pytest.mark.parametrize(
+    ("X", "Y", "words"),
+    [
+        (torch.ones(2, 3), torch.ones(3, 1), "n x d"),
+        (torch.ones(2, 3), torch.ones(2), "n x m"),
+        (torch.ones(0, 3), torch.ones(0, 1), "n >= 1"),
+        (torch.ones(2, 3), torch.tensor([[1.0], [float("nan")]]), "finite"),
+    ],
+)
+def test_unusable_data_are_refused(X, Y, words):
+    with pytest.raises(ValueError, match=words):
+        ExactGP(kernel="tanimoto").fit(X, Y)
+
+
+def test_wrong_settings_are_refused():
+    X, Y = data(3)
+    with pytest.raises(ValueError, match="'auto' is not one of tanimoto, hamming"):
+        ExactGP().fit(X, Y)
+    with pytest.raises(ValueError, match="Yvar"):
+        ExactGP(kernel="tanimoto").fit(X, Y, -torch.ones_like(Y))
