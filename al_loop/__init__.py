@@ -34,7 +34,7 @@ _HOMES = {
     "load_config": "al_loop.config",
     "open_run": "al_loop.analysis",
 }
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> object:

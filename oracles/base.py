@@ -86,6 +86,8 @@ class Oracle(ABC):
     objectives: tuple[Objective, ...] = (Objective("value"),)
     #: raise it when the same object would get another answer than before
     version: str = "1"
+    #: what it can measure: "molecule" (SMILES), "sequence", or None for anything
+    object_type: str | None = None
     #: how many objects one call of ``evaluate`` receives at the most
     call_size: int = 1
 

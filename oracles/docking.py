@@ -88,6 +88,7 @@ class Docking(Oracle):
     """
 
     kind = "docking"
+    object_type = "molecule"
     objectives = (Objective("docking_score", "kcal/mol", "minimise"),)
 
     def __init__(

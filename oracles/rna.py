@@ -40,6 +40,7 @@ class RNABinding(Oracle):
     """
 
     kind = "rna"
+    object_type = "sequence"
     call_size = 64
 
     def __init__(self, target: str = L14_RNA1_TARGET, score: Literal["fitness", "energy"] = "fitness") -> None:

@@ -73,6 +73,7 @@ class XTB(Oracle):
     """
 
     kind = "xtb"
+    object_type = "molecule"
 
     def __init__(
         self,

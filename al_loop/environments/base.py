@@ -33,7 +33,7 @@ class Environment(ABC):
 
     @abstractmethod
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
-        """n initial states: n x state_size."""
+        """N initial states: n x state_size."""
 
     @abstractmethod
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
@@ -46,7 +46,8 @@ class Environment(ABC):
     @abstractmethod
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
         """The backward action (n) that undoes ``actions`` taken in ``states``: its index in ``backward_mask``'s columns
-        at ``step(states, actions)``."""
+        at ``step(states, actions)``.
+        """
 
     @abstractmethod
     def forward_mask(self, states: Tensor) -> Tensor:

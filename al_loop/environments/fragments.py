@@ -305,7 +305,9 @@ class Fragments(Environment):
         orbit_of_root = ((whole == whole[:, :1]) & (block > 0)).sum(1)
         # automorphisms that keep the root: for each block, the symmetries that keep what hangs on its sites, where the
         # way back to the root is one more thing that hangs
-        marked = torch.where((is_child[..., None]) & (own_site[..., None] == torch.arange(sites, device=device)), 1, message)
+        marked = torch.where(
+            (is_child[..., None]) & (own_site[..., None] == torch.arange(sites, device=device)), 1, message
+        )
         keeps = (permuted(marked) == marked.unsqueeze(-2)).all(-1) & valid
         stabiliser = torch.where(block > 0, keeps.sum(-1), 1).prod(1)
         return stabiliser * orbit_of_root

@@ -16,6 +16,8 @@ class Features(ABC):
 
     #: the kernel (by name, see ``al_loop.surrogates.kernels``) that is natural on these vectors
     kernel: ClassVar[str]
+    #: what it can describe: "molecule" (SMILES), "sequence", or None for anything
+    object_type: ClassVar[str | None] = None
 
     def __init__(self, cache_size: int = 100_000) -> None:
         self._cache: dict[str, Tensor] = {}

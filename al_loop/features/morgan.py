@@ -26,6 +26,7 @@ class Morgan(Features):
     """
 
     kind = "morgan"
+    object_type = "molecule"
     kernel: ClassVar[str] = "tanimoto"
 
     def __init__(

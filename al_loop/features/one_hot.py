@@ -22,6 +22,7 @@ class OneHot(Features):
     """
 
     kind = "one_hot"
+    object_type = "sequence"
     kernel: ClassVar[str] = "hamming"
 
     def __init__(self, alphabet: Annotated[str, Field(min_length=1)], length: Annotated[int, Field(ge=1)]) -> None:

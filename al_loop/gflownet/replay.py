@@ -44,7 +44,7 @@ class Replay:
             self._sort()
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[list[str], Trajectories, Tensor]:
-        """n objects (with repeats where there are fewer) with their trajectories and log-rewards."""
+        """N objects (with repeats where there are fewer) with their trajectories and log-rewards."""
         rows = list(self._rows.items())
         n_top = max(len(rows) // 10, 1)
         n_best = (n + 1) // 2

@@ -97,7 +97,7 @@ def rollout(
 
 
 def log_probabilities(environment: Environment, policy: Policy, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
-    """log P_F and log P_B of each trajectory, with gradients: n and n."""
+    """Log P_F and log P_B of each trajectory, with gradients: n and n."""
     n_steps, n = trajectories.actions.shape
     is_step = (trajectories.actions >= 0).flatten()
     before = trajectories.states[:-1].flatten(0, 1)[is_step]

@@ -54,7 +54,7 @@ class Sampler:
         self._policy.load_state_dict(weights)
 
     def draw(self, n: int, *, seed: int, epsilon: float = 0.0) -> Draw:
-        """n objects from the policy, with a share epsilon of uniform actions."""
+        """N objects from the policy, with a share epsilon of uniform actions."""
         assert self._log_reward is not None, "set_reward comes first"
         generator = torch.Generator().manual_seed(seed)
         trajectories = rollout(self._environment, self._policy, n, generator=generator, epsilon=epsilon)

@@ -20,6 +20,7 @@ class Alerts(Property):
     """
 
     kind = "alerts"
+    object_type = "molecule"
     scale: ClassVar[float] = 1.0
 
     def __init__(self, catalog: Literal["PAINS", "BRENK", "both"] = "both") -> None:

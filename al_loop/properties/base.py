@@ -15,6 +15,8 @@ class Property(ABC):
 
     #: a distance from the bound that counts as badly violated; scales the penalty in the reward
     scale: ClassVar[float] = 1.0
+    #: what it can describe: "molecule" (SMILES), "sequence", or None for anything
+    object_type: ClassVar[str | None] = None
 
     @abstractmethod
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ class GCContent(Property):
     """The fraction of a nucleotide sequence that is G or C, 0 to 1."""
 
     kind = "gc_content"
+    object_type = "sequence"
     scale: ClassVar[float] = 0.2
 
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ class LogP(Property):
     """Estimated logP, octanol over water (Wildman & Crippen 1999)."""
 
     kind = "logp"
+    object_type = "molecule"
     scale: ClassVar[float] = 1.0
 
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ class MolWeight(Property):
     """Average molecular weight in g/mol; drugs taken by mouth are mostly below 500 (Lipinski et al. 1997)."""
 
     kind = "mol_weight"
+    object_type = "molecule"
     scale: ClassVar[float] = 50.0
 
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ class QED(Property):
     """Quantitative estimate of drug-likeness, 0 to 1, larger is more drug-like (Bickerton et al. 2012)."""
 
     kind = "qed"
+    object_type = "molecule"
     scale: ClassVar[float] = 0.2
 
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:

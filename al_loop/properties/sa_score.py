@@ -15,6 +15,7 @@ class SAScore(Property):
     """Synthetic accessibility score, 1 (easy to make) to 10 (hard) (Ertl & Schuffenhauer 2009)."""
 
     kind = "sa_score"
+    object_type = "molecule"
     scale: ClassVar[float] = 1.0
 
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:

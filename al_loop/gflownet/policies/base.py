@@ -13,11 +13,11 @@ class Policy(nn.Module, ABC):
 
     @abstractmethod
     def forward_logits(self, states: Tensor) -> Tensor:
-        """n x n_actions."""
+        """N x n_actions."""
 
     @abstractmethod
     def backward_logits(self, states: Tensor) -> Tensor:
-        """n x n_backward_actions. It must give one value for all states that stand for one object."""
+        """N x n_backward_actions. It must give one value for all states that stand for one object."""
 
     def forward(self, *_: Any) -> Any:
         raise TypeError("call forward_logits or backward_logits")

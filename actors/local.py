@@ -1,0 +1,210 @@
+"""This machine, without Ray: samplers in this process, oracles in processes of their own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from al_loop.config import CampaignConfig
+from al_loop.execution import CallTimeout, Executor, OracleWorker, SamplerGroup, WorkerLost
+from al_loop.seeds import derive_seed
+from oracles.base import Outcome, evaluate_all
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from al_loop.gflownet.sampler import Draw, LogReward, Sampler
+
+
+def make_sampler(config: CampaignConfig) -> Sampler:
+    """A sampler with a policy of its own; its weights come later."""
+    from al_loop.gflownet.policies import make_policy
+    from al_loop.gflownet.sampler import Sampler
+
+    environment = config.build("environment")
+    return Sampler(environment, make_policy(environment, config.sampler.hidden, config.sampler.layers))
+
+
+def shares(n: int, count: int) -> list[int]:
+    """N split into count parts that differ by one at the most."""
+    return [n // count + (i < n % count) for i in range(count)]
+
+
+class LocalSamplers(SamplerGroup):
+    """The samplers one after the other, in this process."""
+
+    def __init__(self, config: CampaignConfig) -> None:
+        self._samplers = [make_sampler(config) for _ in range(config.sampler.count)]
+
+    def set_reward(self, log_reward: LogReward) -> None:
+        for sampler in self._samplers:
+            sampler.set_reward(log_reward)
+
+    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
+        for sampler in self._samplers:
+            sampler.set_weights(weights)
+
+    def draw(self, n: int, *, seed: int, epsilon: float) -> Draw:
+        from al_loop.gflownet.sampler import Draw
+
+        parts = shares(n, len(self._samplers))
+        draws = [
+            sampler.draw(part, seed=derive_seed(seed, number), epsilon=epsilon)
+            for number, (sampler, part) in enumerate(zip(self._samplers, parts, strict=True))
+            if part
+        ]
+        return Draw.join(draws)
+
+
+class LocalWorker(OracleWorker):
+    """An oracle in a process of its own, in a session of its own, so that its whole tree can be ended."""
+
+    def __init__(self, config: CampaignConfig, number: int, logs: Path) -> None:
+        self.name = f"local-{number}"
+        self._config = config
+        self._log = logs / f"oracle-{number}.log"
+        self._process: Any = None
+        self._connection: Connection | None = None
+        self._lifeline: Connection | None = None
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def _start(self) -> Connection:
+        with self._lock:
+            if self._is_closed:
+                raise WorkerLost("it was closed")
+            if self._connection is not None and self._process.is_alive():
+                return self._connection
+            context = multiprocessing.get_context("spawn")
+            ours, theirs = context.Pipe()
+            watched, self._lifeline = context.Pipe(duplex=False)
+            self._process = context.Process(
+                target=_serve, args=(theirs, watched, self._config, str(self._log), list(sys.path)), daemon=False
+            )
+            with _plain_main():
+                self._process.start()
+            theirs.close()
+            watched.close()
+            self._connection = ours
+            return ours
+
+    def call(self, objects: Sequence[str], timeout_s: float) -> list[Outcome]:
+        connection = self._start()
+        try:
+            # building the oracle is not part of the call: imports and receptor maps may take their time once
+            if not connection.poll(max(timeout_s, 120.0)):
+                self._kill()
+                raise CallTimeout
+            connection.recv()
+            connection.send(list(objects))
+            if not connection.poll(timeout_s):
+                self._kill()
+                raise CallTimeout
+            answer = connection.recv()
+        except (EOFError, OSError) as error:
+            self._kill()
+            code = self._process.exitcode
+            raise WorkerLost(f"exit code {code}, see {self._log}") from error
+        assert isinstance(answer, list)
+        return answer
+
+    def _kill(self) -> None:
+        with self._lock:
+            process = self._process
+            if process is not None and process.pid is not None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+                process.join(timeout=10)
+            for connection in (self._connection, self._lifeline):
+                if connection is not None:
+                    connection.close()
+            self._connection = self._lifeline = None
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._kill()
+
+
+class _plain_main:  # noqa: N801  reads as a statement
+    """Keeps ``spawn`` from importing the caller's main module into the worker, which needs none of it.
+
+    A notebook or a script without a ``__main__`` guard would otherwise start campaigns of its own.
+    """
+
+    _lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        main = sys.modules["__main__"]
+        self._saved = {k: main.__dict__[k] for k in ("__file__", "__spec__") if k in main.__dict__}
+        for name in self._saved:
+            main.__dict__[name] = None
+        main.__dict__.pop("__file__", None)
+
+    def __exit__(self, *_: object) -> None:
+        sys.modules["__main__"].__dict__.update(self._saved)
+        self._lock.release()
+
+
+def _serve(connection: Connection, lifeline: Connection, config: CampaignConfig, log: str, path: list[str]) -> None:
+    """The worker process: builds the oracle, then answers until the other end is gone."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.path[:] = path
+    with suppress(OSError):
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+
+    def watch() -> None:  # a driver that was killed must not leave its workers behind
+        with suppress(EOFError, OSError):
+            lifeline.recv_bytes()
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+    failure: Outcome | None = None
+    try:
+        oracle = config.build_oracle()
+    except Exception as error:
+        failure = Outcome.failed("permanent", f"the oracle could not be built: {type(error).__name__}: {error}")
+    while True:
+        try:
+            connection.send("ready")
+            objects = connection.recv()
+        except (EOFError, OSError):
+            return
+        answers = [failure] * len(objects) if failure else evaluate_all(oracle, objects)
+        try:
+            connection.send(answers)
+        except (EOFError, OSError):
+            return
+        except Exception as error:  # an outcome that cannot be sent
+            reason = f"the answer cannot be sent between processes: {error}"
+            connection.send([Outcome.failed("permanent", reason) for _ in objects])
+
+
+class LocalExecutor(Executor):
+    """Everything on this machine, without Ray."""
+
+    def __init__(self, config: CampaignConfig, logs: Path) -> None:
+        self._config, self._logs = config, logs
+
+    def samplers(self) -> SamplerGroup:
+        return LocalSamplers(self._config)
+
+    def oracle_worker(self, number: int) -> OracleWorker:
+        return LocalWorker(self._config, number, self._logs)
+
+    def close(self) -> None:
+        """Nothing is left: the workers are closed by whoever asked for them."""

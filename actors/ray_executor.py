@@ -1,0 +1,208 @@
+"""The same samplers and oracle workers as Ray actors. The only file that talks to Ray's core."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+
+from actors.local import make_sampler, shares
+from al_loop.config import CampaignConfig
+from al_loop.errors import CampaignError, ConfigError
+from al_loop.execution import CallTimeout, Executor, OracleWorker, SamplerGroup, WorkerLost
+from al_loop.seeds import derive_seed
+from oracles.base import Outcome, evaluate_all
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from al_loop.gflownet.sampler import Draw, LogReward
+
+_START_S = 120.0
+
+
+class SamplerActor:
+    """A sampler in an actor of its own; it builds its parts from the config."""
+
+    def __init__(self, config: CampaignConfig, path: list[str]) -> None:
+        _extend_path(path)
+        self._sampler = make_sampler(config)
+
+    def set_reward(self, log_reward: LogReward) -> None:
+        self._sampler.set_reward(log_reward)
+
+    def draw(self, weights: Mapping[str, Tensor], n: int, seed: int, epsilon: float) -> Draw:
+        self._sampler.set_weights(weights)
+        return self._sampler.draw(n, seed=seed, epsilon=epsilon)
+
+
+class OracleActor:
+    """An oracle in an actor of its own."""
+
+    def __init__(self, config: CampaignConfig, path: list[str]) -> None:
+        _extend_path(path)
+        self._oracle = config.build_oracle()
+
+    def ready(self) -> bool:
+        return True
+
+    def evaluate(self, objects: Sequence[str]) -> list[Outcome]:
+        return evaluate_all(self._oracle, objects)
+
+
+def _extend_path(path: list[str]) -> None:
+    """Lets an actor import what the driver can import (a folder that is not on its machine does no harm)."""
+    sys.path += [folder for folder in path if folder not in sys.path]
+
+
+class RaySamplers(SamplerGroup):
+    """Sampler actors that draw side by side; one that dies is replaced, and its share drawn again."""
+
+    def __init__(self, config: CampaignConfig) -> None:
+        self._config = config
+        self._reward: Any = None
+        self._weights: Any = None
+        self._actors = [self._start() for _ in range(config.sampler.count)]
+
+    def _start(self) -> Any:
+        resources = self._config.resources
+        actor = ray.remote(SamplerActor).options(num_cpus=resources.sampler_cpus, num_gpus=resources.sampler_gpus)
+        handle = actor.remote(self._config, list(sys.path))
+        if self._reward is not None:
+            handle.set_reward.remote(self._reward)
+        return handle
+
+    def set_reward(self, log_reward: LogReward) -> None:
+        self._reward = ray.put(log_reward)
+        for actor in self._actors:
+            actor.set_reward.remote(self._reward)
+
+    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
+        self._weights = ray.put(dict(weights))
+
+    def draw(self, n: int, *, seed: int, epsilon: float) -> Draw:
+        from al_loop.gflownet.sampler import Draw
+
+        asked = [(i, part) for i, part in enumerate(shares(n, len(self._actors))) if part]
+        running = {i: self._ask(i, part, seed, epsilon) for i, part in asked}
+        draws = []
+        for i, part in asked:
+            for _ in range(3):
+                try:
+                    draws.append(ray.get(running[i]))
+                    break
+                except RayActorError:
+                    self._actors[i] = self._start()
+                    running[i] = self._ask(i, part, seed, epsilon)
+            else:
+                raise CampaignError(f"sampler {i} died three times in a row; see the Ray logs of its actor")
+        return Draw.join(draws)
+
+    def _ask(self, number: int, n: int, seed: int, epsilon: float) -> Any:
+        return self._actors[number].draw.remote(self._weights, n, derive_seed(seed, number), epsilon)
+
+
+class RayWorker(OracleWorker):
+    """An oracle actor that is started again after it died or was ended."""
+
+    def __init__(self, config: CampaignConfig, number: int) -> None:
+        self.name = f"ray-{number}"
+        self._config = config
+        self._actor: Any = None
+        self._is_closed = False
+
+    def call(self, objects: Sequence[str], timeout_s: float) -> list[Outcome]:
+        if self._is_closed:
+            raise WorkerLost("it was closed")
+        try:
+            if self._actor is None:
+                resources = self._config.resources
+                actor = ray.remote(OracleActor).options(num_cpus=resources.oracle_cpus, num_gpus=resources.oracle_gpus)
+                self._actor = actor.remote(self._config, list(sys.path))
+                # it may wait for a free place in the cluster, which is not the oracle's time
+                ray.get(self._actor.ready.remote())
+            answers: list[Outcome] = ray.get(self._actor.evaluate.remote(list(objects)), timeout=timeout_s)
+            return answers
+        except GetTimeoutError as error:
+            self._kill()
+            raise CallTimeout from error
+        except RayTaskError as error:
+            self._kill()
+            reason = f"the oracle could not be built or its answer not be sent: {error.cause}"
+            return [Outcome.failed("permanent", reason) for _ in objects]
+        except RayActorError as error:
+            self._kill()
+            raise WorkerLost(str(error).splitlines()[0]) from error
+
+    def _kill(self) -> None:
+        if self._actor is not None:
+            with suppress(Exception):  # Ray may be gone already
+                ray.kill(self._actor)
+            self._actor = None
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._kill()
+
+
+class RayExecutor(Executor):
+    """Samplers and oracle workers as actors of a Ray cluster.
+
+    Args:
+        config: of the campaign.
+        address: ``auto`` joins the cluster that is there and starts one where there is none; ``ray://HOST:10001``
+            and ``HOST:6379`` join that cluster; ``local`` always starts one.
+    """
+
+    def __init__(self, config: CampaignConfig, address: str) -> None:
+        self._config = config
+        self._has_started = not ray.is_initialized()
+        if self._has_started:
+            _connect(address)
+        self._refuse_too_much()
+
+    def _refuse_too_much(self) -> None:
+        """Says at once what the cluster lacks, since Ray would wait for it without end."""
+        have, resources = ray.cluster_resources(), self._config.resources
+        wanted = {
+            "sampler": {"CPU": resources.sampler_cpus, "GPU": resources.sampler_gpus},
+            "oracle": {"CPU": resources.oracle_cpus, "GPU": resources.oracle_gpus},
+        }
+        for role, needs in wanted.items():
+            for name, amount in needs.items():
+                if amount > have.get(name, 0):
+                    raise ConfigError(
+                        f"resources.{role}_{name.lower()}s: {amount:g} are asked for, the whole cluster has "
+                        f"{have.get(name, 0):g}"
+                    )
+
+    def samplers(self) -> SamplerGroup:
+        return RaySamplers(self._config)
+
+    def oracle_worker(self, number: int) -> OracleWorker:
+        return RayWorker(self._config, number)
+
+    def close(self) -> None:
+        """Leaves the cluster (and ends it where it was started here)."""
+        if self._has_started:
+            ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    settings: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False}
+    try:
+        if address == "auto":
+            try:
+                ray.init(address="auto", log_to_driver=False)
+            except ConnectionError:
+                ray.init(address="local", **settings)
+        elif address == "local":
+            ray.init(address="local", **settings)
+        else:
+            ray.init(address=address, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"cannot reach a Ray cluster at {address!r}: {str(error).splitlines()[0]}") from None

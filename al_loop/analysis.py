@@ -1,0 +1,480 @@
+"""A run as tables and figures, for notebooks and for the command line. Needs neither torch nor ray.
+
+>>> run = open_run("runs/quickstart")  # doctest: +SKIP
+>>> run.best(5)  # doctest: +SKIP
+>>> run.plot_progress().savefig("progress.png")  # doctest: +SKIP
+
+Every property asks the ledger anew, so that a run can be watched while it goes on. Nothing here writes to it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import html
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from al_loop.errors import ConfigError
+from al_loop.ledger import CampaignRow, Ledger
+from al_loop.metrics import rank_correlation
+from oracles.base import Goal, Objective
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ExportFormat = Literal["csv", "parquet"]
+Floats = NDArray[np.float64]
+
+_EVALUATION_FACTS = ("cost", "seconds", "started", "finished", "worker", "attempts")
+_PREDICTIONS = ("predicted_mean", "predicted_std")
+_RESERVED = {"candidate", "object", "round", "failure", "reason", *_EVALUATION_FACTS, *_PREDICTIONS}
+_INK, _GREY, _ACCENT = "#1b2733", "#9aa5b1", "#d9480f"
+
+
+def open_run(path: str | Path) -> Run:
+    """Opens a run to look at it: a run directory, a ledger file, or a database URL.
+
+    Raises ConfigError where there is no run, naming what is there instead.
+    """
+    return Run(path)
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Where a run stands. ``calls`` counts oracle calls (retries too), ``planned_rounds`` includes the first batch."""
+
+    name: str
+    state: Literal["not started", "unfinished", "finished"]
+    rounds: int
+    closed_rounds: int
+    planned_rounds: int | None
+    proposed: int
+    answered: int
+    failed: int
+    pending: int
+    in_flight: int
+    calls: int
+    cost: float
+    best_object: str | None
+    best_value: float | None
+    objective: str
+    unit: str
+    goal: Goal
+    sessions: int
+    created: datetime
+    last_answer: datetime | None
+
+
+class Run:
+    """One campaign, read from its ledger.
+
+    path: a run directory, a ledger file, or a database URL.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        self.ledger = Ledger(_find_ledger(path), read_only=True)
+        campaign = self.ledger.campaign()
+        if campaign is None:
+            self.ledger.close()
+            raise ConfigError(f"{path}: the ledger is still empty; start the campaign with al-loop run")
+        self._campaign: CampaignRow = campaign
+
+    # -- what was asked for ------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The campaign's name."""
+        return self._campaign.name
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The campaign's config, as it was run."""
+        return self._campaign.config
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What was measured, with unit and goal."""
+        return self._campaign.objectives
+
+    # -- tables ------------------------------------------------------------------------------------------------------
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """One row per proposed object, answered or not; the index is the candidate's number."""
+        columns = ["id", "round", "position", "object", "origin", *_PREDICTIONS, "acquisition"]
+        rows = [tuple(getattr(c, name) for name in columns) for c in self.ledger.candidates()]
+        frame = pd.DataFrame(rows, columns=columns).rename(columns={"id": "candidate"}).set_index("candidate")
+        return frame.astype(dict.fromkeys((*_PREDICTIONS, "acquisition"), float))
+
+    @property
+    def evaluations(self) -> pd.DataFrame:
+        """One row per answer, a column per objective (NaN where the answer was a failure), in raw oracle units."""
+        answers = self.ledger.evaluations()
+        values = np.full((len(answers), len(self.objectives)), np.nan)
+        for i, answer in enumerate(answers):
+            if answer.values is not None:
+                values[i] = answer.values
+        index = pd.Index([a.candidate_id for a in answers], name="candidate", dtype="int64")
+        candidates = self.candidates.loc[index]
+        table: dict[str, Any] = {"object": candidates["object"], "round": candidates["round"]}
+        table |= {column: values[:, j] for j, column in enumerate(self._value_columns())}
+        table["failure"] = [None if a.failure is None else a.failure.kind for a in answers]
+        table["reason"] = [None if a.failure is None else a.failure.reason for a in answers]
+        table |= {name: [getattr(a, name) for a in answers] for name in _EVALUATION_FACTS}
+        table |= {name: candidates[name] for name in _PREDICTIONS}
+        frame = pd.DataFrame(table, index=index)
+        frame = frame.astype({"failure": "str", "reason": "str", "worker": "str", "cost": float, "attempts": int})
+        return frame.assign(**{name: pd.to_datetime(frame[name], utc=True) for name in ("started", "finished")})
+
+    @property
+    def facts(self) -> pd.DataFrame:
+        """The small facts that the oracle kept beside each value (its ``info``), a column each."""
+        answers = self.ledger.evaluations()
+        frame = pd.json_normalize([a.info for a in answers])
+        return frame.set_index(pd.Index([a.candidate_id for a in answers], name="candidate", dtype="int64"))
+
+    @property
+    def rounds(self) -> pd.DataFrame:
+        """One row per round: its counts, its metrics, its ``seconds_...`` per phase, and ``info....`` of its model."""
+        candidates, evaluations = self.candidates, self.evaluations
+        proposed = candidates.groupby("round").size()
+        answered = evaluations.groupby("round").size()
+        failed = evaluations.groupby("round")["failure"].count()
+        rows = []
+        for r in self.ledger.rounds():
+            row: dict[str, Any] = {"opened": r.opened, "closed": r.closed}
+            for name, counts in (("proposed", proposed), ("answered", answered), ("failed", failed)):
+                row[name] = int(counts.get(r.number, 0))
+            row |= {k if k not in row else f"metric_{k}": v for k, v in _flat(r.metrics or {}).items()}
+            row |= {f"seconds_{k}": v for k, v in _flat({**r.seconds, **(r.closing_seconds or {})}).items()}
+            row |= {f"info.{k}": v for k, v in _flat(r.info).items()}
+            row["seed"] = str(r.seed)
+            rows.append(row | {"round": r.number})
+        frame = pd.DataFrame(rows, columns=None if rows else ["round", "opened", "closed"]).set_index("round")
+        return frame.assign(**{name: pd.to_datetime(frame[name], utc=True) for name in ("opened", "closed")})
+
+    def best(self, n: int = 10, objective: str | None = None) -> pd.DataFrame:
+        """The n best measured objects, best first; objective: its name, the first one where left out."""
+        column, facts = self._objective(objective)
+        measured = self.evaluations.dropna(subset=[column])
+        return measured.sort_values(column, ascending=facts.goal == "minimise", kind="stable").head(n)
+
+    def _value_columns(self) -> list[str]:
+        return [o.name if o.name not in _RESERVED else f"value_{o.name}" for o in self.objectives]
+
+    def _objective(self, name: str | None) -> tuple[str, Objective]:
+        """The column and the facts of an objective."""
+        for column, objective in zip(self._value_columns(), self.objectives, strict=True):
+            if name is None or name in (column, objective.name):
+                return column, objective
+        known = ", ".join(o.name for o in self.objectives)
+        raise ConfigError(f"objective: {name!r} is not one of {known}")
+
+    def status(self) -> RunStatus:
+        """Where the run stands, in a handful of numbers."""
+        evaluations, rounds = self.evaluations, self.ledger.rounds()
+        column, objective = self._objective(None)
+        best = self.best(1)
+        n_proposed, n_answered = len(self.ledger.candidates()), len(evaluations)
+        n_closed = sum(r.closed is not None for r in rounds)
+        settings = self.config.get("rounds")
+        count = settings.get("count") if isinstance(settings, Mapping) else None
+        planned = count + 1 if isinstance(count, int) else None
+        is_finished = planned is not None and n_closed >= planned and n_proposed == n_answered
+        return RunStatus(
+            name=self.name,
+            state="not started" if not rounds else "finished" if is_finished else "unfinished",
+            rounds=len(rounds),
+            closed_rounds=n_closed,
+            planned_rounds=planned,
+            proposed=n_proposed,
+            answered=n_answered,
+            failed=int(evaluations["failure"].count()),
+            pending=n_proposed - n_answered,
+            in_flight=len(self.ledger.in_flight()),
+            calls=len(self.ledger.attempts()),
+            cost=self.ledger.cost(),
+            best_object=None if best.empty else str(best["object"].iloc[0]),
+            best_value=None if best.empty else float(best[column].iloc[0]),
+            objective=objective.name,
+            unit=objective.unit,
+            goal=objective.goal,
+            sessions=len(self.ledger.sessions()),
+            created=self._campaign.created,
+            last_answer=None if evaluations.empty else evaluations["finished"].max().to_pydatetime(),
+        )
+
+    # -- figures -----------------------------------------------------------------------------------------------------
+
+    def plot_progress(self, ax: Axes | None = None, *, objective: str | None = None) -> Figure:
+        """Every measurement as a dot, the best so far and the mean of the ten best, against oracle calls.
+
+        Failures are ticks at the bottom; what lies far beyond the others is drawn at the edge as a triangle.
+        """
+        column, facts = self._objective(objective)
+        table = self.evaluations
+        calls = table["attempts"].clip(lower=1).cumsum().to_numpy(dtype=np.float64)
+        values = table[column].to_numpy(dtype=np.float64)
+        rounds = table["round"].to_numpy()
+        is_measured = np.isfinite(values)
+        figure, ax = _axes(ax, (7.5, 4.2))
+        ax.set(xlabel="oracle calls", ylabel=_label(facts), title=f"{self.name}: progress")
+        if is_measured.any():
+            x, y = calls[is_measured], values[is_measured]
+            low, high = _visible_range(y)
+            self._draw_rounds(figure, ax, x, np.clip(y, low, high), rounds[is_measured], y)
+            best, top = _running_best(y, facts.goal, 10)
+            ax.step(x, best, where="post", color=_INK, lw=2, label="best so far", zorder=4)
+            if len(y) >= 10:
+                ax.step(x[9:], top[9:], where="post", color=_ACCENT, lw=2, label="mean of the 10 best", zorder=4)
+            margin = 0.06 * (high - low) or 1.0
+            ax.set_ylim(low - 1.5 * margin, high + margin)
+            is_up = facts.goal == "maximise"
+            ax.legend(loc="lower right" if is_up else "upper right", frameon=True, framealpha=0.9, edgecolor="none")
+        else:
+            ax.text(0.5, 0.5, "nothing measured yet", transform=ax.transAxes, ha="center", color=_GREY)
+        failed = calls[~is_measured]
+        if len(failed):
+            ax.plot(
+                failed, np.zeros(len(failed)), "|", ms=9, mew=1.4, color="#c92a2a", clip_on=False,
+                transform=ax.get_xaxis_transform(), zorder=5, label=f"failed ({len(failed)})",
+            )  # fmt: skip
+            if is_measured.any():
+                ax.legend(loc=ax.get_legend()._loc, frameon=True, framealpha=0.9, edgecolor="none")  # type: ignore[union-attr]
+        ax.set_xlim(0, max(calls.max(initial=1.0) * 1.02, 2))
+        return figure
+
+    def _draw_rounds(self, figure: Any, ax: Axes, x: Floats, shown: Floats, rounds: Any, y: Floats) -> None:
+        from matplotlib import colormaps
+        from matplotlib.colors import BoundaryNorm, ListedColormap
+
+        n = int(rounds.max()) + 1
+        shades = colormaps["viridis"](np.linspace(0.15, 0.92, max(n - 1, 1)))
+        colours = ListedColormap([_GREY, *shades][:n])
+        norm = BoundaryNorm(np.arange(-0.5, n + 0.5), n) if n > 1 else None
+        is_inside = shown == y
+        for inside, marker in ((is_inside, "o"), (shown > y, "v"), (shown < y, "^")):
+            if inside.any():
+                style: dict[str, Any] = {"cmap": colours, "norm": norm} if norm else {"cmap": colours}
+                dots = ax.scatter(
+                    x[inside], shown[inside], c=rounds[inside], s=24, marker=marker, alpha=0.85, lw=0, zorder=3, **style
+                )
+        if n > 1:
+            step = max(1, -(-n // 12))
+            bar = figure.colorbar(dots, ax=ax, ticks=np.arange(0, n, step), pad=0.02, aspect=28, label="round")
+            bar.set_ticks(np.arange(0, n, step), labels=[str(i) if i else "0\nrandom" for i in range(0, n, step)])
+            bar.outline.set_visible(False)
+            bar.ax.tick_params(length=0, labelsize=8)
+
+    def plot_calibration(self, ax: Axes | None = None, *, objective: str | None = None) -> Figure:
+        """What was predicted before each measurement (with one standard deviation) against what was measured."""
+        column, facts = self._objective(objective)
+        table = self.evaluations.dropna(subset=[column, "predicted_mean"])
+        figure, ax = _axes(ax, (5.2, 4.8))
+        ax.set(xlabel=f"measured {_label(facts)}", ylabel=f"predicted {_label(facts)}")
+        if table.empty:
+            ax.set_title(f"{self.name}: calibration")
+            ax.text(0.5, 0.5, "nothing was predicted yet", transform=ax.transAxes, ha="center", color=_GREY)
+            return figure
+        measured, mean = table[column].to_numpy(), table["predicted_mean"].to_numpy()
+        std = table["predicted_std"].to_numpy()
+        rounds = table["round"].to_numpy()
+        both = np.concatenate([measured, mean])
+        low, high = _visible_range(both)
+        margin = 0.08 * (high - low) or 1.0
+        limits = (low - margin, high + margin)
+        ax.plot(limits, limits, color=_GREY, lw=1, ls="--", zorder=1)
+        ax.errorbar(
+            measured, mean, yerr=np.nan_to_num(std), fmt="none", ecolor=_GREY, elinewidth=0.8, alpha=0.6, zorder=2
+        )
+        ax.scatter(measured, mean, c=rounds, cmap="viridis", s=26, lw=0, zorder=3)
+        ax.set(xlim=limits, ylim=limits)
+        ax.set_aspect("equal")
+        correlation = rank_correlation(mean, measured)
+        facts_line = f"rank correlation {correlation:.2f} · n = {len(table)}"
+        if np.isfinite(std).all():
+            facts_line += f" · {np.mean(np.abs(measured - mean) <= std):.0%} within one sd (68 % expected)"
+        ax.set_title(f"{self.name}: calibration\n")
+        ax.text(0.5, 1.02, facts_line, transform=ax.transAxes, ha="center", fontsize=8.5, color="#495057")
+        return figure
+
+    # -- the object itself -------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        s = self.status()
+        best = "nothing measured" if s.best_value is None else f"best {s.best_value:.4g} {s.unit}".rstrip()
+        return f"<Run {s.name!r} ({s.state}): {s.rounds} rounds, {s.answered} answers, {s.failed} failed, {best}>"
+
+    def _repr_html_(self) -> str:
+        s = self.status()
+        planned = f" of {s.planned_rounds}" if s.planned_rounds is not None else ""
+        facts = {
+            "state": s.state,
+            "rounds": f"{s.closed_rounds}{planned} closed",
+            "answers": f"{s.answered} ({s.failed} failed, {s.pending} pending)",
+            "oracle calls": f"{s.calls}",
+            "cost": f"{s.cost:.6g}",
+            "objective": f"{s.goal} {s.objective}{f' ({s.unit})' if s.unit else ''}",
+        }
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(k)}</th><td style='text-align:left'>{html.escape(v)}</td></tr>"
+            for k, v in facts.items()
+        )
+        column, _ = self._objective(None)
+        best = self.best(5)[["object", column, "round"]].to_html(float_format=lambda v: f"{v:.4g}", border=0)
+        return f"<h4>{html.escape(s.name)}</h4><table>{rows}</table><p>The best so far:</p>{best}"
+
+    def close(self) -> None:
+        """Closes the ledger's connections."""
+        self.ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def export(run: Run | str | Path, format: str, path: str | Path) -> Path:
+    """Writes the evaluations of a run to a file; format: csv or parquet. The file is complete or not there at all."""
+    if format not in get_args(ExportFormat):
+        raise ConfigError(f"export: format {format!r} is not one of {', '.join(get_args(ExportFormat))}")
+    if not isinstance(run, Run):
+        with open_run(run) as opened:
+            return export(opened, format, path)
+    table = run.evaluations.reset_index()
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if format == "csv":
+            table.to_csv(partial, index=False, date_format="%Y-%m-%dT%H:%M:%S.%f%z")
+        else:
+            table.to_parquet(partial, index=False)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ConfigError(f"export: {path} cannot be written ({error.strerror or error})") from error
+    return path
+
+
+# -- finding the ledger ----------------------------------------------------------------------------------------------
+
+
+def _find_ledger(path: str | Path) -> str:
+    """The URL of a run's ledger; a ledger file that lies in the run directory wins, so that a moved run still opens."""
+    if "://" in str(path):
+        return str(path)
+    folder = Path(path).expanduser()
+    if folder.is_file():
+        return f"sqlite:///{folder.absolute()}"
+    if not folder.is_dir():
+        raise ConfigError(f"{path}: there is no such run; {_what_is_there(folder.parent)}")
+    local = f"sqlite:///{(folder / 'ledger.db').absolute()}"
+    note = folder / "campaign.json"
+    if note.is_file():
+        try:
+            url = str(json.loads(note.read_text(encoding="utf-8"))["ledger"])
+            is_local = make_url(url).get_backend_name() == "sqlite"
+        except (OSError, ValueError, KeyError, TypeError, ArgumentError) as error:
+            raise ConfigError(f'{note}: not {{"ledger": "a database URL"}} ({type(error).__name__})') from error
+        return local if is_local and (folder / "ledger.db").is_file() else url
+    if (folder / "ledger.db").is_file():
+        return local
+    raise ConfigError(f"{path}: holds no run (neither ledger.db nor campaign.json); {_what_is_there(folder)}")
+
+
+def _what_is_there(folder: Path) -> str:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return f"{folder} does not exist either"
+    runs = [e.name for e in entries if (e / "ledger.db").is_file() or (e / "campaign.json").is_file()]
+    if runs:
+        return f"runs in {folder}: {_some(runs)}"
+    names = [e.name for e in entries if not e.name.startswith(".")]
+    return f"{folder} holds {_some(names)}" if names else f"{folder} is empty"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+# -- small helpers ---------------------------------------------------------------------------------------------------
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _running_best(values: Iterable[float], goal: Goal, k: int) -> tuple[Floats, Floats]:
+    """After each value: the best so far, and the mean of the k best so far (of all where there are fewer)."""
+    sign = 1.0 if goal == "maximise" else -1.0
+    heap: list[float] = []
+    best, top = [], []
+    for value in values:
+        (heapq.heappush if len(heap) < k else heapq.heappushpop)(heap, sign * value)
+        best.append(sign * max(heap))
+        top.append(sign * sum(heap) / len(heap))
+    return np.array(best), np.array(top)
+
+
+def _visible_range(values: Floats) -> tuple[float, float]:
+    """The range to draw: all values, but for those more than six interquartile ranges away from the middle half."""
+    first, third = np.quantile(values, [0.25, 0.75])
+    reach = 6 * (third - first)
+    inside = values[(values >= first - reach) & (values <= third + reach)]
+    return float(inside.min()), float(inside.max())
+
+
+def _label(objective: Objective) -> str:
+    name = objective.name.replace("_", " ")
+    return f"{name} ({objective.unit})" if objective.unit else name
+
+
+def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Any, Axes]:
+    """The axes given, or those of a new figure that pyplot does not know and a notebook shows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    class Picture(Figure):
+        """A figure that shows itself in a notebook without pyplot."""
+
+        def _repr_png_(self) -> bytes:
+            from io import BytesIO
+
+            buffer = BytesIO()
+            self.savefig(buffer, format="png", dpi=120)
+            return buffer.getvalue()
+
+    if ax is None:
+        picture = Picture(figsize=size, layout="constrained")
+        FigureCanvasAgg(picture)
+        ax = picture.add_subplot()
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="both", color="#e9ecef", lw=0.8)
+    ax.set_axisbelow(True)
+    ax.title.set_fontweight("bold")
+    return ax.get_figure(), ax

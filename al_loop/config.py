@@ -1,0 +1,451 @@
+"""What a campaign is: a YAML file with ``key=value`` overrides, validated before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from al_loop import parts
+from al_loop.errors import ConfigError
+from oracles.base import Goal, Objective, Oracle
+
+_Path = tuple[str | int, ...]
+#: what may differ between two starts of one campaign: where and how long it runs, not what it is
+_NOT_IDENTITY = ("rounds.count", "evaluation", "ledger", "resources")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Part(BaseModel):
+    """An exchangeable part: a built-in one by ``kind``, or anybody's own by ``target: "package.module:Name"``.
+
+    All other keys are the part's own arguments.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str | None = None
+    target: str | None = None
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Part:
+        if (self.kind is None) == (self.target is None):
+            raise ValueError("give either 'kind' (a built-in part) or 'target' (\"package.module:Name\")")
+        return self
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The part's own arguments."""
+        return dict(self.model_extra or {})
+
+    def factory(self, section: str) -> Any:
+        """The class (or, for an oracle, the function) that this part names."""
+        return parts.find(section, self.kind) if self.kind else parts.load_target(self.target or "")
+
+
+class Constraint(Part):
+    """Bounds on a cheap property, in the property's unit."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> Constraint:
+        if self.min is None and self.max is None:
+            raise ValueError("give 'min', 'max' or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min ({self.min}) is above max ({self.max})")
+        return self
+
+
+class Reward(_Frozen):
+    """How acquisition values become the samplers' reward: exp(beta x standardised acquisition), scaled per round."""
+
+    beta: Annotated[float, Field(gt=0, description="how sharply good objects are preferred")] = 4.0
+    clip: Annotated[float, Field(gt=0, description="standardised acquisition is kept within +- this")] = 5.0
+
+
+class SamplerSettings(_Frozen):
+    """How the sampler is trained in each round, see ``al_loop.gflownet.Training``."""
+
+    steps: Annotated[int, Field(ge=1)] = 100
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    replay_size: Annotated[int, Field(ge=0)] = 16
+    replay_capacity: Annotated[int, Field(ge=1)] = 1000
+    epsilon: Annotated[float, Field(ge=0, le=1)] = 0.05
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    lr_log_z: Annotated[float, Field(gt=0)] = 0.1
+    hidden: Annotated[int, Field(ge=1)] = 128
+    layers: Annotated[int, Field(ge=1)] = 2
+    count: Annotated[int, Field(ge=1, description="samplers that draw side by side (Ray actors with --address)")] = 1
+    pool: Annotated[int, Field(ge=1, description="objects drawn for the batch to be picked from")] = 512
+
+
+class Rounds(_Frozen):
+    """How much is measured."""
+
+    count: Annotated[int, Field(ge=0, description="rounds after the random first batch")] = 5
+    batch_size: Annotated[int, Field(ge=1, description="objects measured in a round")] = 16
+    initial: Annotated[int, Field(ge=1, description="random objects measured first")] = 16
+    close_share: Annotated[
+        float, Field(gt=0, le=1, description="share of the answers with which the next round starts")
+    ] = 1.0
+
+
+class Evaluation(_Frozen):
+    """How the oracle is called."""
+
+    workers: Annotated[int, Field(ge=1, description="oracle processes (or Ray actors) side by side")] = 2
+    timeout_s: Annotated[float, Field(gt=0, description="longest single call, in seconds")] = 600.0
+    attempts: Annotated[int, Field(ge=1, description="calls of one object before a retryable failure counts")] = 2
+    cost: Annotated[float, Field(ge=0, description="of one call, where the oracle does not say")] = 1.0
+
+
+class Resources(_Frozen):
+    """What each Ray actor asks for; without Ray it means nothing."""
+
+    sampler_cpus: Annotated[float, Field(ge=0)] = 1.0
+    sampler_gpus: Annotated[float, Field(ge=0)] = 0.0
+    oracle_cpus: Annotated[float, Field(ge=0)] = 1.0
+    oracle_gpus: Annotated[float, Field(ge=0)] = 0.0
+
+
+class CampaignConfig(_Frozen):
+    """A whole campaign."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Annotated[int, Field(ge=0)] = 0
+    environment: Part
+    oracle: Part
+    goal: Goal | None = Field(None, description="maximise or minimise; left out: what the oracle usually wants")
+    constraints: tuple[Constraint, ...] = ()
+    features: Part | None = Field(None, description="left out: what suits the environment's objects")
+    surrogate: Part = Part(kind="gp")
+    acquisition: Part = Part(kind="ucb")
+    selector: Part = Part(kind="diverse")
+    reward: Reward = Reward()
+    sampler: SamplerSettings = SamplerSettings()
+    rounds: Rounds = Rounds()
+    evaluation: Evaluation = Evaluation()
+    resources: Resources = Resources()
+    ledger: str | None = Field(None, description="a database URL; left out: sqlite in the run directory")
+
+    def part(self, section: str) -> Part:
+        """The part of a section (not the constraints)."""
+        part = getattr(self, section)
+        assert isinstance(part, Part), section
+        return part
+
+    def build(self, section: str, **defaults: Any) -> Any:
+        """Builds the part of a section; defaults fill arguments that the config leaves out."""
+        return build(section, self.part(section), **defaults)
+
+    def build_oracle(self) -> Oracle:
+        """The oracle, with the campaign's goal; the same in every process."""
+        part = self.oracle
+        factory = part.factory("oracle")
+        if part.kind:
+            oracle = build("oracle", part)
+        else:
+            from oracles.callable import oracle_from
+
+            oracle = oracle_from(factory, **part.arguments)
+        assert isinstance(oracle, Oracle)
+        if self.goal:
+            oracle.objectives = tuple(Objective(o.name, o.unit, self.goal) for o in oracle.objectives)
+        return oracle
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two configs of one campaign, whatever its length, workers, ledger and resources."""
+        content = self.model_dump(mode="json")
+        for path in _NOT_IDENTITY:
+            section, _, key = path.partition(".")
+            if key:
+                content[section].pop(key)
+            else:
+                content.pop(section)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def build(section: str, part: Part, **defaults: Any) -> Any:
+    """Builds a part from its arguments, checked and converted by its constructor's signature.
+
+    Raises:
+        ConfigError: an argument is unknown, missing, of the wrong type, or refused by the part.
+    """
+    factory = part.factory(section)
+    accepted = inspect.signature(factory).parameters
+    arguments = {k: v for k, v in defaults.items() if k in accepted} | part.arguments
+    checked = parts.arguments_model(factory).model_validate(arguments)
+    try:
+        return factory(**{name: getattr(checked, name) for name in arguments})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+# ---- reading -----------------------------------------------------------------------------------------------------
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> CampaignConfig:
+    """Reads and validates a YAML config; the folder of the file is put on the import path, for ``target:`` modules.
+
+    Args:
+        path: the YAML file.
+        overrides: ``a.b=value`` each, the value in YAML.
+
+    Raises:
+        ConfigError: anything wrong with it, with file, line, key, value and remedy.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"the config {path} is not a text file in UTF-8") from None
+    try:
+        content = yaml.load(text, Loader=_UniqueKeys)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the config {path} is not YAML: {_yaml_reason(error)}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"the config {path} must be a mapping of keys to values, see configs/quickstart.yaml")
+    where = _Locations(str(path), node)
+    for override in overrides:
+        _apply(content, override, where)
+    for folder in (str(path.resolve().parent), str(Path.cwd())):
+        if folder not in sys.path:
+            sys.path.append(folder)
+    return parse_config(content, where)
+
+
+def parse_config(content: Mapping[str, Any], where: _Locations | None = None) -> CampaignConfig:
+    """Validates a config that is already a mapping.
+
+    Raises:
+        ConfigError: all that is wrong with it, a line each.
+    """
+    where = where or _Locations("config", None)
+    try:
+        config = CampaignConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_messages(error, (), where, CampaignConfig))) from None
+    problems = [
+        message for section, part, path in _parts_of(config) for message in _part_problems(section, part, path, where)
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    _refuse_impossible(config, where)
+    return config
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a config file, with the arguments of every built-in part."""
+    schema = CampaignConfig.model_json_schema()
+    definitions = schema["$defs"]
+    sections = {s: s for s in ("environment", "oracle", "features", "surrogate", "acquisition", "selector")}
+    for section, key in sections.items():
+        schema["properties"][key] = {"anyOf": _part_schemas(section, definitions, {})}
+        if section == "features":
+            schema["properties"][key]["anyOf"].append({"type": "null"})
+    number = {"anyOf": [{"type": "number"}, {"type": "null"}]}
+    bounds = {"min": number, "max": number}
+    schema["properties"]["constraints"]["items"] = {"anyOf": _part_schemas("property", definitions, bounds)}
+    return schema
+
+
+def _part_schemas(section: str, definitions: dict[str, Any], extra: dict[str, Any]) -> list[dict[str, Any]]:
+    schemas: list[dict[str, Any]] = []
+    for info in parts.built_in(section):
+        schema = parts.arguments_model(parts.find(section, info.kind)).model_json_schema(
+            ref_template="#/$defs/{model}", by_alias=True
+        )
+        definitions.update(schema.pop("$defs", {}))
+        schema["properties"] = {"kind": {"const": info.kind}, **schema.get("properties", {}), **extra}
+        schema["required"] = ["kind", *schema.get("required", [])]
+        schema["description"] = info.summary
+        schemas.append(schema)
+    own = {"type": "object", "properties": {"target": {"type": "string"}, **extra}, "required": ["target"]}
+    return [*schemas, own]
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML that refuses a key given twice, of which PyYAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _yaml_reason(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{error.problem} (line {mark.line + 1}, column {mark.column + 1})"
+    return str(error).splitlines()[0]
+
+
+class _Locations:
+    """Where each key of a config was written."""
+
+    def __init__(self, file: str, node: yaml.Node | None) -> None:
+        self._file = file
+        self._lines: dict[_Path, int] = {}
+        self.overridden: dict[_Path, str] = {}
+        if node is not None:
+            self._walk(node, ())
+
+    def _walk(self, node: yaml.Node, path: _Path) -> None:
+        self._lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                self._lines[(*path, key.value)] = key.start_mark.line + 1
+                self._walk(value, (*path, key.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for i, value in enumerate(node.value):
+                self._walk(value, (*path, i))
+
+    def of(self, path: _Path) -> str:
+        """``(file, line n)`` of a key, or of the nearest key around it."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.overridden:
+                return f"(from {self.overridden[path[:length]]!r} on the command line)"
+            if length and path[:length] in self._lines:
+                return f"({self._file}, line {self._lines[path[:length]]})"
+        return f"({self._file})"
+
+
+def _apply(content: dict[str, Any], override: str, where: _Locations) -> None:
+    name, equals, text = override.partition("=")
+    path = tuple(int(p) if p.isdecimal() else p for p in name.split("."))
+    if not equals or not all(str(p) for p in path):
+        raise ConfigError(f"{override!r} is not of the form key=value or a.b=value")
+    try:
+        value = yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{override!r}: the value is not YAML: {_yaml_reason(error)}") from None
+    target: Any = content
+    for key in path[:-1]:
+        if isinstance(key, int):
+            if not isinstance(target, list) or key >= len(target):
+                raise ConfigError(f"{override!r}: there is no item {key} in the config to change")
+            target = target[key]
+        else:
+            if target.get(key) is None:
+                target[key] = {}
+            target = target[key]
+        if not isinstance(target, dict | list):
+            raise ConfigError(f"{override!r}: {key!r} holds {target!r} in the config, not keys of its own")
+    if isinstance(target, list) and not (isinstance(path[-1], int) and path[-1] < len(target)):
+        raise ConfigError(f"{override!r}: there is no item {path[-1]} in the config to change")
+    target[path[-1]] = value
+    where.overridden[path] = override
+
+
+def _messages(error: ValidationError, at: _Path, where: _Locations, model: type[BaseModel] | None) -> Iterator[str]:
+    """A line for each thing that pydantic found: key, value, what was expected, and where it stands."""
+    for item in error.errors():
+        path: _Path = (*at, *item["loc"])
+        key = ".".join(map(str, path))
+        place = where.of(path)
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(model, item["loc"][:-1])
+            yield f"{key}: unknown key{_nearest(str(path[-1]), known)}; known here: {', '.join(known)} {place}"
+        elif item["type"] == "missing":
+            yield f"{key}: missing; add it to the config {place}"
+        else:
+            value = item["input"]
+            shown = "" if isinstance(value, dict) else f"{value!r} is not valid: "
+            yield f"{key or 'config'}: {shown}{message[0].lower()}{message[1:]} {place}"
+
+
+def _known_keys(model: Any, path: Sequence[str | int]) -> list[str]:
+    for key in path:
+        if not (inspect.isclass(model) and issubclass(model, BaseModel)):
+            return []
+        model = model.model_fields[str(key)].annotation if str(key) in model.model_fields else model
+    return sorted(model.model_fields) if inspect.isclass(model) and issubclass(model, BaseModel) else []
+
+
+def _nearest(key: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(key, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, _Path]]:
+    for section in ("environment", "oracle", "features", "surrogate", "acquisition", "selector"):
+        part = getattr(config, section)
+        if part is not None:
+            yield section, part, (section,)
+    for i, constraint in enumerate(config.constraints):
+        yield "property", constraint, ("constraints", i)
+
+
+def _part_problems(section: str, part: Part, path: _Path, where: _Locations) -> Iterator[str]:
+    name = "kind" if part.kind else "target"
+    try:
+        factory = part.factory(section)
+    except ConfigError as error:
+        yield f"{'.'.join(map(str, path))}.{name}: {error} {where.of((*path, name))}"
+        return
+    if section == "oracle" and part.target:
+        try:  # a function's first argument is the object, which oracle_from knows
+            from oracles.callable import oracle_from
+
+            oracle_from(factory, **part.arguments)
+        except ConfigError as error:
+            yield f"oracle: {error} {where.of(path)}"
+        return
+    model = parts.arguments_model(factory)
+    arguments = part.arguments
+    try:
+        model.model_validate(arguments)
+    except ValidationError as error:
+        # what the campaign fills in by itself is not missing
+        errors = [e for e in error.errors() if not (section == "features" and e["type"] == "missing")]
+        if errors:
+            yield from _messages(error, path, where, model)
+        return
+    try:
+        build(section, part)
+    except ConfigError as error:
+        yield f"{'.'.join(map(str, path))}: {error} {where.of(path)}"
+
+
+def _refuse_impossible(config: CampaignConfig, where: _Locations) -> None:
+    """Combinations of parts that are right by themselves but cannot work together."""
+    kind = getattr(config.part("environment").factory("environment"), "object_type", "other")
+    for section, part, path in _parts_of(config):
+        wanted = getattr(part.factory(section), "object_type", None)
+        if section != "environment" and wanted not in (None, kind):
+            raise ConfigError(
+                f"{'.'.join(map(str, path))}: {part.kind or part.target!r} works on {wanted}s, but the environment "
+                f"{config.environment.kind or config.environment.target!r} makes {kind}s; change one of them {where.of(path)}"
+            )
+    if config.features is None and kind not in ("molecule", "sequence"):
+        raise ConfigError(
+            f"features: missing, and there are none by default for the objects of this environment; name one of "
+            f"{', '.join(p.kind for p in parts.built_in('features'))} or a target {where.of(())}"
+        )
+    if config.sampler.pool < config.rounds.batch_size:
+        raise ConfigError(
+            f"sampler.pool: {config.sampler.pool} is below rounds.batch_size ({config.rounds.batch_size}), so that no "
+            f"full batch could be picked; raise it {where.of(('sampler', 'pool'))}"
+        )

@@ -1,0 +1,73 @@
+"""Where the parts of a campaign run: the interfaces that ``actors`` implements, on this machine or on Ray."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from oracles.base import Outcome
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from al_loop.gflownet.sampler import Draw, LogReward
+
+
+class WorkerLost(Exception):  # noqa: N818  it is an event more than an error
+    """The process or actor that was evaluating died."""
+
+
+class CallTimeout(Exception):  # noqa: N818
+    """A call took longer than allowed; the process that ran it has been ended."""
+
+
+class OracleWorker(ABC):
+    """One place where an oracle runs, one call at a time."""
+
+    name: str
+
+    @abstractmethod
+    def call(self, objects: Sequence[str], timeout_s: float) -> list[Outcome]:
+        """One outcome for each object.
+
+        Raises:
+            WorkerLost: it died; the next call starts a new one.
+            CallTimeout: it took too long and was ended; the next call starts a new one.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends it at once, also in the middle of a call."""
+
+
+class SamplerGroup(ABC):
+    """All samplers of a campaign."""
+
+    @abstractmethod
+    def set_reward(self, log_reward: LogReward) -> None:
+        """Gives all samplers the reward of a round."""
+
+    @abstractmethod
+    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Gives all samplers new weights."""
+
+    @abstractmethod
+    def draw(self, n: int, *, seed: int, epsilon: float) -> Draw:
+        """N objects, shared out among the samplers; the same for the same seed, weights and number of samplers."""
+
+
+class Executor(ABC):
+    """Makes the workers and samplers of a campaign."""
+
+    @abstractmethod
+    def samplers(self) -> SamplerGroup:
+        """The samplers."""
+
+    @abstractmethod
+    def oracle_worker(self, number: int) -> OracleWorker:
+        """The oracle worker of a number; it starts with its first call."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends whatever was started."""
