@@ -235,7 +235,7 @@ class Run:
         ax.set(xlabel="oracle calls", ylabel=_label(facts), title=f"{self.name}: progress")
         if is_measured.any():
             x, y = calls[is_measured], values[is_measured]
-            low, high = _visible_range(y)
+            low, high = _visible_range(y, keep=facts.goal)
             self._draw_rounds(figure, ax, x, np.clip(y, low, high), rounds[is_measured], y)
             best, top = _running_best(y, facts.goal, 10)
             ax.step(x, best, where="post", color=_INK, lw=2, label="best so far", zorder=4)
@@ -243,8 +243,6 @@ class Run:
                 ax.step(x[9:], top[9:], where="post", color=_ACCENT, lw=2, label="mean of the 10 best", zorder=4)
             margin = 0.06 * (high - low) or 1.0
             ax.set_ylim(low - 1.5 * margin, high + margin)
-            is_up = facts.goal == "maximise"
-            ax.legend(loc="lower right" if is_up else "upper right", frameon=True, framealpha=0.9, edgecolor="none")
         else:
             ax.text(0.5, 0.5, "nothing measured yet", transform=ax.transAxes, ha="center", color=_GREY)
         failed = calls[~is_measured]
@@ -253,12 +251,13 @@ class Run:
                 failed, np.zeros(len(failed)), "|", ms=9, mew=1.4, color="#c92a2a", clip_on=False,
                 transform=ax.get_xaxis_transform(), zorder=5, label=f"failed ({len(failed)})",
             )  # fmt: skip
-            if is_measured.any():
-                ax.legend(loc=ax.get_legend()._loc, frameon=True, framealpha=0.9, edgecolor="none")  # type: ignore[union-attr]
+        if len(values):
+            corner = "lower right" if facts.goal == "maximise" else "upper right"
+            ax.legend(loc=corner, framealpha=0.9, edgecolor="none", fontsize=9)
         ax.set_xlim(0, max(calls.max(initial=1.0) * 1.02, 2))
         return figure
 
-    def _draw_rounds(self, figure: Any, ax: Axes, x: Floats, shown: Floats, rounds: Any, y: Floats) -> None:
+    def _draw_rounds(self, figure: Figure, ax: Axes, x: Floats, shown: Floats, rounds: Any, y: Floats) -> None:
         from matplotlib import colormaps
         from matplotlib.colors import BoundaryNorm, ListedColormap
 
@@ -275,8 +274,9 @@ class Run:
                 )
         if n > 1:
             step = max(1, -(-n // 12))
-            bar = figure.colorbar(dots, ax=ax, ticks=np.arange(0, n, step), pad=0.02, aspect=28, label="round")
-            bar.set_ticks(np.arange(0, n, step), labels=[str(i) if i else "0\nrandom" for i in range(0, n, step)])
+            bar = figure.colorbar(dots, ax=ax, pad=0.02, aspect=28, label="round (0: random)")
+            bar.set_ticks([float(i) for i in range(0, n, step)], labels=[str(i) for i in range(0, n, step)])
+            bar.ax.minorticks_off()
             bar.outline.set_visible(False)
             bar.ax.tick_params(length=0, labelsize=8)
 
@@ -330,9 +330,9 @@ class Run:
             "cost": f"{s.cost:.6g}",
             "objective": f"{s.goal} {s.objective}{f' ({s.unit})' if s.unit else ''}",
         }
+        cell = "style='text-align:left'"
         rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(k)}</th><td style='text-align:left'>{html.escape(v)}</td></tr>"
-            for k, v in facts.items()
+            f"<tr><th {cell}>{html.escape(k)}</th><td {cell}>{html.escape(v)}</td></tr>" for k, v in facts.items()
         )
         column, _ = self._objective(None)
         best = self.best(5)[["object", column, "round"]].to_html(float_format=lambda v: f"{v:.4g}", border=0)
@@ -441,11 +441,16 @@ def _running_best(values: Iterable[float], goal: Goal, k: int) -> tuple[Floats, 
     return np.array(best), np.array(top)
 
 
-def _visible_range(values: Floats) -> tuple[float, float]:
-    """The range to draw: all values, but for those more than six interquartile ranges away from the middle half."""
+def _visible_range(values: Floats, keep: Goal | None = None) -> tuple[float, float]:
+    """The range to draw: all values, but for those more than six interquartile ranges away from the middle half.
+
+    keep: the side on which nothing is left out, since the best is there.
+    """
     first, third = np.quantile(values, [0.25, 0.75])
     reach = 6 * (third - first)
-    inside = values[(values >= first - reach) & (values <= third + reach)]
+    low = -np.inf if keep == "minimise" else first - reach
+    high = np.inf if keep == "maximise" else third + reach
+    inside = values[(values >= low) & (values <= high)]
     return float(inside.min()), float(inside.max())
 
 
@@ -454,7 +459,7 @@ def _label(objective: Objective) -> str:
     return f"{name} ({objective.unit})" if objective.unit else name
 
 
-def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Any, Axes]:
+def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     """The axes given, or those of a new figure that pyplot does not know and a notebook shows."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -477,4 +482,6 @@ def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Any, Axes]:
     ax.grid(axis="both", color="#e9ecef", lw=0.8)
     ax.set_axisbelow(True)
     ax.title.set_fontweight("bold")
-    return ax.get_figure(), ax
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure, ax

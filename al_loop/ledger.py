@@ -145,6 +145,16 @@ class EvaluationRow:
     attempts: int
     info: dict[str, Any]
 
+    @property
+    def failure_kind(self) -> FailureKind | None:
+        """The failure's kind, ``None`` where there are values."""
+        return None if self.failure is None else self.failure.kind
+
+    @property
+    def reason(self) -> str | None:
+        """The failure's reason, ``None`` where there are values."""
+        return None if self.failure is None else self.failure.reason
+
 
 # -- column types ----------------------------------------------------------------------------------------------------
 
