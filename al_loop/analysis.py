@@ -252,7 +252,7 @@ class Run:
                 transform=ax.get_xaxis_transform(), zorder=5, label=f"failed ({len(failed)})",
             )  # fmt: skip
         if len(values):
-            corner = "lower right" if facts.goal == "maximise" else "upper right"
+            corner: Literal["lower right", "upper right"] = "lower right" if facts.goal == "maximise" else "upper right"
             ax.legend(loc=corner, framealpha=0.9, edgecolor="none", fontsize=9)
         ax.set_xlim(0, max(calls.max(initial=1.0) * 1.02, 2))
         return figure
