@@ -1,0 +1,441 @@
+"""The command line. torch, ray and botorch are imported by the commands that need them, when they need them.
+
+Exit codes: 0 done; 1 the campaign cannot go on, or a bug; 2 the input is wrong; 130 interrupted (Ctrl-C), 143 ended by
+SIGTERM, both after a clean stop. Whatever ends a campaign, the same command goes on with it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from al_loop import __version__
+from al_loop.errors import AlLoopError, ConfigError
+
+if TYPE_CHECKING:
+    from al_loop.analysis import Run
+    from al_loop.config import CampaignConfig
+    from al_loop.terminal import TerminalReporter
+
+EXIT_FAILURE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
+_N_BEST = 5
+_CHECK_DRAWS = 50  # batches of 128 random objects, as many as a first batch of 16 would get
+
+app = typer.Typer(
+    help="Active learning for expensive oracles: GFlowNet samplers, a BoTorch surrogate, a durable ledger.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Config = Annotated[Path, typer.Argument(help="The campaign's YAML file.", show_default=False)]
+_Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the config, e.g. rounds.count=8.", show_default=False),
+]
+_RunArgument = Annotated[str, typer.Argument(help="A run directory, a ledger file or a database URL.", metavar="RUN")]
+_RunDir = Annotated[Path | None, typer.Option(help="Where the run is kept; left out: runs/<name>.", show_default=False)]
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="More detail, and tracebacks.")]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which stops a campaign as cleanly as Ctrl-C does."""
+
+
+def main() -> None:
+    """The console script ``al-loop``."""
+    try:
+        app(prog_name="al-loop")
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+@contextmanager
+def _exit_codes(*, verbose: bool = False, when_interrupted: str = "interrupted") -> Iterator[None]:
+    """Turns whatever a command raises into one clear line and an exit code."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except AlLoopError as error:
+        if verbose:
+            traceback.print_exc()
+        for line in str(error).splitlines():
+            _complain(line)
+        raise typer.Exit(EXIT_INPUT if isinstance(error, ConfigError) else EXIT_FAILURE) from None
+    except Terminated:
+        typer.echo(when_interrupted.replace("interrupted", "ended by SIGTERM", 1), err=True)
+        raise typer.Exit(EXIT_TERMINATED) from None
+    except KeyboardInterrupt:
+        typer.echo(when_interrupted, err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:  # `al-loop list | head`
+        raise typer.Exit(EXIT_FAILURE) from None
+    except Exception as error:
+        traceback.print_exc()
+        _complain(
+            f"{type(error).__name__}: this is a bug in al-loop, or in a part of your own that stands in the traceback "
+            "above; please report it with the traceback. What was measured is safe in the ledger"
+        )
+        raise typer.Exit(EXIT_FAILURE) from None
+
+
+def _complain(message: str) -> None:
+    typer.secho("error:", fg=typer.colors.RED, bold=True, err=True, nl=False)
+    typer.echo(f" {message}", err=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"al-loop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+# ---- running -----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    config: _Config,
+    overrides: _Overrides = None,
+    run_dir: _RunDir = None,
+    address: Annotated[
+        str, typer.Option(help="local: this machine, without Ray; auto: start or join Ray; ray://...: that cluster.")
+    ] = "local",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="A line a round.")] = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Starts a campaign, or goes on where it stopped."""
+    again = shlex.join(["al-loop", *sys.argv[1:]])
+    stopped = f"interrupted: every answer that had arrived is safe; the same command goes on from there: {again}"
+    with _exit_codes(verbose=verbose, when_interrupted=stopped), _sigterm_as_exception():
+        from al_loop.config import load_config
+        from al_loop.terminal import make_reporter
+
+        settings = load_config(config, overrides or ())
+        folder = run_dir or Path("runs") / settings.name
+        with make_reporter(quiet=quiet, verbose=verbose) as reporter:
+            _run(settings, folder, address, reporter)
+
+
+def _run(settings: CampaignConfig, folder: Path, address: str, reporter: TerminalReporter) -> None:
+    from al_loop.analysis import open_run
+    from al_loop.campaign import Campaign, ledger_url
+    from al_loop.terminal import CampaignFacts
+
+    started = time.monotonic()
+    planned = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
+    with ExitStack() as stack:
+        executor = None
+        if address != "local":
+            from actors.ray_executor import RayExecutor
+
+            executor = RayExecutor(settings, address)
+            stack.callback(executor.close)
+        campaign = stack.enter_context(Campaign(settings, folder, executor, reporter))
+        past = stack.enter_context(open_run(ledger_url(settings, folder)))
+        objective = past.objectives[0]
+        if campaign.is_finished:
+            campaign.run()  # writes the last report, should a kill have come before it
+            status = past.status()
+            best = "" if status.best_value is None else f"; best {_with_unit(status.best_value, status.unit)}"
+            typer.echo(
+                f"{settings.name} is finished: {status.closed_rounds} rounds, {status.answered} answers{best}. "
+                f"See: al-loop status {folder}. For more rounds: rounds.count={settings.rounds.count + 5}"
+            )
+            return
+        done = past.status().answered
+        reporter.begin(CampaignFacts(settings.name, objective, settings.rounds.count + 1, planned, done, str(folder)))
+        campaign.run()
+        reporter.end(past.status().answered, _best(past), time.monotonic() - started)
+
+
+def _best(run: Run) -> list[tuple[str, float]]:
+    """The best objects with their values."""
+    table = run.best(_N_BEST)
+    column = table.columns[2]  # object, round, then the first objective
+    return [(str(name), float(value)) for name, value in zip(table["object"], table[column], strict=True)]
+
+
+@contextmanager
+def _sigterm_as_exception() -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread: whoever embeds this handles its own signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@app.command()
+def submit(
+    config: _Config,
+    address: Annotated[str, typer.Option(help="The cluster's job server, http://HEAD:8265.", show_default=False)],
+    overrides: _Overrides = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the run is kept, as the cluster's head sees it: storage that outlives the head, unless the "
+            "ledger is on PostgreSQL. Left out: runs/<name> below this folder.",
+            show_default=False,
+        ),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its log; exit as it exits.")] = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Runs a campaign as a job of a Ray cluster; submitted again, it goes on."""
+    stopped = "interrupted: the job itself goes on; the same command shows its log again"
+    with _exit_codes(verbose=verbose, when_interrupted=stopped):
+        from actors.submit import Cluster
+        from al_loop.config import load_config
+
+        settings = load_config(config, overrides or ())
+        folder = (run_dir or Path("runs") / settings.name).absolute()
+        cluster = Cluster(address)
+        job = cluster.submit(config, settings, overrides or (), folder)
+        for name in job.left_behind:
+            typer.echo(f"note: {name} is too large to travel with the job", err=True)
+        if job.is_new:
+            typer.echo(f"submitted {job.id}; the run is kept in {folder} on the cluster")
+        else:
+            typer.echo(f"{settings.name} is running already, as the job {job.id}; no second one is started")
+        if follow:
+            raise typer.Exit(cluster.follow(job.id, lambda text: typer.echo(text, nl=False)))
+        typer.echo(f"to watch it: the same command with --follow, or ray job logs -f {job.id} --address {address}")
+
+
+# ---- looking -----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def status(run: _RunArgument, verbose: _Verbose = False) -> None:
+    """Where a run stands, and its best objects."""
+    with _exit_codes(verbose=verbose):
+        from al_loop.analysis import open_run
+        from al_loop.terminal import number
+
+        with open_run(run) as opened:
+            now, best = opened.status(), _best(opened)
+        planned = "" if now.planned_rounds is None else f" of {now.planned_rounds}"
+        unit = f" ({now.unit})" if now.unit else ""
+        last = "none yet" if now.last_answer is None else f"{now.last_answer.astimezone():%Y-%m-%d %H:%M:%S}"
+        in_flight = f", {now.in_flight} asked already" if now.in_flight else ""
+        _facts(
+            {
+                "campaign": f"{now.name}, {now.state}",
+                "goal": f"{now.goal} {now.objective}{unit}",
+                "rounds": f"{now.closed_rounds}{planned} closed",
+                "answers": f"{now.answered} of {now.proposed} proposed ({now.failed} failed)",
+                "pending": f"{now.pending}{in_flight}",
+                "oracle calls": f"{now.calls}, cost {now.cost:.6g}",
+                "last answer": last,
+                "starts": f"{now.sessions}, the first {now.created.astimezone():%Y-%m-%d %H:%M:%S}",
+            }
+        )
+        if best:
+            typer.secho("\nbest", bold=True)
+            for name, value in best:
+                typer.echo(f"{number(value):>11}  {name}")
+
+
+@app.command()
+def export(
+    run: _RunArgument,
+    format: Annotated[
+        Literal["csv", "parquet"] | None, typer.Option(help="Left out: as the file's name says, else csv.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Left out: <name>.<format> here.", show_default=False)
+    ] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Writes every answer of a run to a CSV or Parquet file."""
+    with _exit_codes(verbose=verbose):
+        from al_loop.analysis import export as export_run
+        from al_loop.analysis import open_run
+
+        chosen = format or ("parquet" if output is not None and output.suffix == ".parquet" else "csv")
+        with open_run(run) as opened:
+            path = export_run(opened, chosen, output or Path(f"{opened.name}.{chosen}"))
+        typer.echo(f"written: {path}")
+
+
+@app.command(name="list")
+def list_parts() -> None:
+    """Every built-in part, a line each."""
+    with _exit_codes():
+        from al_loop import parts
+
+        found = {section: parts.built_in(section) for section in parts.ROOMS}
+        width = max(len(part.kind) for section in found.values() for part in section)
+        for i, (section, infos) in enumerate(found.items()):
+            heading = "property (in constraints)" if section == "property" else section
+            typer.secho(f"{'' if i == 0 else chr(10)}{heading}", bold=True)
+            for info in infos:
+                typer.echo(f"  {info.kind:<{width}}  {info.summary}")
+        typer.echo('\nYour own: target: "package.module:Class" in place of kind.')
+
+
+@app.command()
+def schema() -> None:
+    """Prints the JSON schema of a config, for editors."""
+    with _exit_codes():
+        from al_loop.config import json_schema
+
+        typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _facts(facts: dict[str, str]) -> None:
+    width = max(map(len, facts))
+    for name, text in facts.items():
+        typer.secho(f"{name:<{width}}  ", bold=True, nl=False)
+        typer.echo(text)
+
+
+# ---- checking ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def check(
+    config: _Config,
+    overrides: _Overrides = None,
+    no_oracle: Annotated[bool, typer.Option("--no-oracle", help="Do not call the oracle.")] = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Validates a config, builds every part, and makes one call of the oracle that is not recorded."""
+    with _exit_codes(verbose=verbose):
+        from al_loop.config import load_config
+
+        settings = load_config(config, overrides or ())
+        oracle = settings.build_oracle()
+        oracle.check()
+        sample, facts = _build_parts(settings)
+        objective = oracle.objectives[0]
+        unit = f" ({objective.unit})" if objective.unit else ""
+        facts["oracle"] = f"{_named(settings, 'oracle')}: {objective.goal} {objective.name}{unit}"
+        calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
+        facts["sample"] = sample
+        if no_oracle:
+            cost = settings.evaluation.cost
+        else:
+            facts["its value"], cost = _dry_call(settings, sample, objective.unit)
+        facts["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
+        _facts({"config": f"{config} is valid", **facts})
+
+
+def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
+    """A random acceptable object, and what there is to say of each part."""
+    import torch
+
+    from al_loop.campaign import build_features
+    from al_loop.config import build
+    from al_loop.gflownet.policies import make_policy
+    from al_loop.gflownet.rollout import rollout
+    from al_loop.reward import Bound, Constraints
+    from al_loop.seeds import derive_seed
+
+    environment = settings.build("environment")
+    policy = make_policy(environment, settings.sampler.hidden, settings.sampler.layers)
+    features = build_features(settings, environment)
+    for section in ("acquisition", "selector"):
+        settings.build(section)
+    settings.build("surrogate", kernel=features.kernel)
+    constraints = Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in settings.constraints))
+    generator = torch.Generator().manual_seed(derive_seed(settings.seed, "check"))
+    n_drawn = 0
+    accepted: list[str] = []
+    for _ in range(_CHECK_DRAWS):
+        drawn = environment.decode(rollout(environment, None, 128, generator=generator).terminal)
+        n_drawn += len(drawn)
+        violation = constraints.violation(drawn).tolist()
+        accepted += [name for name, v in zip(drawn, violation, strict=True) if v == 0]
+        if accepted:
+            break
+    if not accepted:
+        raise ConfigError(f"constraints: none of {n_drawn} random objects meets them; make their bounds wider")
+    X = features(accepted[:1])
+    facts = {
+        "environment": f"{_named(settings, 'environment')}: {environment.object_type}s, "
+        f"{environment.n_actions} actions, at most {environment.max_steps} steps",
+        "policy": f"{type(policy).__name__}: {sum(p.numel() for p in policy.parameters()):,} parameters",
+        "features": f"{_named(settings, 'features') or getattr(features, 'kind', '')}: {X.shape[-1]} dimensions, "
+        f"{features.kernel} kernel",
+    }
+    facts |= {section: _named(settings, section) for section in ("surrogate", "acquisition", "selector")}
+    named = ", ".join(c.kind or c.target or "" for c in settings.constraints)
+    if named:
+        facts["constraints"] = f"{named}: met by {len(accepted)} of {n_drawn} random objects"
+    return accepted[0], facts
+
+
+def _named(settings: CampaignConfig, section: str) -> str:
+    part = getattr(settings, section)
+    return "" if part is None else part.kind or part.target or ""
+
+
+def _dry_call(settings: CampaignConfig, sample: str, unit: str) -> tuple[str, float]:
+    """The oracle's answer, from a worker process as in a campaign, and what it cost."""
+    import tempfile
+
+    from actors.local import LocalExecutor
+    from al_loop.errors import CampaignError
+    from al_loop.execution import CallTimeout, WorkerLost
+
+    with tempfile.TemporaryDirectory(prefix="al-loop-check-") as logs, ExitStack() as stack:
+        executor = LocalExecutor(settings, Path(logs))
+        stack.callback(executor.close)
+        worker = executor.oracle_worker(0)
+        stack.callback(worker.close)
+        started = time.monotonic()
+        try:
+            (outcome,) = worker.call([sample], settings.evaluation.timeout_s)
+        except CallTimeout:
+            limit = settings.evaluation.timeout_s
+            raise CampaignError(f"oracle: no answer for {sample} within evaluation.timeout_s = {limit:g} s") from None
+        except WorkerLost:
+            printed = Path(logs, "oracle-0.log")
+            lines = printed.read_text(errors="replace").strip().splitlines() if printed.is_file() else []
+            last = f"; the last that it printed: {lines[-1]}" if lines else ""
+            raise CampaignError(f"oracle: its process died on {sample}{last}") from None
+        seconds = time.monotonic() - started
+    if outcome.values is None:
+        assert outcome.failure is not None
+        raise CampaignError(f"oracle: it failed on {sample}: {outcome.failure.kind}: {outcome.failure.reason}")
+    cost = settings.evaluation.cost if outcome.cost is None else outcome.cost
+    return f"{_with_unit(outcome.values[0], unit)}, after {seconds:.1f} s with the worker's start", cost
+
+
+def _with_unit(value: float, unit: str) -> str:
+    from al_loop.terminal import number
+
+    return f"{number(value)} {unit}".rstrip()
+
+
+if __name__ == "__main__":
+    main()
