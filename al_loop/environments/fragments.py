@@ -67,13 +67,19 @@ class Fragments(Environment):
         min_fragments: fewest blocks in a molecule.
         max_atoms: most heavy atoms in a molecule; no block is added beyond it.
         vocabulary: a JSON file made by ``al_loop.environments.fragment_vocabulary``; None: the one shipped.
+        exclude: blocks of the vocabulary, by their SMILES, that are not wanted.
     """
 
     kind = "fragments"
     object_type: ObjectType = "molecule"  # type: ignore[misc]
 
     def __init__(
-        self, max_fragments: int = 6, min_fragments: int = 2, max_atoms: int = 38, vocabulary: str | None = None
+        self,
+        max_fragments: int = 6,
+        min_fragments: int = 2,
+        max_atoms: int = 38,
+        vocabulary: str | None = None,
+        exclude: Sequence[str] = (),
     ) -> None:
         if not 1 <= min_fragments <= max_fragments:
             raise ValueError(f"min_fragments: {min_fragments} is not between 1 and max_fragments ({max_fragments})")
@@ -82,6 +88,10 @@ class Fragments(Environment):
             self.blocks = [Block(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
         except (OSError, TypeError, ValueError) as error:
             raise ValueError(f"vocabulary: cannot read {path}: {error}") from None
+        unknown = sorted(set(exclude) - {b.smiles for b in self.blocks})
+        if unknown:
+            raise ValueError(f"exclude: {unknown} are not blocks of the vocabulary {path}")
+        self.blocks = [b for b in self.blocks if b.smiles not in exclude]
         self.max_fragments, self.min_fragments, self.max_atoms = max_fragments, min_fragments, max_atoms
         self._build_tables()
         self.n_sites = self._site_class.shape[1]
@@ -158,6 +168,18 @@ class Fragments(Environment):
     def degree(self, states: Tensor) -> Tensor:
         """Bonds of each slot to other slots: n x max_fragments."""
         return self.occupied(states).sum(-1)
+
+    def open_sites(self, states: Tensor) -> Tensor:
+        """Where an action may bond a block: n x (max_fragments - 1, at least 1) x n_sites, bool.
+
+        The first block, which is bonded to nothing, counts as bonded to the first site of the first slot.
+        """
+        block = states[:, : self._n_parents]
+        sites = self._table("_site_class", states.device)[block] >= 0
+        is_open = sites & ~self.occupied(states)[:, : self._n_parents]
+        is_open[:, 0, 0] |= block[:, 0] == 0
+        may_grow = (states[:, self.max_fragments - 1] == 0) & (states[:, -1] == 0)
+        return is_open & may_grow[:, None, None]
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
         return torch.zeros(n, self.state_size, dtype=torch.int64, device=device)
@@ -273,8 +295,11 @@ class Fragments(Environment):
         other.scatter_(1, torch.where(is_child, up, nowhere), down.expand(n, -1))
         other.scatter_(1, torch.where(is_child, down, nowhere), up)
         other = other[:, :-1]
-        permutations = self._table("_symmetries", device)[block]  # n x slots x symmetries x sites
-        valid = self._table("_is_symmetry", device)[block]
+        # no more symmetries and rounds of messages than the states at hand need
+        most = int(self._table("_n_symmetries", device)[block].max()) if n else 1
+        n_rounds = int((block > 0).sum(1).max()) - 1 if n else 0
+        permutations = self._table("_symmetries", device)[:, :most][block]  # n x slots x symmetries x sites
+        valid = self._table("_is_symmetry", device)[:, :most][block]
         salts = _hash(torch.arange(1, sites + 1, device=device) * _MIXER)
         block_hash = _hash((block + 1) * _MIXER)
 
@@ -296,7 +321,7 @@ class Fragments(Environment):
         is_bonded = (other >= 0).unflatten(1, (slots, sites))
         message = torch.zeros(n, slots, sites, dtype=torch.int64, device=device)
         toward = torch.eye(sites, dtype=torch.bool, device=device)
-        for _ in range(slots - 1):
+        for _ in range(n_rounds):
             # outgoing[slot, site]: the slot seen through that site, the site itself marked
             labels = torch.where(toward, 1, message.unsqueeze(2))  # n x slots x through x sites
             outgoing = canonical(labels).flatten(1)

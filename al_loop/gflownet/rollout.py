@@ -73,27 +73,43 @@ def rollout(
     current = environment.initial(n, device)
     states, actions = [current], []
     for _ in range(environment.max_steps):
-        mask = environment.forward_mask(current)
-        is_over = environment.is_terminal(current)
-        uniform = mask / mask.sum(-1, keepdim=True).clamp(min=1)
-        probabilities = uniform
+        rows = (~environment.is_terminal(current)).nonzero()[:, 0]
+        if not len(rows):
+            break
+        before = current[rows]
+        mask = environment.forward_mask(before)
+        weights = mask.float()
         if policy is not None and epsilon < 1:
-            # finished rows have no allowed action; any distribution does for them, as their action is thrown away
-            logits = policy.forward_logits(current).masked_fill(~mask & ~is_over[:, None], -torch.inf)
-            probabilities = (1 - epsilon) * logits.softmax(-1) + epsilon * uniform
-        probabilities = torch.where(is_over[:, None], 1.0 / mask.shape[1], probabilities)
-        if device == "cpu" and not torch.isfinite(probabilities).all():
-            raise ValueError("a state that is not terminal allows no action, or the policy's logits are not finite")
-        action = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
-        moved = environment.step(current, torch.where(is_over, environment.n_actions - 1, action))
-        current = torch.where(is_over[:, None], current, moved)
+            logits = policy.forward_logits(before).masked_fill(~mask, -torch.inf)
+            greedy = logits.softmax(-1)
+            if epsilon > 0:
+                explores = torch.rand(len(rows), generator=generator, device=device) < epsilon
+                weights = torch.where(explores[:, None], weights, greedy)
+            else:
+                weights = greedy
+        picked = _draw(weights, generator)
+        current = current.index_copy(0, rows, environment.step(before, picked))
         states.append(current)
-        actions.append(torch.where(is_over, -1, action))
-    trajectories = Trajectories(torch.stack(states), torch.stack(actions))
+        actions.append(torch.full((n,), -1, device=device).index_copy(0, rows, picked))
     if not bool(environment.is_terminal(current).all()):
-        raise ValueError("a trajectory did not end: a state allows no action, or max_steps is too small")
-    longest = int((trajectories.actions >= 0).any(1).sum())
-    return Trajectories(trajectories.states[: longest + 1], trajectories.actions[:longest])
+        raise ValueError("a trajectory did not end: max_steps of the environment is too small")
+    return Trajectories(torch.stack(states), torch.stack(actions))
+
+
+def _draw(weights: Tensor, generator: torch.Generator) -> Tensor:
+    """One action per row with probability proportional to its weight: n x n_actions -> n.
+
+    By inversion of the cumulative sum, which costs a tenth of ``torch.multinomial`` where there are many actions; in
+    double precision, so that thousands of actions add up.
+    """
+    cumulative = weights.cumsum(-1, dtype=torch.float64)
+    total = cumulative[:, -1:]
+    if not bool((torch.isfinite(total) & (total > 0)).all()):
+        raise ValueError("a state that is not terminal allows no action, or the policy's logits are not finite")
+    uniform = torch.rand(total.shape, generator=generator, device=weights.device, dtype=torch.float64)
+    # rounding must not reach the total itself: no action is behind it
+    level = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, level, right=True)[:, 0]
 
 
 def log_probabilities(environment: Environment, policy: Policy, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
@@ -104,8 +120,7 @@ def log_probabilities(environment: Environment, policy: Policy, trajectories: Tr
     after = trajectories.states[1:].flatten(0, 1)[is_step]
     actions = trajectories.actions.flatten()[is_step]
     backward = environment.backward_action(before, actions)
-    log_pf = masked_log_softmax(policy.forward_logits(before), environment.forward_mask(before))
-    log_pf = log_pf.gather(1, actions[:, None])[:, 0]
+    log_pf = policy.forward_log_prob(before, environment.forward_mask(before), actions)
     log_pb = masked_log_softmax(policy.backward_logits(after), environment.backward_mask(after))
     log_pb = log_pb.gather(1, backward[:, None])[:, 0]
     owner = torch.arange(n, device=actions.device).repeat(n_steps)[is_step]

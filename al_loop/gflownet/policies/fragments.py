@@ -45,6 +45,33 @@ class FragmentPolicy(Policy):
         return block, parent, parent_site, own_site, is_child[..., None].float()
 
     def forward_logits(self, states: Tensor) -> Tensor:
+        place, at_sites, stop = self._at_open_sites(states)
+        n_rows = self._n_parents * self._environment.n_sites
+        grow = stop.new_zeros(len(states) * n_rows, self._environment.n_entries).index_copy(0, place, at_sites)
+        return torch.cat([grow.view(len(states), -1), stop], dim=1)
+
+    def forward_log_prob(self, states: Tensor, mask: Tensor, actions: Tensor) -> Tensor:
+        """As in the base class, without the actions of sites that are taken or absent, which are most."""
+        place, at_sites, stop = self._at_open_sites(states)
+        n, n_entries = len(states), self._environment.n_entries
+        n_rows = self._n_parents * self._environment.n_sites
+        may_grow = mask[:, :-1].reshape(n * n_rows, n_entries)[place]
+        # finite, as a site where nothing fits would have a gradient of NaN; e^-1e30 is 0
+        at_sites = at_sites.masked_fill(~may_grow, -1e30)
+        at_site = stop.new_full((n * n_rows,), -1e30).index_copy(0, place, at_sites.logsumexp(-1))
+        stop = stop.masked_fill(~mask[:, -1:], -1e30)
+        total = torch.cat([at_site.view(n, n_rows), stop], dim=1).logsumexp(-1)
+        is_stop = actions == self._environment.n_actions - 1
+        index = torch.zeros(n * n_rows, dtype=torch.int64, device=states.device)
+        index[place] = torch.arange(len(place), device=states.device)
+        # the padding is for batches of states none of which can grow
+        flat = torch.cat([at_sites.flatten(), stop.new_zeros(1)])
+        row = index[torch.arange(n, device=states.device) * n_rows + (actions // n_entries).clamp(max=n_rows - 1)]
+        grown = flat[torch.where(is_stop, len(flat) - 1, row * n_entries + actions % n_entries)]
+        return torch.where(is_stop, stop[:, 0], grown) - total
+
+    def _at_open_sites(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits where a block may be bonded: place in n x parents x sites (k), k x n_entries; and of stopping: n x 1."""
         block, parent, parent_site, own_site, is_child = self._neighbours(states)
         n_sites = self._environment.n_sites
         parent_block = block.gather(1, parent)
@@ -55,17 +82,18 @@ class FragmentPolicy(Policy):
         index = parent[..., None].expand(-1, -1, self.block.embedding_dim)
         x = self.block(block) * present
         for message, update in zip(self.messages, self.updates, strict=True):
-            m = message(x) * is_child
+            m = message(x)
             # to the parent through its site, and from the parent through the own site
-            inbox = torch.zeros_like(x).scatter_add(1, index, m * (1 + at_parent))
-            inbox = inbox + message(x).gather(1, index) * (1 + at_own) * is_child
+            inbox = torch.zeros_like(x).scatter_add(1, index, m * is_child * (1 + at_parent))
+            inbox = inbox + m.gather(1, index) * (1 + at_own) * is_child
             x = (x + self.act(update(torch.cat([x, inbox], -1)))) * present
         pooled = x.sum(1) / size
         h = self.readout(torch.cat([x, pooled[:, None].expand_as(x)], -1))[:, : self._n_parents]
-        sites = torch.arange(n_sites, device=states.device)
-        queries = h[:, :, None] + self.site_out(block[:, : self._n_parents, None] * n_sites + sites)
-        grow = self.entries(self.act(queries)).flatten(1)
-        return torch.cat([grow, self.stop(pooled)], dim=1)
+        # only where a block may be bonded: most sites are taken, or belong to no block
+        row, slot, site = self._environment.open_sites(states).nonzero(as_tuple=True)
+        queries = h[row, slot] + self.site_out(block[row, slot] * n_sites + site)
+        place = (row * self._n_parents + slot) * n_sites + site
+        return place, self.entries(self.act(queries)), self.stop(pooled)
 
     def backward_logits(self, states: Tensor) -> Tensor:
         block, parent, _, _, is_child = self._neighbours(states)
