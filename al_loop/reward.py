@@ -22,25 +22,32 @@ class Bound:
     max: float | None
 
     def violation(self, objects: Sequence[str]) -> Tensor:
-        """How far each object is outside of the bounds, in the property's scale; 0 inside, inf where it is unknown: n."""
+        """How far each object is outside of the bounds, in the property's scale; 0 inside, inf where unknown: n."""
         values = torch.from_numpy(self.property.compute(objects)).double()
         low = torch.zeros_like(values) if self.min is None else (self.min - values).clamp(min=0)
         high = torch.zeros_like(values) if self.max is None else (values - self.max).clamp(min=0)
         return torch.where(values.isnan(), torch.inf, (low + high) / self.property.scale)
 
 
-@dataclass(frozen=True)
 class Constraints:
-    """All bounds of a campaign."""
+    """All bounds of a campaign; the violation of an object is computed once."""
 
-    bounds: tuple[Bound, ...] = ()
+    def __init__(self, bounds: Sequence[Bound] = ()) -> None:
+        self._bounds = tuple(bounds)
+        self._seen: dict[str, float] = {}
 
     def violation(self, objects: Sequence[str]) -> Tensor:
         """The sum of the violations: n, 0 where an object is acceptable."""
-        total = torch.zeros(len(objects), dtype=torch.float64)
-        for bound in self.bounds:
-            total += bound.violation(objects)
-        return total
+        new = [o for o in dict.fromkeys(objects) if o not in self._seen]
+        if new:
+            total = torch.zeros(len(new), dtype=torch.float64)
+            for bound in self._bounds:
+                total += bound.violation(new)
+            self._seen.update(zip(new, total.tolist(), strict=True))
+        return torch.tensor([self._seen[o] for o in objects], dtype=torch.float64)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_seen": {}}
 
 
 @torch.no_grad()
