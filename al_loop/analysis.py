@@ -236,7 +236,11 @@ class Run:
         if is_measured.any():
             x, y = calls[is_measured], values[is_measured]
             low, high = _visible_range(y, keep=facts.goal)
-            self._draw_rounds(figure, ax, x, np.clip(y, low, high), rounds[is_measured], y)
+            shown = np.clip(y, low, high)
+            dots = _Dots(rounds)
+            for inside, marker in ((shown == y, "o"), (shown > y, "v"), (shown < y, "^")):
+                dots.draw(ax, x[inside], shown[inside], rounds[is_measured][inside], marker)
+            dots.add_legend(figure, ax)
             best, top = _running_best(y, facts.goal, 10)
             ax.step(x, best, where="post", color=_INK, lw=2, label="best so far", zorder=4)
             if len(y) >= 10:
@@ -248,37 +252,14 @@ class Run:
         failed = calls[~is_measured]
         if len(failed):
             ax.plot(
-                failed, np.zeros(len(failed)), "|", ms=9, mew=1.4, color="#c92a2a", clip_on=False,
-                transform=ax.get_xaxis_transform(), zorder=5, label=f"failed ({len(failed)})",
+                failed, np.full(len(failed), 0.025), "|", ms=8, mew=1.3, color="#c92a2a",
+                transform=ax.get_xaxis_transform(), zorder=6, label=f"failed ({len(failed)})",
             )  # fmt: skip
         if len(values):
             corner: Literal["lower right", "upper right"] = "lower right" if facts.goal == "maximise" else "upper right"
             ax.legend(loc=corner, framealpha=0.9, edgecolor="none", fontsize=9)
         ax.set_xlim(0, max(calls.max(initial=1.0) * 1.02, 2))
         return figure
-
-    def _draw_rounds(self, figure: Figure, ax: Axes, x: Floats, shown: Floats, rounds: Any, y: Floats) -> None:
-        from matplotlib import colormaps
-        from matplotlib.colors import BoundaryNorm, ListedColormap
-
-        n = int(rounds.max()) + 1
-        shades = colormaps["viridis"](np.linspace(0.15, 0.92, max(n - 1, 1)))
-        colours = ListedColormap([_GREY, *shades][:n])
-        norm = BoundaryNorm(np.arange(-0.5, n + 0.5), n) if n > 1 else None
-        is_inside = shown == y
-        for inside, marker in ((is_inside, "o"), (shown > y, "v"), (shown < y, "^")):
-            if inside.any():
-                style: dict[str, Any] = {"cmap": colours, "norm": norm} if norm else {"cmap": colours}
-                dots = ax.scatter(
-                    x[inside], shown[inside], c=rounds[inside], s=24, marker=marker, alpha=0.85, lw=0, zorder=3, **style
-                )
-        if n > 1:
-            step = max(1, -(-n // 12))
-            bar = figure.colorbar(dots, ax=ax, pad=0.02, aspect=28, label="round (0: random)")
-            bar.set_ticks([float(i) for i in range(0, n, step)], labels=[str(i) for i in range(0, n, step)])
-            bar.ax.minorticks_off()
-            bar.outline.set_visible(False)
-            bar.ax.tick_params(length=0, labelsize=8)
 
     def plot_calibration(self, ax: Axes | None = None, *, objective: str | None = None) -> Figure:
         """What was predicted before each measurement (with one standard deviation) against what was measured."""
@@ -293,22 +274,28 @@ class Run:
         measured, mean = table[column].to_numpy(), table["predicted_mean"].to_numpy()
         std = table["predicted_std"].to_numpy()
         rounds = table["round"].to_numpy()
-        both = np.concatenate([measured, mean])
-        low, high = _visible_range(both)
+        ranges = np.array([_visible_range(measured), _visible_range(mean)])
+        low, high = float(ranges.min()), float(ranges.max())
         margin = 0.08 * (high - low) or 1.0
         limits = (low - margin, high + margin)
         ax.plot(limits, limits, color=_GREY, lw=1, ls="--", zorder=1)
         ax.errorbar(
             measured, mean, yerr=np.nan_to_num(std), fmt="none", ecolor=_GREY, elinewidth=0.8, alpha=0.6, zorder=2
         )
-        ax.scatter(measured, mean, c=rounds, cmap="viridis", s=26, lw=0, zorder=3)
+        dots = _Dots(self.evaluations["round"].to_numpy())
+        dots.draw(ax, measured, mean, rounds)
+        dots.add_legend(figure, ax, shrink=0.88)
         ax.set(xlim=limits, ylim=limits)
         ax.set_aspect("equal")
         correlation = rank_correlation(mean, measured)
         facts_line = f"rank correlation {correlation:.2f} · n = {len(table)}"
         if np.isfinite(std).all():
             facts_line += f" · {np.mean(np.abs(measured - mean) <= std):.0%} within one sd (68 % expected)"
-        ax.set_title(f"{self.name}: calibration\n")
+        pairs = np.stack([measured, mean])
+        n_beyond = int(np.any((pairs < limits[0]) | (pairs > limits[1]), axis=0).sum())
+        if n_beyond:
+            facts_line += f"\n{n_beyond} far beyond the axes"
+        ax.set_title(f"{self.name}: calibration\n" + ("\n" if n_beyond else ""))
         ax.text(0.5, 1.02, facts_line, transform=ax.transAxes, ha="center", fontsize=8.5, color="#495057")
         return figure
 
@@ -447,11 +434,44 @@ def _visible_range(values: Floats, keep: Goal | None = None) -> tuple[float, flo
     keep: the side on which nothing is left out, since the best is there.
     """
     first, third = np.quantile(values, [0.25, 0.75])
-    reach = 6 * (third - first)
+    reach = 6 * (third - first) or np.inf
     low = -np.inf if keep == "minimise" else first - reach
     high = np.inf if keep == "maximise" else third + reach
     inside = values[(values >= low) & (values <= high)]
     return float(inside.min()), float(inside.max())
+
+
+class _Dots:
+    """Measurements coloured by their round: grey for the random first batch, then from dark to light."""
+
+    def __init__(self, rounds: NDArray[np.int64]) -> None:
+        from matplotlib import colormaps
+        from matplotlib.colors import BoundaryNorm, ListedColormap
+
+        self._n = int(rounds.max()) + 1
+        shades = colormaps["viridis"](np.linspace(0.15, 0.92, max(self._n - 1, 1)))
+        self._colours = ListedColormap([_GREY, *shades])
+        self._norm = BoundaryNorm(np.arange(-0.5, len(shades) + 1.5), len(shades) + 1)
+
+    def draw(self, ax: Axes, x: Floats, y: Floats, rounds: NDArray[np.int64], marker: str = "o") -> None:
+        if len(x):
+            ax.scatter(
+                x, y, c=rounds, cmap=self._colours, norm=self._norm, s=24, marker=marker, alpha=0.85, lw=0, zorder=3
+            )
+
+    def add_legend(self, figure: Figure, ax: Axes, shrink: float = 1.0) -> None:
+        """A bar of the rounds' colours, where there is more than one."""
+        if self._n == 1:
+            return
+        from matplotlib.cm import ScalarMappable
+
+        scale = ScalarMappable(norm=self._norm, cmap=self._colours)
+        bar = figure.colorbar(scale, ax=ax, pad=0.02, aspect=28, shrink=shrink, label="round (0: random)")
+        ticks = range(0, self._n, max(1, -(-self._n // 12)))
+        bar.set_ticks([float(i) for i in ticks], labels=[str(i) for i in ticks])
+        bar.ax.minorticks_off()
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(length=0, labelsize=8)
 
 
 def _label(objective: Objective) -> str:

@@ -141,6 +141,23 @@ def test_progress_draws_every_evaluation_and_the_running_best(tmp_path: Path, go
     assert (tmp_path / "progress.png").stat().st_size > 10_000
 
 
+def test_a_value_far_off_is_drawn_at_the_edge_unless_it_is_the_best(tmp_path: Path) -> None:
+    with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        objectives = [Objective("score", "kcal/mol", "minimise")]
+        ledger.begin_campaign(name="d", config={}, fingerprint="f", seed=0, objectives=objectives, versions={})
+        values = [-7.0, -7.5, -8.0, -6.5, 900.0, -7.2, -7.1, -30.0]
+        batch = [Proposal(f"C{i}", "random", -7.0, 1.0) for i in range(len(values))]
+        for candidate, value in zip(ledger.open_round(0, batch, seed=0, seconds={}, info={}), values, strict=True):
+            ledger.commit_answer(candidate.id, Outcome((value,)), worker="w", started=START, finished=START)
+    run = open_run(tmp_path)
+    ax = run.plot_progress().axes[0]
+    low, high = ax.get_ylim()
+    assert low < -30
+    assert high < 0
+    assert sum(len(c.get_offsets()) for c in ax.collections) == len(values)  # type: ignore[arg-type]
+    assert any("2 far beyond the axes" in t.get_text() for t in run.plot_calibration().axes[0].texts)
+
+
 def test_calibration_shows_the_rank_correlation(tmp_path: Path, run: Run) -> None:
     figure = run.plot_calibration()
     texts = [t.get_text() for t in figure.axes[0].texts]
