@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import torch
 from rdkit import Chem
 
 from al_loop.environments.fragment_vocabulary import Piece, take_apart
@@ -75,19 +76,24 @@ def encode_molecule(environment: Fragments, smiles: str) -> list[int]:
         ValueError: the molecule is not in the space of the environment, with the reason.
     """
     mol = Chem.MolFromSmiles(smiles)
-    if mol is None:
+    if mol is None or not mol.GetNumAtoms():
         raise ValueError(f"{smiles!r} is not a molecule")
+    if len(Chem.GetMolFrags(mol)) > 1:
+        raise ValueError(f"{smiles!r} is more than one molecule")
     Chem.RemoveStereochemistry(mol)
     pieces = take_apart(mol)
-    if not environment.min_fragments <= len(pieces) <= environment.max_fragments:
-        raise ValueError(
-            f"{smiles!r} has {len(pieces)} pieces, not {environment.min_fragments} to {environment.max_fragments}"
-        )
+    wanted = f"not {environment.min_fragments} to {environment.max_fragments}"
+    if len(pieces) > environment.max_fragments:
+        raise ValueError(f"{smiles!r} has {len(pieces)} pieces, {wanted}")
     if mol.GetNumAtoms() > environment.max_atoms:
         raise ValueError(f"{smiles!r} has {mol.GetNumAtoms()} heavy atoms, more than {environment.max_atoms}")
     blocks, bonds = _sites_of(environment, pieces, smiles)
     for root in range(len(pieces)):
         row = _rows_from_root(environment, blocks, bonds, root)
         if row is not None:
+            # what cannot grow may stop below the minimum
+            unfinished = torch.tensor([[*row[:-1], 0]])
+            if len(pieces) < environment.min_fragments and not environment.forward_mask(unfinished)[0, -1]:
+                raise ValueError(f"{smiles!r} has {len(pieces)} pieces, {wanted}")
             return row
     raise ValueError(f"{smiles!r} cannot be built: one of its blocks needs a bond that is not there")

@@ -72,22 +72,21 @@ def take_apart(mol: Any) -> list[Piece]:
     return pieces
 
 
-def _symmetries(mol: Any, sites: list[int]) -> list[list[int]]:
-    """Permutations of the sites that leave the piece as it is; ``p[i]`` is where site i goes."""
+def _symmetries(mol: Any, sites: list[int]) -> list[list[int]] | None:
+    """Permutations of the sites that leave the piece as it is; ``p[i]`` is where site i goes.
+
+    None where the sites are a part of what is equivalent: two sets of them would then be the same molecule unseen.
+    """
     tagged = Chem.Mol(mol)
     for atom in tagged.GetAtoms():  # an isotope label makes hydrogens count in the match
         atom.SetIsotope(atom.GetTotalNumHs() + 1)
     used = sorted(set(sites))
-    maps = {
-        tuple(m[a] for a in used)
-        for m in tagged.GetSubstructMatches(tagged, uniquify=False, maxMatches=10_000)
-        if {m[a] for a in used} == set(used)
-    }
+    maps = {tuple(m[a] for a in used) for m in tagged.GetSubstructMatches(tagged, uniquify=False, maxMatches=10_000)}
     places = {a: [i for i, s in enumerate(sites) if s == a] for a in used}
     found = set()
     for image in maps:
-        if any(len(places[a]) != len(places[b]) for a, b in zip(used, image, strict=True)):
-            continue
+        if any(len(places[a]) != len(places.get(b, ())) for a, b in zip(used, image, strict=True)):
+            return None
         for choice in itertools.product(*(itertools.permutations(places[b]) for b in image)):
             permutation = [0] * len(sites)
             for atom, targets in zip(used, choice, strict=True):
@@ -136,7 +135,7 @@ def describe_block(smiles: str, sites: list[int]) -> dict[str, Any] | None:
     classes = [_site_class(mol.GetAtomWithIdx(a)) for a in sites]
     # a sulfonyl group with a hydrogen left on sulfur is no drug: that bond must be made
     required = [i for i, c in enumerate(classes) if c == "sulfonyl"]
-    if len(required) > 1 or len(symmetries) > MAX_SYMMETRIES:
+    if symmetries is None or len(required) > 1 or len(symmetries) > MAX_SYMMETRIES:
         return None
     return {
         "smiles": smiles,

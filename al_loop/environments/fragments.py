@@ -88,11 +88,18 @@ class Fragments(Environment):
             self.blocks = [Block(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
         except (OSError, TypeError, ValueError) as error:
             raise ValueError(f"vocabulary: cannot read {path}: {error}") from None
+        if not self.blocks:
+            raise ValueError(f"vocabulary: {path} holds no block")
         unknown = sorted(set(exclude) - {b.smiles for b in self.blocks})
         if unknown:
             raise ValueError(f"exclude: {unknown} are not blocks of the vocabulary {path}")
         self.blocks = [b for b in self.blocks if b.smiles not in exclude]
         self.max_fragments, self.min_fragments, self.max_atoms = max_fragments, min_fragments, max_atoms
+        least = min((b.n_atoms for b in self.blocks if b.required is None), default=None)
+        if least is None:
+            raise ValueError(f"vocabulary: no block of {path} can come first, each requires a bond")
+        if max_atoms < least:
+            raise ValueError(f"max_atoms: {max_atoms} is below the smallest block, which has {least} heavy atoms")
         self._build_tables()
         self.n_sites = self._site_class.shape[1]
         self.n_entries = len(self._entry_block)
@@ -313,7 +320,7 @@ class Fragments(Environment):
         def canonical(labels: Tensor) -> Tensor:  # ... x sites -> ..., the same for labels that a symmetry relates
             extra = labels.dim() - 3
             codes = _hash((permuted(labels) * salts).sum(-1))
-            ok = valid.reshape(n, slots, *[1] * extra, -1)
+            ok = valid.reshape(n, slots, *[1] * extra, most)
             codes = codes.masked_fill(~ok, torch.iinfo(torch.int64).max)
             return _hash(codes.amin(-1) + block_hash.reshape(n, slots, *[1] * extra))
 

@@ -59,10 +59,16 @@ class Hypergrid(Environment):
         return [",".join(map(str, row)) for row in states[:, :-1].tolist()]
 
     def encode(self, objects: Sequence[str]) -> Tensor:
-        try:
-            states = torch.tensor([[*map(int, o.split(",")), 1] for o in objects]).reshape(-1, self.state_size)
-        except (ValueError, RuntimeError) as error:
-            raise ValueError(f"not points of a grid of {self.dimensions} dimensions: {error}") from None
+        rows = []
+        for point in objects:
+            try:
+                row = [*map(int, point.split(","))]
+            except ValueError:
+                row = []
+            if len(row) != self.dimensions:
+                raise ValueError(f"{point!r} is not a point of a grid of {self.dimensions} dimensions, such as '0,0'")
+            rows.append([*row, 1])
+        states = torch.tensor(rows, dtype=torch.int64).reshape(-1, self.state_size)
         outside = ((states < 0) | (states >= self.height))[:, :-1].any(1)
         if outside.any():
             raise ValueError(f"{objects[int(outside.nonzero()[0])]!r} is outside of the grid of height {self.height}")

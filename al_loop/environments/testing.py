@@ -1,0 +1,210 @@
+"""What every environment must hold to, as tests: subclass EnvironmentContract in your own test file and run pytest."""
+# ruff: noqa: D102 (the names of the tests say what they assert)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from al_loop.environments.base import Environment
+from al_loop.gflownet.rollout import Trajectories, rollout
+
+
+def _take(environment: Environment, states: Tensor, choices: Tensor, is_backward: bool = False) -> Tensor:
+    """``step`` or ``backward_step`` on copies, with a check that the arguments are left as they are."""
+    before, chosen = states.clone(), choices.clone()
+    moved = environment.backward_step(states, choices) if is_backward else environment.step(states, choices)
+    name = "backward_step" if is_backward else "step"
+    assert torch.equal(states, before), f"{name} changed the states it was given"
+    assert torch.equal(choices, chosen), f"{name} changed the actions it was given"
+    assert moved.shape == states.shape, f"{name} gives {tuple(moved.shape)} for states of {tuple(states.shape)}"
+    return moved
+
+
+class EnvironmentContract:
+    """Base class for the tests of one environment.
+
+    Subclass it under a name that starts with ``Test``, implement ``make`` and fill ``invalid``::
+
+        class TestMyEnvironment(EnvironmentContract):
+            invalid = ("not in the space",)
+
+            def make(self) -> Environment:
+                return MyEnvironment()
+    """
+
+    #: objects that are not in the space
+    invalid: ClassVar[Sequence[str]] = ()
+    #: random roll-outs that the tests look at
+    n_rollouts: ClassVar[int] = 32
+    #: most pairs of a state and an action that are tried out
+    n_pairs: ClassVar[int] = 2000
+
+    def make(self) -> Environment:
+        """A new environment, built from the same arguments each time."""
+        raise NotImplementedError(f"{type(self).__name__} must implement make()")
+
+    def _rollouts(self, environment: Environment) -> Trajectories:
+        return rollout(environment, None, self.n_rollouts, generator=torch.Generator().manual_seed(0))
+
+    def _states(self, environment: Environment) -> Tensor:
+        """The distinct states that the roll-outs meet."""
+        return self._rollouts(environment).states.flatten(0, 1).unique(dim=0)
+
+    def _pairs(self, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows and columns that a mask allows, a random part of them where there are too many."""
+        pairs = mask.nonzero()
+        if len(pairs) > self.n_pairs:
+            pairs = pairs[torch.randperm(len(pairs), generator=torch.Generator().manual_seed(1))[: self.n_pairs]]
+        return pairs[:, 0], pairs[:, 1]
+
+    def test_shapes_are_as_declared(self) -> None:
+        environment = self.make()
+        states = self._states(environment)
+        n = len(states)
+        assert states.dtype == torch.int64
+        assert states.shape == (n, environment.state_size)
+        assert environment.initial(3).shape == (3, environment.state_size)
+        assert not environment.is_terminal(environment.initial(3)).any(), "an initial state is terminal"
+        for mask, width in (
+            (environment.forward_mask(states), environment.n_actions),
+            (environment.backward_mask(states), environment.n_backward_actions),
+        ):
+            assert mask.shape == (n, width)
+            assert mask.dtype == torch.bool
+        assert environment.is_terminal(states).shape == (n,)
+        multiplicity = environment.log_multiplicity(states[environment.is_terminal(states)])
+        assert torch.isfinite(multiplicity).all(), "log_multiplicity is not finite"
+
+    def test_roll_outs_end_within_max_steps(self) -> None:
+        environment = self.make()
+        trajectories = self._rollouts(environment)  # raises where one does not end
+        assert len(trajectories.actions) <= environment.max_steps
+        assert environment.is_terminal(trajectories.terminal).all()
+
+    def test_forward_masks_agree_with_is_terminal(self) -> None:
+        environment = self.make()
+        states = self._states(environment)
+        assert torch.equal(environment.forward_mask(states).any(1), ~environment.is_terminal(states)), (
+            "a terminal state must allow no action, any other at least one"
+        )
+
+    def test_backward_masks_agree_with_the_initial_state(self) -> None:
+        environment = self.make()
+        states = self._states(environment)
+        is_initial = (states == environment.initial(1)).all(1)
+        assert torch.equal(environment.backward_mask(states).any(1), ~is_initial), (
+            "the initial state must allow no backward action, any other at least one"
+        )
+
+    def test_backward_step_undoes_step(self) -> None:
+        environment = self.make()
+        states = self._states(environment)
+        row, action = self._pairs(environment.forward_mask(states))
+        before = states[row]
+        after = _take(environment, before, action)
+        undo = environment.backward_action(before, action)
+        is_allowed = environment.backward_mask(after).gather(1, undo[:, None])[:, 0]
+        assert is_allowed.all(), (
+            f"the mask forbids to undo action {int(action[~is_allowed][0])} in {before[~is_allowed][0].tolist()}"
+        )
+        back = _take(environment, after, undo, is_backward=True)
+        differs = (back != before).any(1)
+        assert not differs.any(), f"action {int(action[differs][0])} in {before[differs][0].tolist()} is not undone"
+
+    def test_backward_steps_lead_where_forward_actions_lead_back(self) -> None:
+        """Whatever is undone can be done again: some action leads from there to the same object.
+
+        One object may have several states. Where the objects of unfinished states cannot be decoded, it is enough
+        that some child of the smaller state allows as many actions forward and backward as the state it came from.
+        """
+        environment = self.make()
+        states = self._states(environment)
+        order = torch.randperm(len(states), generator=torch.Generator().manual_seed(3))
+        states = states[order]
+        row, undo = self._pairs(environment.backward_mask(states))
+        row, undo = row[: self.n_pairs // 10], undo[: self.n_pairs // 10]
+        after = states[row]
+        before = _take(environment, after, undo, is_backward=True)
+        forward = environment.forward_mask(before)
+        assert forward.any(1).all(), "a backward step leads to a state that allows no action"
+        for i in range(len(before)):
+            actions = forward[i].nonzero()[:, 0]
+            children = environment.step(before[i].expand(len(actions), -1), actions)
+            children = children[environment.is_terminal(children) == environment.is_terminal(after[i : i + 1])]
+            assert self._same_object(environment, children, after[i : i + 1]), (
+                f"no action leads back to {after[i].tolist()} from {before[i].tolist()}"
+            )
+
+    def _same_object(self, environment: Environment, children: Tensor, state: Tensor) -> bool:
+        if not len(children):
+            return False
+        if (children == state).all(1).any():
+            return True
+        if environment.is_terminal(state)[0]:
+            return environment.decode(state)[0] in environment.decode(children)
+
+        def summary(states: Tensor) -> Tensor:
+            masks = environment.forward_mask(states), environment.backward_mask(states)
+            return torch.stack([mask.sum(1) for mask in masks], 1)
+
+        return bool((summary(children) == summary(state)).all(1).any())
+
+    def test_encode_inverts_decode(self) -> None:
+        environment = self.make()
+        objects = environment.decode(self._rollouts(environment).terminal)
+        states = environment.encode(objects)
+        assert states.shape == (len(objects), environment.state_size)
+        assert environment.is_terminal(states).all(), "encode must give terminal states"
+        assert environment.decode(states) == objects
+
+    def test_encoded_states_are_reached_by_forward_actions(self) -> None:
+        environment = self.make()
+        states = environment.encode(environment.decode(self._rollouts(environment).terminal))
+        generator = torch.Generator().manual_seed(2)
+        for _ in range(environment.max_steps):
+            mask = environment.backward_mask(states)
+            alive = mask.any(1).nonzero()[:, 0]
+            if not len(alive):
+                break
+            undo = torch.multinomial(mask[alive].float(), 1, generator=generator)[:, 0]
+            states = states.index_copy(0, alive, environment.backward_step(states[alive], undo))
+            assert environment.forward_mask(states).any(1).all(), "a backward step leads to a dead end"
+        assert (states == environment.initial(1)).all(), "backward steps must end in the initial state"
+
+    def test_decode_is_deterministic(self) -> None:
+        environment, again = self.make(), self.make()
+        states = self._rollouts(environment).terminal
+        objects = environment.decode(states)
+        assert environment.decode(states) == objects
+        assert again.decode(states.flip(0)) == objects[::-1], "an object depends on what else is in the batch"
+
+    def test_invalid_objects_raise(self) -> None:
+        environment = self.make()
+        for item in self.invalid:
+            with pytest.raises(ValueError, match=r".{8}"):
+                environment.encode([item])
+
+    def test_arguments_are_left_as_they_are(self) -> None:
+        environment = self.make()
+        states = self._states(environment)
+        copy = states.clone()
+        environment.forward_mask(states), environment.backward_mask(states), environment.is_terminal(states)
+        terminal = states[environment.is_terminal(states)]
+        finished = terminal.clone()
+        environment.decode(terminal), environment.log_multiplicity(terminal)
+        assert torch.equal(states, copy)
+        assert torch.equal(terminal, finished)
+
+    def test_empty_batches_are_allowed(self) -> None:
+        environment = self.make()
+        states = environment.initial(0)
+        assert environment.forward_mask(states).shape == (0, environment.n_actions)
+        assert environment.backward_mask(states).shape == (0, environment.n_backward_actions)
+        assert environment.decode(states) == []
+        assert environment.encode([]).shape == (0, environment.state_size)
+        assert environment.log_multiplicity(states).shape == (0,)
