@@ -11,9 +11,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.util
+import logging
 import os
 import shlex
+import shutil
 import sysconfig
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -109,16 +112,18 @@ class Cluster:
         command = ["python", "-m", "al_loop.cli", "run", config_file.name, *overrides]
         command += ["--run-dir", str(run_dir), "--address", "auto"]
         try:
-            job_id = self._client.submit_job(
-                entrypoint=shlex.join(command),
-                submission_id=f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}",
-                runtime_env={
-                    "working_dir": str(folder),
-                    "py_modules": [*_own_packages(), *_modules_elsewhere(config, folder)],
-                    "excludes": [*_EXCLUDES, *(f"/{name}" for name in large)],
-                },
-                metadata={_RUN_KEY: str(run_dir), "al_loop_campaign": config.name},
-            )
+            with tempfile.TemporaryDirectory(prefix="al-loop-submit-") as staging, _without_chatter():
+                elsewhere = [_as_package(place, Path(staging)) for place in _modules_elsewhere(config, folder)]
+                job_id = self._client.submit_job(
+                    entrypoint=shlex.join(command),
+                    submission_id=f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}",
+                    runtime_env={
+                        "working_dir": str(folder),
+                        "py_modules": [*_own_packages(), *elsewhere],
+                        "excludes": [*_EXCLUDES, *(f"/{name}" for name in large)],
+                    },
+                    metadata={_RUN_KEY: str(run_dir), "al_loop_campaign": config.name},
+                )
         except Exception as error:
             raise CampaignError(f"the Ray cluster at {self.address} refused the job: {_first_line(error)}") from error
         return Job(str(job_id), is_new=True, left_behind=tuple(large))
@@ -176,7 +181,7 @@ def _own_packages() -> list[str]:
     return folders
 
 
-def _modules_elsewhere(config: CampaignConfig, folder: Path) -> list[str]:
+def _modules_elsewhere(config: CampaignConfig, folder: Path) -> list[Path]:
     """Modules and packages of ``target:`` parts that neither lie in the config's folder nor are installed."""
     sections = ("environment", "oracle", "features", "surrogate", "acquisition", "selector")
     parts: list[Part | None] = [getattr(config, section) for section in sections]
@@ -189,8 +194,18 @@ def _modules_elsewhere(config: CampaignConfig, folder: Path) -> list[str]:
         origin = spec.origin if spec else None
         place = Path(places[0] if places else origin or "").resolve()
         if place.exists() and not any(place.is_relative_to(known) for known in (folder, *installed)):
-            found.append(str(place))
+            found.append(place)
     return found
+
+
+def _as_package(place: Path, staging: Path) -> str:
+    """A module as a folder, the only form in which Ray's job API lets one travel: a file becomes a package."""
+    if place.is_dir():
+        return str(place)
+    package = staging / place.stem
+    package.mkdir()
+    shutil.copyfile(place, package / "__init__.py")
+    return str(package)
 
 
 def _large_files(folder: Path) -> list[str]:
@@ -213,6 +228,17 @@ def _without_environment(names: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         os.environ.update(saved)
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keeps Ray from logging every package that it uploads."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.INFO))
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _first_line(error: object) -> str:

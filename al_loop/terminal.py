@@ -13,7 +13,16 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from al_loop.progress import Phase, Reporter, RoundSummary
@@ -93,8 +102,16 @@ class _Count(TextColumn):
     def __init__(self) -> None:
         super().__init__("{task.completed:.0f}/{task.total:.0f}")
 
-    def render(self, task: object) -> Text:
-        return Text("") if getattr(task, "total", None) is None else super().render(task)  # type: ignore[arg-type]
+    def render(self, task: Task) -> Text:
+        return Text("") if task.total is None else super().render(task)
+
+
+class _Left(TimeRemainingColumn):
+    """The time that is left, and that it is that."""
+
+    def render(self, task: Task) -> Text:
+        left = super().render(task)
+        return Text("") if task.total is None else left.append(" left")
 
 
 class RichReporter(TerminalReporter):
@@ -111,7 +128,7 @@ class RichReporter(TerminalReporter):
             BarColumn(bar_width=32),
             _Count(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(compact=True),
+            _Left(compact=True),
             TextColumn("[dim]{task.fields[detail]}"),
             console=console,
             transient=True,
@@ -158,7 +175,7 @@ class RichReporter(TerminalReporter):
                 row.append("" if i == 0 else " " * column.gap)
                 row.append(cell.rjust(column.width), "bold green" if is_better else "dim" if column.is_time else "")
             if summary.failures:
-                row.append(f"  {summary.failures} failed", "red")
+                row.append(f" {summary.failures} failed", "red")
             self._best = summary.best
             self._console.print(row, soft_wrap=True)
 
@@ -321,13 +338,13 @@ def _columns(has_scaffolds: bool) -> list[_Column]:
     columns = [
         _Column(("", "round"), 5, lambda s: str(s.number)),
         _Column(("", "calls"), 6, lambda s: str(s.calls), gap=1),
-        _Column(("best", "so far"), 9, lambda s: number(s.best)),
+        _Column(("best", "so far"), 9, lambda s: number(s.best), gap=1),
         _Column(("top-10", "mean"), 9, lambda s: number(s.top10_mean)),
         _Column(("batch", "diversity"), 9, lambda s: _two_digits(s.diversity)),
     ]
     if has_scaffolds:
-        columns.append(_Column(("new", "scaffolds"), 9, lambda s: str(s.new_scaffolds)))
-    columns.append(_Column(("rank", "corr."), 6, lambda s: _two_digits(s.rank_correlation)))
+        columns.append(_Column(("new", "scaffolds"), 9, lambda s: str(s.new_scaffolds), gap=1))
+    columns.append(_Column(("rank", "corr."), 5, lambda s: _two_digits(s.rank_correlation), gap=1))
     for i, (key, name) in enumerate(_PHASES.items()):
         head = ("seconds" if i == 0 else "", name)
         columns.append(_Column(head, 7 if i == 0 else 6, _time_cell(key), gap=2 if i == 0 else 1, is_time=True))

@@ -1,0 +1,293 @@
+"""The command line: what each command prints, and with which code it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import jsonschema
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from al_loop.analysis import open_run
+from al_loop.cli import app
+from al_loop.terminal import make_reporter
+
+ROOT = Path(__file__).parents[2]
+ORACLE = """
+import time
+from pathlib import Path
+
+def cli_score(word, pause=0.0, log=""):
+    if log:
+        with open(log, "a") as file:
+            file.write(word + "\\n")
+    time.sleep(pause)
+    return word.count("A") + 0.5 * word.count("CU")
+
+def cli_broken(word):
+    raise ValueError("the furnace is cold")
+"""
+CONFIG = """
+name: tiny
+environment: {kind: sequence, alphabet: ACGU, length: 6}
+oracle: {target: "cli_oracle:cli_score"}
+sampler: {steps: 4, batch_size: 8, pool: 32, hidden: 8}
+rounds: {count: 2, batch_size: 4, initial: 6}
+evaluation: {workers: 1, timeout_s: 30}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder: a config and an oracle beside it."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "cli_oracle.py").write_text(ORACLE)
+    (folder / "tiny.yaml").write_text(CONFIG)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path) -> str:
+    """A finished run, by its directory."""
+    result = CliRunner().invoke(app, ["run", str(folder / "tiny.yaml"), "--run-dir", str(folder / "done")])
+    assert result.exit_code == 0, result.output
+    return str(folder / "done")
+
+
+def call(*arguments: str) -> tuple[int, str, list[str]]:
+    """Exit code, standard output, and the lines of standard error."""
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.stdout, result.stderr.splitlines()
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["run", "--help"], ["--version"]])
+def test_what_needs_no_parts_loads_neither_torch_nor_ray(arguments: list[str]) -> None:
+    code = (
+        "import sys; from al_loop.cli import main\n"
+        f"sys.argv = ['al-loop', *{arguments!r}]\n"
+        "try: main()\n"
+        "except SystemExit as e: assert not e.code, e.code\n"
+        "loaded = {'torch', 'ray', 'botorch', 'pandas', 'rdkit'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_list_names_every_section_and_part() -> None:
+    code, out, _ = call("list")
+    assert code == 0
+    for word in (
+        "environment",
+        "fragments",
+        "oracle",
+        "xtb",
+        "surrogate",
+        "gp",
+        "acquisition",
+        "ucb",
+        "selector",
+        "qed",
+    ):
+        assert word in out
+
+
+def test_shipped_configs_are_valid_by_the_schema_and_a_typo_is_not() -> None:
+    code, out, _ = call("schema")
+    schema = json.loads(out)
+    assert code == 0
+    jsonschema.Draft202012Validator.check_schema(schema)
+    configs = sorted((ROOT / "configs").glob("*.yaml"))
+    assert configs
+    for path in configs:
+        content = yaml.safe_load(path.read_text())
+        jsonschema.validate(content, schema)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**content, "surogate": {"kind": "gp"}}, schema)
+
+
+def test_check_builds_the_parts_and_calls_the_oracle_once(folder: Path) -> None:
+    log = folder / "check.log"
+    code, out, err = call("check", "tiny.yaml", f"oracle.log={log}", "evaluation.cost=2.5")
+    assert (code, err) == (0, [])
+    assert "parameters" in out
+    assert "14 calls x cost 2.5 = 35" in out
+    assert len(log.read_text().split()) == 1
+    assert not (folder / "runs").exists()
+
+
+def test_check_without_oracle_calls_none(folder: Path) -> None:
+    log = folder / "none.log"
+    assert call("check", "tiny.yaml", f"oracle.log={log}", "--no-oracle")[0] == 0
+    assert not log.exists()
+
+
+def test_check_says_why_the_oracle_fails() -> None:
+    code, _, err = call("check", "tiny.yaml", 'oracle={target: "cli_oracle:cli_broken"}')
+    assert code == 1
+    assert len(err) == 1
+    assert "the furnace is cold" in err[0]
+
+
+def test_a_run_reaches_its_end_and_is_then_finished(finished: str) -> None:
+    code, out, err = call("run", "tiny.yaml", "--run-dir", finished)
+    assert (code, err) == (0, [])
+    assert "is finished: 3 rounds, 14 answers" in out
+    with open_run(finished) as run:
+        assert run.status().state == "finished"
+        assert run.status().calls == 14
+
+
+def test_quiet_says_a_line_a_round(folder: Path) -> None:
+    code, out, _ = call("run", "tiny.yaml", "-q", "--run-dir", str(folder / "quiet"))
+    lines = out.splitlines()
+    assert code == 0
+    assert ["round 0" in lines[0], "round 1" in lines[1], "round 2" in lines[2], "done" in lines[3]] == [True] * 4
+    assert len(lines) == 4
+
+
+def test_status_and_export(finished: str, folder: Path) -> None:
+    code, out, _ = call("status", finished)
+    assert code == 0
+    for fact in ("tiny, finished", "3 of 3 closed", "14 of 14", "maximise cli_score"):
+        assert fact in out
+    for name, read in (("t.csv", pd.read_csv), ("t.parquet", pd.read_parquet)):
+        assert call("export", finished, "-o", name)[0] == 0
+        assert len(read(folder / name)) == 14
+    assert call("export", finished, "--format", "parquet")[0] == 0
+    assert (folder / "tiny.parquet").is_file()
+    assert call("export", finished, "-o", "no/such/folder.csv")[0] == 2
+    code, _, err = call("status", "nowhere")
+    assert code == 2
+    assert len(err) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["tiny.yaml", "sampler.stpes=3"], ["sampler.stpes", "did you mean 'steps'"]),
+        (["tiny.yaml", "rounds.count=many"], ["rounds.count", "'many'"]),
+        (["tiny.yaml", "surrogate.kind=gpp"], ["surrogate.kind", "'gpp'", "gp"]),
+        (["tiny.yaml", "oracle.target=no_such_module:f"], ["oracle.target", "no_such_module", "beside the config"]),
+        (["tiny.yaml", "oracle.target=cli_oracle:nothing"], ["oracle.target", "cli_oracle", "nothing"]),
+        (["tiny.yaml", "rounds"], ["'rounds'", "key=value"]),
+        (["broken.yaml"], ["broken.yaml", "line 3"]),
+        (["typo.yaml"], ["typo.yaml, line 8", "rouns"]),
+        (["missing.yaml"], ["missing.yaml", "No such file"]),
+        (["tiny.yaml", "--run-dir", "tiny.yaml/run"], ["tiny.yaml/run", "--run-dir"]),
+        (["tiny.yaml", "ledger=oracle://x"], ["ledger", "oracle", "sqlite"]),
+    ],
+)
+def test_bad_input_is_one_clear_line(arguments: list[str], expected: list[str], folder: Path) -> None:
+    (folder / "broken.yaml").write_text("name: a\nenvironment: {kind: [\n")
+    (folder / "typo.yaml").write_text(CONFIG + "rouns: 3\n")
+    code, out, err = call("run", *arguments)
+    assert (code, out) == (2, "")
+    assert len(err) == 1, err
+    assert err[0].startswith("error: ")
+    for word in expected:
+        assert word in err[0]
+
+
+def test_the_ledger_of_another_campaign_is_left_alone(finished: str) -> None:
+    code, _, err = call("run", "tiny.yaml", "seed=5", "--run-dir", finished)
+    assert code == 2
+    assert len(err) == 1
+    assert "--run-dir" in err[0]
+
+
+def test_an_oracle_that_answers_nothing_ends_with_an_explanation(folder: Path) -> None:
+    broken = 'oracle={target: "cli_oracle:cli_broken"}'
+    code, _, err = call("run", "tiny.yaml", broken, "--run-dir", str(folder / "broken"))
+    assert code == 1
+    assert len(err) == 1
+    assert "no value for any of 6 objects" in err[0]
+    assert "the furnace is cold" in err[0]
+
+
+def test_a_bug_ends_with_a_traceback_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from al_loop import parts
+
+    monkeypatch.setattr(parts, "built_in", lambda section: 1 / 0)
+    code, _, err = call("list")
+    assert code == 1
+    assert "Traceback" in err[0]
+    assert "bug" in err[-1]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_goes_on_with_the_same_command(number: signal.Signals, code: int, folder: Path) -> None:
+    run_dir, log = folder / f"stop-{code}", folder / f"stop-{code}.log"
+    command = [sys.executable, "-m", "al_loop.cli", "run", "tiny.yaml", "oracle.pause=0.15", f"oracle.log={log}"]
+    command += ["--run-dir", str(run_dir)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c
+    )
+    deadline = time.monotonic() + 120
+    while not (log.exists() and len(log.read_text().split()) >= 3):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert len(err.splitlines()) == 1
+    assert "safe" in err
+    assert "tiny.yaml" in err
+    with open_run(run_dir) as run:
+        in_flight = {c.object for c in run.ledger.in_flight()}
+        first = run.evaluations
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    called = Counter(log.read_text().split())
+    assert {name for name, n in called.items() if n > 1} <= in_flight
+    with open_run(run_dir) as run:
+        assert run.status().state == "finished"
+        pd.testing.assert_frame_equal(run.evaluations.loc[first.index], first)
+
+
+def _hear_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it
+
+
+def test_the_table_fits_a_terminal_of_100_columns() -> None:
+    import io
+
+    from rich.console import Console
+
+    from al_loop.progress import RoundSummary
+    from al_loop.terminal import CampaignFacts
+    from oracles.base import Objective
+
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=100, color_system=None, legacy_windows=False)
+    with make_reporter(quiet=False, verbose=False, console=console) as reporter:
+        reporter.begin(CampaignFacts("x", Objective("score", "kcal/mol", "minimise"), 3, 99, 7, "runs/x"))
+        seconds = {"fit": 12.3, "train": 123.4, "select": 1.0, "evaluate": 4321.0}
+        for number in range(2):
+            reporter.round(RoundSummary(number, 99_999, 12 * number, -1234.5, -1000.0, 0.81, 16, -0.53, seconds))
+        reporter.note("a note")
+        reporter.end(99, [("CCO", -1234.5)], 75.0)
+    lines = text.getvalue().splitlines()
+    rows = [line for line in lines if "99999" in line]
+    assert len(rows) == 2
+    assert all(len(line) <= 100 for line in rows)
+    assert "12 failed" in rows[1]
+    assert sum("scaffolds" in line for line in lines) == 1
+    assert any("going on after 7" in line for line in lines)
+    assert any("al-loop export runs/x" in line for line in lines)
