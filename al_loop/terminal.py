@@ -339,8 +339,8 @@ def _columns(has_scaffolds: bool) -> list[_Column]:
         _Column(("", "round"), 5, lambda s: str(s.number)),
         _Column(("", "calls"), 6, lambda s: str(s.calls), gap=1),
         _Column(("best", "so far"), 9, lambda s: number(s.best), gap=1),
-        _Column(("top-10", "mean"), 9, lambda s: number(s.top10_mean)),
-        _Column(("batch", "diversity"), 9, lambda s: _two_digits(s.diversity)),
+        _Column(("top-10", "mean"), 9, lambda s: number(s.top10_mean), gap=1),
+        _Column(("batch", "diversity"), 9, lambda s: _two_digits(s.diversity), gap=1),
     ]
     if has_scaffolds:
         columns.append(_Column(("new", "scaffolds"), 9, lambda s: str(s.new_scaffolds), gap=1))

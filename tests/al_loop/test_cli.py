@@ -234,7 +234,7 @@ def test_a_stopped_run_goes_on_with_the_same_command(number: signal.Signals, cod
     run_dir, log = folder / f"stop-{code}", folder / f"stop-{code}.log"
     command = [sys.executable, "-m", "al_loop.cli", "run", "tiny.yaml", "oracle.pause=0.15", f"oracle.log={log}"]
     command += ["--run-dir", str(run_dir)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c
     )
