@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from al_loop.gflownet.sampler import Draw, LogReward, Sampler
+
+
+_MAIN_LOCK = threading.Lock()
 
 
 def make_sampler(config: CampaignConfig) -> Sampler:
@@ -135,25 +138,21 @@ class LocalWorker(OracleWorker):
         self._kill()
 
 
-class _plain_main:  # noqa: N801  reads as a statement
+@contextmanager
+def _plain_main() -> Iterator[None]:
     """Keeps ``spawn`` from importing the caller's main module into the worker, which needs none of it.
 
     A notebook or a script without a ``__main__`` guard would otherwise start campaigns of its own.
     """
-
-    _lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        main = sys.modules["__main__"]
-        self._saved = {k: main.__dict__[k] for k in ("__file__", "__spec__") if k in main.__dict__}
-        for name in self._saved:
-            main.__dict__[name] = None
-        main.__dict__.pop("__file__", None)
-
-    def __exit__(self, *_: object) -> None:
-        sys.modules["__main__"].__dict__.update(self._saved)
-        self._lock.release()
+    with _MAIN_LOCK:
+        main = vars(sys.modules["__main__"])
+        saved = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+        main["__spec__"] = None
+        main.pop("__file__", None)
+        try:
+            yield
+        finally:
+            main.update(saved)
 
 
 def _serve(connection: Connection, lifeline: Connection, config: CampaignConfig, log: str, path: list[str]) -> None:

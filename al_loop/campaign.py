@@ -45,6 +45,11 @@ def ledger_url(config: CampaignConfig, run_dir: Path) -> str:
     return config.ledger or f"sqlite:///{run_dir.resolve() / 'ledger.db'}"
 
 
+def public_url(url: str) -> str:
+    """A database URL without its password."""
+    return make_url(url)._replace(password=None).render_as_string()
+
+
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     names = ("torch", "botorch", "gpytorch", "rdkit", "numpy", "ray", "tblite", "vina", "ViennaRNA")
@@ -147,8 +152,8 @@ class Campaign:
             self._open.callback(self.directory.close)
             url = ledger_url(config, self.directory.path)
             self._ledger = self._open.enter_context(Ledger(url))
-            shown = make_url(url).set(password=None).render_as_string()
-            self.directory.write(self.directory.path / "campaign.json", json.dumps({"ledger": shown}).encode())
+            pointer = json.dumps({"ledger": public_url(url)})
+            self.directory.write(self.directory.path / "campaign.json", pointer.encode())
             self.is_new = self._ledger.begin_campaign(
                 name=config.name,
                 config=config.model_dump(mode="json", exclude={"ledger"}),

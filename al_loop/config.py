@@ -435,9 +435,10 @@ def _refuse_impossible(config: CampaignConfig, where: _Locations) -> None:
     for section, part, path in _parts_of(config):
         wanted = getattr(part.factory(section), "object_type", None)
         if section != "environment" and wanted not in (None, kind):
+            made_by = config.environment.kind or config.environment.target
             raise ConfigError(
                 f"{'.'.join(map(str, path))}: {part.kind or part.target!r} works on {wanted}s, but the environment "
-                f"{config.environment.kind or config.environment.target!r} makes {kind}s; change one of them {where.of(path)}"
+                f"{made_by!r} makes {kind}s; change one of them {where.of(path)}"
             )
     if config.features is None and kind not in ("molecule", "sequence"):
         raise ConfigError(

@@ -43,8 +43,9 @@ class PartInfo:
 
 def _room_folder(section: str) -> Path:
     spec = importlib.util.find_spec(ROOMS[section])
-    assert spec is not None and spec.origin is not None, f"the package {ROOMS[section]} is missing"
-    return Path(spec.origin).parent
+    origin = spec.origin if spec is not None else None
+    assert origin is not None, f"the package {ROOMS[section]} is missing"
+    return Path(origin).parent
 
 
 def _declared_class(path: Path, kind: str) -> ast.ClassDef | None:

@@ -94,7 +94,9 @@ def plot(curves: dict[str, list[list[float]]], path: Path) -> None:
         for run in runs:
             axes.plot(x, run, color=colour, alpha=0.35, linewidth=1)
         axes.plot(x, runs.mean(0), color=colour, linewidth=2.4)
-        axes.annotate(arm, (x[-1], runs.mean(0)[-1]), xytext=(6, 0), textcoords="offset points", color=colour, va="center")
+        axes.annotate(
+            arm, (x[-1], runs.mean(0)[-1]), xytext=(6, 0), textcoords="offset points", color=colour, va="center"
+        )
     for k in range(rounds.count + 1):
         axes.axvline(rounds.initial + k * rounds.batch_size, color="#e3e3e3", linewidth=0.8, zorder=0)
     axes.set_xlabel("oracle calls (lines: rounds)")

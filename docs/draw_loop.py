@@ -35,7 +35,9 @@ def main() -> None:
     for a, b in zip(places, [*places[1:], places[0]], strict=True):
         start, end = np.array(a) + (width / 2, height / 2), np.array(b) + (width / 2, height / 2)
         step = np.sign(end - start) * np.array([width / 2, height / 2])
-        arrow = FancyArrowPatch(start + step, end - step, arrowstyle="-|>", shrinkA=3, shrinkB=3, mutation_scale=14, color="#5b6b75", lw=1.6)
+        arrow = FancyArrowPatch(
+            start + step, end - step, arrowstyle="-|>", shrinkA=3, shrinkB=3, mutation_scale=14, color="#5b6b75", lw=1.6
+        )
         axes.add_patch(arrow)
     axes.text(xs[0] + width / 2 + 0.12, 1.77, "each answer committed\nthe moment it arrives", fontsize=8, va="center")
     axes.text(xs[2] + width / 2 + 0.12, 1.77, "scaled anew\nin every round", fontsize=8, va="center")
