@@ -45,8 +45,9 @@ class Environment(ABC):
 
     @abstractmethod
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
-        """The backward action (n) that undoes ``actions`` taken in ``states``: its index in ``backward_mask``'s columns
-        at ``step(states, actions)``.
+        """The backward action (n) that undoes ``actions`` taken in ``states``.
+
+        It is a column of ``backward_mask`` at ``step(states, actions)``.
         """
 
     @abstractmethod

@@ -78,6 +78,7 @@ def _symmetries(mol: Any, sites: list[int]) -> list[list[int]] | None:
     None where the sites are a part of what is equivalent: two sets of them would then be the same molecule unseen.
     """
     tagged = Chem.Mol(mol)
+    atom: Any
     for atom in tagged.GetAtoms():  # an isotope label makes hydrogens count in the match
         atom.SetIsotope(atom.GetTotalNumHs() + 1)
     used = sorted(set(sites))
@@ -101,9 +102,8 @@ def _tokens(mol: Any, smiles: str) -> list[str]:
 
     Token i holds what stands before atom i's closures since atom i - 1; the last token is what is left.
     """
-    parameters = Chem.SmilesParserParams()
-    parameters.sanitize = False
-    tokens, position, n = [], 0, 0
+    tokens: list[str] = []
+    position, n = 0, 0
     while position < len(smiles):
         start = position
         while not (smiles[position].isalpha() or smiles[position] == "["):
@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--chains", type=int, default=32)
     parser.add_argument("--min-count", type=int, default=50)
     arguments = parser.parse_args()
-    RDLogger.DisableLog("rdApp.*")
+    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
     opener = lzma.open if arguments.smiles.suffix == ".xz" else open
     with opener(arguments.smiles, "rt", encoding="utf-8") as lines:
         blocks = build((line.split()[0] for line in lines), arguments.rings, arguments.chains, arguments.min_count)

@@ -124,7 +124,8 @@ class Fragments(Environment):
         self._symmetries = torch.arange(n_sites).repeat(n_blocks + 1, n_symmetries, 1)
         self._is_symmetry = torch.zeros(n_blocks + 1, n_symmetries, dtype=torch.bool)
         self._is_symmetry[0, 0] = True
-        entries, root_entries = [], []
+        entries: list[tuple[int, int]] = []
+        root_entries: list[int] = []
         for i, block in enumerate(self.blocks, start=1):
             k = len(block.sites)
             self._site_class[i, :k] = torch.tensor([_CLASSES.index(c) for c in block.classes])
@@ -158,7 +159,7 @@ class Fragments(Environment):
 
     def slots(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Block (0: empty), parent's slot, parent's site and own site of each slot: four tensors n x max_fragments."""
-        rows = states[:, :-1].unflatten(1, (4, self.max_fragments))
+        rows = states[:, :-1].reshape(-1, 4, self.max_fragments)
         return rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3]
 
     def occupied(self, states: Tensor) -> Tensor:
@@ -170,7 +171,7 @@ class Fragments(Environment):
         is_child = (block > 0) & (here > 0)
         for index in (parent * self.n_sites + parent_site, here * self.n_sites + own_site):
             taken.scatter_(1, torch.where(is_child, index, slots * self.n_sites), True)
-        return taken[:, :-1].unflatten(1, (slots, self.n_sites))
+        return taken[:, :-1].reshape(n, slots, self.n_sites)
 
     def degree(self, states: Tensor) -> Tensor:
         """Bonds of each slot to other slots: n x max_fragments."""
@@ -189,9 +190,11 @@ class Fragments(Environment):
         return is_open & may_grow[:, None, None]
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
+        """N times no block."""
         return torch.zeros(n, self.state_size, dtype=torch.int64, device=device)
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
+        """Bonds a block each, or finishes the molecule."""
         states = states.clone()
         is_stop = actions == self.n_actions - 1
         place, entry = actions // self.n_entries, actions % self.n_entries
@@ -212,6 +215,7 @@ class Fragments(Environment):
         return states.scatter(1, columns, torch.where(is_stop[:, None], 1, new))
 
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
+        """Removes a block each, or takes the finish back."""
         block, parent, parent_site, own_site = self.slots(states)
         device = states.device
         is_undo = (backward_actions == self.max_fragments)[:, None]
@@ -230,10 +234,12 @@ class Fragments(Environment):
         return torch.where(is_undo, undone, smaller)
 
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
+        """The slot that the new block took."""
         slot = (states[:, : self.max_fragments] > 0).sum(1)
         return torch.where(actions == self.n_actions - 1, self.max_fragments, slot)
 
     def forward_mask(self, states: Tensor) -> Tensor:
+        """Where blocks may be bonded, by class, size and room; and whether the molecule may be finished."""
         device = states.device
         block, _, _, _ = self.slots(states)
         count = (block > 0).sum(1)
@@ -253,6 +259,7 @@ class Fragments(Environment):
         return torch.cat([grows, may_stop[:, None]], dim=1)
 
     def backward_mask(self, states: Tensor) -> Tensor:
+        """Blocks with one neighbour, but for those that a required bond holds."""
         device = states.device
         block, parent, parent_site, own_site = self.slots(states)
         is_finished = states[:, -1:] == 1
@@ -267,9 +274,11 @@ class Fragments(Environment):
         return torch.cat([is_leaf & ~blocked & ~is_finished, is_finished], dim=1)
 
     def is_terminal(self, states: Tensor) -> Tensor:
+        """Whether each molecule is finished."""
         return states[:, -1] == 1
 
     def features(self, states: Tensor) -> Tensor:
+        """There are none: the policy reads the tree itself."""
         raise ValueError("fragments are trees and have no flat features: use policy: {kind: fragments}")
 
     def log_multiplicity(self, states: Tensor) -> Tensor:
@@ -301,7 +310,7 @@ class Fragments(Environment):
         nowhere = slots * sites
         other.scatter_(1, torch.where(is_child, up, nowhere), down.expand(n, -1))
         other.scatter_(1, torch.where(is_child, down, nowhere), up)
-        other = other[:, :-1]
+        other = other[:, :-1].contiguous()
         # no more symmetries and rounds of messages than the states at hand need
         most = int(self._table("_n_symmetries", device)[block].max()) if n else 1
         n_rounds = int((block > 0).sum(1).max()) - 1 if n else 0
@@ -313,9 +322,8 @@ class Fragments(Environment):
         def permuted(labels: Tensor) -> Tensor:  # n x slots x ... x sites -> n x slots x ... x symmetries x sites
             extra = labels.dim() - 3
             index = permutations.reshape(n, slots, *[1] * extra, *permutations.shape[2:])
-            labels = labels.unsqueeze(-2)
-            shape = torch.broadcast_shapes(labels.shape, index.shape)
-            return labels.expand(shape).gather(-1, index.expand(shape))
+            shape = (*labels.shape[:-1], most, sites)
+            return labels.unsqueeze(-2).expand(shape).gather(-1, index.expand(shape))
 
         def canonical(labels: Tensor) -> Tensor:  # ... x sites -> ..., the same for labels that a symmetry relates
             extra = labels.dim() - 3
@@ -325,14 +333,14 @@ class Fragments(Environment):
             return _hash(codes.amin(-1) + block_hash.reshape(n, slots, *[1] * extra))
 
         # message[slot, site]: what hangs on the site, seen from the slot; empty sites carry 0
-        is_bonded = (other >= 0).unflatten(1, (slots, sites))
+        is_bonded = (other >= 0).view(n, slots, sites)
         message = torch.zeros(n, slots, sites, dtype=torch.int64, device=device)
         toward = torch.eye(sites, dtype=torch.bool, device=device)
         for _ in range(n_rounds):
             # outgoing[slot, site]: the slot seen through that site, the site itself marked
             labels = torch.where(toward, 1, message.unsqueeze(2))  # n x slots x through x sites
             outgoing = canonical(labels).flatten(1)
-            message = torch.where(is_bonded, outgoing.gather(1, other.clamp(min=0)).unflatten(1, (slots, sites)), 0)
+            message = torch.where(is_bonded, outgoing.gather(1, other.clamp(min=0)).view(n, slots, sites), 0)
         whole = canonical(message)
         orbit_of_root = ((whole == whole[:, :1]) & (block > 0)).sum(1)
         # automorphisms that keep the root: for each block, the symmetries that keep what hangs on its sites, where the
@@ -345,10 +353,11 @@ class Fragments(Environment):
         return stabiliser * orbit_of_root
 
     def decode(self, states: Tensor) -> list[str]:
+        """Canonical SMILES."""
         from rdkit import Chem
 
         smiles = []
-        for row in states[:, :-1].unflatten(1, (4, self.max_fragments)).tolist():
+        for row in states[:, :-1].reshape(-1, 4, self.max_fragments).tolist():
             mol = Chem.MolFromSmiles(self._write(row))
             assert mol is not None, f"a state that is no molecule: {row}"
             smiles.append(Chem.MolToSmiles(mol))
@@ -378,6 +387,7 @@ class Fragments(Environment):
         return ".".join(parts)
 
     def encode(self, objects: Sequence[str]) -> Tensor:
+        """A drawing of each molecule, without its stereochemistry."""
         from al_loop.environments.fragment_encoding import encode_molecule
 
         rows = [encode_molecule(self, smiles) for smiles in objects]

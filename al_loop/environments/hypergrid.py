@@ -30,35 +30,45 @@ class Hypergrid(Environment):
         self.n_features = dimensions * height
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
+        """N times the origin."""
         return torch.zeros(n, self.state_size, dtype=torch.int64, device=device)
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
+        """Raises one coordinate each, or finishes the point."""
         return states.scatter_add(1, actions[:, None], torch.ones_like(actions)[:, None])
 
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
+        """Lowers one coordinate each, or takes the finish back."""
         return states.scatter_add(1, backward_actions[:, None], -torch.ones_like(backward_actions)[:, None])
 
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
+        """The same coordinate."""
         return actions
 
     def forward_mask(self, states: Tensor) -> Tensor:
+        """Coordinates below the border may rise, and any point may be finished."""
         is_open = states[:, -1:] == 0
         return torch.cat([(states[:, :-1] < self.height - 1) & is_open, is_open], dim=1)
 
     def backward_mask(self, states: Tensor) -> Tensor:
+        """Coordinates above 0 may be lowered; a finished point is first reopened."""
         is_finished = states[:, -1:] == 1
         return torch.cat([(states[:, :-1] > 0) & ~is_finished, is_finished], dim=1)
 
     def is_terminal(self, states: Tensor) -> Tensor:
+        """Whether each point is finished."""
         return states[:, -1] == 1
 
     def features(self, states: Tensor) -> Tensor:
+        """One-hot coordinates."""
         return torch.nn.functional.one_hot(states[:, :-1], self.height).flatten(1).float()
 
     def decode(self, states: Tensor) -> list[str]:
+        """Points such as ``'0,7'``."""
         return [",".join(map(str, row)) for row in states[:, :-1].tolist()]
 
     def encode(self, objects: Sequence[str]) -> Tensor:
+        """Finished points."""
         rows = []
         for point in objects:
             try:

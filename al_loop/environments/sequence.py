@@ -37,11 +37,13 @@ class Sequences(Environment):
         self.n_features = length * (self._n_letters + 1)
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
+        """N empty words."""
         states = torch.zeros(n, self.state_size, dtype=torch.int64, device=device)
         states[:, : self.length] = self._n_letters
         return states
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
+        """Appends a letter each, or stops the word."""
         states = states.clone()
         is_stop = actions == self._n_letters
         count = states[:, -2]
@@ -51,6 +53,7 @@ class Sequences(Environment):
         return states
 
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
+        """Takes the last letter off, or the stop back."""
         states = states.clone()
         is_stop = states[:, -1] == 1
         count = states[:, -2] - (~is_stop).long()
@@ -60,27 +63,34 @@ class Sequences(Environment):
         return states
 
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
+        """Always 0: a word has one history."""
         return torch.zeros_like(actions)
 
     def forward_mask(self, states: Tensor) -> Tensor:
+        """Any letter while there is room; a stop from the shortest length on."""
         may_grow = ((states[:, -2] < self.length) & (states[:, -1] == 0))[:, None]
         may_stop = may_grow & (states[:, -2:-1] >= self.min_length)
         return torch.cat([may_grow.expand(-1, self._n_letters), may_stop], dim=1)
 
     def backward_mask(self, states: Tensor) -> Tensor:
+        """Any word but the empty one can be shortened."""
         return states[:, -2:-1] > 0
 
     def is_terminal(self, states: Tensor) -> Tensor:
+        """Whether each word is full or was stopped."""
         return (states[:, -2] == self.length) | (states[:, -1] == 1)
 
     def features(self, states: Tensor) -> Tensor:
+        """One-hot letters."""
         return torch.nn.functional.one_hot(states[:, : self.length], self._n_letters + 1).flatten(1).float()
 
     def decode(self, states: Tensor) -> list[str]:
+        """The words."""
         letters = self.alphabet
         return ["".join(letters[i] for i in row[: row[-2]]) for row in states.tolist()]
 
     def encode(self, objects: Sequence[str]) -> Tensor:
+        """The finished states of words."""
         states = self.initial(len(objects))
         index = {letter: i for i, letter in enumerate(self.alphabet)}
         for row, word in enumerate(objects):

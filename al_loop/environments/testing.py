@@ -1,5 +1,4 @@
 """What every environment must hold to, as tests: subclass EnvironmentContract in your own test file and run pytest."""
-# ruff: noqa: D102 (the names of the tests say what they assert)
 
 from __future__ import annotations
 
@@ -53,7 +52,8 @@ class EnvironmentContract:
 
     def _states(self, environment: Environment) -> Tensor:
         """The distinct states that the roll-outs meet."""
-        return self._rollouts(environment).states.flatten(0, 1).unique(dim=0)
+        states: Tensor = torch.unique(self._rollouts(environment).states.flatten(0, 1), dim=0)
+        return states
 
     def _pairs(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Rows and columns that a mask allows, a random part of them where there are too many."""

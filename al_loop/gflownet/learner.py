@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,8 +77,10 @@ class Learner:
         """One gradient step on fresh trajectories and some from the replay; returns the mean loss of the fresh ones.
 
         Raises:
-            ValueError: a log-reward is NaN or +inf, or all are -inf.
+            ValueError: a log-reward is NaN or +inf, all are -inf, or there is not one for each object.
         """
+        if draw.log_reward.shape != (len(draw.objects),):
+            raise ValueError(f"log-rewards of shape {tuple(draw.log_reward.shape)} for {len(draw.objects)} objects")
         if bool(torch.isnan(draw.log_reward).any()) or not bool((draw.log_reward < torch.inf).all()):
             raise ValueError("a log-reward is NaN or +inf")
         # -inf would make every gradient infinite; e^-60 is as good as never
@@ -97,7 +100,7 @@ class Learner:
             self._is_fresh = False
         losses = trajectory_balance(self.log_z, log_pf, log_pb, log_reward)
         self._optimizer.zero_grad()
-        losses.mean().backward()
+        torch.autograd.backward(losses.mean())
         nn.utils.clip_grad_norm_(self.policy.parameters(), 10.0)
         self._optimizer.step()
         if self._training.replay_size:
@@ -107,10 +110,11 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """Everything that a later ``load_state_dict`` needs to go on bit for bit."""
         return {
-            "policy": self.policy.state_dict(),
+            "policy": self.weights(),
             "log_z": self.log_z.detach().clone(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": copy.deepcopy(self._optimizer.state_dict()),
             "replay": self.replay.state_dict(),
+            "is_fresh": self._is_fresh,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -119,6 +123,7 @@ class Learner:
         self.log_z.data = state["log_z"].clone()
         self._optimizer.load_state_dict(state["optimizer"])
         self.replay.load_state_dict(state["replay"])
+        self._is_fresh = state["is_fresh"]
 
 
 def train(

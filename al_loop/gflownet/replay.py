@@ -19,6 +19,8 @@ class Replay:
     """
 
     def __init__(self, capacity: int) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity: a replay keeps at least one object, not {capacity}")
         self.capacity = capacity
         self._rows: dict[str, tuple[Trajectories, float]] = {}
 

@@ -124,5 +124,5 @@ def log_probabilities(environment: Environment, policy: Policy, trajectories: Tr
     log_pb = masked_log_softmax(policy.backward_logits(after), environment.backward_mask(after))
     log_pb = log_pb.gather(1, backward[:, None])[:, 0]
     owner = torch.arange(n, device=actions.device).repeat(n_steps)[is_step]
-    zero = torch.zeros(n, device=actions.device)
+    zero = torch.zeros(n, dtype=log_pf.dtype, device=actions.device)
     return zero.index_add(0, owner, log_pf), zero.index_add(0, owner, log_pb)

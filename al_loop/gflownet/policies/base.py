@@ -29,4 +29,5 @@ class Policy(nn.Module, ABC):
         return log_p.gather(1, actions[:, None])[:, 0]
 
     def forward(self, *_: Any) -> Any:
+        """Not used: a policy has two halves."""
         raise TypeError("call forward_logits or backward_logits")

@@ -45,6 +45,7 @@ class FragmentPolicy(Policy):
         return block, parent, parent_site, own_site, is_child[..., None].float()
 
     def forward_logits(self, states: Tensor) -> Tensor:
+        """N x n_actions; 0 where a site is taken or absent."""
         place, at_sites, stop = self._at_open_sites(states)
         n_rows = self._n_parents * self._environment.n_sites
         grow = stop.new_zeros(len(states) * n_rows, self._environment.n_entries).index_copy(0, place, at_sites)
@@ -71,7 +72,7 @@ class FragmentPolicy(Policy):
         return torch.where(is_stop, stop[:, 0], grown) - total
 
     def _at_open_sites(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits where a block may be bonded: place in n x parents x sites (k), k x n_entries; and of stopping: n x 1."""
+        """Logits of bonding (k places in n x parents x sites, and k x n_entries), and of stopping (n x 1)."""
         block, parent, parent_site, own_site, is_child = self._neighbours(states)
         n_sites = self._environment.n_sites
         parent_block = block.gather(1, parent)
@@ -96,6 +97,7 @@ class FragmentPolicy(Policy):
         return place, self.entries(self.act(queries)), self.stop(pooled)
 
     def backward_logits(self, states: Tensor) -> Tensor:
+        """N x n_backward_actions, the same for all drawings of a molecule."""
         block, parent, _, _, is_child = self._neighbours(states)
         present = (block > 0)[..., None].float()
         index = parent[..., None].expand(-1, -1, self.back_block.embedding_dim)

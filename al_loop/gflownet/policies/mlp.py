@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from al_loop.environments.base import Environment
@@ -16,16 +18,18 @@ class MLPPolicy(Policy):
         self._environment = environment
         sizes = [environment.n_features, *[hidden] * layers]
         steps: list[nn.Module] = []
-        for size_in, size_out in zip(sizes, sizes[1:], strict=False):
+        for size_in, size_out in pairwise(sizes):
             steps += [nn.Linear(size_in, size_out), nn.LeakyReLU()]
         self.trunk = nn.Sequential(*steps)
         self.forward_head = nn.Linear(sizes[-1], environment.n_actions)
         self.backward_head = nn.Linear(sizes[-1], environment.n_backward_actions)
 
     def forward_logits(self, states: Tensor) -> Tensor:
+        """N x n_actions."""
         logits: Tensor = self.forward_head(self.trunk(self._environment.features(states)))
         return logits
 
     def backward_logits(self, states: Tensor) -> Tensor:
+        """N x n_backward_actions."""
         logits: Tensor = self.backward_head(self.trunk(self._environment.features(states)))
         return logits

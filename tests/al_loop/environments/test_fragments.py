@@ -265,7 +265,7 @@ def test_what_could_go_on_is_not_encoded_below_the_minimum(tmp_path):
 def test_a_bad_vocabulary_is_named(tmp_path, content):
     path = tmp_path / "bad.json"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match="bad.json"):
+    with pytest.raises(ValueError, match=r"bad\.json"):
         Fragments(vocabulary=str(path))
 
 
