@@ -1,0 +1,124 @@
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from botorch.acquisition import AcquisitionFunction
+
+from al_loop.reward import AcquisitionReward, Bound, Constraints, score
+
+
+class Linear(AcquisitionFunction):
+    """The first feature, counted."""
+
+    def __init__(self, factor=1.0):
+        super().__init__(model=torch.nn.Module())
+        self.factor = factor
+        self.calls = 0
+        self.largest = 0
+
+    def forward(self, X):
+        assert X.shape[1:] == (1, 1)
+        self.calls += 1
+        self.largest = max(self.largest, len(X))
+        return self.factor * X[:, 0, 0]
+
+
+class Number:
+    """Objects are numbers."""
+
+    def __call__(self, objects):
+        return torch.tensor([[float(o)] for o in objects], dtype=torch.float64).reshape(-1, 1)
+
+
+class Size:
+    """A property: the number; unknown for 99."""
+
+    scale = 2.0
+
+    def compute(self, objects):
+        return np.array([math.nan if o == "99" else float(o) for o in objects])
+
+
+REFERENCE = [str(k) for k in range(11)]  # median 5, median absolute deviation 3
+
+
+def reward(constraints=None, factor=1.0, reference=REFERENCE, beta=2.0, clip=5.0):
+    return AcquisitionReward(Linear(factor), Number(), constraints or Constraints(), reference, beta, clip)
+
+
+def test_is_beta_times_the_standardised_acquisition():
+    spread = 1.4826 * 3
+    expected = [2 * (x - 5) / spread for x in (5.0, 8.0, 0.0)]
+    assert reward()(["5", "8", "0"]).tolist() == pytest.approx(expected, rel=1e-5)
+    assert reward()(["5"]).dtype == torch.float32
+
+
+def test_does_not_depend_on_the_acquisitions_unit():
+    torch.testing.assert_close(reward(factor=1e-3)(REFERENCE), reward(factor=1e3)(REFERENCE))
+
+
+def test_is_clipped():
+    assert reward(clip=1.5)(["1000", "-1000"]).tolist() == [3.0, -3.0]
+
+
+def test_one_scale_of_violation_costs_one_spread():
+    bounds = Constraints((Bound(Size(), None, 6.0),))
+    free, held = reward(), reward(bounds)
+    assert (free(["8"]) - held(["8"])).item() == pytest.approx(2.0)  # (8 - 6) / scale, times beta
+    assert held(["6"]) == free(["6"])
+
+
+def test_violations_add_up_and_are_not_clipped():
+    bounds = Constraints((Bound(Size(), 0.0, 6.0), Bound(Size(), None, 4.0)))
+    assert bounds.violation(["-4", "5", "3", "10"]).tolist() == [2.0, 0.5, 0.0, 2.0 + 3.0]
+    assert reward(bounds)(["1000"]) < reward(bounds)(["100"])
+
+
+def test_an_unknown_property_has_a_reward_of_zero():
+    assert reward(Constraints((Bound(Size(), None, 6.0),)))(["99"]).item() == -math.inf
+
+
+def test_no_constraints_violate_nothing():
+    assert Constraints().violation(["1", "2"]).tolist() == [0.0, 0.0]
+
+
+def test_a_constant_acquisition_gives_everything_the_same_finite_reward():
+    assert reward(factor=0.0)(["1", "7"]).tolist() == [0.0, 0.0]
+
+
+def test_mostly_constant_references_are_scaled_by_their_deviation():
+    values = reward(reference=["0"] * 8 + ["1", "2"])
+    assert values.spread == pytest.approx(np.std([0.0] * 8 + [1.0, 2.0]))
+    assert torch.isfinite(values(["0", "2"])).all()
+
+
+def test_an_object_is_scored_once():
+    r = reward()
+    before = r._acquisition.calls
+    first = r(["1", "2", "1"])
+    assert torch.equal(r(["2", "1"]), first[[1, 0]])
+    assert r._acquisition.calls == before + 1
+    assert first[0] == first[2]
+
+
+def test_pickles_without_what_it_has_seen():
+    r = reward()
+    before = r(["1", "9"])
+    copy = pickle.loads(pickle.dumps(r))
+    assert copy._seen == {}
+    assert torch.equal(copy(["1", "9"]), before)
+    assert r._seen
+
+
+def test_no_objects_have_no_rewards():
+    assert reward()([]).shape == (0,)
+
+
+def test_score_goes_in_chunks():
+    acquisition = Linear()
+    X = torch.arange(10.0)[:, None]
+    assert torch.equal(score(acquisition, X, chunk=4), X[:, 0])
+    assert (acquisition.calls, acquisition.largest) == (3, 4)
+    assert score(acquisition, X[:0]).shape == (0,)
