@@ -152,7 +152,7 @@ def _plain_main() -> Iterator[None]:
         try:
             yield
         finally:
-            main.update(saved)
+            main.update(saved.items())
 
 
 def _serve(connection: Connection, lifeline: Connection, config: CampaignConfig, log: str, path: list[str]) -> None:

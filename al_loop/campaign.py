@@ -223,10 +223,13 @@ class Campaign:
     # ---- the phases of a round -----------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
+        import torch
+
         from al_loop.gflownet.learner import Learner, Training
         from al_loop.reward import Bound, Constraints
 
         config = self.config
+        torch.set_num_threads(config.resources.threads)
         self._environment: Environment = config.build("environment")
         self._features: Features = build_features(config, self._environment)
         self._constraints: Constraints = Constraints(

@@ -111,8 +111,14 @@ class Evaluation(_Frozen):
 
 
 class Resources(_Frozen):
-    """What each Ray actor asks for; without Ray it means nothing."""
+    """Threads of the campaign's own process, and what each Ray actor asks for (without Ray that means nothing)."""
 
+    threads: Annotated[
+        int,
+        Field(
+            ge=1, description="of torch; small networks gain nothing from more, and results stay the same to the bit"
+        ),
+    ] = 1
     sampler_cpus: Annotated[float, Field(ge=0)] = 1.0
     sampler_gpus: Annotated[float, Field(ge=0)] = 0.0
     oracle_cpus: Annotated[float, Field(ge=0)] = 1.0
@@ -286,6 +292,8 @@ class _UniqueKeys(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be a word", problem_mark=key_node.start_mark)
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
             seen.add(key)
@@ -325,7 +333,9 @@ class _Locations:
             if path[:length] in self.overridden:
                 return f"(from {self.overridden[path[:length]]!r} on the command line)"
             if length and path[:length] in self._lines:
-                return f"({self._file}, line {self._lines[path[:length]]})"
+                below = [repr(text) for key, text in self.overridden.items() if key[: len(path)] == path]
+                changed = f", with {', '.join(below)} on the command line" if below else ""
+                return f"({self._file}, line {self._lines[path[:length]]}{changed})"
         return f"({self._file})"
 
 
@@ -344,6 +354,8 @@ def _apply(content: dict[str, Any], override: str, where: _Locations) -> None:
             if not isinstance(target, list) or key >= len(target):
                 raise ConfigError(f"{override!r}: there is no item {key} in the config to change")
             target = target[key]
+        elif isinstance(target, list):
+            raise ConfigError(f"{override!r}: there is no item {key} in the config to change; items are counted from 0")
         else:
             if target.get(key) is None:
                 target[key] = {}

@@ -1,5 +1,5 @@
 """What every oracle must hold to, as tests: subclass OracleContract in your own test file and run pytest."""
-# ruff: noqa: D102 (the names of the tests say what they assert)
+
 
 from __future__ import annotations
 

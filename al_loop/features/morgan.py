@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from al_loop.features.base import Features
+from al_loop.molecules import read_smiles
 
 
 class Morgan(Features):
@@ -60,11 +61,9 @@ class Morgan(Features):
         Raises:
             ValueError: a SMILES that RDKit does not read.
         """
-        from rdkit import Chem
-
         rows = np.empty((len(objects), self.n_bits), dtype=np.uint8)
         for i, smiles in enumerate(objects):
-            molecule = Chem.MolFromSmiles(smiles)
+            molecule = read_smiles(smiles)
             if molecule is None:
                 raise ValueError(f"RDKit cannot read the SMILES {smiles!r}; give molecules as valid SMILES")
             if self.counts:

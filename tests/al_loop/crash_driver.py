@@ -11,7 +11,7 @@ import traceback
 import botorch  # noqa: F401
 import scipy.stats  # noqa: F401
 import torch
-import torch._dynamo  # noqa: F401  the optimiser imports it, slowly
+import torch._dynamo
 
 import actors.local  # noqa: F401
 import al_loop.acquisitions.ucb
