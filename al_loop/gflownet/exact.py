@@ -36,9 +36,9 @@ def terminal_distribution(environment: Environment, policy: Policy | None) -> tu
         logits = torch.zeros(mask.shape) if policy is None else policy.forward_logits(states)
         probabilities = masked_log_softmax(logits.double(), mask).exp()
         row, action = mask.nonzero(as_tuple=True)
-        states, place = environment.step(states[row], action).unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+        states, place = environment.step(states[row], action).unique(dim=0, return_inverse=True)
         flow = torch.zeros(len(states), dtype=torch.float64).index_add(0, place, flow[row] * probabilities[row, action])
-    found, place = torch.cat(ended).unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+    found, place = torch.cat(ended).unique(dim=0, return_inverse=True)
     return found, torch.zeros(len(found), dtype=torch.float64).index_add(0, place, torch.cat(mass))
 
 
