@@ -279,7 +279,8 @@ class Campaign:
                 info = self._train(number, belief)
             with _Clock(seconds, "select"):
                 proposals = self._select(number, belief)
-            info = {**info, "surrogate": dict(belief.hyperparameters), "best_f": belief.reward.center}
+            scale = {"center": belief.reward.center, "spread": belief.reward.spread}
+            info = {**info, "surrogate": dict(belief.hyperparameters), "reward": scale}
         if not proposals:
             return False
         wanted = self.config.rounds.batch_size if number else self.config.rounds.initial
@@ -485,7 +486,8 @@ class Campaign:
             rank_correlation=metrics.rank_correlation(
                 [float("nan") if p is None else p for p in predicted], [_first(o) for o in batch]
             ),
-            seconds=self._seconds.get(number, {}),
+            # what was decided before a kill was timed by the process that was killed
+            seconds={**self._ledger.rounds()[number].seconds, **self._seconds.get(number, {})},
         )
 
     def _all_failed(self) -> str:
