@@ -35,7 +35,7 @@ class RNABinding(Oracle):
     duplexfold: Lorenz et al., Algorithms Mol. Biol. 2011, 6, 26.
 
     Args:
-        target: RNA sequence in the letters ACGU, 5' to 3'.
+        target_rna: RNA sequence in the letters ACGU, 5' to 3'.
         score: ``fitness`` (no unit, higher is better) or ``energy`` (kcal/mol, lower is better).
     """
 
@@ -43,12 +43,12 @@ class RNABinding(Oracle):
     object_type = "sequence"
     call_size = 64
 
-    def __init__(self, target: str = L14_RNA1_TARGET, score: Literal["fitness", "energy"] = "fitness") -> None:
+    def __init__(self, target_rna: str = L14_RNA1_TARGET, score: Literal["fitness", "energy"] = "fitness") -> None:
         if score not in ("fitness", "energy"):
             raise ConfigError(f"score: {score!r} is not one of fitness, energy")
-        if not target or set(target) - set("ACGU"):
-            raise ConfigError(f"target: {target!r:.80} is not a sequence of the letters A, C, G, U")
-        self.target = target
+        if not target_rna or set(target_rna) - set("ACGU"):
+            raise ConfigError(f"target_rna: {target_rna!r:.80} is not a sequence of the letters A, C, G, U")
+        self.target_rna = target_rna
         self.score = score
         is_fitness = score == "fitness"
         self.objectives = (Objective("fitness") if is_fitness else Objective("duplex_energy", "kcal/mol", "minimise"),)
@@ -74,14 +74,16 @@ class RNABinding(Oracle):
             yield Outcome(values=(value,), info={"energy": energy})
 
     def _energy(self, word: str) -> float:
-        energy = float(_rna().duplexfold(self.target, word).energy)
+        energy = float(_rna().duplexfold(self.target_rna, word).energy)
         return 0.0 if energy > NO_DUPLEX else energy
 
     def _best_per_letter(self) -> float:
         """kcal/mol per letter (negative) of the target's reverse complement bound to it."""
         if self._energy_per_letter is None:
-            energy = self._energy(self.target.translate(_COMPLEMENT)[::-1])
+            energy = self._energy(self.target_rna.translate(_COMPLEMENT)[::-1])
             if energy >= 0:
-                raise ConfigError(f"target: {self.target!r:.80} binds not even its own complement: use score: energy")
-            self._energy_per_letter = energy / len(self.target)
+                raise ConfigError(
+                    f"target_rna: {self.target_rna!r:.80} binds not even its own complement: use score: energy"
+                )
+            self._energy_per_letter = energy / len(self.target_rna)
         return self._energy_per_letter

@@ -1,6 +1,5 @@
 """What every oracle must hold to, as tests: subclass OracleContract in your own test file and run pytest."""
 
-
 from __future__ import annotations
 
 import math

@@ -113,3 +113,10 @@ def test_an_argument_may_be_named_like_a_method_of_pydantic():
 
     checked = parts.arguments_model(factory)(copy=2, model_name="z")
     assert (checked.copy, checked.model_name) == (2, "z")
+
+
+def test_no_built_in_part_has_an_argument_that_the_config_reserves():
+    for section in parts.ROOMS:
+        for info in parts.built_in(section):
+            names = parts.arguments_model(parts.find(section, info.kind)).model_fields
+            assert not {"kind", "target", "min", "max"} & set(names), (section, info.kind)
