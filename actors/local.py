@@ -80,6 +80,10 @@ class LocalWorker(OracleWorker):
         self._lock = threading.Lock()
         self._is_closed = False
 
+    def start(self) -> None:
+        with suppress(WorkerLost, OSError):
+            self._start()
+
     def _start(self) -> Connection:
         with self._lock:
             if self._is_closed:

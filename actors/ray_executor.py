@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from actors.local import make_sampler, shares
 from al_loop.config import CampaignConfig
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from al_loop.gflownet.sampler import Draw, LogReward
-
-_START_S = 120.0
 
 
 class SamplerActor:
@@ -115,16 +113,23 @@ class RayWorker(OracleWorker):
         self._actor: Any = None
         self._is_closed = False
 
+    def start(self) -> None:
+        with suppress(RayError):
+            self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        """Starts the actor where there is none; it may wait for a free place, which is not the oracle's time."""
+        if self._actor is None and not self._is_closed:
+            resources = self._config.resources
+            actor = ray.remote(OracleActor).options(num_cpus=resources.oracle_cpus, num_gpus=resources.oracle_gpus)
+            self._actor = actor.remote(self._config, list(sys.path))
+            ray.get(self._actor.ready.remote())
+
     def call(self, objects: Sequence[str], timeout_s: float) -> list[Outcome]:
         if self._is_closed:
             raise WorkerLost("it was closed")
         try:
-            if self._actor is None:
-                resources = self._config.resources
-                actor = ray.remote(OracleActor).options(num_cpus=resources.oracle_cpus, num_gpus=resources.oracle_gpus)
-                self._actor = actor.remote(self._config, list(sys.path))
-                # it may wait for a free place in the cluster, which is not the oracle's time
-                ray.get(self._actor.ready.remote())
+            self._wait_until_ready()
             answers: list[Outcome] = ray.get(self._actor.evaluate.remote(list(objects)), timeout=timeout_s)
             return answers
         except GetTimeoutError as error:
@@ -174,9 +179,11 @@ class RayExecutor(Executor):
         }
         for role, needs in wanted.items():
             for name, amount in needs.items():
-                if amount > have.get(name, 0):
+                # oracle workers beyond the first may wait for a place, samplers all draw in every step
+                count = self._config.sampler.count if role == "sampler" else 1
+                if amount * count > have.get(name, 0):
                     raise ConfigError(
-                        f"resources.{role}_{name.lower()}s: {amount:g} are asked for, the whole cluster has "
+                        f"resources.{role}_{name.lower()}s: {amount * count:g} are asked for, the whole cluster has "
                         f"{have.get(name, 0):g}"
                     )
 

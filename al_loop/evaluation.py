@@ -97,8 +97,10 @@ class EvaluationPool:
 
     def _serve(self, worker: OracleWorker) -> None:
         try:
+            worker.start()  # before it takes anything: a worker that waits for a place must not keep an object waiting
             while taken := self._take():
                 self._evaluate(worker, taken)
+                worker.start()
         except BaseException as error:
             with self._changed:
                 if not self._is_closing:

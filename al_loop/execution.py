@@ -28,6 +28,10 @@ class OracleWorker(ABC):
     name: str
 
     @abstractmethod
+    def start(self) -> None:
+        """Waits until there is a place to run; what goes wrong is told by the next call."""
+
+    @abstractmethod
     def call(self, objects: Sequence[str], timeout_s: float) -> list[Outcome]:
         """One outcome for each object.
 

@@ -99,7 +99,7 @@ def load_target(target: str) -> Any:
         raise ConfigError(f"{target!r} is not of the form 'package.module:Name'")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # whatever a user's module raises at import is theirs to read
+    except (Exception, SystemExit) as error:  # whatever a user's module raises at import is theirs to read
         raise ConfigError(
             f"cannot import {module_name!r}: {type(error).__name__}: {error} "
             "(modules are looked for beside the config file, in the current folder and in the installed packages)"

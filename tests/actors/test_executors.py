@@ -219,3 +219,20 @@ def test_a_worker_does_not_outlive_a_driver_that_was_killed(config: CampaignConf
 def test_shares_differ_by_one_at_the_most() -> None:
     assert shares(10, 3) == [4, 3, 3]
     assert shares(2, 3) == [1, 1, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_oracle_workers_without_a_place_in_the_cluster_hold_nothing_up(config: CampaignConfig, tmp_path: Path) -> None:
+    from actors.ray_executor import RayExecutor
+
+    crowded = config.model_copy(
+        update={
+            "rounds": config.rounds.model_copy(update={"count": 0}),
+            "evaluation": config.evaluation.model_copy(update={"workers": 4}),
+            "resources": config.resources.model_copy(update={"oracle_cpus": 2.5}),
+        }
+    )
+    with Campaign(crowded, tmp_path / "run", RayExecutor(crowded, "auto")) as campaign:
+        campaign.run()
+    assert len(open_run(tmp_path / "run").evaluations) == 6
