@@ -191,7 +191,7 @@ def test_resources_that_the_cluster_does_not_have_are_refused_at_once(config: Ca
     from actors.ray_executor import RayExecutor
 
     wanting = config.model_copy(update={"resources": config.resources.model_copy(update={"sampler_gpus": 1.0})})
-    with pytest.raises(ConfigError, match=r"resources\.sampler_gpus: 1 are asked for, the whole cluster has 0"):
+    with pytest.raises(ConfigError, match=r"resources\.sampler_gpus: 2 are asked for, the whole cluster has 0"):
         RayExecutor(wanting, "auto")
 
 
