@@ -50,9 +50,10 @@ def test_the_oracle_in_ten_lines_runs_from_the_command_line_in_another_folder(tm
 
 
 def test_files_and_commands_that_the_readme_names_are_there() -> None:
-    for path in re.findall(r"`((?:configs|notebooks|docs)/[\w./]+)`", README):
-        assert (ROOT / path).exists(), path
-    for path in re.findall(r"\]\((docs/[\w./]+)\)", README):
+    named = re.findall(r"`((?:configs|notebooks|docs|benchmarks)/[\w./]+)`", README)
+    linked = re.findall(r"\]\(((?:docs|benchmarks)/[\w./]+)\)", README)
+    assert named and linked
+    for path in named + linked:
         assert (ROOT / path).exists(), path
     helped = subprocess.run([sys.executable, "-m", "al_loop.cli", "--help"], capture_output=True, text=True, check=True)
     for command in re.findall(r"^al-loop (\w+)", README, flags=re.MULTILINE):
