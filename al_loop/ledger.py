@@ -16,6 +16,7 @@ import json
 import math
 import os
 import random
+import re
 import socket
 import sqlite3
 import sys
@@ -612,7 +613,7 @@ class Ledger:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "versions": dict(versions),
-            "command": _text(" ".join(sys.argv)),
+            "command": _text(re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", " ".join(sys.argv))),  # no passwords
         }
 
         def action(connection: Connection, is_retry: bool) -> bool:

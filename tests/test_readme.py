@@ -52,7 +52,8 @@ def test_the_oracle_in_ten_lines_runs_from_the_command_line_in_another_folder(tm
 def test_files_and_commands_that_the_readme_names_are_there() -> None:
     named = re.findall(r"`((?:configs|notebooks|docs|benchmarks)/[\w./]+)`", README)
     linked = re.findall(r"\]\(((?:docs|benchmarks)/[\w./]+)\)", README)
-    assert named and linked
+    assert named
+    assert linked
     for path in named + linked:
         assert (ROOT / path).exists(), path
     helped = subprocess.run([sys.executable, "-m", "al_loop.cli", "--help"], capture_output=True, text=True, check=True)

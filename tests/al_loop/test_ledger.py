@@ -73,6 +73,11 @@ class LedgerContract:
             assert [s.pid for s in ledger.sessions()] == [os.getpid()] * 2
             assert ledger.sessions()[0].versions == {"al-loop": "0.1.0"}
 
+    def test_a_password_on_the_command_line_is_not_kept(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.argv", ["al-loop", "run", "c.yaml", "ledger=postgresql+psycopg://me:secret@db/runs"])
+        begin(ledger)
+        assert ledger.sessions()[-1].command == "al-loop run c.yaml ledger=postgresql+psycopg://me:***@db/runs"
+
     def test_another_campaign_is_refused_with_the_differing_keys(self, ledger: Ledger) -> None:
         with pytest.raises(ConfigError, match=r"'demo' \(different: rounds, surrogate, seed\).*--run-dir"):
             begin(
