@@ -21,7 +21,7 @@ from oracles.base import Outcome, evaluate_all
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from al_loop.gflownet.sampler import Draw, LogReward, Sampler
+    from al_loop.gflownet.sampler import Draw, LogReward, Sampler, SearchJob
 
 
 _MAIN_LOCK = threading.Lock()
@@ -29,16 +29,26 @@ _MAIN_LOCK = threading.Lock()
 
 def make_sampler(config: CampaignConfig) -> Sampler:
     """A sampler with a policy of its own; its weights come later."""
-    from al_loop.gflownet.policies import make_policy
+    from al_loop.gflownet.learner import find_device
     from al_loop.gflownet.sampler import Sampler
 
-    environment = config.build("environment")
-    return Sampler(environment, make_policy(environment, config.sampler.hidden, config.sampler.layers))
+    environment, training = config.build("environment"), config.build_training()
+    policy = config.build_policy(environment, training).to(find_device(training.device))
+    return Sampler(environment, policy, training.conditioning, training.backward, training.dtype)
 
 
 def shares(n: int, count: int) -> list[int]:
     """N split into count parts that differ by one at the most."""
     return [n // count + (i < n % count) for i in range(count)]
+
+
+def share_out(n: int, jobs: Sequence[SearchJob], count: int) -> list[tuple[int, int, list[SearchJob]]]:
+    """What each sampler does: its number, how many objects it draws, and its searches. A search is done by one."""
+    return [
+        (i, part, [job for k, job in enumerate(jobs) if k % min(count, n) == i])
+        for i, part in enumerate(shares(n, count))
+        if part
+    ]
 
 
 class LocalSamplers(SamplerGroup):
@@ -55,16 +65,19 @@ class LocalSamplers(SamplerGroup):
         for sampler in self._samplers:
             sampler.set_weights(weights)
 
-    def draw(self, n: int, *, seed: int, epsilon: float) -> Draw:
+    def draw(
+        self, n: int, *, seed: int, epsilon: float = 0.0, temperature: float = 1.0, jobs: Sequence[SearchJob] = ()
+    ) -> Draw:
         from al_loop.gflownet.sampler import Draw
 
-        parts = shares(n, len(self._samplers))
-        draws = [
-            sampler.draw(part, seed=derive_seed(seed, number), epsilon=epsilon)
-            for number, (sampler, part) in enumerate(zip(self._samplers, parts, strict=True))
-            if part
-        ]
-        return Draw.join(draws)
+        return Draw.join(
+            [
+                self._samplers[i].draw(
+                    part, seed=derive_seed(seed, i), epsilon=epsilon, temperature=temperature, jobs=own
+                )
+                for i, part, own in share_out(n, jobs, len(self._samplers))
+            ]
+        )
 
 
 class LocalWorker(OracleWorker):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
-from actors.local import make_sampler, shares
+from actors.local import make_sampler, share_out
 from al_loop.config import CampaignConfig
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.execution import CallTimeout, Executor, OracleWorker, SamplerGroup, WorkerLost
@@ -20,7 +20,7 @@ from oracles.base import Outcome, evaluate_all
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from al_loop.gflownet.sampler import Draw, LogReward
+    from al_loop.gflownet.sampler import Draw, LogReward, SearchJob
 
 
 class SamplerActor:
@@ -33,9 +33,9 @@ class SamplerActor:
     def set_reward(self, log_reward: LogReward) -> None:
         self._sampler.set_reward(log_reward)
 
-    def draw(self, weights: Mapping[str, Tensor], n: int, seed: int, epsilon: float) -> Draw:
+    def draw(self, weights: Mapping[str, Tensor], n: int, settings: Mapping[str, Any]) -> Draw:
         self._sampler.set_weights(weights)
-        return self._sampler.draw(n, seed=seed, epsilon=epsilon)
+        return self._sampler.draw(n, **settings)
 
 
 class OracleActor:
@@ -82,26 +82,34 @@ class RaySamplers(SamplerGroup):
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
         self._weights = ray.put(dict(weights))
 
-    def draw(self, n: int, *, seed: int, epsilon: float) -> Draw:
+    def draw(
+        self, n: int, *, seed: int, epsilon: float = 0.0, temperature: float = 1.0, jobs: Sequence[SearchJob] = ()
+    ) -> Draw:
         from al_loop.gflownet.sampler import Draw
 
-        asked = [(i, part) for i, part in enumerate(shares(n, len(self._actors))) if part]
-        running = {i: self._ask(i, part, seed, epsilon) for i, part in asked}
+        asked = {
+            i: (
+                part,
+                {"seed": derive_seed(seed, i), "epsilon": epsilon, "temperature": temperature, "jobs": own},
+            )
+            for i, part, own in share_out(n, jobs, len(self._actors))
+        }
+        running = {i: self._ask(i, *what) for i, what in asked.items()}
         draws = []
-        for i, part in asked:
+        for i, what in asked.items():
             for _ in range(3):
                 try:
                     draws.append(ray.get(running[i]))
                     break
                 except RayActorError:
                     self._actors[i] = self._start()
-                    running[i] = self._ask(i, part, seed, epsilon)
+                    running[i] = self._ask(i, *what)
             else:
                 raise CampaignError(f"sampler {i} died three times in a row; see the Ray logs of its actor")
         return Draw.join(draws)
 
-    def _ask(self, number: int, n: int, seed: int, epsilon: float) -> Any:
-        return self._actors[number].draw.remote(self._weights, n, derive_seed(seed, number), epsilon)
+    def _ask(self, number: int, n: int, settings: Mapping[str, Any]) -> Any:
+        return self._actors[number].draw.remote(self._weights, n, settings)
 
 
 class RayWorker(OracleWorker):

@@ -225,7 +225,8 @@ class Campaign:
     def _prepare(self) -> None:
         import torch
 
-        from al_loop.gflownet.learner import Learner, Training
+        from al_loop.gflownet.learner import Learner
+        from al_loop.gflownet.pretraining import read_prior
         from al_loop.reward import Bound, Constraints
 
         config = self.config
@@ -238,8 +239,11 @@ class Campaign:
         self._surrogate = config.build("surrogate", kernel=self._features.kernel)
         self._acquisition = config.build("acquisition")
         self._selector = config.build("selector")
-        settings = config.sampler.model_dump(exclude={"count", "pool"})
-        self._learner: Learner = Learner(self._environment, Training(**settings), derive_seed(config.seed, "weights"))
+        training, seed = config.build_training(), derive_seed(config.seed, "weights")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            policy = config.build_policy(self._environment, training)
+        self._learner: Learner = Learner(self._environment, training, seed, policy, read_prior(config.sampler.prior))
         self._samplers: SamplerGroup = self._executor.samplers()
         self._sign = 1.0 if self._oracle.objectives[0].goal == "maximise" else -1.0
         self._seconds: dict[int, dict[str, float]] = {}
@@ -328,7 +332,7 @@ class Campaign:
         acquisition = self._acquisition.build(model, X, X_pending, float(Y.max()))
         settings = self.config.reward
         reward = AcquisitionReward(
-            acquisition, self._features, self._constraints, self._reference(), settings.beta, settings.clip
+            acquisition, self._features, self._constraints, self._reference(), settings.beta, settings.clip, model
         )
         return _Belief(model, reward, acquisition, X_pending, self._surrogate.describe(model))
 
@@ -348,19 +352,24 @@ class Campaign:
         settings, seed = self.config.sampler, self.config.seed
         self._samplers.set_reward(belief.reward)
         self._learner.start(belief.reward)
+        self._learner.remember([o.object for o in self._ledger.observations() if o.values is not None], belief.reward)
         losses = []
         with self._reporter.phase(number, "train", settings.steps) as phase:
             for step in range(settings.steps):
                 self._samplers.set_weights(self._learner.weights())
                 draw = self._samplers.draw(
-                    settings.batch_size, seed=derive_seed(seed, number, "draw", step), epsilon=settings.epsilon
+                    settings.batch_size,
+                    seed=derive_seed(seed, number, "draw", step),
+                    epsilon=settings.epsilon,
+                    temperature=settings.temperature,
+                    jobs=self._learner.jobs(derive_seed(seed, number, "parents", step)),
                 )
                 losses.append(self._learner.update(draw, seed=derive_seed(seed, number, "replay", step)))
                 self._pool.raise_error()
                 phase.advance(f"loss {losses[-1]:.2f}")
         self._samplers.set_weights(self._learner.weights())
         self._save(number)
-        return {"loss_first": losses[0], "loss_last": losses[-1], "log_z": float(self._learner.log_z.detach())}
+        return {"loss_first": losses[0], "loss_last": losses[-1], "log_z": float(self._learner.log_z)}
 
     def _save(self, number: int) -> None:
         import io
@@ -385,11 +394,9 @@ class Campaign:
             # the best that training met were drawn by the samplers, too
             pool.update(dict.fromkeys(self._acceptable(self._learner.replay.objects, known)))
             for attempt in range(max(_MOST_DRAWS * wanted // pool_size, 1)):
-                draw = self._samplers.draw(
-                    pool_size, seed=derive_seed(self.config.seed, number, "pool", attempt), epsilon=0.0
-                )
+                draw = self._samplers.draw(pool_size, seed=derive_seed(self.config.seed, number, "pool", attempt))
                 drawn += pool_size
-                pool.update(dict.fromkeys(self._acceptable(draw.objects, known)))
+                pool.update(dict.fromkeys(self._acceptable(draw.objects or [], known)))
                 if len(pool) >= wanted:
                     break
             names = list(pool)

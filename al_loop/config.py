@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,7 +17,15 @@ from al_loop import parts
 from al_loop.errors import ConfigError
 from oracles.base import Goal, Objective, Oracle
 
+if TYPE_CHECKING:
+    from al_loop.environments.base import Environment
+    from al_loop.gflownet.learner import Training
+    from al_loop.gflownet.policies.base import Policy
+
 _Path = tuple[str | int, ...]
+_SECTIONS = ("environment", "oracle", "features", "surrogate", "acquisition", "selector")
+#: arguments of a policy that the campaign fills in
+_OF_A_POLICY = ("environment", "n_conditions")
 #: what may differ between two starts of one campaign: where and how long it runs, not what it is
 _NOT_IDENTITY = ("rounds.count", "evaluation", "ledger", "resources")
 
@@ -79,13 +87,28 @@ class SamplerSettings(_Frozen):
 
     steps: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=1)] = 64
-    replay_size: Annotated[int, Field(ge=0)] = 16
+    objective: Part = Part(kind="trajectory_balance")
+    backward: Annotated[Literal["learned", "uniform", "maximum_entropy"], Field(description="the backward policy")] = (
+        "learned"
+    )
+    replay_size: Annotated[int, Field(ge=0, description="objects met before, added to each step")] = 16
     replay_capacity: Annotated[int, Field(ge=1)] = 1000
+    replay_priority: Annotated[Literal["reward", "recency"], Field(description="which objects are kept")] = "reward"
+    measured_size: Annotated[int, Field(ge=0, description="measured objects, added to each step")] = 0
+    searches: Annotated[tuple[Part, ...], Field(description="run beside the policy in every step")] = ()
     epsilon: Annotated[float, Field(ge=0, le=1)] = 0.05
+    temperature: Annotated[float, Field(gt=0, description="of the policy while exploring")] = 1.0
+    heads: Annotated[int, Field(ge=1, description="members of an ensemble (Thompson sampling)")] = 1
+    ema: Annotated[float, Field(ge=0, lt=1, description="decay of the average that draws; 0: none")] = 0.0
     lr: Annotated[float, Field(gt=0)] = 1e-3
     lr_log_z: Annotated[float, Field(gt=0)] = 0.1
+    clip_norm: Annotated[float, Field(gt=0)] | None = 10.0
+    policy: Annotated[Part | None, Field(description="left out: what suits the environment")] = None
     hidden: Annotated[int, Field(ge=1)] = 128
     layers: Annotated[int, Field(ge=1)] = 2
+    prior: Annotated[str | None, Field(description="a file of `al-loop pretrain`: the weights to start from")] = None
+    device: Annotated[str, Field(description="cpu, cuda, cuda:1, ...")] = "cpu"
+    precision: Literal["float32", "bfloat16"] = "float32"
     count: Annotated[int, Field(ge=1, description="samplers that draw side by side (Ray actors with --address)")] = 1
     pool: Annotated[int, Field(ge=1, description="objects drawn for the batch to be picked from")] = 512
 
@@ -169,6 +192,28 @@ class CampaignConfig(_Frozen):
         if self.goal:
             oracle.objectives = tuple(Objective(o.name, o.unit, self.goal) for o in oracle.objectives)
         return oracle
+
+    def build_training(self) -> Training:
+        """The settings of sampler training, with the parts that they name."""
+        from al_loop.gflownet.learner import Training
+
+        here = ("objective", "searches", "policy", "prior", "count", "pool")
+        settings = {name: value for name, value in self.sampler if name not in here}
+        return Training(
+            **settings,
+            objective=build("objective", self.sampler.objective),
+            searches=tuple(build("search", part) for part in self.sampler.searches),
+        )
+
+    def build_policy(self, environment: Environment, training: Training) -> Policy:
+        """The policy network, with fresh weights from torch's global generator."""
+        from al_loop.gflownet.policies import make_policy
+
+        settings = {"hidden": training.hidden, "layers": training.layers, "heads": training.heads}
+        if self.sampler.policy is None:
+            return make_policy(environment, **settings)
+        policy: Policy = build("policy", self.sampler.policy, environment=environment, **settings)
+        return policy
 
     @property
     def fingerprint(self) -> str:
@@ -259,23 +304,26 @@ def json_schema() -> dict[str, Any]:
     """The JSON schema of a config file, with the arguments of every built-in part."""
     schema = CampaignConfig.model_json_schema()
     definitions = schema["$defs"]
-    sections = {s: s for s in ("environment", "oracle", "features", "surrogate", "acquisition", "selector")}
-    for section, key in sections.items():
-        schema["properties"][key] = {"anyOf": _part_schemas(section, definitions, {})}
-        if section == "features":
-            schema["properties"][key]["anyOf"].append({"type": "null"})
+    sampler = definitions["SamplerSettings"]["properties"]
+    for section in _SECTIONS:
+        schema["properties"][section] = {"anyOf": _part_schemas(section, definitions, {})}
+    schema["properties"]["features"]["anyOf"].append({"type": "null"})
+    sampler["objective"] = {"anyOf": _part_schemas("objective", definitions, {})}
+    sampler["searches"]["items"] = {"anyOf": _part_schemas("search", definitions, {})}
+    sampler["policy"] = {"anyOf": [*_part_schemas("policy", definitions, {}, given=_OF_A_POLICY), {"type": "null"}]}
     number = {"anyOf": [{"type": "number"}, {"type": "null"}]}
     bounds = {"min": number, "max": number}
     schema["properties"]["constraints"]["items"] = {"anyOf": _part_schemas("property", definitions, bounds)}
     return schema
 
 
-def _part_schemas(section: str, definitions: dict[str, Any], extra: dict[str, Any]) -> list[dict[str, Any]]:
+def _part_schemas(
+    section: str, definitions: dict[str, Any], extra: dict[str, Any], given: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     schemas: list[dict[str, Any]] = []
     for info in parts.built_in(section):
-        schema = parts.arguments_model(parts.find(section, info.kind)).model_json_schema(
-            ref_template="#/$defs/{model}", by_alias=True
-        )
+        arguments = parts.arguments_model(parts.find(section, info.kind), without=given)
+        schema = arguments.model_json_schema(ref_template="#/$defs/{model}", by_alias=True)
         definitions.update(schema.pop("$defs", {}))
         schema["properties"] = {"kind": {"const": info.kind}, **schema.get("properties", {}), **extra}
         schema["required"] = ["kind", *schema.get("required", [])]
@@ -402,10 +450,15 @@ def _nearest(key: str, known: Sequence[str]) -> str:
 
 
 def _parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, _Path]]:
-    for section in ("environment", "oracle", "features", "surrogate", "acquisition", "selector"):
+    for section in _SECTIONS:
         part = getattr(config, section)
         if part is not None:
             yield section, part, (section,)
+    yield "objective", config.sampler.objective, ("sampler", "objective")
+    if config.sampler.policy is not None:
+        yield "policy", config.sampler.policy, ("sampler", "policy")
+    for i, search in enumerate(config.sampler.searches):
+        yield "search", search, ("sampler", "searches", i)
     for i, constraint in enumerate(config.constraints):
         yield "property", constraint, ("constraints", i)
 
@@ -431,9 +484,11 @@ def _part_problems(section: str, part: Part, path: _Path, where: _Locations) -> 
         model.model_validate(arguments)
     except ValidationError as error:
         # what the campaign fills in by itself is not missing
-        errors = [e for e in error.errors() if not (section == "features" and e["type"] == "missing")]
+        errors = [e for e in error.errors() if not (section in ("features", "policy") and e["type"] == "missing")]
         if errors:
             yield from _messages(error, path, where, model)
+        return
+    if section == "policy":  # it needs the environment
         return
     try:
         build(section, part)

@@ -11,7 +11,7 @@ from oracles.base import Outcome
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from al_loop.gflownet.sampler import Draw, LogReward
+    from al_loop.gflownet.sampler import Draw, LogReward, SearchJob
 
 
 class WorkerLost(Exception):  # noqa: N818  it is an event more than an error
@@ -57,8 +57,13 @@ class SamplerGroup(ABC):
         """Gives all samplers new weights."""
 
     @abstractmethod
-    def draw(self, n: int, *, seed: int, epsilon: float) -> Draw:
-        """N objects, shared out among the samplers; the same for the same seed, weights and number of samplers."""
+    def draw(
+        self, n: int, *, seed: int, epsilon: float = 0.0, temperature: float = 1.0, jobs: Sequence[SearchJob] = ()
+    ) -> Draw:
+        """N objects and those that searches find, shared out among the samplers.
+
+        The same for the same seed, weights and number of samplers.
+        """
 
 
 class Executor(ABC):

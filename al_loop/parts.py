@@ -11,7 +11,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -25,6 +25,9 @@ ROOMS: Mapping[str, str] = {
     "environment": "al_loop.environments",
     "oracle": "oracles",
     "features": "al_loop.features",
+    "objective": "al_loop.gflownet.objectives",
+    "policy": "al_loop.gflownet.policies",
+    "search": "al_loop.gflownet.searches",
     "surrogate": "al_loop.surrogates",
     "acquisition": "al_loop.acquisitions",
     "selector": "al_loop.selectors",
@@ -110,8 +113,8 @@ def load_target(target: str) -> Any:
         raise ConfigError(f"the module {module_name!r} has no {attribute!r}") from None
 
 
-def arguments_model(factory: Any) -> type[BaseModel]:
-    """A pydantic model of a factory's keyword arguments, to check and convert what a config says."""
+def arguments_model(factory: Any, without: Sequence[str] = ()) -> type[BaseModel]:
+    """A pydantic model of a factory's keyword arguments (but some), to check and convert what a config says."""
     signature = inspect.signature(factory)
     hints_of = factory.__init__ if inspect.isclass(factory) else factory
     try:
@@ -121,6 +124,8 @@ def arguments_model(factory: Any) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     is_open = False
     for name, parameter in signature.parameters.items():
+        if name in without:
+            continue
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             is_open = True
         elif parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY):

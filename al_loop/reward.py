@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from botorch.acquisition import AcquisitionFunction
+from botorch.models.model import Model
 from torch import Tensor
 
 from al_loop.features.base import Features
@@ -71,6 +72,7 @@ class AcquisitionReward:
         reference: objects that set the scale.
         beta: how sharply good objects are preferred.
         clip: largest absolute standardised acquisition.
+        model: the surrogate, for ``uncertainty``.
     """
 
     def __init__(
@@ -81,15 +83,26 @@ class AcquisitionReward:
         reference: Sequence[str],
         beta: float,
         clip: float,
+        model: Model,
     ) -> None:
-        self._acquisition, self._features, self._constraints = acquisition, features, constraints
+        self._acquisition, self._features, self._constraints, self._model = acquisition, features, constraints, model
         self._beta, self._clip = beta, clip
         values = score(acquisition, features(reference))
         self.center = float(values.median())
         spread = 1.4826 * float((values - self.center).abs().median())
         # where more than half of the reference agree, the standard deviation still tells the others apart
         self.spread = spread if spread > 1e-9 else max(float(values.std(correction=0)), 1e-9)
+        self._usual = max(float(self._deviation(reference).median()), 1e-9)
         self._seen: dict[str, float] = {}
+
+    def _deviation(self, objects: Sequence[str]) -> Tensor:
+        with torch.no_grad():
+            variance: Tensor = self._model.posterior(self._features(objects)[:, None]).variance
+        return variance.flatten().sqrt()
+
+    def uncertainty(self, objects: Sequence[str]) -> Tensor:
+        """Posterior standard deviation of objects, 1 where the model knows as little as of a random one: n, float32."""
+        return (self._deviation(objects) / self._usual).float()
 
     def __call__(self, objects: Sequence[str]) -> Tensor:
         """Log-rewards of objects: n, float32."""

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment, ObjectType
+from al_loop.environments.fragment_crossover import cross
+from al_loop.environments.fragment_symmetry import count_automorphisms, mix
+from al_loop.environments.fragment_walks import log_paths, retrace
 
 SHIPPED_VOCABULARY = Path(__file__).parent / "data" / "zinc_fragments.json"
 _CLASSES = ("ring_carbon", "ring_hetero", "carbon", "hetero", "sulfonyl")
@@ -29,14 +32,6 @@ _MAY_JOIN = {
         ("ring_hetero", "sulfonyl"),
     )
 }
-_MIXER = 0x9E3779B97F4A7C15 - (1 << 64)  # the golden-ratio constant of splitmix64, as a signed 64-bit number
-
-
-def _hash(x: Tensor) -> Tensor:
-    """A mixing of 64-bit integers (splitmix64's finaliser with arithmetic shifts)."""
-    x = (x ^ (x >> 30)) * -4658895280553007687
-    x = (x ^ (x >> 27)) * -7723592293110705685
-    return x ^ (x >> 31)
 
 
 @dataclass(frozen=True)
@@ -116,7 +111,10 @@ class Fragments(Environment):
         n_symmetries = max(len(b.symmetries) for b in self.blocks)
         # block index 0 is "empty" in every table
         self._site_class = torch.full((n_blocks + 1, n_sites), -1)
-        self._orbit = torch.zeros(n_blocks + 1, n_sites, dtype=torch.int64)
+        # the entry that bonds a block by a site, or by the first one that is equivalent; at site 0, also as the root
+        self._entry_of = torch.zeros(n_blocks + 1, n_sites, dtype=torch.int64)
+        # a symmetry that maps a site to the first one that is equivalent: where it takes all sites
+        self._to_first = torch.arange(n_sites).repeat(n_blocks + 1, n_sites, 1)
         self._orbit_size = torch.ones(n_blocks + 1, n_sites)
         self._required = torch.full((n_blocks + 1,), -1)
         self._n_atoms = torch.zeros(n_blocks + 1, dtype=torch.int64)
@@ -134,28 +132,36 @@ class Fragments(Environment):
             self._n_symmetries[i] = len(block.symmetries)
             self._symmetries[i, : len(block.symmetries), :k] = torch.tensor(block.symmetries)
             self._is_symmetry[i, : len(block.symmetries)] = True
-            orbits = [sorted({p[s] for p in block.symmetries}) for s in range(k)]
-            self._orbit[i, :k] = torch.tensor([o[0] for o in orbits])
-            self._orbit_size[i, :k] = torch.tensor([float(len(o)) for o in orbits])
+            self._orbit_size[i, :k] = torch.tensor([float(len({p[s] for p in block.symmetries})) for s in range(k)])
+            firsts = [min(p[s] for p in block.symmetries) for s in range(k)]
+            for s, first in enumerate(firsts):
+                self._to_first[i, s, :k] = torch.tensor(next(p for p in block.symmetries if p[s] == first))
             # a block is bonded by one site of each orbit: the others would make the same molecules
-            own = [s for s in range(k) if orbits[s][0] == s and block.required in (None, s)]
+            own = [s for s in range(k) if firsts[s] == s and block.required in (None, s)]
             root_entries += [len(entries)] if block.required is None else []
+            for s in range(k):
+                self._entry_of[i, s] = len(entries) + own.index(firsts[s]) if firsts[s] in own else 0
             entries += [(i, s) for s in own]
+        self._salts = mix(torch.arange(1, n_sites + 1))[self._symmetries]  # a number for each site, carried along
         self._entry_block, self._entry_site = torch.tensor(entries).T.contiguous()
         self._is_root_entry = torch.zeros(len(entries), dtype=torch.bool)
         self._is_root_entry[root_entries] = True
-        may_join = torch.tensor([[frozenset((a, b)) in _MAY_JOIN for b in _CLASSES] for a in _CLASSES])
+        self._may_join = torch.tensor([[frozenset((a, b)) in _MAY_JOIN for b in _CLASSES] for a in _CLASSES])
         entry_class = self._site_class[self._entry_block, self._entry_site]
-        # _joins[class of the site that is there (last row: no site), entry]
-        self._joins = torch.cat([may_join[:, entry_class], torch.zeros(1, len(entries), dtype=torch.bool)])
+        # _joins[class of the site that is there, entry]; the last but one row: no block yet, the last: no site
+        nothing = torch.zeros(1, len(entries), dtype=torch.bool)
+        self._joins = torch.cat([self._may_join[:, entry_class], self._is_root_entry[None], nothing])
+        self._entry_n_atoms = self._n_atoms[self._entry_block]
+        # the heavy atoms of the smallest block that may come to each of these places
+        self._least_atoms = torch.where(self._joins, self._entry_n_atoms, torch.iinfo(torch.int64).max).amin(1)
+        self._tables: dict[tuple[str, torch.device], Tensor] = {}
 
-    def _table(self, name: str, device: torch.device) -> Tensor:
-        """A table on the device of the states; moved there at the first use."""
-        table: Tensor = getattr(self, name)
-        if table.device != device:
-            table = table.to(device)
-            setattr(self, name, table)
-        return table
+    def table(self, name: str, device: torch.device) -> Tensor:
+        """A table on the device of the states; copied there at the first use."""
+        key = name, device
+        if key not in self._tables:
+            self._tables[key] = getattr(self, name).to(device)
+        return self._tables[key]
 
     def slots(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Block (0: empty), parent's slot, parent's site and own site of each slot: four tensors n x max_fragments."""
@@ -165,17 +171,17 @@ class Fragments(Environment):
     def occupied(self, states: Tensor) -> Tensor:
         """Which sites carry a bond: n x max_fragments x n_sites, bool."""
         block, parent, parent_site, own_site = self.slots(states)
-        n, slots = block.shape
-        taken = torch.zeros(n, slots * self.n_sites + 1, dtype=torch.bool, device=states.device)
-        here = torch.arange(slots, device=states.device)
-        is_child = (block > 0) & (here > 0)
-        for index in (parent * self.n_sites + parent_site, here * self.n_sites + own_site):
-            taken.scatter_(1, torch.where(is_child, index, slots * self.n_sites), True)
-        return taken[:, :-1].reshape(n, slots, self.n_sites)
+        is_child = (block > 0).long()
+        is_child[:, 0] = 0
+        bits = (is_child << own_site).scatter_add_(1, parent, is_child << parent_site)  # bit s: site s
+        return (bits[..., None] >> torch.arange(self.n_sites, device=states.device)) & 1 > 0
 
     def degree(self, states: Tensor) -> Tensor:
         """Bonds of each slot to other slots: n x max_fragments."""
-        return self.occupied(states).sum(-1)
+        block, parent, _, _ = self.slots(states)
+        is_child = (block > 0).long()
+        is_child[:, 0] = 0
+        return is_child.scatter_add(1, parent, is_child)
 
     def open_sites(self, states: Tensor) -> Tensor:
         """Where an action may bond a block: n x (max_fragments - 1, at least 1) x n_sites, bool.
@@ -183,7 +189,7 @@ class Fragments(Environment):
         The first block, which is bonded to nothing, counts as bonded to the first site of the first slot.
         """
         block = states[:, : self._n_parents]
-        sites = self._table("_site_class", states.device)[block] >= 0
+        sites = self.table("_site_class", states.device)[block] >= 0
         is_open = sites & ~self.occupied(states)[:, : self._n_parents]
         is_open[:, 0, 0] |= block[:, 0] == 0
         may_grow = (states[:, self.max_fragments - 1] == 0) & (states[:, -1] == 0)
@@ -202,10 +208,10 @@ class Fragments(Environment):
         device = states.device
         new = torch.stack(
             [
-                self._table("_entry_block", device)[entry],
+                self.table("_entry_block", device)[entry],
                 place // self.n_sites,
                 place % self.n_sites,
-                self._table("_entry_site", device)[entry],
+                self.table("_entry_site", device)[entry],
             ],
             dim=1,
         )
@@ -216,47 +222,62 @@ class Fragments(Environment):
 
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
         """Removes a block each, or takes the finish back."""
-        block, parent, parent_site, own_site = self.slots(states)
-        device = states.device
-        is_undo = (backward_actions == self.max_fragments)[:, None]
-        removed = torch.where(is_undo[:, 0], self.max_fragments, backward_actions)[:, None]
-        here = torch.arange(self.max_fragments, device=device)
-        # where the root goes, its only neighbour becomes the root: with no parent and no own site
+        slots = self.max_fragments
+        here = torch.arange(slots, device=states.device)
+        removed = backward_actions[:, None]
         source = here + (here >= removed).long()
-        padded = source.clamp(max=self.max_fragments - 1)
-        inside = source < self.max_fragments
-        taken = [torch.where(inside, part.gather(1, padded), 0) for part in (block, parent, parent_site, own_site)]
-        taken[1] = (taken[1] - (taken[1] > removed).long()).clamp(min=0)
-        is_first = here == 0
-        taken[1:] = [torch.where(is_first, 0, part) for part in taken[1:]]
-        smaller = torch.cat([*taken, torch.zeros_like(states[:, -1:])], dim=1)
-        undone = torch.cat([states[:, :-1], torch.zeros_like(states[:, -1:])], dim=1)
-        return torch.where(is_undo, undone, smaller)
+        kept = (source < slots)[:, None].expand(-1, 4, -1).clone()
+        kept[:, 1:, 0] = False  # where the root goes, its only neighbour becomes the root: it is bonded to nothing
+        rows = states[:, :-1].reshape(-1, 4, slots)
+        rows = rows.gather(2, source.clamp(max=slots - 1)[:, None].expand(-1, 4, -1))
+        rows[:, 1] -= (rows[:, 1] > removed).long()
+        smaller = torch.where(kept, rows, 0).flatten(1)
+        is_undo = removed == slots  # the finish is taken back, no block goes
+        return torch.cat([torch.where(is_undo, states[:, :-1], smaller), torch.zeros_like(removed)], dim=1)
 
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
         """The slot that the new block took."""
         slot = (states[:, : self.max_fragments] > 0).sum(1)
         return torch.where(actions == self.n_actions - 1, self.max_fragments, slot)
 
+    def forward_action(self, states: Tensor, backward_actions: Tensor) -> Tensor:
+        """The block that goes, bonded again to what stays; by the first of its sites that are equivalent."""
+        block, parent, parent_site, own_site = self.slots(states)
+        removed = backward_actions.clamp(max=self.max_fragments - 1)[:, None]
+        child = min(1, self.max_fragments - 1)  # a root goes when it has one child, in the second slot, then the first
+        is_root = removed == 0
+        site = torch.where(is_root, parent_site[:, child, None], own_site.gather(1, removed))
+        at_site = torch.where(is_root, own_site[:, child, None], parent_site.gather(1, removed))
+        slot = torch.where(is_root, 0, parent.gather(1, removed))
+        entry = self.table("_entry_of", states.device)[block.gather(1, removed), site]
+        action = (slot * self.n_sites + at_site) * self.n_entries + entry
+        return torch.where(backward_actions == self.max_fragments, self.n_actions - 1, action[:, 0])
+
+    def retrace(self, states: Tensor, backward_actions: Tensor) -> tuple[Tensor, Tensor]:
+        """As in the base class; the trajectories may end in another drawing of the molecule."""
+        return retrace(self, states, backward_actions)
+
     def forward_mask(self, states: Tensor) -> Tensor:
         """Where blocks may be bonded, by class, size and room; and whether the molecule may be finished."""
         device = states.device
-        block, _, _, _ = self.slots(states)
-        count = (block > 0).sum(1)
+        block = states[:, : self.max_fragments]
+        n, count = len(states), (block > 0).sum(1)
         is_open = states[:, -1] == 0
-        n_atoms = self._table("_n_atoms", device)
-        fits = n_atoms[block].sum(1)[:, None] + n_atoms[self._table("_entry_block", device)] <= self.max_atoms
-        parents = block[:, : self._n_parents]
-        free_class = self._table("_site_class", device)[parents]
-        free_class = free_class.masked_fill(self.occupied(states)[:, : self._n_parents], -1)  # -1: no site
-        mask = self._table("_joins", device)[free_class]  # n x parents x sites x entries
-        mask = mask & (fits & (is_open & (count < self.max_fragments))[:, None])[:, None, None]
-        root = self._table("_is_root_entry", device) & fits
-        mask[:, 0, 0] |= root & (count == 0)[:, None]
+        room = self.max_atoms - self.table("_n_atoms", device)[block].sum(1)
+        room = torch.where(is_open & (count < self.max_fragments), room, 0)
+        fits = self.table("_entry_n_atoms", device) <= room[:, None]
+        joins = self.table("_joins", device)
+        allowed = joins & fits[:, None]  # n x kinds of places x entries: fewer than there are places
+        kinds = len(joins)
+        kind = self.table("_site_class", device)[block[:, : self._n_parents]]
+        kind = torch.where((kind < 0) | self.occupied(states)[:, : self._n_parents], kinds - 1, kind).flatten(1)
+        kind[:, 0] = torch.where(count == 0, kinds - 2, kind[:, 0])
+        row = kind + kinds * torch.arange(n, device=device)[:, None]
+        grows = allowed.flatten(0, 1).index_select(0, row.flatten())
         # a molecule that cannot grow may stop even where it is small, so that no state is a dead end
-        grows = mask.flatten(1)
-        may_stop = is_open & ((count >= self.min_fragments) | ((count > 0) & ~grows.any(1)))
-        return torch.cat([grows, may_stop[:, None]], dim=1)
+        is_stuck = (self.table("_least_atoms", device)[kind] > room[:, None]).all(1)
+        may_stop = is_open & ((count >= self.min_fragments) | ((count > 0) & is_stuck))
+        return torch.cat([grows.view(n, self.n_actions - 1), may_stop[:, None]], dim=1)
 
     def backward_mask(self, states: Tensor) -> Tensor:
         """Blocks with one neighbour, but for those that a required bond holds."""
@@ -265,7 +286,7 @@ class Fragments(Environment):
         is_finished = states[:, -1:] == 1
         is_leaf = (block > 0) & (self.degree(states) <= 1)
         # the block behind a required site stays as long as the block that requires it
-        required = self._table("_required", device)[block]
+        required = self.table("_required", device)[block]
         blocked = (required.gather(1, parent) == parent_site) & (required.gather(1, parent) >= 0)
         blocked[:, 0] = False
         child_of_root = torch.arange(self.max_fragments, device=device) > 0
@@ -291,66 +312,18 @@ class Fragments(Environment):
         device = states.device
         block, _, _, own_site = self.slots(states)
         here = torch.arange(self.max_fragments, device=device)
-        labellings = self._table("_n_symmetries", device)[block].log()
-        orbit = self._table("_orbit_size", device)[block, own_site].log()
+        labellings = self.table("_n_symmetries", device)[block].log()
+        orbit = self.table("_orbit_size", device)[block, own_site].log()
         labellings = labellings - torch.where((here > 0) & (block > 0), orbit, 0.0)
         return labellings.sum(1) - self.n_automorphisms(states).double().log().float()
 
+    def log_paths(self, states: Tensor) -> Tensor:
+        """Logarithm of the number of orders in which the blocks can be put together: n, double precision."""
+        return log_paths(self, states)
+
     def n_automorphisms(self, states: Tensor) -> Tensor:
         """Automorphisms of the fragment trees, free sites included: n."""
-        device = states.device
-        block, parent, parent_site, own_site = self.slots(states)
-        n, slots = block.shape
-        sites = self.n_sites
-        here = torch.arange(slots, device=device)
-        is_child = (block > 0) & (here > 0)
-        # for each (slot, site): the (slot, site) at the other end of its bond, or -1
-        other = torch.full((n, slots * sites + 1), -1, dtype=torch.int64, device=device)
-        up, down = parent * sites + parent_site, here * sites + own_site
-        nowhere = slots * sites
-        other.scatter_(1, torch.where(is_child, up, nowhere), down.expand(n, -1))
-        other.scatter_(1, torch.where(is_child, down, nowhere), up)
-        other = other[:, :-1].contiguous()
-        # no more symmetries and rounds of messages than the states at hand need
-        most = int(self._table("_n_symmetries", device)[block].max()) if n else 1
-        n_rounds = int((block > 0).sum(1).max()) - 1 if n else 0
-        permutations = self._table("_symmetries", device)[:, :most][block]  # n x slots x symmetries x sites
-        valid = self._table("_is_symmetry", device)[:, :most][block]
-        salts = _hash(torch.arange(1, sites + 1, device=device) * _MIXER)
-        block_hash = _hash((block + 1) * _MIXER)
-
-        def permuted(labels: Tensor) -> Tensor:  # n x slots x ... x sites -> n x slots x ... x symmetries x sites
-            extra = labels.dim() - 3
-            index = permutations.reshape(n, slots, *[1] * extra, *permutations.shape[2:])
-            shape = (*labels.shape[:-1], most, sites)
-            return labels.unsqueeze(-2).expand(shape).gather(-1, index.expand(shape))
-
-        def canonical(labels: Tensor) -> Tensor:  # ... x sites -> ..., the same for labels that a symmetry relates
-            extra = labels.dim() - 3
-            codes = _hash((permuted(labels) * salts).sum(-1))
-            ok = valid.reshape(n, slots, *[1] * extra, most)
-            codes = codes.masked_fill(~ok, torch.iinfo(torch.int64).max)
-            return _hash(codes.amin(-1) + block_hash.reshape(n, slots, *[1] * extra))
-
-        # message[slot, site]: what hangs on the site, seen from the slot; empty sites carry 0
-        is_bonded = (other >= 0).view(n, slots, sites)
-        message = torch.zeros(n, slots, sites, dtype=torch.int64, device=device)
-        toward = torch.eye(sites, dtype=torch.bool, device=device)
-        for _ in range(n_rounds):
-            # outgoing[slot, site]: the slot seen through that site, the site itself marked
-            labels = torch.where(toward, 1, message.unsqueeze(2))  # n x slots x through x sites
-            outgoing = canonical(labels).flatten(1)
-            message = torch.where(is_bonded, outgoing.gather(1, other.clamp(min=0)).view(n, slots, sites), 0)
-        whole = canonical(message)
-        orbit_of_root = ((whole == whole[:, :1]) & (block > 0)).sum(1)
-        # automorphisms that keep the root: for each block, the symmetries that keep what hangs on its sites, where the
-        # way back to the root is one more thing that hangs
-        marked = torch.where(
-            (is_child[..., None]) & (own_site[..., None] == torch.arange(sites, device=device)), 1, message
-        )
-        keeps = (permuted(marked) == marked.unsqueeze(-2)).all(-1) & valid
-        stabiliser = torch.where(block > 0, keeps.sum(-1), 1).prod(1)
-        return stabiliser * orbit_of_root
+        return count_automorphisms(self, states)
 
     def decode(self, states: Tensor) -> list[str]:
         """Canonical SMILES."""
@@ -393,5 +366,21 @@ class Fragments(Environment):
         rows = [encode_molecule(self, smiles) for smiles in objects]
         return torch.tensor(rows, dtype=torch.int64).reshape(-1, self.state_size)
 
+    def crossover(self, a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A child of each pair of molecules: a random part of one, bonded to a random part of the other.
+
+        It goes object by object, some thousand a second: it is no part of a roll-out.
+
+        Args:
+            a: terminal states, n x state_size.
+            b: terminal states, n x state_size.
+            generator: all randomness.
+
+        Returns:
+            Terminal states (n x state_size), and whether each is a child (n, bool): where none was found, the state
+            is that of ``a``.
+        """
+        return cross(self, a, b, generator)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v.cpu() if isinstance(v, Tensor) else v for k, v in self.__dict__.items()}
+        return {**self.__dict__, "_tables": {}}

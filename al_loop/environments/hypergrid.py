@@ -45,6 +45,10 @@ class Hypergrid(Environment):
         """The same coordinate."""
         return actions
 
+    def forward_action(self, states: Tensor, backward_actions: Tensor) -> Tensor:
+        """The same coordinate."""
+        return backward_actions
+
     def forward_mask(self, states: Tensor) -> Tensor:
         """Coordinates below the border may rise, and any point may be finished."""
         is_open = states[:, -1:] == 0
@@ -61,7 +65,13 @@ class Hypergrid(Environment):
 
     def features(self, states: Tensor) -> Tensor:
         """One-hot coordinates."""
-        return torch.nn.functional.one_hot(states[:, :-1], self.height).flatten(1).float()
+        empty = torch.zeros(len(states), self.dimensions, self.height, device=states.device)
+        return empty.scatter_(2, states[:, :-1, None], 1.0).flatten(1)
+
+    def log_paths(self, states: Tensor) -> Tensor:
+        """The orders in which the coordinates may rise: a multinomial coefficient. The finish adds none."""
+        x = states[:, :-1].double()
+        return torch.lgamma(x.sum(1) + 1) - torch.lgamma(x + 1).sum(1)
 
     def decode(self, states: Tensor) -> list[str]:
         """Points such as ``'0,7'``."""

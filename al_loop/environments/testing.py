@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.exact import terminal_distribution
 from al_loop.gflownet.rollout import Trajectories, rollout
 
 
@@ -42,6 +43,8 @@ class EnvironmentContract:
     n_rollouts: ClassVar[int] = 32
     #: most pairs of a state and an action that are tried out
     n_pairs: ClassVar[int] = 2000
+    #: whether the space is small enough (some thousand states) to be enumerated
+    is_small: ClassVar[bool] = False
 
     def make(self) -> Environment:
         """A new environment, built from the same arguments each time."""
@@ -140,6 +143,106 @@ class EnvironmentContract:
                 f"no action leads back to {after[i].tolist()} from {before[i].tolist()}"
             )
 
+    def test_forward_action_redoes_a_backward_step(self) -> None:
+        """It leads back to the state, or to another one of the same object."""
+        environment = self.make()
+        states = self._states(environment)
+        row, undo = self._pairs(environment.backward_mask(states))
+        after = states[row]
+        before = _take(environment, after, undo, is_backward=True)
+        copy, chosen = after.clone(), undo.clone()
+        action = environment.forward_action(after, undo)
+        assert torch.equal(after, copy), "forward_action changed the states it was given"
+        assert torch.equal(undo, chosen), "forward_action changed the actions it was given"
+        assert action.shape == undo.shape
+        is_allowed = environment.forward_mask(before).gather(1, action[:, None])[:, 0]
+        assert is_allowed.all(), (
+            f"the mask forbids action {int(action[~is_allowed][0])} in {before[~is_allowed][0].tolist()}"
+        )
+        again = _take(environment, before, action)
+        for i in (again != after).any(1).nonzero()[:, 0].tolist():
+            same_end = torch.equal(environment.is_terminal(again[i : i + 1]), environment.is_terminal(after[i : i + 1]))
+            is_same = same_end and self._same_object(environment, again[i : i + 1], after[i : i + 1])
+            assert is_same, (
+                f"forward_action leads from {before[i].tolist()} to {again[i].tolist()}, not to {after[i].tolist()}"
+            )
+
+    def test_retrace_gives_forward_trajectories_of_backward_walks(self) -> None:
+        environment = self.make()
+        objects = environment.decode(self._rollouts(environment).terminal)
+        terminal = environment.encode(objects)
+        choices = self._backward_walks(environment, terminal)
+        copies = terminal.clone(), choices.clone()
+        states, actions = environment.retrace(terminal, choices)
+        assert torch.equal(terminal, copies[0]), "retrace changed the states it was given"
+        assert torch.equal(choices, copies[1]), "retrace changed the actions it was given"
+        assert states.shape == (len(choices) + 1, *terminal.shape)
+        assert actions.shape == choices.shape
+        assert (states[0] == environment.initial(1)).all(), "a trajectory must start in the initial state"
+        assert torch.equal((actions >= 0).sum(0), (choices >= 0).sum(0)), "a trajectory is not as long as its walk"
+        for before, after, action in zip(states[:-1], states[1:], actions, strict=True):
+            is_step = action >= 0
+            assert environment.is_terminal(before[~is_step]).all(), "a trajectory is over before its object is finished"
+            assert torch.equal(after[~is_step], before[~is_step]), "a trajectory goes on where it is over"
+            before, after, action = before[is_step], after[is_step], action[is_step]
+            assert environment.forward_mask(before).gather(1, action[:, None]).all(), "an action is not allowed"
+            assert torch.equal(_take(environment, before, action), after), "a step does not lead where it should"
+        assert environment.is_terminal(states[-1]).all()
+        assert environment.decode(states[-1]) == objects, "a trajectory ends in another object"
+
+    def _backward_walks(self, environment: Environment, states: Tensor) -> Tensor:
+        """Random backward actions down to the initial state: T x n, -1 where a walk is over, also in all of the last.
+
+        Each walk is over at its own time; the mask of the initial state ends it.
+        """
+        generator = torch.Generator().manual_seed(4)
+        choices = []
+        for _ in range(environment.max_steps + 1):
+            mask = environment.backward_mask(states)
+            is_step = mask.any(1)
+            undo = torch.multinomial((mask | ~is_step[:, None]).float(), 1, generator=generator)[:, 0]
+            choices.append(torch.where(is_step, undo, -1))
+            alive = is_step.nonzero()[:, 0]
+            states = states.index_copy(0, alive, environment.backward_step(states[alive], undo[alive]))
+        assert (choices[-1] < 0).all(), "a backward walk takes more than max_steps"
+        return torch.stack(choices)
+
+    def test_log_paths_adds_up_over_backward_actions(self) -> None:
+        """The ways to build a state are the ways to build what each backward action leads to."""
+        environment = self.make()
+        states = self._states(environment)
+        try:
+            log_paths = environment.log_paths(states)
+        except ValueError:
+            pytest.skip("the environment does not count the ways to build a state")
+        assert log_paths.shape == (len(states),)
+        assert log_paths.dtype == torch.float64
+        assert environment.log_paths(environment.initial(2)).tolist() == [0, 0], "there is one way to do nothing"
+        mask = environment.backward_mask(states)
+        few = mask.cumsum(0).sum(1) <= self.n_pairs  # whole rows only
+        states, log_paths, mask = states[few], log_paths[few], mask[few]
+        row, undo = mask.nonzero(as_tuple=True)
+        parents = environment.log_paths(environment.backward_step(states[row], undo))
+        table = torch.full(mask.shape, -torch.inf, dtype=torch.float64)
+        total = table.index_put((row, undo), parents).logsumexp(1)
+        differs = mask.any(1) & ~torch.isclose(total, log_paths, rtol=1e-9, atol=1e-9)
+        assert not differs.any(), (
+            f"log_paths of {states[differs][0].tolist()} is {log_paths[differs][:1].tolist()}, "
+            f"its parents' add up to {total[differs][:1].tolist()}"
+        )
+
+    def test_small_spaces_are_reached_as_a_whole(self) -> None:
+        """Enumerated: no probability is lost on the way, and what ``encode`` gives is among what is reached."""
+        if not self.is_small:
+            pytest.skip("the space is too large to be enumerated (is_small)")
+        environment = self.make()
+        states, probabilities = terminal_distribution(environment, None)
+        assert (probabilities > 0).all()
+        assert abs(float(probabilities.sum()) - 1) < 1e-9, "the probabilities of the terminal states do not add up to 1"
+        reached = set(map(tuple, states.tolist()))
+        encoded = environment.encode(sorted(set(environment.decode(states)))).tolist()
+        assert all(tuple(row) in reached for row in encoded), "encode gives a state that no actions lead to"
+
     def _same_object(self, environment: Environment, children: Tensor, state: Tensor) -> bool:
         if not len(children):
             return False
@@ -189,6 +292,28 @@ class EnvironmentContract:
             with pytest.raises(ValueError, match=r".{8}"):
                 environment.encode([item])
 
+    def test_steps_do_not_look_at_the_numbers(self) -> None:
+        """On a GPU, whatever reads a result back (item, nonzero, a mask as an index) waits for all that was asked.
+
+        Tensors of the device "meta" have no numbers to look at.
+        """
+        environment = self.make()
+        states = environment.initial(4, "meta")
+        assert states.device.type == "meta"
+        actions = torch.zeros(4, dtype=torch.int64, device="meta")
+        results = [
+            environment.step(states, actions),
+            environment.backward_step(states, actions),
+            environment.backward_action(states, actions),
+            environment.forward_action(states, actions),
+            environment.forward_mask(states),
+            environment.backward_mask(states),
+            environment.is_terminal(states),
+        ]
+        if environment.n_features:
+            results.append(environment.features(states))
+        assert all(result.device.type == "meta" for result in results)
+
     def test_arguments_are_left_as_they_are(self) -> None:
         environment = self.make()
         states = self._states(environment)
@@ -208,3 +333,7 @@ class EnvironmentContract:
         assert environment.decode(states) == []
         assert environment.encode([]).shape == (0, environment.state_size)
         assert environment.log_multiplicity(states).shape == (0,)
+        none = torch.zeros(0, dtype=torch.int64)
+        assert environment.step(states, none).shape == states.shape
+        assert environment.backward_step(states, none).shape == states.shape
+        assert environment.forward_action(states, none).shape == (0,)

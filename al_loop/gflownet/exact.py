@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.distinct import first_of_each
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.rollout import masked_log_softmax
 
@@ -35,11 +36,15 @@ def terminal_distribution(environment: Environment, policy: Policy | None) -> tu
         mask = environment.forward_mask(states)
         logits = torch.zeros(mask.shape) if policy is None else policy.forward_logits(states)
         probabilities = masked_log_softmax(logits.double(), mask).exp()
-        row, action = mask.nonzero(as_tuple=True)
-        states, place = environment.step(states[row], action).unique(dim=0, return_inverse=True)
-        flow = torch.zeros(len(states), dtype=torch.float64).index_add(0, place, flow[row] * probabilities[row, action])
-    found, place = torch.cat(ended).unique(dim=0, return_inverse=True)
-    return found, torch.zeros(len(found), dtype=torch.float64).index_add(0, place, torch.cat(mass))
+        before, (row, action) = flow, mask.nonzero(as_tuple=True)
+        children = environment.step(states[row], action)
+        where, place = first_of_each(children)
+        states = children[where]
+        flow = torch.zeros(len(states), dtype=torch.float64)
+        flow.index_add_(0, place, before[row] * probabilities[row, action])
+    everything = torch.cat(ended)
+    where, place = first_of_each(everything)
+    return everything[where], torch.zeros(len(where), dtype=torch.float64).index_add(0, place, torch.cat(mass))
 
 
 def object_distribution(environment: Environment, policy: Policy | None) -> dict[str, float]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.policies.base import Policy
+from al_loop.gflownet.policies.base import Context, Policy
+
+#: where the backward policy comes from: the network, or a formula
+Backward = Literal["learned", "uniform", "maximum_entropy"]
+_FEW_ACTIONS = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Trajectories:
     @staticmethod
     def join(parts: Sequence[Trajectories]) -> Trajectories:
         """All trajectories of several batches, padded to one length."""
+        if len(parts) == 1:
+            return parts[0]
         steps = max(p.actions.shape[0] for p in parts)
         states, actions = [], []
         for part in parts:
@@ -48,9 +56,27 @@ class Trajectories:
         return Trajectories(torch.cat(states, 1), torch.cat(actions, 1))
 
 
+@dataclass(frozen=True)
+class Guide:
+    """Actions that a roll-out follows where they are allowed.
+
+    Args:
+        actions: T x n; -1: the policy decides.
+        deviate: n, the probability to leave a step to the policy all the same; None: 0.
+    """
+
+    actions: Tensor
+    deviate: Tensor | None = None
+
+
 def masked_log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
     """Log-probabilities over the allowed actions, -inf for the others: n x n_actions."""
     return logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
+
+
+def packs(device: torch.device) -> bool:
+    """Whether to leave out what is over, which saves work, but makes a GPU wait for the answer how much that is."""
+    return device.type == "cpu"
 
 
 @torch.no_grad()
@@ -61,68 +87,209 @@ def rollout(
     *,
     generator: torch.Generator,
     epsilon: float = 0.0,
-    device: torch.device | str = "cpu",
+    temperature: float = 1.0,
+    context: Context | None = None,
+    guide: Guide | None = None,
 ) -> Trajectories:
-    """Draws n trajectories from the policy mixed with a share epsilon of uniform actions; policy None: uniform.
+    """Draws n trajectories from the policy; policy None: uniform.
+
+    Args:
+        environment: the space.
+        policy: on the device of the generator.
+        n: how many.
+        generator: all randomness; its device is where everything happens.
+        epsilon: share of uniform actions.
+        temperature: the logits are divided by it.
+        context: of each trajectory.
+        guide: actions to follow.
 
     Raises:
         ValueError: n is not positive, or a state that is not terminal allows no action.
     """
     if n < 1:
         raise ValueError(f"a roll-out needs at least one trajectory, not {n}")
-    current = environment.initial(n, device)
-    states, actions = [current], []
-    for _ in range(environment.max_steps):
-        rows = (~environment.is_terminal(current)).nonzero()[:, 0]
-        if not len(rows):
-            break
-        before = current[rows]
-        mask = environment.forward_mask(before)
-        weights = mask.float()
-        if policy is not None and epsilon < 1:
-            logits = policy.forward_logits(before).masked_fill(~mask, -torch.inf)
-            greedy = logits.softmax(-1)
-            if epsilon > 0:
-                explores = torch.rand(len(rows), generator=generator, device=device) < epsilon
-                weights = torch.where(explores[:, None], weights, greedy)
-            else:
-                weights = greedy
-        picked = _draw(weights, generator)
-        current = current.index_copy(0, rows, environment.step(before, picked))
-        states.append(current)
-        actions.append(torch.full((n,), -1, device=device).index_copy(0, rows, picked))
-    if not bool(environment.is_terminal(current).all()):
+    if packs(generator.device):
+        trajectories = _rollout_packed(environment, policy, n, generator, epsilon, temperature, context, guide)
+    else:
+        trajectories = _rollout_whole(environment, policy, n, generator, epsilon, temperature, context, guide)
+    if not bool(environment.is_terminal(trajectories.terminal).all()):
         raise ValueError("a trajectory did not end: max_steps of the environment is too small")
+    return trajectories
+
+
+_NO_ACTION = "a state that is not terminal allows no action, or the policy's logits are not finite"
+
+
+def _rollout_packed(
+    environment: Environment,
+    policy: Policy | None,
+    n: int,
+    generator: torch.Generator,
+    epsilon: float,
+    temperature: float,
+    context: Context | None,
+    guide: Guide | None,
+) -> Trajectories:
+    """The CPU's way: only what is not over takes a step."""
+    device = generator.device
+    before = current = environment.initial(n, device)
+    rows: Tensor | None = None  # which trajectories go on; None: all
+    states, actions = [current], []
+    memory = policy.start(n, device) if policy is not None else None
+    for t in range(environment.max_steps):
+        mask = environment.forward_mask(before)
+        logits = None
+        if policy is not None and epsilon < 1:
+            logits = policy.next_logits(before, context, memory, rows)
+            if temperature != 1:
+                logits = logits / temperature
+        picked, soundness = _pick(logits, mask, epsilon, generator)
+        if not math.isfinite(soundness.item()):
+            raise ValueError(_NO_ACTION)
+        if guide is not None and t < len(guide.actions):
+            picked = _follow(guide, t, rows, mask, picked, generator)
+        before = environment.step(before, picked)
+        if rows is None:
+            current, taken = before, picked
+        else:
+            current = current.index_copy(0, rows, before)
+            taken = torch.full((n,), -1).index_copy(0, rows, picked)
+        states.append(current)
+        actions.append(taken)
+        is_over = environment.is_terminal(before)
+        if bool(is_over.any()):
+            left = (~is_over).nonzero()[:, 0]
+            if not len(left):
+                break
+            before = before[left]
+            rows = left if rows is None else rows[left]
+            context = None if context is None else context.rows(left)
     return Trajectories(torch.stack(states), torch.stack(actions))
 
 
-def _draw(weights: Tensor, generator: torch.Generator) -> Tensor:
-    """One action per row with probability proportional to its weight: n x n_actions -> n.
+def _rollout_whole(
+    environment: Environment,
+    policy: Policy | None,
+    n: int,
+    generator: torch.Generator,
+    epsilon: float,
+    temperature: float,
+    context: Context | None,
+    guide: Guide | None,
+) -> Trajectories:
+    """The GPU's way: all rows take all steps, and nobody waits for an answer before the end."""
+    device = generator.device
+    current = environment.initial(n, device)
+    states, actions, soundness = [current], [], []
+    memory = policy.start(n, device) if policy is not None else None
+    for t in range(environment.max_steps):
+        is_alive = ~environment.is_terminal(current)
+        mask = environment.forward_mask(current) | ~is_alive[:, None]
+        logits = None
+        if policy is not None and epsilon < 1:
+            logits = policy.next_logits(current, context, memory, None)
+            if temperature != 1:
+                logits = logits / temperature
+        picked, sound = _pick(logits, mask, epsilon, generator)
+        soundness.append(sound)
+        if guide is not None and t < len(guide.actions):
+            picked = _follow(guide, t, None, mask, picked, generator)
+        after = environment.step(current, torch.where(is_alive, picked, environment.n_actions - 1))
+        current = torch.where(is_alive[:, None], after, current)
+        states.append(current)
+        actions.append(torch.where(is_alive, picked, -1))
+    if not bool(torch.stack(soundness).isfinite().all()):
+        raise ValueError(_NO_ACTION)
+    return Trajectories(torch.stack(states), torch.stack(actions))
+
+
+def _pick(logits: Tensor | None, mask: Tensor, epsilon: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """An action per row (n), and a number that is finite where every row had one."""
+    if logits is not None and epsilon > 0:
+        explores = torch.rand((len(mask), 1), generator=generator, device=mask.device) < epsilon
+        logits = logits.masked_fill(explores, 0.0)
+    if mask.shape[1] > _FEW_ACTIONS:
+        weights = mask.float() if logits is None else logits.masked_fill(~mask, -torch.inf).softmax(-1)
+        return _invert(weights, generator)
+    # the largest of logits plus Gumbel noise, -log of an exponential
+    race = torch.empty(mask.shape, device=mask.device).exponential_(generator=generator).log_()
+    scores = -race if logits is None else logits - race
+    best, picked = scores.masked_fill_(~mask, -torch.inf).max(-1)
+    return picked, best.sum()
+
+
+def _invert(weights: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """One action per row with probability proportional to its weight: n x n_actions -> n, and a finite number.
 
     By inversion of the cumulative sum, which costs a tenth of ``torch.multinomial`` where there are many actions; in
-    double precision, so that thousands of actions add up.
+    double precision, so that thousands of actions add up. The number is not finite where a row has no action.
     """
     cumulative = weights.cumsum(-1, dtype=torch.float64)
     total = cumulative[:, -1:]
-    if not bool((torch.isfinite(total) & (total > 0)).all()):
-        raise ValueError("a state that is not terminal allows no action, or the policy's logits are not finite")
     uniform = torch.rand(total.shape, generator=generator, device=weights.device, dtype=torch.float64)
     # rounding must not reach the total itself: no action is behind it
     level = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cumulative, level, right=True)[:, 0]
+    picked = torch.searchsorted(cumulative, level, right=True)[:, 0]
+    return picked.clamp(max=weights.shape[1] - 1), total.log().sum()
 
 
-def log_probabilities(environment: Environment, policy: Policy, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
-    """Log P_F and log P_B of each trajectory, with gradients: n and n."""
-    n_steps, n = trajectories.actions.shape
-    is_step = (trajectories.actions >= 0).flatten()
-    before = trajectories.states[:-1].flatten(0, 1)[is_step]
-    after = trajectories.states[1:].flatten(0, 1)[is_step]
-    actions = trajectories.actions.flatten()[is_step]
-    backward = environment.backward_action(before, actions)
-    log_pf = policy.forward_log_prob(before, environment.forward_mask(before), actions)
-    log_pb = masked_log_softmax(policy.backward_logits(after), environment.backward_mask(after))
-    log_pb = log_pb.gather(1, backward[:, None])[:, 0]
-    owner = torch.arange(n, device=actions.device).repeat(n_steps)[is_step]
-    zero = torch.zeros(n, dtype=log_pf.dtype, device=actions.device)
-    return zero.index_add(0, owner, log_pf), zero.index_add(0, owner, log_pb)
+def _follow(
+    guide: Guide, t: int, rows: Tensor | None, mask: Tensor, picked: Tensor, generator: torch.Generator
+) -> Tensor:
+    """The guide's actions in place of those that were picked, where they are given and allowed."""
+    wanted = guide.actions[t] if rows is None else guide.actions[t][rows]
+    follows = (wanted >= 0) & mask.gather(1, wanted.clamp(min=0)[:, None])[:, 0]
+    if guide.deviate is not None:
+        deviate = guide.deviate if rows is None else guide.deviate[rows]
+        follows &= torch.rand(len(picked), generator=generator, device=picked.device) >= deviate
+    return torch.where(follows, wanted, picked)
+
+
+@torch.no_grad()
+def backward_rollout(
+    environment: Environment,
+    policy: Policy | None,
+    states: Tensor,
+    *,
+    generator: torch.Generator,
+    backward: Backward = "learned",
+    context: Context | None = None,
+) -> Trajectories:
+    """Draws a history of each terminal state by the backward policy; policy None: uniform.
+
+    Where an object has several states, the trajectory may end in another state of the same object.
+    """
+    current, choices = states, []
+    is_packed = packs(states.device)
+    for _ in range(environment.max_steps):
+        mask = environment.backward_mask(current)
+        is_alive = mask.any(1)
+        if is_packed and not bool(is_alive.any()):
+            break
+        mask = mask | ~is_alive[:, None]
+        logits = None if policy is None else _backward_logits(environment, policy, current, mask, backward, context)
+        picked, _ = _pick(logits, mask, 0.0, generator)
+        moved = environment.backward_step(current, picked)
+        current = torch.where(is_alive[:, None], moved, current)
+        choices.append(torch.where(is_alive, picked, -1))
+    return Trajectories(*environment.retrace(states, torch.stack(choices)))
+
+
+def _backward_logits(
+    environment: Environment,
+    policy: Policy,
+    states: Tensor,
+    mask: Tensor,
+    backward: Backward,
+    context: Context | None,
+) -> Tensor | None:
+    """Unnormalised log-probabilities of the backward actions: n x n_backward_actions, None: uniform."""
+    if backward == "uniform" or environment.n_backward_actions == 1:
+        return None
+    if backward == "learned":
+        return policy.backward_logits(states, context)
+    n, choices = mask.shape
+    each = torch.arange(choices, device=states.device).repeat(n)
+    # where the mask forbids a step its result means nothing, and is masked by whoever asks
+    parents = environment.backward_step(states.repeat_interleave(choices, 0), torch.where(mask.flatten(), each, 0))
+    return environment.log_paths(parents).view(n, choices).nan_to_num().float()

@@ -59,7 +59,7 @@ def test_the_engine_needs_torch_alone(modules):
 def test_training_on_words_needs_torch_alone():
     statement = (
         "import torch; from al_loop.environments.sequence import Sequences\n"
-        "from al_loop.gflownet.learner import Training, train\n"
+        "from al_loop.gflownet import Training, train\n"
         "train(Sequences('AC', 3), lambda o: torch.zeros(len(o)), Training(steps=1, batch_size=2, hidden=4))"
     )
     assert not loaded_by(statement) & {"ray", "rdkit", "botorch", "gpytorch", "pandas"}

@@ -1,5 +1,6 @@
 import math
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,6 +33,13 @@ class Number:
         return torch.tensor([[float(o)] for o in objects], dtype=torch.float64).reshape(-1, 1)
 
 
+class Unsure:
+    """A model whose standard deviation is the number."""
+
+    def posterior(self, X):
+        return SimpleNamespace(variance=X[:, :, :1].square())
+
+
 class Size:
     """A property: the number; unknown for 99."""
 
@@ -45,7 +53,7 @@ REFERENCE = [str(k) for k in range(11)]  # median 5, median absolute deviation 3
 
 
 def reward(constraints=None, factor=1.0, reference=REFERENCE, beta=2.0, clip=5.0):
-    return AcquisitionReward(Linear(factor), Number(), constraints or Constraints(), reference, beta, clip)
+    return AcquisitionReward(Linear(factor), Number(), constraints or Constraints(), reference, beta, clip, Unsure())
 
 
 def test_is_beta_times_the_standardised_acquisition():
@@ -122,3 +130,7 @@ def test_score_goes_in_chunks():
     assert torch.equal(score(acquisition, X, chunk=4), X[:, 0])
     assert (acquisition.calls, acquisition.largest) == (3, 4)
     assert score(acquisition, X[:0]).shape == (0,)
+
+
+def test_uncertainty_is_one_for_what_is_as_unknown_as_most():
+    assert reward().uncertainty(["5", "10", "0"]).tolist() == pytest.approx([1, 2, 0])

@@ -1,4 +1,4 @@
-"""Policy networks, by name."""
+"""Policy networks, one file each."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ if TYPE_CHECKING:
     from al_loop.gflownet.policies.base import Policy
 
 
-def make_policy(environment: Environment, hidden: int = 128, layers: int = 2) -> Policy:
+def make_policy(
+    environment: Environment, hidden: int = 128, layers: int = 2, n_conditions: int = 0, heads: int = 1
+) -> Policy:
     """The policy network that suits an environment: on its tree of fragments, or on its flat features."""
     from al_loop.environments.fragments import Fragments
-
-    if isinstance(environment, Fragments):
-        from al_loop.gflownet.policies.fragments import FragmentPolicy
-
-        return FragmentPolicy(environment, hidden, layers)
+    from al_loop.gflownet.policies.fragments import FragmentPolicy
     from al_loop.gflownet.policies.mlp import MLPPolicy
 
-    return MLPPolicy(environment, hidden, layers)
+    suits = FragmentPolicy if isinstance(environment, Fragments) else MLPPolicy
+    return suits(environment, hidden, layers, n_conditions, heads)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from al_loop.environments.fragments import Fragments
-from al_loop.gflownet.policies.base import Policy
+from al_loop.gflownet.policies.base import Context, Heads, Policy
 
 
 class FragmentPolicy(Policy):
@@ -14,12 +14,25 @@ class FragmentPolicy(Policy):
 
     The forward half sees through which site a neighbour is bonded (so that it can tell ortho from para). The backward
     half sees blocks and bonds only, neither the order of the slots nor the labels of equivalent sites: it then gives
-    one probability for all states of a molecule, without which ``log_multiplicity`` would not be exact.
+    one probability for all states of a molecule, without which ``log_multiplicity`` would not be exact. So does the
+    flow.
+
+    Args:
+        environment: what it acts in.
+        hidden: width; the backward half is half as wide.
+        layers: rounds of messages.
+        n_conditions: numbers that the reward is conditioned on.
+        heads: members of the ensemble of forward heads.
     """
 
-    def __init__(self, environment: Fragments, hidden: int = 128, layers: int = 2) -> None:
+    kind = "fragments"
+
+    def __init__(
+        self, environment: Fragments, hidden: int = 128, layers: int = 2, n_conditions: int = 0, heads: int = 1
+    ) -> None:
         super().__init__()
         self._environment = environment
+        self.heads = heads
         n_blocks, n_sites = len(environment.blocks) + 1, environment.n_sites
         self._n_parents = environment._n_parents
 
@@ -29,13 +42,17 @@ class FragmentPolicy(Policy):
         self.updates = nn.ModuleList([nn.Linear(2 * hidden, hidden) for _ in range(layers)])
         self.readout = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.LeakyReLU(), nn.Linear(hidden, hidden))
         self.site_out = nn.Embedding(n_blocks * n_sites, hidden)
-        self.entries = nn.Linear(hidden, environment.n_entries)
-        self.stop = nn.Sequential(nn.Linear(hidden, hidden), nn.LeakyReLU(), nn.Linear(hidden, 1))
+        self.entries = Heads(hidden, environment.n_entries, heads)
+        self.stop = nn.Sequential(nn.Linear(hidden, hidden), nn.LeakyReLU())
+        self.stop_out = Heads(hidden, 1, heads)
 
         small = max(hidden // 2, 8)
         self.back_block = nn.Embedding(n_blocks, small)
         self.back_updates = nn.ModuleList([nn.Linear(2 * small, small) for _ in range(layers)])
         self.back_out = nn.Sequential(nn.Linear(2 * small, small), nn.LeakyReLU(), nn.Linear(small, 1))
+        self.flow_out = nn.Sequential(nn.Linear(small, small), nn.LeakyReLU(), nn.Linear(small, 1))
+        self.condition = nn.Linear(n_conditions, hidden) if n_conditions else None
+        self.back_condition = nn.Linear(n_conditions, small) if n_conditions else None
         self.act = nn.LeakyReLU()
 
     def _neighbours(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -44,16 +61,16 @@ class FragmentPolicy(Policy):
         is_child = (block > 0) & (torch.arange(block.shape[1], device=states.device) > 0)
         return block, parent, parent_site, own_site, is_child[..., None].float()
 
-    def forward_logits(self, states: Tensor) -> Tensor:
+    def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
         """N x n_actions; 0 where a site is taken or absent."""
-        place, at_sites, stop = self._at_open_sites(states)
+        place, at_sites, stop = self._at_open_sites(states, context)
         n_rows = self._n_parents * self._environment.n_sites
         grow = stop.new_zeros(len(states) * n_rows, self._environment.n_entries).index_copy(0, place, at_sites)
         return torch.cat([grow.view(len(states), -1), stop], dim=1)
 
-    def forward_log_prob(self, states: Tensor, mask: Tensor, actions: Tensor) -> Tensor:
+    def forward_log_prob(self, states: Tensor, mask: Tensor, actions: Tensor, context: Context | None = None) -> Tensor:
         """As in the base class, without the actions of sites that are taken or absent, which are most."""
-        place, at_sites, stop = self._at_open_sites(states)
+        place, at_sites, stop = self._at_open_sites(states, context)
         n, n_entries = len(states), self._environment.n_entries
         n_rows = self._n_parents * self._environment.n_sites
         may_grow = mask[:, :-1].reshape(n * n_rows, n_entries)[place]
@@ -71,7 +88,7 @@ class FragmentPolicy(Policy):
         grown = flat[torch.where(is_stop, len(flat) - 1, row * n_entries + actions % n_entries)]
         return torch.where(is_stop, stop[:, 0], grown) - total
 
-    def _at_open_sites(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _at_open_sites(self, states: Tensor, context: Context | None) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of bonding (k places in n x parents x sites, and k x n_entries), and of stopping (n x 1)."""
         block, parent, parent_site, own_site, is_child = self._neighbours(states)
         n_sites = self._environment.n_sites
@@ -81,7 +98,7 @@ class FragmentPolicy(Policy):
         present = (block > 0)[..., None].float()
         size = present.sum(1).clamp(min=1)
         index = parent[..., None].expand(-1, -1, self.block.embedding_dim)
-        x = self.block(block) * present
+        x = self._told(self.block(block), self.condition, context) * present
         for message, update in zip(self.messages, self.updates, strict=True):
             m = message(x)
             # to the parent through its site, and from the parent through the own site
@@ -94,17 +111,37 @@ class FragmentPolicy(Policy):
         row, slot, site = self._environment.open_sites(states).nonzero(as_tuple=True)
         queries = h[row, slot] + self.site_out(block[row, slot] * n_sites + site)
         place = (row * self._n_parents + slot) * n_sites + site
-        return place, self.entries(self.act(queries)), self.stop(pooled)
+        head = context.head if context is not None else None
+        at_sites = self.entries(self.act(queries), None if head is None else head[row])
+        return place, at_sites, self.stop_out(self.stop(pooled), head)
 
-    def backward_logits(self, states: Tensor) -> Tensor:
-        """N x n_backward_actions, the same for all drawings of a molecule."""
+    @staticmethod
+    def _told(x: Tensor, layer: nn.Module | None, context: Context | None) -> Tensor:
+        """The embedding of each slot, and what the reward is conditioned on."""
+        if layer is None:
+            return x
+        if context is None or context.values is None:
+            raise ValueError("this policy is conditioned: it needs the values to act for")
+        return x + layer(context.values)[:, None]  # type: ignore[no-any-return]
+
+    def _unlabelled(self, states: Tensor, context: Context | None) -> tuple[Tensor, Tensor]:
+        """What depends on blocks and bonds alone: each slot (n x slots x width) and the whole (n x width)."""
         block, parent, _, _, is_child = self._neighbours(states)
         present = (block > 0)[..., None].float()
         index = parent[..., None].expand(-1, -1, self.back_block.embedding_dim)
-        x = self.back_block(block) * present
+        x = self._told(self.back_block(block), self.back_condition, context) * present
         for update in self.back_updates:
             inbox = torch.zeros_like(x).scatter_add(1, index, x * is_child) + x.gather(1, index) * is_child
             x = (x + self.act(update(torch.cat([x, inbox], -1)))) * present
-        pooled = x.sum(1, keepdim=True).expand_as(x)
-        slots = self.back_out(torch.cat([x, pooled], -1))[..., 0]
+        return x, x.sum(1)
+
+    def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor:
+        """N, the same for all drawings of a molecule."""
+        flow: Tensor = self.flow_out(self._unlabelled(states, context)[1])[:, 0]
+        return flow
+
+    def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
+        """N x n_backward_actions, the same for all drawings of a molecule."""
+        x, pooled = self._unlabelled(states, context)
+        slots = self.back_out(torch.cat([x, pooled[:, None].expand_as(x)], -1))[..., 0]
         return torch.cat([slots, torch.zeros_like(slots[:, :1])], dim=1)

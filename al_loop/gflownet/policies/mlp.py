@@ -3,33 +3,68 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.policies.base import Policy
+from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy
 
 
 class MLPPolicy(Policy):
-    """One trunk, two heads (forward and backward), as in Malkin et al. 2022."""
+    """One trunk with heads for the forward policy, the backward policy and the flow, as in Malkin et al. 2022.
 
-    def __init__(self, environment: Environment, hidden: int = 128, layers: int = 2) -> None:
+    Args:
+        environment: what it acts in; its ``features`` are the input.
+        hidden: width of each layer.
+        layers: hidden layers.
+        n_conditions: numbers that the reward is conditioned on, further inputs.
+        heads: members of the ensemble of forward heads.
+    """
+
+    kind = "mlp"
+    shares_trunk: ClassVar[bool] = True
+
+    def __init__(
+        self, environment: Environment, hidden: int = 128, layers: int = 2, n_conditions: int = 0, heads: int = 1
+    ) -> None:
         super().__init__()
         self._environment = environment
-        sizes = [environment.n_features, *[hidden] * layers]
+        self._n_conditions, self.heads = n_conditions, heads
+        self._n_backward = environment.n_backward_actions
+        sizes = [environment.n_features + n_conditions, *[hidden] * layers]
         steps: list[nn.Module] = []
         for size_in, size_out in pairwise(sizes):
             steps += [nn.Linear(size_in, size_out), nn.LeakyReLU()]
         self.trunk = nn.Sequential(*steps)
-        self.forward_head = nn.Linear(sizes[-1], environment.n_actions)
-        self.backward_head = nn.Linear(sizes[-1], environment.n_backward_actions)
+        self.forward_head = Heads(sizes[-1], environment.n_actions, heads)
+        self.backward_head = nn.Linear(sizes[-1], environment.n_backward_actions + 1)  # the last: the flow
 
-    def forward_logits(self, states: Tensor) -> Tensor:
+    def _embed(self, states: Tensor, context: Context | None) -> Tensor:
+        x = self._environment.features(states)
+        if self._n_conditions:
+            if context is None or context.values is None:
+                raise ValueError("this policy is conditioned: it needs the values to act for")
+            x = torch.cat([x, context.values], 1)
+        embedded: Tensor = self.trunk(x)
+        return embedded
+
+    def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
         """N x n_actions."""
-        logits: Tensor = self.forward_head(self.trunk(self._environment.features(states)))
+        logits: Tensor = self.forward_head(self._embed(states, context), context.head if context else None)
         return logits
 
-    def backward_logits(self, states: Tensor) -> Tensor:
+    def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
         """N x n_backward_actions."""
-        logits: Tensor = self.backward_head(self.trunk(self._environment.features(states)))
-        return logits
+        return self.all_logits(states, context).backward
+
+    def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor:
+        """N."""
+        return self.all_logits(states, context).log_flow
+
+    def all_logits(self, states: Tensor, context: Context | None = None) -> Logits:
+        """Everything from one pass through the trunk."""
+        h = self._embed(states, context)
+        rest = self.backward_head(h)
+        return Logits(self.forward_head(h, context.head if context else None), rest[:, : self._n_backward], rest[:, -1])

@@ -11,7 +11,7 @@ from al_loop.environments.fragment_vocabulary import build, describe_block, take
 from al_loop.environments.fragments import SHIPPED_VOCABULARY, Fragments
 from al_loop.environments.testing import EnvironmentContract
 from al_loop.gflownet.exact import terminal_states
-from al_loop.gflownet.policies import make_policy
+from al_loop.gflownet.policies.fragments import FragmentPolicy
 from al_loop.gflownet.rollout import masked_log_softmax, rollout
 
 # benzene and methane have many symmetries, pyrimidine two, sulfonamide a bond that must be made
@@ -46,6 +46,18 @@ class TestSmallVocabulary(EnvironmentContract):
         return Fragments(max_fragments=5, min_fragments=2, max_atoms=20, vocabulary=self.path)
 
 
+class TestTinySpace(EnvironmentContract):
+    invalid = ("Fc1ccc(F)c(F)c1", "Fc1cncnc1")
+    is_small = True
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path):
+        self.path = vocabulary(tmp_path, [*BLOCKS[:3], BLOCKS[4]])
+
+    def make(self):
+        return Fragments(max_fragments=3, min_fragments=2, max_atoms=11, vocabulary=self.path)
+
+
 class TestShippedVocabulary(EnvironmentContract):
     invalid = ("not a molecule", "[Fe]", "CCO")
     n_pairs = 300
@@ -54,36 +66,61 @@ class TestShippedVocabulary(EnvironmentContract):
         return Fragments()
 
 
+def partial_states(environment):
+    """Every unfinished state that can be reached, the empty one too."""
+    found = [environment.initial(1)]
+    for _ in range(environment.max_fragments):
+        row, action = environment.forward_mask(found[-1])[:, :-1].nonzero(as_tuple=True)
+        found.append(environment.step(found[-1][row], action).unique(dim=0))
+    return torch.cat(found)
+
+
 def history_log_pb(environment, policy, states):
     """Log P_B of the one forward history of each drawing: always the block that was added last."""
-    total = torch.zeros(len(states))
+    total = torch.zeros(len(states), dtype=torch.float64)
     for _ in range(environment.max_steps):
         mask = environment.backward_mask(states)
         last = (states[:, : environment.max_fragments] > 0).sum(1) - 1
         undo = torch.where(states[:, -1] == 1, environment.max_fragments, last).clamp(min=0)
-        log_pb = masked_log_softmax(policy.backward_logits(states), mask).gather(1, undo[:, None])[:, 0]
+        log_pb = masked_log_softmax(policy(states).double(), mask).gather(1, undo[:, None])[:, 0]
         alive = mask.any(1)
         total = total + torch.where(alive, log_pb, 0.0)
         states = torch.where(alive[:, None], environment.backward_step(states, undo), states)
     return total
 
 
-@pytest.fixture(scope="module")
-def weights(small):
-    """Of every molecule, the sum over its drawings of P_B(history), with and without the multiplicity."""
-    torch.manual_seed(0)
-    policy = make_policy(small, 32, 2)
-    for parameter in policy.parameters():  # far from uniform
+def far_from_uniform(environment, hidden, seed):
+    torch.manual_seed(seed)
+    policy = FragmentPolicy(environment, hidden, 2)
+    for parameter in policy.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
-    states = terminal_states(small)
-    right, wrong = defaultdict(float), defaultdict(float)
+    return policy
+
+
+def maximum_entropy(environment):
+    def logits(states):
+        n, choices = len(states), environment.n_backward_actions
+        parents = environment.backward_step(states.repeat_interleave(choices, 0), torch.arange(choices).repeat(n))
+        return environment.log_paths(parents).view(n, choices).nan_to_num()
+
+    return logits
+
+
+def sums(environment, policy, states):
+    """Of every molecule, the sum over its drawings of P_B(history), with and without the multiplicity."""
     with torch.no_grad():
-        log_pb = history_log_pb(small, policy, states).double()
-        log_m = small.log_multiplicity(states).double()
-    for smiles, a, b in zip(small.decode(states), (log_pb - log_m).exp(), log_pb.exp(), strict=True):
+        log_pb = history_log_pb(environment, policy, states)
+        log_m = environment.log_multiplicity(states).double()
+    right, wrong = defaultdict(float), defaultdict(float)
+    for smiles, a, b in zip(environment.decode(states), (log_pb - log_m).exp(), log_pb.exp(), strict=True):
         right[smiles] += float(a)
         wrong[smiles] += float(b)
     return right, wrong
+
+
+@pytest.fixture(scope="module")
+def weights(small):
+    return sums(small, far_from_uniform(small, 32, 0).backward_logits, terminal_states(small))
 
 
 def test_drawings_of_a_molecule_share_one_unit_of_backward_flow(weights):
@@ -96,6 +133,25 @@ def test_without_multiplicity_symmetric_molecules_get_too_much(weights):
     _, wrong = weights
     assert max(abs(v - 1) for v in wrong.values()) > 1
     assert sum(abs(v - 1) > 0.1 for v in wrong.values()) > len(wrong) / 2
+
+
+@pytest.mark.parametrize("backward", ["uniform", "learned", "maximum_entropy"])
+def test_drawings_of_a_partial_molecule_share_one_unit_of_backward_flow(tmp_path, backward):
+    """For every number of blocks; min_fragments leaves some of these molecules that can never be finished as such."""
+    environment = Fragments(
+        max_fragments=4, min_fragments=3, max_atoms=16, vocabulary=vocabulary(tmp_path, [*BLOCKS[:3], BLOCKS[4]])
+    )
+    policy = {
+        "uniform": lambda states: torch.zeros(len(states), environment.n_backward_actions),
+        "learned": far_from_uniform(environment, 16, 0).backward_logits,
+        "maximum_entropy": maximum_entropy(environment),
+    }[backward]
+    states = partial_states(environment)
+    right, wrong = sums(environment, policy, states)
+    assert "" in right  # no block is a molecule with one drawing
+    assert len(right) > 100
+    assert max(abs(v - 1) for v in right.values()) < 1e-4
+    assert max(abs(v - 1) for v in wrong.values()) > 1
 
 
 def brute_force_automorphisms(environment, row):
@@ -161,7 +217,7 @@ def test_symmetry_of_a_molecule_does_not_depend_on_its_drawing(drawn):
 
 def test_backward_policy_does_not_depend_on_the_drawing(small):
     torch.manual_seed(1)
-    policy = make_policy(small, 16, 2)
+    policy = FragmentPolicy(small, 16, 2)
     states = terminal_states(small)
     states = states[torch.randperm(len(states), generator=torch.Generator().manual_seed(4))[:200]].clone()
     states[:, -1] = 0
@@ -177,7 +233,7 @@ def test_backward_policy_does_not_depend_on_the_drawing(small):
 def test_sparse_log_probabilities_are_the_dense_ones(drawn):
     environment, _ = drawn
     torch.manual_seed(2)
-    policy = make_policy(environment, 16, 2)
+    policy = FragmentPolicy(environment, 16, 2)
     trajectories = rollout(environment, None, 24, generator=torch.Generator().manual_seed(5))
     is_step = (trajectories.actions >= 0).flatten()
     states, actions = trajectories.states[:-1].flatten(0, 1)[is_step], trajectories.actions.flatten()[is_step]
@@ -185,7 +241,7 @@ def test_sparse_log_probabilities_are_the_dense_ones(drawn):
     sparse = policy.forward_log_prob(states, mask, actions)
     dense = super(type(policy), policy).forward_log_prob(states, mask, actions)
     torch.testing.assert_close(sparse, dense)
-    parameters = [p for name, p in policy.named_parameters() if not name.startswith("back")]
+    parameters = [p for name, p in policy.named_parameters() if not name.startswith(("back", "flow"))]
     for a, b in zip(
         torch.autograd.grad(sparse.sum(), parameters), torch.autograd.grad(dense.sum(), parameters), strict=True
     ):
@@ -284,6 +340,7 @@ def test_bad_arguments_are_refused(arguments, reason):
 
 
 def test_survives_pickling(small):
+    small.forward_mask(small.initial(1))  # fills what is kept for each device
     copy = pickle.loads(pickle.dumps(small))
     states = terminal_states(small)[:50]
     assert copy.decode(states) == small.decode(states)

@@ -1,4 +1,4 @@
-"""The objectives against an exact solution that is built by enumeration."""
+"""Every objective against an exact solution that is built by enumeration, and trained towards it."""
 
 import math
 
@@ -7,85 +7,231 @@ import torch
 
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.gflownet.exact import object_distribution
-from al_loop.gflownet.objectives import trajectory_balance
+from al_loop.gflownet.learner import Training
+from al_loop.gflownet.losses import LOSSES
+from al_loop.gflownet.objectives import make_objective
+from al_loop.gflownet.objectives.sub_trajectory_balance import SubTrajectoryBalance
+from al_loop.gflownet.objectives.trajectory_balance import TrajectoryBalance
 from al_loop.gflownet.policies.base import Policy
-from al_loop.gflownet.rollout import log_probabilities, rollout
+from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.sampler import StateReward
+from al_loop.gflownet.terms import evaluate
+from al_loop.gflownet.trainer import train
 
 
 class Table(Policy):
-    """Logits of every state of a two-dimensional grid: (height x height x 3) each."""
+    """Logits of every state of a two-dimensional grid (height x height x 3 each), and flows (height x height)."""
 
-    def __init__(self, forward, backward):
+    def __init__(self, forward, backward, flow):
         super().__init__()
         self.forward_table = torch.nn.Parameter(forward)
         self.backward_table = torch.nn.Parameter(backward)
+        self.flow_table = torch.nn.Parameter(flow)
 
-    def forward_logits(self, states):
+    def forward_logits(self, states, context=None):
         return self.forward_table[states[:, 0], states[:, 1]]
 
-    def backward_logits(self, states):
+    def backward_logits(self, states, context=None):
         return self.backward_table[states[:, 0], states[:, 1]]
+
+    def log_flow(self, states, context=None):
+        return self.flow_table[states[:, 0], states[:, 1]]
 
 
 HEIGHT = 5
+GRID = Hypergrid(2, HEIGHT)
 REWARD = torch.rand(HEIGHT, HEIGHT, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.1
+BALANCES = ["trajectory_balance", "log_partition_variance", "detailed_balance", "sub_trajectory_balance"]
+ALL = [*BALANCES, "flow_matching"]
 
 
-def solution():
-    """P_F that samples in proportion to REWARD when P_B is uniform, from flows computed from the far corner back."""
-    flow = torch.zeros(HEIGHT + 1, HEIGHT + 1, dtype=torch.float64)
+def paths(x, y):
+    return math.comb(x + y, x)
+
+
+def share(backward, parent, x, y):
+    """P_B of one parent of (x, y)."""
+    if backward == "uniform":
+        return 1 / ((x > 0) + (y > 0))
+    if backward == "maximum_entropy":
+        return paths(*parent) / paths(x, y)
+    weight = {(x - 1, y): 3.0, (x, y - 1): 1.0}  # "learned": a network that prefers the first coordinate
+    return weight[parent] / sum(w for (a, b), w in weight.items() if a >= 0 and b >= 0)
+
+
+def solution(backward="learned"):
+    """P_F, P_B and flows that sample in proportion to REWARD, from the far corner back."""
+    flow = torch.zeros(HEIGHT, HEIGHT, dtype=torch.float64)
     edges = torch.full((HEIGHT, HEIGHT, 3), 1e-300, dtype=torch.float64)
     for x in reversed(range(HEIGHT)):
         for y in reversed(range(HEIGHT)):
             edges[x, y, 2] = REWARD[x, y]
             for action, (a, b) in enumerate(((x + 1, y), (x, y + 1))):
-                if max(a, b) < HEIGHT:  # a state's flow is shared by as many parents as it has positive coordinates
-                    edges[x, y, action] = flow[a, b] / ((a > 0) + (b > 0))
+                if max(a, b) < HEIGHT:
+                    edges[x, y, action] = flow[a, b] * share(backward, (x, y), a, b)
             flow[x, y] = edges[x, y].sum()
-    return Table(edges.log(), torch.zeros(HEIGHT, HEIGHT, 3, dtype=torch.float64)), flow[0, 0].log()
+    back = torch.tensor([3.0, 1.0, 1.0], dtype=torch.float64).log().expand(HEIGHT, HEIGHT, 3).clone()
+    return Table(edges.log(), back, flow.log())
 
 
-def losses(policy, log_z, reward=REWARD):
-    environment = Hypergrid(2, HEIGHT)
-    trajectories = rollout(environment, None, 200, generator=torch.Generator().manual_seed(1))
-    log_pf, log_pb = log_probabilities(environment, policy, trajectories)
-    x, y, _ = trajectories.terminal.T
-    return trajectory_balance(log_z, log_pf, log_pb, reward[x, y].log())
+def log_reward_of(states, reward=REWARD):
+    return reward[states[:, 0], states[:, 1]].log()
+
+
+def losses(policy, objective, backward="learned", reward=REWARD, log_z=None, partial=None):
+    trajectories = rollout(GRID, None, 200, generator=torch.Generator().manual_seed(1))
+    terms = evaluate(
+        GRID,
+        policy,
+        trajectories,
+        make_objective(objective) if isinstance(objective, str) else objective,
+        log_z=REWARD.sum().log() if log_z is None else log_z,
+        log_reward=log_reward_of(trajectories.terminal, reward),
+        backward=backward,
+        partial_log_reward=partial,
+    )
+    chosen = make_objective(objective) if isinstance(objective, str) else objective
+    return chosen(terms)
 
 
 def test_flow_of_the_initial_state_is_the_sum_of_rewards():
-    assert solution()[1].item() == pytest.approx(math.log(REWARD.sum()))
+    assert solution().flow_table[0, 0].item() == pytest.approx(math.log(REWARD.sum()))
 
 
 def test_the_exact_solution_samples_in_proportion_to_the_reward():
-    policy, log_z = solution()
-    for point, probability in object_distribution(Hypergrid(2, HEIGHT), policy).items():
+    for point, probability in object_distribution(GRID, solution()).items():
         x, y = map(int, point.split(","))
-        assert probability == pytest.approx(float(REWARD[x, y] / log_z.exp()), rel=1e-9)
+        assert probability == pytest.approx(float(REWARD[x, y] / REWARD.sum()), rel=1e-9)
 
 
-def test_trajectory_balance_is_zero_at_the_exact_solution():
-    # log_probabilities adds up in single precision
-    assert losses(*solution()).max() < 1e-9
+@pytest.mark.parametrize("objective", ALL)
+@pytest.mark.parametrize("backward", ["learned", "uniform", "maximum_entropy"])
+def test_every_objective_is_zero_at_the_exact_solution(objective, backward):
+    assert losses(solution(backward), objective, backward).max() < 1e-9
 
 
-def test_trajectory_balance_is_far_from_zero_elsewhere():
-    policy, log_z = solution()
-    assert losses(policy, log_z + 1).min().item() == pytest.approx(1, abs=1e-3)
-    assert losses(policy, log_z, REWARD.flip(0)).mean() > 0.1
-    wrong = Table(policy.forward_table.detach(), policy.backward_table.detach() + torch.tensor([1.0, 0.0, 0.0]))
-    assert losses(wrong, log_z).mean() > 0.1
-    uniform = Table(torch.zeros_like(policy.forward_table), policy.backward_table.detach())
-    assert losses(uniform, log_z).mean() > 0.1
+@pytest.mark.parametrize("objective", ALL)
+def test_every_objective_is_far_from_zero_for_another_reward_and_another_policy(objective):
+    assert losses(solution(), objective, reward=REWARD.flip(0)).mean() > 0.05
+    exact = solution()
+    uniform = Table(torch.zeros_like(exact.forward_table), exact.backward_table.detach(), exact.flow_table.detach())
+    assert losses(uniform, objective).mean() > 0.05
 
 
-def test_gradients_are_finite_and_vanish_at_the_exact_solution():
-    policy, log_z = solution()
-    log_z = log_z.requires_grad_()
-    losses(policy, log_z).mean().backward()
-    for gradient in (log_z.grad, policy.forward_table.grad, policy.backward_table.grad):
-        assert gradient.abs().max() < 1e-5
-    uniform = Table(torch.zeros(HEIGHT, HEIGHT, 3), torch.zeros(HEIGHT, HEIGHT, 3))
-    losses(uniform, log_z).mean().backward()
+@pytest.mark.parametrize("objective", BALANCES)
+def test_every_balance_is_far_from_zero_for_another_backward_policy(objective):
+    exact = solution()
+    turned = exact.backward_table.detach() + torch.tensor([1.5, 0.0, 0.0])
+    wrong = Table(exact.forward_table.detach(), turned, exact.flow_table.detach())
+    assert losses(wrong, objective).mean() > 0.05
+    assert losses(exact, objective, "maximum_entropy").mean() > 0.05
+
+
+@pytest.mark.parametrize("objective", ["trajectory_balance", "sub_trajectory_balance", "detailed_balance"])
+def test_a_wrong_total_flow_is_seen(objective):
+    assert losses(solution(), objective, log_z=REWARD.sum().log() + 1).min() > 0.02
+
+
+def test_log_partition_variance_needs_no_total_flow():
+    assert losses(solution(), "log_partition_variance", log_z=torch.tensor(100.0)).max() < 1e-9
+
+
+@pytest.mark.parametrize("objective", ["detailed_balance", "sub_trajectory_balance"])
+def test_wrong_flows_of_partial_objects_are_seen(objective):
+    exact = solution()
+    flow = exact.flow_table.detach() + torch.randn(HEIGHT, HEIGHT, generator=torch.Generator().manual_seed(0))
+    wrong = Table(exact.forward_table.detach(), exact.backward_table.detach(), flow)
+    assert losses(wrong, objective).mean() > 0.1
+
+
+@pytest.mark.parametrize("objective", ["detailed_balance", "sub_trajectory_balance"])
+def test_forward_looking_flows_come_on_top_of_the_partial_reward(objective):
+    exact = solution()
+    on_top = Table(
+        exact.forward_table.detach(), exact.backward_table.detach(), exact.flow_table.detach() - REWARD.log()
+    )
+    assert losses(on_top, objective, partial=log_reward_of).max() < 1e-9
+    assert losses(exact, objective, partial=log_reward_of).mean() > 0.05
+
+
+def test_sub_trajectories_weighted_to_the_longest_are_trajectory_balance():
+    exact = solution()
+    policy = Table(
+        torch.zeros_like(exact.forward_table), exact.backward_table.detach(), torch.zeros_like(exact.flow_table)
+    )
+    whole = losses(policy, TrajectoryBalance())
+    torch.testing.assert_close(losses(policy, SubTrajectoryBalance(weight=1e6)), whole, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_regression_loss_is_zero_with_zero_slope_at_zero_alone(name):
+    t = torch.linspace(-12, 12, 481, dtype=torch.float64, requires_grad=True)
+    values = LOSSES[name](t)
+    values.sum().backward()
+    assert values[240].item() == pytest.approx(0, abs=1e-12)
+    assert t.grad[240].item() == pytest.approx(0, abs=1e-12)
+    assert (values[torch.arange(481) != 240] > 0).all()
+    assert (t.grad.diff() >= -1e-9).all()  # convex
+    assert torch.isfinite(LOSSES[name](torch.tensor([-1e6, 1e6]))).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_regression_loss_is_zero_at_the_exact_solution_and_not_elsewhere(name):
+    assert losses(solution(), TrajectoryBalance(name)).max() < 1e-9
+    assert losses(solution(), TrajectoryBalance(name), log_z=REWARD.sum().log() + 1).min() > 0.3
+
+
+def test_unknown_names_are_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"'trajectory' is none of .*trajectory_balance"):
+        make_objective("trajectory")
+    with pytest.raises(ValueError, match=r"'cubic' is none of squared, huber, cosh, linex"):
+        TrajectoryBalance("cubic")
+    with pytest.raises(ValueError, match="lambda must be above 0"):
+        SubTrajectoryBalance(0)
+
+
+@pytest.mark.parametrize("objective", ALL)
+def test_gradients_are_finite_and_vanish_at_the_exact_solution(objective):
+    exact = solution()
+    losses(exact, objective).mean().backward()
+    for table in (exact.forward_table, exact.backward_table, exact.flow_table):
+        assert table.grad is None or table.grad.abs().max() < 1e-5
+    uniform = Table(*(torch.zeros(HEIGHT, HEIGHT, 3) for _ in range(2)), torch.zeros(HEIGHT, HEIGHT))
+    losses(uniform, objective).mean().backward()
     assert torch.isfinite(uniform.forward_table.grad).all()
     assert uniform.forward_table.grad.abs().max() > 1e-3
+
+
+def distance(policy):
+    p = object_distribution(GRID, policy)
+    target = torch.stack([REWARD[tuple(map(int, point.split(",")))] for point in p])
+    return float((torch.tensor(list(p.values())) - target / target.sum()).abs().sum())
+
+
+TRAINED = {
+    "objective": ALL,
+    "backward": ["uniform", "maximum_entropy"],
+    "forward_looking": ["detailed_balance", "sub_trajectory_balance"],
+    "loss": ["huber", "cosh", "linex"],
+}
+
+
+@pytest.mark.parametrize(("what", "value"), [(what, value) for what, values in TRAINED.items() for value in values])
+def test_training_converges_to_the_exact_solution(what, value):
+    settings = {"steps": 250, "batch_size": 32, "hidden": 64, "lr": 3e-3, "replay_size": 0, "epsilon": 0.1}
+    if what == "loss":
+        settings["objective"] = TrajectoryBalance(value)
+    elif what == "forward_looking":
+        settings |= {"objective": value, "forward_looking": True}
+    else:
+        settings[what] = value
+    learner, _ = train(GRID, StateReward(log_reward_of, is_partial=True), Training(**settings))
+    assert distance(learner.policy) < 0.08
+    assert float(learner.log_z) == pytest.approx(math.log(REWARD.sum()), abs=0.05)
+
+
+def test_the_bound_tells_an_untrained_policy_and_a_wrong_reward():
+    settings = Training(steps=250, batch_size=32, hidden=64, lr=3e-3, replay_size=0, epsilon=0.1)
+    learner, _ = train(GRID, StateReward(lambda states: 2 * log_reward_of(states)), settings)
+    assert distance(learner.policy) > 0.1
+    assert distance(None) > 0.5

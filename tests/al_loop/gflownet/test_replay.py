@@ -11,47 +11,71 @@ ENVIRONMENT = Sequences("ACGU", 5, 2)
 
 
 def drawn(n, seed=0):
-    trajectories = rollout(ENVIRONMENT, None, n, generator=torch.Generator().manual_seed(seed))
-    objects = ENVIRONMENT.decode(trajectories.terminal)
-    return objects, trajectories, torch.tensor([float(o.count("A")) + 0.01 * len(o) for o in objects])
+    states = rollout(ENVIRONMENT, None, n, generator=torch.Generator().manual_seed(seed)).terminal
+    objects = ENVIRONMENT.decode(states)
+    return objects, states, torch.tensor([float(o.count("A")) + 0.01 * len(o) for o in objects])
 
 
 def test_keeps_the_best_distinct_objects():
     replay = Replay(10)
     seen = {}
     for seed in range(5):
-        objects, trajectories, log_reward = drawn(20, seed)
-        replay.add(objects, trajectories, log_reward)
+        objects, states, log_reward = drawn(20, seed)
+        replay.add(objects, states, log_reward)
         seen.update(zip(objects, log_reward.tolist(), strict=True))
-    best = sorted(seen, key=lambda o: (-seen[o], o))[:10]
-    assert replay.objects == best
+    assert [seen[o] for o in replay.objects] == sorted(seen.values(), reverse=True)[:10]
     assert len(replay) == len(set(replay.objects)) == 10
 
 
-def test_samples_come_with_their_own_trajectories_and_rewards():
+def test_recency_keeps_the_newest():
+    replay = Replay(15, "recency")
+    for seed in range(5):
+        replay.add(*drawn(20, seed))
+    newest = set(drawn(20, 4)[0])
+    assert len(replay) == 15
+    assert set(replay.objects) <= newest
+
+
+def test_an_object_that_comes_again_takes_its_new_reward():
+    replay = Replay(10)
+    _, states, _ = drawn(2)
+    replay.add(["a", "b"], states, torch.tensor([1.0, 2.0]))
+    replay.add(["a", "a"], states, torch.tensor([5.0, 3.0]))
+    assert replay.objects == ["a", "b"]
+    assert replay.sample(64, torch.Generator().manual_seed(0)).log_reward.unique().tolist() == [2.0, 3.0]
+
+
+def test_rewards_of_several_objectives_are_ranked_by_their_mean():
+    replay = Replay(10)
+    _, states, _ = drawn(3)
+    replay.add(["a", "b", "c"], states, torch.tensor([[0.0, 1.0], [3.0, 2.0], [0.0, 0.0]]))
+    assert replay.objects == ["b", "a", "c"]
+
+
+def test_samples_come_with_their_own_states_and_rewards():
     replay = Replay(100)
     replay.add(*drawn(40))
-    objects, trajectories, log_reward = replay.sample(16, torch.Generator().manual_seed(0))
-    assert ENVIRONMENT.decode(trajectories.terminal) == objects
-    assert log_reward.tolist() == pytest.approx([o.count("A") + 0.01 * len(o) for o in objects])
-    assert len(objects) == 16
-    assert set(objects) <= set(replay.objects)
+    found = replay.sample(16, torch.Generator().manual_seed(0))
+    assert ENVIRONMENT.decode(found.states) == found.keys
+    assert found.log_reward.tolist() == pytest.approx([o.count("A") + 0.01 * len(o) for o in found.keys])
+    assert len(found.keys) == 16
+    assert set(found.keys) <= set(replay.objects)
 
 
 def test_half_of_a_sample_comes_from_the_best_tenth():
     replay = Replay(1000)
     replay.add(*drawn(400))
     top = set(replay.objects[: len(replay) // 10])
-    objects, _, _ = replay.sample(1000, torch.Generator().manual_seed(0))
+    objects = replay.sample(1000, torch.Generator().manual_seed(0)).keys
     assert sum(o in top for o in objects) == 500
     assert set(objects) > top
 
 
 def test_samples_from_a_replay_of_one():
     replay = Replay(5)
-    objects, trajectories, log_reward = drawn(1)
-    replay.add(objects, trajectories, log_reward)
-    assert replay.sample(3, torch.Generator().manual_seed(0))[0] == objects * 3
+    objects, states, log_reward = drawn(1)
+    replay.add(objects, states, log_reward)
+    assert replay.sample(3, torch.Generator().manual_seed(0)).keys == objects * 3
 
 
 def test_rescore_puts_the_objects_in_a_new_order():
@@ -62,8 +86,7 @@ def test_rescore_puts_the_objects_in_a_new_order():
     assert set(replay.objects) == before
     counts = [o.count("A") for o in replay.objects]
     assert counts == sorted(counts)
-    _, _, values = replay.sample(20, torch.Generator().manual_seed(0))
-    assert (values <= 0).all()
+    assert (replay.sample(20, torch.Generator().manual_seed(0)).log_reward <= 0).all()
 
 
 def test_an_empty_replay_is_rescored_without_a_call():
@@ -80,10 +103,9 @@ def test_state_survives_saving():
     copy.load_state_dict(torch.load(file, weights_only=True))
     assert copy.objects == replay.objects
     a, b = (r.sample(8, torch.Generator().manual_seed(3)) for r in (replay, copy))
-    assert a[0] == b[0]
-    assert torch.equal(a[1].states, b[1].states)
-    assert torch.equal(a[1].actions, b[1].actions)
-    assert torch.equal(a[2], b[2])
+    assert a.keys == b.keys
+    assert torch.equal(a.states, b.states)
+    assert torch.equal(a.log_reward, b.log_reward)
 
 
 def test_no_capacity_is_refused():

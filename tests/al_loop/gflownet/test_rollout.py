@@ -5,7 +5,8 @@ from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet.exact import object_distribution
 from al_loop.gflownet.policies import make_policy
-from al_loop.gflownet.rollout import Trajectories, log_probabilities, rollout
+from al_loop.gflownet.rollout import Trajectories, rollout
+from al_loop.gflownet.terms import log_probabilities
 
 
 def generator(seed=0):
@@ -52,7 +53,7 @@ def test_a_wrong_max_steps_is_refused():
 
 def test_logits_that_are_not_finite_are_refused():
     policy = make_policy(Hypergrid(), 8, 1)
-    torch.nn.init.constant_(policy.forward_head.bias, torch.nan)
+    torch.nn.init.constant_(policy.forward_head.linear.bias, torch.nan)
     with pytest.raises(ValueError, match="not finite"):
         rollout(Hypergrid(), policy, 4, generator=generator())
 
@@ -73,8 +74,8 @@ def test_sampled_frequencies_are_the_exact_probabilities(environment, is_uniform
 def test_epsilon_is_the_share_of_uniform_actions():
     environment = Sequences("AC", 1)
     policy = make_policy(environment, 8, 1)
-    torch.nn.init.zeros_(policy.forward_head.weight)
-    policy.forward_head.bias.data = torch.tensor([30.0, 0.0, 0.0])  # always A
+    torch.nn.init.zeros_(policy.forward_head.linear.weight)
+    policy.forward_head.linear.bias.data = torch.tensor([30.0, 0.0, 0.0])  # always A
     drawn = environment.decode(rollout(environment, policy, 10_000, generator=generator(), epsilon=0.2).terminal)
     assert drawn.count("C") / 10_000 == pytest.approx(0.1, abs=0.012)
 
@@ -115,7 +116,7 @@ def test_joined_trajectories_have_the_probabilities_that_they_had_alone():
         log_probabilities(environment, policy, long),
         strict=True,
     ):
-        torch.testing.assert_close(whole, torch.cat([first, second]))
+        torch.testing.assert_close(whole.sum(0), torch.cat([first.sum(0), second.sum(0)]))
 
 
 def test_log_probabilities_are_products_over_the_steps():
@@ -126,5 +127,5 @@ def test_log_probabilities_are_products_over_the_steps():
     states = torch.tensor([[[0, 0, 0]], [[1, 0, 0]], [[2, 0, 0]], [[2, 1, 0]], [[2, 1, 1]]])
     trajectory = Trajectories(states, torch.tensor([[0], [0], [1], [2]]))
     log_pf, log_pb = log_probabilities(environment, policy, trajectory)
-    assert log_pf.exp().item() == pytest.approx(1 / 3 * 1 / 3 * 1 / 2 * 1 / 2)
-    assert log_pb.exp().item() == pytest.approx(1 * 1 * 1 / 2 * 1)
+    assert log_pf.sum(0).exp().item() == pytest.approx(1 / 3 * 1 / 3 * 1 / 2 * 1 / 2)
+    assert log_pb.sum(0).exp().item() == pytest.approx(1 * 1 * 1 / 2 * 1)

@@ -1,0 +1,1 @@
+"""Searches around objects that are known to be good, one file each; what they find trains the sampler."""

@@ -1,0 +1,58 @@
+"""Genetic operators."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from al_loop.environments.base import Environment
+from al_loop.gflownet.rollout import Guide, Trajectories, backward_rollout, rollout
+from al_loop.gflownet.searches.base import Parents, Search, Walker
+
+
+class Genetic(Search):
+    """Crosses pairs of good objects and mutates their children (as Genetic-GFN does, Kim et al. 2024).
+
+    An environment that has a ``crossover`` of its own says how; in any other a child takes the first steps of one
+    parent and the later ones of the other. A mutation replaces steps by random ones.
+
+    Args:
+        mutation: share of the steps that are replaced.
+        size: children per training step.
+        rounds: generations per training step.
+    """
+
+    kind = "genetic"
+
+    def __init__(self, mutation: float = 0.1, size: int = 16, rounds: int = 1) -> None:
+        super().__init__(size, rounds)
+        if not 0 <= mutation <= 1:
+            raise ValueError(f"mutation: a share between 0 and 1, not {mutation}")
+        self.mutation = mutation
+
+    def propose(self, walker: Walker, parents: Parents, generator: torch.Generator) -> Trajectories:
+        """A child of each parent and of another one that is picked at random."""
+        environment, n = walker.environment, len(parents.states)
+        device = parents.states.device
+        other = parents.states[torch.randperm(n, generator=generator, device=device)]
+        children = crossover(environment, parents.states, other, generator)
+        history = backward_rollout(environment, None, children, generator=generator)
+        guide = Guide(history.actions, deviate=torch.full((n,), self.mutation, device=device))
+        return rollout(environment, None, n, generator=generator, guide=guide)
+
+
+def crossover(environment: Environment, a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
+    """A child of each pair of terminal states: n x state_size."""
+    own = environment.crossover(a, b, generator)
+    if own is not None:
+        children, is_valid = own
+        return torch.where(is_valid[:, None], children, a)
+    first = backward_rollout(environment, None, a, generator=generator).actions
+    second = backward_rollout(environment, None, b, generator=generator).actions
+    n_steps = max(len(first), len(second))
+    first, second = (torch.nn.functional.pad(x, (0, 0, 0, n_steps - len(x)), value=-1) for x in (first, second))
+    length = (first >= 0).sum(0)
+    cut = (torch.rand(len(a), generator=generator, device=a.device) * length).long()
+    time = torch.arange(n_steps, device=a.device)[:, None]
+    guide = Guide(torch.where(time < cut, first, second))
+    return rollout(environment, None, len(a), generator=generator, guide=guide).terminal

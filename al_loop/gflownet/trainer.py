@@ -1,0 +1,117 @@
+"""Training in one process, for any reward, without a campaign around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from al_loop.environments.base import Environment
+from al_loop.gflownet.learner import Learner, Training
+from al_loop.gflownet.policies.base import Policy
+from al_loop.gflownet.sampler import AnyReward, Sampler
+from al_loop.seeds import derive_seed
+
+
+class Trainer:
+    """A learner and a sampler that shares its weights.
+
+    The reward may be replaced between any two steps (``set_reward``), so that it can be learned itself.
+
+    Args:
+        environment: the space of objects.
+        log_reward: objects -> log-rewards (n), or a ``StateReward``.
+        training: the settings.
+        seed: of the weights and of every draw.
+        policy: a network of your own.
+        prior: weights of a policy that was trained on data.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        log_reward: AnyReward,
+        training: Training | None = None,
+        *,
+        seed: int = 0,
+        policy: Policy | None = None,
+        prior: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.training = training or Training()
+        self._seed = seed
+        self.learner = Learner(environment, self.training, seed, policy, prior)
+        self.sampler = Sampler(
+            environment,
+            self.learner.sampling_policy,
+            self.training.conditioning,
+            self.training.backward,
+            self.training.dtype,
+        )
+        self.n_steps = 0
+        self.set_reward(log_reward)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that draws."""
+        return self.learner.sampling_policy
+
+    def set_reward(self, log_reward: AnyReward) -> None:
+        """A new reward from the next step on; what the replay holds is scored anew."""
+        self.sampler.set_reward(log_reward)
+        self.learner.start(log_reward)
+
+    def step(self) -> float:
+        """Draws, and makes one gradient step; returns the mean loss of what was drawn."""
+        number, training = self.n_steps, self.training
+        draw = self.sampler.draw(
+            training.batch_size,
+            seed=derive_seed(self._seed, "draw", number),
+            epsilon=training.epsilon,
+            temperature=training.temperature,
+            jobs=self.learner.jobs(derive_seed(self._seed, "parents", number)),
+        )
+        loss = self.learner.update(draw, seed=derive_seed(self._seed, "replay", number))
+        self.n_steps += 1
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a later ``load_state_dict`` needs to go on bit for bit on the same device."""
+        return {"learner": self.learner.state_dict(), "n_steps": self.n_steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores what ``state_dict`` gave."""
+        self.learner.load_state_dict(state["learner"])
+        self.n_steps = state["n_steps"]
+
+
+def train(
+    environment: Environment,
+    log_reward: AnyReward,
+    training: Training | None = None,
+    *,
+    seed: int = 0,
+    policy: Policy | None = None,
+    prior: Mapping[str, Tensor] | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> tuple[Learner, Sampler]:
+    """Trains a sampler for any reward.
+
+    Args:
+        environment: the space of objects.
+        log_reward: objects -> log-rewards (n), or a ``StateReward``.
+        training: the settings.
+        seed: of the weights and of every draw.
+        policy: a network of your own; left out, the one that suits the environment.
+        prior: weights of a policy that was trained on data, see ``Learner``.
+        on_step: called after each step with its number and its loss.
+
+    Returns:
+        The learner (weights, log Z) and a sampler that holds its last weights.
+    """
+    trainer = Trainer(environment, log_reward, training, seed=seed, policy=policy, prior=prior)
+    for step in range(trainer.training.steps):
+        loss = trainer.step()
+        if on_step is not None:
+            on_step(step, loss)
+    return trainer.learner, trainer.sampler

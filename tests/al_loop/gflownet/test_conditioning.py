@@ -1,0 +1,130 @@
+import math
+
+import pytest
+import torch
+
+from al_loop.environments.hypergrid import Hypergrid
+from al_loop.environments.sequence import Sequences
+from al_loop.gflownet.conditioning import Conditioning
+from al_loop.gflownet.exact import terminal_distribution
+from al_loop.gflownet.learner import Training
+from al_loop.gflownet.policies.base import Context
+from al_loop.gflownet.sampler import StateReward
+from al_loop.gflownet.trainer import Trainer, train
+
+BETAS = Conditioning(beta=(0.5, 4.0))
+WEIGHTS = Conditioning(objectives=2)
+GRID = Hypergrid(2, 6)
+
+
+def test_conditions_cover_their_range():
+    both = Conditioning(beta=(0.5, 8.0), objectives=3)
+    values = both.sample(4000, torch.Generator().manual_seed(0))
+    assert values.shape == (4000, both.n_values) == (4000, 4)
+    torch.testing.assert_close(values[:, 1:].sum(1), torch.ones(4000))
+    assert values[:, 0].min() < -0.99
+    assert values[:, 0].max() > 0.99
+    assert values[:, 1:].mean(0).sub(1 / 3).abs().max() < 0.02
+
+
+def test_fixed_conditions_are_what_apply_understands():
+    log_reward = torch.tensor([1.0, -2.0])
+    for beta in (0.5, 1.0, 3.3, 4.0):
+        torch.testing.assert_close(BETAS.apply(log_reward, BETAS.fixed(2, beta)), beta * log_reward)
+    two = torch.tensor([[math.log(2), math.log(4)]])
+    values = WEIGHTS.fixed(1, weights=[3, 1])
+    assert WEIGHTS.apply(two, values).item() == pytest.approx(math.log(0.75 * 2 + 0.25 * 4))
+    only_second = WEIGHTS.apply(two, WEIGHTS.fixed(1, weights=[0, 1]))
+    assert only_second.item() == pytest.approx(math.log(4))
+    assert torch.equal(Conditioning().apply(log_reward, torch.zeros(2, 0)), log_reward)
+
+
+@pytest.mark.parametrize(
+    ("conditioning", "what", "reason"),
+    [
+        (BETAS, {"beta": 5.0}, "outside of the range 0.5 to 4.0"),
+        (BETAS, {"weights": [1.0]}, "give beta"),
+        (WEIGHTS, {"beta": 1.0, "weights": [1, 1]}, "give beta"),
+        (WEIGHTS, {"weights": [1, 1, 1]}, "not 2 numbers"),
+        (WEIGHTS, {"weights": [0, 0]}, "not 2 numbers"),
+    ],
+)
+def test_conditions_that_were_not_trained_are_refused(conditioning, what, reason):
+    with pytest.raises(ValueError, match=reason):
+        conditioning.fixed(3, **what)
+
+
+@pytest.mark.parametrize("settings", [{"beta": (2.0, 1.0)}, {"beta": (0.0, 1.0)}, {"objectives": 0}])
+def test_impossible_conditionings_are_refused(settings):
+    with pytest.raises(ValueError, match=r"beta|objectives"):
+        Conditioning(**settings)
+
+
+def base(states):
+    return torch.where(states[:, 0] >= 3, 1.0, 0.0) + 0.3 * (states[:, 1] == 5)
+
+
+def two(states):
+    return torch.stack([0.4 * states[:, 0].float(), 0.4 * states[:, 1].float()], 1)
+
+
+class At(torch.nn.Module):
+    """A conditioned policy at one condition."""
+
+    def __init__(self, policy, values):
+        super().__init__()
+        self.policy, self.values = policy, values
+
+    def forward_logits(self, states):
+        return self.policy.forward_logits(states, Context(self.values.expand(len(states), -1)))
+
+
+def l1(policy, values, log_reward):
+    states, p = terminal_distribution(GRID, At(policy, values))
+    target = log_reward(states).double().exp()
+    return float((p - target / target.sum()).abs().sum())
+
+
+def test_one_network_samples_at_every_temperature():
+    settings = Training(steps=500, batch_size=64, hidden=64, lr=3e-3, conditioning=BETAS, replay_size=8)
+    learner, sampler = train(GRID, StateReward(base), settings)
+    for beta in (0.5, 1.0, 2.0, 4.0):
+        assert l1(learner.policy, BETAS.fixed(1, beta), lambda states, b=beta: b * base(states)) < 0.12
+    assert l1(learner.policy, BETAS.fixed(1, 0.5), lambda states: 4 * base(states)) > 0.5
+    high, low = (sampler.draw(2000, seed=1, beta=b).log_reward.mean() for b in (4.0, 0.5))
+    assert high > low + 0.2
+    torch.testing.assert_close(sampler.draw(5, seed=1, beta=2.0).values, torch.full((5, 1), 1 / 3))
+
+
+def test_one_network_samples_for_every_preference():
+    settings = Training(steps=500, batch_size=64, hidden=64, lr=3e-3, conditioning=WEIGHTS, replay_size=8)
+    learner, sampler = train(GRID, StateReward(two), settings)
+    for w in ([1, 0], [0.5, 0.5], [0, 1]):
+        values = WEIGHTS.fixed(1, weights=w)
+        assert l1(learner.policy, values, lambda s, v=values: WEIGHTS.apply(two(s), v.expand(len(s), -1))) < 0.15
+    first, second = sampler.draw(2000, seed=1, weights=[1, 0]).log_reward.mean(0)
+    assert first > second + 0.2
+
+
+def test_objectives_without_a_log_z_for_each_condition_are_refused():
+    settings = Training(objective="log_partition_variance", conditioning=BETAS)
+    with pytest.raises(ValueError, match="no log Z for each condition"):
+        Trainer(GRID, StateReward(base), settings)
+
+
+def test_log_rewards_of_another_number_of_objectives_are_refused():
+    settings = Training(conditioning=Conditioning(objectives=3), hidden=8)
+    with pytest.raises(ValueError, match="for 3 objectives"):
+        Trainer(GRID, StateReward(two), settings).step()
+
+
+def test_a_reward_of_objects_may_be_conditioned_too():
+    environment = Sequences("AC", 3)
+    trainer = Trainer(
+        environment,
+        lambda objects: torch.tensor([[float(o.count("A")), float(o.count("C"))] for o in objects]),
+        Training(conditioning=Conditioning((1.0, 2.0), 2), batch_size=8, hidden=8, replay_size=4),
+    )
+    for _ in range(3):
+        assert math.isfinite(trainer.step())
+    assert trainer.sampler.draw(4, seed=0, beta=1.5, weights=[1, 3]).log_reward.shape == (4, 2)
