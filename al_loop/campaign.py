@@ -358,13 +358,13 @@ class Campaign:
             for step in range(settings.steps):
                 self._samplers.set_weights(self._learner.weights())
                 draw = self._samplers.draw(
-                    settings.batch_size,
+                    settings.batch_size * settings.updates,
                     seed=derive_seed(seed, number, "draw", step),
                     epsilon=settings.epsilon,
                     temperature=settings.temperature,
                     jobs=self._learner.jobs(derive_seed(seed, number, "parents", step)),
                 )
-                losses.append(self._learner.update(draw, seed=derive_seed(seed, number, "replay", step)))
+                losses.append(self._learner.updates(draw, seed=derive_seed(seed, number, "replay", step)))
                 self._pool.raise_error()
                 phase.advance(f"loss {losses[-1]:.2f}")
         self._samplers.set_weights(self._learner.weights())

@@ -87,6 +87,7 @@ class SamplerSettings(_Frozen):
 
     steps: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=1)] = 64
+    updates: Annotated[int, Field(ge=1, description="gradient steps per draw, of batch_size trajectories each")] = 1
     objective: Part = Part(kind="trajectory_balance")
     backward: Annotated[Literal["learned", "uniform", "maximum_entropy"], Field(description="the backward policy")] = (
         "learned"

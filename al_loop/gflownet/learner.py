@@ -22,6 +22,7 @@ from al_loop.gflownet.rollout import Backward, Trajectories, backward_rollout
 from al_loop.gflownet.sampler import AnyReward, Draw, SearchJob, StateReward
 from al_loop.gflownet.searches.base import Search
 from al_loop.gflownet.terms import evaluate
+from al_loop.seeds import derive_seed
 
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -31,8 +32,10 @@ class Training:
     """Settings of sampler training.
 
     Args:
-        steps: gradient steps.
-        batch_size: fresh trajectories per step.
+        steps: draws, each followed by ``updates`` gradient steps.
+        batch_size: fresh trajectories per gradient step.
+        updates: gradient steps per draw. Trajectories are drawn for all of them at once, which costs less; the later
+            ones are a little behind the policy then, which these objectives do not mind.
         objective: the loss, by name or as an object of ``al_loop.gflownet.objectives``.
         backward: the backward policy: ``learned``, ``uniform``, or ``maximum_entropy`` (every way to build an object
             equally likely).
@@ -60,6 +63,7 @@ class Training:
 
     steps: int = 200
     batch_size: int = 64
+    updates: int = 1
     objective: Objective | str = "trajectory_balance"
     backward: Backward = "learned"
     forward_looking: bool = False
@@ -227,6 +231,12 @@ class Learner:
             if len(source):
                 found.append(SearchJob(search, source.sample(search.size, generator)))
         return found
+
+    def updates(self, draw: Draw, *, seed: int) -> float:
+        """The gradient steps of a draw; returns the mean loss."""
+        parts = draw.split(self._training.updates)
+        losses = [self.update(part, seed=derive_seed(seed, i)) for i, part in enumerate(parts)]
+        return sum(losses) / len(losses)
 
     def update(self, draw: Draw, *, seed: int) -> float:
         """One gradient step on what was drawn and on some from the replay; returns the mean loss of what was drawn.

@@ -59,6 +59,19 @@ class Draw:
             return list(self.objects)
         return [tuple(row) for row in self.trajectories.terminal.tolist()]
 
+    def split(self, count: int) -> list[Draw]:
+        """Parts of equal size (but for one), every part with some of everything."""
+        return [self] if count == 1 else [self._pick(range(i, len(self.trajectories), count)) for i in range(count)]
+
+    def _pick(self, rows: range) -> Draw:
+        index = torch.tensor(rows)
+        return Draw(
+            self.trajectories.pick(index),
+            self.log_reward[index],
+            None if self.objects is None else [self.objects[row] for row in rows],
+            None if self.values is None else self.values[index],
+        )
+
     @staticmethod
     def join(draws: Sequence[Draw]) -> Draw:
         """All of several draws."""

@@ -62,16 +62,16 @@ class Trainer:
         self.learner.start(log_reward)
 
     def step(self) -> float:
-        """Draws, and makes one gradient step; returns the mean loss of what was drawn."""
+        """Draws, and makes the gradient steps of the draw; returns the mean loss of what was drawn."""
         number, training = self.n_steps, self.training
         draw = self.sampler.draw(
-            training.batch_size,
+            training.batch_size * training.updates,
             seed=derive_seed(self._seed, "draw", number),
             epsilon=training.epsilon,
             temperature=training.temperature,
             jobs=self.learner.jobs(derive_seed(self._seed, "parents", number)),
         )
-        loss = self.learner.update(draw, seed=derive_seed(self._seed, "replay", number))
+        loss = self.learner.updates(draw, seed=derive_seed(self._seed, "replay", number))
         self.n_steps += 1
         return loss
 

@@ -36,7 +36,7 @@ class MLPPolicy(Policy):
         sizes = [environment.n_features + n_conditions, *[hidden] * layers]
         steps: list[nn.Module] = []
         for size_in, size_out in pairwise(sizes):
-            steps += [nn.Linear(size_in, size_out), nn.LeakyReLU()]
+            steps += [nn.Linear(size_in, size_out), nn.LeakyReLU(inplace=True)]
         self.trunk = nn.Sequential(*steps)
         self.forward_head = Heads(sizes[-1], environment.n_actions, heads)
         self.backward_head = nn.Linear(sizes[-1], environment.n_backward_actions + 1)  # the last: the flow

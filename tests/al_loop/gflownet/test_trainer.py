@@ -33,6 +33,7 @@ EVERYTHING = {
     "flow_matching": {"objective": "flow_matching"},
     "heads": {"heads": 3},
     "ema": {"ema": 0.9},
+    "updates": {"updates": 3},
     "conditioned": {"conditioning": Conditioning(beta=(1.0, 4.0))},
     "searches": {
         "searches": (LocalSearch(size=4), Genetic(size=4), DeltaConservative(size=4)),

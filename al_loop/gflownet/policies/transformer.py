@@ -1,0 +1,192 @@
+"""A causal transformer on words that are written from left to right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from al_loop.environments.base import Environment
+from al_loop.environments.sequence import Sequences
+from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy
+
+
+class Layer(nn.Module):
+    """A transformer layer, normalised before each half; what attends to what is up to the caller.
+
+    Args:
+        width: of the tokens; a multiple of ``attention_heads``.
+        attention_heads: how many.
+    """
+
+    def __init__(self, width: int, attention_heads: int) -> None:
+        super().__init__()
+        self._attention_heads = attention_heads
+        self.norm = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.mix = nn.Linear(width, width)
+        self.think = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of tokens (n x t x width): n x attention_heads x t x d each."""
+        n, t, width = x.shape
+        each: Tensor = self.query_key_value(self.norm(x)).view(n, t, 3, self._attention_heads, -1).permute(2, 0, 3, 1, 4)
+        assert each.shape[-1] * self._attention_heads == width
+        return each[0], each[1], each[2]
+
+    def close(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The tokens (n x t x width) after what they attended to (n x attention_heads x t x d)."""
+        x = x + self.mix(attended.transpose(1, 2).flatten(2))
+        return x + self.think(x)  # type: ignore[no-any-return]
+
+
+@dataclass
+class _Memory:
+    """Keys and values of n roll-outs (2 x layers x n x attention_heads x positions x d), and the positions so far."""
+
+    cache: Tensor
+    n_positions: int = 0
+
+
+class TransformerPolicy(Policy):
+    """A causal transformer over the letters of a word; one pass gives the logits of all its prefixes.
+
+    The first token stands for the empty word and tells what the reward is conditioned on. In a roll-out keys and
+    values are kept, so that each step looks at one new letter.
+
+    Args:
+        environment: words that are written from left to right.
+        hidden: width of the tokens, a multiple of ``attention_heads``.
+        layers: how many.
+        n_conditions: numbers that the reward is conditioned on.
+        heads: members of the ensemble of forward heads.
+        attention_heads: how many.
+    """
+
+    kind = "transformer"
+    shares_trunk: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        environment: Environment,
+        hidden: int = 128,
+        layers: int = 2,
+        n_conditions: int = 0,
+        heads: int = 1,
+        attention_heads: int = 4,
+    ) -> None:
+        super().__init__()
+        if not isinstance(environment, Sequences) or environment.order != "append":
+            name = getattr(environment, "kind", type(environment).__name__)
+            order = f" with order {environment.order!r}" if isinstance(environment, Sequences) else ""
+            raise ValueError(
+                f"policy: transformer reads words that are written from left to right, not {name!r}{order}; take a "
+                "sequence with order 'append', or policy: {kind: mlp}"
+            )
+        if hidden % attention_heads:
+            raise ValueError(f"hidden: {hidden} is not a multiple of attention_heads ({attention_heads})")
+        self.heads = heads
+        self._length, self._shape = environment.length, (layers, attention_heads, hidden // attention_heads)
+        # the last embedding: no letter, which is what the first token holds
+        self.letter = nn.Embedding(len(environment.alphabet) + 1, hidden)
+        self.position = nn.Embedding(environment.length + 1, hidden)
+        self.condition = nn.Linear(n_conditions, hidden) if n_conditions else None
+        self.layers = nn.ModuleList([Layer(hidden, attention_heads) for _ in range(layers)])
+        self.norm = nn.LayerNorm(hidden)
+        self.forward_head = Heads(hidden, environment.n_actions, heads)
+        self.flow_head = nn.Linear(hidden, 1)
+
+    def _tokens(self, letters: Tensor, start: int, context: Context | None) -> Tensor:
+        """Tokens of letters (n x t), the first of which is at a position: n x t x hidden."""
+        places = torch.arange(start, start + letters.shape[1], device=letters.device)
+        x: Tensor = self.letter(letters) + self.position(places)
+        if start == 0 and self.condition is not None:
+            if context is None or context.values is None:
+                raise ValueError("this policy is conditioned: it needs the values to act for")
+            told = self.condition(context.values)[:, None]
+            x = torch.cat([x[:, :1] + told, x[:, 1:]], dim=1)
+        return x
+
+    def _read(self, states: Tensor, context: Context | None) -> Tensor:
+        """What each prefix of words says, the empty one first: n x (length of the longest + 1) x hidden."""
+        # a GPU would have to be waited for
+        longest = int(states[:, -2].max()) if states.device.type == "cpu" and len(states) else self._length
+        nothing = torch.full_like(states[:, :1], self.letter.num_embeddings - 1)
+        x = self._tokens(torch.cat([nothing, states[:, :longest]], dim=1), 0, context)
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            x = layer.close(x, scaled_dot_product_attention(*layer.split(x), is_causal=True))
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def _last(self, states: Tensor, context: Context | None) -> Tensor:
+        """What each whole word says: n x hidden."""
+        return self._read(states, context)[torch.arange(len(states), device=states.device), states[:, -2]]
+
+    def _logits(self, h: Tensor, context: Context | None) -> Tensor:
+        logits: Tensor = self.forward_head(h, None if context is None else context.head)
+        return logits
+
+    def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
+        """N x n_actions."""
+        return self._logits(self._last(states, context), context)
+
+    def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
+        """N x 1: there is one way back."""
+        return torch.zeros(len(states), 1, device=states.device)
+
+    def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor:
+        """N."""
+        flow: Tensor = self.flow_head(self._last(states, context))[:, 0]
+        return flow
+
+    def all_logits(self, states: Tensor, context: Context | None = None) -> Logits:
+        """Everything from one pass."""
+        return self._all(self._last(states, context), context)
+
+    def _all(self, h: Tensor, context: Context | None) -> Logits:
+        return Logits(self._logits(h, context), h.new_zeros(*h.shape[:-1], 1), self.flow_head(h)[..., 0])
+
+    def along(self, states: Tensor, context: Context | None = None) -> Logits:
+        """All logits of whole trajectories from one pass over the words that they end in."""
+        told = self._read(states[-1], context)
+        return self._all(told[torch.arange(states.shape[1], device=states.device), states[..., -2]], context)
+
+    def start(self, n: int, device: torch.device) -> _Memory:
+        """Room for the keys and values of n roll-outs."""
+        layers, attention_heads, width = self._shape
+        is_cast = torch.is_autocast_enabled(device.type)
+        dtype = torch.get_autocast_dtype(device.type) if is_cast else self.position.weight.dtype
+        shape = (2, layers, n, attention_heads, self._length + 1, width)
+        return _Memory(torch.empty(shape, dtype=dtype, device=device))
+
+    def next_logits(self, states: Tensor, context: Context | None, memory: _Memory, rows: Tensor | None) -> Tensor:
+        """As ``forward_logits``, by the last letters alone.
+
+        All words that are not over have one letter more than at the last call. What comes out for a word that is over
+        means nothing.
+        """
+        place = memory.n_positions
+        memory.n_positions += 1
+        if place:
+            letters = states[:, place - 1 : place]
+        else:
+            letters = torch.full_like(states[:, :1], self.letter.num_embeddings - 1)
+        x = self._tokens(letters, place, context)
+        for layer, cache in zip(self.layers, memory.cache.unbind(1), strict=True):
+            assert isinstance(layer, Layer)
+            query, key, value = layer.split(x)
+            new = torch.stack([key, value])[..., 0, :].to(cache.dtype)
+            if rows is None:
+                cache[:, :, :, place] = new
+                known = cache[:, :, :, : place + 1]
+            else:
+                cache[:, rows, :, place] = new
+                known = cache[:, rows, :, : place + 1]
+            x = layer.close(x, scaled_dot_product_attention(query, *known.to(query.dtype)))
+        return self._logits(self.norm(x)[:, 0], context)
