@@ -51,7 +51,7 @@ def measure(task: str, batch: int, repeats: int, device: torch.device) -> tuple[
         inputs = bare_inputs(environment, drawn, device)
         started = time.perf_counter()
         for x in inputs:
-            policy.forward_head(policy.trunk(x), None)
+            policy.forward_head(policy.embed(x), None)
         wait(device)
         if repeat:
             whole.append(seconds)

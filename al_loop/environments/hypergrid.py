@@ -28,6 +28,8 @@ class Hypergrid(Environment):
         self.state_size = dimensions + 1  # coordinates, then whether it is finished
         self.max_steps = dimensions * (height - 1) + 1
         self.n_features = dimensions * height
+        self._limit = torch.tensor([height - 1] * dimensions + [1])
+        self._one = torch.ones(1, 1, dtype=torch.int64)
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
         """N times the origin."""
@@ -35,11 +37,11 @@ class Hypergrid(Environment):
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
         """Raises one coordinate each, or finishes the point."""
-        return states.scatter_add(1, actions[:, None], torch.ones_like(actions)[:, None])
+        return states.scatter_add(1, actions[:, None], self._one.to(states.device).expand(len(states), 1))
 
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
         """Lowers one coordinate each, or takes the finish back."""
-        return states.scatter_add(1, backward_actions[:, None], -torch.ones_like(backward_actions)[:, None])
+        return states.scatter_add(1, backward_actions[:, None], -self._one.to(states.device).expand(len(states), 1))
 
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
         """The same coordinate."""
@@ -51,8 +53,7 @@ class Hypergrid(Environment):
 
     def forward_mask(self, states: Tensor) -> Tensor:
         """Coordinates below the border may rise, and any point may be finished."""
-        is_open = states[:, -1:] == 0
-        return torch.cat([(states[:, :-1] < self.height - 1) & is_open, is_open], dim=1)
+        return (states < self._limit.to(states.device)) & (states[:, -1:] == 0)
 
     def backward_mask(self, states: Tensor) -> Tensor:
         """Coordinates above 0 may be lowered; a finished point is first reopened."""

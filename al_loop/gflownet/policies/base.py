@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Heads(nn.Module):
     def forward(self, x: Tensor, head: Tensor | None = None) -> Tensor:
         """N x n_in, n members -> n x n_out."""
         if self.members == 1:
-            return self.linear(x)  # type: ignore[no-any-return]
+            return linear(x, self.linear.weight, self.linear.bias)
         if head is None:
             each = [self.linear(x * s) * r for s, r in zip(self.scale_in, self.scale_out, strict=True)]
             return torch.stack(each).mean(0)

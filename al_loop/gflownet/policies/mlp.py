@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, linear
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy
@@ -34,10 +35,7 @@ class MLPPolicy(Policy):
         self._n_conditions, self.heads = n_conditions, heads
         self._n_backward = environment.n_backward_actions
         sizes = [environment.n_features + n_conditions, *[hidden] * layers]
-        steps: list[nn.Module] = []
-        for size_in, size_out in pairwise(sizes):
-            steps += [nn.Linear(size_in, size_out), nn.LeakyReLU(inplace=True)]
-        self.trunk = nn.Sequential(*steps)
+        self.trunk = nn.ModuleList([nn.Linear(size_in, size_out) for size_in, size_out in pairwise(sizes)])
         self.forward_head = Heads(sizes[-1], environment.n_actions, heads)
         self.backward_head = nn.Linear(sizes[-1], environment.n_backward_actions + 1)  # the last: the flow
 
@@ -47,8 +45,13 @@ class MLPPolicy(Policy):
             if context is None or context.values is None:
                 raise ValueError("this policy is conditioned: it needs the values to act for")
             x = torch.cat([x, context.values], 1)
-        embedded: Tensor = self.trunk(x)
-        return embedded
+        return self.embed(x)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The trunk: n x (features and conditions) -> n x hidden."""
+        for layer in self.trunk:  # functions, as calling a module costs as much as a small product
+            x = leaky_relu(linear(x, layer.weight, layer.bias), inplace=True)  # type: ignore[arg-type]
+        return x
 
     def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
         """N x n_actions."""
