@@ -17,6 +17,7 @@ from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Context, Policy
+from al_loop.gflownet.pretraining import load_prior
 from al_loop.gflownet.replay import Entries, Priority, Replay
 from al_loop.gflownet.rollout import Backward, Trajectories, backward_rollout
 from al_loop.gflownet.sampler import AnyReward, Draw, SearchJob, StateReward
@@ -123,6 +124,7 @@ class Learner:
 
     Raises:
         ValueError: the device is not there, or the settings do not go together.
+        ConfigError: the prior is of another environment or policy.
     """
 
     def __init__(
@@ -149,7 +151,7 @@ class Learner:
             self._log_z = LogZ(n_conditions, training.heads).to(self.device)
         self._reference: Policy | None = None
         if prior is not None:
-            self.policy.load_state_dict(prior)
+            load_prior(environment, self.policy, prior)
             self._reference = copy.deepcopy(self.policy).requires_grad_(False)
         self._average = (
             AveragedModel(self.policy, multi_avg_fn=get_ema_multi_avg_fn(training.ema)) if training.ema else None

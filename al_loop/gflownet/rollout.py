@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -120,6 +119,10 @@ def rollout(
 _NO_ACTION = "a state that is not terminal allows no action, or the policy's logits are not finite"
 
 
+def _all_finite(parts: Sequence[Tensor]) -> bool:
+    return bool(torch.cat([*parts]).isfinite().all())
+
+
 def _rollout_packed(
     environment: Environment,
     policy: Policy | None,
@@ -133,43 +136,52 @@ def _rollout_packed(
     """The CPU's way: only what is not over takes a step."""
     initial = environment.initial(n)
     everyone = torch.arange(n)
-    steps = []
+    steps, soundness = [], []
     with torch.inference_mode():  # half of the price of a small operation
         before, rows = initial, everyone
         memory = policy.start(n, generator.device) if policy is not None else None
         noise = _Gumbel(generator)
-        for t in range(environment.max_steps):
-            mask = environment.forward_mask(before)
-            logits = None
-            here = None if len(rows) == n else rows
-            if policy is not None and epsilon < 1:
-                logits = policy.next_logits(before, context, memory, here)
-                if temperature != 1:
-                    logits = logits / temperature
-            picked, soundness = _pick(logits, mask, epsilon, generator, noise)
-            if not math.isfinite(soundness.item()):
-                raise ValueError(_NO_ACTION)
-            if guide is not None and t < len(guide.actions):
-                picked = _follow(guide, t, here, mask, picked, generator)
-            before = environment.step(before, picked)
-            steps.append((rows, picked, before))
-            left = environment.is_terminal(before).logical_not().nonzero().squeeze(1)
-            if len(left) < len(rows):
-                if not len(left):
-                    break
-                before, rows = before.index_select(0, left), rows.index_select(0, left)
-                context = None if context is None else context.rows(left)
+        try:
+            for t in range(environment.max_steps):
+                mask = environment.forward_mask(before)
+                logits = None
+                here = None if len(rows) == n else rows
+                if policy is not None and epsilon < 1:
+                    logits = policy.next_logits(before, context, memory, here)
+                    if temperature != 1:
+                        logits = logits / temperature
+                picked, sound = _pick(logits, mask, epsilon, generator, noise)
+                soundness.append(sound)
+                if guide is not None and t < len(guide.actions):
+                    picked = _follow(guide, t, here, mask, picked, generator)
+                before = environment.step(before, picked)
+                steps.append((rows, picked, before))
+                left = environment.is_terminal(before).logical_not().nonzero().squeeze(1)
+                if len(left) < len(rows):
+                    if not len(left):
+                        break
+                    before, rows = before.index_select(0, left), rows.index_select(0, left)
+                    context = None if context is None else context.rows(left)
+        except (RuntimeError, IndexError):  # what an action that is not allowed may lead to
+            if soundness and not _all_finite(soundness):
+                raise ValueError(_NO_ACTION) from None
+            raise
+        if not _all_finite(soundness):
+            raise ValueError(_NO_ACTION)
         n_steps = len(steps)
         places = torch.cat([rows + t * n for t, (rows, _, _) in enumerate(steps)])
-    # out of inference mode, so that the tensors may take part in training
-    actions = torch.full((n_steps * n,), -1)
-    actions[places.clone()] = torch.cat([picked.clone() for _, picked, _ in steps])
-    states = torch.cat([initial, torch.empty(n_steps * n, environment.state_size, dtype=initial.dtype)])
-    states[places.clone() + n] = torch.cat([after.clone() for _, _, after in steps])
-    actions, states = actions.view(n_steps, n), states.view(n_steps + 1, n, -1)
-    length = (actions >= 0).sum(0)
-    time = torch.minimum(torch.arange(n_steps + 1)[:, None], length)  # what is over stays as it is
-    return Trajectories(states[time, everyone], actions)
+        actions = torch.full((n_steps * n,), -1)
+        actions.index_copy_(0, places, torch.cat([picked for _, picked, _ in steps]))
+        actions = actions.view(n_steps, n)
+        # for each time and trajectory, where its state stands: after the last step what is over stays as it is
+        visited = torch.cat([initial, *(after for _, _, after in steps)])
+        where = torch.zeros((n_steps + 1) * n, dtype=torch.int64)
+        where.index_copy_(0, places + n, torch.arange(n, len(visited)))
+        where[:n] = everyone
+        where = where.view(n_steps + 1, n).cummax(0).values
+        states = visited.index_select(0, where.flatten()).view(n_steps + 1, n, -1)
+    # copied out of inference mode, so that they may take part in training
+    return Trajectories(states.clone(), actions.clone())
 
 
 def _rollout_whole(
@@ -203,7 +215,7 @@ def _rollout_whole(
         current = torch.where(is_alive[:, None], after, current)
         states.append(current)
         actions.append(torch.where(is_alive, picked, -1))
-    if not bool(torch.stack(soundness).isfinite().all()):
+    if not _all_finite(soundness):
         raise ValueError(_NO_ACTION)
     return Trajectories(torch.stack(states), torch.stack(actions))
 
@@ -211,7 +223,7 @@ def _rollout_whole(
 def _pick(
     logits: Tensor | None, mask: Tensor, epsilon: float, generator: torch.Generator, noise: _Gumbel | None = None
 ) -> tuple[Tensor, Tensor]:
-    """An action per row (n), and a number that is finite where every row had one."""
+    """An action per row, and a number that is finite where the row had one: n and n."""
     if logits is not None and epsilon > 0:
         explores = torch.rand((len(mask), 1), generator=generator, device=mask.device) < epsilon
         logits = logits.masked_fill(explores, 0.0)
@@ -221,12 +233,13 @@ def _pick(
     gumbel = _gumbel(mask.numel(), generator) if noise is None else noise.draw(mask.numel())
     scores = gumbel.view(mask.shape) if logits is None else logits + gumbel.view(mask.shape)
     best, picked = torch.where(mask, scores, -torch.inf).max(-1)
-    return picked, best.sum()
+    return picked, best
 
 
 def _gumbel(n: int, generator: torch.Generator) -> Tensor:
     """Standard Gumbel noise: a logit plus it is largest with the probability that softmax gives the logit."""
-    return torch.empty(n, device=generator.device).exponential_(generator=generator).log_().neg_()
+    uniform = torch.rand(n, generator=generator, device=generator.device)
+    return uniform.clamp_(min=1e-38).log_().neg_().log_().neg_()
 
 
 class _Gumbel:
@@ -244,10 +257,10 @@ class _Gumbel:
 
 
 def _invert(weights: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One action per row with probability proportional to its weight: n x n_actions -> n, and a finite number.
+    """One action per row with probability proportional to its weight: n x n_actions -> n, and n finite numbers.
 
     By inversion of the cumulative sum, which costs a tenth of ``torch.multinomial`` where there are many actions; in
-    double precision, so that thousands of actions add up. The number is not finite where a row has no action.
+    double precision, so that thousands of actions add up. A number is not finite where the row has no action.
     """
     cumulative = weights.cumsum(-1, dtype=torch.float64)
     total = cumulative[:, -1:]
@@ -255,7 +268,7 @@ def _invert(weights: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor
     # rounding must not reach the total itself: no action is behind it
     level = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
     picked = torch.searchsorted(cumulative, level, right=True)[:, 0]
-    return picked.clamp(max=weights.shape[1] - 1), total.log().sum()
+    return picked.clamp(max=weights.shape[1] - 1), total[:, 0].log()
 
 
 def _follow(
