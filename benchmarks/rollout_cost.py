@@ -120,7 +120,8 @@ def main() -> None:
     batches = arguments.batches or ([256, 4096, 16384, 65536] if on_gpu else [16, 64, 256, 4096])
     rows = []
     print(
-        f"{'task':<24}{'batch':>7}{'trajectories/s':>16}{'/ bare network':>16}{'torchgfn/s':>12}{'/ bare':>8}{'times':>7}"
+        f"{'task':<24}{'batch':>7}{'trajectories/s':>16}{'/ bare network':>16}"
+        f"{'torchgfn/s':>12}{'/ bare':>8}{'times':>7}"
     )
     for task in ("hypergrid_8x8", "hypergrid_16x16x16x16"):
         for batch in batches:

@@ -228,8 +228,7 @@ def _pick(
         explores = torch.rand((len(mask), 1), generator=generator, device=mask.device) < epsilon
         logits = logits.masked_fill(explores, 0.0)
     if mask.shape[1] > _FEW_ACTIONS:
-        weights = mask.float() if logits is None else logits.masked_fill(~mask, -torch.inf).softmax(-1)
-        return _invert(weights, generator)
+        return _invert(logits, mask, generator)
     gumbel = _gumbel(mask.numel(), generator) if noise is None else noise.draw(mask.numel())
     scores = gumbel.view(mask.shape) if logits is None else logits + gumbel.view(mask.shape)
     best, picked = torch.where(mask, scores, -torch.inf).max(-1)
@@ -256,19 +255,43 @@ class _Gumbel:
         return self._supply[self._used - n : self._used]
 
 
-def _invert(weights: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One action per row with probability proportional to its weight: n x n_actions -> n, and n finite numbers.
+def _invert(logits: Tensor | None, mask: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """What ``_pick`` gives, where there are many actions: by inversion of the cumulative sum over all allowed ones.
 
-    By inversion of the cumulative sum, which costs a tenth of ``torch.multinomial`` where there are many actions; in
-    double precision, so that thousands of actions add up. A number is not finite where the row has no action.
+    One sum over the allowed actions of all rows costs a tenth of ``torch.multinomial``; in double precision, so that
+    thousands of actions add up.
     """
-    cumulative = weights.cumsum(-1, dtype=torch.float64)
-    total = cumulative[:, -1:]
-    uniform = torch.rand(total.shape, generator=generator, device=weights.device, dtype=torch.float64)
-    # rounding must not reach the total itself: no action is behind it
-    level = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-    picked = torch.searchsorted(cumulative, level, right=True)[:, 0]
-    return picked.clamp(max=weights.shape[1] - 1), total[:, 0].log()
+    n, n_actions = mask.shape
+    device = mask.device
+    uniform = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
+    if packs(device):
+        place = mask.flatten().nonzero().squeeze(1)
+        row, count = place // n_actions, mask.sum(1)
+        values = None if logits is None else logits.flatten().index_select(0, place)
+    else:  # every action, those that are not allowed with no weight
+        place = torch.arange(n * n_actions, device=device)
+        row, count = place // n_actions, torch.full((n,), n_actions, device=device)
+        values = (torch.zeros_like(mask, dtype=torch.float32) if logits is None else logits).masked_fill(
+            ~mask, -torch.inf
+        )
+        values = values.flatten()
+    if values is None:
+        weights = torch.ones(len(place), dtype=torch.float64)
+    else:
+        top = torch.full((n,), -torch.inf, dtype=values.dtype, device=device).scatter_reduce(0, row, values, "amax")
+        # NaN: the row has no action, or a logit that is not finite
+        weights = (values - top[row]).double().exp().nan_to_num(0.0)
+    cumulative = torch.nn.functional.pad(weights.cumsum(0), (1, 0))
+    last = count.cumsum(0)
+    before, after = cumulative[last - count], cumulative[last]
+    total = after - before
+    level = before + uniform * total
+    picked = torch.searchsorted(cumulative, level, right=True) - 1
+    picked = torch.minimum(torch.maximum(picked, last - count), last - 1)  # rounding must not leave the row
+    chosen = (
+        place[picked.clamp(min=0, max=max(len(place) - 1, 0))] % n_actions if len(place) else torch.zeros_like(last)
+    )
+    return torch.where(total > 0, chosen, 0), total.log()
 
 
 def _follow(
