@@ -73,6 +73,10 @@ class Environment(ABC):
     def features(self, states: Tensor) -> Tensor:
         """What a policy network sees of the states: n x n_features, float."""
 
+    def feature_index(self, states: Tensor) -> Tensor | None:
+        """Where ``features`` are 1, if all others are 0: n x k. None: they are no such features."""
+        return None
+
     @abstractmethod
     def decode(self, states: Tensor) -> list[str]:
         """The canonical objects (SMILES, sequences) of terminal states."""

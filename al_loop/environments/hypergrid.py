@@ -29,6 +29,7 @@ class Hypergrid(Environment):
         self.max_steps = dimensions * (height - 1) + 1
         self.n_features = dimensions * height
         self._limit = torch.tensor([height - 1] * dimensions + [1])
+        self._offsets = torch.arange(dimensions) * height
         self._one = torch.ones(1, 1, dtype=torch.int64)
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
@@ -68,6 +69,10 @@ class Hypergrid(Environment):
         """One-hot coordinates."""
         empty = torch.zeros(len(states), self.dimensions, self.height, device=states.device)
         return empty.scatter_(2, states[:, :-1, None], 1.0).flatten(1)
+
+    def feature_index(self, states: Tensor) -> Tensor:
+        """One place for each coordinate."""
+        return states[:, :-1] + self._offsets.to(states.device)
 
     def log_paths(self, states: Tensor) -> Tensor:
         """The orders in which the coordinates may rise: a multinomial coefficient. The finish adds none."""

@@ -71,6 +71,7 @@ class Sequences(Environment):
         self.state_size = length + 2  # letters (n_letters where there is none yet), how many, whether it was stopped
         self.max_steps = length + (self.min_length < length)
         self.n_features = length * (self._n_letters + 1)
+        self._offsets = torch.arange(length) * (self._n_letters + 1)
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
         """N empty words."""
@@ -143,6 +144,10 @@ class Sequences(Environment):
         """One-hot letters."""
         empty = torch.zeros(len(states), self.length, self._n_letters + 1, device=states.device)
         return empty.scatter_(2, states[:, : self.length, None], 1.0).flatten(1)
+
+    def feature_index(self, states: Tensor) -> Tensor:
+        """One place for each letter."""
+        return states[:, : self.length] + self._offsets.to(states.device)
 
     def log_paths(self, states: Tensor) -> Tensor:
         """0 for words that are written from left to right; else log 2 for each letter after the first."""

@@ -83,6 +83,14 @@ class EnvironmentContract:
         multiplicity = environment.log_multiplicity(states[environment.is_terminal(states)])
         assert torch.isfinite(multiplicity).all(), "log_multiplicity is not finite"
 
+    def test_feature_index_is_where_features_are_one(self) -> None:
+        environment = self.make()
+        states = self._states(environment)
+        index = environment.feature_index(states)
+        if index is not None:
+            ones = torch.zeros(len(states), environment.n_features).scatter_add(1, index, torch.ones(index.shape))
+            assert torch.equal(ones, environment.features(states))
+
     def test_roll_outs_end_within_max_steps(self) -> None:
         environment = self.make()
         trajectories = self._rollouts(environment)  # raises where one does not end

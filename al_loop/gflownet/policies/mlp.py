@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, linear
+from torch.nn.functional import embedding_bag, leaky_relu, linear
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy
@@ -47,15 +47,29 @@ class MLPPolicy(Policy):
             x = torch.cat([x, context.values], 1)
         return self.embed(x)
 
-    def embed(self, x: Tensor) -> Tensor:
-        """The trunk: n x (features and conditions) -> n x hidden."""
-        for layer in self.trunk:  # functions, as calling a module costs as much as a small product
+    def embed(self, x: Tensor, first: int = 0) -> Tensor:
+        """The trunk from a layer on: n x (features and conditions) -> n x hidden."""
+        for layer in self.trunk[first:]:  # functions, as calling a module costs as much as a small product
             x = leaky_relu(linear(x, layer.weight, layer.bias), inplace=True)  # type: ignore[arg-type]
         return x
 
     def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
         """N x n_actions."""
         logits: Tensor = self.forward_head(self._embed(states, context), context.head if context else None)
+        return logits
+
+    def start(self, n: int, device: torch.device) -> Tensor:
+        """The first layer's weights by feature: n_features x hidden."""
+        return self.trunk[0].weight.t().contiguous()  # type: ignore[union-attr, operator]
+
+    def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
+        """As ``forward_logits``; features that are mostly 0 are looked up rather than multiplied."""
+        index = None if self._n_conditions else self._environment.feature_index(states)
+        if index is None:
+            return self.forward_logits(states, context)
+        x = embedding_bag(index, memory, mode="sum").add_(self.trunk[0].bias)  # type: ignore[arg-type]
+        x = self.embed(leaky_relu(x, inplace=True), first=1)
+        logits: Tensor = self.forward_head(x, context.head if context else None)
         return logits
 
     def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
