@@ -148,6 +148,8 @@ class Campaign:
         self._open = ExitStack()
         try:
             self._oracle = _checked_oracle(config)
+            if config.sampler.prior is not None:
+                _check_prior(config)
             self.directory = RunDirectory(Path(run_dir))
             self._open.callback(self.directory.close)
             url = ledger_url(config, self.directory.path)
@@ -527,6 +529,16 @@ def _checked_oracle(config: CampaignConfig) -> Oracle:
         raise ConfigError(f"oracle: it measures {names}; a campaign of this version optimises one objective")
     oracle.check()
     return oracle
+
+
+def _check_prior(config: CampaignConfig) -> None:
+    """Before anything is written: the prior is there, and fits."""
+    from al_loop.gflownet.pretraining import load_prior, read_prior
+
+    environment = config.build("environment")
+    prior = read_prior(config.sampler.prior)
+    assert prior is not None
+    load_prior(environment, config.build_policy(environment, config.build_training()), prior)
 
 
 def build_features(config: CampaignConfig, environment: Environment) -> Features:

@@ -7,12 +7,13 @@ SIGTERM, both after a clean stop. Whatever ends a campaign, the same command goe
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -230,6 +231,153 @@ def submit(
         typer.echo(f"to watch it: the same command with --follow, or ray job logs -f {job.id} --address {address}")
 
 
+# ---- learning from data ------------------------------------------------------------------------------------------
+
+#: what ``pretrain`` itself is told in key=value form: how each is read, what is expected, what is allowed
+_OF_PRETRAIN: dict[str, tuple[Callable[[str], Any], str, Callable[[Any], bool]]] = {
+    "data": (str, "a file", bool),
+    "limit": (int, "a whole number from 1 up", lambda value: value >= 1),
+    "steps": (int, "a whole number from 1 up", lambda value: value >= 1),
+    "batch_size": (int, "a whole number from 1 up", lambda value: value >= 1),
+    "lr": (float, "a number above 0", lambda value: 0 < value < math.inf),
+    "validation": (float, "a share from 0 to below 1", lambda value: 0 <= value < 1),
+}
+
+
+@app.command()
+def pretrain(
+    config: _Config,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="data=FILE [KEY=VALUE]...",
+            help="The data: a text file with an object a line, also .xz or .gz, or the first column of a .smi file. "
+            "Further: steps=1000, batch_size=64, lr=0.001, validation=0.1 (the share held out), limit=N (that many "
+            "objects, picked at random), and changes to the config.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("prior.pt"),
+    verbose: _Verbose = False,
+) -> None:
+    """Trains a config's sampler on a file of objects, for campaigns to start from."""
+    stopped = "interrupted: no prior was written"
+    with _exit_codes(verbose=verbose, when_interrupted=stopped), _sigterm_as_exception():
+        from al_loop.config import load_config
+
+        own, rest = _split_overrides(overrides or ())
+        if "data" not in own:
+            raise ConfigError("data: missing; add data=FILE, a text file with an object a line")
+        settings = load_config(config, rest)
+        if not output.absolute().parent.is_dir():
+            raise ConfigError(f"cannot write the prior {output}: its folder is not there; choose another with -o")
+        _pretrain(settings, output, **own)
+
+
+def _split_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """What ``pretrain`` is told itself, and the changes to the config."""
+    from difflib import get_close_matches
+
+    from al_loop.config import CampaignConfig
+
+    own: dict[str, Any] = {}
+    rest = []
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        if name not in _OF_PRETRAIN or not equals:
+            near = get_close_matches(name, _OF_PRETRAIN, n=1)
+            if near and name not in CampaignConfig.model_fields:
+                raise ConfigError(f"{name}: unknown key (did you mean {near[0]!r}?); from {override!r}")
+            rest.append(override)
+            continue
+        read, expected, is_right = _OF_PRETRAIN[name]
+        try:
+            own[name] = read(text)
+        except ValueError:
+            own[name] = None
+        if own[name] is None or not is_right(own[name]):
+            raise ConfigError(f"{name}: {text!r} is not {expected} (from {override!r} on the command line)")
+    return own, rest
+
+
+def _pretrain(
+    settings: CampaignConfig, output: Path, data: str, limit: int | None = None, steps: int = 1000, **options: Any
+) -> None:
+    import random
+
+    import torch
+
+    from al_loop.gflownet.learner import find_device
+    from al_loop.gflownet.pretraining import encode_objects, pretrain, read_objects, save_prior, vocabulary_of
+    from al_loop.seeds import derive_seed
+
+    torch.set_num_threads(settings.resources.threads)
+    environment, training = settings.build("environment"), settings.build_training()
+    try:
+        device = find_device(training.device)
+    except ValueError as error:
+        raise ConfigError(f"sampler.{error}") from None
+    seed = derive_seed(settings.seed, "prior")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(settings.seed, "weights"))
+        policy = settings.build_policy(environment, training).to(device)
+    objects = read_objects(data)
+    if limit is not None and limit < len(objects):
+        objects = random.Random(seed).sample(objects, limit)
+    with _bar("encoding", len(objects)) as advance:
+        encoded = encode_objects(environment, objects, advance)
+    n_kept, n_skipped = len(encoded.states), encoded.n_skipped
+    typer.echo(f"{n_kept} of {len(objects)} objects are in the space of the environment")
+    if n_skipped:
+        typer.echo(f"{n_skipped} are not and are left out; the first: {encoded.reason}")
+
+    def tell(done: int, nll: float) -> None:
+        typer.echo(f"step {done} of {steps}: validation {nll:.3f} nats an object")
+
+    with _bar("training", steps) as advance:
+        found = pretrain(
+            environment,
+            encoded,
+            policy,
+            steps=steps,
+            seed=seed,
+            on_step=lambda step, loss: advance(f"loss {loss:.2f}"),
+            on_validation=tell,
+            **options,
+        )
+    facts = {
+        "data": Path(data).name,
+        "n_train": found.n_train,
+        "n_validation": found.n_validation,
+        "n_skipped": found.n_skipped,
+        "validation_nll": found.validation_nll,
+        "steps": found.step,
+        "seed": settings.seed,
+    }
+    save_prior(output, policy, {**vocabulary_of(environment), **facts})
+    held_out = f", {found.validation_nll:.3f} nats for each of {found.n_validation} held out"
+    typer.echo(
+        f"written: {output}: trained on {found.n_train} objects for {found.step} steps"
+        f"{held_out if found.n_validation else ''}. To start from it, in the config:"
+    )
+    typer.echo(f"sampler: {{prior: {json.dumps(str(output)) if ' ' in str(output) else output}}}")
+
+
+@contextmanager
+def _bar(name: str, total: int) -> Iterator[Callable[..., None]]:
+    """A progress bar on a terminal, nothing elsewhere; gives what is called after each step."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    with Progress(
+        *columns, TextColumn("{task.fields[detail]}"), console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(name, total=total, detail="")
+        yield lambda detail="": progress.update(task, advance=1, detail=detail)
+
+
 # ---- looking -----------------------------------------------------------------------------------------------------
 
 
@@ -355,13 +503,16 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
 
     from al_loop.campaign import build_features
     from al_loop.config import build
-    from al_loop.gflownet.policies import make_policy
+    from al_loop.gflownet.pretraining import load_prior, read_prior
     from al_loop.gflownet.rollout import rollout
     from al_loop.reward import Bound, Constraints
     from al_loop.seeds import derive_seed
 
     environment = settings.build("environment")
-    policy = make_policy(environment, settings.sampler.hidden, settings.sampler.layers)
+    policy = settings.build_policy(environment, settings.build_training())
+    prior = read_prior(settings.sampler.prior)
+    if prior is not None:
+        load_prior(environment, policy, prior)
     features = build_features(settings, environment)
     for section in ("acquisition", "selector"):
         settings.build(section)

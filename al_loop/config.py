@@ -238,7 +238,10 @@ def build(section: str, part: Part, **defaults: Any) -> Any:
     factory = part.factory(section)
     accepted = inspect.signature(factory).parameters
     arguments = {k: v for k, v in defaults.items() if k in accepted} | part.arguments
-    checked = parts.arguments_model(factory).model_validate(arguments)
+    try:
+        checked = parts.arguments_model(factory).model_validate(arguments)
+    except ValidationError as error:
+        raise ConfigError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None
     try:
         return factory(**{name: getattr(checked, name) for name in arguments})
     except ValueError as error:

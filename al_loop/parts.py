@@ -45,10 +45,11 @@ class PartInfo:
 
 
 def _room_folder(section: str) -> Path:
-    spec = importlib.util.find_spec(ROOMS[section])
-    origin = spec.origin if spec is not None else None
-    assert origin is not None, f"the package {ROOMS[section]} is missing"
-    return Path(origin).parent
+    top, *rooms = ROOMS[section].split(".")
+    spec = importlib.util.find_spec(top)  # of the top alone: of a room it would import the packages around it
+    assert spec is not None, f"the package {top} is missing"
+    assert spec.origin is not None, f"the package {top} has no folder"
+    return Path(spec.origin).parent.joinpath(*rooms)
 
 
 def _declared_class(path: Path, kind: str) -> ast.ClassDef | None:

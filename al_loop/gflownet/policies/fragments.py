@@ -90,6 +90,19 @@ class FragmentPolicy(Policy):
 
     def _at_open_sites(self, states: Tensor, context: Context | None) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of bonding (k places in n x parents x sites, and k x n_entries), and of stopping (n x 1)."""
+        n_sites, block = self._environment.n_sites, self._environment.slots(states)[0]
+        x, pooled = self._labelled(states, context)
+        h = self.readout(torch.cat([x, pooled[:, None].expand_as(x)], -1))[:, : self._n_parents]
+        # only where a block may be bonded: most sites are taken, or belong to no block
+        row, slot, site = self._environment.open_sites(states).nonzero(as_tuple=True)
+        queries = h[row, slot] + self.site_out(block[row, slot] * n_sites + site)
+        place = (row * self._n_parents + slot) * n_sites + site
+        head = context.head if context is not None else None
+        at_sites = self.entries(self.act(queries), None if head is None else head[row])
+        return place, at_sites, self.stop_out(self.stop(pooled), head)
+
+    def _labelled(self, states: Tensor, context: Context | None) -> tuple[Tensor, Tensor]:
+        """What also depends on the sites of the bonds: each slot (n x slots x width) and the whole (n x width)."""
         block, parent, parent_site, own_site, is_child = self._neighbours(states)
         n_sites = self._environment.n_sites
         parent_block = block.gather(1, parent)
@@ -105,24 +118,17 @@ class FragmentPolicy(Policy):
             inbox = torch.zeros_like(x).scatter_add(1, index, m * is_child * (1 + at_parent))
             inbox = inbox + m.gather(1, index) * (1 + at_own) * is_child
             x = (x + self.act(update(torch.cat([x, inbox], -1)))) * present
-        pooled = x.sum(1) / size
-        h = self.readout(torch.cat([x, pooled[:, None].expand_as(x)], -1))[:, : self._n_parents]
-        # only where a block may be bonded: most sites are taken, or belong to no block
-        row, slot, site = self._environment.open_sites(states).nonzero(as_tuple=True)
-        queries = h[row, slot] + self.site_out(block[row, slot] * n_sites + site)
-        place = (row * self._n_parents + slot) * n_sites + site
-        head = context.head if context is not None else None
-        at_sites = self.entries(self.act(queries), None if head is None else head[row])
-        return place, at_sites, self.stop_out(self.stop(pooled), head)
+        return x, self._told(x.sum(1) / size, self.condition, context)
 
     @staticmethod
     def _told(x: Tensor, layer: nn.Module | None, context: Context | None) -> Tensor:
-        """The embedding of each slot, and what the reward is conditioned on."""
+        """An embedding (n x width, or n x slots x width), and what the reward is conditioned on."""
         if layer is None:
             return x
         if context is None or context.values is None:
             raise ValueError("this policy is conditioned: it needs the values to act for")
-        return x + layer(context.values)[:, None]  # type: ignore[no-any-return]
+        told: Tensor = layer(context.values)
+        return x + (told if x.dim() == 2 else told[:, None])
 
     def _unlabelled(self, states: Tensor, context: Context | None) -> tuple[Tensor, Tensor]:
         """What depends on blocks and bonds alone: each slot (n x slots x width) and the whole (n x width)."""
@@ -133,7 +139,7 @@ class FragmentPolicy(Policy):
         for update in self.back_updates:
             inbox = torch.zeros_like(x).scatter_add(1, index, x * is_child) + x.gather(1, index) * is_child
             x = (x + self.act(update(torch.cat([x, inbox], -1)))) * present
-        return x, x.sum(1)
+        return x, self._told(x.sum(1), self.back_condition, context)
 
     def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor:
         """N, the same for all drawings of a molecule."""

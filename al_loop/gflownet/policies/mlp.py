@@ -60,7 +60,9 @@ class MLPPolicy(Policy):
 
     def start(self, n: int, device: torch.device) -> Tensor:
         """The first layer's weights by feature: n_features x hidden."""
-        return self.trunk[0].weight.t().contiguous()  # type: ignore[union-attr, operator]
+        first = self.trunk[0]
+        assert isinstance(first, nn.Linear)
+        return first.weight.t().contiguous()
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
         """As ``forward_logits``; features that are mostly 0 are looked up rather than multiplied."""

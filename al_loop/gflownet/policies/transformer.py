@@ -34,9 +34,8 @@ class Layer(nn.Module):
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of tokens (n x t x width): n x attention_heads x t x d each."""
-        n, t, width = x.shape
-        each: Tensor = self.query_key_value(self.norm(x)).view(n, t, 3, self._attention_heads, -1).permute(2, 0, 3, 1, 4)
-        assert each.shape[-1] * self._attention_heads == width
+        n, t, _ = x.shape
+        each = self.query_key_value(self.norm(x)).view(n, t, 3, self._attention_heads, -1).permute(2, 0, 3, 1, 4)
         return each[0], each[1], each[2]
 
     def close(self, x: Tensor, attended: Tensor) -> Tensor:
@@ -186,7 +185,7 @@ class TransformerPolicy(Policy):
                 cache[:, :, :, place] = new
                 known = cache[:, :, :, : place + 1]
             else:
-                cache[:, rows, :, place] = new
-                known = cache[:, rows, :, : place + 1]
+                cache[:, :, :, place].index_copy_(1, rows, new)
+                known = cache[:, :, :, : place + 1].index_select(1, rows)
             x = layer.close(x, scaled_dot_product_attention(query, *known.to(query.dtype)))
         return self._logits(self.norm(x)[:, 0], context)

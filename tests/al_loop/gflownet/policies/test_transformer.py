@@ -1,127 +1,206 @@
+"""The transformer: three ways to the same logits, and what a trained one draws."""
+
+import math
+
 import pytest
 import torch
 
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
-from al_loop.gflownet import rollout as rollout_module
-from al_loop.gflownet.conditioning import Conditioning
+from al_loop.gflownet import Conditioning, Trainer, Training, train
 from al_loop.gflownet.exact import object_distribution
-from al_loop.gflownet.learner import Training
-from al_loop.gflownet.policies import transformer
 from al_loop.gflownet.policies.base import Context
-from al_loop.gflownet.policies.transformer import TransformerPolicy
-from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.policies.transformer import Layer, TransformerPolicy
+from al_loop.gflownet.rollout import _rollout_whole, rollout
 from al_loop.gflownet.terms import log_probabilities
-from al_loop.gflownet.trainer import train
 
-WORDS = Sequences("ACGU", 6, 2)
+WORDS = [Sequences("ACGU", 6), Sequences("ACGU", 6, 2), Sequences(["Ala", "Arg", "Gly"], 5, 1)]
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def made(environment=WORDS, **settings):
-    torch.manual_seed(0)
-    return TransformerPolicy(environment, 16, 2, **settings)
+def make(environment, seed=0, **settings):
+    torch.manual_seed(seed)
+    return TransformerPolicy(environment, **{"hidden": 16, "layers": 2, **settings})
 
 
-def context(n, n_conditions, heads):
-    values = torch.randn(n, n_conditions, generator=generator()) if n_conditions else None
-    return Context(values, torch.arange(n) % heads if heads > 1 else None)
+def context(n, heads=1, n_conditions=0):
+    values = torch.rand((n, n_conditions), generator=generator(1)) if n_conditions else None
+    return Context(values, torch.randint(heads, (n,), generator=generator(2)) if heads > 1 else None)
 
 
-@pytest.mark.parametrize(("n_conditions", "heads"), [(0, 1), (2, 1), (0, 3)])
-def test_one_pass_over_a_word_gives_what_each_prefix_gives(n_conditions, heads):
-    policy = made(n_conditions=n_conditions, heads=heads)
-    drawn = rollout(WORDS, None, 20, generator=generator())
-    told = context(20, n_conditions, heads)
-    along = policy.along(drawn.states, told)
-    for t, states in enumerate(drawn.states):
-        torch.testing.assert_close(along.forward[t], policy.forward_logits(states, told))
-        torch.testing.assert_close(along.log_flow[t], policy.log_flow(states, told))
-
-
-@pytest.mark.parametrize(("n_conditions", "heads"), [(0, 1), (2, 1), (0, 3)])
-@pytest.mark.parametrize("is_packed", [True, False], ids=["cpu", "gpu"])
-def test_what_a_roll_out_keeps_changes_nothing(n_conditions, heads, is_packed, monkeypatch):
-    for module in (rollout_module, transformer):
-        monkeypatch.setattr(module, "packs", lambda device: is_packed)
-    policy, told = made(n_conditions=n_conditions, heads=heads), context(20, n_conditions, heads)
-    fast = rollout(WORDS, policy, 20, generator=generator(), context=told)
-    monkeypatch.setattr(TransformerPolicy, "next_logits", lambda self, s, c, memory, rows: self.forward_logits(s, c))
-    plain = rollout(WORDS, policy, 20, generator=generator(), context=told)
-    assert torch.equal(fast.actions, plain.actions)
-    assert len({int((a >= 0).sum()) for a in plain.actions.T}) > 2  # some end before others
-
-
-def test_a_roll_out_computes_each_letter_once(monkeypatch):
+def logits_on_the_way(policy, run, environment, n, told):
+    """The logits of each step of a roll-out, by step and row, as the roll-out got them."""
     seen = []
-    project = transformer._Block.project
-    monkeypatch.setattr(
-        transformer._Block, "project", lambda self, x, shape: seen.append(x.shape[:2]) or project(self, x, shape)
-    )
-    rollout(Sequences("AC", 6), made(Sequences("AC", 6)), 8, generator=generator())
-    assert seen == [(8, 1)] * 6 * 2
+    step_by_step = policy.next_logits
+
+    def watch(states, context, memory, rows):
+        logits = step_by_step(states, context, memory, rows)
+        seen.append((states.clone(), logits, rows))
+        return logits
+
+    policy.next_logits = watch
+    trajectories = run(environment, policy, n, generator(), told)
+    del policy.next_logits
+    return trajectories, seen
 
 
-def test_later_letters_do_not_change_what_is_known_before():
-    policy = made()
-    states = WORDS.encode(["ACGUAC", "ACGGGG"])
-    a, b = policy._read(states, None)
-    torch.testing.assert_close(a[:4], b[:4])
-    assert not torch.allclose(a[4:], b[4:])
+def packed(environment, policy, n, generator, told):
+    return rollout(environment, policy, n, generator=generator, context=told)
 
 
-def test_its_frequencies_are_the_exact_probabilities():
-    environment = Sequences("AC", 3, 1)
-    policy = made(environment)
+def whole(environment, policy, n, generator, told):
+    with torch.no_grad():
+        return _rollout_whole(environment, policy, n, generator, 0.0, 1.0, told, None)
+
+
+@pytest.mark.parametrize("environment", WORDS, ids=["fixed", "variable", "tokens"])
+@pytest.mark.parametrize("settings", [{}, {"heads": 3, "n_conditions": 2}], ids=["plain", "told"])
+def test_a_whole_pass_gives_the_logits_of_every_prefix(environment, settings):
+    policy = make(environment, **settings)
+    told = context(32, **settings)
+    states = rollout(environment, None, 32, generator=generator()).states
+    at_once = policy.along(states, told)
+    for t, here in enumerate(states):
+        one = policy.all_logits(here, told)
+        for name in ("forward", "backward", "log_flow"):
+            torch.testing.assert_close(getattr(at_once, name)[t], getattr(one, name), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(policy.forward_logits(here, told), one.forward)
+        torch.testing.assert_close(policy.log_flow(here, told), one.log_flow)
+        assert policy.backward_logits(here, told).shape == (32, 1)
+
+
+@pytest.mark.parametrize("environment", WORDS, ids=["fixed", "variable", "tokens"])
+@pytest.mark.parametrize("run", [packed, whole])
+@pytest.mark.parametrize("settings", [{}, {"heads": 3, "n_conditions": 2}], ids=["plain", "told"])
+def test_kept_keys_and_values_give_the_same_logits(environment, run, settings):
+    policy = make(environment, **settings)
+    told = context(64, **settings)
+    trajectories, seen = logits_on_the_way(policy, run, environment, 64, told)
+    assert environment.is_terminal(trajectories.terminal).all()
+    for states, logits, rows in seen:
+        here = told if rows is None else told.rows(rows)
+        is_alive = ~environment.is_terminal(states)
+        assert logits.isfinite().all()
+        with torch.no_grad():
+            expected = policy.forward_logits(states, here)
+        torch.testing.assert_close(logits[is_alive], expected[is_alive], rtol=1e-5, atol=1e-5)
+    if run is packed and environment.min_length < environment.length:
+        assert any(rows is not None for _, _, rows in seen)
+
+
+def test_a_letter_changes_nothing_before_it():
+    environment = WORDS[0]
+    policy = make(environment)
+    states = rollout(environment, None, 8, generator=generator()).states
+    before = policy.along(states)
+    changed = states.clone()
+    changed[-1][:, 3] = (changed[-1][:, 3] + 1) % 4
+    after = policy.along(changed)
+    torch.testing.assert_close(before.forward[:4], after.forward[:4])
+    assert ((before.forward[4:] - after.forward[4:]).abs().amax(-1) > 1e-4).all()
+
+
+def test_the_order_of_letters_matters():
+    policy = make(WORDS[0])
+    a, b = policy.forward_logits(WORDS[0].encode(["ACGUAC", "CAGUAC"]))
+    assert (a - b).abs().max() > 1e-3
+
+
+def test_kept_keys_and_values_save_work():
+    environment = WORDS[0]
+    policy = make(environment)
+    counted = []
+    for layer in policy.layers:
+        assert isinstance(layer, Layer)
+        layer.query_key_value.register_forward_hook(lambda _, inputs, __: counted.append(inputs[0].shape[:2].numel()))
+    rollout(environment, policy, 10, generator=generator())
+    assert sum(counted) == 2 * 10 * 6  # a token for each letter and layer
+    counted.clear()
+    log_probabilities(environment, policy, rollout(environment, None, 10, generator=generator()))
+    assert sum(counted) == 2 * 10 * 7
+
+
+def test_sampled_frequencies_are_the_exact_probabilities():
+    environment = Sequences("AC", 4, 1)
+    policy = make(environment, seed=1)
     exact = object_distribution(environment, policy)
-    assert sum(exact.values()) == pytest.approx(1, abs=1e-6)
     n = 20_000
-    drawn = environment.decode(rollout(environment, policy, n, generator=generator()).terminal)
-    chi_square = sum((drawn.count(o) - n * p) ** 2 / (n * p) for o, p in exact.items())
-    freedom = len(exact) - 1
-    assert chi_square < freedom + 4 * (2 * freedom) ** 0.5
+    for run in (packed, whole):
+        drawn = environment.decode(run(environment, policy, n, generator(), None).terminal)
+        chi_square = sum((drawn.count(o) - n * p) ** 2 / (n * p) for o, p in exact.items())
+        freedom = len(exact) - 1
+        assert chi_square < freedom + 4 * (2 * freedom) ** 0.5
 
 
 def letters(objects):
     return torch.tensor([0.8 * o.count("A") - 0.5 * o.count("CC") for o in objects])
 
 
-@pytest.mark.parametrize("objective", ["trajectory_balance", "sub_trajectory_balance"])
-def test_training_reaches_the_reward(objective):
+def test_words_are_sampled_in_proportion_to_the_reward():
     environment = Sequences("ACGU", 4, 2)
-    torch.manual_seed(0)
-    settings = Training(steps=250, batch_size=64, lr=2e-3, replay_size=0, objective=objective, hidden=32)
-    learner, _ = train(environment, letters, settings, policy=TransformerPolicy(environment, 32, 2))
-    p = object_distribution(environment, learner.policy)
+    training = Training(steps=250, batch_size=64, lr=2e-3, epsilon=0.1)
+    policy = make(environment, hidden=32)
+    learner, sampler = train(environment, letters, training, policy=policy)
+    assert learner.policy is policy
+    p = object_distribution(environment, policy)
     reward = letters(list(p)).double().exp()
     assert (torch.tensor(list(p.values())) - reward / reward.sum()).abs().sum() < 0.08
+    assert float(learner.log_z) == pytest.approx(math.log(reward.sum()), abs=0.1)
+    # what is really drawn
+    drawn = torch.tensor([float(o.count("A")) for o in sampler.draw(20_000, seed=1).objects]).mean()
+    expected = float((torch.tensor([float(o.count("A")) for o in p]) * reward).sum() / reward.sum())
+    assert float(drawn) == pytest.approx(expected, abs=0.06)
 
 
-def test_every_weight_has_a_gradient():
-    policy = made(n_conditions=1, heads=2)
-    drawn = rollout(WORDS, None, 20, generator=generator())
-    told = Context(torch.randn(20, 1), torch.arange(20) % 2)
-    log_pf, _ = log_probabilities(WORDS, policy, drawn, context=told)
-    (log_pf.sum() + policy.log_flow(drawn.terminal, told).sum()).backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in policy.parameters())
+@pytest.mark.parametrize("objective", ["sub_trajectory_balance", "detailed_balance"])
+def test_gradients_reach_every_parameter(objective):
+    environment = WORDS[1]
+    conditioning = Conditioning(beta=(1.0, 4.0)) if objective == "sub_trajectory_balance" else Conditioning()
+    policy = make(environment, n_conditions=conditioning.n_values, heads=3)
+    training = Training(steps=1, batch_size=16, objective=objective, heads=3, conditioning=conditioning)
+    trainer = Trainer(environment, letters, training, policy=policy)
+    for _ in range(3):
+        trainer.step()
+    for name, parameter in policy.named_parameters():
+        assert parameter.grad is not None, name
+        if "position" not in name and "letter" not in name:
+            assert parameter.grad.abs().max() > 0, name
+    assert (policy.letter.weight.grad.abs().amax(1) > 0).all()
+    # nothing follows on a full word
+    assert (policy.position.weight.grad[:-1].abs().amax(1) > 0).all()
 
 
-def test_it_trains_conditioned():
-    training = Training(steps=3, batch_size=8, conditioning=Conditioning(beta=(1.0, 2.0)), searches=())
-    policy = TransformerPolicy(WORDS, 16, 1, n_conditions=1)
-    _, sampler = train(WORDS, letters, training, policy=policy)
-    assert len(sampler.draw(5, seed=0, beta=1.5).objects) == 5
+def test_what_it_is_told_changes_the_first_letter():
+    policy = make(WORDS[0], n_conditions=1, heads=2)
+    states = WORDS[0].initial(2)
+    values = torch.tensor([[-1.0], [1.0]])
+    a, b = policy.forward_logits(states, Context(values, torch.zeros(2, dtype=torch.int64)))
+    assert (a - b).abs().max() > 1e-3
+    c = policy.forward_logits(states, Context(values, torch.ones(2, dtype=torch.int64)))[0]
+    assert (a - c).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="conditioned"):
+        policy.forward_logits(states)
 
 
-@pytest.mark.parametrize("environment", [Hypergrid(2, 4), Sequences("AC", 4, order="prepend_append")])
-def test_other_spaces_are_refused(environment):
-    with pytest.raises(ValueError, match="from left to right"):
-        TransformerPolicy(environment)
+def test_low_precision_is_close():
+    policy = make(WORDS[1], hidden=32)
+    with torch.autocast("cpu", torch.bfloat16):
+        trajectories = rollout(WORDS[1], policy, 16, generator=generator())
+        low = log_probabilities(WORDS[1], policy, trajectories)[0].float()
+    torch.testing.assert_close(low, log_probabilities(WORDS[1], policy, trajectories)[0], atol=0.1, rtol=0.05)
 
 
-def test_a_width_that_cannot_be_shared_out_is_refused():
-    with pytest.raises(ValueError, match="multiple of attention_heads"):
-        TransformerPolicy(WORDS, hidden=10)
+@pytest.mark.parametrize(
+    ("environment", "settings", "reason"),
+    [
+        (Hypergrid(2, 3), {}, "left to right, not 'hypergrid'"),
+        (Sequences("AC", 3, order="prepend_append"), {}, "order 'prepend_append'"),
+        (Sequences("AC", 3), {"hidden": 18}, r"hidden: 18 is not a multiple of attention_heads \(4\)"),
+    ],
+)
+def test_what_it_cannot_read_is_refused(environment, settings, reason):
+    with pytest.raises(ValueError, match=reason):
+        make(environment, **settings)
