@@ -28,7 +28,7 @@ $(READY): constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@# torch by itself and first: a looser requirement would take gigabytes of CUDA packages
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[xtb,docking,rna,postgresql,dev]'
+	$(PIP) --editable '.[xtb,docking,rna,selfies,postgresql,dev]'
 	@touch $(READY)
 
 # the versions in .venv become the pins

@@ -59,3 +59,9 @@ def test_files_and_commands_that_the_readme_names_are_there() -> None:
     helped = subprocess.run([sys.executable, "-m", "al_loop.cli", "--help"], capture_output=True, text=True, check=True)
     for command in re.findall(r"^al-loop (\w+)", README, flags=re.MULTILINE):
         assert command in helped.stdout
+
+
+def test_the_sampler_by_itself_as_the_readme_trains_it() -> None:
+    code = next(b for b in blocks("python") if "Training(" in b)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert re.fullmatch(r"\['[ACGT]{8}'(, '[ACGT]{8}'){4}\]\n", done.stdout), done.stderr

@@ -27,7 +27,7 @@ def _selfies() -> Any:
     try:
         return importlib.import_module("selfies")
     except ModuleNotFoundError:
-        raise ConfigError("environment: selfies needs the selfies package; pip install 'selfies>=2.1'") from None
+        raise ConfigError("environment: selfies needs the selfies package; pip install 'al-loop[selfies]'") from None
 
 
 class Selfies(Sequences):
