@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.distinct import first_of_each
+from al_loop.gflownet.distinct import one_of_each
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.rollout import masked_log_softmax
 
@@ -38,13 +38,13 @@ def terminal_distribution(environment: Environment, policy: Policy | None) -> tu
         probabilities = masked_log_softmax(logits.double(), mask).exp()
         before, (row, action) = flow, mask.nonzero(as_tuple=True)
         children = environment.step(states[row], action)
-        where, place = first_of_each(children)
-        states = children[where]
+        place, group = one_of_each(children)
+        states = children[place]
         flow = torch.zeros(len(states), dtype=torch.float64)
-        flow.index_add_(0, place, before[row] * probabilities[row, action])
+        flow.index_add_(0, group, before[row] * probabilities[row, action])
     everything = torch.cat(ended)
-    where, place = first_of_each(everything)
-    return everything[where], torch.zeros(len(where), dtype=torch.float64).index_add(0, place, torch.cat(mass))
+    place, group = one_of_each(everything)
+    return everything[place], torch.zeros(len(place), dtype=torch.float64).index_add(0, group, torch.cat(mass))
 
 
 def object_distribution(environment: Environment, policy: Policy | None) -> dict[str, float]:

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.distinct import one_of_each
 from al_loop.gflownet.policies.base import Context, Policy
 
 #: where the backward policy comes from: the network, or a formula
 Backward = Literal["learned", "uniform", "maximum_entropy"]
 _FEW_ACTIONS = 64
+_NEVER = torch.tensor(-torch.inf)
 
 
 @dataclass(frozen=True)
@@ -141,13 +143,20 @@ def _rollout_packed(
         before, rows = initial, everyone
         memory = policy.start(n, generator.device) if policy is not None else None
         noise = _Gumbel(generator)
+        shares = policy is not None and policy.is_markov and context is None
         try:
             for t in range(environment.max_steps):
                 mask = environment.forward_mask(before)
                 logits = None
                 here = None if len(rows) == n else rows
                 if policy is not None and epsilon < 1:
-                    logits = policy.next_logits(before, context, memory, here)
+                    if shares:  # early on many rows are in the same state
+                        place, group = one_of_each(before)
+                        logits = policy.next_logits(before.index_select(0, place), None, memory, None)
+                        logits = logits.index_select(0, group)
+                        shares = 4 * len(place) < 3 * len(before)
+                    else:
+                        logits = policy.next_logits(before, context, memory, here)
                     if temperature != 1:
                         logits = logits / temperature
                 picked, sound = _pick(logits, mask, epsilon, generator, noise)
@@ -231,7 +240,7 @@ def _pick(
         return _invert(logits, mask, generator)
     gumbel = _gumbel(mask.numel(), generator) if noise is None else noise.draw(mask.numel())
     scores = gumbel.view(mask.shape) if logits is None else logits + gumbel.view(mask.shape)
-    best, picked = torch.where(mask, scores, -torch.inf).max(-1)
+    best, picked = torch.where(mask, scores, _NEVER).max(-1)
     return picked, best
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.distinct import first_of_each
+from al_loop.gflownet.distinct import one_of_each
 from al_loop.gflownet.objectives.base import Objective, Terms
 from al_loop.gflownet.policies.base import Context, Logits, Policy
 from al_loop.gflownet.rollout import Backward, Trajectories, masked_log_softmax, packs
@@ -175,9 +175,9 @@ def _in_one_pass(steps: _Steps, policy: Policy, backward_mask: Tensor | None, us
             is_used[behind[backward_mask.sum(1) > 1]] = True
         places = is_used.nonzero()[:, 0]
         if steps.context is None:  # and where trajectories meet, once for all of them
-            first, same = first_of_each(steps.flat[places])
-            rank = torch.zeros(n_all, dtype=torch.int64).index_copy(0, places, same)
-            places = places[first]
+            place, group = one_of_each(steps.flat[places])
+            rank = torch.zeros(n_all, dtype=torch.int64).index_copy(0, places, group)
+            places = places[place]
         else:
             rank = is_used.cumsum(0) - 1
     logits = policy.all_logits(steps.flat[places], steps.context_of(places))

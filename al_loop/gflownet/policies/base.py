@@ -46,6 +46,8 @@ class Policy(nn.Module, ABC):
 
     #: whether ``all_logits`` costs little more than one of the halves
     shares_trunk: ClassVar[bool] = False
+    #: whether ``next_logits`` looks at the states alone, so that equal states need but one call
+    is_markov: ClassVar[bool] = True
     #: members of its ensemble of forward heads
     heads: int = 1
 

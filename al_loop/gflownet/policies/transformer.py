@@ -69,6 +69,7 @@ class TransformerPolicy(Policy):
 
     kind = "transformer"
     shares_trunk: ClassVar[bool] = True
+    is_markov: ClassVar[bool] = False  # each roll-out has keys and values of its own
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from al_loop.environments.sequence import Sequences
 from al_loop.environments.set import Sets
 from al_loop.gflownet import rollout as rollout_module
 from al_loop.gflownet import terms as terms_module
-from al_loop.gflownet.distinct import first_of_each, row_keys
+from al_loop.gflownet.distinct import one_of_each, row_keys
 from al_loop.gflownet.exact import object_distribution
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.mlp import MLPPolicy
@@ -129,10 +129,12 @@ def test_temperature_flattens_the_policy():
 
 def test_distinct_rows_are_found():
     rows = torch.randint(0, 3, (500, 4), generator=generator())
-    first, place = first_of_each(rows)
-    assert torch.equal(rows[first][place], rows)
-    assert len(first) == len(rows.unique(dim=0))
+    place, group = one_of_each(rows)
+    assert torch.equal(rows[place][group], rows)
+    assert len(place) == len(rows.unique(dim=0))
     assert len(row_keys(torch.arange(100_000)[:, None]).unique()) == 100_000
+    grid = torch.cartesian_prod(*[torch.arange(-1, 15)] * 4)
+    assert len(row_keys(grid).unique()) == 16**4
     swapped = row_keys(torch.tensor([[0, 1], [1, 0], [-1, 2]]))
     assert len(swapped.unique()) == 3
 
