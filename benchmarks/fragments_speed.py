@@ -4,7 +4,7 @@
 
 Drawing includes the decoding to canonical SMILES; a training step draws 64 molecules, decodes them, scores them by a
 trivial reward, and makes a gradient step of trajectory balance. Prints where the time goes, writes
-fragments_speed.csv.
+fragments_speed.csv. Our molecules take about half as many actions as the peer's, so the speed per action is given too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from al_loop.gflownet.terms import log_probabilities
 HERE = Path(__file__).parent
 #: recursionpharma/gflownet on sEH fragments: graph transformer 128 x 4, 2.24 M parameters, batch 64, mean length 13.9;
 #: measured on a machine like ours (2 cores, CPU, one thread; 2026-11)
-PEER = {"molecules_per_s": 50.0, "steps_per_s": 0.262}
+PEER = {"molecules_per_s": 50.0, "steps_per_s": 0.262, "actions": 13.9}
 BATCH = 64
 
 
@@ -73,11 +73,16 @@ def measure(name: str, hidden: int, layers: int, repeats: int) -> dict[str, floa
     print(f"  molecules/s      {speed:8.0f}   the peer's {PEER['molecules_per_s']:.0f}: {speed / 50:.0f} times")
     times = steps / PEER["steps_per_s"]
     print(f"  training steps/s {steps:8.2f}   the peer's {PEER['steps_per_s']}: {times:.0f} times")
+    actions, theirs = speed * length, PEER["molecules_per_s"] * PEER["actions"]
+    print(f"  actions/s        {actions:8.0f}   the peer's {theirs:.0f}: {actions / theirs:.0f} times")
+    per_step, theirs = steps * length, PEER["steps_per_s"] * PEER["actions"]
+    print(f"  and trained      {per_step:8.2f}   the peer's {theirs:.2f}: {per_step / theirs:.0f} times (per molecule)")
     for part, seconds in parts.items():
         print(f"    {part:<26}{1000 * seconds:7.1f} ms")
     return {
         "policy": name,
         "parameters": parameters,
+        "actions_per_molecule": length,
         "molecules_per_s": speed,
         "steps_per_s": steps,
         **{part.strip().replace(" ", "_") + "_ms": 1000 * seconds for part, seconds in parts.items()},

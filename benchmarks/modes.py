@@ -204,19 +204,23 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     colours = ["#9a9a9a", "#7fb3c8", "#1f6f8b", "#7a9e3f", "#b07aa1", "#d1603d"]
     figure = Figure(figsize=(10, 4.2), dpi=140, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.6, 1))
+    ends = []
     for (arm, of_arm), colour in zip(table.groupby("arm", sort=False), colours, strict=False):
         for _, run in of_arm.groupby("seed"):
             left.plot(run["visited"], run["modes"], color=colour, alpha=0.3, linewidth=0.9)
         n = of_arm.groupby("seed").size().min()
         mean = np.mean([run[["visited", "modes"]].to_numpy()[:n] for _, run in of_arm.groupby("seed")], axis=0)
         left.plot(mean[:, 0], mean[:, 1], color=colour, linewidth=2.2)
-        left.annotate(arm, mean[-1], xytext=(5, 0), textcoords="offset points", color=colour, va="center", fontsize=9)
+        ends.append((float(mean[-1, 1]), arm, colour))
         last = of_arm.groupby("seed").last()
-        right.scatter(last["top100_similarity"], last["top100_mean"], color=colour, s=26)
-        where = (last["top100_similarity"].mean(), last["top100_mean"].mean())
-        right.annotate(arm, where, xytext=(6, 4), textcoords="offset points", color=colour, fontsize=8)
-    left.set(xlabel="molecules visited", ylabel="distinct modes", ylim=(0, None))
-    left.margins(x=0.16)
+        right.scatter(last["top100_similarity"], last["top100_mean"], color=colour, s=26, label=arm)
+    gap, below = 0.055 * max(ends)[0], -np.inf
+    for height, arm, colour in sorted(ends):  # labels keep their distance
+        below = max(height, below + gap)
+        left.text(1.02 * mean[-1, 0], below, arm, color=colour, va="center", fontsize=9)
+    left.set(xlabel="molecules visited", ylabel="distinct modes", ylim=(-0.03 * max(ends)[0], None))
+    left.set_xlim(0, 1.27 * mean[-1, 0])
+    right.legend(frameon=False, fontsize=8, loc="lower right")
     right.set(xlabel="Tanimoto similarity within the best 100", ylabel="reward of the best 100 (standard deviations)")
     right.margins(0.18)
     for ax in (left, right):
