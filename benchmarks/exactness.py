@@ -51,7 +51,7 @@ def build(task: str) -> tuple[Environment, StateReward]:
     return Sequences("ACGT", 8), StateReward(lambda states: tfbind8_log_reward((states[:, :8] * places).sum(1)))
 
 
-def ours(task: str, objective: str, seed: int, budget: int, points: int, updates: int) -> list[dict[str, Any]]:
+def ours(task: str, objective: str, seed: int, budget: int, points: int, updates: int, ema: float) -> list[dict[str, Any]]:
     settings = TASKS[task]
     environment, log_reward = build(task)
     training = Training(
@@ -65,6 +65,7 @@ def ours(task: str, objective: str, seed: int, budget: int, points: int, updates
         replay_size=0,
         epsilon=0.0,
         clip_norm=None,
+        ema=ema,
     )
     trainer = Trainer(environment, log_reward, training, seed=seed)
     n_steps = budget // (settings.batch_size * updates)
@@ -147,6 +148,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--points", type=int, default=32)
     parser.add_argument("--updates", type=int, default=8, help="gradient steps per draw of ours")
+    parser.add_argument("--ema", type=float, default=0.9, help="decay of the moving average that draws, of ours")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -162,7 +164,7 @@ def main() -> None:
                 curve = (
                     peer(*settings)
                     if method == "torchgfn"
-                    else ours(task, method, seed, *settings[2:], updates=arguments.updates)
+                    else ours(task, method, seed, *settings[2:], updates=arguments.updates, ema=arguments.ema)
                 )
                 rows += [{"task": task, "method": method, "seed": seed, **point} for point in curve]
                 last = curve[-1]
