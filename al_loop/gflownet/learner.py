@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.conditioning import Conditioning
@@ -154,7 +154,7 @@ class Learner:
             load_prior(environment, self.policy, prior)
             self._reference = copy.deepcopy(self.policy).requires_grad_(False)
         self._average = (
-            AveragedModel(self.policy, multi_avg_fn=get_ema_multi_avg_fn(training.ema)) if training.ema else None
+            AveragedModel(self.policy, multi_avg_fn=_moving_average(training.ema)) if training.ema else None
         )
         self.replay = Replay(training.replay_capacity, training.replay_priority)
         #: what the oracle measured
