@@ -39,6 +39,7 @@ OBJECTIVES = (
     "flow_matching",
 )
 BUDGETS = {"hypergrid_8x8": 9600, "hypergrid_16x16x16x16": 102400, "tfbind8": 102400}
+POINTS = {"hypergrid_8x8": 75, "hypergrid_16x16x16x16": 32, "tfbind8": 32}
 LEVELS = (1.0, 0.7, 0.5, 0.3, 0.2, 0.15, 0.1, 0.05, 0.03)
 
 
@@ -51,7 +52,9 @@ def build(task: str) -> tuple[Environment, StateReward]:
     return Sequences("ACGT", 8), StateReward(lambda states: tfbind8_log_reward((states[:, :8] * places).sum(1)))
 
 
-def ours(task: str, objective: str, seed: int, budget: int, points: int, updates: int, ema: float) -> list[dict[str, Any]]:
+def ours(
+    task: str, objective: str, seed: int, budget: int, points: int, updates: int, ema: float
+) -> list[dict[str, Any]]:
     settings = TASKS[task]
     environment, log_reward = build(task)
     training = Training(
@@ -146,7 +149,6 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
     parser.add_argument("--objectives", nargs="+", default=list(OBJECTIVES), choices=OBJECTIVES)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--points", type=int, default=32)
     parser.add_argument("--updates", type=int, default=8, help="gradient steps per draw of ours")
     parser.add_argument("--ema", type=float, default=0.9, help="decay of the moving average that draws, of ours")
     parser.add_argument("--out", type=Path, default=HERE / "results")
@@ -160,7 +162,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             methods = ["torchgfn", *arguments.objectives] if has_peer else arguments.objectives
             for method in methods:
-                settings = (task, seed, BUDGETS[task], arguments.points)
+                settings = (task, seed, BUDGETS[task], POINTS[task])
                 curve = (
                     peer(*settings)
                     if method == "torchgfn"

@@ -51,7 +51,8 @@ class Training:
         temperature: of the policy while exploring.
         heads: members of an ensemble of forward heads; each trajectory is drawn by one (Thompson sampling,
             Rector-Brooks et al. 2023), and trains a random one.
-        ema: the policy that draws is a moving average of the trained one, with this decay; 0: the trained one.
+        ema: the policy that draws is a moving average of the trained one, with this decay; 0: the trained one. The
+            first steps decay faster.
         conditioning: what the reward is conditioned on.
         lr: learning rate of the policy (Adam).
         lr_log_z: learning rate of log Z.
@@ -153,9 +154,7 @@ class Learner:
         if prior is not None:
             load_prior(environment, self.policy, prior)
             self._reference = copy.deepcopy(self.policy).requires_grad_(False)
-        self._average = (
-            AveragedModel(self.policy, multi_avg_fn=_moving_average(training.ema)) if training.ema else None
-        )
+        self._average = AveragedModel(self.policy, multi_avg_fn=_moving_average(training.ema)) if training.ema else None
         self.replay = Replay(training.replay_capacity, training.replay_priority)
         #: what the oracle measured
         self.measured = Replay(1_000_000)
@@ -368,6 +367,20 @@ class Learner:
         self.replay.load_state_dict(state["replay"])
         self.measured.load_state_dict(state["measured"])
         self._is_fresh = state["is_fresh"]
+
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """An exponential moving average that starts faster: its decay at step t is at most (1 + t) / (10 + t)."""
+
+    @torch.no_grad()
+    def update(averages: Tensors, weights: Tensors, n_averaged: Tensor | int) -> None:
+        n = int(n_averaged)
+        torch._foreach_lerp_(averages, weights, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return update
 
 
 def find_device(name: str) -> torch.device:
