@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from al_loop.config import CampaignConfig
-from al_loop.execution import CallTimeout, Executor, OracleWorker, SamplerGroup, WorkerLost
+from al_loop.execution import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerGroup, WorkerLost
+from al_loop.processes import adopt_orphans, end_descendants, end_tree, tree_memory
 from al_loop.seeds import derive_seed
 from oracles.base import Outcome, evaluate_all
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _MAIN_LOCK = threading.Lock()
+_MEMORY_LOOK_S = 0.2
 
 
 def make_sampler(config: CampaignConfig) -> Sampler:
@@ -120,14 +123,10 @@ class LocalWorker(OracleWorker):
         connection = self._start()
         try:
             # building the oracle is not part of the call: imports and receptor maps may take their time once
-            if not connection.poll(max(timeout_s, 120.0)):
-                self._kill()
-                raise CallTimeout
+            self._await(connection, max(timeout_s, 120.0))
             connection.recv()
             connection.send(list(objects))
-            if not connection.poll(timeout_s):
-                self._kill()
-                raise CallTimeout
+            self._await(connection, timeout_s)
             answer = connection.recv()
         except (EOFError, OSError) as error:
             self._kill()
@@ -136,14 +135,27 @@ class LocalWorker(OracleWorker):
         assert isinstance(answer, list)
         return answer
 
+    def _await(self, connection: Connection, timeout_s: float) -> None:
+        """Until there is something to read; ends the process where that takes too long, or too much memory."""
+        limit_gb = self._config.evaluation.memory_gb
+        ends = time.monotonic() + timeout_s
+        while not connection.poll(min(_MEMORY_LOOK_S if limit_gb else timeout_s, max(ends - time.monotonic(), 0))):
+            if time.monotonic() >= ends:
+                self._kill()
+                raise CallTimeout
+            held_gb = tree_memory(self._process.pid) / 1e9
+            if limit_gb and held_gb > limit_gb:
+                self._kill()
+                raise MemoryExceeded(f"it held {held_gb:.2f} GB, more than evaluation.memory_gb = {limit_gb:g}")
+
     def _kill(self) -> None:
         with self._lock:
             process = self._process
             if process is not None and process.pid is not None:
+                if process.is_alive():
+                    end_tree(process.pid)
                 with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGKILL)
+                    os.killpg(process.pid, signal.SIGKILL)  # what is left where the process itself had died before
                 process.join(timeout=10)
             for connection in (self._connection, self._lifeline):
                 if connection is not None:
@@ -175,6 +187,7 @@ def _plain_main() -> Iterator[None]:
 def _serve(connection: Connection, lifeline: Connection, config: CampaignConfig, log: str, path: list[str]) -> None:
     """The worker process: builds the oracle, then answers until the other end is gone."""
     os.setsid()
+    adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.path[:] = path
@@ -186,6 +199,7 @@ def _serve(connection: Connection, lifeline: Connection, config: CampaignConfig,
     def watch() -> None:  # a driver that was killed must not leave its workers behind
         with suppress(EOFError, OSError):
             lifeline.recv_bytes()
+        end_descendants()
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()

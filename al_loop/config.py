@@ -130,6 +130,9 @@ class Evaluation(_Frozen):
 
     workers: Annotated[int, Field(ge=1, description="oracle processes (or Ray actors) side by side")] = 2
     timeout_s: Annotated[float, Field(gt=0, description="longest single call, in seconds")] = 600.0
+    memory_gb: Annotated[
+        float | None, Field(gt=0, description="most memory of a worker and all that it starts, in GB")
+    ] = None
     attempts: Annotated[int, Field(ge=1, description="calls of one object before a retryable failure counts")] = 2
     cost: Annotated[float, Field(ge=0, description="of one call, where the oracle does not say")] = 1.0
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from al_loop.config import Evaluation
-from al_loop.execution import CallTimeout, OracleWorker, WorkerLost
+from al_loop.execution import CallTimeout, MemoryExceeded, OracleWorker, WorkerLost
 from al_loop.ledger import Candidate, Ledger
 from oracles.base import Outcome
 
@@ -117,6 +117,8 @@ class EvaluationPool:
         except CallTimeout:
             reason = f"no answer within {self._settings.timeout_s * len(objects):g} s; the process was ended"
             outcomes = [Outcome.failed("timeout", reason) for _ in objects]
+        except MemoryExceeded as error:
+            outcomes = [Outcome.failed("permanent", f"{error}; the process was ended") for _ in objects]
         except WorkerLost as error:
             if self._is_closing:
                 return

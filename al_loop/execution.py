@@ -22,6 +22,10 @@ class CallTimeout(Exception):  # noqa: N818
     """A call took longer than allowed; the process that ran it has been ended."""
 
 
+class MemoryExceeded(Exception):  # noqa: N818
+    """A call held more memory than allowed; the process that ran it has been ended."""
+
+
 class OracleWorker(ABC):
     """One place where an oracle runs, one call at a time."""
 
@@ -38,6 +42,7 @@ class OracleWorker(ABC):
         Raises:
             WorkerLost: it died; the next call starts a new one.
             CallTimeout: it took too long and was ended; the next call starts a new one.
+            MemoryExceeded: it held too much memory and was ended; the next call starts a new one.
         """
 
     @abstractmethod
