@@ -84,12 +84,15 @@ class LocalSamplers(SamplerGroup):
 
 
 class LocalWorker(OracleWorker):
-    """An oracle in a process of its own, in a session of its own, so that its whole tree can be ended."""
+    """An oracle in a process of its own, in a session of its own, so that its whole tree can be ended.
 
-    def __init__(self, config: CampaignConfig, number: int, logs: Path) -> None:
+    logs: the folder for what it prints; None: where this process prints.
+    """
+
+    def __init__(self, config: CampaignConfig, number: int, logs: Path | None = None) -> None:
         self.name = f"local-{number}"
         self._config = config
-        self._log = logs / f"oracle-{number}.log"
+        self._log = None if logs is None else logs / f"oracle-{number}.log"
         self._process: Any = None
         self._connection: Connection | None = None
         self._lifeline: Connection | None = None
@@ -110,7 +113,7 @@ class LocalWorker(OracleWorker):
             ours, theirs = context.Pipe()
             watched, self._lifeline = context.Pipe(duplex=False)
             self._process = context.Process(
-                target=_serve, args=(theirs, watched, self._config, str(self._log), list(sys.path)), daemon=False
+                target=_serve, args=(theirs, watched, self._config, self._log, list(sys.path)), daemon=False
             )
             with _plain_main():
                 self._process.start()
@@ -131,7 +134,7 @@ class LocalWorker(OracleWorker):
         except (EOFError, OSError) as error:
             self._kill()
             code = self._process.exitcode
-            raise WorkerLost(f"exit code {code}, see {self._log}") from error
+            raise WorkerLost(f"exit code {code}{'' if self._log is None else f', see {self._log}'}") from error
         assert isinstance(answer, list)
         return answer
 
@@ -184,7 +187,9 @@ def _plain_main() -> Iterator[None]:
             main.update(saved.items())
 
 
-def _serve(connection: Connection, lifeline: Connection, config: CampaignConfig, log: str, path: list[str]) -> None:
+def _serve(
+    connection: Connection, lifeline: Connection, config: CampaignConfig, log: Path | None, path: list[str]
+) -> None:
     """The worker process: builds the oracle, then answers until the other end is gone."""
     os.setsid()
     adopt_orphans()
@@ -192,7 +197,7 @@ def _serve(connection: Connection, lifeline: Connection, config: CampaignConfig,
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.path[:] = path
     with suppress(OSError):
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        output = 1 if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(output, 1)
         os.dup2(output, 2)
 

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
-from actors.local import make_sampler, share_out
+from actors.local import LocalWorker, make_sampler, share_out
 from al_loop.config import CampaignConfig
 from al_loop.errors import CampaignError, ConfigError
-from al_loop.execution import CallTimeout, Executor, OracleWorker, SamplerGroup, WorkerLost
+from al_loop.execution import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerGroup, WorkerLost
 from al_loop.seeds import derive_seed
-from oracles.base import Outcome, evaluate_all
+from oracles.base import Outcome
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from al_loop.gflownet.sampler import Draw, LogReward, SearchJob
+
+#: beyond the oracle's own time: the start of its process (at most 120 s where that is more), and the network
+_GRACE_S = 150.0
 
 
 class SamplerActor:
@@ -39,17 +42,20 @@ class SamplerActor:
 
 
 class OracleActor:
-    """An oracle in an actor of its own."""
+    """Holds an oracle's place in the cluster; the oracle runs in a process below it.
 
-    def __init__(self, config: CampaignConfig, path: list[str]) -> None:
+    So its limits hold, and its whole process tree ends, as on one machine.
+    """
+
+    def __init__(self, config: CampaignConfig, path: list[str], number: int) -> None:
         _extend_path(path)
-        self._oracle = config.build_oracle()
+        self._worker = LocalWorker(config, number)
 
-    def ready(self) -> bool:
-        return True
+    def ready(self) -> None:
+        self._worker.start()
 
-    def evaluate(self, objects: Sequence[str]) -> list[Outcome]:
-        return evaluate_all(self._oracle, objects)
+    def evaluate(self, objects: Sequence[str], timeout_s: float) -> list[Outcome]:
+        return self._worker.call(objects, timeout_s)
 
 
 def _extend_path(path: list[str]) -> None:
@@ -117,6 +123,7 @@ class RayWorker(OracleWorker):
 
     def __init__(self, config: CampaignConfig, number: int) -> None:
         self.name = f"ray-{number}"
+        self._number = number
         self._config = config
         self._actor: Any = None
         self._is_closed = False
@@ -130,7 +137,7 @@ class RayWorker(OracleWorker):
         if self._actor is None and not self._is_closed:
             resources = self._config.resources
             actor = ray.remote(OracleActor).options(num_cpus=resources.oracle_cpus, num_gpus=resources.oracle_gpus)
-            self._actor = actor.remote(self._config, list(sys.path))
+            self._actor = actor.remote(self._config, list(sys.path), self._number)
             ray.get(self._actor.ready.remote())
 
     def call(self, objects: Sequence[str], timeout_s: float) -> list[Outcome]:
@@ -138,14 +145,20 @@ class RayWorker(OracleWorker):
             raise WorkerLost("it was closed")
         try:
             self._wait_until_ready()
-            answers: list[Outcome] = ray.get(self._actor.evaluate.remote(list(objects)), timeout=timeout_s)
+            # the actor itself sees to the limits; a node that no longer answers at all is given up a while later
+            answer = self._actor.evaluate.remote(list(objects), timeout_s)
+            answers: list[Outcome] = ray.get(answer, timeout=timeout_s + _GRACE_S)
             return answers
-        except GetTimeoutError as error:
-            self._kill()
+        except (GetTimeoutError, CallTimeout) as error:
+            if isinstance(error, GetTimeoutError):
+                self._kill()
             raise CallTimeout from error
+        except (WorkerLost, MemoryExceeded) as error:
+            kind = MemoryExceeded if isinstance(error, MemoryExceeded) else WorkerLost
+            raise kind(str(getattr(error, "cause", error))) from error
         except RayTaskError as error:
             self._kill()
-            reason = f"the oracle could not be built or its answer not be sent: {error.cause}"
+            reason = f"the oracle's actor failed: {error.cause}"
             return [Outcome.failed("permanent", reason) for _ in objects]
         except RayActorError as error:
             self._kill()

@@ -14,7 +14,7 @@ from actors.local import LocalExecutor, shares
 from al_loop import Campaign, open_run
 from al_loop.config import CampaignConfig, load_config
 from al_loop.errors import ConfigError
-from al_loop.execution import CallTimeout, Executor, WorkerLost
+from al_loop.execution import CallTimeout, Executor, MemoryExceeded, WorkerLost
 
 CONFIG = """
 name: placed
@@ -34,6 +34,15 @@ def measure(word):
         return os.getpid()
     if word == "crash":
         os.kill(os.getpid(), 9)
+    if word == "memory":
+        held = bytearray(os.urandom(1)) * 1_000_000_000
+        time.sleep(120)
+    if word == "daemon":
+        code = "import subprocess; print(subprocess.Popen(['sleep', '120'], start_new_session=True, stdout=2).pid)"
+        pid = subprocess.run(["python3", "-c", code], stdout=subprocess.PIPE, text=True).stdout
+        with open("child.pid", "w") as file:
+            file.write(pid)
+        time.sleep(120)
     if word == "hang":
         child = subprocess.Popen(["sleep", "120"])
         with open("child.pid", "w") as file:
@@ -122,6 +131,34 @@ def test_a_call_that_is_ended_takes_the_programs_it_started_with_it(config: Camp
         time.sleep(0.05)
     assert not _is_running(child)
     worker.close()
+
+
+def test_a_program_in_a_session_of_its_own_is_ended_too(executor: Executor, tmp_path: Path) -> None:
+    worker = executor.oracle_worker(0)
+    try:
+        worker.start()
+        with pytest.raises(CallTimeout):
+            worker.call(["daemon"], 3.0)
+        child = int((tmp_path / "child.pid").read_text())
+        for _ in range(100):
+            if not _is_running(child):
+                break
+            time.sleep(0.1)
+        assert not _is_running(child)
+    finally:
+        worker.close()
+
+
+def test_an_oracle_that_takes_too_much_memory_is_ended(config: CampaignConfig, tmp_path: Path) -> None:
+    limited = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"memory_gb": 0.5})})
+    worker = LocalExecutor(limited, tmp_path).oracle_worker(0)
+    try:
+        with pytest.raises(MemoryExceeded, match=r"memory_gb = 0\.5"):
+            worker.call(["memory"], 60.0)
+        (after,) = worker.call(["GA"], 60.0)
+        assert after.values == (1.5,)
+    finally:
+        worker.close()
 
 
 def _is_running(pid: int) -> bool:
