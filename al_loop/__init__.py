@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from al_loop.config import CampaignConfig as CampaignConfig
     from al_loop.config import load_config as load_config
     from oracles.base import Failure as Failure
+    from oracles.base import Fidelity as Fidelity
     from oracles.base import Objective as Objective
     from oracles.base import Oracle as Oracle
     from oracles.base import OracleError as OracleError
     from oracles.base import Outcome as Outcome
+    from oracles.base import current_call as current_call
 
 __version__ = "0.1.0"
 
@@ -26,11 +28,13 @@ _HOMES = {
     "Campaign": "al_loop.campaign",
     "CampaignConfig": "al_loop.config",
     "Failure": "oracles.base",
+    "Fidelity": "oracles.base",
     "Objective": "oracles.base",
     "Oracle": "oracles.base",
     "OracleError": "oracles.base",
     "Outcome": "oracles.base",
     "Run": "al_loop.analysis",
+    "current_call": "oracles.base",
     "load_config": "al_loop.config",
     "open_run": "al_loop.analysis",
 }

@@ -8,7 +8,19 @@ import sys
 import numpy as np
 import pytest
 
-from oracles.base import Failure, Objective, Oracle, OracleError, Outcome, as_outcome, evaluate_all
+from oracles.base import (
+    Call,
+    Failure,
+    Fidelity,
+    Objective,
+    Oracle,
+    OracleError,
+    Outcome,
+    as_outcome,
+    current_call,
+    evaluate_all,
+    evaluate_each,
+)
 
 
 class Scripted(Oracle):
@@ -115,8 +127,72 @@ def test_too_few_answers_fail_the_rest():
     assert kinds_of(outcomes) == [None, "permanent", "permanent"]
 
 
-def test_too_many_answers_fail_all():
-    assert kinds_of(evaluate_all(Scripted(1.0, 2.0, 3.0), ["x", "y"])) == ["permanent", "permanent"]
+def test_too_many_answers_fail_all_that_were_not_given_before():
+    assert kinds_of(evaluate_all(Direct([1.0, 2.0, 3.0]), ["x", "y"])) == ["permanent", "permanent"]
+    assert kinds_of(evaluate_all(Scripted(1.0, 2.0), ["x"])) == ["permanent"]
+    assert kinds_of(evaluate_all(Scripted(1.0, 2.0, 3.0), ["x", "y"])) == [None, "permanent"]
+
+
+def test_each_answer_is_handed_on_before_the_next_is_asked_for():
+    asked = []
+
+    class Slow(Oracle):
+        def evaluate(self, objects):
+            for name in objects:
+                asked.append(name)
+                yield 1.0
+
+    answers = evaluate_each(Slow(), ["x", "y", "z"])
+    assert next(answers).values == (1.0,)
+    assert asked == ["x"]
+
+
+def test_an_oracle_sees_the_key_of_its_call():
+    class Billed(Oracle):
+        def evaluate(self, objects):
+            for name in objects:
+                yield Outcome(values=(1.0,), info={"key": current_call().keys[name]})
+
+    assert evaluate_all(Billed(), ["x"], Call({"x": "k1"}))[0].info == {"key": "k1"}
+    assert current_call().keys == {}
+
+
+@pytest.mark.parametrize(
+    ("noise", "kept"), [((0.5,), (0.5,)), (0.5, (0.5,)), ((0.1, 0.2), None), (math.nan, None), (-1.0, None)]
+)
+def test_noise_is_one_standard_deviation_per_value_or_not_stated(noise, kept):
+    outcome = as_outcome(Outcome(values=(1.0,), noise=noise), 1)
+    assert (outcome.values, outcome.noise) == ((1.0,), kept)
+
+
+def test_artifacts_are_read_and_one_that_cannot_be_kept_loses_no_value(tmp_path):
+    (tmp_path / "log").write_bytes(b"\x00log")
+    given = {"a.txt": "text", "b": b"bytes", "c.log": tmp_path / "log"}
+    assert as_outcome(Outcome(values=(1.0,), artifacts=given), 1).artifacts == {
+        "a.txt": b"text",
+        "b": b"bytes",
+        "c.log": b"\x00log",
+    }
+    for name, content in [("../x", b""), ("/etc/x", b""), ("", b""), ("..", b""), ("x", tmp_path / "none"), ("x", 3.0)]:
+        outcome = as_outcome(Outcome(values=(1.0,), artifacts={name: content, "ok": b""}), 1)
+        assert (outcome.values, outcome.artifacts) == ((1.0,), {"ok": b""})
+        assert "artifacts_lost" in outcome.info
+    assert as_outcome(Outcome(values=(1.0,), artifacts=[1]), 1).values == (1.0,)
+
+
+def test_an_oracle_at_another_fidelity_is_another_oracle():
+    class Two(Oracle):
+        fidelities = (Fidelity("low", 1.0), Fidelity("high", 10.0))
+        fidelity = "high"
+
+        def evaluate(self, objects):
+            return [1.0 if self.fidelity == "low" else 2.0 for _ in objects]
+
+    high = Two()
+    assert evaluate_all(high.at("low"), ["x"])[0].values == (1.0,)
+    assert evaluate_all(high, ["x"])[0].values == (2.0,)
+    with pytest.raises(ValueError, match="'middle' is not one of low, high"):
+        high.at("middle")
 
 
 @pytest.mark.parametrize("answer", [None, 1.0])
