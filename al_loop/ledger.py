@@ -6,7 +6,11 @@ returns, or the call raises. SQLite and PostgreSQL hold the same tables and answ
 
 Every write runs under one lock (a process-wide lock and ``BEGIN IMMEDIATE`` on SQLite, an advisory lock on PostgreSQL),
 so that "look, then insert" is one step, and ids have neither gaps nor races. A write cut off by a lost connection is
-tried again; it first looks whether the row had arrived after all.
+tried again; it first looks whether the row had arrived after all. Whatever may pass (a full disk, a restarting server)
+is waited for, as long as ``patience_s`` says.
+
+Answers are numbered in the order in which they were committed, so that "what was known when this batch was decided on"
+is a number. A mistake in a told answer is put right by a further *revision*: the latest counts, the earlier stay.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import sqlite3
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -36,9 +41,10 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from al_loop.errors import CampaignError, ConfigError
 from oracles.base import Failure, FailureKind, Objective, Outcome, as_outcome
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+PATIENCE_S: Final = 3.0
 _BUSY_TIMEOUT_S: Final = 30.0
-_N_TRIES: Final = 5
+_LONGEST_PAUSE_S: Final = 3.0
 _LOCK_KEY: Final = 0x616C_6C6F_6F70  # "alloop": the advisory lock of a ledger's writers on PostgreSQL
 _MAX_REPR: Final = 200  # characters kept of a value that JSON has no type for
 
@@ -57,11 +63,15 @@ class Proposal:
     predicted_mean: float | None = None
     predicted_std: float | None = None
     acquisition: float | None = None
+    fidelity: str = ""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A proposed object; ``id`` orders all candidates of a campaign, ``position`` counts from 0 within its batch."""
+    """A proposed object; ``id`` orders all candidates of a campaign, ``position`` counts from 0 within its batch.
+
+    fidelity: the oracle's, at which the object is to be measured; empty where there is one only.
+    """
 
     id: int
     round: int
@@ -71,21 +81,40 @@ class Candidate:
     predicted_mean: float | None = None
     predicted_std: float | None = None
     acquisition: float | None = None
+    fidelity: str = ""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What the surrogate learns from: the values in raw oracle units, ``None`` where the answer was a failure."""
+    """What the surrogate learns from: the values in raw oracle units, ``None`` where the answer was a failure.
+
+    round: in which it was proposed. arrived: the round that was open when the answer came, later for a straggler.
+    noise: standard deviation of each value, where the oracle stated it.
+    """
 
     object: str
     values: tuple[float, ...] | None
     failure: FailureKind | None
     round: int
+    arrived: int = 0
+    noise: tuple[float, ...] | None = None
+    fidelity: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker (or a person) answered for a candidate, to be committed."""
+
+    candidate_id: int
+    outcome: Outcome
+    worker: str
+    started: datetime
+    finished: datetime
 
 
 @dataclass(frozen=True)
 class CampaignRow:
-    """The one campaign of a ledger."""
+    """The one campaign of a ledger; ``uid`` is no other campaign's."""
 
     name: str
     config: dict[str, Any]
@@ -93,6 +122,7 @@ class CampaignRow:
     seed: int
     objectives: tuple[Objective, ...]
     created: datetime
+    uid: str
 
 
 @dataclass(frozen=True)
@@ -133,7 +163,13 @@ class AttemptRow:
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """The one answer of a candidate. ``cost`` is in the oracle's currency, ``attempts`` how many calls it took."""
+    """The answer of a candidate. ``cost`` is in the oracle's currency, ``attempts`` how many calls it took.
+
+    number: counts the answers in the order in which they were committed, from 1.
+    arrived: the round that was open then; a straggler counts for a later round than its own.
+    revision: 0, or how often the answer was corrected.
+    artifacts: of each file kept in the run directory, its size in bytes and its SHA-256.
+    """
 
     candidate_id: int
     values: tuple[float, ...] | None
@@ -145,6 +181,11 @@ class EvaluationRow:
     worker: str
     attempts: int
     info: dict[str, Any]
+    noise: tuple[float, ...] | None
+    artifacts: dict[str, dict[str, Any]]
+    number: int
+    arrived: int
+    revision: int
 
     @property
     def failure_kind(self) -> FailureKind | None:
@@ -253,6 +294,7 @@ _campaign = sa.Table(
     "campaign",
     _metadata,
     sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    sa.Column("uid", sa.String(32), nullable=False),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("config", _Json, nullable=False),
     sa.Column("fingerprint", sa.Text, nullable=False),
@@ -287,13 +329,15 @@ _candidates = sa.Table(
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("object", sa.Text, nullable=False),
     # unique through its hash: PostgreSQL's index refuses texts above 2.7 kB, which a long sequence reaches
-    sa.Column("object_sha256", sa.String(64), nullable=False, unique=True),
+    sa.Column("object_sha256", sa.String(64), nullable=False),
+    sa.Column("fidelity", sa.Text, nullable=False),
     sa.Column("origin", sa.Text, nullable=False),
     sa.Column("predicted_mean", sa.Double),
     sa.Column("predicted_std", sa.Double),
     sa.Column("acquisition", sa.Double),
     sa.Column("created", _Utc, nullable=False),
     sa.UniqueConstraint("round", "position"),
+    sa.UniqueConstraint("object_sha256", "fidelity"),
 )
 _attempts = sa.Table(
     "attempts",
@@ -307,7 +351,11 @@ _evaluations = sa.Table(
     "evaluations",
     _metadata,
     sa.Column("candidate_id", sa.ForeignKey(_candidates.c.id), primary_key=True, autoincrement=False),
+    sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, nullable=False, unique=True),
+    sa.Column("arrived", sa.Integer, nullable=False),
     sa.Column("values", _Json),
+    sa.Column("noise", _Json),
     sa.Column("failure_kind", sa.Text),
     sa.Column("failure_reason", sa.Text),
     sa.Column("cost", sa.Double),
@@ -317,6 +365,7 @@ _evaluations = sa.Table(
     sa.Column("worker", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("info", _Json, nullable=False),
+    sa.Column("artifacts", _Json, nullable=False),
     sa.CheckConstraint('("values" IS NULL) <> (failure_kind IS NULL)', name="values_or_failure"),
 )
 _round_reports = sa.Table(
@@ -451,12 +500,13 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(cause).__name__
 
 
-def _wait(n: int) -> None:
-    time.sleep(0.1 * 2**n * (1 + random.random()))
+def _pause_s(n: int) -> float:
+    """How long to wait before the try after the n-th (from 0), in seconds."""
+    return min(0.1 * 2.0 ** min(n, 10), _LONGEST_PAUSE_S) * (1 + random.random()) / 2
 
 
 def _is_transient(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
-    """Whether another try may succeed: a locked database, a lost connection, a restarting server, a deadlock."""
+    """Whether another try may succeed: a locked database, a lost connection, a restarting server, a full disk."""
     if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
         return True
     if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sqlite3.OperationalError):
@@ -466,8 +516,9 @@ def _is_transient(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
     if state:
         return str(state)[:2] in ("08", "40", "53") or state in ("57P01", "57P02", "57P03", "55P03")
     text = str(cause).lower()
-    words = ("locked", "busy", "connection", "closed", "timeout", "starting up", "terminat")
-    return any(word in text for word in words)
+    words = "locked|busy|connection|closed|timeout|starting up|shutting down|terminat"
+    # SQLite has no more to say of a full disk than the latter, at times
+    return re.search(f"{words}|disk is full|disk i/o error", text) is not None
 
 
 class Ledger:
@@ -476,13 +527,23 @@ class Ledger:
     url: ``sqlite:///RUN/ledger.db`` or ``postgresql+psycopg://user@host/database``; the schema is created where the
         database is empty.
     read_only: open an existing ledger to look at it; nothing is created, and every write raises.
+    patience_s: how long a step that cannot be done at present is tried again before it raises CampaignError.
+    on_wait: told why, when that begins to take long.
 
     Raises ConfigError where the database cannot be reached or written, holds something else, or is of a newer al-loop.
     """
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        read_only: bool = False,
+        patience_s: float = PATIENCE_S,
+        on_wait: Callable[[str], None] = lambda message: None,
+    ) -> None:
         self._url = _parse_url(url)
         self._read_only = read_only
+        self.patience_s, self._on_wait = patience_s, on_wait
         self._lock = threading.RLock()
         self._n_values: int | None = None
         self.name = self._url.render_as_string(hide_password=True)
@@ -491,14 +552,14 @@ class Ledger:
             if is_sqlite and not str(self._url.database).startswith("file:"):
                 self._look_at_file(Path(str(self._url.database)))
             self._engine = (_sqlite_engine if is_sqlite else _postgresql_engine)(self._url, read_only)
-            for n in range(_N_TRIES):
+            for n in range(5):
                 try:
                     self._open()
                     break
                 except (sa.exc.DBAPIError, sqlite3.Error) as error:
-                    if not (is_sqlite and _is_transient(error)) or n + 1 == _N_TRIES:
+                    if not (is_sqlite and _is_transient(error)) or n == 4:
                         raise
-                    _wait(n)  # another process creates the same ledger just now
+                    time.sleep(_pause_s(n))  # another process creates the same ledger just now
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
             self.close()
             raise ConfigError(self._why_not_opened(error)) from error
@@ -529,10 +590,12 @@ class Ledger:
             tables = set(sa.inspect(connection).get_table_names())
             if _schema.name in tables:
                 version = connection.scalar(sa.select(sa.func.max(_schema.c.version)))
-                if version is None or version > SCHEMA_VERSION:
+                if version != SCHEMA_VERSION:
+                    is_old = version is not None and version < SCHEMA_VERSION
+                    remedy = "finish it with the al-loop that began it" if is_old else "upgrade al-loop"
                     raise ConfigError(
                         f"ledger {self.name}: its schema has version {version}, this al-loop reads {SCHEMA_VERSION}; "
-                        "upgrade al-loop"
+                        f"{remedy}"
                     )
                 self._require_writable(connection)
                 return
@@ -578,17 +641,25 @@ class Ledger:
             return action(connection)
 
     def _try(self, step: Callable[[int], T]) -> T:
-        for n in range(_N_TRIES):
+        began, n, is_told = time.monotonic(), 0, False
+        while True:
             try:
                 return step(n)
             except (sa.exc.DBAPIError, sqlite3.Error) as error:
-                if n + 1 == _N_TRIES or not _is_transient(error):
+                waited_s = time.monotonic() - began
+                if waited_s >= self.patience_s or not _is_transient(error):
                     raise CampaignError(
                         f"ledger {self.name}: {_first_line(error)}; what was committed is safe, "
                         "put this right and run the same command again"
                     ) from error
-                _wait(n)
-        raise AssertionError("unreachable")
+                if waited_s > 2.0 and not is_told:
+                    is_told = True
+                    self._on_wait(
+                        f"the ledger {self.name} cannot be used at present ({_first_line(error)}); "
+                        f"it is tried again for {self.patience_s:g} s, and nothing is lost meanwhile"
+                    )
+                time.sleep(min(_pause_s(n), max(self.patience_s - waited_s, 0.0)))
+                n += 1
 
     # -- the campaign ------------------------------------------------------------------------------------------------
 
@@ -621,7 +692,9 @@ class Ledger:
             is_new = row is None
             if row is None:
                 connection.execute(
-                    _campaign.insert().values(id=1, name=name, fingerprint=fingerprint, created=now, **wanted)
+                    _campaign.insert().values(
+                        id=1, uid=uuid.uuid4().hex, name=name, fingerprint=fingerprint, created=now, **wanted
+                    )
                 )
             elif row.fingerprint != fingerprint:
                 raise ConfigError(self._another_campaign(row, wanted))
@@ -657,7 +730,7 @@ class Ledger:
         if row is None:
             return None
         objectives = tuple(Objective(**o) for o in row.objectives)
-        return CampaignRow(row.name, row.config, row.fingerprint, row.seed, objectives, row.created)
+        return CampaignRow(row.name, row.config, row.fingerprint, row.seed, objectives, row.created, row.uid)
 
     # -- rounds ------------------------------------------------------------------------------------------------------
 
@@ -679,12 +752,14 @@ class Ledger:
         if not batch:
             raise CampaignError(f"round {number}: the batch is empty")
         now = datetime.now(UTC)
-        hashes = [hashlib.sha256(p.object.encode("utf-8", "surrogatepass")).hexdigest() for p in batch]
-        for i, (proposal, key) in enumerate(zip(batch, hashes, strict=True)):
+        hashes = [_sha256(p.object) for p in batch]
+        keys = [(key, p.fidelity) for key, p in zip(hashes, batch, strict=True)]
+        if len(set(keys)) < len(keys):
+            twice = next(p.object for i, p in enumerate(batch) if keys[i] in keys[:i])
+            raise CampaignError(f"round {number}: {twice!r:.80} is in the batch twice")
+        for proposal in batch:
             if proposal.object != _text(proposal.object):
                 raise CampaignError(f"round {number}: object {proposal.object!r:.80} is not storable text")
-            if key in hashes[:i]:
-                raise CampaignError(f"round {number}: {proposal.object!r:.80} is in the batch twice")
 
         def action(connection: Connection, is_retry: bool) -> list[Candidate]:
             if is_retry and _exists(connection, _rounds, number=number, opened=now):
@@ -695,11 +770,11 @@ class Ledger:
             expected = 0 if last is None else last + 1
             if number != expected:
                 raise CampaignError(f"round {number} cannot be opened; the next one of this ledger is {expected}")
-            known = connection.scalars(
-                sa.select(_candidates.c.object).where(_candidates.c.object_sha256.in_(hashes)).limit(3)
-            ).all()
+            columns = (_candidates.c.object_sha256, _candidates.c.fidelity, _candidates.c.object)
+            there = connection.execute(sa.select(*columns).where(_candidates.c.object_sha256.in_(hashes)))
+            known = [name for key, fidelity, name in there if (key, fidelity) in keys]
             if known:
-                names = ", ".join(f"{o!r:.80}" for o in known)
+                names = ", ".join(f"{o!r:.80}" for o in known[:3])
                 raise CampaignError(f"round {number}: proposed in an earlier round already: {names}")
             first = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(_candidates.c.id), 0))) or 0
             rows = [
@@ -712,6 +787,7 @@ class Ledger:
                     predicted_mean=_finite(p.predicted_mean),
                     predicted_std=_finite(p.predicted_std),
                     acquisition=_finite(p.acquisition),
+                    fidelity=p.fidelity,
                 )
                 for position, p in enumerate(batch)
             ]
@@ -754,71 +830,180 @@ class Ledger:
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
-    def begin_attempt(self, candidate_id: int, worker: str) -> int:
-        """Records that the oracle is about to be called for a candidate; returns the attempt's number, from 1.
+    def begin_attempts(self, candidate_ids: Sequence[int], worker: str) -> dict[int, int]:
+        """Records that the oracle is about to be called for candidates; returns each one's attempt number, from 1.
 
-        Raises CampaignError where the candidate is unknown or has its answer.
+        Raises CampaignError where a candidate is unknown or has its answer; then none is recorded.
         """
         now = datetime.now(UTC)
-        worker = _text(worker)
+        ids, worker = list(dict.fromkeys(candidate_ids)), _text(worker)
 
-        def action(connection: Connection, is_retry: bool) -> int:
-            of_candidate = _attempts.c.candidate_id == candidate_id
+        def action(connection: Connection, is_retry: bool) -> dict[int, int]:
+            of_these = _attempts.c.candidate_id.in_(ids)
             if is_retry:
-                mine = sa.select(_attempts.c.number).where(
-                    of_candidate, _attempts.c.started == now, _attempts.c.worker == worker
+                mine = sa.select(_attempts.c.candidate_id, _attempts.c.number).where(
+                    of_these, _attempts.c.started == now, _attempts.c.worker == worker
                 )
-                if (arrived := connection.scalar(mine)) is not None:
-                    return int(arrived)
-            self._require_open(connection, candidate_id)
-            last = connection.scalar(sa.select(sa.func.max(_attempts.c.number)).where(of_candidate)) or 0
-            connection.execute(
-                _attempts.insert().values(candidate_id=candidate_id, number=last + 1, started=now, worker=worker)
-            )
-            return last + 1
+                if arrived := dict(connection.execute(mine).tuples().all()):
+                    return arrived
+            is_answered = self._is_answered(connection, ids)
+            for id_ in ids:
+                self._require_open(id_, is_answered)
+            last = self._n_attempts(connection, ids)
+            numbers = {id_: last.get(id_, 0) + 1 for id_ in ids}
+            rows = [{"candidate_id": i, "number": n, "started": now, "worker": worker} for i, n in numbers.items()]
+            connection.execute(_attempts.insert(), rows)
+            return numbers
 
-        return self._write(action)
+        return self._write(action) if ids else {}
+
+    def begin_attempt(self, candidate_id: int, worker: str) -> int:
+        """As ``begin_attempts``, of one candidate."""
+        return self.begin_attempts([candidate_id], worker)[candidate_id]
+
+    def commit_answers(self, answers: Sequence[Answer]) -> list[str | None]:
+        """Commits answers; what is not a full set of finite values becomes a permanent failure.
+
+        Returns for each answer None: it is in the ledger (the very same one may be committed again), or why it was not
+        accepted: its candidate is unknown, or has another answer.
+        """
+        rows = [self._row(answer) for answer in answers]
+
+        def action(connection: Connection, is_retry: bool) -> list[str | None]:
+            ids = [row["candidate_id"] for row in rows]
+            is_answered, attempts = self._is_answered(connection, ids), self._n_attempts(connection, ids)
+            conflicting = [i for i in ids if is_answered.get(i)]
+            there: dict[int, Mapping[str, Any]] = {}
+            if conflicting:
+                query = sa.select(_evaluations).where(_evaluations.c.candidate_id.in_(conflicting))
+                there = {row["candidate_id"]: dict(row) for row in connection.execute(query).mappings()}
+            new: list[dict[str, Any]] = []
+            refused: list[str | None] = []
+            for row in rows:
+                id_ = row["candidate_id"]
+                before = there.get(id_)
+                if before is not None and all(before[key] == row[key] for key in _SAME_ANSWER):
+                    refused.append(None)
+                    continue
+                try:
+                    self._require_open(id_, is_answered)
+                except CampaignError as error:
+                    refused.append(str(error))
+                    continue
+                refused.append(None)
+                is_answered[id_] = True
+                there[id_] = row
+                new.append({**row, "attempts": attempts.get(id_, 0), "revision": 0})
+            self._insert_answers(connection, new)
+            return refused
+
+        return self._write(action) if rows else []
 
     def commit_answer(
         self, candidate_id: int, outcome: Outcome, *, worker: str, started: datetime, finished: datetime
     ) -> None:
-        """Commits the one answer of a candidate; what is not a full set of finite values becomes a permanent failure.
+        """As ``commit_answers``, of one candidate; raises CampaignError where it is not accepted."""
+        (refused,) = self.commit_answers([Answer(candidate_id, outcome, worker, started, finished)])
+        if refused is not None:
+            raise CampaignError(refused)
 
-        Committing the very same answer again does nothing. Raises CampaignError where the candidate is unknown or has
-        another answer.
+    def commit_told(
+        self, answers: Sequence[Answer], corrections: Sequence[Answer], extra: Mapping[str, Answer]
+    ) -> None:
+        """Commits what people measured, all or nothing.
+
+        Args:
+            answers: first answers of candidates.
+            corrections: answers that take the place of earlier ones, which stay as earlier revisions.
+            extra: answers for objects that were never proposed, by object (their candidate_id says nothing); they enter
+                as further candidates of the last round.
+
+        Raises:
+            CampaignError: one of them is not accepted, and so none is.
         """
-        outcome = as_outcome(outcome, self._number_of_values())
+        first, further = [self._row(a) for a in answers], [self._row(a) for a in corrections]
+        new = {name: self._row(a) for name, a in extra.items()}
+        now = datetime.now(UTC)
+
+        def action(connection: Connection, is_retry: bool) -> None:
+            rows = [*first, *further, *new.values()]
+            if is_retry and rows:
+                stamp = rows[0]
+                if _exists(connection, _evaluations, **{k: stamp[k] for k in ("worker", "started", "finished")}):
+                    return
+            ids = [row["candidate_id"] for row in (*first, *further)]
+            is_answered, attempts = self._is_answered(connection, ids), self._n_attempts(connection, ids)
+            for row in first:
+                self._require_open(row["candidate_id"], is_answered)
+            query = sa.select(_evaluations.c.candidate_id, sa.func.max(_evaluations.c.revision)).group_by(
+                _evaluations.c.candidate_id
+            )
+            revisions = dict(connection.execute(query.where(_evaluations.c.candidate_id.in_(ids))).tuples().all())
+            lacking = [row["candidate_id"] for row in further if row["candidate_id"] not in revisions]
+            if lacking:
+                raise CampaignError(f"candidate {lacking[0]} has no answer to correct")
+            extra_ids = self._add_candidates(connection, list(new), now)
+            for row in (*first, *further):
+                id_ = row["candidate_id"]
+                row |= {"attempts": attempts.get(id_, 0), "revision": revisions.get(id_, -1) + 1}
+            for name, row in new.items():
+                row |= {"candidate_id": extra_ids[name], "attempts": 0, "revision": 0}
+            self._insert_answers(connection, rows)
+
+        self._write(action)
+
+    def _add_candidates(self, connection: Connection, objects: Sequence[str], now: datetime) -> dict[str, int]:
+        """Further candidates of the last round, for objects that were measured without having been proposed."""
+        if not objects:
+            return {}
+        last = connection.scalar(sa.select(sa.func.max(_rounds.c.number)))
+        if last is None:
+            raise CampaignError("the ledger has no round yet, so nothing can be told")
+        position = sa.select(sa.func.max(_candidates.c.position)).where(_candidates.c.round == last)
+        first_position = (connection.scalar(position) or 0) + 1
+        first_id = (connection.scalar(sa.select(sa.func.max(_candidates.c.id))) or 0) + 1
+        rows = [
+            {
+                **asdict(Candidate(first_id + i, last, first_position + i, name, "told")),
+                "object_sha256": _sha256(name),
+                "created": now,
+            }
+            for i, name in enumerate(objects)
+        ]
+        connection.execute(_candidates.insert(), rows)
+        return {row["object"]: row["id"] for row in rows}
+
+    def _row(self, answer: Answer) -> dict[str, Any]:
+        outcome = as_outcome(answer.outcome, self._number_of_values())
         failure = outcome.failure
-        row = {
-            "candidate_id": candidate_id,
+        return {
+            "candidate_id": answer.candidate_id,
             "values": None if outcome.values is None else [float(v) for v in outcome.values],
+            "noise": None if outcome.noise is None else [float(v) for v in outcome.noise],
             "failure_kind": None if failure is None else failure.kind,
             "failure_reason": None if failure is None else _text(str(failure.reason)),
             "cost": _finite(outcome.cost),
-            "seconds": (finished - started).total_seconds(),
-            "started": started,
-            "finished": finished,
-            "worker": _text(worker),
+            "seconds": (answer.finished - answer.started).total_seconds(),
+            "started": answer.started,
+            "finished": answer.finished,
+            "worker": _text(answer.worker),
             "info": dict(outcome.info),
+            "artifacts": {
+                name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+                for name, content in outcome.artifacts.items()
+                if isinstance(content, bytes)  # as_outcome has read them all
+            },
         }
 
-        def action(connection: Connection, is_retry: bool) -> None:
-            same = sa.select(_evaluations).where(
-                _evaluations.c.candidate_id == candidate_id,
-                _evaluations.c.started == started,
-                _evaluations.c.finished == finished,
-                _evaluations.c.worker == row["worker"],
-            )
-            there = connection.execute(same).mappings().one_or_none()
-            if there is not None and all(
-                there[key] == row[key] for key in ("values", "failure_kind", "failure_reason", "cost")
-            ):
-                return
-            self._require_open(connection, candidate_id)
-            count = sa.select(sa.func.count()).where(_attempts.c.candidate_id == candidate_id)
-            connection.execute(_evaluations.insert().values(**row, attempts=connection.scalar(count)))
-
-        self._write(action)
+    @staticmethod
+    def _insert_answers(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        if not rows:
+            return
+        number = connection.scalar(sa.select(sa.func.max(_evaluations.c.number))) or 0
+        closed = connection.scalar(sa.select(sa.func.max(_round_reports.c.round)))
+        arrived = 0 if closed is None else closed + 1
+        numbered = [{**row, "number": number + 1 + i, "arrived": arrived} for i, row in enumerate(rows)]
+        connection.execute(_evaluations.insert(), numbered)
 
     def _number_of_values(self) -> int:
         if self._n_values is None:
@@ -829,16 +1014,31 @@ class Ledger:
         return self._n_values
 
     @staticmethod
-    def _require_open(connection: Connection, candidate_id: int) -> None:
-        found = connection.execute(
-            sa.select(_candidates.c.object, _evaluations.c.candidate_id)
-            .outerjoin(_evaluations, _evaluations.c.candidate_id == _candidates.c.id)
-            .where(_candidates.c.id == candidate_id)
-        ).one_or_none()
-        if found is None:
+    def _is_answered(connection: Connection, candidate_ids: Sequence[int]) -> dict[int, bool]:
+        """Whether each candidate has an answer; one that is not in the ledger is not in the result."""
+        has_first = (_evaluations.c.candidate_id == _candidates.c.id) & (_evaluations.c.revision == 0)
+        query = (
+            sa.select(_candidates.c.id, _evaluations.c.candidate_id)
+            .outerjoin(_evaluations, has_first)
+            .where(_candidates.c.id.in_(candidate_ids))
+        )
+        return {id_: answered is not None for id_, answered in connection.execute(query)}
+
+    @staticmethod
+    def _n_attempts(connection: Connection, candidate_ids: Sequence[int]) -> dict[int, int]:
+        query = (
+            sa.select(_attempts.c.candidate_id, sa.func.max(_attempts.c.number))
+            .where(_attempts.c.candidate_id.in_(candidate_ids))
+            .group_by(_attempts.c.candidate_id)
+        )
+        return dict(connection.execute(query).tuples().all())
+
+    @staticmethod
+    def _require_open(candidate_id: int, is_answered: Mapping[int, bool]) -> None:
+        if candidate_id not in is_answered:
             raise CampaignError(f"candidate {candidate_id} is not in the ledger")
-        if found[1] is not None:
-            raise CampaignError(f"candidate {candidate_id} ({found[0]:.80}) has its answer already")
+        if is_answered[candidate_id]:
+            raise CampaignError(f"candidate {candidate_id} has its answer already")
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -862,28 +1062,61 @@ class Ledger:
         """Every object ever proposed."""
         return self._read(lambda c: set(c.scalars(sa.select(_candidates.c.object))))
 
-    def observations(self) -> list[Observation]:
-        """Every answer with its object, in the order of the candidates."""
+    def observations(self, until: int | None = None) -> list[Observation]:
+        """Every answer with its object, in the order of the candidates.
+
+        until: the answers up to this number alone, as they were known then.
+        """
+        e = _evaluations
         query = (
-            sa.select(_candidates.c.object, _evaluations.c["values"], _evaluations.c.failure_kind, _candidates.c.round)
-            .join(_candidates, _candidates.c.id == _evaluations.c.candidate_id)
+            sa.select(
+                _candidates.c.object,
+                e.c["values"],
+                e.c.failure_kind,
+                _candidates.c.round,
+                e.c.arrived,
+                e.c.noise,
+                _candidates.c.fidelity,
+            )
+            .join(_candidates, _candidates.c.id == e.c.candidate_id)
+            .where(_is_latest(until))
             .order_by(_candidates.c.id)
         )
         rows = self._read(lambda c: c.execute(query).all())
-        return [Observation(o, None if v is None else tuple(map(float, v)), kind, r) for o, v, kind, r in rows]
+        return [Observation(o, _floats(v), kind, r, a, _floats(noise), f) for o, v, kind, r, a, noise, f in rows]
 
-    def evaluations(self) -> list[EvaluationRow]:
-        """Every answer, in the order of the candidates."""
-        query = sa.select(_evaluations).order_by(_evaluations.c.candidate_id)
+    def evaluations(self, *, has_all_revisions: bool = False) -> list[EvaluationRow]:
+        """Every answer, in the order of the candidates; has_all_revisions: also those that were corrected since."""
+        query = sa.select(_evaluations).order_by(_evaluations.c.candidate_id, _evaluations.c.revision)
+        if not has_all_revisions:
+            query = query.where(_is_latest())
+        as_they_are = ("cost", "seconds", "started", "finished", "worker", "attempts", "info", "artifacts", "number")
         return [
             EvaluationRow(
                 candidate_id=row["candidate_id"],
-                values=None if row["values"] is None else tuple(map(float, row["values"])),
+                values=_floats(row["values"]),
+                noise=_floats(row["noise"]),
                 failure=None if row["failure_kind"] is None else Failure(row["failure_kind"], row["failure_reason"]),
-                **{key: row[key] for key in ("cost", "seconds", "started", "finished", "worker", "attempts", "info")},
+                arrived=row["arrived"],
+                revision=row["revision"],
+                **{key: row[key] for key in as_they_are},
             )
             for row in self._read(lambda c: c.execute(query).mappings().all())
         ]
+
+    def n_answers(self) -> int:
+        """How many answers were committed, corrections included: the number of the newest."""
+        return int(self._read(lambda c: c.scalar(sa.select(sa.func.max(_evaluations.c.number)))) or 0)
+
+    def answered_since(self, number: int) -> tuple[int, list[int]]:
+        """The number of the newest answer, and the candidates that were answered after that number."""
+        query = sa.select(_evaluations.c.number, _evaluations.c.candidate_id).where(_evaluations.c.number > number)
+        rows = self._read(lambda c: c.execute(query.order_by(_evaluations.c.number)).all())
+        return (rows[-1][0] if rows else number), [id_ for _, id_ in rows]
+
+    def n_calls(self) -> int:
+        """How often the oracle was called, retries included."""
+        return int(self._read(lambda c: c.scalar(sa.select(sa.func.count()).select_from(_attempts))) or 0)
 
     def attempts(self) -> list[AttemptRow]:
         """Every call of the oracle, by candidate and number."""
@@ -910,7 +1143,7 @@ class Ledger:
         return [SessionRow(**row) for row in self._read(lambda c: c.execute(query).mappings().all())]
 
     def cost(self) -> float:
-        """The sum of all recorded costs, in the oracle's currency."""
+        """The sum of all recorded costs, in the oracle's currency; what is in flight is not in it."""
         return float(self._read(lambda c: c.scalar(sa.select(sa.func.sum(_evaluations.c.cost)))) or 0.0)
 
     # -- closing -----------------------------------------------------------------------------------------------------
@@ -929,6 +1162,27 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+#: what an answer that is committed once more has in common with the first
+_SAME_ANSWER: Final = ("worker", "started", "finished", "values", "failure_kind", "failure_reason", "cost")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _floats(values: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(map(float, values))
+
+
+def _is_latest(until: int | None = None) -> sa.ColumnElement[bool]:
+    """Of each candidate's answers the latest; until: of those up to this number."""
+    later = _evaluations.alias("later")
+    is_corrected = (later.c.candidate_id == _evaluations.c.candidate_id) & (later.c.revision > _evaluations.c.revision)
+    if until is None:
+        return ~sa.exists().where(is_corrected)
+    return (_evaluations.c.number <= until) & ~sa.exists().where(is_corrected & (later.c.number <= until))
 
 
 def _exists(connection: Connection, table: sa.Table, **where: object) -> bool:
