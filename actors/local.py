@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -18,7 +19,7 @@ from al_loop.config import CampaignConfig
 from al_loop.execution import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerGroup, WorkerLost
 from al_loop.processes import adopt_orphans, end_descendants, end_tree, tree_memory
 from al_loop.seeds import derive_seed
-from oracles.base import Outcome, evaluate_all
+from oracles.base import Call, Outcome, evaluate_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,27 +123,32 @@ class LocalWorker(OracleWorker):
             self._connection = ours
             return ours
 
-    def call(self, objects: Sequence[str], timeout_s: float) -> list[Outcome]:
+    def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
         connection = self._start()
+        is_over = False
         try:
             # building the oracle is not part of the call: imports and receptor maps may take their time once
-            self._await(connection, max(timeout_s, 120.0))
-            connection.recv()
-            connection.send(list(objects))
-            self._await(connection, timeout_s)
-            answer = connection.recv()
+            self._read(connection, time.monotonic() + max(timeout_s, 120.0))
+            connection.send((list(objects), call))
+            ends = time.monotonic() + timeout_s
+            for _ in objects:
+                outcome = self._read(connection, ends)
+                assert isinstance(outcome, Outcome)
+                yield outcome
+            is_over = True
         except (EOFError, OSError) as error:
             self._kill()
             code = self._process.exitcode
             raise WorkerLost(f"exit code {code}{'' if self._log is None else f', see {self._log}'}") from error
-        assert isinstance(answer, list)
-        return answer
+        finally:
+            if not is_over:  # it may be in the middle of the call, whose answers nobody waits for
+                self._kill()
 
-    def _await(self, connection: Connection, timeout_s: float) -> None:
-        """Until there is something to read; ends the process where that takes too long, or too much memory."""
+    def _read(self, connection: Connection, ends: float) -> Any:
+        """What the process sends next; it is ended where that takes too long, or too much memory."""
         limit_gb = self._config.evaluation.memory_gb
-        ends = time.monotonic() + timeout_s
-        while not connection.poll(min(_MEMORY_LOOK_S if limit_gb else timeout_s, max(ends - time.monotonic(), 0))):
+        longest = _MEMORY_LOOK_S if limit_gb else math.inf
+        while not connection.poll(min(longest, max(ends - time.monotonic(), 0))):
             if time.monotonic() >= ends:
                 self._kill()
                 raise CallTimeout
@@ -150,6 +156,7 @@ class LocalWorker(OracleWorker):
             if limit_gb and held_gb > limit_gb:
                 self._kill()
                 raise MemoryExceeded(f"it held {held_gb:.2f} GB, more than evaluation.memory_gb = {limit_gb:g}")
+        return connection.recv()
 
     def _kill(self) -> None:
         with self._lock:
@@ -216,17 +223,11 @@ def _serve(
     while True:
         try:
             connection.send("ready")
-            objects = connection.recv()
+            objects, call = connection.recv()
+            for outcome in [failure] * len(objects) if failure else evaluate_each(oracle, objects, call):
+                connection.send(outcome)
         except (EOFError, OSError):
             return
-        answers = [failure] * len(objects) if failure else evaluate_all(oracle, objects)
-        try:
-            connection.send(answers)
-        except (EOFError, OSError):
-            return
-        except Exception as error:  # an outcome that cannot be sent
-            reason = f"the answer cannot be sent between processes: {error}"
-            connection.send([Outcome.failed("permanent", reason) for _ in objects])
 
 
 class LocalExecutor(Executor):

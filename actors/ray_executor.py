@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from actors.local import LocalWorker, make_sampler, share_out
 from al_loop.config import CampaignConfig
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.execution import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerGroup, WorkerLost
 from al_loop.seeds import derive_seed
-from oracles.base import Outcome
+from oracles.base import Call, Outcome
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,8 +55,8 @@ class OracleActor:
     def ready(self) -> None:
         self._worker.start()
 
-    def evaluate(self, objects: Sequence[str], timeout_s: float) -> list[Outcome]:
-        return self._worker.call(objects, timeout_s)
+    def evaluate(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
+        yield from self._worker.call(objects, timeout_s, call)
 
 
 def _extend_path(path: list[str]) -> None:
@@ -140,29 +141,34 @@ class RayWorker(OracleWorker):
             self._actor = actor.remote(self._config, list(sys.path), self._number)
             ray.get(self._actor.ready.remote())
 
-    def call(self, objects: Sequence[str], timeout_s: float) -> list[Outcome]:
+    def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
         if self._is_closed:
             raise WorkerLost("it was closed")
+        is_over = False
         try:
             self._wait_until_ready()
+            stream = self._actor.evaluate.options(num_returns="streaming").remote(list(objects), timeout_s, call)
             # the actor itself sees to the limits; a node that no longer answers at all is given up a while later
-            answer = self._actor.evaluate.remote(list(objects), timeout_s)
-            answers: list[Outcome] = ray.get(answer, timeout=timeout_s + _GRACE_S)
-            return answers
-        except (GetTimeoutError, CallTimeout) as error:
-            if isinstance(error, GetTimeoutError):
-                self._kill()
+            ends = time.monotonic() + timeout_s + _GRACE_S
+            for _ in objects:
+                if not ray.wait([stream], timeout=max(ends - time.monotonic(), 0))[0]:
+                    raise CallTimeout
+                outcome = ray.get(next(stream))
+                assert isinstance(outcome, Outcome)
+                yield outcome
+            is_over = True
+        except CallTimeout as error:
+            is_over = isinstance(error, RayTaskError)  # the actor has ended the process below it, and is there
             raise CallTimeout from error
         except (WorkerLost, MemoryExceeded) as error:
+            is_over = True
             kind = MemoryExceeded if isinstance(error, MemoryExceeded) else WorkerLost
             raise kind(str(getattr(error, "cause", error))) from error
-        except RayTaskError as error:
-            self._kill()
-            reason = f"the oracle's actor failed: {error.cause}"
-            return [Outcome.failed("permanent", reason) for _ in objects]
-        except RayActorError as error:
-            self._kill()
-            raise WorkerLost(str(error).splitlines()[0]) from error
+        except (RayError, StopIteration) as error:
+            raise WorkerLost(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+        finally:
+            if not is_over:
+                self._kill()
 
     def _kill(self) -> None:
         if self._actor is not None:

@@ -29,6 +29,7 @@ from sqlalchemy.exc import ArgumentError
 from al_loop.errors import ConfigError
 from al_loop.ledger import CampaignRow, Ledger
 from al_loop.metrics import rank_correlation
+from al_loop.storage import ArtifactFolder
 from oracles.base import Goal, Objective
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 ExportFormat = Literal["csv", "parquet"]
 Floats = NDArray[np.float64]
 
-_EVALUATION_FACTS = ("cost", "seconds", "started", "finished", "worker", "attempts")
+_EVALUATION_FACTS = ("cost", "seconds", "started", "finished", "worker", "attempts", "number", "arrived", "revision")
 _PREDICTIONS = ("predicted_mean", "predicted_std")
 _RESERVED = {"candidate", "object", "round", "failure", "reason", *_EVALUATION_FACTS, *_PREDICTIONS}
 _INK, _GREY, _ACCENT = "#1b2733", "#9aa5b1", "#d9480f"
@@ -110,12 +111,22 @@ class Run:
         """What was measured, with unit and goal."""
         return self._campaign.objectives
 
+    @property
+    def objective(self) -> Objective:
+        """The one that was optimised."""
+        return self._objective(None)[1]
+
+    @property
+    def value_column(self) -> str:
+        """The column of ``evaluations`` with its values."""
+        return self._objective(None)[0]
+
     # -- tables ------------------------------------------------------------------------------------------------------
 
     @property
     def candidates(self) -> pd.DataFrame:
         """One row per proposed object, answered or not; the index is the candidate's number."""
-        columns = ["id", "round", "position", "object", "origin", *_PREDICTIONS, "acquisition"]
+        columns = ["id", "round", "position", "object", "origin", "fidelity", *_PREDICTIONS, "acquisition"]
         rows = [tuple(getattr(c, name) for name in columns) for c in self.ledger.candidates()]
         frame = pd.DataFrame(rows, columns=columns).rename(columns={"id": "candidate"}).set_index("candidate")
         return frame.astype(dict.fromkeys((*_PREDICTIONS, "acquisition"), float))
@@ -132,6 +143,11 @@ class Run:
         candidates = self.candidates.loc[index]
         table: dict[str, Any] = {"object": candidates["object"], "round": candidates["round"]}
         table |= {column: values[:, j] for j, column in enumerate(self._value_columns())}
+        if any(a.noise is not None for a in answers):
+            table |= {
+                f"{column}_std": [np.nan if a.noise is None else a.noise[j] for a in answers]
+                for j, column in enumerate(self._value_columns())
+            }
         table["failure"] = [None if a.failure is None else a.failure.kind for a in answers]
         table["reason"] = [None if a.failure is None else a.failure.reason for a in answers]
         table |= {name: [getattr(a, name) for a in answers] for name in _EVALUATION_FACTS}
@@ -146,6 +162,17 @@ class Run:
         answers = self.ledger.evaluations()
         frame = pd.json_normalize([a.info for a in answers])
         return frame.set_index(pd.Index([a.candidate_id for a in answers], name="candidate", dtype="int64"))
+
+    @property
+    def artifacts(self) -> pd.DataFrame:
+        """One row per file that came with an answer: its ``path`` in the run directory, its bytes and its SHA-256."""
+        folder = ArtifactFolder(_run_folder(self.path) / "artifacts")
+        rows = [
+            (a.candidate_id, name, str(folder.of(a.candidate_id) / name), facts["bytes"], facts["sha256"])
+            for a in self.ledger.evaluations()
+            for name, facts in a.artifacts.items()
+        ]
+        return pd.DataFrame(rows, columns=["candidate", "name", "path", "bytes", "sha256"]).set_index("candidate")
 
     @property
     def rounds(self) -> pd.DataFrame:
@@ -168,7 +195,7 @@ class Run:
         return frame.assign(**{name: pd.to_datetime(frame[name], utc=True) for name in ("opened", "closed")})
 
     def best(self, n: int = 10, objective: str | None = None) -> pd.DataFrame:
-        """The n best measured objects, best first; objective: its name, the first one where left out."""
+        """The n best measured objects, best first; objective: its name, the one optimised where left out."""
         column, facts = self._objective(objective)
         measured = self.evaluations.dropna(subset=[column])
         return measured.sort_values(column, ascending=facts.goal == "minimise", kind="stable").head(n)
@@ -177,7 +204,8 @@ class Run:
         return [o.name if o.name not in _RESERVED else f"value_{o.name}" for o in self.objectives]
 
     def _objective(self, name: str | None) -> tuple[str, Objective]:
-        """The column and the facts of an objective."""
+        """The column and the facts of an objective; None: of the one that was optimised."""
+        name = name or self.config.get("optimise")
         for column, objective in zip(self._value_columns(), self.objectives, strict=True):
             if name is None or name in (column, objective.name):
                 return column, objective
@@ -384,6 +412,12 @@ def _find_ledger(path: str | Path) -> str:
     if (folder / "ledger.db").is_file():
         return local
     raise ConfigError(f"{path}: holds no run (neither ledger.db nor campaign.json); {_what_is_there(folder)}")
+
+
+def _run_folder(path: str) -> Path:
+    """The run directory; of a run that was opened by its database URL the current folder."""
+    folder = Path(path.removeprefix("sqlite:///")).expanduser()
+    return folder.parent if folder.is_file() else folder if folder.is_dir() else Path()
 
 
 def _what_is_there(folder: Path) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -22,12 +24,14 @@ from al_loop import metrics
 from al_loop.config import CampaignConfig, build
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.evaluation import EvaluationPool
-from al_loop.ledger import Ledger, Observation, Proposal
+from al_loop.ledger import Candidate, Ledger, Observation, Proposal
 from al_loop.progress import Reporter, RoundSummary
 from al_loop.seeds import derive_seed
-from oracles.base import Oracle
+from al_loop.storage import ArtifactFolder, EvaluationCache, RescuedAnswers, write_whole
+from oracles.base import Outcome
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from al_loop.environments.base import Environment
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from al_loop.reward import AcquisitionReward, Constraints
 
 _REFERENCE = 256
+_CHUNK = 8192  # objects scored at once
+_MOST_PROMISING = 2048  # objects of a pool that the selector sees
 _MOST_DRAWS = 400  # times the objects that are wanted, before the space counts as exhausted
 
 
@@ -96,18 +102,24 @@ class RunDirectory:
         """What the oracle workers print."""
         return self.path / "logs"
 
+    @property
+    def artifacts(self) -> Path:
+        """The files that came with answers."""
+        return self.path / "artifacts"
+
     def checkpoint(self, number: int) -> Path:
         """The learner's state after the training of a round."""
         return self.checkpoints / f"round-{number:05d}.pt"
 
     def write(self, path: Path, content: bytes) -> None:
         """Writes a file so that it is there whole or not at all, whatever happens."""
-        temporary = path.with_name(path.name + ".part")
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            write_whole(path, content)
+        except OSError as error:
+            raise CampaignError(
+                f"{path} cannot be written ({error.strerror}); what was measured is safe in the ledger, put this right "
+                "and run the same command again"
+            ) from error
 
     def close(self) -> None:
         """Lets others use the folder."""
@@ -145,21 +157,27 @@ class Campaign:
     ) -> None:
         self.config = config
         self._reporter = reporter or Reporter()
+        self._seconds: dict[int, dict[str, float]] = {}
+        self._decided_in_s: float | None = None
+        self._phase_of_answers: Any = None
         self._open = ExitStack()
         try:
-            self._oracle = _checked_oracle(config)
+            self._oracle = config.build_oracle()
+            self._objective = config.objective_of(self._oracle.objectives)
+            self._oracle.check()
             if config.sampler.prior is not None:
                 _check_prior(config)
             self.directory = RunDirectory(Path(run_dir))
             self._open.callback(self.directory.close)
             url = ledger_url(config, self.directory.path)
-            self._ledger = self._open.enter_context(Ledger(url))
-            pointer = json.dumps({"ledger": public_url(url)})
+            patience_s = config.evaluation.patience_s
+            self._ledger = self._open.enter_context(Ledger(url, patience_s=patience_s, on_wait=self._note))
+            pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
             self.directory.write(self.directory.path / "campaign.json", pointer.encode())
             self.is_new = self._ledger.begin_campaign(
                 name=config.name,
                 config=config.model_dump(mode="json", exclude={"ledger"}),
-                fingerprint=config.fingerprint,
+                fingerprint=config.fingerprint_with(self._oracle),
                 seed=config.seed,
                 objectives=self._oracle.objectives,
                 versions=versions(),
@@ -198,29 +216,84 @@ class Campaign:
         Raises:
             CampaignError: it cannot go on, e.g. the oracle answered for no object at all.
         """
-        last = self._ledger.last_round()
-        if self.is_finished:
-            assert last is not None
-            self._close_rounds(last)
-            return
-        self._prepare()
-        workers = [self._executor.oracle_worker(i) for i in range(self.config.evaluation.workers)]
-        self._pool = EvaluationPool(
-            self._ledger, workers, self.config.evaluation, self._oracle.call_size, self._on_answer
-        )
-        try:
-            if last is not None:
-                self._pool.submit(self._ledger.pending())
-                self._finish_round(last)
-            for number in range(0 if last is None else last + 1, self.config.rounds.count + 1):
-                if not self._start_round(number):
-                    self._reporter.note("no new acceptable object was found: the space counts as exhausted")
+        with ExitStack() as stack:
+            self._begin(stack)
+            last = self._ledger.last_round()
+            if self.is_finished:
+                assert last is not None
+                self._close_rounds(last)
+                return
+            self._prepare()
+            is_spent = False
+            for number in range(last or 0, max(self.config.rounds.count, last or 0) + 1):
+                if number != last and not self._start_round(number):
                     break
-                self._finish_round(number)
+                is_spent = self._finish_round(number)
+                if is_spent:
+                    break
             with self._reporter.phase(self._ledger.last_round() or 0, "last answers", self._pool.n_open):
-                self._pool.wait(0)
-        finally:
-            self._pool.close()
+                is_spent = self._pool.wait() or is_spent
+            if is_spent or self._pool.is_spent:
+                self._say_spent()
+
+    def advance(self) -> int:
+        """Decides on the next batch where none waits for answers, and returns how many candidates wait then.
+
+        That is one step of a campaign whose answers come from people: nothing is evaluated, and nothing is waited for.
+        """
+        with ExitStack() as stack:
+            self._begin(stack, has_workers=False)
+            last = self._ledger.last_round()
+            is_over = last is None or not self._pool.n_open or self._is_enough(last)()
+            if is_over and (last is None or last < self.config.rounds.count):
+                self._prepare()
+                if last is not None:
+                    self._close_rounds(last)
+                self._start_round(0 if last is None else last + 1)
+            elif is_over and last is not None:
+                self._close_rounds(last)
+            return len(self._ledger.pending())
+
+    def _begin(self, stack: ExitStack, *, has_workers: bool = True) -> None:
+        """Takes in what waits to be committed, and opens the pool of oracle workers."""
+        campaign = self._ledger.campaign()
+        assert campaign is not None
+        settings, oracle = self.config.evaluation, self._oracle
+        rescued = RescuedAnswers(self.directory.path, campaign.uid)
+        if n := rescued.restore(self._ledger):
+            self._reporter.note(f"{n} answers that an earlier start could not commit are in the ledger now")
+        cache = None
+        if settings.cache is not None:
+            cache = EvaluationCache(settings.cache, self.config.oracle_identity(oracle), self.config.name, self._note)
+            stack.callback(cache.close)
+        n_workers = settings.workers if has_workers and not oracle.is_external else 0
+        self._pool = EvaluationPool(
+            self._ledger,
+            [self._executor.oracle_worker(i) for i in range(n_workers)],
+            settings,
+            budget=self.config.budget,
+            call_size=oracle.call_size,
+            prices={fidelity.name: fidelity.cost for fidelity in oracle.fidelities},
+            on_answer=self._on_answer,
+            on_note=self._note,
+            artifacts=ArtifactFolder(self.directory.artifacts),
+            cache=cache,
+            rescued=rescued,
+        )
+        stack.callback(self._pool.close)
+        self._pool.submit(self._ledger.pending())
+
+    def _note(self, message: str) -> None:
+        self._reporter.note(message)
+
+    def _say_spent(self) -> None:
+        calls, cost = self._ledger.n_calls(), self._ledger.cost()
+        left = len(self._ledger.pending())
+        self._reporter.note(
+            f"the budget is spent ({calls} calls, cost {cost:g})"
+            + (f"; {left} candidates were not measured" if left else "")
+            + "; to go on, raise budget.calls or budget.cost"
+        )
 
     # ---- the phases of a round -----------------------------------------------------------------------------------
 
@@ -247,9 +320,7 @@ class Campaign:
             policy = config.build_policy(self._environment, training)
         self._learner: Learner = Learner(self._environment, training, seed, policy, read_prior(config.sampler.prior))
         self._samplers: SamplerGroup = self._executor.samplers()
-        self._sign = 1.0 if self._oracle.objectives[0].goal == "maximise" else -1.0
-        self._seconds: dict[int, dict[str, float]] = {}
-        self._phase_of_answers: Any = None
+        self._sign = 1.0 if self._oracle.objectives[self._objective].goal == "maximise" else -1.0
         self._restore()
 
     def _restore(self) -> None:
@@ -270,26 +341,37 @@ class Campaign:
             )
 
     def _start_round(self, number: int) -> bool:
-        """Decides on a batch and commits it; False where no new object is left."""
+        """Decides on a batch and commits it; False where no new object, or nothing of the budget, is left."""
         seconds: dict[str, float] = {}
-        info: dict[str, Any] = {}
+        info: dict[str, Any] = {"n_answers": self._ledger.n_answers()}
+        wanted = self.config.rounds.batch_size if number else self.config.rounds.initial
+        calls_left = self._pool.calls_left()
+        if calls_left is not None:
+            wanted = min(wanted, max(calls_left - self._pool.n_open, 0))
+            if not wanted:
+                return False
+        began = time.monotonic()
         if number == 0:
-            with _Clock(seconds, "select"), self._reporter.phase(0, "first batch", self.config.rounds.initial) as phase:
-                names = self._random_objects(self.config.rounds.initial, on_found=phase.advance)
-            proposals = [Proposal(object=name, origin="random") for name in names]
+            with _Clock(seconds, "select"), self._reporter.phase(0, "first batch", wanted) as phase:
+                names = self._random_objects(wanted, on_found=phase.advance)
+            fidelity = self._oracle.fidelity
+            proposals = [Proposal(object=name, origin="random", fidelity=fidelity) for name in names]
         else:
             with _Clock(seconds, "fit"), self._reporter.phase(number, "fit", 1) as phase:
-                belief = self._fit()
+                belief = self._fit(info["n_answers"])
                 phase.advance()
-            with _Clock(seconds, "train"):
-                info = self._train(number, belief)
+            pool = getattr(self._environment, "objects", None)
+            if pool is None:  # else every object there is can be looked at, and no sampler is needed
+                with _Clock(seconds, "train"):
+                    info |= self._train(number, belief)
             with _Clock(seconds, "select"):
-                proposals = self._select(number, belief)
+                proposals = self._select(number, belief, wanted, pool)
             scale = {"center": belief.reward.center, "spread": belief.reward.spread}
             info = {**info, "surrogate": dict(belief.hyperparameters), "reward": scale}
+        self._decided_in_s = time.monotonic() - began
         if not proposals:
+            self._reporter.note("no new acceptable object was found: the space counts as exhausted")
             return False
-        wanted = self.config.rounds.batch_size if number else self.config.rounds.initial
         if len(proposals) < wanted:
             self._reporter.note(f"round {number}: only {len(proposals)} of {wanted} new acceptable objects were found")
         candidates = self._ledger.open_round(
@@ -299,37 +381,78 @@ class Campaign:
         self._pool.submit(candidates)
         return True
 
-    def _finish_round(self, number: int) -> None:
-        """Waits for a round's answers and writes its report."""
-        batch = [c for c in self._ledger.candidates() if c.round == number]
-        allowed_open = int((1 - self.config.rounds.close_share) * len(batch))
-        started = time.monotonic()
+    def _finish_round(self, number: int) -> bool:
+        """Waits until a round may close, and writes its report; returns whether the budget ended it."""
+        started, busy_s = time.monotonic(), self._pool.busy_s
+        if self._oracle.is_external and self._pool.n_open:
+            self._note(
+                f"round {number}: {self._pool.n_open} objects wait to be measured. To have them as a table: "
+                f"al-loop ask {self.directory.path}; to hand in what was measured: "
+                f"al-loop tell {self.directory.path} FILE"
+            )
         with self._reporter.phase(number, "oracle", self._pool.n_open) as phase:
             self._phase_of_answers = phase
-            self._pool.wait(allowed_open)
-        seconds = self._seconds.get(number, {})
+            is_spent = self._pool.wait(self._is_enough(number))
+            self._phase_of_answers = None
+        seconds = self._seconds.setdefault(number, {})
         seconds["evaluate"] = time.monotonic() - started
+        if self._pool.n_workers:
+            seconds["oracle_busy"] = (self._pool.busy_s - busy_s) / self._pool.n_workers
         self._close_rounds(number)
+        return is_spent
 
-    def _on_answer(self, candidate: Any, outcome: Any) -> None:
-        if outcome.failure is not None:
+    def _is_enough(self, number: int) -> Callable[[], bool]:
+        """Says when the next round may start, see ``rounds.close_share``, ``close_after_s`` and ``keep_busy``."""
+        rounds, pool = self.config.rounds, self._pool
+        batch = [c.id for c in self._ledger.candidates() if c.round == number]
+        allowed_open = int((1 - rounds.close_share) * len(batch) + 1e-9)
+        this = self._ledger.rounds()[number]
+        n_new = self._ledger.n_answers() - this.info.get("n_answers", 0) - pool.n_settled
+        had_value = any(o.values is not None for o in self._ledger.observations())
+
+        def is_enough() -> bool:
+            # the last round has nothing to make room for, and without a single value nothing can be learned
+            if number >= rounds.count or not (had_value or pool.n_values):
+                return False
+            n_open = pool.n_open_of(batch)
+            if n_open <= allowed_open:
+                return True
+            if rounds.close_after_s is not None and _seconds_since(this.opened) >= rounds.close_after_s:
+                return True
+            has_learned = n_new + pool.n_settled > 0 and (number > 0 or n_open <= len(batch) / 2)
+            return rounds.keep_busy and has_learned and pool.n_waiting <= self._n_needed()
+
+        return is_enough
+
+    def _n_needed(self) -> int:
+        """How many candidates must wait for the oracle workers to be busy while the next batch is decided on."""
+        n_workers, mean_call_s = self._pool.n_workers, self._pool.mean_call_s
+        if self._decided_in_s is None or not mean_call_s:
+            return n_workers
+        return math.ceil(1.2 * n_workers * self._decided_in_s / mean_call_s)
+
+    def _on_answer(self, candidate: Candidate, outcome: Outcome | None) -> None:
+        if outcome is not None and outcome.failure is not None:
             self._reporter.detail(f"{candidate.object}: {outcome.failure.kind}: {outcome.failure.reason}")
         phase = self._phase_of_answers
         if phase is not None:
             phase.advance()
 
-    def _fit(self) -> _Belief:
+    def _fit(self, n_answers: int) -> _Belief:
+        """The belief from the answers up to a number; what was proposed and is not among them counts as pending."""
         import torch
 
         from al_loop.reward import AcquisitionReward
 
-        observed = [o for o in self._ledger.observations() if o.values is not None]
+        known = self._ledger.observations(until=n_answers)
+        observed = [o for o in known if o.values is not None]
         if not observed:
             raise CampaignError(self._all_failed())
         X = self._features([o.object for o in observed])
-        Y = self._sign * torch.tensor([o.values[:1] for o in observed if o.values], dtype=torch.float64)
-        model = self._surrogate.fit(X, Y)
-        pending = [c.object for c in self._ledger.pending()]
+        Y = self._sign * torch.tensor([[self._value(o)] for o in observed], dtype=torch.float64)
+        model = self._surrogate.fit(X, Y, self._noise(observed))
+        answered = {(o.object, o.fidelity) for o in known}
+        pending = [c.object for c in self._ledger.candidates() if (c.object, c.fidelity) not in answered]
         X_pending = self._features(pending) if pending else None
         acquisition = self._acquisition.build(model, X, X_pending, float(Y.max()))
         settings = self.config.reward
@@ -337,6 +460,18 @@ class Campaign:
             acquisition, self._features, self._constraints, self._reference(), settings.beta, settings.clip, model
         )
         return _Belief(model, reward, acquisition, X_pending, self._surrogate.describe(model))
+
+    def _value(self, observation: Observation) -> float:
+        """The value that is optimised, in the oracle's unit; NaN of a failure."""
+        return observation.values[self._objective] if observation.values else float("nan")
+
+    def _noise(self, observed: Sequence[Observation]) -> Tensor | None:
+        """The noise variances that were stated (n x 1, their median where one was not), None where none was."""
+        import torch
+
+        stated = [o.noise[self._objective] ** 2 if o.noise else float("nan") for o in observed]
+        Yvar = torch.tensor(stated, dtype=torch.float64)[:, None]
+        return None if bool(Yvar.isnan().all()) else torch.where(Yvar.isnan(), Yvar.nanmedian(), Yvar)
 
     def _reference(self) -> list[str]:
         """Random objects that set the scale of the reward; the same in all rounds."""
@@ -385,25 +520,22 @@ class Campaign:
             if path < self.directory.checkpoint(number - 1):
                 path.unlink()
 
-    def _select(self, number: int, belief: _Belief) -> list[Proposal]:
+    def _select(
+        self, number: int, belief: _Belief, wanted: int, everything: Sequence[str] | None = None
+    ) -> list[Proposal]:
+        """The batch, from what the samplers draw, or from everything there is."""
         from al_loop.reward import score
 
-        wanted, pool_size = self.config.rounds.batch_size, self.config.sampler.pool
         known = self._ledger.known_objects()
-        pool: dict[str, None] = {}
-        drawn = 0
         with self._reporter.phase(number, "select", 1) as phase:
-            # the best that training met were drawn by the samplers, too
-            pool.update(dict.fromkeys(self._acceptable(self._learner.replay.objects, known)))
-            for attempt in range(max(_MOST_DRAWS * wanted // pool_size, 1)):
-                draw = self._samplers.draw(pool_size, seed=derive_seed(self.config.seed, number, "pool", attempt))
-                drawn += pool_size
-                pool.update(dict.fromkeys(self._acceptable(draw.objects or [], known)))
-                if len(pool) >= wanted:
-                    break
-            names = list(pool)
-            if len(names) < wanted:  # a sampler that has collapsed must not end the campaign
-                names += self._random_objects(wanted - len(names), exclude=set(names))
+            if everything is None:
+                names = self._drawn(number, wanted, known)
+                n_drawn = len(names)
+                if n_drawn < wanted:  # a sampler that has collapsed must not end the campaign
+                    names += self._random_objects(wanted - n_drawn, exclude=names)
+            else:
+                names = self._most_promising(belief, everything, known, max(_MOST_PROMISING, 16 * wanted))
+                n_drawn = len(names)
             if not names:
                 return []
             X = self._features(names)
@@ -411,34 +543,58 @@ class Campaign:
             picked = self._selector.select(wanted, scores, X, self._features.similarity, belief.X_pending)
             mean, variance = belief.model.mean_and_variance(X[picked])
             phase.advance()
+        origin = "sampler" if everything is None else "pool"
         return [
             Proposal(
                 object=names[i],
-                origin="sampler" if names[i] in pool else "random",
+                origin=origin if i < n_drawn else "random",
                 predicted_mean=self._sign * float(m),
                 predicted_std=float(v) ** 0.5,
                 acquisition=float(scores[i]),
+                fidelity=self._oracle.fidelity,
             )
             for i, m, v in zip(picked, mean, variance, strict=True)
         ]
+
+    def _drawn(self, number: int, wanted: int, known: set[str]) -> list[str]:
+        """New acceptable objects from the samplers."""
+        size = self.config.sampler.pool
+        # the best that training met were drawn by the samplers, too
+        pool = dict.fromkeys(self._acceptable(self._learner.replay.objects, known))
+        for attempt in range(max(_MOST_DRAWS * wanted // size, 1)):
+            draw = self._samplers.draw(size, seed=derive_seed(self.config.seed, number, "pool", attempt))
+            pool.update(dict.fromkeys(self._acceptable(draw.objects or [], known)))
+            if len(pool) >= wanted:
+                break
+        return list(pool)
+
+    def _most_promising(self, belief: _Belief, everything: Sequence[str], known: set[str], n: int) -> list[str]:
+        """Of all objects the n new acceptable ones of the highest acquisition value, in the order of the pool."""
+        import torch
+
+        from al_loop.reward import score
+
+        names = self._acceptable(everything, known)
+        if len(names) <= n:
+            return names
+        parts = [names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)]
+        scores = torch.cat([score(belief.acquisition, self._features(part)) for part in parts])
+        return [names[i] for i in sorted(scores.topk(n).indices.tolist())]
 
     def _acceptable(self, objects: Sequence[str], known: set[str]) -> list[str]:
         new = [o for o in dict.fromkeys(objects) if o not in known]
         violation = self._constraints.violation(new)
         return [o for o, v in zip(new, violation.tolist(), strict=True) if v == 0]
 
-    def _random_objects(self, n: int, exclude: set[str] | None = None, on_found: Any = None) -> list[str]:
+    def _random_objects(self, n: int, exclude: Iterable[str] = (), on_found: Any = None) -> list[str]:
         """Up to n new acceptable objects from random actions."""
         import torch
 
-        from al_loop.gflownet.rollout import rollout
-
-        known = self._ledger.known_objects() | (exclude or set())
+        known = self._ledger.known_objects() | set(exclude)
         generator = torch.Generator().manual_seed(derive_seed(self.config.seed, len(known), "random"))
         found: list[str] = []
-        for _ in range(max(_MOST_DRAWS * n // 128, 4)):
-            drawn = rollout(self._environment, None, 128, generator=generator)
-            for name in self._acceptable(self._environment.decode(drawn.terminal), known):
+        for names in self._random_draws(max(_MOST_DRAWS * n // 128, 4), generator):
+            for name in self._acceptable(names, known):
                 if len(found) < n:
                     found.append(name)
                     if on_found is not None:
@@ -447,6 +603,20 @@ class Campaign:
             if len(found) == n:
                 break
         return found
+
+    def _random_draws(self, n: int, generator: torch.Generator) -> Iterator[list[str]]:
+        """128 objects at a time: n times from random actions, or, of a space that is a list, each object once."""
+        import torch
+
+        from al_loop.gflownet.rollout import rollout
+
+        everything = getattr(self._environment, "objects", None)
+        if everything is None:
+            for _ in range(n):
+                yield self._environment.decode(rollout(self._environment, None, 128, generator=generator).terminal)
+        else:
+            for part in torch.randperm(len(everything), generator=generator).split(128):
+                yield [everything[i] for i in part.tolist()]
 
     # ---- reports -------------------------------------------------------------------------------------------------
 
@@ -474,16 +644,16 @@ class Campaign:
         if not hasattr(self, "_features"):  # a finished campaign that lacks only its last report
             self._environment = self.config.build("environment")
             self._features = build_features(self.config, self._environment)
-            self._seconds = {}
-        observations = [o for o in self._ledger.observations() if o.round <= number]
-        batch = [o for o in observations if o.round == number]
-        goal = self._oracle.objectives[0].goal
-        values = [_first(o) for o in observations]
-        candidates = {c.object: c for c in self._ledger.candidates() if c.round == number}
+        # an answer counts for the round in which it arrives
+        observations = [o for o in self._ledger.observations() if o.arrived <= number]
+        batch = [o for o in observations if o.arrived == number]
+        goal = self._oracle.objectives[self._objective].goal
+        values = [self._value(o) for o in observations]
+        candidates = {c.object: c for c in self._ledger.candidates()}
         predicted = [candidates[o.object].predicted_mean for o in batch]
         X = self._features([o.object for o in batch])
         is_molecule = self._environment.object_type == "molecule"
-        earlier = [o.object for o in observations if o.round < number]
+        earlier = [o.object for o in observations if o.arrived < number]
         return RoundSummary(
             number=number,
             calls=len(observations),
@@ -493,7 +663,7 @@ class Campaign:
             diversity=metrics.mean_pairwise_distance(self._features.similarity(X, X).numpy()),
             new_scaffolds=metrics.new_scaffolds([o.object for o in batch], earlier) if is_molecule else None,
             rank_correlation=metrics.rank_correlation(
-                [float("nan") if p is None else p for p in predicted], [_first(o) for o in batch]
+                [float("nan") if p is None else p for p in predicted], [self._value(o) for o in batch]
             ),
             # what was decided before a kill was timed by the process that was killed
             seconds={**self._ledger.rounds()[number].seconds, **self._seconds.get(number, {})},
@@ -518,17 +688,8 @@ class _Clock:
         self._seconds[self._name] = self._seconds.get(self._name, 0.0) + time.monotonic() - self._started
 
 
-def _first(observation: Observation) -> float:
-    return observation.values[0] if observation.values else float("nan")
-
-
-def _checked_oracle(config: CampaignConfig) -> Oracle:
-    oracle = config.build_oracle()
-    if len(oracle.objectives) != 1:
-        names = ", ".join(o.name for o in oracle.objectives)
-        raise ConfigError(f"oracle: it measures {names}; a campaign of this version optimises one objective")
-    oracle.check()
-    return oracle
+def _seconds_since(moment: datetime) -> float:
+    return (datetime.now(UTC) - moment).total_seconds()
 
 
 def _check_prior(config: CampaignConfig) -> None:

@@ -155,7 +155,7 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
             stack.callback(executor.close)
         campaign = stack.enter_context(Campaign(settings, folder, executor, reporter))
         past = stack.enter_context(open_run(ledger_url(settings, folder)))
-        objective = past.objectives[0]
+        objective = past.objective
         if campaign.is_finished:
             campaign.run()  # writes the last report, should a kill have come before it
             status = past.status()
@@ -174,8 +174,7 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
 def _best(run: Run) -> list[tuple[str, float]]:
     """The best objects with their values."""
     table = run.best(_N_BEST)
-    column = table.columns[2]  # object, round, then the first objective
-    return [(str(name), float(value)) for name, value in zip(table["object"], table[column], strict=True)]
+    return [(str(name), float(value)) for name, value in zip(table["object"], table[run.value_column], strict=True)]
 
 
 @contextmanager
@@ -484,15 +483,19 @@ def check(
         oracle = settings.build_oracle()
         oracle.check()
         sample, facts = _build_parts(settings)
-        objective = oracle.objectives[0]
+        chosen = settings.objective_of(oracle.objectives)
+        objective = oracle.objectives[chosen]
         unit = f" ({objective.unit})" if objective.unit else ""
         facts["oracle"] = f"{_named(settings, 'oracle')}: {objective.goal} {objective.name}{unit}"
+        others = [o.name for i, o in enumerate(oracle.objectives) if i != chosen]
+        if others:
+            facts["oracle"] += f"; {', '.join(others)} recorded too"
         calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
         facts["sample"] = sample
-        if no_oracle:
+        if no_oracle or oracle.is_external:
             cost = settings.evaluation.cost
         else:
-            facts["its value"], cost = _dry_call(settings, sample, objective.unit)
+            facts["its value"], cost = _dry_call(settings, sample, chosen, objective.unit)
         facts["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
         _facts({"config": f"{config} is valid", **facts})
 
@@ -550,13 +553,14 @@ def _named(settings: CampaignConfig, section: str) -> str:
     return "" if part is None else part.kind or part.target or ""
 
 
-def _dry_call(settings: CampaignConfig, sample: str, unit: str) -> tuple[str, float]:
+def _dry_call(settings: CampaignConfig, sample: str, chosen: int, unit: str) -> tuple[str, float]:
     """The oracle's answer, from a worker process as in a campaign, and what it cost."""
     import tempfile
 
     from actors.local import LocalExecutor
     from al_loop.errors import CampaignError
-    from al_loop.execution import CallTimeout, WorkerLost
+    from al_loop.execution import CallTimeout, MemoryExceeded, WorkerLost
+    from oracles.base import Call
 
     with tempfile.TemporaryDirectory(prefix="al-loop-check-") as logs, ExitStack() as stack:
         executor = LocalExecutor(settings, Path(logs))
@@ -565,10 +569,12 @@ def _dry_call(settings: CampaignConfig, sample: str, unit: str) -> tuple[str, fl
         stack.callback(worker.close)
         started = time.monotonic()
         try:
-            (outcome,) = worker.call([sample], settings.evaluation.timeout_s)
+            (outcome,) = worker.call([sample], settings.evaluation.timeout_s, Call())
         except CallTimeout:
             limit = settings.evaluation.timeout_s
             raise CampaignError(f"oracle: no answer for {sample} within evaluation.timeout_s = {limit:g} s") from None
+        except MemoryExceeded as error:
+            raise CampaignError(f"oracle: on {sample} {error}") from None
         except WorkerLost:
             printed = Path(logs, "oracle-0.log")
             lines = printed.read_text(errors="replace").strip().splitlines() if printed.is_file() else []
@@ -579,7 +585,7 @@ def _dry_call(settings: CampaignConfig, sample: str, unit: str) -> tuple[str, fl
         assert outcome.failure is not None
         raise CampaignError(f"oracle: it failed on {sample}: {outcome.failure.kind}: {outcome.failure.reason}")
     cost = settings.evaluation.cost if outcome.cost is None else outcome.cost
-    return f"{_with_unit(outcome.values[0], unit)}, after {seconds:.1f} s with the worker's start", cost
+    return f"{_with_unit(outcome.values[chosen], unit)}, after {seconds:.1f} s with the worker's start", cost
 
 
 def _with_unit(value: float, unit: str) -> str:

@@ -27,7 +27,16 @@ _SECTIONS = ("environment", "oracle", "features", "surrogate", "acquisition", "s
 #: arguments of a policy that the campaign fills in
 _OF_A_POLICY = ("environment", "n_conditions")
 #: what may differ between two starts of one campaign: where and how long it runs, not what it is
-_NOT_IDENTITY = ("rounds.count", "evaluation", "ledger", "resources")
+_NOT_IDENTITY = (
+    "rounds.count",
+    "rounds.close_share",
+    "rounds.close_after_s",
+    "rounds.keep_busy",
+    "evaluation",
+    "budget",
+    "ledger",
+    "resources",
+)
 
 
 class _Frozen(BaseModel):
@@ -123,6 +132,12 @@ class Rounds(_Frozen):
     close_share: Annotated[
         float, Field(gt=0, le=1, description="share of the answers with which the next round starts")
     ] = 1.0
+    close_after_s: Annotated[
+        float | None, Field(gt=0, description="seconds after which the next round starts with what has arrived")
+    ] = None
+    keep_busy: Annotated[
+        bool, Field(description="start the next round early enough for no oracle worker to run out of candidates")
+    ] = False
 
 
 class Evaluation(_Frozen):
@@ -134,7 +149,27 @@ class Evaluation(_Frozen):
         float | None, Field(gt=0, description="most memory of a worker and all that it starts, in GB")
     ] = None
     attempts: Annotated[int, Field(ge=1, description="calls of one object before a retryable failure counts")] = 2
+    backoff_s: Annotated[
+        float, Field(ge=0, description="before the second call of an object, in seconds; doubled for each further one")
+    ] = 0.5
     cost: Annotated[float, Field(ge=0, description="of one call, where the oracle does not say")] = 1.0
+    stop_after_failures: Annotated[
+        int | None, Field(ge=1, description="failures in a row after which the campaign stops; null: never")
+    ] = 25
+    patience_s: Annotated[
+        float, Field(ge=0, description="how long a full disk or a lost database is waited for, in seconds")
+    ] = 3600.0
+    cache: Annotated[
+        str | None,
+        Field(description="a file or database URL in which campaigns share what the same oracle answered"),
+    ] = None
+
+
+class Budget(_Frozen):
+    """What the campaign may spend; calls in flight when it is reached still count."""
+
+    calls: Annotated[int | None, Field(ge=1, description="calls of the oracle, retries included")] = None
+    cost: Annotated[float | None, Field(gt=0, description="in the oracle's currency, see evaluation.cost")] = None
 
 
 class Resources(_Frozen):
@@ -160,6 +195,9 @@ class CampaignConfig(_Frozen):
     environment: Part
     oracle: Part
     goal: Goal | None = Field(None, description="maximise or minimise; left out: what the oracle usually wants")
+    optimise: str | None = Field(
+        None, description="the objective that is optimised, where the oracle measures several; all are recorded"
+    )
     constraints: tuple[Constraint, ...] = ()
     features: Part | None = Field(None, description="left out: what suits the environment's objects")
     surrogate: Part = Part(kind="gp")
@@ -169,8 +207,10 @@ class CampaignConfig(_Frozen):
     sampler: SamplerSettings = SamplerSettings()
     rounds: Rounds = Rounds()
     evaluation: Evaluation = Evaluation()
+    budget: Budget = Budget()
     resources: Resources = Resources()
     ledger: str | None = Field(None, description="a database URL; left out: sqlite in the run directory")
+    _folders: tuple[str, ...] = ()
 
     def part(self, section: str) -> Part:
         """The part of a section (not the constraints)."""
@@ -186,7 +226,7 @@ class CampaignConfig(_Frozen):
         """The oracle, with the campaign's goal; the same in every process."""
         part = self.oracle
         factory = part.factory("oracle")
-        if part.kind:
+        if inspect.isclass(factory) and issubclass(factory, Oracle) and part.kind:
             oracle = build("oracle", part)
         else:
             from oracles.callable import oracle_from
@@ -194,8 +234,25 @@ class CampaignConfig(_Frozen):
             oracle = oracle_from(factory, **part.arguments)
         assert isinstance(oracle, Oracle)
         if self.goal:
-            oracle.objectives = tuple(Objective(o.name, o.unit, self.goal) for o in oracle.objectives)
+            chosen = self.objective_of(oracle.objectives)
+            oracle.objectives = tuple(
+                Objective(o.name, o.unit, self.goal if i == chosen else o.goal) for i, o in enumerate(oracle.objectives)
+            )
         return oracle
+
+    def objective_of(self, objectives: Sequence[Objective]) -> int:
+        """Which of the oracle's objectives the campaign optimises.
+
+        Raises:
+            ConfigError: it measures several and the config does not say which, or names one that it does not measure.
+        """
+        names = [o.name for o in objectives]
+        if self.optimise is None and len(names) == 1:
+            return 0
+        if self.optimise not in names:
+            said = "missing" if self.optimise is None else f"{self.optimise!r} is not one of them"
+            raise ConfigError(f"optimise: {said}; the oracle measures {', '.join(names)}")
+        return names.index(self.optimise)
 
     def build_training(self) -> Training:
         """The settings of sampler training, with the parts that they name."""
@@ -218,6 +275,24 @@ class CampaignConfig(_Frozen):
             return make_policy(environment, **settings)
         policy: Policy = build("policy", self.sampler.policy, environment=environment, **settings)
         return policy
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Where the modules of ``target:`` parts are looked for, besides the installed packages."""
+        return self._folders
+
+    def oracle_identity(self, oracle: Oracle) -> str:
+        """Equal where two oracles give the same answers: same part, arguments, version, and code of one's own."""
+        content: dict[str, Any] = {"part": self.oracle.model_dump(mode="json"), "version": oracle.version}
+        content["objectives"] = [o.name for o in oracle.objectives]
+        if self.oracle.target:
+            source = inspect.getsourcefile(inspect.unwrap(self.oracle.factory("oracle")))
+            content["code"] = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None
+        return json.dumps(content, sort_keys=True)
+
+    def fingerprint_with(self, oracle: Oracle) -> str:
+        """The fingerprint of a campaign with this oracle, whose version tells whether it still answers as before."""
+        return hashlib.sha256(f"{self.fingerprint}-{oracle.version}".encode()).hexdigest()[:16]
 
     @property
     def fingerprint(self) -> str:
@@ -281,10 +356,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> CampaignConf
     where = _Locations(str(path), node)
     for override in overrides:
         _apply(content, override, where)
-    for folder in (str(path.resolve().parent), str(Path.cwd())):
-        if folder not in sys.path:
-            sys.path.append(folder)
-    return parse_config(content, where)
+    folders = (str(path.resolve().parent), str(Path.cwd()))
+    add_to_path(folders)
+    config = parse_config(content, where)
+    config._folders = folders
+    return config
+
+
+def add_to_path(folders: Sequence[str]) -> None:
+    """Lets the modules of ``target:`` parts be found in these folders, too."""
+    sys.path += [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
 
 
 def parse_config(content: Mapping[str, Any], where: _Locations | None = None) -> CampaignConfig:

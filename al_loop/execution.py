@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from oracles.base import Outcome
+from oracles.base import Call, Outcome
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,8 +36,13 @@ class OracleWorker(ABC):
         """Waits until there is a place to run; what goes wrong is told by the next call."""
 
     @abstractmethod
-    def call(self, objects: Sequence[str], timeout_s: float) -> list[Outcome]:
-        """One outcome for each object.
+    def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
+        """Yields an outcome for each object in order, the moment it is known.
+
+        Args:
+            objects: what is to be measured.
+            timeout_s: of the whole call.
+            call: what the oracle may know of it.
 
         Raises:
             WorkerLost: it died; the next call starts a new one.

@@ -438,6 +438,16 @@ def _parse_url(url: str) -> URL:
     raise ConfigError(f"ledger: {backend!r} is not one of sqlite, postgresql+psycopg")
 
 
+def make_engine(url: str) -> Engine:
+    """An engine as the ledger has it, for what is kept beside it.
+
+    Raises ConfigError where the URL is none.
+    """
+    parsed = _parse_url(url)
+    is_sqlite = parsed.get_backend_name() == "sqlite"
+    return (_sqlite_engine if is_sqlite else _postgresql_engine)(parsed, False)
+
+
 def _sqlite_engine(url: URL, read_only: bool) -> Engine:
     path = Path(url.database or "")
     is_file_uri = (url.database or "").startswith("file:")
@@ -1047,12 +1057,22 @@ class Ledger:
         answered = sa.select(_evaluations.c.candidate_id)
         return self._read(lambda c: _candidate_rows(c, _candidates.c.id.not_in(answered)))
 
-    def in_flight(self) -> list[Candidate]:
-        """The pending candidates for which the oracle was called at least once: paid for, perhaps, and not answered."""
-        answered, attempted = sa.select(_evaluations.c.candidate_id), sa.select(_attempts.c.candidate_id)
-        return self._read(
-            lambda c: _candidate_rows(c, _candidates.c.id.not_in(answered), _candidates.c.id.in_(attempted))
+    def in_flight(self) -> dict[Candidate, int]:
+        """The pending candidates that the oracle was called for (and perhaps paid), each with how often."""
+        answered = sa.select(_evaluations.c.candidate_id)
+        query = (
+            sa.select(_attempts.c.candidate_id, sa.func.count())
+            .where(_attempts.c.candidate_id.not_in(answered))
+            .group_by(_attempts.c.candidate_id)
         )
+
+        def action(connection: Connection) -> dict[Candidate, int]:
+            counts: dict[int, int] = dict(connection.execute(query).tuples().all())
+            attempted = _candidates.c.id.in_(sa.select(_attempts.c.candidate_id))
+            rows = _candidate_rows(connection, _candidates.c.id.not_in(answered), attempted)
+            return {candidate: counts[candidate.id] for candidate in rows}
+
+        return self._read(action)
 
     def candidates(self) -> list[Candidate]:
         """Every candidate, in order."""
@@ -1108,11 +1128,12 @@ class Ledger:
         """How many answers were committed, corrections included: the number of the newest."""
         return int(self._read(lambda c: c.scalar(sa.select(sa.func.max(_evaluations.c.number)))) or 0)
 
-    def answered_since(self, number: int) -> tuple[int, list[int]]:
-        """The number of the newest answer, and the candidates that were answered after that number."""
-        query = sa.select(_evaluations.c.number, _evaluations.c.candidate_id).where(_evaluations.c.number > number)
-        rows = self._read(lambda c: c.execute(query.order_by(_evaluations.c.number)).all())
-        return (rows[-1][0] if rows else number), [id_ for _, id_ in rows]
+    def answered_since(self, number: int) -> tuple[int, dict[int, bool]]:
+        """The number of the newest answer, and the candidates answered after that number: whether with a value."""
+        e = _evaluations
+        query = sa.select(e.c.number, e.c.candidate_id, e.c.failure_kind).where(e.c.number > number)
+        rows = self._read(lambda c: c.execute(query.order_by(e.c.number)).all())
+        return (rows[-1][0] if rows else number), {id_: kind is None for _, id_, kind in rows}
 
     def n_calls(self) -> int:
         """How often the oracle was called, retries included."""

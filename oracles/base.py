@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -43,9 +43,11 @@ class Call:
 
     keys: an idempotency key for each object, for services that bill: the same whenever the campaign asks for this
         object again (after a lost connection, a crash, a kill), and no other campaign's.
+    fidelity: at which the oracle is asked to measure; empty: at its own.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
+    fidelity: str = ""
 
 
 _call: ContextVar[Call] = ContextVar("al_loop_call", default=Call())  # noqa: B039  it is frozen
@@ -239,7 +241,8 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
         cost, noise = _cost(outcome.cost), _noise(outcome.noise, n_values)
         artifacts = _artifacts(outcome.artifacts, info)
         if outcome.failure is not None:
-            return replace(outcome, cost=cost, info=info, noise=None, artifacts=artifacts)
+            failure = Failure(outcome.failure.kind, str(outcome.failure.reason))
+            return Outcome(failure=failure, cost=cost, info=info, artifacts=artifacts)
 
     def failed(reason: str) -> Outcome:
         return Outcome(failure=Failure("permanent", reason), cost=cost, info=info, artifacts=artifacts)
@@ -265,21 +268,22 @@ def evaluate_each(oracle: Oracle, objects: Sequence[str], call: Call | None = No
     oracle that goes on to give more answers than there are objects has not said which is whose.
     """
     before = _call.get()
-    _call.set(call or Call())
+    call = call or Call()
+    _call.set(call)
     try:
-        yield from _evaluate_each(oracle, objects)
+        yield from _evaluate_each(oracle, objects, call.fidelity)
     finally:
         _call.set(before)
 
 
-def _evaluate_each(oracle: Oracle, objects: Sequence[str]) -> Iterator[Outcome]:
+def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Iterator[Outcome]:
     n, n_values, n_given = len(objects), len(oracle.objectives), 0
     first = rest = Failure("permanent", "the oracle returned no answer for this object")
     too_many = Outcome.failed("permanent", f"the oracle returned more than {n} answers, so none can be told apart")
     held: Outcome | None = None
     is_iterating = False
     try:
-        answers = oracle.evaluate(objects)
+        answers = (oracle.at(fidelity) if fidelity else oracle).evaluate(objects)
         if isinstance(answers, Sized) and len(answers) > n:
             yield from [too_many] * n
             return
