@@ -1,8 +1,10 @@
 """Finding and building the exchangeable parts of a campaign.
 
 A built-in part is a class with a class attribute ``kind`` that lives in a module of its room whose name is that kind
-(``al_loop/surrogates/gp.py`` holds the class with ``kind = "gp"``). Anybody's own part is named by
-``target: "package.module:Name"``. Nothing is registered by hand: adding a file adds the part.
+(``al_loop/surrogates/gp.py`` holds the class with ``kind = "gp"``). Nothing is registered by hand: adding a file adds
+the part. An installed package brings parts as entry points in the group of their room (``al_loop.oracles``,
+``al_loop.surrogates``, ...): the entry point's name is the kind. Anybody's own part needs no package and is named by
+``target: "package.module:Name"``.
 """
 
 from __future__ import annotations
@@ -11,8 +13,12 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -37,11 +43,15 @@ ROOMS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class PartInfo:
-    """A built-in part as ``al-loop list`` shows it."""
+    """A part as ``al-loop list`` shows it.
+
+    distribution: name and version of the installed package that brings it; empty for a built-in one.
+    """
 
     section: str
     kind: str
     summary: str
+    distribution: str = ""
 
 
 def _room_folder(section: str) -> Path:
@@ -76,19 +86,84 @@ def built_in(section: str) -> list[PartInfo]:
     return found
 
 
-def find(section: str, kind: str) -> type:
-    """The built-in class of a section by its kind.
+def group(section: str) -> str:
+    """The group of entry points in which an installed package brings parts of a section."""
+    return f"al_loop.{ROOMS[section].rpartition('.')[2]}"
+
+
+@lru_cache(maxsize=8)
+def _entry_points(path: tuple[str, ...]) -> Any:
+    """All entry points of the packages on a path, kept: reading their metadata takes 15 ms."""
+    return entry_points()
+
+
+def _plugged_in(section: str) -> list[EntryPoint]:
+    points = _entry_points(tuple(sys.path)).select(group=group(section))
+    return sorted(points, key=lambda point: (point.name, _distribution(point)))
+
+
+def _distribution(point: EntryPoint) -> str:
+    return "an unknown package" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+
+
+def known(section: str) -> list[PartInfo]:
+    """Every part of a section, built-in ones first, and of packages without importing them."""
+    here = built_in(section)
+    kinds = {info.kind for info in here}
+    points = _plugged_in(section)
+    for point in points:
+        others = sorted({_distribution(p) for p in points if p.name == point.name} - {_distribution(point)})
+        summary = f"{point.value}, from {_distribution(point)}"
+        if point.name in kinds:
+            summary += " (hidden by the built-in part of this name: use target)"
+        elif others:
+            summary += f" (so does {', '.join(others)}: use target)"
+        here.append(PartInfo(section, point.name, summary, _distribution(point)))
+    return here
+
+
+def find(section: str, kind: str) -> Any:
+    """The part of a section by its kind: the class of a built-in one, or what an entry point names.
+
+    A built-in part wins over an entry point of its name, with a warning.
 
     Raises:
-        ConfigError: no such kind, with the kinds there are.
+        ConfigError: no such kind, with the kinds there are; or a package's part that cannot be loaded, with the reason.
     """
     path = _room_folder(section) / f"{kind}.py"
     declared = _declared_class(path, kind) if kind.isidentifier() and path.is_file() else None
+    points = [point for point in _plugged_in(section) if point.name == kind]
     if declared is None:
-        known = ", ".join(part.kind for part in built_in(section))
-        raise ConfigError(f"{kind!r} is not one of {known}")
+        if not points:
+            names = ", ".join(dict.fromkeys(part.kind for part in known(section)))
+            raise ConfigError(f"{kind!r} is not one of {names}")
+        return _load(section, points)
+    if points:
+        warnings.warn(
+            f"{section} {kind!r} is the built-in one, and not that of {_distribution(points[0])}; "
+            f"for that one write target: {points[0].value!r} in place of kind",
+            stacklevel=2,
+        )
     found = getattr(importlib.import_module(f"{ROOMS[section]}.{kind}"), declared.name)
     assert isinstance(found, type)
+    return found
+
+
+def _load(section: str, points: Sequence[EntryPoint]) -> Any:
+    point = points[0]
+    where = f"the entry point {point.name!r} = {point.value!r} of {_distribution(point)}"
+    if len({(p.value, _distribution(p)) for p in points}) > 1:
+        choices = ", ".join(f"{p.value!r} ({_distribution(p)})" for p in points)
+        raise ConfigError(f"{point.name!r} is brought by several packages; write target: with one of {choices}")
+    try:
+        found = point.load()
+    except (Exception, SystemExit) as error:  # whatever a package raises at import is its user's to read
+        raise ConfigError(
+            f"{where} cannot be loaded: {type(error).__name__}: {error}; "
+            "install the package again, with what it needs, or ask its author"
+        ) from error
+    if not callable(found):
+        raise ConfigError(f"{where} is neither a class nor a function, so it is no {section}; ask its author")
     return found
 
 

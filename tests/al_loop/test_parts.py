@@ -1,4 +1,6 @@
 import inspect
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +10,8 @@ from pydantic import ValidationError
 from al_loop import parts
 from al_loop.environments.sequence import Sequences
 from al_loop.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("section", parts.ROOMS)
@@ -120,3 +124,169 @@ def test_no_built_in_part_has_an_argument_that_the_config_reserves():
         for info in parts.built_in(section):
             names = parts.arguments_model(parts.find(section, info.kind)).model_fields
             assert not {"kind", "target", "min", "max"} & set(names), (section, info.kind)
+
+
+# ---- parts of installed packages ----------------------------------------------------------------------------------
+
+MODULE = """
+from al_loop import Oracle
+
+class Half(Oracle):
+    def __init__(self, share: float = 0.5) -> None:
+        self.share = share
+    def evaluate(self, objects):
+        return [self.share * len(name) for name in objects]
+
+def third(word, share: float = 0.25):
+    return share * len(word)
+
+number = 3
+"""
+
+
+@pytest.fixture
+def install(tmp_path):
+    """Lays a package down as pip does, and runs code in a fresh interpreter that finds it."""
+
+    def lay_down(name, module, points):
+        (tmp_path / f"{name}_module.py").write_text(module)
+        info = tmp_path / f"{name}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+        groups = "".join(
+            f"[{group}]\n" + "".join(f"{kind} = {name}_module:{attribute}\n" for kind, attribute in entries.items())
+            for group, entries in points.items()
+        )
+        (info / "entry_points.txt").write_text(groups)
+
+    def run(code, *options):
+        done = subprocess.run(
+            [sys.executable, *options, "-c", "import sys\nfrom al_loop import parts\n" + code],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    lay_down.run = run
+    return lay_down
+
+
+def test_a_package_brings_a_part_under_the_name_of_its_entry_point(install):
+    install("halves", MODULE, {"al_loop.oracles": {"half-of-it": "Half"}, "al_loop.surrogates": {"half": "Half"}})
+    code = """
+from oracles.base import evaluate_all
+found = parts.find("oracle", "half-of-it")
+print(found.__module__, evaluate_all(found(share=2.0), ["abc"])[0].values, parts.find("surrogate", "half") is found)
+"""
+    assert install.run(code) == "halves_module (6.0,) True"
+
+
+def test_a_campaign_takes_it_as_kind_and_checks_its_arguments(install):
+    install("halves", MODULE, {"al_loop.oracles": {"half": "Half"}})
+    code = """
+from al_loop.config import parse_config
+from al_loop.errors import ConfigError
+from oracles.base import evaluate_all
+def config(**oracle):
+    environment = {"kind": "sequence", "alphabet": "AC", "length": 4}
+    return parse_config({"name": "x", "environment": environment, "oracle": oracle})
+print(evaluate_all(config(kind="half", share="2").build_oracle(), ["abc"])[0].values)
+try:
+    config(kind="half", shard=2)
+except ConfigError as error:
+    print(error)
+"""
+    value, error = install.run(code).splitlines()
+    assert value == "(6.0,)"
+    assert error.startswith("oracle.shard: unknown key (did you mean 'share'?)")
+
+
+def test_a_function_may_be_an_entry_point(install):
+    install("thirds", MODULE, {"al_loop.oracles": {"third": "third"}})
+    code = """
+from oracles.base import evaluate_all
+from oracles.callable import oracle_from
+print(evaluate_all(oracle_from(parts.find("oracle", "third"), share=3.0), ["abc"])[0].values)
+"""
+    assert install.run(code) == "(9.0,)"
+
+
+def test_parts_of_packages_are_listed_with_their_package_and_not_imported(install):
+    install("halves", MODULE, {"al_loop.oracles": {"half": "Half", "third": "third"}})
+    code = """
+for info in parts.known("oracle"):
+    if info.distribution:
+        print(info.kind, "|", info.summary, "|", info.distribution)
+assert [info for info in parts.known("oracle") if not info.distribution] == parts.built_in("oracle")
+assert "halves_module" not in sys.modules
+"""
+    assert install.run(code).splitlines() == [
+        "half | halves_module:Half, from halves 1.2 | halves 1.2",
+        "third | halves_module:third, from halves 1.2 | halves 1.2",
+    ]
+
+
+def test_a_built_in_part_wins_and_the_clash_is_reported(install):
+    install("halves", MODULE, {"al_loop.oracles": {"rna": "Half"}})
+    code = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    print(parts.find("oracle", "rna").__module__)
+print(caught[0].message)
+print(next(info.summary for info in parts.known("oracle") if info.distribution))
+"""
+    found, warning, summary = install.run(code).splitlines()
+    assert found == "oracles.rna"
+    assert "not that of halves 1.2" in warning
+    assert "target: 'halves_module:Half'" in warning
+    assert "hidden by the built-in part" in summary
+
+
+def refusal(kind):
+    return f"""
+from al_loop.errors import ConfigError
+try:
+    parts.find("oracle", {kind!r})
+except ConfigError as error:
+    print(error)
+"""
+
+
+def test_two_packages_with_one_name_are_told_apart_by_target(install):
+    install("first", MODULE, {"al_loop.oracles": {"half": "Half"}})
+    install("second", MODULE, {"al_loop.oracles": {"half": "Half"}})
+    said = install.run(refusal("half"))
+    assert "'first_module:Half' (first 1.2), 'second_module:Half' (second 1.2)" in said
+    assert "target" in said
+
+
+@pytest.mark.parametrize(
+    ("module", "attribute", "reason"),
+    [
+        ("import no_such_library", "Half", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("raise SystemExit(3)", "Half", "SystemExit: 3"),
+        ("def broken(:", "Half", "SyntaxError"),
+        (MODULE, "Quarter", "AttributeError"),
+        (MODULE, "number", "neither a class nor a function"),
+    ],
+)
+def test_a_broken_entry_point_names_its_package_and_the_reason(install, module, attribute, reason):
+    install("halves", module, {"al_loop.oracles": {"half": attribute}})
+    said = install.run(refusal("half"))
+    assert "halves 1.2" in said
+    assert f"'halves_module:{attribute}'" in said
+    assert reason in said
+
+
+def test_an_unknown_kind_names_those_of_packages_too(install):
+    install("halves", MODULE, {"al_loop.oracles": {"half": "Half"}})
+    assert ", half" in install.run(refusal("hlaf"))
+
+
+def test_every_room_has_a_group_of_its_own():
+    groups = [parts.group(section) for section in parts.ROOMS]
+    assert len(set(groups)) == len(groups)
+    assert {"al_loop.oracles", "al_loop.policies", "al_loop.searches", "al_loop.properties"} <= set(groups)
