@@ -17,7 +17,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -192,7 +192,10 @@ def load_target(target: str) -> Any:
 def arguments_model(factory: Any, without: Sequence[str] = ()) -> type[BaseModel]:
     """A pydantic model of a factory's keyword arguments (but some), to check and convert what a config says."""
     signature = inspect.signature(factory)
-    hints_of = factory.__init__ if inspect.isclass(factory) else factory
+    function = factory
+    while isinstance(function, partial):
+        function = function.func
+    hints_of = function.__init__ if inspect.isclass(function) else function
     try:
         hints = get_type_hints(hints_of, include_extras=True)
     except Exception:  # annotations of a user's class that cannot be resolved: leave the types unchecked

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
 from al_loop.errors import ConfigError
 from al_loop.parts import arguments_model
-from oracles.base import Goal, Objective, Oracle, OracleError, Outcome, as_outcome
+from oracles.answers import priced_fidelities
+from oracles.base import Fidelity, Goal, Objective, Oracle, OracleError, Outcome, as_outcome
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -23,6 +25,9 @@ def oracle(
     goal: Goal = "maximise",
     version: str = "1",
     objectives: Sequence[Objective] | None = None,
+    fidelities: Mapping[str, float] | None = None,
+    object_type: str | None = None,
+    call_size: int = 1,
 ) -> Callable[[Function], Function]:
     """Decorator that says what a function measures; the function itself stays as it is.
 
@@ -32,12 +37,21 @@ def oracle(
         goal: the direction that a campaign usually wants.
         version: raise it when the same object would get another answer than before.
         objectives: in place of name, unit and goal, for a function that returns several numbers.
+        fidelities: what a call costs at each, by name; the function takes the name as its argument ``fidelity``.
+        object_type: "molecule" (SMILES) or "sequence", where it can measure nothing else.
+        call_size: how many objects a worker is handed at a time; the function gets one after the other.
     """
 
     def mark(function: Function) -> Function:
-        meant = tuple(objectives) if objectives else (Objective(name or _name(function), unit, goal),)
-        function.objectives = meant  # type: ignore[attr-defined]
-        function.version = version  # type: ignore[attr-defined]
+        said: dict[str, Any] = {
+            "objectives": tuple(objectives) if objectives else (Objective(name or _name(function), unit, goal),),
+            "version": version,
+            "fidelities": dict(fidelities or {}),
+            "object_type": object_type,
+            "call_size": call_size,
+        }
+        for attribute, value in said.items():
+            setattr(function, attribute, value)
         return function
 
     return mark
@@ -47,18 +61,26 @@ class FunctionOracle(Oracle):
     """A function of one object that returns a number, a sequence of numbers, or an Outcome.
 
     An exception is the failure of the object it was raised for: ``permanent``, or what an OracleError says. The
-    function's attributes ``objectives``, or ``goal`` and ``unit``, and ``version`` are honoured where it has them.
+    function's attributes ``objectives`` (or ``goal`` and ``unit``), ``version``, ``fidelities``, ``object_type`` and
+    ``call_size`` are honoured where it has them.
 
     Args:
         function: called with one object at a time.
-        options: keyword arguments of every call.
+        options: keyword arguments of every call. Where there are fidelities, ``fidelity`` is the one to measure at if
+            nobody asks for another; left out: the most expensive one.
+
+    Raises:
+        ConfigError: what the function says of itself makes no sense.
     """
 
     def __init__(self, function: Callable[..., Any], **options: Any) -> None:
         self.function = function
-        self.options = options
-        self.objectives = _objectives(function)
-        self.version = str(getattr(function, "version", "1"))
+        self.options = dict(options)
+        _describe(self, function)
+        if self.fidelities:
+            if "fidelity" not in _keywords(function):
+                raise ConfigError(f"{_name(function)}: it has fidelities, so it must take the argument 'fidelity'")
+            self.fidelity = _one_of(self, self.options.pop("fidelity", self.fidelity), _name(function))
 
     def evaluate(self, objects: Sequence[str]) -> Iterator[Outcome]:
         """Yields the function's answer for each object."""
@@ -66,8 +88,9 @@ class FunctionOracle(Oracle):
             yield self._answer(item)
 
     def _answer(self, item: str) -> Outcome:
+        meant = {"fidelity": self.fidelity} if self.fidelities else {}
         try:
-            return as_outcome(self.function(item, **self.options), len(self.objectives))
+            return as_outcome(self.function(item, **self.options, **meant), len(self.objectives))
         except OracleError as error:
             return Outcome(failure=error.failure)
         except (Exception, SystemExit) as error:
@@ -77,14 +100,30 @@ class FunctionOracle(Oracle):
 class WrappedOracle(Oracle):
     """An object that has the contract's ``evaluate`` without being an Oracle.
 
-    Where it has ``objectives`` (or ``goal`` and ``unit``), ``version``, ``call_size`` or ``check``, they are honoured.
+    Where it has ``objectives`` (or ``goal`` and ``unit``), ``version``, ``call_size``, ``object_type``, ``fidelities``,
+    ``fidelity``, ``at``, ``is_external`` or ``check``, they are honoured.
+
+    Raises:
+        ConfigError: what it says of itself makes no sense.
     """
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
-        self.objectives = _objectives(inner)
-        self.version = str(getattr(inner, "version", "1"))
-        self.call_size = int(getattr(inner, "call_size", 1))
+        _describe(self, inner)
+        if self.fidelities and not hasattr(inner, "fidelity"):
+            inner.fidelity = self.fidelity
+        self.is_external = bool(getattr(inner, "is_external", False))
+
+    def at(self, fidelity: str) -> Self:
+        """The same at another fidelity: the object's own ``at``, else a copy with this ``fidelity``."""
+        other = super().at(fidelity)
+        if other is not self:
+            if callable(getattr(self.inner, "at", None)):
+                other.inner = self.inner.at(fidelity)
+            else:
+                other.inner = copy.copy(self.inner)
+                other.inner.fidelity = fidelity
+        return other
 
     def check(self) -> None:
         """Calls the object's own ``check`` where it has one."""
@@ -124,7 +163,9 @@ def oracle_from(target_object: Any, **kwargs: Any) -> Oracle:
         raise ConfigError(f"{label:.80} is neither a class with evaluate(objects) nor a function of one object")
     if inspect.iscoroutinefunction(target_object):
         raise ConfigError(f"{label} is an async function: give a plain one that returns the value")
-    return FunctionOracle(target_object, **_fitting(_options_of(target_object, label), kwargs, label))
+    # which fidelity is said at each call, so that the config need not
+    said = ("fidelity",) if getattr(target_object, "fidelities", None) and "fidelity" not in kwargs else ()
+    return FunctionOracle(target_object, **_fitting(_options_of(target_object, label), kwargs, label, said))
 
 
 def _options_of(function: Any, label: str) -> Any:
@@ -143,10 +184,10 @@ def _options_of(function: Any, label: str) -> Any:
     return partial(function, "")
 
 
-def _fitting(factory: Any, kwargs: Mapping[str, Any], label: str) -> dict[str, Any]:
+def _fitting(factory: Any, kwargs: Mapping[str, Any], label: str, without: Sequence[str] = ()) -> dict[str, Any]:
     """The arguments, checked and converted by the factory's signature."""
     try:
-        model = arguments_model(factory)
+        model = arguments_model(factory, without)
     except (TypeError, ValueError):
         return dict(kwargs)
     try:
@@ -173,3 +214,41 @@ def _objectives(thing: Any) -> tuple[Objective, ...]:
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{_name(thing, type(thing).__name__)}: objectives: {error}") from error
     return meant
+
+
+def _describe(made: Oracle, thing: Any) -> None:
+    """Copies what a function or object says of itself to the oracle that is made of it."""
+    label = _name(thing, type(thing).__name__)
+    made.objectives = _objectives(thing)
+    made.version = str(getattr(thing, "version", "1"))
+    said: Any = getattr(thing, "fidelities", None) or ()
+    try:
+        made.call_size = int(getattr(thing, "call_size", 1))
+        if isinstance(said, Mapping):
+            made.fidelities = priced_fidelities({str(name): float(cost) for name, cost in said.items()})
+        else:
+            made.fidelities = tuple(said)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{label}: call_size or fidelities: {error}") from error
+    if made.call_size < 1 or not all(isinstance(f, Fidelity) for f in made.fidelities):
+        raise ConfigError(f"{label}: expected a call_size of 1 or more, and fidelities as {{name: cost}}")
+    made.object_type = getattr(thing, "object_type", None)
+    if made.fidelities:
+        made.fidelity = _one_of(made, getattr(thing, "fidelity", made.fidelities[-1].name), label)
+
+
+def _one_of(made: Oracle, fidelity: object, label: str) -> str:
+    """The name of a fidelity. ConfigError: it is none of the oracle's."""
+    names = [f.name for f in made.fidelities]
+    if fidelity not in names:
+        raise ConfigError(f"{label}: fidelity: {fidelity!r} is not one of {', '.join(names)}")
+    return str(fidelity)
+
+
+def _keywords(function: Callable[..., Any]) -> Mapping[str, object]:
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some functions written in C do not tell
+        return {"fidelity": None}
+    is_open = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return {"fidelity": None} if is_open else parameters

@@ -2,6 +2,7 @@ import inspect
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,14 @@ def test_a_factory_with_open_arguments_takes_any():
     def factory(size: int, **others: object) -> None: ...
 
     assert parts.arguments_model(factory)(size=1, more=2).more == 2
+
+
+@pytest.mark.parametrize("factory", [partial(Mine, 3), partial(partial(Mine), size=3)])
+def test_the_arguments_left_to_a_partial_are_checked_and_converted(factory):
+    model = parts.arguments_model(factory)
+    assert model(path="a/b").path == Path("a/b")
+    with pytest.raises(ValidationError):
+        model(path="a/b", share="much")
 
 
 def test_annotations_that_cannot_be_resolved_are_left_unchecked():

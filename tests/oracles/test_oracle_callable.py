@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from al_loop.errors import ConfigError
-from oracles.base import Failure, Objective, Oracle, OracleError, Outcome, evaluate_all
+from oracles.base import Call, Failure, Fidelity, Objective, Oracle, OracleError, Outcome, evaluate_all
 from oracles.callable import FunctionOracle, oracle, oracle_from
 from oracles.testing import OracleContract
 
@@ -46,6 +46,33 @@ class Duck:
     def check(self):
         if self.offset < 0:
             raise ConfigError("offset: negative")
+
+
+@oracle(name="length", fidelities={"exact": 10, "rough": 1}, object_type="sequence", call_size=16)
+def measured(word, fidelity: str, *, scale: float = 1.0):
+    return scale * (len(word) if fidelity == "exact" else round(len(word), -1))
+
+
+class Levels:
+    """Like an Oracle, without being one."""
+
+    fidelities = (Fidelity("rough", 1.0), Fidelity("exact", 10.0))
+    object_type = "sequence"
+
+    def evaluate(self, objects):
+        return [float(len(o) if self.fidelity == "exact" else round(len(o), -1)) for o in objects]
+
+
+class Switched(Levels):
+    """Changes to another fidelity in a way of its own."""
+
+    def __init__(self):
+        self.fidelity, self.n_switched = "rough", 0
+
+    def at(self, fidelity):
+        other = Switched()
+        other.fidelity, other.n_switched = fidelity, self.n_switched + 1
+        return other
 
 
 class Proper(Oracle):
@@ -147,6 +174,55 @@ def test_arguments_are_converted_by_their_annotation():
     assert oracle_from(Proper, power="3").power == 3
 
 
+LEVELS = (Fidelity("rough", 1.0), Fidelity("exact", 10.0))
+
+
+class TestFidelitiesContract(OracleContract):
+    valid = ("a" * 12, "a" * 17)
+
+    def make(self):
+        return oracle_from(measured)
+
+
+class TestDuckFidelitiesContract(TestFidelitiesContract):
+    def make(self):
+        return oracle_from(Levels)
+
+
+@pytest.mark.parametrize("target", [measured, Levels])
+def test_fidelities_are_told_to_what_is_wrapped(target):
+    made = oracle_from(target)
+    assert (made.fidelities, made.fidelity, made.object_type) == (LEVELS, "exact", "sequence")
+    word = "a" * 17
+    assert evaluate_all(made.at("rough"), [word])[0].values == (20.0,)
+    assert evaluate_all(made, [word], Call(fidelity="rough"))[0].values == (20.0,)
+    assert evaluate_all(made, [word])[0].values == (17.0,), "the oracle itself has changed"
+    with pytest.raises(ValueError, match="rough, exact"):
+        made.at("middle")
+
+
+def test_a_class_with_at_of_its_own_is_asked():
+    made = oracle_from(Switched)
+    assert made.fidelity == "rough"
+    other = made.at("exact")
+    assert (evaluate_all(other, ["a" * 17])[0].values, other.inner.n_switched) == ((17.0,), 1)
+    assert made.at("rough") is made
+
+
+def test_a_config_may_choose_the_fidelity_of_a_function():
+    made = oracle_from(measured, fidelity="rough", scale="2")
+    assert (made.fidelity, made.call_size) == ("rough", 16)
+    assert evaluate_all(made, ["a" * 17])[0].values == (40.0,)
+    assert evaluate_all(made.at("exact"), ["a" * 17])[0].values == (34.0,)
+
+
+def test_without_fidelities_that_argument_is_one_like_any_other():
+    def plain(word, fidelity: int = 3):
+        return fidelity
+
+    assert evaluate_all(oracle_from(plain, fidelity="7"), ["a"])[0].values == (7.0,)
+
+
 def test_function_oracles_pickle():
     copy = pickle.loads(pickle.dumps(oracle_from(length, scale=3.0)))
     assert isinstance(copy, FunctionOracle)
@@ -173,6 +249,28 @@ def odd(word):
 odd.goal = "upwards"
 
 
+@oracle(fidelities={"low": 1.0})
+def deaf(word):
+    return 1.0
+
+
+@oracle(fidelities={"low": -1.0})
+def free(word, fidelity):
+    return 1.0
+
+
+class Unpriced(Levels):
+    fidelities = ("low", "high")
+
+
+class Lost(Levels):
+    fidelity = "middle"
+
+
+class Empty(Levels):
+    call_size = 0
+
+
 @pytest.mark.parametrize(
     ("target", "kwargs", "named"),
     [
@@ -185,6 +283,13 @@ odd.goal = "upwards"
         (nothing, {}, "the object"),
         (odd, {}, "upwards"),
         (length, {"scael": 2.0}, "scael"),
+        (deaf, {}, "'fidelity'"),
+        (free, {}, "low"),
+        (measured, {"fidelity": "middle"}, "'middle' is not one of rough, exact"),
+        (Unpriced, {}, "fidelities"),
+        (Lost, {}, "'middle' is not one of rough, exact"),
+        (Empty, {}, "call_size"),
+        (length, {"scale": "much"}, "scale"),
         (Proper, {"powr": 2}, "powr"),
         (Proper, {"power": "high"}, "power"),
     ],
