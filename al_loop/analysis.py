@@ -87,7 +87,7 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
-        self.ledger = Ledger(_find_ledger(path), read_only=True)
+        self.ledger = Ledger(find_ledger(path), read_only=True)
         campaign = self.ledger.campaign()
         if campaign is None:
             self.ledger.close()
@@ -166,7 +166,7 @@ class Run:
     @property
     def artifacts(self) -> pd.DataFrame:
         """One row per file that came with an answer: its ``path`` in the run directory, its bytes and its SHA-256."""
-        folder = ArtifactFolder(_run_folder(self.path) / "artifacts")
+        folder = ArtifactFolder(run_folder(self.path) / "artifacts")
         rows = [
             (a.candidate_id, name, str(folder.of(a.candidate_id) / name), facts["bytes"], facts["sha256"])
             for a in self.ledger.evaluations()
@@ -391,7 +391,7 @@ def export(run: Run | str | Path, format: str, path: str | Path) -> Path:
 # -- finding the ledger ----------------------------------------------------------------------------------------------
 
 
-def _find_ledger(path: str | Path) -> str:
+def find_ledger(path: str | Path) -> str:
     """The URL of a run's ledger; a ledger file that lies in the run directory wins, so that a moved run still opens."""
     if "://" in str(path):
         return str(path)
@@ -414,7 +414,7 @@ def _find_ledger(path: str | Path) -> str:
     raise ConfigError(f"{path}: holds no run (neither ledger.db nor campaign.json); {_what_is_there(folder)}")
 
 
-def _run_folder(path: str) -> Path:
+def run_folder(path: str) -> Path:
     """The run directory; of a run that was opened by its database URL the current folder."""
     folder = Path(path.removeprefix("sqlite:///")).expanduser()
     return folder.parent if folder.is_file() else folder if folder.is_dir() else Path()

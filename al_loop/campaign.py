@@ -158,6 +158,7 @@ class Campaign:
         self.config = config
         self._reporter = reporter or Reporter()
         self._seconds: dict[int, dict[str, float]] = {}
+        self._utilisation: dict[int, float] = {}  # share of the oracle workers' time, from report to report
         self._decided_in_s: float | None = None
         self._phase_of_answers: Any = None
         self._open = ExitStack()
@@ -281,6 +282,7 @@ class Campaign:
             rescued=rescued,
         )
         stack.callback(self._pool.close)
+        self._round_began, self._round_busy_s = time.monotonic(), 0.0
         self._pool.submit(self._ledger.pending())
 
     def _note(self, message: str) -> None:
@@ -383,7 +385,7 @@ class Campaign:
 
     def _finish_round(self, number: int) -> bool:
         """Waits until a round may close, and writes its report; returns whether the budget ended it."""
-        started, busy_s = time.monotonic(), self._pool.busy_s
+        started = time.monotonic()
         if self._oracle.is_external and self._pool.n_open:
             self._note(
                 f"round {number}: {self._pool.n_open} objects wait to be measured. To have them as a table: "
@@ -397,14 +399,16 @@ class Campaign:
         seconds = self._seconds.setdefault(number, {})
         seconds["evaluate"] = time.monotonic() - started
         if self._pool.n_workers:
-            seconds["oracle_busy"] = (self._pool.busy_s - busy_s) / self._pool.n_workers
+            waited = self._pool.n_workers * max(time.monotonic() - self._round_began, 1e-9)
+            self._utilisation[number] = (self._pool.busy_s - self._round_busy_s) / waited
+        self._round_began, self._round_busy_s = time.monotonic(), self._pool.busy_s
         self._close_rounds(number)
         return is_spent
 
     def _is_enough(self, number: int) -> Callable[[], bool]:
         """Says when the next round may start, see ``rounds.close_share``, ``close_after_s`` and ``keep_busy``."""
         rounds, pool = self.config.rounds, self._pool
-        batch = [c.id for c in self._ledger.candidates() if c.round == number]
+        batch = [c.id for c in self._ledger.candidates() if c.round == number and c.origin != "told"]
         allowed_open = int((1 - rounds.close_share) * len(batch) + 1e-9)
         this = self._ledger.rounds()[number]
         n_new = self._ledger.n_answers() - this.info.get("n_answers", 0) - pool.n_settled
@@ -635,6 +639,7 @@ class Campaign:
                         "diversity": summary.diversity,
                         "new_scaffolds": summary.new_scaffolds,
                         "rank_correlation": summary.rank_correlation,
+                        "oracle_utilisation": self._utilisation.get(number),
                     },
                     seconds=summary.seconds,
                 )

@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -26,6 +26,7 @@ from al_loop.errors import AlLoopError, ConfigError
 if TYPE_CHECKING:
     from al_loop.analysis import Run
     from al_loop.config import CampaignConfig
+    from al_loop.ledger import Ledger
     from al_loop.terminal import TerminalReporter
 
 EXIT_FAILURE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
@@ -375,6 +376,156 @@ def _bar(name: str, total: int) -> Iterator[Callable[..., None]]:
     ) as progress:
         task = progress.add_task(name, total=total, detail="")
         yield lambda detail="": progress.update(task, advance=1, detail=detail)
+
+
+# ---- asking people -----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def ask(
+    run: _RunArgument,
+    n: Annotated[
+        int | None, typer.Option("--number", "-n", min=1, help="Objects at the most; left out: all that wait.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The table to write; left out: shown here.", show_default=False),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="What was asked for before and has no result yet.")] = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Writes a table of objects that wait to be measured, to be filled in and handed back with tell."""
+    with _exit_codes(verbose=verbose):
+        from al_loop import lab
+        from al_loop.analysis import find_ledger
+        from al_loop.ledger import Ledger
+
+        if output is not None and output.exists():
+            raise ConfigError(f"{output} is there already, perhaps with results in it; choose another name")
+        with Ledger(find_ledger(run)) as ledger:
+            found = lab.waiting(ledger, again=again)
+            if not again and len(found) < (n or 1):
+                _propose(run, ledger)
+                found = lab.waiting(ledger)
+            found = found[:n]
+            if not found:
+                typer.echo(_why_nothing_waits(ledger, again), err=True)
+                raise typer.Exit(EXIT_FAILURE)
+            object_type, _ = _of_objects(ledger)
+            column = {"molecule": "smiles", "sequence": "sequence"}.get(object_type, "object")
+            if output is not None:
+                lab.write_table(output, "")  # before it is recorded that somebody has it
+            text = lab.ask(ledger, found, column, again=again)
+        if output is None:
+            typer.echo(text, nl=False)
+            return
+        lab.write_table(output, text)
+        wanted = f", {n} were asked for" if n is not None and len(found) < n else ""
+        typer.echo(
+            f"written: {output}: {len(found)} objects{wanted}. Filled in, hand it back: al-loop tell {run} {output}"
+        )
+
+
+def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
+    out, share = len(ledger.in_flight()), _settings_of(ledger).rounds.close_share
+    if again:
+        return "nothing: all that was asked for has its result"
+    if not out:
+        return "nothing waits to be measured: the campaign has asked for all that it was to ask for"
+    return (
+        f"nothing waits to be asked for; {out} are being measured (--again shows them), and the next batch is decided "
+        f"on when {share:.0%} of the last have a result"
+    )
+
+
+def _settings_of(ledger: Ledger) -> CampaignConfig:
+    """The config of a ledger's campaign, as it was begun."""
+    from al_loop.config import CampaignConfig
+
+    campaign = ledger.campaign()
+    if campaign is None:
+        raise ConfigError(f"ledger {ledger.name}: the campaign has not begun; start it with al-loop run")
+    return CampaignConfig.model_validate(campaign.config)
+
+
+def _propose(run: str, ledger: Ledger) -> None:
+    """Lets a campaign that waits for people, and whose process does not run, decide on its next batch."""
+    from al_loop.analysis import run_folder
+    from al_loop.config import add_to_path
+
+    settings, folder = _settings_of(ledger), run_folder(run)
+    try:
+        add_to_path(json.loads((folder / "campaign.json").read_text(encoding="utf-8")).get("folders", ()))
+    except (OSError, ValueError):  # the run is elsewhere, and so is its process
+        return
+    if not settings.build_oracle().is_external:
+        return
+    from al_loop.campaign import Campaign, RunDirectory
+
+    with suppress(ConfigError):
+        RunDirectory(folder).close()
+        with Campaign(settings.model_copy(update={"ledger": ledger.url}), folder) as campaign:
+            campaign.advance()
+
+
+def _of_objects(ledger: Ledger) -> tuple[str, Callable[[str], str | None]]:
+    """What a campaign's objects are, and how one is written in the one canonical way (None: it is none)."""
+    try:
+        object_type = str(_settings_of(ledger).build("environment").object_type)
+    except ConfigError:  # an environment of the user's own that is not on this machine
+        object_type = "other"
+    if object_type != "molecule":
+        return object_type, lambda text: text
+    from al_loop.molecules import canonical_smiles
+
+    return object_type, canonical_smiles
+
+
+@app.command()
+def tell(
+    run: _RunArgument,
+    file: Annotated[Path, typer.Argument(help="The table, with results filled in.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Commit without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be committed.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Commit the rows without problems.")] = False,
+    extra: Annotated[bool, typer.Option("--extra", help="Take in objects that were never proposed, too.")] = False,
+    replicates: Annotated[bool, typer.Option("--replicates", help="Average several values of one object.")] = False,
+    correct: Annotated[
+        str | None,
+        typer.Option(help="Why results that differ from the ledger's are to take their place.", show_default=False),
+    ] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Takes in measured results, after showing what they are taken for."""
+    with _exit_codes(verbose=verbose):
+        from al_loop import lab
+        from al_loop.analysis import find_ledger
+        from al_loop.ledger import Ledger
+
+        accept = lab.Accept(extra, correct, replicates)
+        with Ledger(find_ledger(run)) as ledger:
+            told = lab.read_told(ledger, file, accept, _of_objects(ledger)[1])
+            for heading, lines in lab.describe(told, ledger):
+                typer.secho(heading, bold=True)
+                for line in lines:
+                    typer.echo(f"  {line}")
+            if told.problems and not partial:
+                raise ConfigError(
+                    f"{file}: nothing was committed; put the problems right, or commit the other rows: --partial"
+                )
+            if not told.n_new:
+                typer.echo("nothing new to commit")
+                return
+            if dry_run:
+                typer.echo(f"{told.n_new} results would be committed")
+                return
+            if not yes:
+                if not sys.stdin.isatty():
+                    raise ConfigError("nobody is there to confirm this; add --yes (or --dry-run, to look only)")
+                typer.confirm(f"Commit these {told.n_new} results? They stay as they are told", abort=True)
+            lab.commit(ledger, told, file, accept)
+            left = len(ledger.pending())
+        typer.echo(f"committed: {told.n_new} results; {left} candidates are pending")
 
 
 # ---- looking -----------------------------------------------------------------------------------------------------

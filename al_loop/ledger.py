@@ -557,6 +557,7 @@ class Ledger:
         self._lock = threading.RLock()
         self._n_values: int | None = None
         self.name = self._url.render_as_string(hide_password=True)
+        self.url = self._url.render_as_string(hide_password=False)
         is_sqlite = self._url.get_backend_name() == "sqlite"
         try:
             if is_sqlite and not str(self._url.database).startswith("file:"):
@@ -854,7 +855,7 @@ class Ledger:
                 mine = sa.select(_attempts.c.candidate_id, _attempts.c.number).where(
                     of_these, _attempts.c.started == now, _attempts.c.worker == worker
                 )
-                if arrived := dict(connection.execute(mine).tuples().all()):
+                if arrived := _pairs(connection, mine):
                     return arrived
             is_answered = self._is_answered(connection, ids)
             for id_ in ids:
@@ -948,7 +949,7 @@ class Ledger:
             query = sa.select(_evaluations.c.candidate_id, sa.func.max(_evaluations.c.revision)).group_by(
                 _evaluations.c.candidate_id
             )
-            revisions = dict(connection.execute(query.where(_evaluations.c.candidate_id.in_(ids))).tuples().all())
+            revisions = _pairs(connection, query.where(_evaluations.c.candidate_id.in_(ids)))
             lacking = [row["candidate_id"] for row in further if row["candidate_id"] not in revisions]
             if lacking:
                 raise CampaignError(f"candidate {lacking[0]} has no answer to correct")
@@ -1041,7 +1042,7 @@ class Ledger:
             .where(_attempts.c.candidate_id.in_(candidate_ids))
             .group_by(_attempts.c.candidate_id)
         )
-        return dict(connection.execute(query).tuples().all())
+        return _pairs(connection, query)
 
     @staticmethod
     def _require_open(candidate_id: int, is_answered: Mapping[int, bool]) -> None:
@@ -1067,7 +1068,7 @@ class Ledger:
         )
 
         def action(connection: Connection) -> dict[Candidate, int]:
-            counts: dict[int, int] = dict(connection.execute(query).tuples().all())
+            counts = _pairs(connection, query)
             attempted = _candidates.c.id.in_(sa.select(_attempts.c.candidate_id))
             rows = _candidate_rows(connection, _candidates.c.id.not_in(answered), attempted)
             return {candidate: counts[candidate.id] for candidate in rows}
@@ -1204,6 +1205,11 @@ def _is_latest(until: int | None = None) -> sa.ColumnElement[bool]:
     if until is None:
         return ~sa.exists().where(is_corrected)
     return (_evaluations.c.number <= until) & ~sa.exists().where(is_corrected & (later.c.number <= until))
+
+
+def _pairs(connection: Connection, query: sa.Select[Any]) -> dict[int, int]:
+    """The rows of a query of two whole numbers: the second by the first."""
+    return {int(row[0]): int(row[1]) for row in connection.execute(query)}
 
 
 def _exists(connection: Connection, table: sa.Table, **where: object) -> bool:

@@ -15,3 +15,12 @@ def read_smiles(smiles: str) -> Any:
     from rdkit import Chem
 
     return Chem.MolFromSmiles(smiles)
+
+
+def canonical_smiles(smiles: str) -> str | None:
+    """The canonical SMILES of a molecule, None where RDKit cannot read it. It does not print what is wrong."""
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+    return None if molecule is None or not molecule.GetNumAtoms() else str(Chem.MolToSmiles(molecule))

@@ -14,7 +14,8 @@ from actors.local import LocalExecutor, shares
 from al_loop import Campaign, open_run
 from al_loop.config import CampaignConfig, load_config
 from al_loop.errors import ConfigError
-from al_loop.execution import CallTimeout, Executor, MemoryExceeded, WorkerLost
+from al_loop.execution import CallTimeout, Executor, MemoryExceeded, OracleWorker, WorkerLost
+from oracles.base import Call, Outcome
 
 CONFIG = """
 name: placed
@@ -34,6 +35,8 @@ def measure(word):
         return os.getpid()
     if word == "crash":
         os.kill(os.getpid(), 9)
+    if word == "slow":
+        time.sleep(2.0)
     if word == "memory":
         held = bytearray(os.urandom(1)) * 1_000_000_000
         time.sleep(120)
@@ -50,6 +53,10 @@ def measure(word):
         time.sleep(120)
     return word.count("G") + 0.5 * word.count("GA")
 """
+
+
+def call(worker: OracleWorker, objects: list[str], timeout_s: float) -> list[Outcome]:
+    return list(worker.call(objects, timeout_s, Call()))
 
 
 @pytest.fixture
@@ -94,7 +101,7 @@ def executor(request: pytest.FixtureRequest, config: CampaignConfig, tmp_path: P
 
 def test_an_oracle_worker_answers_and_keeps_its_process(executor: Executor) -> None:
     worker = executor.oracle_worker(0)
-    first, second = worker.call(["GGA"], 20)[0], worker.call(["pid", "pid"], 20)
+    first, second = call(worker, ["GGA"], 20)[0], call(worker, ["pid", "pid"], 20)
     assert first.values == (2.5,)
     assert second[0].values == second[1].values
     assert second[0].values != (os.getpid(),)
@@ -103,28 +110,50 @@ def test_an_oracle_worker_answers_and_keeps_its_process(executor: Executor) -> N
 
 def test_an_oracle_worker_that_dies_is_started_again(executor: Executor) -> None:
     worker = executor.oracle_worker(0)
-    before = worker.call(["pid"], 20)[0].values
+    before = call(worker, ["pid"], 20)[0].values
     with pytest.raises(WorkerLost):
-        worker.call(["crash"], 20)
-    after = worker.call(["pid"], 20)[0].values
+        call(worker, ["crash"], 20)
+    after = call(worker, ["pid"], 20)[0].values
     assert after not in (None, before)
+    worker.close()
+
+
+def test_an_answer_arrives_before_the_next_object_is_measured(executor: Executor) -> None:
+    worker = executor.oracle_worker(0)
+    call(worker, ["G"], 20)
+    answers = worker.call(["GA", "slow", "crash"], 20, Call())
+    began = time.monotonic()
+    assert next(answers).values == (1.5,)
+    assert time.monotonic() - began < 1.9, "it waited for the second object"
+    assert next(answers).values == (0.0,)
+    with pytest.raises(WorkerLost):
+        next(answers)
+    worker.close()
+
+
+def test_a_call_that_is_given_up_half_way_does_not_answer_the_next_one(executor: Executor) -> None:
+    worker = executor.oracle_worker(0)
+    answers = worker.call(["G", "slow", "GGG"], 20, Call())
+    assert next(answers).values == (1.0,)
+    answers.close()
+    assert [o.values for o in call(worker, ["GA"], 20)] == [(1.5,)]
     worker.close()
 
 
 def test_an_oracle_worker_that_hangs_is_ended_and_started_again(executor: Executor) -> None:
     worker = executor.oracle_worker(0)
-    worker.call(["G"], 20)
+    call(worker, ["G"], 20)
     with pytest.raises(CallTimeout):
-        worker.call(["hang"], 1.0)
-    assert worker.call(["GA"], 20)[0].values == (1.5,)
+        call(worker, ["hang"], 1.0)
+    assert call(worker, ["GA"], 20)[0].values == (1.5,)
     worker.close()
 
 
 def test_a_call_that_is_ended_takes_the_programs_it_started_with_it(config: CampaignConfig, tmp_path: Path) -> None:
     worker = LocalExecutor(config, tmp_path).oracle_worker(0)
-    worker.call(["G"], 20)
+    call(worker, ["G"], 20)
     with pytest.raises(CallTimeout):
-        worker.call(["hang"], 2.0)
+        call(worker, ["hang"], 2.0)
     child = int((tmp_path / "child.pid").read_text())
     deadline = time.monotonic() + 10
     while _is_running(child) and time.monotonic() < deadline:
@@ -138,7 +167,7 @@ def test_a_program_in_a_session_of_its_own_is_ended_too(executor: Executor, tmp_
     try:
         worker.start()
         with pytest.raises(CallTimeout):
-            worker.call(["daemon"], 3.0)
+            call(worker, ["daemon"], 3.0)
         child = int((tmp_path / "child.pid").read_text())
         for _ in range(100):
             if not _is_running(child):
@@ -154,8 +183,8 @@ def test_an_oracle_that_takes_too_much_memory_is_ended(config: CampaignConfig, t
     worker = LocalExecutor(limited, tmp_path).oracle_worker(0)
     try:
         with pytest.raises(MemoryExceeded, match=r"memory_gb = 0\.5"):
-            worker.call(["memory"], 60.0)
-        (after,) = worker.call(["GA"], 60.0)
+            call(worker, ["memory"], 60.0)
+        (after,) = call(worker, ["GA"], 60.0)
         assert after.values == (1.5,)
     finally:
         worker.close()
@@ -237,7 +266,7 @@ def test_a_worker_does_not_outlive_a_driver_that_was_killed(config: CampaignConf
     driver = os.fork()
     if driver == 0:
         worker = LocalExecutor(config, tmp_path).oracle_worker(0)
-        answer = worker.call(["pid"], 20)[0].values
+        answer = call(worker, ["pid"], 20)[0].values
         assert answer is not None
         os.write(write, f"{answer[0]:.0f}\n".encode())
         time.sleep(60)
