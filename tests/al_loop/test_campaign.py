@@ -1,8 +1,12 @@
+import hashlib
 import json
 import math
 import os
 import subprocess
 import sys
+import threading
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +15,9 @@ from al_loop import Campaign, open_run
 from al_loop.campaign import public_url
 from al_loop.config import load_config
 from al_loop.errors import CampaignError, ConfigError
-from al_loop.ledger import Ledger
+from al_loop.ledger import Answer, Ledger
 from al_loop.progress import Reporter, RoundSummary
+from oracles.base import Outcome
 
 CONFIG = """
 name: tiny
@@ -78,6 +83,7 @@ def test_a_campaign_measures_every_batch_and_reports_each_round(project: Path) -
     assert [s.calls for s in notes.rounds] == [6, 12, 18]
     assert notes.rounds[-1].best == evaluations["measure"].max()
     assert set(notes.rounds[1].seconds) == {"fit", "train", "select", "evaluate"}
+    assert all(0 < share <= 1 for share in open_run(project / "run").rounds["oracle_utilisation"])
     later = evaluations[evaluations["round"] > 0]
     assert later["predicted_mean"].notna().all()
     assert (later["predicted_std"] > 0).all()
@@ -175,6 +181,189 @@ def test_rounds_that_close_early_leave_stragglers_pending_and_count_them_later(p
     evaluations = open_run(project / "run").evaluations
     assert len(evaluations) == 12 + 12
     assert evaluations["measure"].notna().all()
+
+
+def test_a_straggler_counts_for_the_round_in_which_it_arrives(project: Path) -> None:
+    oracle(
+        project,
+        "import os, time\ndef measure(word):\n"
+        "    time.sleep(2.5 if word == os.environ.get('AL_SLOW') else 0.01)\n    return word.count('G')\n",
+    )
+    run(project, "rounds.count=0")
+    slow = objects(project)[0]
+    os.environ["AL_SLOW"] = slow
+    try:
+        notes = run(project, "rounds.close_share=0.8", run_dir="again")
+    finally:
+        del os.environ["AL_SLOW"]
+    table = open_run(project / "again").evaluations.set_index("object")
+    assert table.loc[slow, "round"] == 0
+    assert table.loc[slow, "arrived"] > 0
+    assert notes.rounds[0].calls == 5
+    assert notes.rounds[-1].calls == 18
+
+
+def test_a_round_closes_when_its_time_is_over(project: Path) -> None:
+    oracle(
+        project,
+        "import time\ndef measure(word):\n"
+        "    time.sleep(0.01 if word[0] in 'AC' else 3.0)\n    return word.count('G')\n",
+    )
+    run(project, "rounds.close_after_s=1.0", "rounds.count=1", "evaluation.workers=4", "rounds.initial=8")
+    table = open_run(project / "run").evaluations
+    assert len(table) == 14
+    assert (table["arrived"] > table["round"]).any()
+
+
+def test_workers_are_kept_busy_while_the_next_batch_is_decided_on(project: Path) -> None:
+    oracle(project, "import time\ndef measure(word):\n    time.sleep(0.3)\n    return word.count('G')\n")
+    settings = ("rounds.initial=16", "rounds.batch_size=16", "rounds.count=2", "evaluation.workers=4")
+    run(project, *settings, run_dir="patient")
+    run(project, *settings, "rounds.keep_busy=true", run_dir="busy")
+    patient, busy = (open_run(project / name).evaluations for name in ("patient", "busy"))
+    assert len(patient) == len(busy) == 48
+    assert (patient["arrived"] == patient["round"]).all()
+    assert (busy["arrived"] > busy["round"]).any()
+    # of each round at least half, or something new, was known when the next one was decided on
+    counts = open_run(project / "busy").rounds["info.n_answers"]
+    assert counts[0] == 0
+    assert 8 <= counts[1] < counts[2]
+
+
+def test_what_was_known_when_a_batch_was_decided_on_can_be_read_from_the_ledger(project: Path) -> None:
+    run(project, "rounds.close_share=0.5", "evaluation.workers=3")
+    with Ledger(f"sqlite:///{project / 'run'}/ledger.db") as ledger:
+        second = ledger.rounds()[1]
+        known = ledger.observations(until=second.info["n_answers"])
+        assert 3 <= len(known) <= 6
+        assert all(o.round == 0 for o in known)
+
+
+def test_a_budget_ends_the_campaign_and_a_larger_one_goes_on(project: Path) -> None:
+    notes = Notes()
+    with Campaign(load_config("tiny.yaml", ["budget.calls=9"]), project / "run", reporter=notes) as campaign:
+        campaign.run()
+    assert len(open_run(project / "run").evaluations) == 9
+    assert any("the budget is spent (9 calls" in note for note in notes.notes)
+    with Ledger(f"sqlite:///{project / 'run'}/ledger.db") as ledger:
+        assert [len([c for c in ledger.candidates() if c.round == r]) for r in (0, 1)] == [6, 3]
+    run(project)
+    assert len(open_run(project / "run").evaluations) == 15
+
+
+def test_an_oracle_of_several_values_needs_to_be_told_which_to_optimise(project: Path) -> None:
+    oracle(
+        project,
+        "from al_loop import Objective\n"
+        "def measure(word):\n    return word.count('G'), word.count('A')\n"
+        "measure.objectives = (Objective('g'), Objective('a', 'mol', 'minimise'))\n",
+    )
+    with pytest.raises(ConfigError, match="optimise: missing; the oracle measures g, a"):
+        run(project)
+    with pytest.raises(ConfigError, match="optimise: 'b' is not one of them"):
+        run(project, "optimise=b")
+    notes = run(project, "optimise=a")
+    opened = open_run(project / "run")
+    table = opened.evaluations
+    assert {"g", "a"} <= set(table.columns)
+    assert (opened.objective.name, opened.objective.goal) == ("a", "minimise")
+    assert notes.rounds[-1].best == table["a"].min()
+    assert opened.best(1)["a"].iloc[0] == table["a"].min()
+
+
+def test_noise_that_the_oracle_states_reaches_the_model_and_the_table(project: Path) -> None:
+    oracle(
+        project,
+        "from al_loop import Outcome\n"
+        "def measure(word):\n    return Outcome(values=(word.count('G'),), noise=(0.5 + word.count('A'),))\n",
+    )
+    run(project, "rounds.count=1")
+    table = open_run(project / "run").evaluations
+    assert (table["measure_std"] == 0.5 + table["object"].str.count("A")).all()
+    run(project, "rounds.count=1", run_dir="again")
+    with_noise = open_run(project / "again").evaluations["predicted_mean"]
+    oracle(project, "def measure(word):\n    return word.count('G')\n")
+    run(project, "rounds.count=1", run_dir="silent")
+    without = open_run(project / "silent").evaluations["predicted_mean"]
+    assert with_noise.dropna().tolist() != without.dropna().tolist()
+
+
+def test_artifacts_lie_beside_the_ledger_and_are_listed_with_their_checksum(project: Path) -> None:
+    oracle(
+        project,
+        "from al_loop import Outcome\n"
+        "def measure(word):\n    return Outcome(values=(1.0 * word.count('G'),), artifacts={'pose.txt': word})\n",
+    )
+    run(project, "rounds.count=0")
+    opened = open_run(project / "run")
+    files = opened.artifacts.join(opened.candidates["object"])
+    assert len(files) == 6
+    for row in files.itertuples():
+        content = Path(row.path).read_bytes()
+        assert content.decode() == row.object
+        assert hashlib.sha256(content).hexdigest() == row.sha256
+
+
+def test_campaigns_share_answers_through_a_cache(project: Path) -> None:
+    log = project / "calls.txt"
+    oracle(
+        project,
+        f"def measure(word):\n    open({str(log)!r}, 'a').write(word + '\\n')\n    return word.count('G')\n",
+    )
+    cache = f"evaluation.cache={project / 'cache.db'}"
+    run(project, cache, run_dir="first")
+    n_calls = len(log.read_text().split())
+    run(project, cache, run_dir="second")
+    first, second = (open_run(project / name) for name in ("first", "second"))
+    assert second.evaluations["measure"].tolist() == first.evaluations["measure"].tolist()
+    assert len(log.read_text().split()) == n_calls == 18
+    assert second.status().calls == 0
+    assert second.evaluations["cost"].sum() == 0
+    assert set(second.facts["from_campaign"]) == {"tiny"}
+    oracle(project, log.read_text() and next(project.glob("tiny_oracle*.py")).read_text() + "# changed\n")
+    run(project, cache, "rounds.count=0", run_dir="third")
+    assert len(log.read_text().split()) == n_calls + 6, "changed code may answer otherwise"
+
+
+def test_a_campaign_that_people_answer_goes_on_by_itself_when_they_do(project: Path) -> None:
+    settings = ["oracle={kind: human, objectives: [g]}", "rounds.close_share=0.5"]
+    notes = Notes()
+    campaign = Campaign(load_config("tiny.yaml", settings), project / "run", reporter=notes)
+    thread = threading.Thread(target=campaign.run, daemon=True)
+    thread.start()
+    with Ledger(f"sqlite:///{project / 'run'}/ledger.db") as ledger:
+        told: set[int] = set()
+        deadline = time.monotonic() + 60
+        while thread.is_alive():
+            assert time.monotonic() < deadline
+            now = datetime.now(UTC)
+            new = [c for c in ledger.pending() if c.id not in told][:4]
+            told |= {c.id for c in new}
+            ledger.commit_told([Answer(c.id, Outcome((c.object.count("G"),)), "me", now, now) for c in new], [], {})
+            time.sleep(0.1)
+        assert len(ledger.evaluations()) == 18
+    thread.join()
+    campaign.close()
+    assert "6 objects wait to be measured" in notes.notes[0]
+    assert len(notes.rounds) == 3
+
+
+def test_a_campaign_that_people_answer_advances_a_batch_at_a_time(project: Path) -> None:
+    settings = ["oracle={kind: human, objectives: [g]}", "rounds.count=1"]
+
+    def advance() -> int:
+        with Campaign(load_config("tiny.yaml", settings), project / "run") as campaign:
+            return campaign.advance()
+
+    assert advance() == 6
+    assert advance() == 6, "nobody has answered yet"
+    with Ledger(f"sqlite:///{project / 'run'}/ledger.db") as ledger:
+        now = datetime.now(UTC)
+        for n_expected in (6, 0):
+            answers = [Answer(c.id, Outcome((c.object.count("G"),)), "me", now, now) for c in ledger.pending()]
+            ledger.commit_told(answers, [], {})
+            assert advance() == n_expected
+        assert [r.closed is not None for r in ledger.rounds()] == [True, True]
 
 
 def test_a_space_that_is_exhausted_ends_the_campaign(project: Path) -> None:
