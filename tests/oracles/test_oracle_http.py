@@ -452,6 +452,12 @@ def test_a_long_job_is_asked_for_until_it_is_done(serve):
     assert [r["method"] for r in server.requests] == ["POST", *["GET"] * 5]
 
 
+def test_the_attempts_of_a_long_job_are_counted_anew_whenever_it_is_at_work(serve):
+    polls = [(503, {}, b""), (202, {}, b""), (503, {}, b""), (202, {}, b""), (503, {}, b""), (200, {}, [5])]
+    server = serve(lambda request: (202, {"Location": "/1"}, b"") if request["method"] == "POST" else polls.pop(0))
+    assert evaluate_all(Http(server.url, attempts=2, poll_s=0.01), ["a"])[0].values == (5.0,)
+
+
 def test_a_long_job_that_is_never_done_is_a_timeout(serve):
     server = serve(lambda request: (202, {"Location": "/jobs/1"}, b""))
     assert failure(Http(server.url, poll_s=0.01, timeout_s=0.5)).kind == "timeout"
