@@ -5,23 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from al_loop.errors import ConfigError
-from oracles.base import Objective, Oracle, OracleError, Outcome
-from oracles.conformer import embed, parse, require_rdkit
+from oracles.base import Fidelity, Objective, Oracle, OracleError, Outcome
+from oracles.conformer import embed, ensemble, parse, require_rdkit
+from oracles.geometry import BOHR_ANGSTROM, GeometryError, Relaxed, relax, xyz
+
+Quantity = Literal["ionisation_potential", "homo_lumo_gap", "electron_affinity"]
+FidelityName = Literal["force_field", "optimised", "conformers"]
+Method = Literal["GFN2-xTB", "GFN1-xTB", "IPEA1-xTB"]
 
 HARTREE_EV = 27.211386245988  # CODATA 2018
-BOHR_ANGSTROM = 0.529177210903  # CODATA 2018
-#: The empirical shift that the xtb program subtracts from a vertical ionisation potential ("empirical IP shift (eV):
-#: 4.8455"): its parameter files give ``ipeashift 1.78069``, in tenths of a hartree. Introduced with IPEA-xTB:
-#: Asgeirsson, Bauer, Grimme, Chem. Sci. 2017, 8, 4879.
+#: The empirical shift that the xtb program subtracts from a vertical ionisation potential and from a vertical electron
+#: affinity ("empirical IP shift (eV): 4.8455", and the same of the EA): its parameter files give ``ipeashift 1.78069``,
+#: in tenths of a hartree. Introduced with IPEA-xTB: Asgeirsson, Bauer, Grimme, Chem. Sci. 2017, 8, 4879.
 IP_SHIFT_EV = 0.178069 * HARTREE_EV
+#: Eh/a0, of all components. xtb's level "normal" asks for 1e-3, and for a change of the energy below 5e-6 Eh besides.
+#: Over 29 molecules from ZINC, 5e-4 left the ionisation potential within 0.005 eV of that at 1e-4; 1e-3 up to 0.08 off
+GRADIENT_NORM = 5e-4
+#: Eh. Conformers whose energies before the optimisation are nearer than this are taken for one
+SAME_ENERGY = 2e-5
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-_OBJECTIVES = {
+_OBJECTIVES: dict[str, Objective] = {
     "ionisation_potential": Objective("ionisation_potential", "eV", "minimise"),
     "homo_lumo_gap": Objective("homo_lumo_gap", "eV", "maximise"),
+    "electron_affinity": Objective("electron_affinity", "eV", "maximise"),
 }
 
 
@@ -50,12 +60,28 @@ def _tblite() -> Any:
 
 
 class XTB(Oracle):
-    """Vertical ionisation potential or HOMO-LUMO gap (eV) of a SMILES by GFN-xTB (tblite).
+    """Ionisation potential, electron affinity, HOMO-LUMO gap (eV) of a SMILES by GFN-xTB (tblite).
 
-    The geometry is one RDKit conformer (ETKDGv3 + MMFF94), not relaxed by xTB. The ionisation potential is
-    ``E(cation) - E(neutral)`` at that geometry less the empirical shift of 4.8455 eV that xtb applies. The shift was
-    fitted with IPEA-xTB; xtb uses the same number for the GFN methods. Benzene: 9.33 eV with GFN2-xTB, 9.50 with
-    IPEA1-xTB, 9.24 by experiment.
+    Ionisation potential and electron affinity are vertical, at the neutral molecule's geometry, and positive where it
+    takes energy to remove the electron: ``E(cation) - E(neutral)`` and ``E(neutral) - E(anion)``, each less the
+    empirical shift of 4.8455 eV, as ``xtb --vipea`` has it. The shift was fitted with IPEA-xTB; xtb uses the same
+    number for the GFN methods. The gap is the difference of two orbital energies, not an excitation energy.
+
+    Benzene's ionisation potential: 9.33 eV with GFN2-xTB, 9.50 with IPEA1-xTB, 9.24 by experiment. The electron
+    affinity of p-benzoquinone: 2.02 and 2.2 eV, 1.9 by experiment. Where the electron is not bound, the value is far
+    too negative (the basis set has no diffuse functions): use it to rank molecules that do bind one.
+
+    Fidelities; a call costs 1, 10 and 30 (a tenth, one and four CPU seconds for a drug; benchmarks/xtb_fidelities.py):
+
+    - ``force_field``: one RDKit conformer (ETKDGv3 + MMFF94), not relaxed by xTB.
+    - ``optimised``: that conformer, optimised by xTB.
+    - ``conformers``: that conformer and, of ``n_screened`` others, those of the lowest xTB energies, ``n_optimised``
+      in all, are optimised by xTB; the one of the lowest energy counts.
+
+    The upper two keep ``geometry.xyz`` (Å). ``method`` makes the geometry too, but GFN2-xTB for IPEA1-xTB, which is no
+    method for geometries. One that has not converged is a ``permanent`` failure (the xtb program ends there as well).
+    One in which a bond was broken or made, say a zwitterion whose proton went over, is another molecule: ``invalid``.
+    Such a failure keeps its geometry. An Outcome states no cost, so that a call costs what its fidelity declares.
 
     Neutral closed-shell molecules only; all else is an ``invalid`` failure. One worker is meant to use one core: tblite
     runs with one thread unless OMP_NUM_THREADS says otherwise.
@@ -64,44 +90,67 @@ class XTB(Oracle):
     Shushkov, ibid. 2017, 13, 1989.
 
     Args:
-        outcome: what is measured, in eV.
+        outcome: what is measured, in eV; several share the geometry and the neutral molecule's calculation.
         method: the Hamiltonian.
-        n_conformers: conformers made; the one of the lowest force-field energy is computed.
+        n_conformers: conformers made with ``force_field`` and ``optimised``; the one of the lowest force-field energy
+            is taken.
         seed: of the conformer embedding.
         max_atoms: larger molecules, hydrogens counted, are refused (the time grows with the cube of the size).
         max_iterations: cycles of the self-consistent field before it counts as not converged.
+        fidelity: how the geometry is made, see above.
+        max_steps: steps of a geometry optimisation before it counts as not converged.
+        n_screened: conformers made with ``conformers``; those alike count once.
+        n_optimised: how many of them are optimised.
     """
 
     kind = "xtb"
     object_type = "molecule"
+    fidelities = (Fidelity("force_field", 1.0), Fidelity("optimised", 10.0), Fidelity("conformers", 30.0))
 
     def __init__(
         self,
-        outcome: Literal["ionisation_potential", "homo_lumo_gap"] = "ionisation_potential",
-        method: Literal["GFN2-xTB", "GFN1-xTB", "IPEA1-xTB"] = "GFN2-xTB",
+        outcome: Quantity | list[Quantity] = "ionisation_potential",
+        method: Method = "GFN2-xTB",
         n_conformers: int = 1,
         seed: int = 7,
         max_atoms: int = 120,
         max_iterations: int = 250,
+        fidelity: FidelityName = "force_field",
+        max_steps: int = 500,
+        n_screened: int = 20,
+        n_optimised: int = 3,
     ) -> None:
-        if outcome not in _OBJECTIVES:
-            raise ConfigError(f"outcome: {outcome!r} is not one of {', '.join(_OBJECTIVES)}")
-        for name, number in (
+        outcomes = [outcome] if isinstance(outcome, str) else list(outcome)
+        for name in outcomes:
+            if name not in _OBJECTIVES:
+                raise ConfigError(f"outcome: {name!r} is not one of {', '.join(_OBJECTIVES)}")
+        if not outcomes or len(set(outcomes)) < len(outcomes):
+            raise ConfigError(f"outcome: {outcomes} is not a list of one or more different names")
+        if fidelity not in get_args(FidelityName):
+            raise ConfigError(f"fidelity: {fidelity!r} is not one of {', '.join(get_args(FidelityName))}")
+        for count, number in (
             ("n_conformers", n_conformers),
             ("max_atoms", max_atoms),
             ("max_iterations", max_iterations),
+            ("max_steps", max_steps),
+            ("n_screened", n_screened),
+            ("n_optimised", n_optimised),
         ):
             if number < 1:
-                raise ConfigError(f"{name}: {number} is not a number of at least 1")
+                raise ConfigError(f"{count}: {number} is not a number of at least 1")
         if seed < 0:
             raise ConfigError(f"seed: {seed} is negative, with which RDKit draws another conformer each time")
-        self.objectives = (_OBJECTIVES[outcome],)
-        self.outcome = outcome
+        self.objectives = tuple(_OBJECTIVES[name] for name in outcomes)
+        self.outcomes = tuple(outcomes)
         self.method = method
         self.n_conformers = n_conformers
         self.seed = seed
         self.max_atoms = max_atoms
         self.max_iterations = max_iterations
+        self.fidelity = fidelity
+        self.max_steps = max_steps
+        self.n_screened = n_screened
+        self.n_optimised = n_optimised
 
     def check(self) -> None:
         """Raises ConfigError where tblite or RDKit is missing."""
@@ -109,26 +158,42 @@ class XTB(Oracle):
         _tblite()
 
     def evaluate(self, objects: Sequence[str]) -> Iterator[Outcome]:
-        """Yields the value in eV of each SMILES, with ``n_atoms`` and ``energy_eh`` (neutral, hartree) in ``info``."""
+        """Yields the values in eV of each SMILES.
+
+        In ``info``: ``n_atoms`` and ``energy_eh`` (neutral, hartree). After an optimisation ``gradient_norm`` (Eh/a0)
+        and ``n_gradients`` (of all optimisations); with ``conformers`` also ``n_distinct`` (conformers that the force
+        field told apart) and ``n_optimised``.
+        """
         for smiles in objects:
             try:
                 yield self._measure(smiles)
+            except GeometryError as error:
+                yield Outcome(failure=error.failure, artifacts={"geometry.xyz": error.xyz})
             except OracleError as error:
                 yield Outcome(failure=error.failure)
 
     def _measure(self, smiles: str) -> Outcome:
-        molecule = self._structure(smiles)
+        molecule, facts = self._geometry(self._parse(smiles))
         neutral = self._single_point(molecule, charge=0)
         energy = float(neutral.get("energy"))
-        if self.outcome == "ionisation_potential":
-            cation = self._single_point(molecule, charge=1)
-            value = (float(cation.get("energy")) - energy) * HARTREE_EV - IP_SHIFT_EV
-        else:
-            value = _gap_ev(neutral)
-        return Outcome(values=(value,), info={"n_atoms": molecule.GetNumAtoms(), "energy_eh": energy})
+        values = []
+        for name in self.outcomes:
+            if name == "ionisation_potential":
+                cation = float(self._single_point(molecule, charge=1).get("energy"))
+                values.append((cation - energy) * HARTREE_EV - IP_SHIFT_EV)
+            elif name == "electron_affinity":
+                anion = float(self._single_point(molecule, charge=-1).get("energy"))
+                values.append((energy - anion) * HARTREE_EV - IP_SHIFT_EV)
+            else:
+                values.append(_gap_ev(neutral))
+        artifacts = {}
+        if self.fidelity != "force_field":
+            artifacts["geometry.xyz"] = xyz(molecule, f"{self.method} {energy:.8f} Eh {smiles}")
+        info = {"n_atoms": molecule.GetNumAtoms(), "energy_eh": energy, **facts}
+        return Outcome(values=tuple(values), info=info, artifacts=artifacts)
 
-    def _structure(self, smiles: str) -> Any:
-        """The molecule with a conformer, or OracleError: why it cannot be measured."""
+    def _parse(self, smiles: str) -> Any:
+        """The molecule, or OracleError: why it cannot be measured."""
         from rdkit import Chem
 
         molecule = parse(smiles)
@@ -149,23 +214,88 @@ class XTB(Oracle):
             raise OracleError(
                 "invalid", f"xTB has no parameters beyond radon (86), the molecule has element {heaviest}"
             )
-        return embed(molecule, self.n_conformers, self.seed)
+        return molecule
 
-    def _single_point(self, molecule: Any, charge: int) -> Any:
-        """The tblite result of the molecule at its conformer; a cation is a doublet."""
-        import numpy as np
+    def _geometry(self, molecule: Any) -> tuple[Any, dict[str, object]]:
+        """The molecule with the fidelity's conformer, and facts about how it came about."""
+        start = embed(molecule, self.n_conformers, self.seed)
+        if self.fidelity == "force_field" or start.GetNumAtoms() == 1:
+            return start, {}
+        if self.fidelity == "optimised":
+            relaxed = self._relax(start)
+            return relaxed.molecule, {"gradient_norm": relaxed.gradient_norm, "n_gradients": relaxed.n_gradients}
+        candidates = [start, *ensemble(molecule, self.n_screened, self.seed)]
+        chosen = self._screen(candidates)
+        found: list[Relaxed] = []
+        failed: list[OracleError] = []
+        for candidate in chosen:
+            try:
+                found.append(self._relax(candidate))
+            except OracleError as error:
+                failed.append(error)
+        if not found:
+            raise failed[0]
+        best = min(found, key=lambda relaxed: relaxed.energy)
+        return best.molecule, {
+            "gradient_norm": best.gradient_norm,
+            "n_gradients": sum(relaxed.n_gradients for relaxed in found),
+            "n_distinct": len(candidates) - 1,
+            "n_optimised": len(chosen),
+        }
 
-        interface = _tblite()
-        numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
-        positions = molecule.GetConformer().GetPositions() / BOHR_ANGSTROM
-        calculator = interface.Calculator(self.method, numbers, positions, charge=charge, uhf=charge)
-        calculator.set("verbosity", 0)
-        calculator.set("max-iter", self.max_iterations)
+    def _screen(self, candidates: list[Any]) -> list[Any]:
+        """The first candidate, so that this fidelity's energy is never above that of ``optimised``, and the best."""
+        energies: dict[int, float] = {}
+        for i, candidate in enumerate(candidates):
+            try:
+                energies[i] = float(self._single_point(candidate, 0, self._geometry_method).get("energy"))
+            except OracleError:  # its own optimisation would say so; the others may do
+                continue
+        chosen = [0]
+        for i in sorted(energies, key=lambda i: energies[i]):
+            is_new = all(abs(energies[i] - energies.get(j, float("inf"))) > SAME_ENERGY for j in chosen)
+            if is_new and len(chosen) < self.n_optimised:
+                chosen.append(i)
+        return [candidates[i] for i in chosen]
+
+    @property
+    def _geometry_method(self) -> str:
+        return "GFN2-xTB" if self.method == "IPEA1-xTB" else self.method
+
+    def _relax(self, molecule: Any) -> Relaxed:
+        calculator = self._calculator(molecule, 0, self._geometry_method)
+        last: Any = None
+
+        def surface(positions: Any) -> tuple[float, Any]:
+            nonlocal last
+            calculator.update(positions)
+            try:
+                last = calculator.singlepoint(last)  # the wave function of the step before is the first guess
+            except RuntimeError as error:
+                method = self._geometry_method
+                raise OracleError("permanent", f"{method} failed during the optimisation: {error}") from error
+            return float(last.get("energy")), last.get("gradient")
+
+        return relax(molecule, surface, self.max_steps, GRADIENT_NORM)
+
+    def _single_point(self, molecule: Any, charge: int, method: str | None = None) -> Any:
+        """The tblite result of the molecule at its conformer; an ion is a doublet."""
+        calculator = self._calculator(molecule, charge, method or self.method)
         try:
             return calculator.singlepoint()
         except RuntimeError as error:
-            state = "cation" if charge else "molecule"
-            raise OracleError("permanent", f"{self.method} of the {state} failed: {error}") from error
+            state = {0: "molecule", 1: "cation", -1: "anion"}[charge]
+            raise OracleError("permanent", f"{method or self.method} of the {state} failed: {error}") from error
+
+    def _calculator(self, molecule: Any, charge: int, method: str) -> Any:
+        import numpy as np
+
+        numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
+        positions = molecule.GetConformer().GetPositions() / BOHR_ANGSTROM
+        calculator = _tblite().Calculator(method, numbers, positions, charge=charge, uhf=abs(charge))
+        calculator.set("verbosity", 0)
+        calculator.set("max-iter", self.max_iterations)
+        return calculator
 
 
 def _gap_ev(result: Any) -> float:
