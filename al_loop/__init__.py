@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from oracles.base import OracleError as OracleError
     from oracles.base import Outcome as Outcome
     from oracles.base import current_call as current_call
+    from oracles.callable import oracle as oracle
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ _HOMES = {
     "current_call": "oracles.base",
     "load_config": "al_loop.config",
     "open_run": "al_loop.analysis",
+    "oracle": "oracles.callable",
 }
 __all__ = [*_HOMES, "__version__"]
 

@@ -71,8 +71,10 @@ def versions() -> dict[str, str]:
 class RunDirectory:
     """The folder of a run: its lock, its pointer to the ledger, its checkpoints, its workers' logs."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, patience_s: float = 0.0, on_wait: Callable[[str], None] = lambda message: None
+    ) -> None:
+        self.path, self._patience_s, self._on_wait = path, patience_s, on_wait
         self._lock: IO[str] | None = None
         try:
             for folder in (path, self.checkpoints, self.logs):
@@ -113,13 +115,21 @@ class RunDirectory:
 
     def write(self, path: Path, content: bytes) -> None:
         """Writes a file so that it is there whole or not at all, whatever happens."""
-        try:
-            write_whole(path, content)
-        except OSError as error:
-            raise CampaignError(
-                f"{path} cannot be written ({error.strerror}); what was measured is safe in the ledger, put this right "
-                "and run the same command again"
-            ) from error
+        began, is_told = time.monotonic(), False
+        while True:
+            try:
+                write_whole(path, content)
+                return
+            except OSError as error:
+                if time.monotonic() - began >= self._patience_s:
+                    raise CampaignError(
+                        f"{path} cannot be written ({error.strerror}); what was measured is safe in the ledger, put "
+                        "this right and run the same command again"
+                    ) from error
+                if not is_told:
+                    self._on_wait(f"{path} cannot be written at present ({error.strerror}); it is tried again")
+                    is_told = True
+                time.sleep(min(1.0, self._patience_s))
 
     def close(self) -> None:
         """Lets others use the folder."""
@@ -168,10 +178,10 @@ class Campaign:
             self._oracle.check()
             if config.sampler.prior is not None:
                 _check_prior(config)
-            self.directory = RunDirectory(Path(run_dir))
+            patience_s = config.evaluation.patience_s
+            self.directory = RunDirectory(Path(run_dir), patience_s, self._note)
             self._open.callback(self.directory.close)
             url = ledger_url(config, self.directory.path)
-            patience_s = config.evaluation.patience_s
             self._ledger = self._open.enter_context(Ledger(url, patience_s=patience_s, on_wait=self._note))
             pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
             self.directory.write(self.directory.path / "campaign.json", pointer.encode())

@@ -586,11 +586,11 @@ def export(
 
 @app.command(name="list")
 def list_parts() -> None:
-    """Every built-in part, a line each."""
+    """Every part that a config can name, a line each."""
     with _exit_codes():
         from al_loop import parts
 
-        found = {section: parts.built_in(section) for section in parts.ROOMS}
+        found = {section: parts.known(section) for section in parts.ROOMS}
         width = max(len(part.kind) for section in found.values() for part in section)
         for i, (section, infos) in enumerate(found.items()):
             heading = "property (in constraints)" if section == "property" else section

@@ -558,7 +558,7 @@ def _part_problems(section: str, part: Part, path: _Path, where: _Locations) -> 
     except ConfigError as error:
         yield f"{'.'.join(map(str, path))}.{name}: {error} {where.of((*path, name))}"
         return
-    if section == "oracle" and part.target:
+    if section == "oracle" and not (inspect.isclass(factory) and issubclass(factory, Oracle) and part.kind):
         try:  # a function's first argument is the object, which oracle_from knows
             from oracles.callable import oracle_from
 

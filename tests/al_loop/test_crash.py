@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -13,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from al_loop.ledger import Ledger
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+from driver import Driver
 
 CONFIG = """
 name: crash
@@ -36,38 +38,14 @@ def measure(word, log):
 N_KILLS = 32
 
 
-class Driver:
-    def __init__(self, folder: Path) -> None:
-        script = Path(__file__).with_name("crash_driver.py")
-        root = Path(__file__).parents[2]
-        self._process = subprocess.Popen(
-            [sys.executable, str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
-        )
-
-    def _read(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
-
-    def run(self, config: Path, run_dir: Path, kill_after_s: float | None = None) -> int:
-        """The exit status of a campaign; it is killed after a while if it still runs."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{config} {run_dir}\n")
-        self._process.stdin.flush()
-        pid = self._read()
-        if kill_after_s is not None:
-            time.sleep(kill_after_s)
-            with contextlib.suppress(ProcessLookupError):  # it may be over by now
-                os.kill(pid, signal.SIGKILL)
-        return self._read()
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+def run(driver: Driver, config: Path, run_dir: Path, kill_after_s: float | None = None) -> int:
+    """The exit status of a campaign; it is killed after a while if it still runs."""
+    pid = driver.start(config, run_dir)
+    if kill_after_s is not None:
+        time.sleep(kill_after_s)
+        with contextlib.suppress(ProcessLookupError):  # it may be over by now
+            os.kill(pid, signal.SIGKILL)
+    return driver.wait()
 
 
 def write_config(folder: Path) -> Path:
@@ -97,7 +75,7 @@ def driver(tmp_path: Path):
 @pytest.mark.slow
 def test_a_campaign_killed_at_many_random_moments_loses_nothing_and_pays_once(driver: Driver, tmp_path: Path) -> None:
     reference = write_config(tmp_path / "reference")
-    assert driver.run(reference, tmp_path / "reference/run") == 0
+    assert run(driver, reference, tmp_path / "reference/run") == 0
     expected = batches(tmp_path / "reference/run")
     assert len(expected) == 8 * 6
 
@@ -110,7 +88,7 @@ def test_a_campaign_killed_at_many_random_moments_loses_nothing_and_pays_once(dr
         committed: dict[int, object] = {}
         excused: Counter[str] = Counter()
         while True:
-            status = driver.run(config, run_dir, kill_after_s=moments.uniform(0.1, 2.5))
+            status = run(driver, config, run_dir, kill_after_s=moments.uniform(0.1, 2.5))
             time.sleep(0.3)  # the workers of a killed driver end by themselves, within their call
             if (run_dir / "ledger.db").exists():
                 with Ledger(f"sqlite:///{run_dir}/ledger.db") as ledger:

