@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 from al_loop.config import Budget, Evaluation
 from al_loop.errors import CampaignError
@@ -21,6 +22,9 @@ from oracles.base import Call, Failure, Outcome
 
 _LONGEST_BACKOFF_S = 300.0
 _LOOK_S = 1.0  # how often the ledger is asked for answers that others committed
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -34,13 +38,48 @@ class _Task:
 
 
 @dataclass
-class _Commit:
-    """An answer on its way into the ledger."""
+class _Entry(Generic[Item, Result]):
+    """Something on its way into the ledger, and what became of it."""
 
-    answer: Answer
-    is_done: bool = False
-    refused: str | None = None
+    item: Item
+    result: Result | None = None
     error: BaseException | None = None
+    is_done: bool = False
+
+
+class _Together(Generic[Item, Result]):
+    """Writes what many threads bring at the same time in one transaction.
+
+    What comes while one thread is writing waits for the next, who writes all of it: a thousand workers need not wait
+    for a thousand disk syncs, one after the other.
+    """
+
+    def __init__(self, write: Callable[[list[Item]], list[Result]]) -> None:
+        self._write = write
+        self._waiting: list[_Entry[Item, Result]] = []
+        self._lock, self._turn = threading.Lock(), threading.Lock()
+
+    def __call__(self, item: Item) -> Result:
+        """Returns when the item is written; raises what its writing raised."""
+        mine: _Entry[Item, Result] = _Entry(item)
+        with self._lock:
+            self._waiting.append(mine)
+        with self._turn:
+            if not mine.is_done:
+                with self._lock:
+                    entries, self._waiting = self._waiting, []
+                try:
+                    results = self._write([e.item for e in entries])
+                    for entry, result in zip(entries, results, strict=True):
+                        entry.result = result
+                except BaseException as error:
+                    for entry in entries:
+                        entry.error = error
+                for entry in entries:
+                    entry.is_done = True
+        if mine.error is not None:
+            raise mine.error
+        return mine.result  # type: ignore[return-value]
 
 
 class EvaluationPool:
@@ -105,8 +144,8 @@ class EvaluationPool:
         self.n_settled = self.n_values = 0
         self._error: BaseException | None = None
         self._is_closing = False
-        self._commits: list[_Commit] = []
-        self._commits_lock, self._commit_turn = threading.Lock(), threading.Lock()
+        self._begin_together = _Together(self._begin_all)
+        self._commit_together = _Together(self._commit_all)
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), name=worker.name, daemon=True) for worker in workers
         ]
@@ -288,19 +327,21 @@ class EvaluationPool:
     def _set_aside(self, candidate: Candidate) -> None:
         self._unsettled[candidate.id] = self._unsettled.get(candidate.id, 0.0) + self._price(candidate.fidelity)
 
-    def _begin_attempts(self, worker: OracleWorker, taken: list[_Task]) -> dict[int, int]:
-        """The attempt number of each task that is still open."""
-        ids = [task.candidate.id for task in taken if task.candidate.id in self._open]
-        return self._ledger.begin_attempts(ids, worker.name)
-
-    def _evaluate(self, worker: OracleWorker, taken: list[_Task]) -> None:
+    def _begin_all(self, calls: list[tuple[str, list[_Task]]]) -> list[dict[int, int]]:
+        """The attempt number of each task that is still open, for each call."""
+        workers = {task.candidate.id: name for name, tasks in calls for task in tasks}
         try:
-            attempts = self._begin_attempts(worker, taken)
+            numbers = self._ledger.begin_attempts([i for i in workers if i in self._open], workers)
         except CampaignError:
             with self._lock:  # somebody may have told an answer just now
                 self._looked = 0.0
                 self._look_for_told()
-            attempts = self._begin_attempts(worker, taken)
+            numbers = self._ledger.begin_attempts([i for i in workers if i in self._open], workers)
+        ids = [[task.candidate.id for task in tasks] for _, tasks in calls]
+        return [{i: numbers[i] for i in of_call if i in numbers} for of_call in ids]
+
+    def _evaluate(self, worker: OracleWorker, taken: list[_Task]) -> None:
+        attempts = self._begin_together((worker.name, taken))
         with self._lock:
             self._n_calls -= len(taken) - len(attempts)
         taken = [task for task in taken if task.candidate.id in attempts]
@@ -360,38 +401,20 @@ class EvaluationPool:
     # -- committing ---------------------------------------------------------------------------------------------------
 
     def _commit(self, candidate: Candidate, answer: Answer) -> None:
-        """Returns when the answer is in the ledger.
-
-        Answers that come while another thread is committing are committed together by the next thread, so that a
-        thousand workers need not wait for a thousand disk syncs, one after the other.
-        """
+        """Returns when the answer is in the ledger."""
         if self._artifacts is not None and answer.outcome.artifacts:
             answer = replace(answer, outcome=self._artifacts.save(candidate.id, answer.outcome))
-        mine = _Commit(answer)
-        with self._commits_lock:
-            self._commits.append(mine)
-        with self._commit_turn:
-            if not mine.is_done:
-                with self._commits_lock:
-                    batch, self._commits = self._commits, []
-                self._commit_all(batch)
-        if mine.error is not None:
-            raise mine.error
-        if mine.refused is not None:
-            self._on_note(f"{candidate.object}: {mine.refused}; not taken in as well: {answer.outcome}")
+        if (refused := self._commit_together(answer)) is not None:
+            self._on_note(f"{candidate.object}: {refused}; not taken in as well: {answer.outcome}")
         self._settled(candidate.id, answer.outcome, answer.outcome.values is not None)
 
-    def _commit_all(self, batch: list[_Commit]) -> None:
+    def _commit_all(self, answers: list[Answer]) -> list[str | None]:
         try:
-            refused = self._ledger.commit_answers([c.answer for c in batch])
-        except BaseException as error:
-            if self._rescued is not None:
-                error = self._rescued.keep([c.answer for c in batch], error)
-            for c in batch:
-                c.is_done, c.error = True, error
-            return
-        for c, reason in zip(batch, refused, strict=True):
-            c.is_done, c.refused = True, reason
+            return self._ledger.commit_answers(answers)
+        except Exception as error:
+            if self._rescued is None:
+                raise
+            raise self._rescued.keep(answers, error) from error
 
     def _settled(self, candidate_id: int, outcome: Outcome | None, has_value: bool) -> None:
         """A candidate has its answer in the ledger; outcome: None where others committed it."""

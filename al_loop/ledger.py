@@ -841,19 +841,22 @@ class Ledger:
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
-    def begin_attempts(self, candidate_ids: Sequence[int], worker: str) -> dict[int, int]:
+    def begin_attempts(self, candidate_ids: Sequence[int], worker: str | Mapping[int, str]) -> dict[int, int]:
         """Records that the oracle is about to be called for candidates; returns each one's attempt number, from 1.
+
+        worker: who calls, for all of them or for each.
 
         Raises CampaignError where a candidate is unknown or has its answer; then none is recorded.
         """
         now = datetime.now(UTC)
-        ids, worker = list(dict.fromkeys(candidate_ids)), _text(worker)
+        ids = list(dict.fromkeys(candidate_ids))
+        workers = {id_: _text(worker if isinstance(worker, str) else worker[id_]) for id_ in ids}
 
         def action(connection: Connection, is_retry: bool) -> dict[int, int]:
             of_these = _attempts.c.candidate_id.in_(ids)
             if is_retry:
                 mine = sa.select(_attempts.c.candidate_id, _attempts.c.number).where(
-                    of_these, _attempts.c.started == now, _attempts.c.worker == worker
+                    of_these, _attempts.c.started == now, _attempts.c.worker.in_(set(workers.values()))
                 )
                 if arrived := _pairs(connection, mine):
                     return arrived
@@ -862,7 +865,7 @@ class Ledger:
                 self._require_open(id_, is_answered)
             last = self._n_attempts(connection, ids)
             numbers = {id_: last.get(id_, 0) + 1 for id_ in ids}
-            rows = [{"candidate_id": i, "number": n, "started": now, "worker": worker} for i, n in numbers.items()]
+            rows = [{"candidate_id": i, "number": numbers[i], "started": now, "worker": workers[i]} for i in ids]
             connection.execute(_attempts.insert(), rows)
             return numbers
 

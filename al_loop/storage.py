@@ -69,7 +69,7 @@ class RescuedAnswers:
         self._places = [run_dir / "rescued.jsonl", Path(tempfile.gettempdir()) / f"al-loop-rescued-{uid}.jsonl"]
         self._lock = threading.Lock()
 
-    def keep(self, answers: Sequence[Answer], why: BaseException) -> BaseException:
+    def keep(self, answers: Sequence[Answer], why: Exception) -> CampaignError:
         """Puts answers aside; returns what to raise, which says where they are."""
         lines = "".join(json.dumps(_as_json(a)) + "\n" for a in answers)
         with self._lock:

@@ -26,7 +26,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -39,7 +38,6 @@ from typing import Any
 import psutil
 from driver import ROOT, Driver
 
-sys.path.insert(0, str(ROOT))
 from al_loop.errors import AlLoopError
 from al_loop.ledger import EvaluationRow, Ledger
 
