@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from al_loop.errors import ConfigError
+from al_loop.molecules import canonical_smiles
 
 ObjectType = Literal["molecule", "sequence", "other"]
 
@@ -98,7 +99,10 @@ class Table:
         return self._canonical[column]
 
     def _as_canonical(self, cells: tuple[str, ...]) -> tuple[str, ...]:
-        found = [canonical_smiles(cell) for cell in cells]
+        try:
+            found = [canonical_smiles(cell) for cell in cells]
+        except ImportError as error:
+            raise ConfigError(f"{self.file}: molecules need RDKit: pip install rdkit ({error})") from error
         wrong = [i for i, smiles in enumerate(found) if smiles is None]
         if wrong:
             more = f" (and {len(wrong) - 1} further rows)" if len(wrong) > 1 else ""
@@ -145,24 +149,6 @@ def object_type_of(column: str) -> ObjectType:
     """What a column of this name holds: molecules where it speaks of SMILES, sequences where it speaks of sequences."""
     name = column.casefold()
     return "molecule" if "smiles" in name else "sequence" if "sequence" in name else "other"
-
-
-def canonical_smiles(smiles: str) -> str | None:
-    """RDKit's canonical SMILES, or None where RDKit cannot read it or it has no atom.
-
-    Raises:
-        ConfigError: RDKit is not installed.
-    """
-    try:
-        from rdkit import Chem, rdBase
-    except ImportError as error:
-        raise ConfigError(f"molecules need RDKit: pip install rdkit ({error})") from error
-    with rdBase.BlockLogs():
-        molecule: Any = Chem.MolFromSmiles(smiles)
-    if molecule is None or not molecule.GetNumAtoms():
-        return None
-    canonical: str = Chem.MolToSmiles(molecule)
-    return canonical
 
 
 # ---- files -------------------------------------------------------------------------------------------------------

@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import ClassVar
 
 from al_loop.errors import ConfigError
-from al_loop.tables import ObjectType, canonical_smiles, is_shipped, object_type_of, read_table
+from al_loop.molecules import canonical_smiles
+from al_loop.tables import ObjectType, is_shipped, object_type_of, read_table
 from oracles.base import Goal, Objective, Oracle, Outcome
+from oracles.conformer import require_rdkit
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,9 @@ class MeasuredTable(Oracle):
         self.version = table.digest[:12]
 
     def check(self) -> None:
-        """Raises ConfigError where an object is missing or no molecule, with its line."""
+        """Raises ConfigError where an object is missing or no molecule, with its line, or where RDKit is missing."""
+        if self._type == "molecule":
+            require_rdkit()
         assert self._rows
 
     @cached_property

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment, ObjectType
-from al_loop.tables import canonical_smiles, object_type_of, read_table
+from al_loop.molecules import canonical_smiles
+from al_loop.tables import object_type_of, read_table
 
 
 class Pool(Environment):

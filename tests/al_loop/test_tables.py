@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from al_loop.errors import ConfigError
-from al_loop.tables import canonical_smiles, object_type_of, read_table, shipped
+from al_loop.tables import object_type_of, read_table, shipped
 
 
 @pytest.fixture
@@ -103,11 +103,6 @@ def test_molecules_are_canonical_whatever_way_they_are_written(write):
     assert table.objects("smiles", "molecule") == ("CCO", "c1ccccc1", "[Cl-].[Na+]")
     assert table.objects("smiles", "molecule", is_canonical=True) == ("OCC", "C1=CC=CC=C1", "[Na+].[Cl-]")
     assert table.objects("smiles", "other") == ("OCC", "C1=CC=CC=C1", "[Na+].[Cl-]")
-
-
-def test_what_is_no_molecule_has_no_canonical_smiles():
-    assert canonical_smiles("") is None
-    assert canonical_smiles("c1cccc1") is None
 
 
 def test_numbers_may_be_missing(write):

@@ -3,6 +3,8 @@
 import itertools
 import math
 import statistics
+import subprocess
+import sys
 
 import pytest
 from pydantic import ValidationError
@@ -231,3 +233,18 @@ def test_what_cannot_be_asked_of_a_table_is_refused(write, content, arguments, m
 def test_a_molecule_that_is_none_is_refused_before_anything_is_paid(write):
     with pytest.raises(ConfigError, match="line 3: 'xyz'"):
         MeasuredTable(write("smiles,value\nC,1\nxyz,2\n")).check()
+
+
+@pytest.mark.parametrize("is_canonical", [False, True])
+def test_a_missing_library_names_the_remedy(monkeypatch, is_canonical):
+    monkeypatch.setitem(sys.modules, "rdkit", None)
+    with pytest.raises(ConfigError, match="pip install rdkit"):
+        MeasuredTable("enamine10k", is_canonical=is_canonical).check()
+    MeasuredTable("tfbind8").check()
+
+
+def test_importing_these_oracles_loads_nothing_heavy():
+    modules = "oracles.table, oracles.guacamol, oracles.guacamol_tasks, oracles.rdkit_properties, oracles.molecules"
+    heavy = "{'torch', 'ray', 'rdkit', 'numpy', 'pandas'}"
+    code = f"import sys, {modules}; loaded = {heavy} & set(sys.modules); assert not loaded, loaded"
+    subprocess.run([sys.executable, "-c", code], check=True)
