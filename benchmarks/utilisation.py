@@ -1,0 +1,132 @@
+"""How busy an oracle's workers are when its calls take very different times, and what that does to the result.
+
+    python benchmarks/utilisation.py          # about 20 minutes; writes results/utilisation.csv and .png
+
+320 calls of an oracle on 8 workers, in batches of 32 (the first at random). A call takes a log-normal time (sigma 1,
+median 1.5 s, the same for the same object); its answer is the binding of an RNA word of 14 letters (the landscape
+RNA-A). *Synchronous*: a round closes when all of its answers are there. *Asynchronous* (``rounds.keep_busy: true``):
+the next batch is decided on, with the pending objects in the acquisition, early enough for no worker to run out of work.
+
+Busy: the share of the workers' time, from the first call to the moment at which the last candidate was taken (then
+there is nothing left to do for some of them), spent in calls. Random words of the same number of calls stand beside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from al_loop import Campaign, load_config, open_run
+from al_loop.campaign import Reporter
+from oracles.rna import RNABinding
+
+RESULTS = Path(__file__).parent / "results"
+WORKERS, BATCH, ROUNDS, MEDIAN_S = 8, 32, 9, 1.5
+CONFIG = f"""
+name: utilisation
+environment: {{kind: sequence, alphabet: ACGU, length: 14}}
+oracle: {{target: "slow_rna:measure", median_s: {MEDIAN_S}}}
+sampler: {{steps: 60, batch_size: 64, pool: 512}}
+rounds: {{initial: {BATCH}, batch_size: {BATCH}, count: {ROUNDS}}}
+evaluation: {{workers: {WORKERS}, timeout_s: 600}}
+"""
+ORACLE = """
+import math, random, time
+from functools import lru_cache
+
+from oracles.rna import RNABinding
+
+@lru_cache
+def _oracle():
+    return RNABinding()
+
+def measure(word, median_s):
+    time.sleep(median_s * math.exp(random.Random(word).gauss(0.0, 1.0)))
+    return next(iter(_oracle().evaluate([word])))
+"""
+MODES = {"synchronous": [], "asynchronous": ["rounds.keep_busy=true"]}
+
+
+def run(folder: Path, mode: str, seed: int) -> dict[str, object]:
+    (folder / "slow_rna.py").write_text(ORACLE)
+    (folder / "utilisation.yaml").write_text(CONFIG)
+    config = load_config(folder / "utilisation.yaml", [f"seed={seed}", *MODES[mode]])
+    run_dir = folder / f"{mode}-{seed}"
+    began = time.monotonic()
+    with Campaign(config, run_dir, reporter=Reporter()) as campaign:
+        campaign.run()
+    seconds = time.monotonic() - began
+    opened = open_run(run_dir)
+    table = opened.evaluations
+    first, last_taken = table["started"].min(), table["started"].max()
+    window = (last_taken - first).total_seconds()
+    busy = (table["finished"].clip(upper=last_taken) - table["started"]).dt.total_seconds().clip(lower=0).sum()
+    values = table["measure"].sort_values(ascending=False)
+    waits = opened.rounds[["seconds_fit", "seconds_train", "seconds_select"]].sum(axis=1).iloc[1:]
+    return {
+        "mode": mode,
+        "seed": seed,
+        "calls": len(table),
+        "busy": busy / (WORKERS * window),
+        "seconds": seconds,
+        "best": values.iloc[0],
+        "top10": values.head(10).mean(),
+        "top32": values.head(32).mean(),
+        "decision_s": waits.median(),
+        "mean_call_s": table["seconds"].mean(),
+    }
+
+
+def random_words(seed: int) -> dict[str, object]:
+    n = BATCH * (ROUNDS + 1)
+    letters = np.random.default_rng(seed).choice(list("ACGU"), size=(n, 14))
+    values = sorted(
+        (o.values[0] for o in RNABinding().evaluate(["".join(w) for w in letters]) if o.values), reverse=True
+    )
+    means = {f"top{k}": statistics.fmean(values[:k]) for k in (10, 32)}
+    return {"mode": "random words", "seed": seed, "calls": n, "best": values[0], **means}
+
+
+def summary(rows: list[dict[str, object]]) -> None:
+    print(f"{'':>14}  {'busy':>6}  {'minutes':>13}  {'best':>13}  {'top 10':>13}  {'top 32':>13}")
+    for mode in (*MODES, "random words"):
+        mine = [r for r in rows if r["mode"] == mode]
+
+        def of(key: str, scale: float = 1.0, mine: list[dict[str, object]] = mine) -> str:
+            numbers = [float(r[key]) * scale for r in mine if key in r]  # type: ignore[arg-type]
+            if not numbers:
+                return ""
+            return f"{statistics.fmean(numbers):.3f} ± {statistics.stdev(numbers) if len(numbers) > 1 else 0:.3f}"
+
+        busy = [float(r["busy"]) for r in mine if "busy" in r]  # type: ignore[arg-type]
+        share = f"{statistics.fmean(busy):.1%}" if busy else ""
+        cells = (of("seconds", 1 / 60), of("best"), of("top10"), of("top32"))
+        print(f"{mode:>14}  {share:>6}  {'  '.join(cell.rjust(13) for cell in cells)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory(prefix="al-loop-utilisation-") as name:
+        for seed in range(arguments.seeds):
+            for mode in MODES:
+                rows.append(run(Path(name), mode, seed))
+                print(f"  {rows[-1]}", flush=True)
+            rows.append(random_words(seed))
+    summary(rows)
+    with (RESULTS / "utilisation.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
