@@ -26,9 +26,9 @@ class Docking(Oracle):
 
     A ligand is taken as its SMILES is written (no protonation states or tautomers are made), embedded by RDKit (ETKDGv3
     + MMFF94) and prepared by meeko, once for all proteins. The same seed and build of Vina give the same score,
-    whatever was docked before and beside it. At exhaustiveness 1 the score of a flexible ligand is a rough one, several
-    kcal/mol off at times: use it as a low fidelity. benchmarks/docking_cost.py measures both time and spread. In each
-    worker every protein takes 2 to 3 seconds once, and a quarter of a gigabyte for its maps.
+    whatever was docked before and beside it. At exhaustiveness 1 the scores of two seeds may be 2 kcal/mol apart, at 8
+    less than 1 (benchmarks/docking_cost.py, with the time): use it as a low fidelity. In each worker every protein
+    takes 2 to 3 seconds once, and a quarter of a gigabyte for its maps.
 
     Vina 1.2: Eberhardt et al., J. Chem. Inf. Model. 2021, 61, 3891. The shipped receptor ``seh_4jnc`` is soluble
     epoxide hydrolase (PDB 4JNC), see oracles/data/README.md. dockstring: García-Ortegón et al., J. Chem. Inf. Model.
