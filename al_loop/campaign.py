@@ -326,12 +326,16 @@ class Campaign:
         self._surrogate = config.build("surrogate", kernel=self._features.kernel)
         self._acquisition = config.build("acquisition")
         self._selector = config.build("selector")
-        training, seed = config.build_training(), derive_seed(config.seed, "weights")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            policy = config.build_policy(self._environment, training)
-        self._learner: Learner = Learner(self._environment, training, seed, policy, read_prior(config.sampler.prior))
-        self._samplers: SamplerGroup = self._executor.samplers()
+        #: all objects there are, where that is a list: each can be looked at, and no sampler is needed
+        self._everything: Sequence[str] | None = getattr(self._environment, "objects", None)
+        if self._everything is None:
+            training, seed = config.build_training(), derive_seed(config.seed, "weights")
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                policy = config.build_policy(self._environment, training)
+            prior = read_prior(config.sampler.prior)
+            self._learner: Learner = Learner(self._environment, training, seed, policy, prior)
+            self._samplers: SamplerGroup = self._executor.samplers()
         self._sign = 1.0 if self._oracle.objectives[self._objective].goal == "maximise" else -1.0
         self._restore()
 
@@ -340,7 +344,7 @@ class Campaign:
         import torch
 
         last = self._ledger.last_round()
-        if not last:
+        if not last or self._everything is not None:
             return
         path = self.directory.checkpoint(last)
         try:
@@ -372,12 +376,11 @@ class Campaign:
             with _Clock(seconds, "fit"), self._reporter.phase(number, "fit", 1) as phase:
                 belief = self._fit(info["n_answers"])
                 phase.advance()
-            pool = getattr(self._environment, "objects", None)
-            if pool is None:  # else every object there is can be looked at, and no sampler is needed
+            if self._everything is None:
                 with _Clock(seconds, "train"):
                     info |= self._train(number, belief)
             with _Clock(seconds, "select"):
-                proposals = self._select(number, belief, wanted, pool)
+                proposals = self._select(number, belief, wanted)
             scale = {"center": belief.reward.center, "spread": belief.reward.spread}
             info = {**info, "surrogate": dict(belief.hyperparameters), "reward": scale}
         self._decided_in_s = time.monotonic() - began
@@ -534,21 +537,19 @@ class Campaign:
             if path < self.directory.checkpoint(number - 1):
                 path.unlink()
 
-    def _select(
-        self, number: int, belief: _Belief, wanted: int, everything: Sequence[str] | None = None
-    ) -> list[Proposal]:
+    def _select(self, number: int, belief: _Belief, wanted: int) -> list[Proposal]:
         """The batch, from what the samplers draw, or from everything there is."""
         from al_loop.reward import score
 
         known = self._ledger.known_objects()
         with self._reporter.phase(number, "select", 1) as phase:
-            if everything is None:
+            if self._everything is None:
                 names = self._drawn(number, wanted, known)
                 n_drawn = len(names)
                 if n_drawn < wanted:  # a sampler that has collapsed must not end the campaign
                     names += self._random_objects(wanted - n_drawn, exclude=names)
             else:
-                names = self._most_promising(belief, everything, known, max(_MOST_PROMISING, 16 * wanted))
+                names = self._most_promising(belief, self._everything, known, max(_MOST_PROMISING, 16 * wanted))
                 n_drawn = len(names)
             if not names:
                 return []
@@ -557,7 +558,7 @@ class Campaign:
             picked = self._selector.select(wanted, scores, X, self._features.similarity, belief.X_pending)
             mean, variance = belief.model.mean_and_variance(X[picked])
             phase.advance()
-        origin = "sampler" if everything is None else "pool"
+        origin = "sampler" if self._everything is None else "pool"
         return [
             Proposal(
                 object=names[i],
@@ -624,13 +625,12 @@ class Campaign:
 
         from al_loop.gflownet.rollout import rollout
 
-        everything = getattr(self._environment, "objects", None)
-        if everything is None:
+        if self._everything is None:
             for _ in range(n):
                 yield self._environment.decode(rollout(self._environment, None, 128, generator=generator).terminal)
         else:
-            for part in torch.randperm(len(everything), generator=generator).split(128):
-                yield [everything[i] for i in part.tolist()]
+            for part in torch.randperm(len(self._everything), generator=generator).split(128):
+                yield [self._everything[i] for i in part.tolist()]
 
     # ---- reports -------------------------------------------------------------------------------------------------
 

@@ -663,10 +663,12 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     from al_loop.seeds import derive_seed
 
     environment = settings.build("environment")
-    policy = settings.build_policy(environment, settings.build_training())
-    prior = read_prior(settings.sampler.prior)
-    if prior is not None:
-        load_prior(environment, policy, prior)
+    is_list = hasattr(environment, "objects")
+    if not is_list:
+        policy = settings.build_policy(environment, settings.build_training())
+        prior = read_prior(settings.sampler.prior)
+        if prior is not None:
+            load_prior(environment, policy, prior)
     features = build_features(settings, environment)
     for section in ("acquisition", "selector"):
         settings.build(section)
@@ -687,8 +689,14 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     X = features(accepted[:1])
     facts = {
         "environment": f"{_named(settings, 'environment')}: {environment.object_type}s, "
-        f"{environment.n_actions} actions, at most {environment.max_steps} steps",
-        "policy": f"{type(policy).__name__}: {sum(p.numel() for p in policy.parameters()):,} parameters",
+        + (
+            f"{len(environment.objects)}, each of which is looked at in every round"
+            if is_list
+            else f"{environment.n_actions} actions, at most {environment.max_steps} steps"
+        ),
+        "policy": "none is needed"
+        if is_list
+        else f"{type(policy).__name__}: {sum(p.numel() for p in policy.parameters()):,} parameters",
         "features": f"{_named(settings, 'features') or getattr(features, 'kind', '')}: {X.shape[-1]} dimensions, "
         f"{features.kernel} kernel",
     }

@@ -586,7 +586,9 @@ def _part_problems(section: str, part: Part, path: _Path, where: _Locations) -> 
 
 def _refuse_impossible(config: CampaignConfig, where: _Locations) -> None:
     """Combinations of parts that are right by themselves but cannot work together."""
-    kind = getattr(config.part("environment").factory("environment"), "object_type", "other")
+    kind = getattr(
+        config.build("environment"), "object_type", "other"
+    )  # an instance's: a pool holds what its file holds
     for section, part, path in _parts_of(config):
         wanted = getattr(part.factory(section), "object_type", None)
         if section != "environment" and wanted not in (None, kind):
