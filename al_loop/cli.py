@@ -24,6 +24,8 @@ from al_loop import __version__
 from al_loop.errors import AlLoopError, ConfigError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from al_loop.analysis import Run
     from al_loop.config import CampaignConfig
     from al_loop.ledger import Ledger
@@ -540,6 +542,7 @@ def status(run: _RunArgument, verbose: _Verbose = False) -> None:
 
         with open_run(run) as opened:
             now, best = opened.status(), _best(opened)
+            failures = opened.evaluations[["failure", "reason"]].dropna()
         planned = "" if now.planned_rounds is None else f" of {now.planned_rounds}"
         unit = f" ({now.unit})" if now.unit else ""
         last = "none yet" if now.last_answer is None else f"{now.last_answer.astimezone():%Y-%m-%d %H:%M:%S}"
@@ -552,6 +555,7 @@ def status(run: _RunArgument, verbose: _Verbose = False) -> None:
                 "answers": f"{now.answered} of {now.proposed} proposed ({now.failed} failed)",
                 "pending": f"{now.pending}{in_flight}",
                 "oracle calls": f"{now.calls}, cost {now.cost:.6g}",
+                **_failures(failures),
                 "last answer": last,
                 "starts": f"{now.sessions}, the first {now.created.astimezone():%Y-%m-%d %H:%M:%S}",
             }
@@ -560,6 +564,15 @@ def status(run: _RunArgument, verbose: _Verbose = False) -> None:
             typer.secho("\nbest", bold=True)
             for name, value in best:
                 typer.echo(f"{number(value):>11}  {name}")
+
+
+def _failures(failures: pd.DataFrame) -> dict[str, str]:
+    """How many failures there are of each kind, and what they mostly say."""
+    if failures.empty:
+        return {}
+    kinds = ", ".join(f"{n} {kind}" for kind, n in failures["failure"].value_counts().items())
+    most = failures["reason"].value_counts()
+    return {"failures": f"{kinds}; {most.iloc[0]} of them: {str(most.index[0])[:160]}"}
 
 
 @app.command()

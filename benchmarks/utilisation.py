@@ -5,7 +5,7 @@
 320 calls of an oracle on 8 workers, in batches of 32 (the first at random). A call takes a log-normal time (sigma 1,
 median 1.5 s, the same for the same object); its answer is the binding of an RNA word of 14 letters (the landscape
 RNA-A). *Synchronous*: a round closes when all of its answers are there. *Asynchronous* (``rounds.keep_busy: true``):
-the next batch is decided on, with the pending objects in the acquisition, early enough for no worker to run out of work.
+the next batch is decided on, with the pending objects in the acquisition, before any worker runs out of candidates.
 
 Busy: the share of the workers' time, from the first call to the moment at which the last candidate was taken (then
 there is nothing left to do for some of them), spent in calls. Random words of the same number of calls stand beside.

@@ -65,3 +65,19 @@ def test_the_sampler_by_itself_as_the_readme_trains_it() -> None:
     code = next(b for b in blocks("python") if "Training(" in b)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
     assert re.fullmatch(r"\['[ACGT]{8}'(, '[ACGT]{8}'){4}\]\n", done.stdout), done.stderr
+
+
+def test_the_settings_of_calls_and_rounds_are_a_valid_part_of_a_config() -> None:
+    import yaml
+
+    from al_loop.config import parse_config
+
+    settings = yaml.safe_load(next(b for b in blocks("yaml") if b.startswith("evaluation:")))
+    campaign = {
+        "name": "x",
+        "environment": {"kind": "sequence", "alphabet": "AC", "length": 3},
+        "oracle": {"kind": "human"},
+    }
+    config = parse_config({**campaign, **settings})
+    assert config.rounds.keep_busy
+    assert config.budget.calls == 200

@@ -34,6 +34,11 @@ def cli_score(word, pause=0.0, log=""):
     time.sleep(pause)
     return word.count("A") + 0.5 * word.count("CU")
 
+def cli_picky(word):
+    if word.count("A") > 1:
+        raise ValueError("too many A")
+    return word.count("C")
+
 def cli_broken(word):
     raise ValueError("the furnace is cold")
 """
@@ -368,6 +373,18 @@ def test_people_are_asked_and_tell_and_the_next_batch_follows_without_a_running_
     code, _, err = lines("ask", str(lab))
     assert code == 1
     assert "7 are being measured (--again shows them)" in err[-1]
+
+
+def test_status_says_how_often_and_why_the_oracle_failed(folder: Path) -> None:
+    settings = ["oracle.target=cli_oracle:cli_picky", "rounds.count=0", "seed=3"]
+    code, _, err = call("run", "tiny.yaml", *settings, "--run-dir", str(folder / "picky"), "--quiet")
+    assert code == 0, err
+    _, out, _ = lines("status", str(folder / "picky"))
+    (line,) = [line for line in out if line.startswith("failures")]
+    with open_run(folder / "picky") as run:
+        n = int(run.evaluations["failure"].count())
+    assert 0 < n < 6
+    assert f"{n} permanent; {n} of them: ValueError: too many A" in line
 
 
 def test_a_table_with_a_problem_commits_nothing(lab: Path) -> None:

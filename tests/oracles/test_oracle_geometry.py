@@ -50,6 +50,22 @@ def test_it_finds_the_minimum_of_a_known_surface():
     assert molecule.GetConformer().GetPositions() == pytest.approx(start), "the molecule given stays as it is"
 
 
+def test_it_works_with_one_thread_and_leaves_the_number_as_it_was():
+    from threadpoolctl import threadpool_info
+
+    def n_threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    molecule = embed(parse("CCO"), 1, 7)
+    surface, _ = well(molecule.GetConformer().GetPositions() / BOHR_ANGSTROM + 0.1)
+    seen = []
+    before = n_threads()
+    relax(molecule, lambda positions: seen.append(n_threads()) or surface(positions), 100, 1e-4)
+    assert before
+    assert n_threads() == before
+    assert {n for counts in seen for n in counts} == {1}
+
+
 def test_too_few_steps_are_a_permanent_failure_with_the_geometry():
     molecule = embed(parse("CCO"), 1, 7)
     surface, _ = well(molecule.GetConformer().GetPositions() / BOHR_ANGSTROM + 0.3)
