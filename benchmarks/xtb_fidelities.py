@@ -1,6 +1,6 @@
 """CPU seconds of the xtb oracle's three fidelities, and how far their answers lie apart, on drug-like molecules.
 
-    .venv/bin/python benchmarks/xtb_fidelities.py       # about 5 minutes of one core
+    .venv/bin/python benchmarks/xtb_fidelities.py       # about 3 minutes of one core
 
 Each molecule is measured at each fidelity twice: the ionisation potential alone (the oracle's default), and all three
 quantities in one call. The seconds are those of the whole call, conformers included. Prints the costs relative to the

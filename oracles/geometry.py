@@ -63,6 +63,7 @@ def relax(
     import numpy as np
     from rdkit import Chem
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     counted = 0
 
@@ -73,19 +74,21 @@ def relax(
         return energy, gradient.ravel()
 
     relaxed, steps_left = Chem.Mol(molecule), max_steps
-    for _ in range(STARTS):
-        x = relaxed.GetConformer().GetPositions().ravel() / BOHR_ANGSTROM
-        options: Any = {
-            "gtol": max_gradient_norm,
-            "norm": 2,
-            "maxiter": steps_left,
-            "hess_inv0": _inverse_hessian(relaxed),
-        }
-        found = minimize(flat, x, jac=True, method="BFGS", options=options)
-        relaxed.GetConformer().SetPositions(found.x.reshape(-1, 3) * BOHR_ANGSTROM)
-        norm, steps_left = float(np.linalg.norm(found.jac)), steps_left - int(found.nit)
-        if norm <= max_gradient_norm or steps_left <= 0:
-            break
+    # further threads of numpy double the CPU time, and let the last digits depend on the machine
+    with threadpool_limits(limits=1, user_api="blas"):
+        for _ in range(STARTS):
+            x = relaxed.GetConformer().GetPositions().ravel() / BOHR_ANGSTROM
+            options: Any = {
+                "gtol": max_gradient_norm,
+                "norm": 2,
+                "maxiter": steps_left,
+                "hess_inv0": _inverse_hessian(relaxed),
+            }
+            found = minimize(flat, x, jac=True, method="BFGS", options=options)
+            relaxed.GetConformer().SetPositions(found.x.reshape(-1, 3) * BOHR_ANGSTROM)
+            norm, steps_left = float(np.linalg.norm(found.jac)), steps_left - int(found.nit)
+            if norm <= max_gradient_norm or steps_left <= 0:
+                break
     result = Relaxed(relaxed, float(found.fun), norm, counted)
     if norm > max_gradient_norm:
         reason = (
