@@ -132,6 +132,7 @@ class EvaluationPool:
         self._delayed: list[tuple[float, int, _Task]] = []
         self._counter = itertools.count()
         self._open: dict[int, Candidate] = {}
+        self._committing: set[int] = set()  # candidates whose answers are this pool's own
         self._running: dict[str, float] = {}  # worker -> when its call began
         self._n_calls, self._cost = ledger.n_calls(), ledger.cost()
         #: what the attempts at each unanswered candidate are expected to cost
@@ -274,7 +275,8 @@ class EvaluationPool:
         self._looked = time.monotonic()
         self._seen, answered = self._ledger.answered_since(self._seen)
         for id_, has_value in answered.items():
-            self._settled(id_, None, has_value)
+            if id_ not in self._committing:
+                self._settled(id_, None, has_value)
 
     # -- a worker's thread --------------------------------------------------------------------------------------------
 
@@ -402,6 +404,8 @@ class EvaluationPool:
 
     def _commit(self, candidate: Candidate, answer: Answer) -> None:
         """Returns when the answer is in the ledger."""
+        with self._lock:
+            self._committing.add(candidate.id)
         if self._artifacts is not None and answer.outcome.artifacts:
             answer = replace(answer, outcome=self._artifacts.save(candidate.id, answer.outcome))
         if (refused := self._commit_together(answer)) is not None:
@@ -421,6 +425,7 @@ class EvaluationPool:
         with self._lock:
             candidate = self._open.pop(candidate_id, None)
             self._unsettled.pop(candidate_id, None)
+            self._committing.discard(candidate_id)
             if candidate is None:
                 return
             self.n_settled += 1

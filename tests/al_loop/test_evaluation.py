@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from al_loop import evaluation
 from al_loop.config import Budget, Evaluation
 from al_loop.errors import CampaignError
 from al_loop.evaluation import EvaluationPool
@@ -314,3 +315,23 @@ def test_many_workers_commit_together(ledger: Ledger, monkeypatch: pytest.Monkey
     pool.close()
     assert sum(commits) == len(ledger.evaluations()) == 64
     assert len(commits) < 40
+
+
+def test_an_own_answer_that_is_seen_in_the_ledger_first_is_still_the_pools_own(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = ledger.commit_answers
+
+    def slow(answers: Sequence[Answer]) -> list[str | None]:
+        done = commit(answers)
+        time.sleep(0.7)
+        return done
+
+    monkeypatch.setattr(evaluation, "_LOOK_S", 0.0)
+    monkeypatch.setattr(ledger, "commit_answers", slow)
+    told: list[Outcome | None] = []
+    pool = EvaluationPool(ledger, [Scripted()], Evaluation(), on_answer=lambda candidate, outcome: told.append(outcome))
+    pool.submit(candidates(ledger, "abc"))
+    pool.wait()
+    pool.close()
+    assert [outcome and outcome.values for outcome in told] == [(3.0,)]
