@@ -284,7 +284,7 @@ class Campaign:
             settings,
             budget=self.config.budget,
             call_size=oracle.call_size,
-            prices={fidelity.name: fidelity.cost for fidelity in oracle.fidelities},
+            prices={fidelity.name: fidelity.cost * settings.cost for fidelity in oracle.fidelities},
             on_answer=self._on_answer,
             on_note=self._note,
             artifacts=ArtifactFolder(self.directory.artifacts),

@@ -152,7 +152,9 @@ class Evaluation(_Frozen):
     backoff_s: Annotated[
         float, Field(ge=0, description="before the second call of an object, in seconds; doubled for each further one")
     ] = 0.5
-    cost: Annotated[float, Field(ge=0, description="of one call, where the oracle does not say")] = 1.0
+    cost: Annotated[
+        float, Field(ge=0, description="of one call, where the oracle does not say; of the fidelity of cost 1")
+    ] = 1.0
     stop_after_failures: Annotated[
         int | None, Field(ge=1, description="failures in a row after which the campaign stops; null: never")
     ] = 25

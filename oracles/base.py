@@ -31,7 +31,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """One of several ways to measure the same: its name, and what a call costs in the oracle's currency."""
+    """One of several ways to measure the same: its name, and what a call costs, times ``evaluation.cost``."""
 
     name: str
     cost: float
