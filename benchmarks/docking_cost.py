@@ -102,9 +102,7 @@ def print_tables(table: pd.DataFrame) -> None:
     for ligand, of_ligand in table.groupby("ligand", sort=False):
         first, seeds = of_ligand.iloc[0], sorted(set(of_ligand["seed"]))
         print(f"\n{ligand}  {first['smiles']}")
-        print(
-            f"  {first['heavy_atoms']} heavy atoms, rotatable bonds (OH among them): {first['rotatable_bonds']}"
-        )
+        print(f"  {first['heavy_atoms']} heavy atoms, rotatable bonds (OH among them): {first['rotatable_bonds']}")
         print(f"  exhaustiveness   CPU s   score by seed {', '.join(map(str, seeds))} (kcal/mol)   range")
         for exhaustiveness, rows in of_ligand.groupby("exhaustiveness"):
             scores = rows.sort_values("seed")["score"].to_numpy()

@@ -32,8 +32,8 @@ class Docking(Oracle):
 
     Vina 1.2: Eberhardt et al., J. Chem. Inf. Model. 2021, 61, 3891. The shipped receptor ``seh_4jnc`` is soluble
     epoxide hydrolase (PDB 4JNC), see oracles/data/README.md. dockstring: García-Ortegón et al., J. Chem. Inf. Model.
-    2022, 62, 3486. With its receptors and exhaustiveness 8 the scores are those of its data set to 0.1 to 0.2 kcal/mol
-    where the ligand is neutral; it protonates at pH 7.4, which is not done here.
+    2022, 62, 3486; it protonates ligands at pH 7.4, which is not done here. Of twelve neutral ones in its data set the
+    scores differ by 0.23 kcal/mol on average, at most by 0.97 (benchmarks/docking_published.py).
 
     Args:
         receptor: one protein, whose score is the objective ``docking_score``: ``seh_4jnc`` (the default),

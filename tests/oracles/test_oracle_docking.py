@@ -49,7 +49,7 @@ def pdbqt_atoms(text):
 
 @needs_vina
 class TestContract(OracleContract):
-    valid = (NAPHTHALENE, "O")
+    valid = ("c1ccccc1", "O")
     invalid = ("", "C1CC", "C.C", "*C", "OB(O)c1ccccc1", "C[Se]c1ccccc1", "[He]")
 
     def make(self):
@@ -98,18 +98,10 @@ def test_the_score_is_that_of_vina_and_meeko_called_by_hand(tmp_path, scoring):
 @needs_vina
 @needs_dockstring
 def test_scores_are_those_that_dockstring_publishes():
-    # its own test's values: receptor, box and exhaustiveness as here, but Open Babel and Vina 1.1.2; one decimal
+    # its own test's values: receptor, box and exhaustiveness as here, but Open Babel and Vina 1.1.2; one decimal.
+    # Twelve drug-like ones: benchmarks/docking_published.py
     outcomes = evaluate_all(Docking("dockstring:ABL1"), ["CCO", "CC"])
     assert [outcome.values[0] for outcome in outcomes] == pytest.approx([-2.4, -1.8], abs=0.1)
-
-
-@needs_vina
-@needs_dockstring
-@pytest.mark.slow
-def test_a_drug_like_score_is_that_of_the_dockstring_data_set():
-    # MAPK14, one of the pairs in dockstring/dataset.py: -7.0
-    oracle = Docking("dockstring:MAPK14")
-    assert score(oracle, "S(NC=1N(N=CC1)C2=CC=CC=C2)(=O)(=O)C=3C=CC=CC3") == pytest.approx(-7.0, abs=0.2)
 
 
 # ---- the same seed gives the same score --------------------------------------------------------------------------
