@@ -360,12 +360,9 @@ class Campaign:
         """Decides on a batch and commits it; False where no new object, or nothing of the budget, is left."""
         seconds: dict[str, float] = {}
         info: dict[str, Any] = {"n_answers": self._ledger.n_answers()}
-        wanted = self.config.rounds.batch_size if number else self.config.rounds.initial
-        calls_left = self._pool.calls_left()
-        if calls_left is not None:
-            wanted = min(wanted, max(calls_left - self._pool.n_open, 0))
-            if not wanted:
-                return False
+        wanted = self._affordable(self.config.rounds.batch_size if number else self.config.rounds.initial)
+        if not wanted:
+            return False
         began = time.monotonic()
         if number == 0:
             with _Clock(seconds, "select"), self._reporter.phase(0, "first batch", wanted) as phase:
@@ -395,6 +392,14 @@ class Campaign:
         self._seconds[number] = seconds
         self._pool.submit(candidates)
         return True
+
+    def _affordable(self, wanted: int) -> int:
+        """How many of the wanted objects the budget allows, beside those that wait already."""
+        left = self._pool.calls_left()
+        if left is not None and left <= self._pool.n_waiting:
+            self._pool.wait()  # some may need no call after all: told, or failed for the last time
+            left = self._pool.calls_left()
+        return wanted if left is None else max(min(wanted, left - self._pool.n_waiting), 0)
 
     def _finish_round(self, number: int) -> bool:
         """Waits until a round may close, and writes its report; returns whether the budget ended it."""
@@ -429,7 +434,9 @@ class Campaign:
 
         def is_enough() -> bool:
             # the last round has nothing to make room for, and without a single value nothing can be learned
-            if number >= rounds.count or not (had_value or pool.n_values):
+            left = pool.calls_left()
+            is_last = number >= rounds.count or (left is not None and left <= pool.n_waiting)
+            if is_last or not (had_value or pool.n_values):
                 return False
             n_open = pool.n_open_of(batch)
             if n_open <= allowed_open:

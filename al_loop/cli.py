@@ -149,6 +149,7 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
 
     started = time.monotonic()
     planned = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
+    planned = min(planned, settings.budget.calls or planned)
     with ExitStack() as stack:
         executor = None
         if address != "local":
@@ -655,6 +656,7 @@ def check(
         if others:
             facts["oracle"] += f"; {', '.join(others)} recorded too"
         calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
+        calls = min(calls, settings.budget.calls or calls)
         facts["sample"] = sample
         if no_oracle or oracle.is_external:
             cost = settings.evaluation.cost

@@ -251,6 +251,17 @@ def test_a_budget_ends_the_campaign_and_a_larger_one_goes_on(project: Path) -> N
     assert len(open_run(project / "run").evaluations) == 15
 
 
+def test_a_budget_is_used_up_also_where_rounds_close_early(project: Path) -> None:
+    oracle(project, "import time\ndef measure(word):\n    time.sleep(0.2)\n    return word.count('G')\n")
+    settings = ["budget.calls=21", "rounds.keep_busy=true", "rounds.count=5", "evaluation.workers=3"]
+    notes = Notes()
+    with Campaign(load_config("tiny.yaml", settings), project / "run", reporter=notes) as campaign:
+        campaign.run()
+    assert len(open_run(project / "run").evaluations) == 21
+    assert sum("the budget is spent (21 calls" in note for note in notes.notes) == 1
+    assert notes.rounds[-1].calls == 21, "the last report counts the last answer"
+
+
 def test_an_oracle_of_several_values_needs_to_be_told_which_to_optimise(project: Path) -> None:
     oracle(
         project,
