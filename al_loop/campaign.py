@@ -58,7 +58,7 @@ def public_url(url: str) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
-    names = ("torch", "botorch", "gpytorch", "rdkit", "numpy", "ray", "tblite", "vina", "ViennaRNA")
+    names = ("torch", "botorch", "gpytorch", "rdkit", "numpy", "ray", "tblite", "vina", "meeko", "ViennaRNA")
     found = {"al-loop": al_loop.__version__, "python": platform.python_version()}
     for name in names:
         try:

@@ -7,6 +7,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -284,9 +285,10 @@ class CampaignConfig(_Frozen):
         return self._folders
 
     def oracle_identity(self, oracle: Oracle) -> str:
-        """Equal where two oracles give the same answers: same part, arguments, version, and code of one's own."""
+        """Equal where two oracles give the same answers: same part, arguments, versions, and code of one's own."""
         content: dict[str, Any] = {"part": self.oracle.model_dump(mode="json"), "version": oracle.version}
         content["objectives"] = [o.name for o in oracle.objectives]
+        content["libraries"] = {name: metadata.version(name) for name in oracle.libraries}
         if self.oracle.target:
             source = inspect.getsourcefile(inspect.unwrap(self.oracle.factory("oracle")))
             content["code"] = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None

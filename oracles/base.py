@@ -122,6 +122,8 @@ class Oracle(ABC):
     objectives: tuple[Objective, ...] = (Objective("value"),)
     #: raise it when the same object would get another answer than before
     version: str = "1"
+    #: installed packages of which another release may answer otherwise; a cache tells their releases apart
+    libraries: tuple[str, ...] = ()
     #: what it can measure: "molecule" (SMILES), "sequence", or None for anything
     object_type: str | None = None
     #: how many objects one call of ``evaluate`` receives at the most

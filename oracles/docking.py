@@ -52,6 +52,7 @@ class Docking(Oracle):
     """
 
     kind = "docking"
+    libraries = ("vina", "meeko", "rdkit")
     object_type = "molecule"
 
     def __init__(

@@ -49,6 +49,7 @@ class GuacaMol(Oracle):
     """
 
     kind = "guacamol"
+    libraries = ("rdkit",)
     object_type = "molecule"
     call_size = 64
 

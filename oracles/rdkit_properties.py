@@ -86,6 +86,7 @@ class RDKitProperties(Oracle):
     """
 
     kind = "rdkit_properties"
+    libraries = ("rdkit",)
     object_type = "molecule"
     call_size = 64
 

@@ -105,6 +105,7 @@ class RNABinding(Oracle):
     """
 
     kind = "rna"
+    libraries = ("ViennaRNA",)
     object_type = "sequence"
     call_size = 64
 

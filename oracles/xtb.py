@@ -104,6 +104,7 @@ class XTB(Oracle):
     """
 
     kind = "xtb"
+    libraries = ("tblite", "rdkit")
     object_type = "molecule"
     fidelities = (Fidelity("force_field", 1.0), Fidelity("optimised", 10.0), Fidelity("conformers", 30.0))
 

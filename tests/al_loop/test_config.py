@@ -332,3 +332,18 @@ def test_the_schema_refuses_mistakes(schema, change):
     content = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text()) | change
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(content, schema)
+
+
+def test_a_cache_tells_oracles_apart_by_all_that_changes_their_answers(tmp_path: Path) -> None:
+    from importlib import metadata
+
+    base = {"name": "x", "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 4}}
+
+    def identity(**oracle: object) -> str:
+        config = parse_config({**base, "oracle": oracle})
+        return config.oracle_identity(config.build_oracle())
+
+    same = identity(kind="rna")
+    assert same == identity(kind="rna")
+    assert metadata.version("ViennaRNA") in same
+    assert same != identity(kind="rna", score="energy")
