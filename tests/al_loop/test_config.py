@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from al_loop.config import CampaignConfig, json_schema, load_config
+from al_loop.config import CampaignConfig, json_schema, load_config, parse_config
 from al_loop.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
