@@ -165,8 +165,11 @@ class Run:
 
     @property
     def artifacts(self) -> pd.DataFrame:
-        """One row per file that came with an answer: its ``path`` in the run directory, its bytes and its SHA-256."""
-        folder = ArtifactFolder(run_folder(self.path) / "artifacts")
+        """One row per file that came with an answer: its ``path`` in the run directory, its bytes and its SHA-256.
+
+        Of a run that was opened by its database's URL the path begins with ``artifacts``, in its run directory.
+        """
+        folder = ArtifactFolder((run_folder(self.path) or Path()) / "artifacts")
         rows = [
             (a.candidate_id, name, str(folder.of(a.candidate_id) / name), facts["bytes"], facts["sha256"])
             for a in self.ledger.evaluations()
@@ -414,10 +417,10 @@ def find_ledger(path: str | Path) -> str:
     raise ConfigError(f"{path}: holds no run (neither ledger.db nor campaign.json); {_what_is_there(folder)}")
 
 
-def run_folder(path: str) -> Path:
-    """The run directory; of a run that was opened by its database URL the current folder."""
+def run_folder(path: str) -> Path | None:
+    """The run directory; None of a run that was named by a database's URL, which does not tell."""
     folder = Path(path.removeprefix("sqlite:///")).expanduser()
-    return folder.parent if folder.is_file() else folder if folder.is_dir() else Path()
+    return None if "://" in str(folder) else folder.parent if folder.is_file() else folder
 
 
 def _what_is_there(folder: Path) -> str:

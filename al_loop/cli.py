@@ -457,6 +457,8 @@ def _propose(run: str, ledger: Ledger) -> None:
     from al_loop.config import add_to_path
 
     settings, folder = _settings_of(ledger), run_folder(run)
+    if folder is None:
+        return
     try:
         add_to_path(json.loads((folder / "campaign.json").read_text(encoding="utf-8")).get("folders", ()))
     except (OSError, ValueError):  # the run is elsewhere, and so is its process
