@@ -419,13 +419,14 @@ def ask(
             if output is not None:
                 lab.write_table(output, "")  # before it is recorded that somebody has it
             text = lab.ask(ledger, found, column, again=again)
+            shown = ledger.name if "://" in run else run  # without a password
         if output is None:
             typer.echo(text, nl=False)
             return
         lab.write_table(output, text)
         wanted = f", {n} were asked for" if n is not None and len(found) < n else ""
         typer.echo(
-            f"written: {output}: {len(found)} objects{wanted}. Filled in, hand it back: al-loop tell {run} {output}"
+            f"written: {output}: {len(found)} objects{wanted}. Filled in, hand it back: al-loop tell {shown} {output}"
         )
 
 

@@ -19,3 +19,17 @@ class Acquisition(ABC):
         X_baseline: features of what was measured, n x d. X_pending: features of what is being measured, p x d, or
         None; it must lower the value of objects near it. best_f: the best target measured.
         """
+
+    def build_among(
+        self,
+        model: Model,
+        X_baseline: Tensor,
+        X_pending: Tensor | None,
+        best_f: float,
+        X_candidates: Tensor | None,
+    ) -> AcquisitionFunction:
+        """As ``build``, told of some of the objects there are (c x d), for those that look at the space as a whole.
+
+        What an acquisition does with the objects is its own affair; most need none, and ``build`` is all they define.
+        """
+        return self.build(model, X_baseline, X_pending, best_f)
