@@ -261,15 +261,17 @@ class FaultCampaign:
         self._judge()
 
     def _throw_faults(self, pid: int, over: Future[int], wanted: Callable[[], bool]) -> None:
-        faults = {"driver killed": lambda: os.kill(pid, signal.SIGKILL), **self._scene.faults()}
-        if self._scene.address == "local":
-            faults["worker killed"] = lambda: self._kill_worker(pid)
-        else:
-            faults["worker killed"] = self._kill_actor
+        own = self._scene.faults()
+        is_local = self._scene.address == "local"
+        faults = {
+            "driver killed": lambda: os.kill(pid, signal.SIGKILL),
+            "worker killed": (lambda: self._kill_worker(pid)) if is_local else self._kill_actor,
+            **own,
+        }
         while not wait([over], self._chance.uniform(0.3, 2.0)).done:
             if not wanted():
                 continue
-            name = self._chance.choice(sorted(faults))
+            name = self._chance.choice([*faults, *own, *own])
             self._look()
             with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess, IndexError):
                 faults[name]()
