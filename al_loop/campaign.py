@@ -193,6 +193,11 @@ class Campaign:
                 objectives=self._oracle.objectives,
                 versions=versions(),
             )
+            campaign = self._ledger.campaign()
+            assert campaign is not None
+            self._rescued = RescuedAnswers(self.directory.path, campaign.uid)
+            if n := self._rescued.restore(self._ledger):
+                self._note(f"{n} answers that an earlier start could not commit are in the ledger now")
             if executor is None:
                 from actors.local import LocalExecutor
 
@@ -227,13 +232,13 @@ class Campaign:
         Raises:
             CampaignError: it cannot go on, e.g. the oracle answered for no object at all.
         """
+        last = self._ledger.last_round()
+        if self.is_finished:
+            assert last is not None
+            self._close_rounds(last)
+            return
         with ExitStack() as stack:
             self._begin(stack)
-            last = self._ledger.last_round()
-            if self.is_finished:
-                assert last is not None
-                self._close_rounds(last)
-                return
             self._prepare()
             is_spent = False
             for number in range(last or 0, max(self.config.rounds.count, last or 0) + 1):
@@ -244,7 +249,7 @@ class Campaign:
                     break
             with self._reporter.phase(self._ledger.last_round() or 0, "last answers", self._pool.n_open):
                 is_spent = self._pool.wait() or is_spent
-            if is_spent or self._pool.is_spent:
+            if is_spent or (self._pool.is_spent and not self.is_finished):
                 self._say_spent()
 
     def advance(self) -> int:
@@ -266,13 +271,8 @@ class Campaign:
             return len(self._ledger.pending())
 
     def _begin(self, stack: ExitStack, *, has_workers: bool = True) -> None:
-        """Takes in what waits to be committed, and opens the pool of oracle workers."""
-        campaign = self._ledger.campaign()
-        assert campaign is not None
+        """Opens the pool of oracle workers, with what is pending."""
         settings, oracle = self.config.evaluation, self._oracle
-        rescued = RescuedAnswers(self.directory.path, campaign.uid)
-        if n := rescued.restore(self._ledger):
-            self._reporter.note(f"{n} answers that an earlier start could not commit are in the ledger now")
         cache = None
         if settings.cache is not None:
             cache = EvaluationCache(settings.cache, self.config.oracle_identity(oracle), self.config.name, self._note)
@@ -289,7 +289,7 @@ class Campaign:
             on_note=self._note,
             artifacts=ArtifactFolder(self.directory.artifacts),
             cache=cache,
-            rescued=rescued,
+            rescued=self._rescued,
         )
         stack.callback(self._pool.close)
         self._round_began, self._round_busy_s = time.monotonic(), 0.0
@@ -358,11 +358,11 @@ class Campaign:
 
     def _start_round(self, number: int) -> bool:
         """Decides on a batch and commits it; False where no new object, or nothing of the budget, is left."""
-        seconds: dict[str, float] = {}
-        info: dict[str, Any] = {"n_answers": self._ledger.n_answers()}
         wanted = self._affordable(self.config.rounds.batch_size if number else self.config.rounds.initial)
         if not wanted:
             return False
+        seconds: dict[str, float] = {}
+        info: dict[str, Any] = {"n_answers": self._ledger.n_answers()}
         began = time.monotonic()
         if number == 0:
             with _Clock(seconds, "select"), self._reporter.phase(0, "first batch", wanted) as phase:
@@ -396,7 +396,7 @@ class Campaign:
     def _affordable(self, wanted: int) -> int:
         """How many of the wanted objects the budget allows, beside those that wait already."""
         left = self._pool.calls_left()
-        if left is not None and left <= self._pool.n_waiting:
+        if left is not None and left <= self._pool.n_waiting and self._pool.n_workers:
             self._pool.wait()  # some may need no call after all: told, or failed for the last time
             left = self._pool.calls_left()
         return wanted if left is None else max(min(wanted, left - self._pool.n_waiting), 0)

@@ -145,7 +145,9 @@ def draw(rows: Sequence[dict[str, object]]) -> None:
     left.set_title("one answer after the other", fontsize=10)
     right.set_title(f"{N_WORKERS:,} workers at once", fontsize=10)
     for ax in (left, right):
-        ax.set(xscale="log", yscale="log", xlabel="answers in the ledger")
+        ax.set(xscale="log", yscale="log", xlabel="answers in the ledger", ylim=(0.1, 12))
+        ax.set_yticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
+        ax.minorticks_off()
         ax.grid(color="#e9ecef", which="major")
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(fontsize=8, frameon=False)

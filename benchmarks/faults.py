@@ -251,7 +251,7 @@ class FaultCampaign:
                 self._throw_faults(pid, over, wanted)
                 status = over.result()
             time.sleep(0.3)  # the workers of a killed driver end by themselves, within their call
-            self._look(has_ended=True)
+            self._excused.update(self._look(has_ended=True))
             if status == 0:
                 break
             if status == 1:
@@ -272,11 +272,11 @@ class FaultCampaign:
             if not wanted():
                 continue
             name = self._chance.choice([*faults, *own, *own])
-            self._look()
+            before = self._look()
             with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess, IndexError):
                 faults[name]()
                 self._tally.faults[name] += 1
-            self._look(is_kill=True)
+            self._excused.update(before | self._look())
 
     def _kill_worker(self, pid: int) -> None:
         children = [c for c in psutil.Process(pid).children() if "spawn_main" in " ".join(c.cmdline())]
@@ -288,21 +288,21 @@ class FaultCampaign:
         ]
         os.kill(self._chance.choice(actors).pid, signal.SIGKILL)
 
-    def _look(self, *, is_kill: bool = False, has_ended: bool = False) -> None:
-        """Compares the ledger with what was seen in it before."""
+    def _look(self, *, has_ended: bool = False) -> set[str]:
+        """Compares the ledger with what was seen in it before; returns the objects that are in flight."""
         try:
             with Ledger(self._url, read_only=True, patience_s=60) as ledger:
+                in_flight = {c.object for c in ledger.in_flight()}
                 now = {e.candidate_id: e for e in ledger.evaluations()}
-                if is_kill or has_ended:
-                    self._excused.update(c.object for c in ledger.in_flight())
         except AlLoopError:
             if has_ended and self._seen:
                 raise
-            return  # it is not there yet, or cannot be reached at present
+            return set()  # it is not there yet, or cannot be reached at present
         for key, before in self._seen.items():
             self._tally.missing += key not in now
             self._tally.changed += key in now and now[key] != before
         self._seen = now
+        return in_flight
 
     def _judge(self) -> None:
         """What stands in the ledger at the end, beside the oracle's own account."""
