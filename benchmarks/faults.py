@@ -128,6 +128,16 @@ class Scene:
         pass
 
 
+def may_mount() -> bool:
+    """Whether a small file system can be mounted here: root may, but not in every container."""
+    with tempfile.TemporaryDirectory() as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
+        if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+            return False
+        subprocess.run(["umount", folder], check=True)
+        return True
+
+
 class SmallDisk(Scene):
     """A file system of a few megabytes."""
 
