@@ -53,7 +53,7 @@ class HammingPath(PriorPath):
 
     phi_m(x) = (-1)^(b_m'x) / sqrt(M) with independent bits b that are 1 with probability p. Two one-hot rows share the
     columns where they agree, and each of the h L positions at which they differ adds two independent bits, of mean
-    sign (1 - 2p)²: so E phi(x)'phi(x') = (1 - 2p)^(2 h L). That is the kernel for (1 - 2p)² = exp(-1 / lengthscale / L).
+    sign (1 - 2p)²: so E phi(x)'phi(x') = (1 - 2p)^(2 h L). p is such that this is the kernel.
 
     Args:
         kernel: the kernel.

@@ -1,0 +1,73 @@
+"""A determinantal point process's likeliest batch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from al_loop.selectors.base import Selector, Similarity
+from al_loop.selectors.diverse import _scaled as scaled
+from al_loop.selectors.similarities import Similarities, best_first, cleaned
+
+#: added to the similarity of an object to itself, so that equal objects can be picked when nothing else is left
+_RIDGE = 1e-6
+
+
+class DPP(Selector):
+    """Good by score and jointly unlike one another: greedy MAP of a determinantal point process (Chen et al. 2018).
+
+    The batch is grown by the candidate that adds most to (1 - trade) * sum of scores + trade * log det S, where S is
+    the similarity matrix of the batch (and of the pending objects, which count as picked first). The determinant is
+    the squared volume that the picks span: three objects that are pairwise acceptable but together redundant lose,
+    which a look at the nearest pick alone would not notice. Scores are scaled as in ``diverse``: the candidates'
+    median is 0, their best 1.
+
+    Args:
+        trade: 0 looks at scores alone, 1 at the determinant alone.
+    """
+
+    kind = "dpp"
+
+    def __init__(self, trade: Annotated[float, Field(ge=0, le=1)] = 0.5) -> None:
+        if not 0 <= trade <= 1:
+            raise ValueError(f"selector.trade: {trade} must be between 0 (scores alone) and 1 (the determinant alone)")
+        self.trade = trade
+
+    def select(
+        self, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+    ) -> list[int]:
+        """See the base class; among equals the higher score, then the first given, is picked.
+
+        The similarity must be positive semi-definite, as those of the built-in features are.
+        """
+        n = len(scores)
+        order = best_first(scores)
+        X = X[order]
+        worth = (1 - self.trade) * scaled(cleaned(scores)[order])
+        similarities = Similarities(X, similarity, min(q, n))
+        rows = min(q, n)
+        # column i of `whitened` is L^-1 S(batch, i), and `left` what of S(i, i) the batch does not span
+        whitened = torch.zeros(rows, n, dtype=torch.float64)
+        left = torch.full((n,), 1.0 + _RIDGE, dtype=torch.float64)
+        if X_pending is not None and len(X_pending) and n:
+            own = similarity(X_pending, X_pending).double()
+            L = torch.linalg.cholesky(own + _RIDGE * torch.eye(len(own), dtype=own.dtype))
+            before = torch.linalg.solve_triangular(L, similarity(X_pending, X).double(), upper=False)
+            whitened = torch.cat([before, whitened])
+            left = left - before.square().sum(0)
+        first = len(whitened) - rows
+        is_free = torch.ones(n, dtype=torch.bool)
+        picked: list[int] = []
+        for row in range(first, first + rows):
+            left = left.clamp_min(_RIDGE)
+            value = (worth + self.trade * left.log()).masked_fill(~is_free, -float("inf"))
+            best = int(value.numpy().argmax())  # NumPy promises the first of equals
+            picked.append(best)
+            is_free[best] = False
+            added = (similarities[best] - whitened[:row].T @ whitened[:row, best]) / left[best].sqrt()
+            whitened[row] = added
+            left = left - added.square()
+        return [order[i] for i in picked]

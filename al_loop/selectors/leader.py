@@ -1,0 +1,61 @@
+"""The best of each cluster first."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from al_loop.selectors.base import Selector, Similarity
+from al_loop.selectors.similarities import Similarities, best_first, nearest_pending
+
+
+class Leader(Selector):
+    """The best of each cluster, then the second best of each, ... (leader clustering, Hartigan 1975).
+
+    From the best candidate down, each that is at least ``threshold`` similar to no leader so far becomes a leader;
+    the others belong to the best leader to whom they are. Clusters come in the order of their leaders' scores.
+    Candidates that similar to a pending object form one more cluster, whose best counts as picked already.
+
+    Args:
+        threshold: similarity from which two candidates belong together. Tanimoto similarities of Morgan fingerprints:
+            0.3 is loosely related, 0.65 close analogues.
+    """
+
+    kind = "leader"
+
+    def __init__(self, threshold: Annotated[float, Field(gt=0, le=1)] = 0.5) -> None:
+        if not 0 < threshold <= 1:
+            raise ValueError(f"selector.threshold: {threshold} must be above 0 and at most 1")
+        self.threshold = threshold
+
+    def select(
+        self, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+    ) -> list[int]:
+        """See the base class; equal scores in the order given."""
+        n = len(scores)
+        wanted = min(q, n)
+        order = best_first(scores)
+        X = X[order]
+        similarities = Similarities(X, similarity, wanted)
+        is_near_pending = nearest_pending(X, similarity, X_pending) >= self.threshold
+        leaders: list[int] = []
+        clusters: list[list[int]] = []
+        is_free = ~is_near_pending
+        while len(leaders) < wanted and bool(is_free.any()):
+            leader = int(torch.argmax(is_free.int()))  # the first
+            is_member = is_free & (similarities[leader] >= self.threshold)
+            is_member[leader] = True
+            leaders.append(leader)
+            clusters.append([i for i in torch.nonzero(is_member).flatten().tolist() if i != leader])
+            is_free &= ~is_member
+        near_pending: list[int] = torch.nonzero(is_near_pending).flatten().tolist()
+        picked = list(leaders)
+        followers = [*clusters, near_pending]
+        rank = 0
+        while len(picked) < wanted:
+            picked += [members[rank] for members in followers if rank < len(members)]
+            rank += 1
+        return [order[i] for i in picked[:wanted]]

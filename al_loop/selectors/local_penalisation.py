@@ -1,0 +1,112 @@
+"""Local penalisation."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from al_loop.selectors.base import Facts, Similarity
+from al_loop.selectors.diverse import _scaled as scaled
+from al_loop.selectors.informed import InformedSelector
+from al_loop.selectors.similarities import Similarities, best_first, cleaned
+
+#: nearer ones are taken for the same
+_LEAST_DISTANCE = 1e-3
+#: candidates, the best ones, among which the steepest change is looked for
+_MOST_PAIRED = 4096
+
+
+class LocalPenalisation(InformedSelector):
+    """A ball around each pick is ruled out, as wide as the surrogate thinks it cannot hold the best (González 2016).
+
+    If f changes by at most K per unit of distance and M is its maximum, then the maximum is no nearer to x than
+    (M - f(x)) / K. The score of each candidate is multiplied, for every pick and pending object, by the probability
+    that the candidate lies outside of that ball, given the posterior of f there: wide around what is expected to be
+    poor, narrow around what is expected to be nearly the best. Here the distance is sqrt(2 - 2 similarity), that of
+    the similarity's feature space, in which a Gaussian process has such a K: it is the steepest change of the
+    posterior mean between two candidates, at least the largest posterior deviation. M is the best that was measured
+    or is predicted.
+
+    Args:
+        transform: how scores become positive: ``softplus`` of the scores scaled as in ``diverse``, or ``log`` where
+            the acquisition is a logarithm already (log_ei, qlogei, qlognei, pi, max_value_entropy).
+        strength: exponent of the penalties.
+    """
+
+    kind = "local_penalisation"
+
+    def __init__(
+        self, transform: Literal["softplus", "log"] = "softplus", strength: Annotated[float, Field(gt=0)] = 1.0
+    ) -> None:
+        if transform not in ("softplus", "log"):
+            raise ValueError(f"selector.transform: {transform!r} is not one of softplus, log")
+        if not (strength > 0 and math.isfinite(strength)):
+            raise ValueError(f"selector.strength: {strength} must be a positive number")
+        self.transform = transform
+        self.strength = strength
+
+    def select_knowing(
+        self, facts: Facts, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+    ) -> list[int]:
+        """See the base class; among equals the higher score, then the first given, is picked."""
+        if facts.predict is None:
+            raise self.lacks("predict")
+        n = len(scores)
+        if not n:
+            return []
+        order = best_first(scores)
+        X, known = X[order], cleaned(scores)[order]
+        if self.transform == "log":
+            value = known.clamp_max(torch.finfo(known.dtype).max)
+        else:
+            value = torch.nn.functional.softplus(scaled(known)).log()
+        mean, variance = (part.double() for part in facts.predict(X))
+        top = max(float(mean.max()), -math.inf if facts.best_f is None else facts.best_f)
+        steepest = _steepest(mean[:_MOST_PAIRED], variance, similarity(X[:_MOST_PAIRED], X[:_MOST_PAIRED]).double())
+        if X_pending is not None and len(X_pending):
+            rows = similarity(X_pending, X).double()
+            for row, m, v in zip(rows, *(part.double() for part in facts.predict(X_pending)), strict=True):
+                value = value + self.strength * log_outside(row, m, v, top, steepest)
+        similarities = Similarities(X, similarity, min(q, n))
+        is_free = torch.ones(n, dtype=torch.bool)
+        picked: list[int] = []
+        for _ in range(min(q, n)):
+            best = int(value.masked_fill(~is_free, -float("inf")).numpy().argmax())
+            if not is_free[best]:  # every one that is left is at minus infinity
+                best = int(is_free.int().numpy().argmax())
+            picked.append(best)
+            is_free[best] = False
+            outside = log_outside(similarities[best], mean[best], variance[best], top, steepest)
+            value = value + self.strength * outside
+        return [order[i] for i in picked]
+
+
+def distance(similarity: Tensor) -> Tensor:
+    """The distance in the feature space of a similarity s with s(x, x) = 1."""
+    return (2 - 2 * similarity).clamp_min(0).sqrt()
+
+
+def _steepest(mean: Tensor, variance: Tensor, similarity: Tensor) -> float:
+    """The steepest change of the mean per distance, or what a draw usually changes by, where that is more.
+
+    A draw of a Gaussian process with variance v differs by sqrt(v) x distance, in the root mean square.
+    """
+    apart = distance(similarity)
+    is_apart = apart > _LEAST_DISTANCE
+    slopes = ((mean[:, None] - mean).abs() / apart)[is_apart]
+    steepest = float(slopes.max()) if len(slopes) else 0.0
+    return max(steepest, math.sqrt(float(variance.max())))
+
+
+def log_outside(similarity: Tensor, mean: Tensor, variance: Tensor, top: float, steepest: float) -> Tensor:
+    """Log of the probability that objects lie outside of the ball about one with this posterior, by similarity to it.
+
+    P(steepest x distance > top - f), f ~ N(mean, variance).
+    """
+    std = variance.clamp_min(1e-24).sqrt()
+    log_probability: Tensor = torch.special.log_ndtr((steepest * distance(similarity) - (top - mean)) / std)
+    return log_probability

@@ -1,0 +1,57 @@
+"""One pick at a time, with scores renewed after each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from al_loop.selectors.base import Facts, Similarity
+from al_loop.selectors.informed import InformedSelector
+from al_loop.selectors.similarities import best_first, cleaned
+
+
+class Sequential(InformedSelector):
+    """Greedy by the acquisition itself: after each pick it counts as pending, and scores are renewed.
+
+    With ``ucb`` that is GP-BUCB (Desautels et al. 2014), with ``log_ei`` the kriging believer (Ginsbourger et al.
+    2010): picks keep apart as far as the surrogate believes that they tell of one another, and no trade-off is to be
+    chosen. Similarity is not looked at.
+
+    Args:
+        lazy: renew only the scores that can still be the best, which holds as long as a pending object never raises
+            a score (lazy greedy, Minoux 1978): exact for ``ucb``, ``log_ei`` and ``qlognei``, and in practice good
+            for the others; off, all scores are renewed after every pick, which is many times slower.
+        block: how many scores are renewed at a time.
+    """
+
+    kind = "sequential"
+
+    def __init__(self, lazy: bool = True, block: Annotated[int, Field(ge=1)] = 64) -> None:
+        self.lazy = lazy
+        self.block = block
+
+    def select_knowing(
+        self, facts: Facts, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+    ) -> list[int]:
+        """See the base class; among equals the first given is picked."""
+        if facts.rescore is None:
+            raise self.lacks("rescore")
+        bounds = cleaned(scores).clone()
+        is_free = torch.ones(len(scores), dtype=torch.bool)
+        is_fresh = is_free.clone()
+        picked: list[int] = []
+        while len(picked) < min(q, len(scores)):
+            while True:
+                order = [i for i in best_first(bounds) if is_free[i]]
+                if is_fresh[order[0]]:
+                    break
+                asked = [i for i in order if not is_fresh[i]][: self.block if self.lazy else None]
+                bounds[asked] = cleaned(facts.rescore(picked, asked)).to(bounds)
+                is_fresh[asked] = True
+            picked.append(order[0])
+            is_free[order[0]] = False
+            is_fresh = torch.zeros_like(is_free)
+        return picked
