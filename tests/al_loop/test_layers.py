@@ -8,12 +8,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIGHT = ["al_loop", "al_loop.errors", "al_loop.seeds", "al_loop.parts", "al_loop.ledger", "oracles.base"]
+LIGHT = [
+    "al_loop",
+    "al_loop.errors",
+    "al_loop.seeds",
+    "al_loop.parts",
+    "al_loop.ledger",
+    "al_loop.storage",
+    "al_loop.lab",
+    "al_loop.tables",
+    "oracles.base",
+]
 ENGINE = [
     "al_loop.environments.base",
     "al_loop.environments.hypergrid",
     "al_loop.environments.sequence",
     "al_loop.environments.fragments",
+    "al_loop.environments.pool",
     "al_loop.gflownet.learner",
     "al_loop.gflownet.exact",
 ]
@@ -45,7 +56,7 @@ def test_analysis_loads_neither_torch_nor_ray():
 
 
 def test_the_public_oracle_names_load_neither_torch_nor_ray():
-    statement = "from al_loop import Failure, Objective, Oracle, OracleError, Outcome, load_config"
+    statement = "from al_loop import Failure, Fidelity, Objective, Oracle, OracleError, Outcome, current_call, oracle"
     assert not loaded_by(statement) & {"torch", "ray", "botorch", "rdkit"}
 
 
