@@ -21,8 +21,7 @@ class Facts:
         pending_objects: what is being measured, p.
         rescore: (picked, asked) -> the scores that the candidates at the indices ``asked`` have once those at the
             indices ``picked`` are pending too.
-        predict: posterior mean and variance of single feature rows, n x d -> n, n; targets oriented as scores are.
-        best_f: the best target measured.
+        predict: posterior mean and variance of single feature rows, n x d -> n, n; larger is better.
         seed: of random choices, one for each round.
     """
 
@@ -30,7 +29,6 @@ class Facts:
     pending_objects: Sequence[str] | None = None
     rescore: Callable[[Sequence[int], Sequence[int]], Tensor] | None = None
     predict: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
-    best_f: float | None = None
     seed: int = 0
 
 

@@ -28,8 +28,8 @@ class LocalPenalisation(InformedSelector):
     that the candidate lies outside of that ball, given the posterior of f there: wide around what is expected to be
     poor, narrow around what is expected to be nearly the best. Here the distance is sqrt(2 - 2 similarity), that of
     the similarity's feature space, in which a Gaussian process has such a K: it is the steepest change of the
-    posterior mean between two candidates, at least the largest posterior deviation. M is the best that was measured
-    or is predicted.
+    posterior mean between two candidates, at least the largest posterior deviation. M is the largest
+    posterior mean of a candidate, which K keeps outside of every candidate's ball (a lucky measurement would not be).
 
     Args:
         transform: how scores become positive: ``softplus`` of the scores scaled as in ``diverse``, or ``log`` where
@@ -65,7 +65,7 @@ class LocalPenalisation(InformedSelector):
         else:
             value = torch.nn.functional.softplus(scaled(known)).log()
         mean, variance = (part.double() for part in facts.predict(X))
-        top = max(float(mean.max()), -math.inf if facts.best_f is None else facts.best_f)
+        top = float(mean.max())
         steepest = _steepest(mean[:_MOST_PAIRED], variance, similarity(X[:_MOST_PAIRED], X[:_MOST_PAIRED]).double())
         if X_pending is not None and len(X_pending):
             rows = similarity(X_pending, X).double()

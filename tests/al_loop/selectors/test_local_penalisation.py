@@ -19,9 +19,9 @@ def predict(X):
     return torch.sin(X.squeeze(-1)), 0.01 + 0.02 * X.squeeze(-1)
 
 
-def select(q, scores=None, X_pending=None, best_f=1.0, predict=predict, **options):
+def select(q, scores=None, X_pending=None, predict=predict, **options):
     scores = predict(POSITIONS)[0] if scores is None else scores
-    facts = Facts(predict=predict, best_f=best_f)
+    facts = Facts(predict=predict)
     return LocalPenalisation(**options).select_knowing(facts, q, scores, POSITIONS, closeness, X_pending)
 
 
@@ -50,7 +50,7 @@ def test_each_pick_is_the_best_of_score_times_penalties(transform):
         value = torch.log1p(((scores - scores.median()) / (scores.max() - scores.median())).clamp_min(-1).exp())
 
     def penalty(distance, m, v):
-        return torch.erfc(-(K * distance - (1.0 - m)) / (2 * v).sqrt()) / 2
+        return torch.erfc(-(K * distance - (mean.max() - m)) / (2 * v).sqrt()) / 2
 
     value = value * penalty((2 - 2 * closeness(POSITIONS, pending)).sqrt().squeeze(-1), *predict(pending))
     for k in range(6):
@@ -79,7 +79,7 @@ def test_a_flat_surrogate_and_scores_that_are_no_numbers_still_give_a_batch():
     flat = lambda X: (torch.zeros(len(X)).double(), torch.full((len(X),), 0.5).double())  # noqa: E731
     scores = torch.full((41,), float("nan"))
     scores[7] = 2.0
-    picked = select(41, scores, predict=flat, best_f=None, transform="log")
+    picked = select(41, scores, predict=flat, transform="log")
     assert picked[0] == 7
     assert sorted(picked) == list(range(41))
     assert len(set(select(5, torch.ones(41), predict=flat))) == 5

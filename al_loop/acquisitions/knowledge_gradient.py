@@ -1,0 +1,147 @@
+"""The knowledge gradient over a finite set."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from botorch.acquisition import AcquisitionFunction
+from botorch.models.model import Model
+from pydantic import Field
+from torch import Tensor
+
+from al_loop.acquisitions.base import Acquisition
+from al_loop.acquisitions.pending import believe, can_believe, some
+from al_loop.acquisitions.qlognei import log_improvement
+from al_loop.errors import ConfigError
+from al_loop.surrogates.gp import ExactGPModel
+
+_LEAST = -1e9
+
+
+class KnowledgeGradient(Acquisition):
+    """By how much one measurement is expected to raise the best posterior mean (Frazier et al. 2009).
+
+    The log of E max mean' - max mean, where mean' is the posterior mean once the object was measured, and the maxima
+    run over the object itself and a set of others: unlike expected improvement it also values an object that would
+    tell that another one is better than thought. Over a finite set it has a closed form, used here; BoTorch's
+    ``qKnowledgeGradient`` searches a continuous space instead and cannot be had on a list of molecules.
+
+    Pending objects count as measured at their posterior mean, which needs the exact GP.
+
+    Args:
+        n_set: how many others there are, those of the largest mean + 2 deviations of what was measured, what is
+            pending and the candidates that the campaign tells of.
+    """
+
+    kind = "knowledge_gradient"
+
+    def __init__(self, n_set: Annotated[int, Field(ge=1)] = 256) -> None:
+        self.n_set = n_set
+
+    def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
+        """See the base class; best_f is not needed."""
+        return self.build_among(model, X_baseline, X_pending, best_f, None)
+
+    @torch.no_grad()
+    def build_among(
+        self,
+        model: Model,
+        X_baseline: Tensor,
+        X_pending: Tensor | None,
+        best_f: float,
+        X_candidates: Tensor | None,
+    ) -> AcquisitionFunction:
+        """See the base class.
+
+        Raises:
+            ConfigError: objects are pending and the model cannot count them as measured.
+        """
+        X_pending = some(X_pending)
+        if X_pending is not None:
+            if not can_believe(model):
+                raise ConfigError(
+                    f"acquisition.kind: 'knowledge_gradient' takes pending objects on the surrogate gp only, not on a "
+                    f"{type(model).__name__}; choose another acquisition, or rounds that wait for all answers"
+                )
+            model, _ = believe(model, X_pending, best_f)
+        X_set = torch.unique(
+            torch.cat([X for X in (X_baseline, X_pending, X_candidates) if X is not None]).to(X_baseline), dim=0
+        )
+        posterior = model.posterior(X_set.unsqueeze(1))
+        promise = (posterior.mean + 2 * posterior.variance.sqrt()).flatten()
+        return DiscreteKnowledgeGradient(model, X_set[promise.topk(min(self.n_set, len(X_set))).indices])
+
+
+class DiscreteKnowledgeGradient(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
+    """log of the knowledge gradient of single objects over themselves and a set.
+
+    Measuring x moves the posterior mean at i to a_i + b_i Z, Z standard normal, with a the means now and
+    b_i = cov(f_i, f(x)) / sqrt(var f(x) + noise). Where the largest of these lines changes from one of slope b to one
+    of slope b', at z = c, it gains (b' - b) (phi(c) - |c| Phi(-|c|)).
+
+    Args:
+        model: an exact GP, or any whose joint posteriors are normal (slower).
+        X_set: the others, m x d.
+    """
+
+    def __init__(self, model: Model, X_set: Tensor) -> None:
+        super().__init__(model)
+        self.register_buffer("X_set", X_set)
+        self.register_buffer("_means", model.posterior(X_set.unsqueeze(1)).mean.flatten())
+        self._rows = None
+        if isinstance(model, ExactGPModel):
+            self._rows = model.prepare(X_set)
+            self.register_buffer("_W", model.mean_and_whitened(self._rows)[1].T.contiguous())
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Values of ``b x 1 x d`` features: b."""
+        mean, variance, covariance, noise = self._joint(X)
+        intercepts = torch.cat([mean.unsqueeze(-1), self._means.expand(len(mean), -1)], dim=-1)
+        slopes = torch.cat([variance.unsqueeze(-1), covariance], dim=-1) / (variance + noise).sqrt().unsqueeze(-1)
+        return log_gain(intercepts, slopes).clamp_min(_LEAST)  # finite, so that a scale can be taken of them
+
+    def _joint(self, X: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | float]:
+        """Of each object: mean, variance, covariances with the set (b x m), and a measurement's noise variance."""
+        model = self.model
+        if self._rows is not None:
+            rows = model.prepare(X)
+            mean, whitened = model.mean_and_whitened(rows)
+            covariance = model.covariance(model.kernel.cross(rows, self._rows), whitened.T, self._W, is_same=False)
+            variance = model.signal_variance * (1 - whitened.square().sum(0)).clamp_min(1e-9)
+            return mean, variance, covariance, model.noise_variance
+        posterior = model.posterior(torch.cat([X, self.X_set.expand(len(X), -1, -1)], dim=-2))
+        row = posterior.distribution.covariance_matrix[:, 0]
+        noise = model.posterior(X, observation_noise=True).variance.flatten() - model.posterior(X).variance.flatten()
+        return posterior.mean[:, 0, 0], row[:, 0], row[:, 1:], noise
+
+
+def log_gain(intercepts: Tensor, slopes: Tensor) -> Tensor:
+    """log(E max_i (a_i + b_i Z) - max_i a_i), Z standard normal: b x m, b x m -> b; minus infinity without a gain.
+
+    The upper envelope is walked from the line of the least slope to the one of the greatest, in all rows at once; it
+    has few corners, each of which costs one look at all lines.
+    """
+    rows = torch.arange(len(slopes), device=slopes.device)
+    least = slopes.min(dim=-1, keepdim=True).values
+    current = intercepts.masked_fill(slopes > least, -float("inf")).argmax(dim=-1)
+    parts = []
+    while True:
+        a, b = intercepts[rows, current, None], slopes[rows, current, None]
+        is_steeper = slopes > b
+        if not bool(is_steeper.any()):
+            break
+        rise = torch.where(is_steeper, slopes - b, 1.0)
+        crossing = torch.where(is_steeper, (a - intercepts) / rise, float("inf"))
+        corner = crossing.min(dim=-1, keepdim=True).values
+        # of those that cross there together the steepest is on top afterwards
+        following = slopes.masked_fill(crossing > corner, -float("inf")).argmax(dim=-1)
+        is_moving = is_steeper.any(dim=-1)
+        change = torch.where(is_moving, slopes[rows, following] - b.squeeze(-1), 1.0)
+        away = torch.where(is_moving, corner.squeeze(-1), 0.0).abs()
+        parts.append(torch.where(is_moving, change.log() + log_improvement(-away), -math.inf))
+        current = torch.where(is_moving, following, current)
+    if not parts:
+        return torch.full_like(intercepts[:, 0], -math.inf)
+    return torch.logsumexp(torch.stack(parts), dim=0)
