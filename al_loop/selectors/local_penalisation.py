@@ -23,13 +23,13 @@ _MOST_PAIRED = 4096
 class LocalPenalisation(InformedSelector):
     """A ball around each pick is ruled out, as wide as the surrogate thinks it cannot hold the best (González 2016).
 
-    If f changes by at most K per unit of distance and M is its maximum, then the maximum is no nearer to x than
-    (M - f(x)) / K. The score of each candidate is multiplied, for every pick and pending object, by the probability
+    If f changes by at most K per unit of distance and M is its maximum, then the maximum is no nearer to x than (M
+    - f(x)) / K. The score of each candidate is multiplied, for every pick and pending object, by the probability
     that the candidate lies outside of that ball, given the posterior of f there: wide around what is expected to be
     poor, narrow around what is expected to be nearly the best. Here the distance is sqrt(2 - 2 similarity), that of
     the similarity's feature space, in which a Gaussian process has such a K: it is the steepest change of the
-    posterior mean between two candidates, at least the largest posterior deviation. M is the largest
-    posterior mean of a candidate, which K keeps outside of every candidate's ball (a lucky measurement would not be).
+    posterior mean between two candidates, at least the largest posterior deviation. M is the largest posterior mean
+    of a candidate, which K keeps outside of every candidate's ball (a lucky measurement would not be).
 
     Args:
         transform: how scores become positive: ``softplus`` of the scores scaled as in ``diverse``, or ``log`` where

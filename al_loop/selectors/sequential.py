@@ -23,7 +23,8 @@ class Sequential(InformedSelector):
     Args:
         lazy: renew only the scores that can still be the best, which holds as long as a pending object never raises
             a score (lazy greedy, Minoux 1978): exact for ``ucb``, ``log_ei`` and ``qlognei``, and in practice good
-            for the others; off, all scores are renewed after every pick, which is many times slower.
+            for the others; off, all scores are renewed after every pick, which is many times slower. Off with
+            ``thompson``, where each renewal is another draw: every pick is then the best of a draw of its own.
         block: how many scores are renewed at a time.
     """
 
