@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from al_loop.features.base import Features
     from al_loop.gflownet.learner import Learner
     from al_loop.reward import AcquisitionReward, Constraints
+    from al_loop.selectors.base import Facts
 
 _REFERENCE = 256
 _CHUNK = 8192  # objects scored at once
@@ -145,6 +146,8 @@ class _Belief:
     reward: AcquisitionReward
     acquisition: Any
     X_pending: Tensor | None
+    pending: Sequence[str]
+    build: Callable[[Tensor | None], Any]  # the acquisition, given what is pending
     hyperparameters: Mapping[str, float]
 
 
@@ -478,12 +481,19 @@ class Campaign:
         answered = {(o.object, o.fidelity) for o in known}
         pending = [c.object for c in self._ledger.candidates() if (c.object, c.fidelity) not in answered]
         X_pending = self._features(pending) if pending else None
-        acquisition = self._acquisition.build(model, X, X_pending, float(Y.max()))
+        X_reference, best_f = self._features(self._reference()), float(Y.max())
+
+        def build_acquisition(X_pending: Tensor | None) -> Any:
+            return self._acquisition.build_among(model, X, X_pending, best_f, X_reference)
+
+        acquisition = build_acquisition(X_pending)
         settings = self.config.reward
         reward = AcquisitionReward(
             acquisition, self._features, self._constraints, self._reference(), settings.beta, settings.clip, model
         )
-        return _Belief(model, reward, acquisition, X_pending, self._surrogate.describe(model))
+        return _Belief(
+            model, reward, acquisition, X_pending, pending, build_acquisition, self._surrogate.describe(model)
+        )
 
     def _value(self, observation: Observation) -> float:
         """The value that is optimised, in the oracle's unit; NaN of a failure."""
@@ -562,7 +572,9 @@ class Campaign:
                 return []
             X = self._features(names)
             scores = score(belief.acquisition, X)
-            picked = self._selector.select(wanted, scores, X, self._features.similarity, belief.X_pending)
+            facts = self._facts(number, belief, names, X)
+            similarity = self._features.similarity
+            picked = self._selector.select_knowing(facts, wanted, scores, X, similarity, belief.X_pending)
             mean, variance = belief.model.mean_and_variance(X[picked])
             phase.advance()
         origin = "sampler" if self._everything is None else "pool"
@@ -577,6 +589,26 @@ class Campaign:
             )
             for i, m, v in zip(picked, mean, variance, strict=True)
         ]
+
+    def _facts(self, number: int, belief: _Belief, names: Sequence[str], X: Tensor) -> Facts:
+        """What a selector may ask beside scores and features."""
+        import torch
+
+        from al_loop.reward import score
+        from al_loop.selectors.base import Facts
+
+        def rescore(picked: Sequence[int], asked: Sequence[int]) -> Tensor:
+            also = X[list(picked)]
+            X_pending = also if belief.X_pending is None else torch.cat([belief.X_pending, also])
+            return score(belief.build(X_pending), X[list(asked)])
+
+        return Facts(
+            objects=names,
+            pending_objects=belief.pending,
+            rescore=rescore,
+            predict=belief.model.mean_and_variance,
+            seed=derive_seed(self.config.seed, number, "select"),
+        )
 
     def _drawn(self, number: int, wanted: int, known: set[str]) -> list[str]:
         """New acceptable objects from the samplers."""

@@ -47,7 +47,7 @@ class Diverse(Selector):
         # best first, so that the first of equal values is the one of the higher score
         known = scores.double().nan_to_num(nan=-float("inf"), posinf=float("inf"), neginf=-float("inf"))
         order = known.sort(descending=True, stable=True).indices
-        worth = (1 - self.trade) * _scaled(known[order])
+        worth = (1 - self.trade) * scaled(known[order])
         X = X[order]
         nearest = torch.zeros(n, dtype=torch.float64)
         if X_pending is not None and len(X_pending) and n:
@@ -68,7 +68,7 @@ class Diverse(Selector):
         return [int(order[i]) for i in picked]
 
 
-def _scaled(scores: Tensor) -> Tensor:
+def scaled(scores: Tensor) -> Tensor:
     """Scores with their median at 0 and their best at 1, not below -1; infinite ones count as the finite extremes."""
     finite = scores[scores.isfinite()]
     if not len(finite):

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from al_loop.selectors.base import Facts, Similarity
-from al_loop.selectors.diverse import _scaled as scaled
+from al_loop.selectors.diverse import scaled
 from al_loop.selectors.informed import InformedSelector
 from al_loop.selectors.similarities import Similarities, best_first, cleaned
 

@@ -429,6 +429,39 @@ def test_molecules_by_default_go_through_morgan_counts_and_scaffolds(project: Pa
     assert not math.isnan(notes.rounds[1].top10_mean)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "selector={kind: sequential}",
+        "selector={kind: dpp}",
+        "selector={kind: leader}",
+        "selector={kind: local_penalisation}",
+        "selector={kind: mixed, share: 0.5, by: uncertainty}",
+        "acquisition={kind: log_ei}",
+        "acquisition={kind: pi}",
+        "acquisition={kind: qlognei}",
+        "acquisition={kind: qlogei}",
+        "acquisition={kind: thompson}",
+        "acquisition={kind: max_value_entropy}",
+        "acquisition={kind: knowledge_gradient}",
+    ],
+)
+def test_every_acquisition_and_selector_runs_a_campaign_also_with_pending_objects(project: Path, part: str) -> None:
+    run(project, part, "rounds.close_share=0.6", "sampler.steps=3")
+    assert len(set(objects(project))) == 18
+
+
+def test_a_quota_of_scaffolds_holds_in_each_batch(project: Path) -> None:
+    from al_loop.metrics import scaffold
+
+    oracle(project, "def measure(smiles):\n    return smiles.count('N')\n")
+    settings = ("environment={kind: fragments, max_fragments: 2}", "rounds.count=2", "sampler.steps=5")
+    run(project, *settings, "selector={kind: scaffold_quota, per_scaffold: 1}")
+    candidates = open_run(project / "run").candidates
+    for _, batch in candidates[candidates["round"] > 0].groupby("round"):
+        assert batch["object"].map(scaffold).is_unique
+
+
 def test_a_script_without_a_main_guard_runs_a_campaign(project: Path) -> None:
     script = project / "script.py"
     script.write_text(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from al_loop.features.morgan import min_max_similarity
-from al_loop.selectors.diverse import _scaled
+from al_loop.selectors.diverse import scaled
 from al_loop.selectors.dpp import DPP
 
 SCORES = torch.randn(40, generator=torch.Generator().manual_seed(0)).double()
@@ -20,7 +20,7 @@ def log_det(rows):
 
 def objective(picked, trade, scores=SCORES, X_pending=None):
     rows = X[picked] if X_pending is None else torch.cat([X_pending, X[picked]])
-    return (1 - trade) * _scaled(scores)[picked].sum().item() + trade * log_det(rows)
+    return (1 - trade) * scaled(scores)[picked].sum().item() + trade * log_det(rows)
 
 
 @pytest.mark.parametrize("trade", [0.2, 0.5, 1.0])
