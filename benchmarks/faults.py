@@ -195,11 +195,8 @@ class RayCluster(Scene):
     """Several Ray nodes on this machine; the oracle's workers run on those that may be lost."""
 
     def __init__(self) -> None:
-        os.environ |= {
-            "RAY_AUTH_MODE": "disabled",
-            "HOME": tempfile.mkdtemp(prefix="al-loop-ray-"),
-            "PYTHONPATH": str(ROOT),
-        }
+        self._home = tempfile.TemporaryDirectory(prefix="al-loop-ray-", ignore_cleanup_errors=True)
+        os.environ |= {"RAY_AUTH_MODE": "disabled", "HOME": self._home.name, "PYTHONPATH": str(ROOT)}
         from ray.cluster_utils import Cluster
 
         soon = {
@@ -224,6 +221,7 @@ class RayCluster(Scene):
 
     def close(self) -> None:
         self._cluster.shutdown()
+        self._home.cleanup()
 
 
 SCENES: dict[str, Callable[[], Scene]] = {
