@@ -528,7 +528,9 @@ def tell(
             if not yes:
                 if not sys.stdin.isatty():
                     raise ConfigError("nobody is there to confirm this; add --yes (or --dry-run, to look only)")
-                typer.confirm(f"Commit these {told.n_new} results? They stay as they are told", abort=True)
+                typer.confirm(
+                    f"Commit these {told.n_new} results (what is committed is never overwritten)?", abort=True
+                )
             lab.commit(ledger, told, file, accept)
             left = len(ledger.pending())
         typer.echo(f"committed: {told.n_new} results; {left} candidates are pending")
