@@ -45,6 +45,7 @@ SCHEMA_VERSION: Final = 2
 PATIENCE_S: Final = 3.0
 _BUSY_TIMEOUT_S: Final = 30.0
 _LONGEST_PAUSE_S: Final = 3.0
+_SILENT_S: Final = 2.0  # of waiting before the user is told
 _LOCK_KEY: Final = 0x616C_6C6F_6F70  # "alloop": the advisory lock of a ledger's writers on PostgreSQL
 _MAX_REPR: Final = 200  # characters kept of a value that JSON has no type for
 
@@ -663,13 +664,14 @@ class Ledger:
                         f"ledger {self.name}: {_first_line(error)}; what was committed is safe, "
                         "put this right and run the same command again"
                     ) from error
-                if waited_s > 2.0 and not is_told:
+                pause_s = min(_pause_s(n), max(self.patience_s - waited_s, 0.0))
+                if waited_s + pause_s > _SILENT_S and not is_told:
                     is_told = True
                     self._on_wait(
                         f"the ledger {self.name} cannot be used at present ({_first_line(error)}); "
                         f"it is tried again for {self.patience_s:g} s, and nothing is lost meanwhile"
                     )
-                time.sleep(min(_pause_s(n), max(self.patience_s - waited_s, 0.0)))
+                time.sleep(pause_s)
                 n += 1
 
     # -- the campaign ------------------------------------------------------------------------------------------------
