@@ -184,18 +184,19 @@ def test_rounds_that_close_early_leave_stragglers_pending_and_count_them_later(p
 
 
 def test_a_straggler_counts_for_the_round_in_which_it_arrives(project: Path) -> None:
-    oracle(
-        project,
-        "import os, time\ndef measure(word):\n"
-        "    time.sleep(2.5 if word == os.environ.get('AL_SLOW') else 0.01)\n    return word.count('G')\n",
-    )
     run(project, "rounds.count=0")
-    slow = objects(project)[0]
-    os.environ["AL_SLOW"] = slow
-    try:
-        notes = run(project, "rounds.close_share=0.8", run_dir="again")
-    finally:
-        del os.environ["AL_SLOW"]
+    slow, measured = objects(project)[0], project / "measured"
+    measured.mkdir()
+    oracle(  # the first object is measured when the seventh is: in the second round
+        project,
+        "import time\nfrom pathlib import Path\n"
+        f"MEASURED = Path({str(measured)!r})\n"
+        "def measure(word):\n"
+        "    (MEASURED / word).touch()\n"
+        f"    while word == {slow!r} and len(list(MEASURED.iterdir())) < 7:\n        time.sleep(0.02)\n"
+        "    return word.count('G')\n",
+    )
+    notes = run(project, "rounds.close_share=0.8", run_dir="again")
     table = open_run(project / "again").evaluations.set_index("object")
     assert table.loc[slow, "round"] == 0
     assert table.loc[slow, "arrived"] > 0
