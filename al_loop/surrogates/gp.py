@@ -18,6 +18,7 @@ from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
 from al_loop.surrogates.base import Surrogate
+from al_loop.surrogates.columns import check_data, describe_each
 from al_loop.surrogates.kernels import KERNELS, Kernel, Rows, prepare
 
 Array = NDArray[np.float64]
@@ -64,12 +65,7 @@ class ExactGP(Surrogate):
         """
         if self.kernel not in KERNELS:
             raise ValueError(f"surrogate.kernel: {self.kernel!r} is not one of {', '.join(KERNELS)}")
-        if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y) or len(X) == 0:
-            raise ValueError(f"X must be n x d and Y n x m with n >= 1, not {tuple(X.shape)} and {tuple(Y.shape)}")
-        if Yvar is not None and (Yvar.shape != Y.shape or bool((Yvar < 0).any())):
-            raise ValueError(f"Yvar must be variances of shape {tuple(Y.shape)}, not {tuple(Yvar.shape)} or negative")
-        if not bool(X.isfinite().all()) or not bool(Y.isfinite().all()):
-            raise ValueError("X and Y must be finite: leave failed measurements out of what the surrogate is fitted to")
+        check_data(X, Y, Yvar)
         rows = prepare(X)
         grams = [Gram.of(kernel, rows) for kernel in KERNELS[self.kernel].grid()]
         models = []
@@ -148,17 +144,18 @@ class ExactGP(Surrogate):
 
     def describe(self, model: Model) -> Mapping[str, float]:
         """Mean, standard deviations of signal and noise (in the target's unit) and the kernel's own hyperparameters."""
-        if isinstance(model, ModelList):
-            described = [self.describe(m) for m in model.models]
-            return {f"{name}_{i}": value for i, d in enumerate(described) for name, value in d.items()}
-        assert isinstance(model, ExactGPModel)
-        return {
-            "mean": model.mean,
-            "signal_std": model.signal_variance**0.5,
-            "noise_std": model.noise_variance**0.5,
-            "log_density": model.log_density,
-            **model.kernel.hyperparameters(),
-        }
+        return describe_each(_describe, model)
+
+
+def _describe(model: Model) -> Mapping[str, float]:
+    assert isinstance(model, ExactGPModel)
+    return {
+        "mean": model.mean,
+        "signal_std": model.signal_variance**0.5,
+        "noise_std": model.noise_variance**0.5,
+        "log_density": model.log_density,
+        **model.kernel.hyperparameters(),
+    }
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,30 @@ from botorch.sampling.normal import SobolQMCNormalSampler
 
 from al_loop.surrogates.gp import ExactGP, ExactGPModel
 from al_loop.surrogates.kernels import Hamming
+from al_loop.surrogates.testing import SurrogateContract
+
+
+class TestExactGP(SurrogateContract):
+    def make(self) -> ExactGP:
+        return ExactGP(kernel="tanimoto")
+
+
+class TestExactGPOnSequences(SurrogateContract):
+    d = 48  # 12 positions, 4 letters
+
+    def make(self) -> ExactGP:
+        return ExactGP(kernel="hamming")
+
+    def rows(self, n: int, seed: int = 0) -> torch.Tensor:
+        letters = torch.from_numpy(np.random.default_rng(seed).integers(0, 4, (n, 12)))
+        return torch.nn.functional.one_hot(letters, 4).flatten(1).double()
+
+    def strange_rows(self, n: int) -> torch.Tensor:
+        return self.rows(n, seed=123)
+
+    @pytest.mark.xfail(strict=True, reason="the lengthscale is chosen before the known noise is looked at")
+    def test_noisier_measurements_are_believed_less(self, surrogate: ExactGP) -> None:
+        super().test_noisier_measurements_are_believed_less(surrogate)
 
 
 def tanimoto(X1: torch.Tensor, X2: torch.Tensor) -> torch.Tensor:
