@@ -262,14 +262,16 @@ class EnsembleGaussian(EnsemblePosterior):  # type: ignore[misc]  # BoTorch is u
     @property
     def variance(self) -> Tensor:
         """See the base class."""
-        variance: Tensor = super().variance + self.noise
-        return variance
+        spread: Tensor = super().variance
+        noisy: Tensor = spread + self.noise
+        return noisy
 
     @property
     def deviations(self) -> Tensor:
         """Whose products are the covariances: ... x S x q."""
         deviations: Tensor = (self.values - self.mean.unsqueeze(-3)).squeeze(-1)
-        return deviations / (self.ensemble_size - 1) ** 0.5
+        size: int = self.ensemble_size
+        return deviations / float(size - 1) ** 0.5
 
     @property
     def distribution(self) -> MultivariateNormal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from botorch.models.model import Model, ModelList
 from botorch.posteriors.gpytorch import GPyTorchPosterior
 from gpytorch.distributions import MultivariateNormal
 from linear_operator import to_linear_operator
+from linear_operator.utils.cholesky import psd_safe_cholesky
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import minimize, minimize_scalar
@@ -103,7 +104,7 @@ class ExactGP(Surrogate):
         return -0.5 * ((log_ratio - np.log(self.noise_ratio)) / self.noise_spread) ** 2
 
     def _best_ratio(self, gram: Gram, z: Array) -> Fit:
-        """The best noise ratio on a line: a grid against local maxima, then Brent's method about its best point."""
+        """The best noise ratio, everything else being the best for it."""
         rotated, ones = gram.U.T @ z, gram.U.sum(0)
 
         def at(log_ratio: float) -> Fit:
@@ -112,35 +113,24 @@ class ExactGP(Surrogate):
             mean = float((weights * ones) @ rotated / ((weights * ones) @ ones))
             residual = float(weights @ (rotated - mean * ones) ** 2)
             signal = (residual + 1) / (len(z) + 1)
-            density = _log_density(len(z), residual, float(np.log(spectrum).sum()), signal)
+            density = log_density(len(z), residual, float(np.log(spectrum).sum()), signal)
             return Fit(mean, signal, float(np.exp(log_ratio)), density + float(self._log_prior(log_ratio)))
 
-        grid = np.linspace(np.log(_RATIO_BOUNDS[0]), np.log(_RATIO_BOUNDS[1]), 57)
-        best = int(np.argmax([at(log_ratio).log_density for log_ratio in grid]))
-        bracket = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
-        found = minimize_scalar(lambda r: -at(float(r)).log_density, bounds=bracket, method="bounded")
-        return max(at(float(found.x)), at(float(grid[best])), key=lambda fit: fit.log_density)
+        return best_ratio(at)
 
     def _with_known_noise(self, gram: Gram, z: Array, zvar: Array, start: Fit) -> Fit:
         """The best signal variance and noise ratio beside known noise variances, by Nelder and Mead's method."""
         T = gram.T.cpu().numpy()
-        lower, upper = np.log(_RATIO_BOUNDS)
 
-        def at(log_signal: float, log_ratio: float) -> Fit:
-            signal, ratio = float(np.exp(log_signal)), float(np.exp(np.clip(log_ratio, lower, upper)))
+        def at(signal: float, ratio: float) -> Fit:
             L = np.linalg.cholesky(T + np.diag(ratio + zvar / signal))
             ones, target = np.linalg.solve(L, np.stack([np.ones_like(z), z], axis=1)).T
             mean = float(ones @ target / (ones @ ones))
             residual = float(((target - mean * ones) ** 2).sum())
-            density = _log_density(len(z), residual, 2 * float(np.log(np.diag(L)).sum()), signal)
-            return Fit(mean, signal, ratio, density + float(self._log_prior(log_ratio)))
+            density = log_density(len(z), residual, 2 * float(np.log(np.diag(L)).sum()), signal)
+            return Fit(mean, signal, ratio, density + float(self._log_prior(np.log(ratio))))
 
-        def loss(logs: Array) -> float:
-            return -at(*np.clip(logs, -30, 30)).log_density
-
-        x0 = np.log(np.array([start.signal, start.ratio], dtype=np.float64))
-        found = minimize(loss, x0=x0, method="Nelder-Mead", tol=1e-4)
-        return at(*np.clip(found.x, -30, 30))
+        return best_signal_and_ratio(at, start)
 
     def describe(self, model: Model) -> Mapping[str, float]:
         """Mean, standard deviations of signal and noise (in the target's unit) and the kernel's own hyperparameters."""
@@ -186,7 +176,32 @@ class Gram:
         return cls(kernel, T, eigenvalues.clamp_min(0).cpu().numpy(), U.cpu().numpy())
 
 
-def _log_density(n: int, residual: float, log_det: float, signal: float) -> float:
+def best_ratio(at: Callable[[float], Fit]) -> Fit:
+    """The best fit on a line of log noise ratios: a grid against local maxima, then Brent's method about its best."""
+    grid = np.linspace(np.log(_RATIO_BOUNDS[0]), np.log(_RATIO_BOUNDS[1]), 57)
+    best = int(np.argmax([at(log_ratio).log_density for log_ratio in grid]))
+    bracket = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
+    found = minimize_scalar(lambda r: -at(float(r)).log_density, bounds=bracket, method="bounded")
+    return max(at(float(found.x)), at(float(grid[best])), key=lambda fit: fit.log_density)
+
+
+def best_signal_and_ratio(at: Callable[[float, float], Fit], start: Fit) -> Fit:
+    """The best fit over signal variances and noise ratios, by Nelder and Mead's method on their logs."""
+    lower, upper = np.log(_RATIO_BOUNDS)
+
+    def fit(logs: Array) -> Fit:
+        log_signal, log_ratio = np.clip(logs, -30, 30)
+        return at(float(np.exp(log_signal)), float(np.exp(np.clip(log_ratio, lower, upper))))
+
+    def loss(logs: Array) -> float:
+        return -fit(logs).log_density
+
+    x0 = np.log(np.array([start.signal, start.ratio], dtype=np.float64))
+    found = minimize(loss, x0=x0, method="Nelder-Mead", tol=1e-4)
+    return fit(found.x)
+
+
+def log_density(n: int, residual: float, log_det: float, signal: float) -> float:
     """Log likelihood of n targets plus the log prior of log s.
 
     residual: (z - c)' R^-1 (z - c); log_det: log |R|, for the covariance s R. The prior of s is scaled inverse
@@ -213,6 +228,7 @@ class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
         signal_variance: s.
         noise_variance: that of an observation (the average where it is known one by one).
         log_density: of the hyperparameters, from the fit.
+        has_correlated_noise: whether R differs from the rows' kernel matrix off its diagonal, too.
     """
 
     def __init__(
@@ -226,8 +242,10 @@ class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
         signal_variance: float,
         noise_variance: float,
         log_density: float = float("nan"),
+        has_correlated_noise: bool = False,
     ) -> None:
         super().__init__()
+        self.has_correlated_noise = has_correlated_noise
         self.kernel = kernel
         self.mean = mean
         self.signal_variance = signal_variance
@@ -337,7 +355,16 @@ class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
             signal_variance=self.signal_variance,
             noise_variance=self.noise_variance,
             log_density=self.log_density,
+            has_correlated_noise=self.has_correlated_noise,
         )
+
+    def draw_noise(self, z: Tensor) -> Tensor:
+        """The noise of the training rows in units of sqrt(s), from as many standard normal numbers: n -> n."""
+        L: Tensor = self.L
+        if not self.has_correlated_noise:  # R = T + noise, and T is 1 on its diagonal
+            return (L.square().sum(-1) - 1).clamp_min(0).sqrt() * z
+        root: Tensor = psd_safe_cholesky(L @ L.T - self.kernel.cross(self.rows, self.rows))
+        return root.matmul(z)
 
     def jointly_with(self, X_pending: Tensor) -> PendingView:
         """A model whose posterior at ... x q x d is that of the q rows and the pending ones (p x d) together."""
