@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -21,16 +20,15 @@ from torch.nn.functional import silu
 
 from al_loop.surrogates.base import Surrogate
 from al_loop.surrogates.columns import check_data, describe_each, fit_columns, shift_and_scale
+from al_loop.surrogates.networks import Network, batches, dot
 
 Array = NDArray[np.float64]
 
 _BATCH = 128
 #: the fraction of the rows that a member is trained on
 _TRAINED_ON = 0.75
-#: objects that go through the networks at once
-_CHUNK = 8192
-#: steps of a fit to so few rows that none can be held out
-_STEPS_WITHOUT_HELD_OUT = 100
+#: passes (4 steps each) of a fit to so few rows that none can be held out
+_EPOCHS_WITHOUT_HELD_OUT = 25
 #: medians and spreads (of the logs) of the priors of the members' scale a² and of the noise variance
 _SCALE_PRIOR = (1.0, 1.0)
 _NOISE_PRIOR = (0.1, 1.5)
@@ -120,12 +118,10 @@ class DeepEnsemble(Surrogate):
         inputs, n = X.float(), len(z)
         held_out = weights * (1 - is_trained_on)
         is_stopped_early = n >= 3 and bool((held_out > 0).any())
-        size, n_steps = min(_BATCH, n), max(-(-n // _BATCH), 4)  # of few data a pass is several
-        epochs = self.max_epochs if is_stopped_early else _STEPS_WITHOUT_HELD_OUT // n_steps
+        epochs = self.max_epochs if is_stopped_early else _EPOCHS_WITHOUT_HELD_OUT
         best, best_epoch, best_weights = float("inf"), epochs, networks.copied()
         for epoch in range(1, epochs + 1):
-            orders = [torch.randperm(n, generator=generator) for _ in range(-(-n_steps * size // n))]
-            for rows in torch.cat(orders).to(z.device).split(size)[:n_steps]:
+            for rows in batches(n, _BATCH, generator):
                 optimiser.zero_grad(set_to_none=True)
                 error = (networks(inputs[rows]) - z[rows]).square()
                 # the sum of the members' own losses
@@ -186,7 +182,7 @@ def _calibrate(residual: Array, spread: Array, known: Array) -> tuple[float, flo
     return float(np.exp(log_scale / 2)), float(np.exp(log_noise))
 
 
-class Networks(torch.nn.Module):
+class Networks(Network):
     """Multilayer perceptrons side by side, in float32; at the start each is a small random function.
 
     Args:
@@ -214,34 +210,14 @@ class Networks(torch.nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """What each member predicts: n x d float32 -> n_members x n."""
-        h = _dot(inputs, self.first).reshape(len(inputs), self.n_members, self.hidden).transpose(0, 1)
+        h = dot(inputs, self.first).reshape(len(inputs), self.n_members, self.hidden).transpose(0, 1)
         for i, bias in enumerate(self.biases):
             h = silu(h + bias if i == 0 else torch.baddbmm(bias, h, self.layers[i - 1]))
         return torch.bmm(h, self.last).squeeze(-1) + self.constant
 
-    @torch.no_grad()
     def predict(self, X: Tensor) -> Tensor:
-        """As ``forward``, a part of the rows after the other: n x d of any number type -> n_members x n."""
-        parts = [self(chunk.float()) for chunk in X.split(_CHUNK)] if len(X) else []
-        return torch.cat(parts, dim=1) if parts else X.new_empty(self.n_members, 0, dtype=torch.float32)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Networks:
-        # BoTorch's acquisition functions convert their model to the number type of X, and float64 is twice as slow
-        super()._apply(lambda t: fn(t).to(t.dtype), recurse)  # type: ignore[no-untyped-call]
-        return self
-
-    def copied(self) -> dict[str, Tensor]:
-        """A copy of the weights."""
-        return {name: value.detach().clone() for name, value in self.state_dict().items()}
-
-
-def _dot(inputs: Tensor, matrix: Tensor) -> Tensor:
-    """Inputs @ matrix, several times faster where few inputs are not zero, as in fingerprints."""
-    if inputs.device.type == "cpu" and not torch.is_grad_enabled() and inputs.count_nonzero() < 0.1 * inputs.numel():
-        with warnings.catch_warnings():  # PyTorch calls its CSR format a beta
-            warnings.simplefilter("ignore", UserWarning)
-            return inputs.to_sparse_csr() @ matrix
-    return inputs @ matrix
+        """As ``forward``, without gradients: n x d of any number type -> n_members x n."""
+        return torch.cat(self.in_parts(X), dim=1)
 
 
 class EnsembleGaussian(EnsemblePosterior):  # type: ignore[misc]  # BoTorch is untyped here
@@ -269,9 +245,8 @@ class EnsembleGaussian(EnsemblePosterior):  # type: ignore[misc]  # BoTorch is u
     @property
     def deviations(self) -> Tensor:
         """Whose products are the covariances: ... x S x q."""
-        deviations: Tensor = (self.values - self.mean.unsqueeze(-3)).squeeze(-1)
-        size: int = self.ensemble_size
-        return deviations / float(size - 1) ** 0.5
+        deviations: Tensor = (self.values - self.mean.unsqueeze(-3)).squeeze(-1) / (self.ensemble_size - 1) ** 0.5
+        return deviations
 
     @property
     def distribution(self) -> MultivariateNormal:

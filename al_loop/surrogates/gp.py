@@ -42,7 +42,8 @@ class ExactGP(Surrogate):
     freedom and scale 1, which counts as much as one more measurement and keeps s positive on equal targets.
 
     Args:
-        kernel: ``auto`` stands for the natural kernel of the campaign's features, which puts it in its place.
+        kernel: ``auto`` stands for the natural kernel of the campaign's features, which puts it in its place; ``rbf``
+            (squared exponential) suits descriptors whose columns have been brought to one scale.
         noise_ratio: median of the prior of r, noise variance / signal variance.
         noise_spread: standard deviation of the prior of log r.
     """
@@ -51,7 +52,7 @@ class ExactGP(Surrogate):
 
     def __init__(
         self,
-        kernel: Literal["auto", "tanimoto", "hamming"] = "auto",
+        kernel: Literal["auto", "tanimoto", "hamming", "rbf"] = "auto",
         noise_ratio: Annotated[float, Field(gt=0)] = 0.1,
         noise_spread: Annotated[float, Field(gt=0)] = 1.5,
     ) -> None:
@@ -313,7 +314,7 @@ class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
             mean, whitened = self.mean_and_whitened(rows)
             mean = mean.reshape(*batch, q)
             W = whitened.T.reshape(*batch, q, -1)
-            own = Rows(rows.values.reshape(X.shape), rows.squared_norms.reshape(X.shape[:-1]))
+            own = rows.grouped(X.shape[:-1])
             covariance = self.covariance(self.kernel.cross(own, own), W, W, is_same=True)
         return self._as_posterior(X, mean, covariance, observation_noise, posterior_transform)
 
@@ -345,12 +346,21 @@ class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
         L[n:, :n] = W.T
         own = self.kernel.cross(rows, rows) - W.T @ W
         L[n:, n:] = torch.linalg.cholesky(own + noise_ratio * torch.eye(p, dtype=own.dtype, device=own.device))
-        return ExactGPModel(
-            kernel=self.kernel,
+        return self.with_rows(
             rows=Rows(torch.cat([self._values, rows.values]), torch.cat([self._squared_norms, rows.squared_norms])),
             targets=torch.cat([self.train_targets, mean]),
             L=L,
             alpha=torch.cat([self.alpha, torch.zeros_like(mean)]),  # a target at the mean leaves no residual
+        )
+
+    def with_rows(self, rows: Rows, targets: Tensor, L: Tensor, alpha: Tensor) -> ExactGPModel:
+        """The model on other training rows, with the same hyperparameters."""
+        return ExactGPModel(
+            kernel=self.kernel,
+            rows=rows,
+            targets=targets,
+            L=L,
+            alpha=alpha,
             mean=self.mean,
             signal_variance=self.signal_variance,
             noise_variance=self.noise_variance,
@@ -414,7 +424,7 @@ class PendingView(Model):  # type: ignore[misc]  # BoTorch is untyped here
             reduced = 1 - whitened.square().sum(0)
             own = model.signal_variance * reduced.clamp_min(_LEAST_VARIANCE).reshape(*batch, 1, 1)
         else:
-            grouped = Rows(rows.values.reshape(X.shape), rows.squared_norms.reshape(X.shape[:-1]))
+            grouped = rows.grouped(X.shape[:-1])
             W = W.reshape(*batch, q, -1)
             own = model.covariance(model.kernel.cross(grouped, grouped), W, W, is_same=True)
         joint = mean.new_empty(*batch, q + p, q + p)

@@ -24,6 +24,10 @@ class Rows:
     values: Tensor
     squared_norms: Tensor
 
+    def grouped(self, shape: Sequence[int]) -> Rows:
+        """Flat rows, in batches of this shape."""
+        return Rows(self.values.reshape(*shape, self.values.shape[-1]), self.squared_norms.reshape(*shape))
+
     def __getitem__(self, rows: slice) -> Rows:
         return Rows(self.values[..., rows, :], self.squared_norms[..., rows])
 
@@ -108,5 +112,25 @@ class Hamming(Kernel):
         return {"lengthscale": self.lengthscale}
 
 
+@dataclass(frozen=True)
+class RBF(Kernel):
+    """exp(-|x - y|² / (2 lengthscale²)), for descriptors: one lengthscale for all columns, which should be alike."""
+
+    lengthscale: float = 1.0
+
+    def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
+        """See the base class."""
+        squared = (squared1.unsqueeze(-1) + squared2.unsqueeze(-2)).sub_(dot, alpha=2).clamp_min_(0)
+        return squared.div_(-2 * self.lengthscale**2).exp_()
+
+    def grid(self) -> Sequence[Kernel]:
+        """Lengthscales from a tenth to thirty, each twice the one before."""
+        return [RBF(0.1 * 2**i) for i in range(9)]
+
+    def hyperparameters(self) -> Mapping[str, float]:
+        """See the base class."""
+        return {"lengthscale": self.lengthscale}
+
+
 #: by the names that features give in ``Features.kernel``
-KERNELS: Mapping[str, Kernel] = {"tanimoto": Tanimoto(), "hamming": Hamming()}
+KERNELS: Mapping[str, Kernel] = {"tanimoto": Tanimoto(), "hamming": Hamming(), "rbf": RBF()}

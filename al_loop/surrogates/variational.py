@@ -51,7 +51,8 @@ class SparseGP(Surrogate):
     variance: Burt et al. 2020).
 
     Args:
-        kernel: ``auto`` stands for the natural kernel of the campaign's features, which puts it in its place.
+        kernel: ``auto`` stands for the natural kernel of the campaign's features, which puts it in its place; ``rbf``
+            (squared exponential) suits descriptors whose columns have been brought to one scale.
         n_inducing: m. The fit is exact up to so many distinct measurements; its error beyond falls with m.
         noise_ratio: median of the prior of r, noise variance / signal variance.
         noise_spread: standard deviation of the prior of log r.
@@ -62,7 +63,7 @@ class SparseGP(Surrogate):
 
     def __init__(
         self,
-        kernel: Literal["auto", "tanimoto", "hamming"] = "auto",
+        kernel: Literal["auto", "tanimoto", "hamming", "rbf"] = "auto",
         n_inducing: Annotated[int, Field(ge=1)] = 1024,
         noise_ratio: Annotated[float, Field(gt=0)] = 0.1,
         noise_spread: Annotated[float, Field(gt=0)] = 1.5,

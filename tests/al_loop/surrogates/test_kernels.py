@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from al_loop.surrogates.kernels import Hamming, Tanimoto, prepare
+from al_loop.surrogates.kernels import RBF, Hamming, Tanimoto, prepare
 
 
 def counts(n: int, d: int = 40, seed: int = 0) -> torch.Tensor:
@@ -29,10 +29,10 @@ def test_hamming_is_the_exponential_of_the_differing_fraction():
     assert torch.allclose(Hamming(0.3)(X, X), torch.exp(-fraction / 0.3), atol=1e-14)
 
 
-@pytest.mark.parametrize("kernel", [Tanimoto(), *Hamming().grid()])
+@pytest.mark.parametrize("kernel", [Tanimoto(), *Hamming().grid(), *RBF().grid()])
 def test_gram_matrices_are_positive_semidefinite_with_a_unit_diagonal(kernel):
     letters = torch.from_numpy(np.random.default_rng(0).integers(0, 3, (40, 5)))
-    X = counts(40) if isinstance(kernel, Tanimoto) else torch.nn.functional.one_hot(letters, 3).flatten(1).double()
+    X = counts(40) if not isinstance(kernel, Hamming) else torch.nn.functional.one_hot(letters, 3).flatten(1).double()
     K = kernel(X, X)
     assert torch.equal(K, K.T)
     assert torch.allclose(K.diagonal(), torch.ones(40, dtype=torch.float64))
@@ -51,3 +51,8 @@ def test_small_integers_are_multiplied_in_float32_and_anything_else_in_float64()
     assert prepare(counts(3) + 0.1).values.dtype == torch.float64
     assert prepare(counts(3) * 1000 + 1).values.dtype == torch.float64  # sums beyond 2^24
     assert prepare(torch.tensor([[1.0 + 1e-12]], dtype=torch.float64)).values.dtype == torch.float64
+
+
+def test_rbf_is_the_exponential_of_the_squared_distance():
+    X1, X2 = torch.randn(5, 3).double(), torch.randn(4, 3).double()
+    assert torch.allclose(RBF(0.7)(X1, X2), torch.exp(-torch.cdist(X1, X2).square() / (2 * 0.49)), atol=1e-12)

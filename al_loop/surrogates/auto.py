@@ -1,0 +1,72 @@
+"""The surrogate that suits the amount of data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from botorch.models.model import Model, ModelList
+from pydantic import Field
+from torch import Tensor
+
+from al_loop.surrogates.base import Surrogate
+from al_loop.surrogates.gp import ExactGP
+from al_loop.surrogates.variational import SparseGP, SparseGPModel
+
+
+class Auto(Surrogate):
+    """The exact Gaussian process up to some thousand measurements, the sparse variational one beyond.
+
+    An exact fit costs n³ operations and each prediction n²; the sparse model is the same one, approximated by
+    ``n_inducing`` rows, with which both grow as n. ``explain`` says which one it is.
+
+    Args:
+        kernel: ``auto`` stands for the natural kernel of the campaign's features, which puts it in its place; ``rbf``
+            (squared exponential) suits descriptors whose columns have been brought to one scale.
+        max_exact: measurements up to which the exact one is fitted.
+        n_inducing: of the sparse one.
+        noise_ratio: median of the prior of noise variance / signal variance.
+        noise_spread: standard deviation of the prior of its log.
+        seed: of the sparse one.
+    """
+
+    kind = "auto"
+
+    def __init__(
+        self,
+        kernel: Literal["auto", "tanimoto", "hamming", "rbf"] = "auto",
+        max_exact: Annotated[int, Field(ge=0)] = 3000,
+        n_inducing: Annotated[int, Field(ge=1)] = 2048,
+        noise_ratio: Annotated[float, Field(gt=0)] = 0.1,
+        noise_spread: Annotated[float, Field(gt=0)] = 1.5,
+        seed: Annotated[int, Field(ge=0)] = 0,
+    ) -> None:
+        self.max_exact = max_exact
+        self.n_inducing = n_inducing
+        self._exact = ExactGP(kernel, noise_ratio, noise_spread)
+        self._sparse = SparseGP(kernel, n_inducing, noise_ratio, noise_spread, seed)
+
+    def choice(self, n: int) -> Surrogate:
+        """The surrogate for n measurements."""
+        return self._exact if n <= self.max_exact else self._sparse
+
+    def explain(self, n: int) -> str:
+        """Which surrogate n measurements get, and why, in a line."""
+        if n <= self.max_exact:
+            return f"surrogate gp: {n:,} measurements, up to {self.max_exact:,} are fitted exactly"
+        return (
+            f"surrogate variational on {min(self.n_inducing, n):,} inducing rows: {n:,} measurements, "
+            f"more than the {self.max_exact:,} that are fitted exactly (surrogate.max_exact)"
+        )
+
+    def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
+        """The model of the surrogate that was chosen: see there."""
+        return self.choice(len(X)).fit(X, Y, Yvar)
+
+    def describe(self, model: Model) -> Mapping[str, float]:
+        """What the surrogate that was chosen says of it, and ``is_exact``: 1 for the exact one, 0 for the sparse."""
+        first = model.models[0] if isinstance(model, ModelList) else model
+        is_sparse = isinstance(first, SparseGPModel)
+        described = (self._sparse if is_sparse else self._exact).describe(model)
+        names = [f"is_exact_{i}" for i in range(len(model.models))] if isinstance(model, ModelList) else ["is_exact"]
+        return {**described, **dict.fromkeys(names, float(not is_sparse))}
