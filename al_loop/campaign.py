@@ -8,42 +8,48 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
 from sqlalchemy.engine import make_url
 
 import al_loop
-from al_loop import metrics
+from al_loop import metrics, trust
 from al_loop.config import CampaignConfig, build
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.evaluation import EvaluationPool
 from al_loop.ledger import Candidate, Ledger, Observation, Proposal
+from al_loop.predictions import kept_predictions
 from al_loop.progress import Reporter, RoundSummary
 from al_loop.seeds import derive_seed
 from al_loop.storage import ArtifactFolder, EvaluationCache, RescuedAnswers, write_whole
+from al_loop.trust import Alarm, Forecast
+from al_loop.wanted import wanted_of
 from oracles.base import Outcome
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from al_loop.belief import Belief, Believer
     from al_loop.environments.base import Environment
     from al_loop.execution import Executor, SamplerGroup
     from al_loop.features.base import Features
     from al_loop.gflownet.learner import Learner
-    from al_loop.reward import AcquisitionReward, Constraints
+    from al_loop.reward import Constraints
     from al_loop.selectors.base import Facts
 
 _REFERENCE = 256
 _CHUNK = 8192  # objects scored at once
 _MOST_PROMISING = 2048  # objects of a pool that the selector sees
+_FORECASTS = 128  # samples of a batch whose hypervolume is computed
+_RECENT = 3  # rounds whose answers alarms look at
 _MOST_DRAWS = 400  # times the objects that are wanted, before the space counts as exhausted
 
 
@@ -138,19 +144,6 @@ class RunDirectory:
             self._lock.close()
 
 
-@dataclass(frozen=True)
-class _Belief:
-    """What is believed in a round: the fitted model, and what the samplers are paid for."""
-
-    model: Any
-    reward: AcquisitionReward
-    acquisition: Any
-    X_pending: Tensor | None
-    pending: Sequence[str]
-    build: Callable[[Tensor | None], Any]  # the acquisition, given what is pending
-    hyperparameters: Mapping[str, float]
-
-
 class Campaign:
     """A discovery campaign: ``Campaign(config, run_dir).run()`` starts it, or goes on where it stopped.
 
@@ -177,7 +170,8 @@ class Campaign:
         self._open = ExitStack()
         try:
             self._oracle = config.build_oracle()
-            self._objective = config.objective_of(self._oracle.objectives)
+            self._wanted = wanted_of(config, self._oracle)
+            self._objective = self._wanted.objectives[0]
             self._oracle.check()
             if config.sampler.prior is not None:
                 _check_prior(config)
@@ -326,8 +320,7 @@ class Campaign:
         self._constraints: Constraints = Constraints(
             tuple(Bound(build("property", c), c.min, c.max) for c in config.constraints)
         )
-        self._surrogate = config.build("surrogate", kernel=self._features.kernel)
-        self._acquisition = config.build("acquisition")
+        self._believer: Believer = self._make_believer()
         self._selector = config.build("selector")
         #: all objects there are, where that is a list: each can be looked at, and no sampler is needed
         self._everything: Sequence[str] | None = getattr(self._environment, "objects", None)
@@ -339,8 +332,27 @@ class Campaign:
             prior = read_prior(config.sampler.prior)
             self._learner: Learner = Learner(self._environment, training, seed, policy, prior)
             self._samplers: SamplerGroup = self._executor.samplers()
-        self._sign = 1.0 if self._oracle.objectives[self._objective].goal == "maximise" else -1.0
         self._restore()
+
+    def _make_believer(self) -> Believer:
+        from al_loop.belief import Believer
+        from al_loop.transforms import TRANSFORMS
+
+        config, features, reward = self.config, self._features, self.config.reward
+        return Believer(
+            config.build("surrogate", kernel=features.kernel, layout=getattr(features, "layout", None)),
+            config.build("acquisition"),
+            features,
+            self._constraints,
+            self._wanted,
+            TRANSFORMS[config.transform],
+            self._reference(),
+            reward.beta,
+            reward.clip,
+            reward.feasibility,
+            reward.cost,
+            has_preferences=reward.preferences,
+        )
 
     def _restore(self) -> None:
         """The learner's state after the last round that was opened."""
@@ -364,6 +376,8 @@ class Campaign:
         wanted = self._affordable(self.config.rounds.batch_size if number else self.config.rounds.initial)
         if not wanted:
             return False
+        if number and self._stops(number, None):
+            return False
         seconds: dict[str, float] = {}
         info: dict[str, Any] = {"n_answers": self._ledger.n_answers()}
         began = time.monotonic()
@@ -374,15 +388,16 @@ class Campaign:
             proposals = [Proposal(object=name, origin="random", fidelity=fidelity) for name in names]
         else:
             with _Clock(seconds, "fit"), self._reporter.phase(number, "fit", 1) as phase:
-                belief = self._fit(info["n_answers"])
+                belief = self._believe(info["n_answers"])
                 phase.advance()
             if self._everything is None:
                 with _Clock(seconds, "train"):
                     info |= self._train(number, belief)
             with _Clock(seconds, "select"):
-                proposals = self._select(number, belief, wanted)
-            scale = {"center": belief.reward.center, "spread": belief.reward.spread}
-            info = {**info, "surrogate": dict(belief.hyperparameters), "reward": scale}
+                proposals, expected = self._select(number, belief, wanted)
+            info = {**info, **belief.facts, **expected}
+            if self._stops(number, Forecast(**expected["forecast"]) if expected else None):
+                return False
         self._decided_in_s = time.monotonic() - began
         if not proposals:
             self._reporter.note("no new acceptable object was found: the space counts as exhausted")
@@ -465,47 +480,28 @@ class Campaign:
         if phase is not None:
             phase.advance()
 
-    def _fit(self, n_answers: int) -> _Belief:
+    def _believe(self, n_answers: int) -> Belief:
         """The belief from the answers up to a number; what was proposed and is not among them counts as pending."""
-        import torch
-
-        from al_loop.reward import AcquisitionReward
+        from al_loop.belief import Asked
 
         known = self._ledger.observations(until=n_answers)
-        observed = [o for o in known if o.values is not None]
-        if not observed:
+        if not any(o.values is not None for o in known):
             raise CampaignError(self._all_failed())
-        X = self._features([o.object for o in observed])
-        Y = self._sign * torch.tensor([[self._value(o)] for o in observed], dtype=torch.float64)
-        model = self._surrogate.fit(X, Y, self._noise(observed))
+        costs = self._costs() if self.config.reward.cost else {}
+        asked = [Asked(o.object, o.values, o.noise, o.failure, costs.get((o.object, o.fidelity))) for o in known]
         answered = {(o.object, o.fidelity) for o in known}
         pending = [c.object for c in self._ledger.candidates() if (c.object, c.fidelity) not in answered]
-        X_pending = self._features(pending) if pending else None
-        X_reference, best_f = self._features(self._reference()), float(Y.max())
+        return self._believer.believe(asked, pending, self._factors(n_answers))
 
-        def build_acquisition(X_pending: Tensor | None) -> Any:
-            return self._acquisition.build_among(model, X, X_pending, best_f, X_reference)
-
-        acquisition = build_acquisition(X_pending)
-        settings = self.config.reward
-        reward = AcquisitionReward(
-            acquisition, self._features, self._constraints, self._reference(), settings.beta, settings.clip, model
-        )
-        return _Belief(
-            model, reward, acquisition, X_pending, pending, build_acquisition, self._surrogate.describe(model)
-        )
+    def _costs(self) -> dict[tuple[str, str], float | None]:
+        """What each call took, see ``reward.cost_by``."""
+        asked = {c.id: (c.object, c.fidelity) for c in self._ledger.candidates()}
+        by = self.config.reward.cost_by
+        return {asked[e.candidate_id]: getattr(e, by) for e in self._ledger.evaluations()}
 
     def _value(self, observation: Observation) -> float:
-        """The value that is optimised, in the oracle's unit; NaN of a failure."""
+        """The value that is optimised (of several the first), in the oracle's unit; NaN of a failure."""
         return observation.values[self._objective] if observation.values else float("nan")
-
-    def _noise(self, observed: Sequence[Observation]) -> Tensor | None:
-        """The noise variances that were stated (n x 1, their median where one was not), None where none was."""
-        import torch
-
-        stated = [o.noise[self._objective] ** 2 if o.noise else float("nan") for o in observed]
-        Yvar = torch.tensor(stated, dtype=torch.float64)[:, None]
-        return None if bool(Yvar.isnan().all()) else torch.where(Yvar.isnan(), Yvar.nanmedian(), Yvar)
 
     def _reference(self) -> list[str]:
         """Random objects that set the scale of the reward; the same in all rounds."""
@@ -519,7 +515,7 @@ class Campaign:
             self._reference_objects = self._environment.decode(drawn.terminal)
         return self._reference_objects
 
-    def _train(self, number: int, belief: _Belief) -> dict[str, Any]:
+    def _train(self, number: int, belief: Belief) -> dict[str, Any]:
         settings, seed = self.config.sampler, self.config.seed
         self._samplers.set_reward(belief.reward)
         self._learner.start(belief.reward)
@@ -554,10 +550,8 @@ class Campaign:
             if path < self.directory.checkpoint(number - 1):
                 path.unlink()
 
-    def _select(self, number: int, belief: _Belief, wanted: int) -> list[Proposal]:
-        """The batch, from what the samplers draw, or from everything there is."""
-        from al_loop.reward import score
-
+    def _select(self, number: int, belief: Belief, wanted: int) -> tuple[list[Proposal], dict[str, Any]]:
+        """The batch, from what the samplers draw or from everything there is, and what is expected of it."""
         known = self._ledger.known_objects()
         with self._reporter.phase(number, "select", 1) as phase:
             if self._everything is None:
@@ -569,44 +563,92 @@ class Campaign:
                 names = self._most_promising(belief, self._everything, known, max(_MOST_PROMISING, 16 * wanted))
                 n_drawn = len(names)
             if not names:
-                return []
+                return [], {}
             X = self._features(names)
-            scores = score(belief.acquisition, X)
+            scores = belief.scores(X)
             facts = self._facts(number, belief, names, X)
             similarity = self._features.similarity
             picked = self._selector.select_knowing(facts, wanted, scores, X, similarity, belief.X_pending)
-            mean, variance = belief.model.mean_and_variance(X[picked])
+            means, stds = belief.predict(X[picked])
+            nearest = similarity(X[picked], belief.X).max(dim=1).values
             phase.advance()
         origin = "sampler" if self._everything is None else "pool"
-        return [
+        proposals = [
             Proposal(
                 object=names[i],
                 origin=origin if i < n_drawn else "random",
-                predicted_mean=self._sign * float(m),
-                predicted_std=float(v) ** 0.5,
+                predicted_mean=float(m),
+                predicted_std=float(s),
                 acquisition=float(scores[i]),
                 fidelity=self._oracle.fidelity,
             )
-            for i, m, v in zip(picked, mean, variance, strict=True)
+            for i, m, s in zip(picked, means[:, 0], stds[:, 0], strict=True)
         ]
+        expected = {
+            "predicted": {"mean": means.tolist(), "std": stds.tolist()},
+            "nearest": nearest.tolist(),
+            "forecast": self._forecast(number, belief, X[picked]).as_dict(),
+        }
+        return proposals, expected
 
-    def _facts(self, number: int, belief: _Belief, names: Sequence[str], X: Tensor) -> Facts:
+    def _forecast(self, number: int, belief: Belief, X: Tensor) -> Forecast:
+        """What a batch is likely to bring."""
+        values = belief.joint_samples(X, derive_seed(self.config.seed, number, "forecast"))
+        goal = self._oracle.objectives[self._objective].goal
+        measured = [self._wanted.of(o.values) for o in self._ledger.observations() if self._is_good(o)]
+        if len(self._wanted.objectives) == 1:
+            bests = values[..., 0].max(axis=1) if goal == "maximise" else values[..., 0].min(axis=1)
+            return trust.forecast(bests, metrics.best([v[0] for v in measured], goal), goal)
+        point = self._reference_point()
+        front = np.array(measured)[metrics.non_dominated(measured, self._wanted.goals)]
+        volumes = [metrics.hypervolume([*front, *rows], self._wanted.goals, point) for rows in values[:_FORECASTS]]
+        return trust.forecast(np.array(volumes), self._hypervolume(measured), "maximise")
+
+    def _is_good(self, observation: Observation) -> bool:
+        """Whether there are values, and those that are bounded keep their bounds."""
+        return observation.values is not None and self._wanted.keeps_bounds(observation.values)
+
+    def _reference_point(self) -> tuple[float, ...]:
+        """The worst values of interest: the config's, or what the first batch suggests, so that volumes compare."""
+        if self._wanted.reference_point is not None:
+            return self._wanted.reference_point
+        observed = [o for o in self._ledger.observations() if o.values is not None]
+        first = [self._wanted.of(o.values) for o in observed if o.round == 0]
+        return metrics.reference_point(first, self._wanted.goals)
+
+    def _hypervolume(self, values: Sequence[tuple[float, ...]]) -> float:
+        return metrics.hypervolume(values, self._wanted.goals, self._reference_point()) if values else 0.0
+
+    def _factors(self, n_answers: int) -> list[float]:
+        """What the standard deviations of the surrogates are multiplied with, see ``recalibrate``."""
+        if not self.config.recalibrate:
+            return [1.0] * len(self._wanted.objectives)
+        kept = kept_predictions(self._ledger, self._wanted, until=n_answers)
+        return [trust.recalibration(p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in kept]
+
+    def _records(self) -> list[float]:
+        """What is best so far after each round that is closed; of several objectives the hypervolume."""
+        name = "best" if len(self._wanted.objectives) == 1 else "hypervolume"
+        reports = [r.metrics[name] for r in self._ledger.rounds() if r.metrics is not None]
+        return [math.nan if value is None else value for value in reports]
+
+    def _stops(self, number: int, coming: Forecast | None) -> bool:
+        """Whether a stop rule of the config ends the campaign before a round."""
+        goal = self._oracle.objectives[self._objective].goal if len(self._wanted.objectives) == 1 else "maximise"
+        reason = trust.why_stop(self.config.stop.model_dump(), self._records(), goal, coming)
+        if reason is not None:
+            self._note(f"stopped before round {number}: {reason}; to go on, change the rule and run it again")
+        return reason is not None
+
+    def _facts(self, number: int, belief: Belief, names: Sequence[str], X: Tensor) -> Facts:
         """What a selector may ask beside scores and features."""
-        import torch
-
-        from al_loop.reward import score
         from al_loop.selectors.base import Facts
-
-        def rescore(picked: Sequence[int], asked: Sequence[int]) -> Tensor:
-            also = X[list(picked)]
-            X_pending = also if belief.X_pending is None else torch.cat([belief.X_pending, also])
-            return score(belief.build(X_pending), X[list(asked)])
 
         return Facts(
             objects=names,
             pending_objects=belief.pending,
-            rescore=rescore,
-            predict=belief.model.mean_and_variance,
+            rescore=lambda picked, asked: belief.rescore(X[list(picked)], X[list(asked)]),
+            predict=belief.standardised,
             seed=derive_seed(self.config.seed, number, "select"),
         )
 
@@ -622,17 +664,15 @@ class Campaign:
                 break
         return list(pool)
 
-    def _most_promising(self, belief: _Belief, everything: Sequence[str], known: set[str], n: int) -> list[str]:
+    def _most_promising(self, belief: Belief, everything: Sequence[str], known: set[str], n: int) -> list[str]:
         """Of all objects the n new acceptable ones of the highest acquisition value, in the order of the pool."""
         import torch
-
-        from al_loop.reward import score
 
         names = self._acceptable(everything, known)
         if len(names) <= n:
             return names
         parts = [names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)]
-        scores = torch.cat([score(belief.acquisition, self._features(part)) for part in parts])
+        scores = torch.cat([belief.scores(self._features(part)) for part in parts])
         return [names[i] for i in sorted(scores.topk(n).indices.tolist())]
 
     def _acceptable(self, objects: Sequence[str], known: set[str]) -> list[str]:
@@ -676,23 +716,66 @@ class Campaign:
     def _close_rounds(self, last: int) -> None:
         """Writes the report of every round up to the last that has none (a kill may have come before it)."""
         for number in range(last + 1):
-            if not self._ledger.is_closed(number):
-                summary = self._summary(number)
-                self._ledger.close_round(
-                    number,
-                    metrics={
-                        "calls": summary.calls,
-                        "failures": summary.failures,
-                        "best": summary.best,
-                        "top10_mean": summary.top10_mean,
-                        "diversity": summary.diversity,
-                        "new_scaffolds": summary.new_scaffolds,
-                        "rank_correlation": summary.rank_correlation,
-                        "oracle_utilisation": self._utilisation.get(number),
-                    },
-                    seconds=summary.seconds,
-                )
-                self._reporter.round(summary)
+            if self._ledger.is_closed(number):
+                continue
+            summary = self._summary(number)
+            believed = self._believed(number)
+            alarms = self._alarms(number, summary)
+            self._ledger.close_round(
+                number,
+                metrics={
+                    "calls": summary.calls,
+                    "failures": summary.failures,
+                    "best": summary.best,
+                    "top10_mean": summary.top10_mean,
+                    "hypervolume": summary.hypervolume,
+                    "front": summary.front,
+                    "diversity": summary.diversity,
+                    "new_scaffolds": summary.new_scaffolds,
+                    "rank_correlation": summary.rank_correlation,
+                    "oracle_utilisation": self._utilisation.get(number),
+                    "predictions": believed,
+                    "alarms": {alarm.name: alarm.message for alarm in alarms},
+                },
+                seconds=summary.seconds,
+            )
+            self._reporter.round(summary)
+            for alarm in alarms:
+                self._note(f"round {number}: {alarm.message}")
+
+    def _believed(self, number: int) -> dict[str, Any]:
+        """How good the predictions of what arrived in a round were, by objective."""
+        found = {}
+        for name, all_of_it in zip(self._wanted.names, kept_predictions(self._ledger, self._wanted), strict=True):
+            p = all_of_it.of_round(number)
+            if len(p.mean):
+                near = trust.by_distance(p.mean, p.std, p.measured, p.nearest)
+                scores = trust.score(p.mean, p.std, p.measured).as_dict()
+                found[name] = {**scores, "by_distance": {key: value.as_dict() for key, value in near.items()}}
+        return found
+
+    def _alarms(self, number: int, summary: RoundSummary) -> list[Alarm]:
+        found = []
+        wanted, rounds = self._wanted, self._ledger.rounds()
+        for name, goal, p in zip(wanted.names, wanted.goals, kept_predictions(self._ledger, wanted), strict=True):
+            recent = p.pick((p.arrived > number - _RECENT) & (p.arrived <= number))
+            if (p.arrived == number).any():
+                found += trust.prediction_alarms(recent.mean, recent.std, recent.measured, goal, name)
+        batch = [c for c in self._ledger.candidates() if c.round == number]
+        if number and self._has_sampler and batch:
+            drawn = [r.metrics["diversity"] for r in rounds[1:number] if r.metrics] + [summary.diversity]
+            filled = sum(c.origin == "random" for c in batch) / len(batch)
+            alarm = trust.diversity_alarm([math.nan if d is None else d for d in drawn], filled)
+            found += [alarm] if alarm else []
+        goal = wanted.goals[0] if len(wanted.goals) == 1 else "maximise"
+        record = summary.best if summary.hypervolume is None else summary.hypervolume
+        alarm = trust.progress_alarm([*self._records()[:number], record], goal)
+        return [*found, alarm] if alarm else found
+
+    @property
+    def _has_sampler(self) -> bool:
+        """Whether batches come from a sampler, not from a list of all there is."""
+        return getattr(self._environment, "objects", None) is None
 
     def _summary(self, number: int) -> RoundSummary:
         if not hasattr(self, "_features"):  # a finished campaign that lacks only its last report
@@ -702,12 +785,16 @@ class Campaign:
         observations = [o for o in self._ledger.observations() if o.arrived <= number]
         batch = [o for o in observations if o.arrived == number]
         goal = self._oracle.objectives[self._objective].goal
-        values = [self._value(o) for o in observations]
-        candidates = {c.object: c for c in self._ledger.candidates()}
-        predicted = [candidates[o.object].predicted_mean for o in batch]
+        values = [self._value(o) for o in observations if self._is_good(o)]
+        p = kept_predictions(self._ledger, self._wanted)[0].of_round(number)
         X = self._features([o.object for o in batch])
         is_molecule = self._environment.object_type == "molecule"
         earlier = [o.object for o in observations if o.arrived < number]
+        hypervolume = front = None
+        if len(self._wanted.objectives) > 1:
+            good = [self._wanted.of(o.values) for o in observations if self._is_good(o)]
+            hypervolume = self._hypervolume(good)
+            front = int(np.sum(metrics.non_dominated(good, self._wanted.goals))) if good else 0
         return RoundSummary(
             number=number,
             calls=len(observations),
@@ -716,11 +803,12 @@ class Campaign:
             top10_mean=metrics.top_k_mean(values, 10, goal),
             diversity=metrics.mean_pairwise_distance(self._features.similarity(X, X).numpy()),
             new_scaffolds=metrics.new_scaffolds([o.object for o in batch], earlier) if is_molecule else None,
-            rank_correlation=metrics.rank_correlation(
-                [float("nan") if p is None else p for p in predicted], [self._value(o) for o in batch]
-            ),
+            rank_correlation=metrics.rank_correlation(p.mean, p.measured),
             # what was decided before a kill was timed by the process that was killed
             seconds={**self._ledger.rounds()[number].seconds, **self._seconds.get(number, {})},
+            coverage=trust.score(p.mean, p.std, p.measured).coverage.get("80", math.nan),
+            hypervolume=hypervolume,
+            front=front,
         )
 
     def _all_failed(self) -> str:

@@ -33,8 +33,10 @@ _NOT_IDENTITY = (
     "rounds.close_share",
     "rounds.close_after_s",
     "rounds.keep_busy",
+    "rounds.review",
     "evaluation",
     "budget",
+    "stop",
     "ledger",
     "resources",
 )
@@ -78,10 +80,27 @@ class Constraint(Part):
 
     @model_validator(mode="after")
     def _some_bound(self) -> Constraint:
-        if self.min is None and self.max is None:
-            raise ValueError("give 'min', 'max' or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min ({self.min}) is above max ({self.max})")
+        _check_bounds(self.min, self.max)
+        return self
+
+
+def _check_bounds(low: float | None, high: float | None) -> None:
+    if low is None and high is None:
+        raise ValueError("give 'min', 'max' or both")
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"min ({low}) is above max ({high})")
+
+
+class OutcomeConstraint(_Frozen):
+    """Bounds on a value that the oracle measures, in its unit; they hold with the probability that the model gives."""
+
+    objective: Annotated[str, Field(description="the oracle's name of the value")]
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> OutcomeConstraint:
+        _check_bounds(self.min, self.max)
         return self
 
 
@@ -90,6 +109,22 @@ class Reward(_Frozen):
 
     beta: Annotated[float, Field(gt=0, description="how sharply good objects are preferred")] = 4.0
     clip: Annotated[float, Field(gt=0, description="standardised acquisition is kept within +- this")] = 5.0
+    feasibility: Annotated[
+        float, Field(ge=0, description="the reward is multiplied by P(the oracle answers) to this power; 0: not at all")
+    ] = 0.0
+    cost: Annotated[
+        float, Field(ge=0, description="the reward is divided by the expected cost of a call to this power; 0: not")
+    ] = 0.0
+    cost_by: Annotated[
+        Literal["cost", "seconds"], Field(description="what a call costs: in the oracle's currency, or its duration")
+    ] = "cost"
+    preferences: Annotated[
+        bool,
+        Field(
+            description="of several objectives: samplers are conditioned on preferences between them; false: they are "
+            "paid for the acquisition"
+        ),
+    ] = True
 
 
 class SamplerSettings(_Frozen):
@@ -139,6 +174,7 @@ class Rounds(_Frozen):
     keep_busy: Annotated[
         bool, Field(description="start the next round early enough for no oracle worker to run out of candidates")
     ] = False
+    review: Annotated[bool, Field(description="a batch goes out only after `al-loop review RUN_DIR --approve`")] = False
 
 
 class Evaluation(_Frozen):
@@ -175,6 +211,23 @@ class Budget(_Frozen):
     cost: Annotated[float | None, Field(gt=0, description="in the oracle's currency, see evaluation.cost")] = None
 
 
+class Stop(_Frozen):
+    """When a campaign ends before its last round; nothing that was decided on is left unmeasured."""
+
+    reached: Annotated[
+        float | None,
+        Field(description="the best value is as good as this (in its unit; of several objectives: the hypervolume)"),
+    ] = None
+    no_progress: Annotated[int | None, Field(ge=1, description="rounds in a row without a better value")] = None
+    expected_improvement: Annotated[
+        float | None,
+        Field(gt=0, description="the next batch is expected to improve on the best value by less (in its unit)"),
+    ] = None
+    probability: Annotated[
+        float | None, Field(gt=0, lt=1, description="the next batch improves on the best value with less probability")
+    ] = None
+
+
 class Resources(_Frozen):
     """Threads of the campaign's own process, and what each Ray actor asks for (without Ray that means nothing)."""
 
@@ -198,10 +251,25 @@ class CampaignConfig(_Frozen):
     environment: Part
     oracle: Part
     goal: Goal | None = Field(None, description="maximise or minimise; left out: what the oracle usually wants")
-    optimise: str | None = Field(
-        None, description="the objective that is optimised, where the oracle measures several; all are recorded"
+    optimise: str | tuple[str, ...] | None = Field(
+        None,
+        description="the objective that is optimised, or a list of them, where the oracle measures several; "
+        "all are recorded",
+    )
+    reference_point: dict[str, float] | None = Field(
+        None,
+        description="of several objectives, the worst value of each that is of interest, in its unit; left out: "
+        "a tenth of the range of the best trade-offs below the worst of them",
     )
     constraints: tuple[Constraint, ...] = ()
+    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
+    transform: Annotated[
+        Literal["none", "yeo_johnson", "rank"],
+        Field(description="of the optimised values before the surrogate learns them, for skewed ones"),
+    ] = "none"
+    recalibrate: Annotated[
+        bool, Field(description="widen or narrow the surrogate's uncertainty by how far earlier predictions were off")
+    ] = True
     features: Part | None = Field(None, description="left out: what suits the environment's objects")
     surrogate: Part = Part(kind="gp")
     acquisition: Part = Part(kind="ucb")
@@ -209,6 +277,7 @@ class CampaignConfig(_Frozen):
     reward: Reward = Reward()
     sampler: SamplerSettings = SamplerSettings()
     rounds: Rounds = Rounds()
+    stop: Stop = Stop()
     evaluation: Evaluation = Evaluation()
     budget: Budget = Budget()
     resources: Resources = Resources()
@@ -227,23 +296,25 @@ class CampaignConfig(_Frozen):
 
     def build_oracle(self) -> Oracle:
         """The oracle, with the campaign's goal; the same in every process."""
-        part = self.oracle
-        factory = part.factory("oracle")
-        if inspect.isclass(factory) and issubclass(factory, Oracle) and part.kind:
-            oracle = build("oracle", part)
-        else:
-            from oracles.callable import oracle_from
-
-            oracle = oracle_from(factory, **part.arguments)
-        assert isinstance(oracle, Oracle)
+        oracle = oracle_of(self.oracle)
         if self.goal:
+            if self.has_several_objectives:
+                raise ConfigError(
+                    f"goal: {self.goal!r} cannot hold for several objectives; leave it out, the oracle says of each "
+                    "which way is good"
+                )
             chosen = self.objective_of(oracle.objectives)
             oracle.objectives = tuple(
                 Objective(o.name, o.unit, self.goal if i == chosen else o.goal) for i, o in enumerate(oracle.objectives)
             )
         return oracle
 
-    def objective_of(self, objectives: Sequence[Objective]) -> int:
+    @property
+    def has_several_objectives(self) -> bool:
+        """Whether a front of trade-offs is looked for rather than a best value."""
+        return isinstance(self.optimise, tuple) and len(self.optimise) > 1
+
+    def objectives_of(self, objectives: Sequence[Objective]) -> tuple[int, ...]:
         """Which of the oracle's objectives the campaign optimises.
 
         Raises:
@@ -251,29 +322,49 @@ class CampaignConfig(_Frozen):
         """
         names = [o.name for o in objectives]
         if self.optimise is None and len(names) == 1:
-            return 0
-        if self.optimise not in names:
-            said = "missing" if self.optimise is None else f"{self.optimise!r} is not one of them"
-            raise ConfigError(f"optimise: {said}; the oracle measures {', '.join(names)}")
-        return names.index(self.optimise)
+            return (0,)
+        if not self.optimise:
+            raise ConfigError(f"optimise: missing; the oracle measures {', '.join(names)}")
+        wanted = (self.optimise,) if isinstance(self.optimise, str) else self.optimise
+        return tuple(_position(name, names, "optimise") for name in wanted)
+
+    def objective_of(self, objectives: Sequence[Objective]) -> int:
+        """The first of ``objectives_of``."""
+        return self.objectives_of(objectives)[0]
+
+    def bounds_of(self, objectives: Sequence[Objective]) -> tuple[tuple[int, float | None, float | None], ...]:
+        """The outcome constraints: which of the oracle's objectives, and its bounds."""
+        names = [o.name for o in objectives]
+        return tuple(
+            (_position(c.objective, names, f"outcome_constraints.{i}.objective"), c.min, c.max)
+            for i, c in enumerate(self.outcome_constraints)
+        )
 
     def build_training(self) -> Training:
         """The settings of sampler training, with the parts that they name."""
+        from al_loop.gflownet.conditioning import Conditioning
         from al_loop.gflownet.learner import Training
 
+        is_conditioned = self.has_several_objectives and self.reward.preferences
         here = ("objective", "searches", "policy", "prior", "count", "pool")
         settings = {name: value for name, value in self.sampler if name not in here}
         return Training(
             **settings,
             objective=build("objective", self.sampler.objective),
             searches=tuple(build("search", part) for part in self.sampler.searches),
+            conditioning=Conditioning(objectives=len(self.optimise or "") if is_conditioned else 1),
         )
 
     def build_policy(self, environment: Environment, training: Training) -> Policy:
         """The policy network, with fresh weights from torch's global generator."""
         from al_loop.gflownet.policies import make_policy
 
-        settings = {"hidden": training.hidden, "layers": training.layers, "heads": training.heads}
+        settings: dict[str, Any] = {
+            "hidden": training.hidden,
+            "layers": training.layers,
+            "heads": training.heads,
+            "n_conditions": training.conditioning.n_values,
+        }
         if self.sampler.policy is None:
             return make_policy(environment, **settings)
         policy: Policy = build("policy", self.sampler.policy, environment=environment, **settings)
@@ -309,6 +400,25 @@ class CampaignConfig(_Frozen):
             else:
                 content.pop(section)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def oracle_of(part: Part) -> Oracle:
+    """The oracle of a part: a built-in one, or a function or class of anybody's own."""
+    factory = part.factory("oracle")
+    if inspect.isclass(factory) and issubclass(factory, Oracle) and part.kind:
+        oracle = build("oracle", part)
+    else:
+        from oracles.callable import oracle_from
+
+        oracle = oracle_from(factory, **part.arguments)
+    assert isinstance(oracle, Oracle)
+    return oracle
+
+
+def _position(name: str, names: Sequence[str], key: str) -> int:
+    if name not in names:
+        raise ConfigError(f"{key}: {name!r} is not one of them; the oracle measures {', '.join(names)}")
+    return names.index(name)
 
 
 def build(section: str, part: Part, **defaults: Any) -> Any:
@@ -588,6 +698,33 @@ def _part_problems(section: str, part: Part, path: _Path, where: _Locations) -> 
         yield f"{'.'.join(map(str, path))}: {error} {where.of(path)}"
 
 
+def _refuse_objectives(config: CampaignConfig, where: _Locations) -> None:
+    """An acquisition of one objective for several, the other way round, or a loss that cannot be conditioned."""
+    is_of_several = _is_of_several(config.acquisition.factory("acquisition"))
+    name = config.acquisition.kind or config.acquisition.target
+    if config.has_several_objectives != is_of_several:
+        several = [i.kind for i in parts.built_in("acquisition") if _is_of_several(parts.find("acquisition", i.kind))]
+        raise ConfigError(
+            f"acquisition: {name!r} {'weighs several objectives' if is_of_several else 'knows one objective'}, but "
+            f"'optimise' names {len(config.optimise) if isinstance(config.optimise, tuple) else 1}; "
+            + ("name several, or take another acquisition" if is_of_several else f"take {' or '.join(several)}")
+            + f" {where.of(('acquisition',))}"
+        )
+    if config.has_several_objectives and config.reward.preferences:
+        objective = config.sampler.objective
+        if not build("objective", objective).uses_log_z:
+            raise ConfigError(
+                f"sampler.objective: {objective.kind or objective.target!r} has no log Z for each preference; take "
+                f"trajectory_balance, or set reward.preferences=false {where.of(('sampler', 'objective'))}"
+            )
+
+
+def _is_of_several(factory: Any) -> bool:
+    from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
+
+    return inspect.isclass(factory) and issubclass(factory, MultiObjectiveAcquisition)
+
+
 def _refuse_impossible(config: CampaignConfig, where: _Locations) -> None:
     """Combinations of parts that are right by themselves but cannot work together."""
     kind = getattr(
@@ -601,6 +738,7 @@ def _refuse_impossible(config: CampaignConfig, where: _Locations) -> None:
                 f"{'.'.join(map(str, path))}: {part.kind or part.target!r} works on {wanted}s, but the environment "
                 f"{made_by!r} makes {kind}s; change one of them {where.of(path)}"
             )
+    _refuse_objectives(config, where)
     if config.features is None and kind not in ("molecule", "sequence"):
         raise ConfigError(
             f"features: missing, and there are none by default for the objects of this environment; name one of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ class RoundSummary:
 
     rank_correlation: Spearman's, between what the surrogate predicted of the batch and what was measured.
     seconds: by phase (fit, train, select, evaluate).
+    coverage: share of the answers within the central 80 % of what was predicted.
+    hypervolume: of several objectives, in the product of their units; then best and top10_mean are of the first one.
+    front: how many objects are on the front of best trade-offs.
     """
 
     number: int
@@ -24,6 +28,9 @@ class RoundSummary:
     new_scaffolds: int | None
     rank_correlation: float
     seconds: Mapping[str, float]
+    coverage: float = math.nan
+    hypervolume: float | None = None
+    front: int | None = None
 
 
 class Phase:

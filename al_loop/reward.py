@@ -12,6 +12,7 @@ from torch import Tensor
 
 from al_loop.features.base import Features
 from al_loop.properties.base import Property
+from al_loop.prospects import Prospects
 
 
 @dataclass(frozen=True)
@@ -58,60 +59,89 @@ def score(acquisition: AcquisitionFunction, X: Tensor, chunk: int = 2048) -> Ten
     return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64)
 
 
-class AcquisitionReward:
-    """log R = beta x (standardised acquisition - constraint violation), the scale being set anew in every round.
+@dataclass(frozen=True)
+class Scale:
+    """The median of an acquisition over reference objects, and its spread (median absolute deviation x 1.4826)."""
 
-    The acquisition is standardised by its median and its spread (median absolute deviation x 1.4826) over reference
-    objects, and clipped, so that one beta means the same in every round and with every acquisition. What violates a
-    constraint by its scale loses as much as one spread.
+    center: float
+    spread: float
+
+    @classmethod
+    def of(cls, values: Tensor) -> Scale:
+        """Of the reference objects' values: n."""
+        center = float(values.median())
+        spread = 1.4826 * float((values - center).abs().median())
+        # where more than half of the reference agree, the standard deviation still tells the others apart
+        return cls(center, spread if spread > 1e-9 else max(float(values.std(correction=0)), 1e-9))
+
+
+class AcquisitionReward:
+    """R = exp(beta (standardised acquisition - violation + log P)) P(answer)^f / cost^c, its scale set in every round.
+
+    The acquisition is standardised by its median and its spread over reference objects, and clipped, so that one beta
+    means the same in every round and with every acquisition. What violates a constraint by its scale loses as much
+    as one spread; P is the probability that the oracle's other values keep within their bounds. The last two factors,
+    and their exponents, are those of ``Prospects``.
+
+    With several acquisitions, one for each objective, there is a log-reward for each, for a sampler that is conditioned
+    on preferences between them.
 
     Args:
-        acquisition: larger is better.
+        acquisitions: larger is better; one, or one for each objective.
         features: objects -> X.
         constraints: what is acceptable.
         reference: objects that set the scale.
         beta: how sharply good objects are preferred.
         clip: largest absolute standardised acquisition.
-        model: the surrogate, for ``uncertainty``.
+        models: the surrogates, for ``uncertainty``.
+        prospects: what else is expected of asking the oracle.
     """
 
     def __init__(
         self,
-        acquisition: AcquisitionFunction,
+        acquisitions: Sequence[AcquisitionFunction],
         features: Features,
         constraints: Constraints,
         reference: Sequence[str],
         beta: float,
         clip: float,
-        model: Model,
+        models: Sequence[Model],
+        prospects: Prospects | None = None,
     ) -> None:
-        self._acquisition, self._features, self._constraints, self._model = acquisition, features, constraints, model
+        self._acquisitions, self._features, self._constraints = tuple(acquisitions), features, constraints
+        self._models, self._prospects = tuple(models), prospects or Prospects()
         self._beta, self._clip = beta, clip
-        values = score(acquisition, features(reference))
-        self.center = float(values.median())
-        spread = 1.4826 * float((values - self.center).abs().median())
-        # where more than half of the reference agree, the standard deviation still tells the others apart
-        self.spread = spread if spread > 1e-9 else max(float(values.std(correction=0)), 1e-9)
-        self._usual = max(float(self._deviation(reference).median()), 1e-9)
-        self._seen: dict[str, float] = {}
+        self.scales = tuple(Scale.of(score(a, features(reference))) for a in self._acquisitions)
+        self._usual = [d.median().clamp_min(1e-9) for d in self._deviations(reference)]
+        self._seen: dict[str, Tensor] = {}
 
-    def _deviation(self, objects: Sequence[str]) -> Tensor:
+    def _deviations(self, objects: Sequence[str]) -> list[Tensor]:
+        X = self._features(objects)[:, None]
         with torch.no_grad():
-            variance: Tensor = self._model.posterior(self._features(objects)[:, None]).variance
-        return variance.flatten().sqrt()
+            return [model.posterior(X).variance.flatten().sqrt() for model in self._models]
 
     def uncertainty(self, objects: Sequence[str]) -> Tensor:
         """Posterior standard deviation of objects, 1 where the model knows as little as of a random one: n, float32."""
-        return (self._deviation(objects) / self._usual).float()
+        parts = [d / usual for d, usual in zip(self._deviations(objects), self._usual, strict=True)]
+        return torch.stack(parts).mean(0).float()
 
     def __call__(self, objects: Sequence[str]) -> Tensor:
-        """Log-rewards of objects: n, float32."""
+        """Log-rewards of objects: n, or n x objectives; float32."""
         new = [o for o in dict.fromkeys(objects) if o not in self._seen]
         if new:
-            values = (score(self._acquisition, self._features(new)) - self.center) / self.spread
-            values = values.clamp(-self._clip, self._clip) - self._constraints.violation(new)
-            self._seen.update(zip(new, (self._beta * values).tolist(), strict=True))
-        return torch.tensor([self._seen[o] for o in objects])
+            X = self._features(new)
+            within = self._prospects.log_probability(X) - self._constraints.violation(new)
+            beside = self._prospects.log_factor(X)
+            columns = []
+            for acquisition, scale in zip(self._acquisitions, self.scales, strict=True):
+                values = (score(acquisition, X) - scale.center) / scale.spread
+                columns.append(self._beta * (values.clamp(-self._clip, self._clip) + within) + beside)
+            rows = torch.stack(columns, dim=1).float()
+            self._seen.update(zip(new, rows, strict=True))
+        if not objects:
+            return torch.empty((0, len(self._acquisitions)))[:, 0 if len(self._acquisitions) == 1 else slice(None)]
+        found = torch.stack([self._seen[o] for o in objects])
+        return found[:, 0] if len(self._acquisitions) == 1 else found
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_seen": {}}

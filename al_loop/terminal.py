@@ -121,7 +121,7 @@ class RichReporter(TerminalReporter):
         self._console, self._verbose = console, verbose
         self._lock = threading.Lock()
         self._columns: list[_Column] | None = None
-        self._best = math.nan
+        self._record = math.nan
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -165,18 +165,18 @@ class RichReporter(TerminalReporter):
         """Adds the row of a round."""
         with self._lock:
             if self._columns is None:
-                self._columns = _columns(has_scaffolds=summary.new_scaffolds is not None)
+                self._columns = _columns(summary)
                 for line in _header(self._columns):
                     self._console.print(Text(line, "bold"), soft_wrap=True)
             row = Text()
             for i, column in enumerate(self._columns):
                 cell = column.cell(summary)
-                is_better = column.head[0] == "best" and not math.isnan(self._best) and summary.best != self._best
+                is_better = column.is_record and not math.isnan(self._record) and _record(summary) != self._record
                 row.append("" if i == 0 else " " * column.gap)
                 row.append(cell.rjust(column.width), "bold green" if is_better else "dim" if column.is_time else "")
             if summary.failures:
                 row.append(f" {summary.failures} failed", "red")
-            self._best = summary.best
+            self._record = _record(summary)
             self._console.print(row, soft_wrap=True)
 
     def note(self, message: str) -> None:
@@ -281,17 +281,21 @@ class PlainReporter(TerminalReporter):
     def round(self, summary: RoundSummary) -> None:
         """Adds the row of a round."""
         unit = f" {self.facts.objective.unit}" if self.facts.objective.unit else ""
+        found = [f"best {number(summary.best)}{unit}", f"top-10 mean {number(summary.top10_mean)}{unit}"]
+        if summary.hypervolume is not None:
+            found = [f"hypervolume {number(summary.hypervolume)}", f"on the front {summary.front}"]
         parts = [
             f"round {summary.number}",
             f"calls {summary.calls}",
-            f"best {number(summary.best)}{unit}",
-            f"top-10 mean {number(summary.top10_mean)}{unit}",
+            *found,
             f"diversity {summary.diversity:.2f}",
         ]
         if summary.new_scaffolds is not None:
             parts.append(f"new scaffolds {summary.new_scaffolds}")
         if not math.isnan(summary.rank_correlation):
             parts.append(f"rank correlation {summary.rank_correlation:.2f}")
+        if not math.isnan(summary.coverage):
+            parts.append(f"{summary.coverage:.0%} of the answers within the predicted 80 %")
         seconds = [f"{_PHASES.get(k, k)} {_seconds(v)} s" for k, v in summary.seconds.items()]
         if seconds:
             parts.append(", ".join(seconds))
@@ -332,19 +336,35 @@ class _Column:
     cell: Callable[[RoundSummary], str]
     gap: int = 2
     is_time: bool = False
+    is_record: bool = False
 
 
-def _columns(has_scaffolds: bool) -> list[_Column]:
+def _record(summary: RoundSummary) -> float:
+    """What a campaign is after: a round with a better one is marked."""
+    return summary.best if summary.hypervolume is None else summary.hypervolume
+
+
+def _columns(summary: RoundSummary) -> list[_Column]:
+    """The columns of a campaign, from its first row."""
     columns = [
         _Column(("", "round"), 5, lambda s: str(s.number)),
         _Column(("", "calls"), 6, lambda s: str(s.calls), gap=1),
-        _Column(("best", "so far"), 9, lambda s: number(s.best), gap=1),
-        _Column(("top-10", "mean"), 9, lambda s: number(s.top10_mean), gap=1),
-        _Column(("batch", "diversity"), 9, lambda s: _two_digits(s.diversity), gap=1),
     ]
-    if has_scaffolds:
+    if summary.hypervolume is None:
+        columns += [
+            _Column(("best", "so far"), 9, lambda s: number(s.best), gap=1, is_record=True),
+            _Column(("top-10", "mean"), 9, lambda s: number(s.top10_mean), gap=1),
+        ]
+    else:
+        columns += [
+            _Column(("hyper-", "volume"), 9, lambda s: number(_record(s)), gap=1, is_record=True),
+            _Column(("on the", "front"), 6, lambda s: str(s.front), gap=1),
+        ]
+    columns.append(_Column(("batch", "diversity"), 9, lambda s: _two_digits(s.diversity), gap=1))
+    if summary.new_scaffolds is not None:
         columns.append(_Column(("new", "scaffolds"), 9, lambda s: str(s.new_scaffolds), gap=1))
     columns.append(_Column(("rank", "corr."), 5, lambda s: _two_digits(s.rank_correlation), gap=1))
+    columns.append(_Column(("in", "80 %"), 4, lambda s: _two_digits(s.coverage), gap=1))
     for i, (key, name) in enumerate(_PHASES.items()):
         head = ("seconds" if i == 0 else "", name)
         columns.append(_Column(head, 7 if i == 0 else 6, _time_cell(key), gap=2 if i == 0 else 1, is_time=True))

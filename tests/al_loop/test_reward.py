@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from botorch.acquisition import AcquisitionFunction
+from scipy.stats import norm
 
+from al_loop.prospects import OutcomeBound, Prospects
 from al_loop.reward import AcquisitionReward, Bound, Constraints, score
 
 
@@ -34,10 +36,13 @@ class Number:
 
 
 class Unsure:
-    """A model whose standard deviation is the number."""
+    """A model whose standard deviation is the number, or so many times it."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
 
     def posterior(self, X):
-        return SimpleNamespace(variance=X[:, :, :1].square())
+        return SimpleNamespace(variance=(self.factor * X[:, :, :1]).square())
 
 
 class Size:
@@ -53,7 +58,8 @@ REFERENCE = [str(k) for k in range(11)]  # median 5, median absolute deviation 3
 
 
 def reward(constraints=None, factor=1.0, reference=REFERENCE, beta=2.0, clip=5.0):
-    return AcquisitionReward(Linear(factor), Number(), constraints or Constraints(), reference, beta, clip, Unsure())
+    acquisition, bounds = Linear(factor), constraints or Constraints()
+    return AcquisitionReward([acquisition], Number(), bounds, reference, beta, clip, [Unsure()])
 
 
 def test_is_beta_times_the_standardised_acquisition():
@@ -98,16 +104,16 @@ def test_a_constant_acquisition_gives_everything_the_same_finite_reward():
 
 def test_mostly_constant_references_are_scaled_by_their_deviation():
     values = reward(reference=["0"] * 8 + ["1", "2"])
-    assert values.spread == pytest.approx(np.std([0.0] * 8 + [1.0, 2.0]))
+    assert values.scales[0].spread == pytest.approx(np.std([0.0] * 8 + [1.0, 2.0]))
     assert torch.isfinite(values(["0", "2"])).all()
 
 
 def test_an_object_is_scored_once():
     r = reward()
-    before = r._acquisition.calls
+    before = r._acquisitions[0].calls
     first = r(["1", "2", "1"])
     assert torch.equal(r(["2", "1"]), first[[1, 0]])
-    assert r._acquisition.calls == before + 1
+    assert r._acquisitions[0].calls == before + 1
     assert first[0] == first[2]
 
 
@@ -122,6 +128,47 @@ def test_pickles_without_what_it_has_seen():
 
 def test_no_objects_have_no_rewards():
     assert reward()([]).shape == (0,)
+    assert two_rewards()([]).shape == (0, 2)
+
+
+def two_rewards(prospects=None):
+    acquisitions, models = [Linear(1.0), Linear(-10.0)], [Unsure(), Unsure(4.0)]
+    return AcquisitionReward(acquisitions, Number(), Constraints(), REFERENCE, 2.0, 5.0, models, prospects)
+
+
+def test_each_of_several_objectives_has_a_log_reward_on_its_own_scale():
+    values = two_rewards()(["5", "8"])
+    assert values.shape == (2, 2)
+    assert torch.allclose(values[:, 0], -values[:, 1])
+    assert torch.equal(values[:, 0], reward()(["5", "8"]))
+    assert two_rewards().uncertainty(["5", "10", "0"]).tolist() == pytest.approx([1, 2, 0])
+
+
+def test_the_probability_of_an_answer_and_the_cost_are_factors_of_the_reward():
+    def answers(X):
+        return torch.where(X[:, 0] > 6, 0.25, 1.0).double().log()
+
+    def costs(X):
+        return torch.where(X[:, 0] < 6, 3.0, 1.0).double()
+
+    prospects = Prospects(answering=answers, feasibility=2.0, expected_cost=costs, cost=0.5)
+    acquisition = [Linear()]
+    held = AcquisitionReward(acquisition, Number(), Constraints(), REFERENCE, 2.0, 5.0, [Unsure()], prospects)
+    change = (held(["8", "3"]) - reward()(["8", "3"])).exp()
+    assert change.tolist() == pytest.approx([0.25**2, 3**-0.5])
+    of_each = (two_rewards(prospects)(["8"]) - two_rewards()(["8"])).exp()
+    assert of_each[0].tolist() == pytest.approx([0.25**2] * 2)
+
+
+def test_the_probability_of_keeping_a_bound_counts_as_the_acquisition_does():
+    class Known:
+        def mean_and_variance(self, X):
+            return X[:, 0], torch.ones(len(X), dtype=torch.float64)
+
+    prospects = Prospects(bounds=(OutcomeBound(Known(), None, 7.0),))
+    held = AcquisitionReward([Linear()], Number(), Constraints(), REFERENCE, 2.0, 5.0, [Unsure()], prospects)
+    change = (held(["8", "7"]) - reward()(["8", "7"])) / 2.0  # beta
+    assert change.tolist() == pytest.approx([float(norm.logcdf(-1)), math.log(0.5)], rel=1e-5)
 
 
 def test_score_goes_in_chunks():

@@ -1,0 +1,300 @@
+"""What a campaign believes in a round: models of the oracle's values, and what is wanted because of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from botorch.models.model import Model, ModelList
+from numpy.typing import NDArray
+from torch import Tensor
+
+from al_loop.acquisitions.base import Acquisition
+from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
+from al_loop.acquisitions.ucb import UCB
+from al_loop.features.base import Features
+from al_loop.prospects import OutcomeBound, Prospects
+from al_loop.reward import AcquisitionReward, Constraints, Scale, score
+from al_loop.surrogates.base import Surrogate
+from al_loop.transforms import FittedTransform, Transform
+from al_loop.wanted import Wanted
+from oracles.base import FailureKind
+
+if TYPE_CHECKING:
+    from botorch.acquisition import AcquisitionFunction
+
+Array = NDArray[np.float64]
+
+#: posterior deviations that an objective is given beyond its mean where a sampler is paid for each objective
+_OPTIMISM = 1.0
+_JOINT_SAMPLES = 512  # of a batch's values, for the forecast
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An object that the oracle was asked for: its values in the oracle's units, or why there are none."""
+
+    object: str
+    values: tuple[float, ...] | None
+    noise: tuple[float, ...] | None = None
+    failure: FailureKind | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed in a round, and what the samplers are paid for.
+
+    Args:
+        models: of each objective, on transformed targets, larger being better.
+        transforms: what was done to the targets of each.
+        signs: what they were multiplied with before.
+        X: features of what was measured.
+        X_pending: features of what is being measured, or None.
+        pending: these objects.
+        reward: the samplers' log-reward.
+        acquisition: of single objects.
+        build: the acquisition, given what is pending.
+        prospects: what is expected beside.
+        scale: of the acquisition.
+        beta: of the reward.
+        facts: numbers for the ledger.
+    """
+
+    models: tuple[Model, ...]
+    transforms: tuple[FittedTransform, ...]
+    signs: tuple[float, ...]
+    X: Tensor
+    X_pending: Tensor | None
+    pending: Sequence[str]
+    reward: AcquisitionReward
+    acquisition: AcquisitionFunction
+    build: Callable[[Tensor | None], AcquisitionFunction]
+    prospects: Prospects
+    scale: Scale
+    beta: float
+    facts: Mapping[str, Any]
+
+    def scores(self, X: Tensor, acquisition: AcquisitionFunction | None = None) -> Tensor:
+        """What objects are worth asking the oracle for, in the acquisition's unit: n x d -> n."""
+        values = score(acquisition or self.acquisition, X)
+        beside = self.prospects.log_probability(X) + self.prospects.log_factor(X) / self.beta
+        return values + self.scale.spread * beside
+
+    def rescore(self, X_also: Tensor, X: Tensor) -> Tensor:
+        """The scores once further rows are pending too: p x d, n x d -> n."""
+        X_pending = X_also if self.X_pending is None else torch.cat([self.X_pending, X_also])
+        return self.scores(X, self.build(X_pending))
+
+    def standardised(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior mean and variance of single rows, averaged over the objectives in units of their signal: n, n."""
+        if len(self.models) == 1:
+            single: tuple[Tensor, Tensor] = self.models[0].mean_and_variance(X)
+            return single
+        both = [model.mean_and_variance(X) for model in self.models]
+        scales = [float(mean.std(correction=0).clamp_min(1e-9)) for mean, _ in both]
+        means = torch.stack([mean / s for (mean, _), s in zip(both, scales, strict=True)]).mean(0)
+        variances = torch.stack([variance / s**2 for (_, variance), s in zip(both, scales, strict=True)]).mean(0)
+        return means, variances
+
+    def predict(self, X: Tensor) -> tuple[Array, Array]:
+        """Mean and standard deviation of the oracle's answers, noise included, in its units: n x objectives each."""
+        means, stds = [], []
+        for model, transform, sign in zip(self.models, self.transforms, self.signs, strict=True):
+            mean, variance = model.mean_and_variance(X)
+            noise = float(getattr(model, "noise_variance", 0.0))
+            center, spread = transform.center_and_spread(mean.cpu().numpy(), variance.cpu().numpy() + noise)
+            means.append(sign * center)
+            stds.append(spread)
+        return np.stack(means, axis=1), np.stack(stds, axis=1)
+
+    def joint_samples(self, X: Tensor, seed: int) -> Array:
+        """True values that a batch may have, in the oracle's units: n x d -> samples x n x objectives."""
+        columns = []
+        for i, (model, transform, sign) in enumerate(zip(self.models, self.transforms, self.signs, strict=True)):
+            posterior = model.posterior(X)
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                torch.manual_seed(seed + i)
+                drawn = posterior.rsample(torch.Size([_JOINT_SAMPLES])).squeeze(-1)
+            columns.append(sign * transform.inverse(drawn.cpu().numpy()))
+        return np.stack(columns, axis=-1)
+
+
+class Believer:
+    """Turns what was measured into a belief.
+
+    Args:
+        surrogate: fits the models.
+        acquisition: says what is worth measuring.
+        features: objects -> rows.
+        constraints: on cheap properties.
+        wanted: what the oracle's values are wanted for.
+        transform: of the optimised values.
+        reference: random objects, which set the scale of the reward.
+        beta: of the reward.
+        clip: of the reward.
+        feasibility: exponent of the probability of an answer.
+        cost: exponent of one over the expected cost.
+        has_preferences: of several objectives: whether samplers are paid for each of them.
+    """
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        acquisition: Acquisition,
+        features: Features,
+        constraints: Constraints,
+        wanted: Wanted,
+        transform: Transform,
+        reference: Sequence[str],
+        beta: float,
+        clip: float,
+        feasibility: float = 0.0,
+        cost: float = 0.0,
+        *,
+        has_preferences: bool = True,
+    ) -> None:
+        self._surrogate, self._acquisition, self._features = surrogate, acquisition, features
+        self._constraints, self._wanted, self._transform = constraints, wanted, transform
+        self._reference, self._beta, self._clip = reference, beta, clip
+        self._feasibility, self._cost, self._has_preferences = feasibility, cost, has_preferences
+
+    @cached_property
+    def _reference_rows(self) -> Tensor:
+        return self._features(self._reference)
+
+    def believe(self, asked: Sequence[Asked], pending: Sequence[str], factors: Sequence[float]) -> Belief:
+        """The belief from what was asked for so far; at least one object must have values.
+
+        pending: what was proposed and has no answer yet. factors: what the standard deviation of each objective's
+        model is multiplied with (recalibration).
+        """
+        wanted = self._wanted
+        observed = [a for a in asked if a.values is not None]
+        X = self._features([a.object for a in observed])
+        values = np.array([a.values for a in observed], dtype=np.float64)
+        models, transforms, targets = [], [], []
+        described: dict[str, float] = {}
+        for i, (objective, sign, factor) in enumerate(zip(wanted.objectives, wanted.signs, factors, strict=True)):
+            oriented = sign * values[:, objective]
+            transform = self._transform.fit(oriented)
+            target = torch.from_numpy(transform.forward(oriented))
+            Yvar = self._noise(observed, objective, transform, oriented)
+            model = self._surrogate.fit(X, target[:, None], Yvar)
+            suffix = f"_{i}" if len(wanted.objectives) > 1 else ""
+            described |= {f"{name}{suffix}": value for name, value in self._surrogate.describe(model).items()}
+            models.append(rescaled(model, factor))
+            transforms.append(transform)
+            targets.append(target)
+        Y = torch.stack(targets, dim=1)
+        X_pending = self._features(pending) if pending else None
+        prospects = self._prospects(asked, observed, X, values)
+        build = self._builder(models, X, Y, values, transforms)
+        acquisition = build(X_pending)
+        reward = AcquisitionReward(
+            self._paid(models, acquisition, X_pending),
+            self._features,
+            self._constraints,
+            self._reference,
+            self._beta,
+            self._clip,
+            models,
+            prospects,
+        )
+        is_paid = len(reward.scales) == 1
+        scale = reward.scales[0] if is_paid else Scale.of(score(acquisition, self._reference_rows))
+        return Belief(
+            models=tuple(models),
+            transforms=tuple(transforms),
+            signs=wanted.signs,
+            X=X,
+            X_pending=X_pending,
+            pending=pending,
+            reward=reward,
+            acquisition=acquisition,
+            build=build,
+            prospects=prospects,
+            scale=scale,
+            beta=self._beta,
+            facts={
+                "surrogate": described,
+                "reward": {"center": scale.center, "spread": scale.spread},
+                "factors": list(factors),
+            },
+        )
+
+    def _noise(
+        self, observed: Sequence[Asked], objective: int, transform: FittedTransform, oriented: Array
+    ) -> Tensor | None:
+        """The noise variances that were stated (n x 1, their median where one was not), None where none was."""
+        stated = np.array([a.noise[objective] ** 2 if a.noise else math.nan for a in observed], dtype=np.float64)
+        if np.isnan(stated).all():
+            return None
+        stated = np.where(np.isnan(stated), np.nanmedian(stated), stated)
+        return torch.from_numpy(transform.variance(oriented, stated))[:, None]
+
+    def _prospects(self, asked: Sequence[Asked], observed: Sequence[Asked], X: Tensor, values: Array) -> Prospects:
+        bounds = []
+        for objective, low, high in self._wanted.bounds:
+            target = torch.from_numpy(values[:, objective])[:, None]
+            stated = [a.noise[objective] ** 2 if a.noise else math.nan for a in observed]
+            Yvar = None if any(map(math.isnan, stated)) else torch.tensor(stated, dtype=torch.float64)[:, None]
+            bounds.append(OutcomeBound(self._surrogate.fit(X, target, Yvar), low, high))
+        answering = expected_cost = None
+        if self._feasibility:
+            from al_loop.surrogates.feasibility import Feasibility
+
+            told = [a for a in asked if a.values is not None or a.failure is not None]
+            is_answered = torch.tensor([a.values is not None for a in told])
+            answering = Feasibility(self._features.kernel).fit(self._features([a.object for a in told]), is_answered)
+        if self._cost:
+            priced = [a for a in asked if a.cost is not None and a.cost > 0]
+            if priced:
+                from al_loop.surrogates.feasibility import Expense
+
+                costs = torch.tensor([a.cost for a in priced], dtype=torch.float64)
+                expected_cost = Expense(self._features.kernel).fit(self._features([a.object for a in priced]), costs)
+        return Prospects(
+            tuple(bounds),
+            None if answering is None else answering.log_probability,
+            self._feasibility,
+            None if expected_cost is None else expected_cost.relative,
+            self._cost,
+        )
+
+    def _builder(
+        self, models: Sequence[Model], X: Tensor, Y: Tensor, values: Array, transforms: Sequence[FittedTransform]
+    ) -> Callable[[Tensor | None], AcquisitionFunction]:
+        """The acquisition, given what is pending."""
+        acquisition, wanted = self._acquisition, self._wanted
+        is_good = torch.tensor([wanted.keeps_bounds(row) for row in values])
+        good = is_good if bool(is_good.any()) else torch.ones_like(is_good)
+        if len(models) == 1:
+            best_f = float(Y[good].max())
+            return lambda X_pending: acquisition.build_among(models[0], X, X_pending, best_f, self._reference_rows)
+        assert isinstance(acquisition, MultiObjectiveAcquisition)
+        front = ModelList(*models)
+        reference = wanted.reference_point
+        point = None
+        if reference is not None:
+            raw = zip(reference, wanted.signs, transforms, strict=True)
+            point = torch.tensor([float(t.forward(np.array([sign * value]))[0]) for value, sign, t in raw])
+        return lambda X_pending: acquisition.build_front(front, X[good], Y[good], point, X_pending)
+
+    def _paid(
+        self, models: Sequence[Model], acquisition: AcquisitionFunction, X_pending: Tensor | None
+    ) -> list[AcquisitionFunction]:
+        """What the samplers are paid for: the acquisition, or an optimistic value of each objective."""
+        if len(models) == 1 or not self._has_preferences:
+            return [acquisition]
+        return [UCB(_OPTIMISM).build(model, self._reference_rows, X_pending, math.nan) for model in models]
+
+
+def rescaled(model: Model, factor: float) -> Model:
+    """The model with its standard deviations multiplied, where it can do that."""
+    return model.rescaled(factor) if factor != 1.0 and hasattr(model, "rescaled") else model
