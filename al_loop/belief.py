@@ -249,7 +249,8 @@ class Believer:
         if self._feasibility:
             from al_loop.surrogates.feasibility import Feasibility
 
-            told = [a for a in asked if a.values is not None or a.failure is not None]
+            # what was given up after connections were lost says nothing of the object
+            told = [a for a in asked if a.failure != "retryable"]
             is_answered = torch.tensor([a.values is not None for a in told])
             answering = Feasibility(self._features.kernel).fit(self._features([a.object for a in told]), is_answered)
         if self._cost:
