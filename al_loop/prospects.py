@@ -30,7 +30,8 @@ class OutcomeBound:
         flip = low > 0
         low, high = torch.where(flip, -high, low), torch.where(flip, -low, high)
         log_high, log_low = torch.special.log_ndtr(high), torch.special.log_ndtr(low)
-        return (log_high + torch.log1p(-(log_low - log_high).exp().clamp_max(1 - 1e-16))).clamp_min(-60.0)
+        found: Tensor = log_high + torch.log1p(-(log_low - log_high).exp().clamp_max(1 - 1e-16))
+        return found.clamp_min(-60.0)
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 
 import torch
 from botorch.acquisition import AcquisitionFunction
 from torch import Tensor
 
 from al_loop.errors import ConfigError
+from al_loop.seeds import derive_seed
+from al_loop.surrogates.composite import Columns, Scaled, Sum
 from al_loop.surrogates.gp import ExactGPModel
-from al_loop.surrogates.kernels import Hamming, Kernel, Rows, Tanimoto
+from al_loop.surrogates.kernels import RBF, Hamming, Kernel, Matern, Rows, Tanimoto
 
 #: rates of the mixture that the Tanimoto kernel's inverse scales are drawn from
 _N_RATES = 32
@@ -140,7 +143,65 @@ def _dot(rows: Tensor, matrix: Tensor) -> Tensor:
     return rows @ matrix
 
 
-def draw_prior(kernel: Kernel, rows: Rows, n_features: int, seed: int) -> PriorPath:
+class FourierPath(PriorPath):
+    """Of an RBF or Matern kernel: sqrt(2 / M) cos(w'x + b) with w from its spectral density (Rahimi & Recht 2007).
+
+    w is normal for RBF, and for Matern of smoothness nu Student's t with 2 nu degrees of freedom, over the lengthscale.
+
+    Args:
+        kernel: the kernel.
+        n_features: M.
+        seed: of (w, b) and the weights.
+    """
+
+    def __init__(self, kernel: RBF | Matern, n_features: int, seed: int) -> None:
+        super().__init__(n_features, seed)
+        self._lengthscale = kernel.lengthscale
+        self._degrees = kernel.twice_nu if isinstance(kernel, Matern) else None
+
+    def _make(self, d: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        m = self.n_features // 2
+        frequencies = torch.randn(d, m, generator=generator, dtype=torch.float64)
+        if self._degrees is not None:
+            parts = torch.randn(self._degrees, m, generator=generator, dtype=torch.float64)
+            frequencies /= (parts.square().sum(0) / self._degrees).sqrt()
+        weights = torch.randn(2, m, generator=generator, dtype=torch.float64)
+        return frequencies / self._lengthscale, weights / m**0.5
+
+    def _evaluate(self, rows: Rows, made: tuple[Tensor, ...]) -> Tensor:
+        frequencies, weights = made
+        phase = rows.values.double() @ frequencies
+        return phase.cos() @ weights[0] + phase.sin() @ weights[1]
+
+
+class PathOn:
+    """A path on what a kernel makes of the rows: some columns, or scaled ones."""
+
+    def __init__(self, kernel: Columns | Scaled, path: Path) -> None:
+        self._kernel, self._path = kernel, path
+
+    def __call__(self, rows: Rows) -> Tensor:
+        """The function's values: n, float64."""
+        return self._path(self._kernel.rows(rows))
+
+
+class SumOfPaths:
+    """Independent paths, each with its share of the variance."""
+
+    def __init__(self, shares: Sequence[float], paths: Sequence[Path]) -> None:
+        self._shares, self._paths = tuple(shares), tuple(paths)
+
+    def __call__(self, rows: Rows) -> Tensor:
+        """The function's values: n, float64."""
+        parts = [share**0.5 * path(rows) for share, path in zip(self._shares, self._paths, strict=True)]
+        return torch.stack(parts).sum(0)
+
+
+#: a function on prepared rows: n -> n, float64
+Path = Callable[[Rows], Tensor]
+
+
+def draw_prior(kernel: Kernel, rows: Rows, n_features: int, seed: int) -> Path:
     """A function drawn from GP(0, kernel), to be evaluated on rows like these.
 
     Raises:
@@ -150,8 +211,15 @@ def draw_prior(kernel: Kernel, rows: Rows, n_features: int, seed: int) -> PriorP
         return TanimotoPath(rows, n_features, seed)
     if isinstance(kernel, Hamming):
         return HammingPath(kernel, rows, n_features, seed)
+    if isinstance(kernel, RBF | Matern):
+        return FourierPath(kernel, n_features, seed)
+    if isinstance(kernel, Columns | Scaled):
+        return PathOn(kernel, draw_prior(kernel.kernel, kernel.rows(rows), n_features, seed))
+    if isinstance(kernel, Sum):
+        parts = [draw_prior(part, rows, n_features, derive_seed(seed, i)) for i, part in enumerate(kernel.parts)]
+        return SumOfPaths(kernel.shares, parts)
     raise ConfigError(
-        f"acquisition.kind: 'thompson' draws functions of the tanimoto and hamming kernels, not of "
+        f"acquisition.kind: 'thompson' draws functions of tanimoto, hamming, rbf and matern kernels and their sums, not of "
         f"{type(kernel).__name__}; choose another acquisition"
     )
 

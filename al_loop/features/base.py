@@ -14,7 +14,7 @@ from torch import Tensor
 class Features(ABC):
     """Turns objects into vectors; objects that were seen before come from a cache (bounded by ``cache_size``)."""
 
-    #: the kernel (by name, see ``al_loop.surrogates.kernels``) that is natural on these vectors
+    #: the kernel that is natural on these vectors, as ``surrogate.kernel`` names it
     kernel: ClassVar[str]
     #: what it can describe: "molecule" (SMILES), "sequence", or None for anything
     object_type: ClassVar[str | None] = None

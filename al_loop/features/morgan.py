@@ -24,6 +24,8 @@ class Morgan(Features):
         radius: bonds from the centre to the rim of the largest substructure (2 is ECFP4).
         n_bits: the length of the vector that substructures are hashed into.
         counts: how often a substructure occurs, rather than whether it does.
+        roles: atoms are told apart by what they do (donor, acceptor, aromatic, halogen, acid, base), not by their
+            element (FCFP; Gobbi & Poppinger 1998).
     """
 
     kind = "morgan"
@@ -35,11 +37,13 @@ class Morgan(Features):
         radius: Annotated[int, Field(ge=0, le=8)] = 2,
         n_bits: Annotated[int, Field(ge=16, le=65536)] = 2048,
         counts: bool = True,
+        roles: bool = False,
     ) -> None:
         super().__init__()
         self.radius = radius
         self.n_bits = n_bits
         self.counts = counts
+        self.roles = roles
 
     @property
     def d(self) -> int:
@@ -50,7 +54,10 @@ class Morgan(Features):
     def _generator(self) -> Any:
         from rdkit.Chem import rdFingerprintGenerator
 
-        return rdFingerprintGenerator.GetMorganGenerator(radius=self.radius, fpSize=self.n_bits)
+        roles = rdFingerprintGenerator.GetMorganFeatureAtomInvGen() if self.roles else None
+        return rdFingerprintGenerator.GetMorganGenerator(
+            radius=self.radius, fpSize=self.n_bits, atomInvariantsGenerator=roles
+        )
 
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in super().__getstate__().items() if name != "_generator"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 from botorch.models.model import Model, ModelList
 from pydantic import Field
@@ -21,8 +21,7 @@ class Auto(Surrogate):
     ``n_inducing`` rows, with which both grow as n. ``explain`` says which one it is.
 
     Args:
-        kernel: ``auto`` stands for the natural kernel of the campaign's features, which puts it in its place; ``rbf``
-            (squared exponential) suits descriptors whose columns have been brought to one scale.
+        kernel: left out, the natural one of the campaign's features; else as of ``gp``.
         max_exact: measurements up to which the exact one is fitted.
         n_inducing: of the sparse one.
         noise_ratio: median of the prior of noise variance / signal variance.
@@ -34,7 +33,7 @@ class Auto(Surrogate):
 
     def __init__(
         self,
-        kernel: Literal["auto", "tanimoto", "hamming", "rbf"] = "auto",
+        kernel: str = "tanimoto",
         max_exact: Annotated[int, Field(ge=0)] = 3000,
         n_inducing: Annotated[int, Field(ge=1)] = 2048,
         noise_ratio: Annotated[float, Field(gt=0)] = 0.1,

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from al_loop.surrogates.composite import best_kernel, kernel_of
 from al_loop.surrogates.gp import ExactGP
-from al_loop.surrogates.kernels import KERNELS, Kernel, Rows, prepare
+from al_loop.surrogates.kernels import Kernel, Rows, prepare
 
 #: rows that a classifier is fitted to, and those that its hyperparameters are chosen on; failures, the rarer, first
 _MOST_ROWS, _CHOOSING_ROWS = 1500, 400
-_SIGNALS = (0.25, 1.0, 4.0, 9.0, 16.0)
+_SIGNALS, _USUAL_SIGNAL = (0.25, 1.0, 4.0, 9.0, 16.0), 4.0
 _CHUNK = 2048
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
 #: fewer priced calls, or costs that differ by less (standard deviation of their logs), tell no object from another
@@ -25,11 +26,11 @@ class Feasibility:
 
     A logistic likelihood on f ~ GP(b, s T), T the kernel, and the posterior by Laplace's method. b is the log odds of
     the base rate, so that far from all data the probability is about that; s, and the kernel's own hyperparameters,
-    have the largest approximate marginal likelihood on a grid. Of many measurements 1,500 are used: failures up to a
+    have the largest approximate marginal likelihood among some. Of many measurements 1,500 are used: failures up to a
     half, answers for the rest, and b corrected for that.
 
     Args:
-        kernel: by the name that the features give.
+        kernel: as of the surrogate ``gp``.
         seed: of which measurements are used.
     """
 
@@ -50,11 +51,12 @@ class Feasibility:
         some = self._picked(is_answered[picked], _CHOOSING_ROWS)
         few = Rows(rows.values[some], rows.squared_norms[some])
         offset = log_odds - shift
-        candidates = [(kernel, signal) for kernel in KERNELS[self.kernel].grid() for signal in _SIGNALS]
-        if len(candidates) > 1:
-            grams = {kernel: kernel.cross(few, few) for kernel, _ in candidates}
-            fits = [_laplace(signal * grams[kernel], y[some], offset).log_evidence for kernel, signal in candidates]
-            kernel, signal = candidates[int(np.argmax(fits))]
+        kernel = best_kernel(
+            kernel_of(self.kernel).trained(X),
+            lambda k: _laplace(_USUAL_SIGNAL * k.cross(few, few), y[some], offset).log_evidence,
+        )
+        T = kernel.cross(few, few)
+        signal = max(_SIGNALS, key=lambda s: _laplace(s * T, y[some], offset).log_evidence)
         posterior = _laplace(signal * kernel.cross(rows, rows), y, offset)
         return FeasibilityModel(log_odds, kernel, signal, rows, posterior)
 
@@ -152,7 +154,7 @@ class Expense:
     """What a call costs (or how long it takes), relative to the usual one: a Gaussian process on the log.
 
     Args:
-        kernel: by the name that the features give.
+        kernel: as of the surrogate ``gp``.
     """
 
     def __init__(self, kernel: str = "tanimoto") -> None:
@@ -163,7 +165,7 @@ class Expense:
         logs = costs.double().log()
         if len(logs) < _FEWEST_COSTS or float(logs.std()) < _LEAST_SPREAD:
             return ExpenseModel(None, float(logs.mean()))
-        model = ExactGP(self.kernel).fit(X[-_MOST_ROWS:], logs[-_MOST_ROWS:, None])  # type: ignore[arg-type]
+        model = ExactGP(self.kernel).fit(X[-_MOST_ROWS:], logs[-_MOST_ROWS:, None])
         return ExpenseModel(model, float(logs.mean()))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -20,12 +21,15 @@ from torch import Tensor
 
 from al_loop.surrogates.base import Surrogate
 from al_loop.surrogates.columns import check_data, describe_each
-from al_loop.surrogates.kernels import KERNELS, Kernel, Rows, prepare
+from al_loop.surrogates.composite import best_kernel, kernel_of
+from al_loop.surrogates.kernels import Kernel, Rows, prepare
 
 Array = NDArray[np.float64]
 
 #: noise ratios that a fit may choose; the lower end keeps every Cholesky factorisation stable
 _RATIO_BOUNDS = (1e-4, 1e2)
+#: rows that choose a kernel's own hyperparameters
+_KERNEL_ROWS = 512
 #: objects whose kernel rows are held in memory at once
 _CHUNK = 2048
 #: the least posterior variance, as a fraction of the signal variance
@@ -33,7 +37,7 @@ _LEAST_VARIANCE = 1e-9
 
 
 class ExactGP(Surrogate):
-    """Exact Gaussian process with a Tanimoto (molecules) or Hamming (sequences) kernel, for up to a few thousand rows.
+    """Exact Gaussian process on fingerprints, sequences or descriptors, for up to a few thousand measurements.
 
     On standardised targets: y = c + f(x) + noise, f ~ GP(0, s T), noise ~ N(0, s r), with T the kernel. For each noise
     ratio r the constant c (generalised least squares) and the signal variance s are in closed form once T is
@@ -42,8 +46,10 @@ class ExactGP(Surrogate):
     freedom and scale 1, which counts as much as one more measurement and keeps s positive on equal targets.
 
     Args:
-        kernel: ``auto`` stands for the natural kernel of the campaign's features, which puts it in its place; ``rbf``
-            (squared exponential) suits descriptors whose columns have been brought to one scale.
+        kernel: left out, the natural one of the campaign's features. Else names joined by + and *, each with the
+            columns that it looks at where not all: ``tanimoto``, ``minmax`` (counts), ``hamming`` (one-hot letters),
+            ``rbf``, ``matern12``, ``matern32``, ``matern52`` (descriptors, which are brought to one scale); such as
+            ``tanimoto[0:2048] + matern52[2048:2256]``. Lengthscales and weights are fitted.
         noise_ratio: median of the prior of r, noise variance / signal variance.
         noise_spread: standard deviation of the prior of log r.
     """
@@ -52,10 +58,11 @@ class ExactGP(Surrogate):
 
     def __init__(
         self,
-        kernel: Literal["auto", "tanimoto", "hamming", "rbf"] = "auto",
+        kernel: str = "tanimoto",
         noise_ratio: Annotated[float, Field(gt=0)] = 0.1,
         noise_spread: Annotated[float, Field(gt=0)] = 1.5,
     ) -> None:
+        kernel_of(kernel)  # refuses what it cannot read
         self.kernel = kernel
         self.noise_ratio = noise_ratio
         self.noise_spread = noise_spread
@@ -65,24 +72,43 @@ class ExactGP(Surrogate):
 
         Yvar adds known noise to the fitted one (then s and r are searched for together).
         """
-        if self.kernel not in KERNELS:
-            raise ValueError(f"surrogate.kernel: {self.kernel!r} is not one of {', '.join(KERNELS)}")
         check_data(X, Y, Yvar)
-        rows = prepare(X)
-        grams = [Gram.of(kernel, rows) for kernel in KERNELS[self.kernel].grid()]
+        rows, kernel = prepare(X), kernel_of(self.kernel).trained(X)
+        grams: dict[int, Gram] = {}
         models = []
         for column in range(Y.shape[1]):
             y = Y[:, column].double().cpu().numpy()
             yvar = None if Yvar is None else Yvar[:, column].double().cpu().numpy()
-            models.append(self._fit_column(grams, rows, y, yvar))
+            chosen = self.best_kernel(kernel, rows, y, yvar)
+            if id(chosen) not in grams:  # which keeps the kernel alive, and its id its own
+                grams[id(chosen)] = Gram.of(chosen, rows)
+            models.append(self._fit_column(grams[id(chosen)], rows, y, yvar))
         return models[0] if len(models) == 1 else ModelList(*models)
 
-    def _fit_column(self, grams: list[Gram], rows: Rows, y: Array, yvar: Array | None) -> ExactGPModel:
+    def best_kernel(self, kernel: Kernel, rows: Rows, y: Array, yvar: Array | None = None) -> Kernel:
+        """The best of a kernel's choices for a target (n), by up to 512 random rows (256 beside known noise)."""
+        if not kernel.axes():
+            return kernel
+        most = _KERNEL_ROWS if yvar is None else _KERNEL_ROWS // 2
+        if len(y) > most:
+            some = np.sort(np.random.default_rng(0).permutation(len(y))[:most])
+            rows, y = Rows(rows.values[some], rows.squared_norms[some]), y[some]
+            yvar = None if yvar is None else yvar[some]
+        spread = float(y.std()) or 1.0
+        z = (y - y.mean()) / spread
+
+        def density(option: Kernel) -> float:
+            gram = Gram.of(option, rows)
+            fit = self._best_ratio(gram, z)
+            return (fit if yvar is None else self._with_known_noise(gram, z, yvar / spread**2, fit)).log_density
+
+        return best_kernel(kernel, density)
+
+    def _fit_column(self, gram: Gram, rows: Rows, y: Array, yvar: Array | None) -> ExactGPModel:
         shift, spread = float(y.mean()), float(y.std())
         scale = spread if spread > 1e-12 * max(1.0, abs(shift)) else 1.0
         z = (y - shift) / scale
-        fits = [(gram, self._best_ratio(gram, z)) for gram in grams]
-        gram, fit = max(fits, key=lambda item: item[1].log_density)
+        fit = self._best_ratio(gram, z)
         noise = np.full(len(z), fit.ratio)
         if yvar is not None:
             fit = self._with_known_noise(gram, z, yvar / scale**2, fit)
@@ -352,6 +378,13 @@ class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
             L=L,
             alpha=torch.cat([self.alpha, torch.zeros_like(mean)]),  # a target at the mean leaves no residual
         )
+
+    def rescaled(self, factor: float) -> ExactGPModel:
+        """The model with all standard deviations multiplied, and the same means."""
+        other = copy.copy(self)
+        other.signal_variance = self.signal_variance * factor**2
+        other.noise_variance = self.noise_variance * factor**2
+        return other
 
     def with_rows(self, rows: Rows, targets: Tensor, L: Tensor, alpha: Tensor) -> ExactGPModel:
         """The model on other training rows, with the same hyperparameters."""

@@ -67,6 +67,20 @@ class Kernel(ABC):
         """The kernels among which a fit chooses: this one with each candidate for its own hyperparameters."""
         return [self]
 
+    def axes(self) -> Sequence[Sequence[Kernel]]:
+        """The choices of a fit one hyperparameter at a time: this kernel with each candidate for it."""
+        grid = self.grid()
+        return [grid] if len(grid) > 1 else []
+
+    @property
+    def log_prior(self) -> float:
+        """Log density of the hyperparameters that ``axes`` choose, up to a constant; 0 where all are as likely."""
+        return 0.0
+
+    def trained(self, X: Tensor) -> Kernel:
+        """The kernel with what it has to know of the training rows (n x d), such as the scale of each column."""
+        return self
+
     def hyperparameters(self) -> Mapping[str, float]:
         """The kernel's own hyperparameters by name."""
         return {}
@@ -86,6 +100,39 @@ class Tanimoto(Kernel):
         if bool((squared1 == 0).any()) and bool((squared2 == 0).any()):
             return torch.where(union == 0, 1.0, dot / union)
         return dot.div_(union)
+
+
+@dataclass(frozen=True)
+class MinMax(Kernel):
+    """Sum of minima / sum of maxima of counts, and 1 of two empty rows: positive semi-definite (Ralaivola et al. 2005).
+
+    The sum of minima is the sum over levels k = 1, 2, ... of the products of [x >= k] and [y >= k]; few columns reach
+    the higher levels, so that all matrix products but the first are small. Rows must be non-negative integers.
+    """
+
+    def cross(self, rows1: Rows, rows2: Rows) -> Tensor:
+        """See the base class."""
+        A, B = rows1.values.float(), rows2.values.float()
+        total = A.double().sum(-1).unsqueeze(-1) + B.double().sum(-1).unsqueeze(-2)
+        minima = torch.zeros(total.shape, device=total.device)
+        level = 1
+        while A.numel() and B.numel():
+            at_a, at_b = level <= A, level <= B
+            columns = at_a.flatten(0, -2).any(0) & at_b.flatten(0, -2).any(0)
+            A, B, at_a, at_b = (part[..., columns] for part in (A, B, at_a, at_b))
+            minima += at_a.float() @ at_b.float().transpose(-1, -2)
+            level += 1
+        shared = minima.double()
+        maxima = total - shared
+        return torch.where(maxima == 0, 1.0, shared / maxima)
+
+    def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
+        """Not a function of dot products.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("the minmax kernel is no function of dot products; call cross")
 
 
 @dataclass(frozen=True)
@@ -132,5 +179,43 @@ class RBF(Kernel):
         return {"lengthscale": self.lengthscale}
 
 
-#: by the names that features give in ``Features.kernel``
-KERNELS: Mapping[str, Kernel] = {"tanimoto": Tanimoto(), "hamming": Hamming(), "rbf": RBF()}
+@dataclass(frozen=True)
+class Matern(Kernel):
+    """The Matern kernel of smoothness nu = 1/2, 3/2 or 5/2 (Rasmussen & Williams 2006, eq. 4.14), one lengthscale.
+
+    Args:
+        twice_nu: 1, 3 or 5; functions are continuous, once or twice differentiable.
+        lengthscale: in the unit of the columns, which should be alike.
+    """
+
+    twice_nu: int = 5
+    lengthscale: float = 1.0
+
+    def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
+        """See the base class."""
+        squared = (squared1.unsqueeze(-1) + squared2.unsqueeze(-2)).sub_(dot, alpha=2).clamp_min_(0)
+        r = squared.mul_(self.twice_nu).sqrt_().div_(self.lengthscale)
+        decay = torch.exp(-r)
+        if self.twice_nu == 1:
+            return decay
+        return decay.mul_(r.add(1) if self.twice_nu == 3 else r.square().div_(3).add_(r).add_(1))
+
+    def grid(self) -> Sequence[Kernel]:
+        """Lengthscales from a tenth to thirty, each twice the one before."""
+        return [Matern(self.twice_nu, 0.1 * 2**i) for i in range(9)]
+
+    def hyperparameters(self) -> Mapping[str, float]:
+        """See the base class."""
+        return {"lengthscale": self.lengthscale}
+
+
+#: by their names in ``surrogate.kernel`` and ``Features.kernel``
+KERNELS: Mapping[str, Kernel] = {
+    "tanimoto": Tanimoto(),
+    "minmax": MinMax(),
+    "hamming": Hamming(),
+    "rbf": RBF(),
+    "matern12": Matern(1),
+    "matern32": Matern(3),
+    "matern52": Matern(5),
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -14,17 +14,17 @@ from torch import Tensor
 
 from al_loop.surrogates.base import Surrogate
 from al_loop.surrogates.columns import check_data, describe_each, fit_columns, shift_and_scale
+from al_loop.surrogates.composite import kernel_of
 from al_loop.surrogates.gp import (
     Array,
     ExactGP,
     ExactGPModel,
     Fit,
-    Gram,
     best_ratio,
     best_signal_and_ratio,
     log_density,
 )
-from al_loop.surrogates.kernels import KERNELS, Kernel, Rows, prepare
+from al_loop.surrogates.kernels import Kernel, Rows, prepare
 
 #: rows whose kernel with the inducing rows is held in memory at once
 _CHUNK = 4096
@@ -51,8 +51,7 @@ class SparseGP(Surrogate):
     variance: Burt et al. 2020).
 
     Args:
-        kernel: ``auto`` stands for the natural kernel of the campaign's features, which puts it in its place; ``rbf``
-            (squared exponential) suits descriptors whose columns have been brought to one scale.
+        kernel: left out, the natural one of the campaign's features; else as of ``gp``.
         n_inducing: m. The fit is exact up to so many distinct measurements; its error beyond falls with m.
         noise_ratio: median of the prior of r, noise variance / signal variance.
         noise_spread: standard deviation of the prior of log r.
@@ -63,12 +62,13 @@ class SparseGP(Surrogate):
 
     def __init__(
         self,
-        kernel: Literal["auto", "tanimoto", "hamming", "rbf"] = "auto",
+        kernel: str = "tanimoto",
         n_inducing: Annotated[int, Field(ge=1)] = 1024,
         noise_ratio: Annotated[float, Field(gt=0)] = 0.1,
         noise_spread: Annotated[float, Field(gt=0)] = 1.5,
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
+        kernel_of(kernel)  # refuses what it cannot read
         self.kernel = kernel
         self.n_inducing = n_inducing
         self.noise_ratio = noise_ratio
@@ -80,8 +80,6 @@ class SparseGP(Surrogate):
 
         Yvar adds known noise to the fitted one; then s and r are searched for together, on up to 2,048 rows.
         """
-        if self.kernel not in KERNELS:
-            raise ValueError(f"surrogate.kernel: {self.kernel!r} is not one of {', '.join(KERNELS)}")
         check_data(X, Y, Yvar)
         return fit_columns(self._fit_column, X, Y, Yvar)
 
@@ -92,10 +90,11 @@ class SparseGP(Surrogate):
         z = (y - shift) / scale
         zvar = None if yvar is None else yvar / scale**2
         order = torch.randperm(n, generator=generator).to(X.device)
-        kernel = self._best_kernel(rows, z, zvar, order[:_KERNEL_ROWS])
+        exact = ExactGP(noise_ratio=self.noise_ratio, noise_spread=self.noise_spread)
+        known = None if zvar is None else zvar.cpu().numpy()
+        kernel = exact.best_kernel(kernel_of(self.kernel).trained(X), rows, z.cpu().numpy(), known)
         inducing = _at(rows, self._inducing(kernel, rows, z, order))
         L = torch.linalg.cholesky(_gram(kernel, inducing, _JITTER))
-        exact = ExactGP(noise_ratio=self.noise_ratio, noise_spread=self.noise_spread)
         if zvar is None:
             sums = Sums.of(kernel, inducing, L, rows, z, torch.ones_like(z))
             spectrum = Spectrum.of(sums)
@@ -128,24 +127,6 @@ class SparseGP(Surrogate):
             n_data=n,
             explained=sums.trace / sums.n11,
         )
-
-    def _best_kernel(self, rows: Rows, z: Tensor, zvar: Tensor | None, some: Tensor) -> Kernel:
-        """The kernel of the grid that is best for an exact GP on some of the rows."""
-        kernels = KERNELS[self.kernel].grid()
-        if len(kernels) == 1:
-            return kernels[0]
-        exact, part = ExactGP(noise_ratio=self.noise_ratio, noise_spread=self.noise_spread), _at(rows, some)
-        target = z[some].cpu().numpy()
-        target = target - target.mean()
-
-        def density(kernel: Kernel) -> float:
-            gram = Gram.of(kernel, part)
-            fit = exact._best_ratio(gram, target)
-            if zvar is not None:
-                fit = exact._with_known_noise(gram, target, zvar[some].cpu().numpy(), fit)
-            return fit.log_density
-
-        return max(kernels, key=density)
 
     def _inducing(self, kernel: Kernel, rows: Rows, z: Tensor, order: Tensor) -> Tensor:
         """Which rows are the inducing ones."""

@@ -9,8 +9,9 @@ from botorch.models.model import Model
 from al_loop.acquisitions.paths import PosteriorPath, draw_prior
 from al_loop.acquisitions.thompson import Thompson
 from al_loop.errors import ConfigError
+from al_loop.surrogates.composite import kernel_of
 from al_loop.surrogates.gp import ExactGP
-from al_loop.surrogates.kernels import Hamming, Kernel, Tanimoto, prepare
+from al_loop.surrogates.kernels import RBF, Hamming, Kernel, Matern, Tanimoto, prepare
 
 GENERATOR = torch.Generator().manual_seed(0)
 COUNTS = torch.randint(0, 4, (12, 30), generator=GENERATOR).double()
@@ -29,7 +30,9 @@ MODELS = {name: ExactGP(kernel=name).fit(OLD[name], Y) for name in OLD}
 @pytest.mark.parametrize(
     ("kernel", "X"),
     [(Tanimoto(), torch.cat([COUNTS, torch.eye(30).double()[:1] * 40, torch.eye(30).double()[1:3]]))]
-    + [(Hamming(lengthscale), WORDS) for lengthscale in (0.05, 0.5, 4.0)],
+    + [(Hamming(lengthscale), WORDS) for lengthscale in (0.05, 0.5, 4.0)]
+    + [(RBF(3.0), COUNTS), (Matern(1, 4.0), COUNTS), (Matern(3, 4.0), COUNTS), (Matern(5, 4.0), COUNTS)]
+    + [(kernel_of("tanimoto[0:20] + matern32[20:30] + rbf").trained(COUNTS), COUNTS)],
 )
 def test_the_priors_covariance_is_the_kernel(kernel, X):
     rows = prepare(X)

@@ -1,0 +1,66 @@
+"""Atom pairs of molecules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from al_loop.features.base import Features
+from al_loop.features.morgan import min_max_similarity
+from al_loop.molecules import read_smiles
+
+
+class AtomPairs(Features):
+    """Atom pairs: which two kinds of atoms are how many bonds apart, and how often (Carhart et al. 1985).
+
+    They see the whole molecule, where circular substructures end at their radius.
+
+    Args:
+        n_bits: the length of the vector that pairs are hashed into.
+    """
+
+    kind = "atom_pairs"
+    object_type = "molecule"
+    kernel: ClassVar[str] = "tanimoto"
+
+    def __init__(self, n_bits: Annotated[int, Field(ge=16, le=65536)] = 4096) -> None:
+        super().__init__()
+        self.n_bits = n_bits
+
+    @property
+    def d(self) -> int:
+        """The length of a feature vector."""
+        return self.n_bits
+
+    @cached_property
+    def _generator(self) -> Any:
+        from rdkit.Chem import rdFingerprintGenerator
+
+        return rdFingerprintGenerator.GetAtomPairGenerator(fpSize=self.n_bits)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_generator"}
+
+    def compute(self, objects: Sequence[str]) -> Tensor:
+        """Counts of pairs in SMILES: n x n_bits, uint8 (saturating at 255).
+
+        Raises:
+            ValueError: a SMILES that RDKit does not read.
+        """
+        rows = np.empty((len(objects), self.n_bits), dtype=np.uint8)
+        for i, smiles in enumerate(objects):
+            molecule = read_smiles(smiles)
+            if molecule is None:
+                raise ValueError(f"RDKit cannot read the SMILES {smiles!r}; give molecules as valid SMILES")
+            rows[i] = np.minimum(self._generator.GetCountFingerprintAsNumPy(molecule), 255)
+        return torch.from_numpy(rows)
+
+    def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
+        """Tanimoto similarity of counts: n1 x d, n2 x d -> n1 x n2."""
+        return min_max_similarity(X1, X2)
