@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from al_loop.features.base import Features
+from al_loop.features.layout import SequenceLayout
 
 
 class OneHot(Features):
@@ -39,6 +40,11 @@ class OneHot(Features):
     def d(self) -> int:
         """The length of a feature vector: positions x (letters + blank)."""
         return self.length * (len(self.alphabet) + 1)
+
+    @property
+    def layout(self) -> SequenceLayout:
+        """How a row is to be read."""
+        return SequenceLayout(self.alphabet, self.length)
 
     def compute(self, objects: Sequence[str]) -> Tensor:
         """One-hot rows of sequences: n x d, uint8, with ``length`` ones in each row.

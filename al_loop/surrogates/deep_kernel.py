@@ -8,14 +8,19 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from botorch.models.model import Model
+from numpy.typing import NDArray
 from pydantic import Field
+from scipy.optimize import minimize
 from torch import Tensor
-from torch.nn.functional import silu
 
+from al_loop.features.layout import Layout
 from al_loop.surrogates.base import Surrogate
 from al_loop.surrogates.columns import check_data, describe_each, fit_columns, shift_and_scale
-from al_loop.surrogates.gp import ExactGP, ExactGPModel, Fit, Gram, best_signal_and_ratio
-from al_loop.surrogates.kernels import RBF, Kernel, Rows, prepare
+from al_loop.surrogates.composite import kernel_of
+from al_loop.surrogates.encoders.choice import Encoding, Kind
+from al_loop.surrogates.gp import _RATIO_BOUNDS, ExactGP, ExactGPModel, Fit, Gram
+from al_loop.surrogates.kernels import RBF, Rows, prepare
+from al_loop.surrogates.mixture import Mixture, Pair, mixed
 from al_loop.surrogates.networks import Network, batches, dot
 
 _BATCH = 256
@@ -26,18 +31,24 @@ _JUDGES = 1024
 
 
 class DeepKernel(Surrogate):
-    """Gaussian process with an RBF kernel on features that a network learns, for up to a few thousand measurements.
+    """Gaussian process on the features and on what a network learns of them, for up to a few thousand measurements.
 
-    Deep kernel learning (Wilson et al. 2016): a linear map plus a multilayer perceptron encodes the features, and is
-    trained together with the constant, signal variance s and noise ratio r of a GP on them, by the marginal likelihood
+    Its kernel is the weighted mean of the one of ``gp`` on the features and of an RBF on encoded ones. Deep kernel
+    learning (Wilson et al. 2016): a linear map plus a network (``encoder``) encodes the features, and is trained
+    together with the constant, signal variance s, noise ratio r and weight w of the GP, by the marginal likelihood
     of random batches of 256 rows. Such a network can make the likelihood large by moving all data together, which
     predicts badly and with too much confidence (Ober et al. 2021). Against that: a fifth of the rows is held out;
-    training stops where the density of these, given the others, was largest (``patience`` passes after it); s and r
-    are then those of the largest density of the held-out rows with the priors of ``gp``; weights decay. In the end
-    the GP is conditioned on all rows. Of fewer than 20 measurements none is held out: the network stays random, and
-    the hyperparameters are those of ``gp``.
+    training stops where the density of these, given the others, was largest (``patience`` passes after it); s, r
+    and w are then those of the largest density of the held-out rows with the priors of ``gp``; network weights decay.
+    In the end the GP is conditioned on all rows. Of fewer than 20 measurements none is held out, and it is ``gp``.
 
     Args:
+        kernel: of the features, as that of ``gp``; left out, the natural one of the campaign's features; ``none``: the
+            learned one alone.
+        encoder: ``mlp`` (perceptron, on any rows), ``cnn`` or ``transformer`` (features ``one_hot``), ``graph``
+            (message passing, features ``graph``); ``auto`` is cnn on one_hot and mlp on everything else.
+        layout: how rows are to be read, for the encoders other than mlp; the campaign puts that of its features here.
+        reverse_complement: whether a word of DNA or RNA is the same as its reverse complement, to the learned kernel.
         hidden: units of a hidden layer.
         n_layers: hidden layers.
         latent: dimensions that the GP works in.
@@ -54,6 +65,10 @@ class DeepKernel(Surrogate):
 
     def __init__(
         self,
+        kernel: str = "none",
+        encoder: Kind = "auto",
+        layout: Layout | None = None,
+        reverse_complement: bool = False,
         hidden: Annotated[int, Field(ge=1)] = 128,
         n_layers: Annotated[int, Field(ge=1)] = 2,
         latent: Annotated[int, Field(ge=1)] = 256,
@@ -65,6 +80,10 @@ class DeepKernel(Surrogate):
         noise_spread: Annotated[float, Field(gt=0)] = 1.5,
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
+        if kernel != "none":
+            kernel_of(kernel)  # refuses what it cannot read
+        self.kernel = kernel
+        self._encoding = Encoding(encoder, layout, reverse_complement)
         self.hidden = hidden
         self.n_layers = n_layers
         self.latent = latent
@@ -89,39 +108,32 @@ class DeepKernel(Surrogate):
         shift, scale = shift_and_scale(y)
         z, n = (y - shift) / scale, len(y)
         zvar = torch.zeros_like(z) if yvar is None else yvar / scale**2
-        norm = float(X.double().square().sum(-1).mean().sqrt()) or 1.0
-        encoder = Encoder(X.shape[1], norm, self.hidden, self.n_layers, self.latent, generator).to(X.device)
-        epochs = 0
-        if n >= _FEWEST:
-            order = torch.randperm(n, generator=generator).to(X.device)
-            held_out, shown = order.split([round(_HELD_OUT * n), n - round(_HELD_OUT * n)])
-            judged = Judged(X, z, zvar, shown[:_JUDGES], held_out[: _JUDGES // 2])
+        encoder = Encoder(self._encoding, X, self.hidden, self.n_layers, self.latent, generator).to(X.device)
+        order = torch.randperm(n, generator=generator).to(X.device)
+        n_out = round(_HELD_OUT * n) if n >= _FEWEST else 0
+        held_out, shown = order[:n_out], order[n_out:]
+        kernel = self._untrained(encoder, X[shown], z[shown])
+        if n_out:
+            judged = Judged(kernel, X, z, zvar, shown[:_JUDGES], held_out[: _JUDGES // 2])
             with torch.enable_grad():
-                start, epochs = self._train(encoder, X, z, zvar, shown, judged, generator)
-            encoder.requires_grad_(False)
-            T, t = judged.kernels(encoder)
-
-            def at(signal: float, ratio: float) -> Fit:
-                mean, density = judged.density(T, t, signal, ratio)
-                prior = -0.5 * float(np.log(signal) + 1 / signal) + self._log_prior(ratio)
-                return Fit(mean, signal, ratio, density + prior)
-
-            fit = best_signal_and_ratio(at, start)
+                fit, kernel, epochs = self._train(encoder, kernel, X, z, zvar, shown, judged, generator)
+            fit, kernel = self._best(judged, encoder, fit, kernel)
         else:
             exact = ExactGP(noise_ratio=self.noise_ratio, noise_spread=self.noise_spread)
-            gram, target = Gram.of(encoder.kernel, encoder.rows(X)), z.cpu().numpy()
+            epochs, kernel = 0, kernel if kernel.plain is None else kernel.with_weight(0.0)
+            gram, target = Gram.of(kernel, kernel.rows(encoder, X)), z.cpu().numpy()
             fit = exact._best_ratio(gram, target)
             if yvar is not None:
                 fit = exact._with_known_noise(gram, target, zvar.cpu().numpy(), fit)
-        rows = encoder.rows(X)
+        rows = kernel.rows(encoder, X)
         noise = fit.ratio + zvar / fit.signal
-        L = torch.linalg.cholesky(encoder.kernel.cross(rows, rows) + torch.diag(noise))
+        L = torch.linalg.cholesky(kernel.cross(rows, rows) + torch.diag(noise))
         solved = torch.cholesky_solve(torch.stack([torch.ones_like(z), z], dim=1), L)
         mean = float(solved[:, 1].sum() / solved[:, 0].sum())  # generalised least squares on all rows
         return DeepKernelModel(
             encoder=encoder.requires_grad_(False),
             epochs=epochs,
-            kernel=encoder.kernel,
+            kernel=kernel,
             rows=rows,
             targets=y,
             L=L,
@@ -132,21 +144,59 @@ class DeepKernel(Surrogate):
             log_density=fit.log_density,
         )
 
+    def _untrained(self, encoder: Encoder, X: Tensor, z: Tensor) -> Mixture:
+        """Equal parts of the learned kernel and the features' own, with the hyperparameters that ``gp`` gives this."""
+        if self.kernel == "none":
+            return Mixture(encoder.kernel)
+        n_plain = self._encoding.n_flat(X)
+        plain, rows = kernel_of(self.kernel).trained(X[:, :n_plain]), prepare(X[:, :n_plain])
+        exact = ExactGP(noise_ratio=self.noise_ratio, noise_spread=self.noise_spread)
+        plain = exact.best_kernel(plain, rows, z.cpu().numpy())
+        return Mixture(encoder.kernel, n_plain, plain, 0.5, rows.values.dtype)
+
+    def _best(self, judged: Judged, encoder: Encoder, start: Fit, kernel: Mixture) -> tuple[Fit, Mixture]:
+        """Signal variance, noise ratio and weight of the largest density of the held-out rows, with their priors."""
+        plain, deep = judged.plain, judged.deep(encoder)
+        lower, upper = np.log(_RATIO_BOUNDS)
+
+        def at(p: NDArray[np.float64]) -> tuple[Fit, float]:
+            signal, ratio = float(np.exp(np.clip(p[0], -30, 30))), float(np.exp(np.clip(p[1], lower, upper)))
+            weight = float(1 / (1 + np.exp(-np.clip(p[2], -9, 9)))) if plain is not None else 1.0
+            mean, density = judged.density(*mixed(plain, deep, weight), signal, ratio)
+            density += self._log_prior(ratio) - 0.5 * float(np.log(signal) + 1 / signal)
+            if plain is not None:  # flat in the weight
+                density += float(np.log(weight) + np.log1p(-weight))
+            return Fit(mean, signal, ratio, density), weight
+
+        def loss(p: NDArray[np.float64]) -> float:
+            return -at(p)[0].log_density
+
+        logits = [] if plain is None else [np.log(kernel.weight / (1 - kernel.weight))]
+        x0 = np.array([np.log(start.signal), np.log(start.ratio), *logits])
+        # SciPy's own steps from values near 0 are tiny, and the search would end where it began
+        simplex = x0 + np.vstack([np.zeros(len(x0)), np.eye(len(x0))])
+        options = {"xatol": 1e-2, "fatol": 1e-2, "initial_simplex": simplex}
+        found = minimize(loss, x0=x0, method="Nelder-Mead", options=options)  # type: ignore[call-overload]
+        fit, weight = at(found.x)
+        return fit, kernel.with_weight(weight)
+
     def _log_prior(self, ratio: float) -> float:
         return float(-0.5 * ((np.log(ratio) - np.log(self.noise_ratio)) / self.noise_spread) ** 2)
 
     def _train(
         self,
         encoder: Encoder,
+        kernel: Mixture,
         X: Tensor,
         z: Tensor,
         zvar: Tensor,
         shown: Tensor,
         judged: Judged,
         generator: torch.Generator,
-    ) -> tuple[Fit, int]:
+    ) -> tuple[Fit, Mixture, int]:
         """Brings the encoder to its best pass: the hyperparameters at that time, and which pass it was."""
-        gp = torch.tensor([0.0, 0.0, np.log(self.noise_ratio)], device=X.device, dtype=torch.float64).requires_grad_()
+        initial = [0.0, 0.0, np.log(self.noise_ratio), 0.0]
+        gp = torch.tensor(initial, device=X.device, dtype=torch.float64).requires_grad_()
         optimiser = torch.optim.AdamW(
             [
                 {"params": [p for p in encoder.parameters() if p.ndim], "weight_decay": self.weight_decay},
@@ -154,40 +204,48 @@ class DeepKernel(Surrogate):
             ],
             lr=self.learning_rate,
         )
-        inputs = X.float()
+        inputs, plain = X.float(), judged.plain
 
-        def judge() -> Fit:
-            _, signal, ratio = gp.detach().exp().tolist()
-            mean, density = judged.density(*judged.kernels(encoder), signal, ratio)
-            return Fit(mean, signal, ratio, density)
+        def judge() -> tuple[Fit, float]:
+            _, signal, ratio = gp.detach()[:3].exp().tolist()
+            weight = float(gp.detach()[3].sigmoid()) if plain is not None else 1.0
+            mean, density = judged.density(*mixed(plain, judged.deep(encoder), weight), signal, ratio)
+            return Fit(mean, signal, ratio, density), weight
 
-        best, best_epoch, best_weights = judge(), 0, encoder.copied()
+        (best, best_weight), best_epoch, best_weights = judge(), 0, encoder.copied()
         for epoch in range(1, self.max_epochs + 1):
             for picked in batches(len(shown), _BATCH, generator):
                 rows = shown[picked.to(shown.device)]
                 optimiser.zero_grad(set_to_none=True)
-                loss = self._loss(encoder(inputs[rows]).double(), z[rows], zvar[rows], gp, len(shown))
+                own = kernel.features(X[rows])
+                T = None if own is None or kernel.plain is None else kernel.plain.cross(own, own)
+                loss = self._loss(encoder(inputs[rows]).double(), z[rows], zvar[rows], gp, len(shown), T)
                 loss.backward()
                 optimiser.step()
                 with torch.no_grad():
                     gp[1].clamp_(-6, 6)
                     gp[2].clamp_(np.log(1e-4), np.log(1e2))
+                    gp[3].clamp_(-4, 4)
             with torch.no_grad():
-                found = judge()
+                found, weight = judge()
             if found.log_density > best.log_density:
-                best, best_epoch, best_weights = found, epoch, encoder.copied()
+                best, best_weight, best_epoch, best_weights = found, weight, epoch, encoder.copied()
             elif epoch >= best_epoch + self.patience:
                 break
         encoder.load_state_dict(best_weights)
-        return best, best_epoch
+        encoder.requires_grad_(False)
+        return best, kernel.with_weight(best_weight), best_epoch
 
-    def _loss(self, e: Tensor, z: Tensor, zvar: Tensor, gp: Tensor, n: int) -> Tensor:
+    def _loss(self, e: Tensor, z: Tensor, zvar: Tensor, gp: Tensor, n: int, T: Tensor | None = None) -> Tensor:
         """Negative log marginal likelihood of a batch, a row, and the priors, shared among all n rows."""
-        constant, log_signal, log_ratio = gp
+        constant, log_signal, log_ratio = gp[:3]
         signal = log_signal.exp()
         squared = e.square().sum(-1)
         distance = (squared.unsqueeze(-1) + squared - 2 * e @ e.T).clamp_min(0)
-        K = signal * (distance / (-2 * e.shape[-1])).exp() + torch.diag(signal * log_ratio.exp() + zvar)
+        correlation = (distance / (-2 * e.shape[-1])).exp()
+        if T is not None:
+            correlation = T + gp[3].sigmoid() * (correlation - T)
+        K = signal * correlation + torch.diag(signal * log_ratio.exp() + zvar)
         L = torch.linalg.cholesky(K)
         whitened = torch.linalg.solve_triangular(L, (z - constant).unsqueeze(-1), upper=False)
         likelihood = -0.5 * whitened.square().sum() - L.diagonal().log().sum()
@@ -208,6 +266,7 @@ def _describe(model: Model) -> Mapping[str, float]:
         "signal_std": model.signal_variance**0.5,
         "noise_std": model.noise_variance**0.5,
         "log_density": model.log_density,
+        **model.kernel.hyperparameters(),
         "epochs": float(model.epochs),
     }
 
@@ -216,6 +275,7 @@ class Judged:
     """Held-out rows, and those of the shown ones that predict them.
 
     Args:
+        kernel: whose plain part is computed once.
         X: all features.
         z: all targets, of mean 0 and variance 1.
         zvar: known noise variances of these.
@@ -223,12 +283,18 @@ class Judged:
         held_out: indices of the rows that are predicted.
     """
 
-    def __init__(self, X: Tensor, z: Tensor, zvar: Tensor, shown: Tensor, held_out: Tensor) -> None:
+    def __init__(self, kernel: Mixture, X: Tensor, z: Tensor, zvar: Tensor, shown: Tensor, held_out: Tensor) -> None:
         self._X, self._z, self._zvar = X[shown], z[shown], zvar[shown]
         self._X_out, self._z_out, self._zvar_out = X[held_out], z[held_out], zvar[held_out]
+        shown_rows, out_rows = kernel.features(self._X), kernel.features(self._X_out)
+        #: as ``deep``, of the features' own kernel, if there is one
+        self.plain: Pair | None = None
+        if kernel.plain is not None and shown_rows is not None and out_rows is not None:
+            self.plain = kernel.plain.cross(shown_rows, shown_rows), kernel.plain.cross(out_rows, shown_rows)
 
-    def kernels(self, encoder: Encoder) -> tuple[Tensor, Tensor]:
-        """The kernel of the shown rows with each other, and of the held-out ones with them."""
+    @torch.no_grad()
+    def deep(self, encoder: Encoder) -> Pair:
+        """The learned kernel of the shown rows with each other, and of the held-out ones with them."""
         shown, held_out = encoder.rows(self._X), encoder.rows(self._X_out)
         return encoder.kernel.cross(shown, shown), encoder.kernel.cross(held_out, shown)
 
@@ -248,14 +314,14 @@ class Judged:
 
 
 class Encoder(Network):
-    """A linear map of the features to a few dimensions, plus a multilayer perceptron, of a learned size.
+    """A linear map of the features to a few dimensions, plus a network, of a learned size.
 
-    At the start the perceptron is small and the linear map random, which nearly keeps the distances of the rows
+    At the start the network is small and the linear map random, which nearly keeps the distances of the rows
     (Johnson & Lindenstrauss 1984): so what is trained begins as an RBF kernel on the features.
 
     Args:
-        d: features.
-        norm: the root mean square of the rows' norms, for the weights' size.
+        encoding: the network's form.
+        X: rows like those that it will be given.
         hidden: units of a hidden layer.
         n_layers: hidden layers.
         latent: dimensions of its output.
@@ -263,29 +329,23 @@ class Encoder(Network):
     """
 
     def __init__(
-        self, d: int, norm: float, hidden: int, n_layers: int, latent: int, generator: torch.Generator
+        self, encoding: Encoding, X: Tensor, hidden: int, n_layers: int, latent: int, generator: torch.Generator
     ) -> None:
         super().__init__()
-
-        def normal(n_in: int, n_out: int, std: float) -> torch.nn.Parameter:
-            return torch.nn.Parameter(std * torch.randn(n_in, n_out, generator=generator))
-
-        self.linear = normal(d, latent, 1 / norm)
-        self.first = normal(d, hidden, 2**0.5 / norm)
-        self.layers = torch.nn.ParameterList(normal(hidden, hidden, (2 / hidden) ** 0.5) for _ in range(n_layers - 1))
-        self.biases = torch.nn.ParameterList(torch.zeros(hidden) for _ in range(n_layers))
-        self.last = normal(hidden, latent, 0.1 * hidden**-0.5)
+        self.encoding = encoding
+        self.trunk, norm = encoding.trunk(X, 1, hidden, n_layers, generator)
+        self.linear = torch.nn.Parameter(torch.randn(X.shape[1], latent, generator=generator) / norm)
+        self.last = torch.nn.Parameter(0.1 * hidden**-0.5 * torch.randn(hidden, latent, generator=generator))
         self.log_size = torch.nn.Parameter(torch.zeros(()))
         #: its lengthscale makes rows that have nothing in common rather unrelated at the start
-        self.kernel: Kernel = RBF(latent**0.5)
+        self.kernel = RBF(latent**0.5)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Encoded rows: n x d, float32 -> n x latent."""
-        h = silu(dot(inputs, self.first) + self.biases[0])
-        for weight, bias in zip(self.layers, list(self.biases)[1:], strict=True):
-            h = silu(h @ weight + bias)
-        encoded: Tensor = self.log_size.exp() * (dot(inputs, self.linear) + h @ self.last)
-        return encoded
+        strands = self.encoding.strands(inputs)
+        encoded = sum(dot(x, self.linear) + self.trunk(x)[0] @ self.last for x in strands)
+        sized: Tensor = self.log_size.exp() * encoded / len(strands)
+        return sized
 
     def rows(self, X: Tensor) -> Rows:
         """Feature rows, n x d, as rows for the kernel."""
@@ -301,21 +361,22 @@ class DeepKernelModel(ExactGPModel):
         arguments: those of ``ExactGPModel``, the rows encoded.
     """
 
-    def __init__(self, *, encoder: Encoder, epochs: int, **arguments: Any) -> None:
-        super().__init__(**arguments)
+    def __init__(self, *, encoder: Encoder, epochs: int, kernel: Mixture, **arguments: Any) -> None:
+        super().__init__(kernel=kernel, **arguments)
+        self._mixture = kernel
         self.encoder = encoder
         self.epochs = epochs
 
     def prepare(self, X: Tensor) -> Rows:
         """Feature rows, encoded and flattened: ... x d -> n."""
-        return self.encoder.rows(X.reshape(-1, X.shape[-1]))
+        return self._mixture.rows(self.encoder, X.reshape(-1, X.shape[-1]))
 
     def with_rows(self, rows: Rows, targets: Tensor, L: Tensor, alpha: Tensor) -> DeepKernelModel:
         """The model on other (encoded) training rows, with the same network and hyperparameters."""
         return DeepKernelModel(
             encoder=self.encoder,
             epochs=self.epochs,
-            kernel=self.kernel,
+            kernel=self._mixture,
             rows=rows,
             targets=targets,
             L=L,

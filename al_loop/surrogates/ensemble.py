@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import minimize
 from torch import Tensor
-from torch.nn.functional import silu
 
+from al_loop.features.layout import Layout
 from al_loop.surrogates.base import Surrogate
 from al_loop.surrogates.columns import check_data, describe_each, fit_columns, shift_and_scale
-from al_loop.surrogates.networks import Network, batches, dot
+from al_loop.surrogates.encoders.choice import Encoding, Kind
+from al_loop.surrogates.networks import Network, batches
 
 Array = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ _LEAST_VARIANCE = 1e-9
 
 
 class DeepEnsemble(Surrogate):
-    """Deep ensemble of multilayer perceptrons on the features, trained at once, for any number of measurements.
+    """Deep ensemble of networks on the features, trained at once, for any number of measurements.
 
     Each member starts from weights of its own (Lakshminarayanan et al. 2017) and learns from its own three quarters of
     the rows. Training stops where the members' mean squared error on the rows that they were not shown was least: it
@@ -50,6 +51,9 @@ class DeepEnsemble(Surrogate):
 
     Args:
         n_members: how many networks.
+        encoder: see ``deep_kernel``.
+        layout: how the rows are to be read; the campaign puts that of its features in its place.
+        reverse_complement: whether a word of DNA or RNA is to be the same as its reverse complement.
         hidden: units of a layer.
         n_layers: hidden layers.
         max_epochs: passes over the data at most.
@@ -64,6 +68,9 @@ class DeepEnsemble(Surrogate):
     def __init__(
         self,
         n_members: Annotated[int, Field(ge=2)] = 16,
+        encoder: Kind = "auto",
+        layout: Layout | None = None,
+        reverse_complement: bool = False,
         hidden: Annotated[int, Field(ge=1)] = 64,
         n_layers: Annotated[int, Field(ge=1)] = 2,
         max_epochs: Annotated[int, Field(ge=1)] = 200,
@@ -73,6 +80,7 @@ class DeepEnsemble(Surrogate):
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         self.n_members = n_members
+        self._encoding = Encoding(encoder, layout, reverse_complement)
         self.hidden = hidden
         self.n_layers = n_layers
         self.max_epochs = max_epochs
@@ -110,8 +118,7 @@ class DeepEnsemble(Surrogate):
         self, X: Tensor, z: Tensor, is_trained_on: Tensor, weights: Tensor, generator: torch.Generator
     ) -> tuple[Networks, int]:
         """Networks at their best pass, and which one that was."""
-        norm = float(X.double().square().sum(-1).mean().sqrt()) or 1.0
-        networks = Networks(X.shape[1], norm, self.n_members, self.hidden, self.n_layers, generator).to(X.device)
+        networks = Networks(self._encoding, X, self.n_members, self.hidden, self.n_layers, generator).to(X.device)
         optimiser = torch.optim.AdamW(
             networks.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
@@ -183,37 +190,28 @@ def _calibrate(residual: Array, spread: Array, known: Array) -> tuple[float, flo
 
 
 class Networks(Network):
-    """Multilayer perceptrons side by side, in float32; at the start each is a small random function.
+    """Networks side by side, in float32; at the start each is a small random function.
 
     Args:
-        d: features.
-        norm: the root mean square of the rows' norms, for the weights' size.
+        encoding: their form.
+        X: rows like those that they will be given.
     """
 
     def __init__(
-        self, d: int, norm: float, n_members: int, hidden: int, n_layers: int, generator: torch.Generator
+        self, encoding: Encoding, X: Tensor, n_members: int, hidden: int, n_layers: int, generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.n_members, self.hidden = n_members, hidden
-
-        def normal(*shape: int, std: float) -> torch.nn.Parameter:
-            return torch.nn.Parameter(std * torch.randn(*shape, generator=generator))
-
-        # one matrix for all: the rows are the same for every member
-        self.first = normal(d, n_members * hidden, std=2**0.5 / norm)
-        self.biases = torch.nn.ParameterList(torch.zeros(n_members, 1, hidden) for _ in range(n_layers))
-        self.layers = torch.nn.ParameterList(
-            normal(n_members, hidden, hidden, std=(2 / hidden) ** 0.5) for _ in range(n_layers - 1)
-        )
-        self.last = normal(n_members, hidden, 1, std=0.5 * hidden**-0.5)
+        self.encoding = encoding
+        self.trunk, _ = encoding.trunk(X, n_members, hidden, n_layers, generator)
+        self.last = self.trunk.normal(n_members, hidden, 1, std=0.5 * hidden**-0.5)
         self.constant = torch.nn.Parameter(torch.zeros(n_members, 1))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """What each member predicts: n x d float32 -> n_members x n."""
-        h = dot(inputs, self.first).reshape(len(inputs), self.n_members, self.hidden).transpose(0, 1)
-        for i, bias in enumerate(self.biases):
-            h = silu(h + bias if i == 0 else torch.baddbmm(bias, h, self.layers[i - 1]))
-        return torch.bmm(h, self.last).squeeze(-1) + self.constant
+        strands = self.encoding.strands(inputs)
+        values = sum(torch.bmm(self.trunk(x), self.last).squeeze(-1) for x in strands)
+        predicted: Tensor = values / len(strands) + self.constant
+        return predicted
 
     def predict(self, X: Tensor) -> Tensor:
         """As ``forward``, without gradients: n x d of any number type -> n_members x n."""

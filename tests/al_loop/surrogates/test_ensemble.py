@@ -28,11 +28,11 @@ def rows(n: int, seed: int = 1) -> torch.Tensor:
 
 def test_a_member_of_all_at_once_is_that_network_alone(model):
     X, networks = rows(5), model.networks
-    width = networks.hidden
+    trunk, width = networks.trunk, networks.trunk.width
     for i in (0, 3, 7):
-        h = X.float() @ networks.first[:, i * width : (i + 1) * width]
-        h = torch.nn.functional.silu(h + networks.biases[0][i])
-        h = torch.nn.functional.silu(h @ networks.layers[0][i] + networks.biases[1][i])
+        h = X.float() @ trunk.first[:, i * width : (i + 1) * width]
+        h = torch.nn.functional.silu(h + trunk.bias[i])
+        h = torch.nn.functional.silu(h @ trunk.layers[0].weight[i] + trunk.layers[0].bias[i])
         alone = h @ networks.last[i] + networks.constant[i]
         assert torch.allclose(networks.predict(X)[i], alone.squeeze(-1), atol=1e-5)
 
