@@ -36,7 +36,7 @@ class Encoding:
     """The encoder that was asked for, on rows of a layout.
 
     Args:
-        encoder: its kind; ``auto`` is cnn on sequences and mlp on everything else.
+        encoder: its kind; ``auto`` is cnn on sequences, graph on molecules as graphs, else mlp.
         layout: of the rows, None: plain vectors.
         reverse_complement: whether a DNA or RNA word is to be the same as its reverse complement.
 
@@ -46,7 +46,8 @@ class Encoding:
 
     def __init__(self, encoder: Kind, layout: Layout | None, reverse_complement: bool) -> None:
         self.layout = layout
-        self.kind = encoder if encoder != "auto" else "cnn" if isinstance(layout, SequenceLayout) else "mlp"
+        natural = {SequenceLayout: "cnn", GraphLayout: "graph"}.get(type(layout), "mlp")
+        self.kind = natural if encoder == "auto" else encoder
         if self.kind in _FORMS and not isinstance(layout, _FORMS[self.kind].needs):
             raise ValueError(
                 f"surrogate.encoder: {encoder!r} works on the features {_FORMS[self.kind].features} alone; name these "

@@ -19,7 +19,9 @@ class TestConvolutional(SurrogateContract):
     d: ClassVar[int] = features.d
 
     def make(self) -> DeepKernel:
-        return DeepKernel(kernel="hamming", encoder="cnn", layout=self.features.layout, hidden=16, latent=32)
+        return DeepKernel(
+            kernel="hamming", encoder="cnn", layout=self.features.layout, hidden=16, latent=32, max_epochs=20
+        )
 
     def rows(self, n: int, seed: int = 0) -> torch.Tensor:
         letters = np.random.default_rng(seed).integers(0, 3, (n, 8))
@@ -38,7 +40,9 @@ class TestGraph(SurrogateContract):
     d: ClassVar[int] = features.d
 
     def make(self) -> DeepKernel:
-        return DeepKernel(kernel="tanimoto", encoder="graph", layout=self.features.layout, hidden=16, latent=32)
+        return DeepKernel(
+            kernel="tanimoto", encoder="graph", layout=self.features.layout, hidden=16, latent=32, max_epochs=20
+        )
 
     def rows(self, n: int, seed: int = 0) -> torch.Tensor:
         parts = ["C", "N", "O", "C(C)", "C(=O)", "c1ccccc1", "C(O)"]

@@ -133,7 +133,7 @@ def test_both_strands_are_believed_alike_where_that_is_asked_for(form, encoder):
 
 def test_auto_is_what_suits_the_rows():
     graph = GraphLayout(16, 5, 7)
-    assert [Encoding("auto", layout, False).kind for layout in (None, DNA.layout, graph)] == ["mlp", "cnn", "mlp"]
+    assert [Encoding("auto", layout, False).kind for layout in (None, DNA.layout, graph)] == ["mlp", "cnn", "graph"]
 
 
 @pytest.mark.parametrize("form", [DeepKernel, DeepEnsemble])
