@@ -43,8 +43,8 @@ class DeepKernel(Surrogate):
     In the end the GP is conditioned on all rows. Of fewer than 20 measurements none is held out, and it is ``gp``.
 
     What encoders pay, as RMSE beside that of ``gp`` (means of two fits to 2,000 random objects of the shipped tables).
-    TFBind8, .115: mlp .113, cnn .110, cnn with reverse_complement .105, transformer .115, which does not pay. Docking
-    scores of Enamine10k, .388: mlp .388, and graph (at 500 objects .432, gp .433), so neither pays beside fingerprints.
+    TFBind8, .115: mlp .113, cnn .110, cnn with reverse_complement .105, transformer .116, which does not pay. Docking
+    scores of Enamine10k, .388: mlp .388, graph .387 (of 500: .436, .432, gp .433), so neither pays beside fingerprints.
 
     Args:
         kernel: of the features, as that of ``gp``; left out, the natural one of the campaign's features; ``none``: the
