@@ -62,7 +62,6 @@ class Belief:
         build: the acquisition, given what is pending.
         prospects: what is expected beside.
         scale: of the acquisition.
-        beta: of the reward.
         facts: numbers for the ledger.
     """
 
@@ -77,14 +76,11 @@ class Belief:
     build: Callable[[Tensor | None], AcquisitionFunction]
     prospects: Prospects
     scale: Scale
-    beta: float
     facts: Mapping[str, Any]
 
     def scores(self, X: Tensor, acquisition: AcquisitionFunction | None = None) -> Tensor:
         """What objects are worth asking the oracle for, in the acquisition's unit: n x d -> n."""
-        values = score(acquisition or self.acquisition, X)
-        beside = self.prospects.log_probability(X) + self.prospects.log_factor(X) / self.beta
-        return values + self.scale.spread * beside
+        return score(acquisition or self.acquisition, X) + self.scale.spread * self.prospects.log_worth(X)
 
     def rescore(self, X_also: Tensor, X: Tensor) -> Tensor:
         """The scores once further rows are pending too: p x d, n x d -> n."""
@@ -220,7 +216,6 @@ class Believer:
             build=build,
             prospects=prospects,
             scale=scale,
-            beta=self._beta,
             facts={
                 "surrogate": described,
                 "reward": {"center": scale.center, "spread": scale.spread},

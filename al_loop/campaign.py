@@ -599,9 +599,9 @@ class Campaign:
         if len(self._wanted.objectives) == 1:
             bests = values[..., 0].max(axis=1) if goal == "maximise" else values[..., 0].min(axis=1)
             return trust.forecast(bests, metrics.best([v[0] for v in measured], goal), goal)
-        point = self._reference_point()
-        front = np.array(measured)[metrics.non_dominated(measured, self._wanted.goals)]
-        volumes = [metrics.hypervolume([*front, *rows], self._wanted.goals, point) for rows in values[:_FORECASTS]]
+        point, goals = self._reference_point(), self._wanted.goals
+        front = [v for v, is_on in zip(measured, metrics.non_dominated(measured, goals), strict=True) if is_on]
+        volumes = [metrics.hypervolume([*front, *rows], goals, point) for rows in values[:_FORECASTS]]
         return trust.forecast(np.array(volumes), self._hypervolume(measured), "maximise")
 
     def _is_good(self, observation: Observation) -> bool:

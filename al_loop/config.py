@@ -110,11 +110,12 @@ class Reward(_Frozen):
     beta: Annotated[float, Field(gt=0, description="how sharply good objects are preferred")] = 4.0
     clip: Annotated[float, Field(gt=0, description="standardised acquisition is kept within +- this")] = 5.0
     feasibility: Annotated[
-        float, Field(ge=0, description="the reward is multiplied by P(the oracle answers) to this power; 0: not at all")
+        float,
+        Field(ge=0, description="how much P(the oracle answers) counts: to this power, beside the acquisition; 0: not"),
     ] = 0.0
-    cost: Annotated[
-        float, Field(ge=0, description="the reward is divided by the expected cost of a call to this power; 0: not")
-    ] = 0.0
+    cost: Annotated[float, Field(ge=0, description="how much the expected cost of a call counts, likewise; 0: not")] = (
+        0.0
+    )
     cost_by: Annotated[
         Literal["cost", "seconds"], Field(description="what a call costs: in the oracle's currency, or its duration")
     ] = "cost"

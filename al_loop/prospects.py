@@ -52,17 +52,15 @@ class Prospects:
     expected_cost: Callable[[Tensor], Tensor] | None = None
     cost: float = 0.0
 
-    def log_probability(self, X: Tensor) -> Tensor:
-        """Log of the probability that all bounds are kept, taken as independent: n x d -> n."""
+    @torch.no_grad()
+    def log_worth(self, X: Tensor) -> Tensor:
+        """Log of P(bounds are kept) P(answer)^feasibility (usual cost / cost)^cost: n x d -> n.
+
+        What is asked for is taken as independent of one another.
+        """
         total = torch.zeros(len(X), dtype=torch.float64)
         for bound in self.bounds:
             total += bound.log_probability(X)
-        return total
-
-    @torch.no_grad()
-    def log_factor(self, X: Tensor) -> Tensor:
-        """Log of P(answer)^feasibility (usual cost / cost)^cost: n x d -> n."""
-        total = torch.zeros(len(X), dtype=torch.float64)
         if self.answering is not None and self.feasibility:
             total += self.feasibility * self.answering(X)
         if self.expected_cost is not None and self.cost:

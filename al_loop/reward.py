@@ -76,12 +76,12 @@ class Scale:
 
 
 class AcquisitionReward:
-    """R = exp(beta (standardised acquisition - violation + log P)) P(answer)^f / cost^c, its scale set in every round.
+    """log R = beta (standardised acquisition - violation + log worth), the scale being set anew in every round.
 
     The acquisition is standardised by its median and its spread over reference objects, and clipped, so that one beta
     means the same in every round and with every acquisition. What violates a constraint by its scale loses as much
-    as one spread; P is the probability that the oracle's other values keep within their bounds. The last two factors,
-    and their exponents, are those of ``Prospects``.
+    as one spread, and so does what is e times less likely to keep the bounds on the oracle's other values, or to be
+    answered at all, or costs e times as much (``Prospects``; the last two to the powers that the config gives them).
 
     With several acquisitions, one for each objective, there is a log-reward for each, for a sampler that is conditioned
     on preferences between them.
@@ -130,12 +130,11 @@ class AcquisitionReward:
         new = [o for o in dict.fromkeys(objects) if o not in self._seen]
         if new:
             X = self._features(new)
-            within = self._prospects.log_probability(X) - self._constraints.violation(new)
-            beside = self._prospects.log_factor(X)
+            beside = self._prospects.log_worth(X) - self._constraints.violation(new)
             columns = []
             for acquisition, scale in zip(self._acquisitions, self.scales, strict=True):
                 values = (score(acquisition, X) - scale.center) / scale.spread
-                columns.append(self._beta * (values.clamp(-self._clip, self._clip) + within) + beside)
+                columns.append(self._beta * (values.clamp(-self._clip, self._clip) + beside))
             rows = torch.stack(columns, dim=1).float()
             self._seen.update(zip(new, rows, strict=True))
         if not objects:

@@ -219,8 +219,8 @@ def draw_prior(kernel: Kernel, rows: Rows, n_features: int, seed: int) -> Path:
         parts = [draw_prior(part, rows, n_features, derive_seed(seed, i)) for i, part in enumerate(kernel.parts)]
         return SumOfPaths(kernel.shares, parts)
     raise ConfigError(
-        f"acquisition.kind: 'thompson' draws functions of tanimoto, hamming, rbf and matern kernels and their sums, not of "
-        f"{type(kernel).__name__}; choose another acquisition"
+        f"acquisition.kind: 'thompson' draws functions of tanimoto, hamming, rbf, matern kernels and their sums, not "
+        f"of {type(kernel).__name__}; choose another acquisition"
     )
 
 

@@ -40,10 +40,9 @@ def test_far_outside_of_an_interval_the_log_probability_stays_exact():
 
 def test_bounds_multiply():
     one, other = OutcomeBound(Model(), None, 1.0), OutcomeBound(Model(), -1.0, None)
-    both = Prospects(bounds=(one, other)).log_probability(ROWS)
+    both = Prospects(bounds=(one, other)).log_worth(ROWS)
     assert torch.allclose(both, one.log_probability(ROWS) + other.log_probability(ROWS))
 
 
 def test_without_anything_to_expect_nothing_changes():
-    assert Prospects().log_probability(ROWS).tolist() == [0.0] * 4
-    assert Prospects().log_factor(ROWS).tolist() == [0.0] * 4
+    assert Prospects().log_worth(ROWS).tolist() == [0.0] * 4

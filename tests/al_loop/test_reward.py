@@ -144,7 +144,7 @@ def test_each_of_several_objectives_has_a_log_reward_on_its_own_scale():
     assert two_rewards().uncertainty(["5", "10", "0"]).tolist() == pytest.approx([1, 2, 0])
 
 
-def test_the_probability_of_an_answer_and_the_cost_are_factors_of_the_reward():
+def test_the_probability_of_an_answer_and_the_cost_count_beside_the_acquisition():
     def answers(X):
         return torch.where(X[:, 0] > 6, 0.25, 1.0).double().log()
 
@@ -154,9 +154,9 @@ def test_the_probability_of_an_answer_and_the_cost_are_factors_of_the_reward():
     prospects = Prospects(answering=answers, feasibility=2.0, expected_cost=costs, cost=0.5)
     acquisition = [Linear()]
     held = AcquisitionReward(acquisition, Number(), Constraints(), REFERENCE, 2.0, 5.0, [Unsure()], prospects)
-    change = (held(["8", "3"]) - reward()(["8", "3"])).exp()
+    change = ((held(["8", "3"]) - reward()(["8", "3"])) / 2).exp()
     assert change.tolist() == pytest.approx([0.25**2, 3**-0.5])
-    of_each = (two_rewards(prospects)(["8"]) - two_rewards()(["8"])).exp()
+    of_each = ((two_rewards(prospects)(["8"]) - two_rewards()(["8"])) / 2).exp()
     assert of_each[0].tolist() == pytest.approx([0.25**2] * 2)
 
 
