@@ -87,14 +87,19 @@ class InformationOnMaximum(AcquisitionFunction):  # type: ignore[misc]  # BoTorc
         super().__init__(model)
         self.register_buffer("maxima", maxima)
 
+    def log_rho2(self, X: Tensor, variance: Tensor) -> Tensor:
+        """Log squared correlation of an answer with the value itself: b x 1 x d, variances b x 1 -> b x 1."""
+        noise = getattr(self.model, "noise_variance", None)
+        if noise is None:
+            noise = self.model.posterior(X, observation_noise=True).variance.squeeze(-1) - variance
+        found: Tensor = torch.log(variance / (variance + noise))
+        return found
+
     def forward(self, X: Tensor) -> Tensor:
         """Values of ``b x 1 x d`` features: b."""
         posterior = self.model.posterior(X)
         mean, variance = posterior.mean.squeeze(-1), posterior.variance.squeeze(-1).clamp_min(1e-16)  # b x 1
-        noise = getattr(self.model, "noise_variance", None)
-        if noise is None:
-            noise = self.model.posterior(X, observation_noise=True).variance.squeeze(-1) - variance
-        log_rho2 = torch.log(variance / (variance + noise))
+        log_rho2 = self.log_rho2(X, variance)
         g = (self.maxima - mean) / variance.sqrt()
         # far below 0 r is |g| + 1 / |g| - 2 / |g|³ to 7 digits, and g + r the difference of large numbers
         away = g.clamp_max(-1e2).abs()
