@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from al_loop.acquisitions.base import Acquisition
+from al_loop.acquisitions.multi_fidelity import MultiFidelityAcquisition
 from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
 from al_loop.acquisitions.ucb import UCB
 from al_loop.features.base import Features
@@ -32,18 +33,36 @@ Array = NDArray[np.float64]
 
 #: posterior deviations that an objective is given beyond its mean where a sampler is paid for each objective
 _OPTIMISM = 1.0
+_MOST_CHOSEN_AMONG = 512  # objects whose value at every fidelity is renewed after each pick
 _JOINT_SAMPLES = 512  # of a batch's values, for the forecast
 
 
 @dataclass(frozen=True)
 class Asked:
-    """An object that the oracle was asked for: its values in the oracle's units, or why there are none."""
+    """An object that the oracle was asked for: its values in the oracle's units, or why there are none.
+
+    fidelity: which of those that the campaign chooses among, the cheapest being 0.
+    """
 
     object: str
     values: tuple[float, ...] | None
     noise: tuple[float, ...] | None = None
     failure: FailureKind | None = None
     cost: float | None = None
+    fidelity: int = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a batch is full: by the number of calls, or by their cost."""
+
+    n: int
+    cost: float = math.inf
+
+
+def at_fidelities(X: Tensor, fidelities: Sequence[int]) -> Tensor:
+    """Features with the column of fidelities that a surrogate of several wants: n x d -> n x (d + 1)."""
+    return torch.cat([X, torch.tensor(fidelities, dtype=X.dtype, device=X.device)[:, None]], dim=1)
 
 
 @dataclass(frozen=True)
@@ -87,6 +106,32 @@ class Belief:
         X_pending = X_also if self.X_pending is None else torch.cat([self.X_pending, X_also])
         return self.scores(X, self.build(X_pending))
 
+    def choose(
+        self, acquisition: MultiFidelityAcquisition, X: Tensor, is_open: Tensor, costs: Sequence[float], limits: Limits
+    ) -> list[tuple[int, int]]:
+        """Objects (rows of X, n x d) and the fidelities to ask for them at, one after the other by value per cost.
+
+        is_open: what may be asked for, n x fidelities. costs: of the fidelities. limits: when it is enough.
+        """
+        model, is_open = self.models[0], is_open.clone()
+        promising = self.scores(X).masked_fill(~is_open.any(1), -math.inf).topk(min(_MOST_CHOSEN_AMONG, len(X))).indices
+        picked: list[tuple[int, int]] = []
+        spent, X_pending = 0.0, self.X_pending
+        while len(picked) < limits.n and spent < limits.cost and bool(is_open[promising].any()):
+            held = model if X_pending is None else model.condition_on_pending(X_pending)
+            part = X[promising]
+            values = acquisition.per_cost(held, self.build(X_pending), costs, part)
+            values = values + self.prospects.log_worth(part)[:, None]
+            values = values.nan_to_num(nan=-math.inf).masked_fill(~is_open[promising], -math.inf)
+            at, fidelity = divmod(int(values.argmax()), len(costs))
+            row = int(promising[at])
+            picked.append((row, fidelity))
+            is_open[row, : fidelity + 1] = False  # a cheaper answer would tell nothing more
+            spent += costs[fidelity]
+            new = at_fidelities(X[row : row + 1], [fidelity])
+            X_pending = new if X_pending is None else torch.cat([X_pending, new])
+        return picked
+
     def standardised(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior mean and variance of single rows, averaged over the objectives in units of their signal: n, n."""
         if len(self.models) == 1:
@@ -98,10 +143,14 @@ class Belief:
         variances = torch.stack([variance / s**2 for (_, variance), s in zip(both, scales, strict=True)]).mean(0)
         return means, variances
 
-    def predict(self, X: Tensor) -> tuple[Array, Array]:
-        """Mean and standard deviation of the oracle's answers, noise included, in its units: n x objectives each."""
+    def predict(self, X: Tensor, fidelity: int | None = None) -> tuple[Array, Array]:
+        """Mean and standard deviation of the oracle's answers, noise included, in its units: n x objectives each.
+
+        fidelity: of the answers, where there are several; None: the target.
+        """
         means, stds = [], []
-        for model, transform, sign in zip(self.models, self.transforms, self.signs, strict=True):
+        models = self.models if fidelity is None else [model.at(fidelity) for model in self.models]
+        for model, transform, sign in zip(models, self.transforms, self.signs, strict=True):
             mean, variance = model.mean_and_variance(X)
             noise = float(getattr(model, "noise_variance", 0.0))
             center, spread = transform.center_and_spread(mean.cpu().numpy(), variance.cpu().numpy() + noise)
@@ -137,6 +186,7 @@ class Believer:
         feasibility: exponent of the probability of an answer.
         cost: exponent of one over the expected cost.
         has_preferences: of several objectives: whether samplers are paid for each of them.
+        n_fidelities: those that the campaign chooses among; 0: there is one only.
     """
 
     def __init__(
@@ -154,7 +204,9 @@ class Believer:
         cost: float = 0.0,
         *,
         has_preferences: bool = True,
+        n_fidelities: int = 0,
     ) -> None:
+        self._n_fidelities = n_fidelities
         self._surrogate, self._acquisition, self._features = surrogate, acquisition, features
         self._constraints, self._wanted, self._transform = constraints, wanted, transform
         self._reference, self._beta, self._clip = reference, beta, clip
@@ -164,15 +216,20 @@ class Believer:
     def _reference_rows(self) -> Tensor:
         return self._features(self._reference)
 
-    def believe(self, asked: Sequence[Asked], pending: Sequence[str], factors: Sequence[float]) -> Belief:
+    def _rows(self, asked: Sequence[Asked]) -> Tensor:
+        """Features for the surrogate."""
+        X = self._features([a.object for a in asked])
+        return at_fidelities(X, [a.fidelity for a in asked]) if self._n_fidelities else X
+
+    def believe(self, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]) -> Belief:
         """The belief from what was asked for so far; at least one object must have values.
 
-        pending: what was proposed and has no answer yet. factors: what the standard deviation of each objective's
-        model is multiplied with (recalibration).
+        pending: what was proposed and has no answer yet (without values). factors: what the standard deviation of each
+        objective's model is multiplied with (recalibration).
         """
         wanted = self._wanted
         observed = [a for a in asked if a.values is not None]
-        X = self._features([a.object for a in observed])
+        X = self._rows(observed)
         values = np.array([a.values for a in observed], dtype=np.float64)
         models, transforms, targets = [], [], []
         described: dict[str, float] = {}
@@ -188,7 +245,7 @@ class Believer:
             transforms.append(transform)
             targets.append(target)
         Y = torch.stack(targets, dim=1)
-        X_pending = self._features(pending) if pending else None
+        X_pending = self._rows(pending) if pending else None
         prospects = self._prospects(asked, observed, X, values)
         build = self._builder(models, X, Y, values, transforms)
         acquisition = build(X_pending)
@@ -208,9 +265,9 @@ class Believer:
             models=tuple(models),
             transforms=tuple(transforms),
             signs=wanted.signs,
-            X=X,
+            X=X[:, :-1] if self._n_fidelities else X,
             X_pending=X_pending,
-            pending=pending,
+            pending=[a.object for a in pending],
             reward=reward,
             acquisition=acquisition,
             build=build,
@@ -270,6 +327,8 @@ class Believer:
         acquisition, wanted = self._acquisition, self._wanted
         is_good = torch.tensor([wanted.keeps_bounds(row) for row in values])
         good = is_good if bool(is_good.any()) else torch.ones_like(is_good)
+        if self._n_fidelities:
+            return self._builder_of_fidelities(models[0], X, Y, good)
         if len(models) == 1:
             best_f = float(Y[good].max())
             return lambda X_pending: acquisition.build_among(models[0], X, X_pending, best_f, self._reference_rows)
@@ -281,6 +340,20 @@ class Believer:
             raw = zip(reference, wanted.signs, transforms, strict=True)
             point = torch.tensor([float(t.forward(np.array([sign * value]))[0]) for value, sign, t in raw])
         return lambda X_pending: acquisition.build_front(front, X[good], Y[good], point, X_pending)
+
+    def _builder_of_fidelities(
+        self, model: Model, X: Tensor, Y: Tensor, good: Tensor
+    ) -> Callable[[Tensor | None], AcquisitionFunction]:
+        """The acquisition at the target, given what is pending at any fidelity (p x (d + 1))."""
+        rows, is_target = X[:, :-1], (X[:, -1] == self._n_fidelities - 1) & good
+        known = Y[is_target] if bool(is_target.any()) else model.mean_and_variance(rows)[0]
+        best_f = float(known.max())
+
+        def build(X_pending: Tensor | None) -> AcquisitionFunction:
+            held = model if X_pending is None or not len(X_pending) else model.condition_on_pending(X_pending)
+            return self._acquisition.build_among(held, rows, None, best_f, self._reference_rows)
+
+        return build
 
     def _paid(
         self, models: Sequence[Model], acquisition: AcquisitionFunction, X_pending: Tensor | None

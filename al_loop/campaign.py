@@ -50,6 +50,7 @@ _CHUNK = 8192  # objects scored at once
 _MOST_PROMISING = 2048  # objects of a pool that the selector sees
 _FORECASTS = 128  # samples of a batch whose hypervolume is computed
 _RECENT = 3  # rounds whose answers alarms look at
+_WHOLE_SHARE = 8  # of the first batch's calls for one object that is measured at every fidelity
 _MOST_DRAWS = 400  # times the objects that are wanted, before the space counts as exhausted
 
 
@@ -172,6 +173,9 @@ class Campaign:
             self._oracle = config.build_oracle()
             self._wanted = wanted_of(config, self._oracle)
             self._objective = self._wanted.objectives[0]
+            #: those that the campaign chooses among, the target last; empty: there is one only
+            self._fidelities = [f.name for f in config.fidelities_of(self._oracle)]
+            self._costs_of_fidelities = [f.cost * config.evaluation.cost for f in config.fidelities_of(self._oracle)]
             self._oracle.check()
             if config.sampler.prior is not None:
                 _check_prior(config)
@@ -274,6 +278,7 @@ class Campaign:
         if settings.cache is not None:
             cache = EvaluationCache(settings.cache, self.config.oracle_identity(oracle), self.config.name, self._note)
             stack.callback(cache.close)
+        used = self._fidelities or [oracle.fidelity]
         n_workers = settings.workers if has_workers and not oracle.is_external else 0
         self._pool = EvaluationPool(
             self._ledger,
@@ -281,7 +286,7 @@ class Campaign:
             settings,
             budget=self.config.budget,
             call_size=oracle.call_size,
-            prices={fidelity.name: fidelity.cost * settings.cost for fidelity in oracle.fidelities},
+            prices={f.name: f.cost * settings.cost for f in oracle.fidelities if f.name in used},
             on_answer=self._on_answer,
             on_note=self._note,
             artifacts=ArtifactFolder(self.directory.artifacts),
@@ -320,6 +325,7 @@ class Campaign:
         self._constraints: Constraints = Constraints(
             tuple(Bound(build("property", c), c.min, c.max) for c in config.constraints)
         )
+        self._acquisition = config.build("acquisition")
         self._believer: Believer = self._make_believer()
         self._selector = config.build("selector")
         #: all objects there are, where that is a list: each can be looked at, and no sampler is needed
@@ -340,8 +346,13 @@ class Campaign:
 
         config, features, reward = self.config, self._features, self.config.reward
         return Believer(
-            config.build("surrogate", kernel=features.kernel, layout=getattr(features, "layout", None)),
-            config.build("acquisition"),
+            config.build(
+                "surrogate",
+                kernel=features.kernel,
+                layout=getattr(features, "layout", None),
+                n_fidelities=len(self._fidelities),
+            ),
+            self._acquisition,
             features,
             self._constraints,
             self._wanted,
@@ -352,6 +363,7 @@ class Campaign:
             reward.feasibility,
             reward.cost,
             has_preferences=reward.preferences,
+            n_fidelities=len(self._fidelities),
         )
 
     def _restore(self) -> None:
@@ -384,8 +396,7 @@ class Campaign:
         if number == 0:
             with _Clock(seconds, "select"), self._reporter.phase(0, "first batch", wanted) as phase:
                 names = self._random_objects(wanted, on_found=phase.advance)
-            fidelity = self._oracle.fidelity
-            proposals = [Proposal(object=name, origin="random", fidelity=fidelity) for name in names]
+            proposals = self._first(names, wanted)
         else:
             with _Clock(seconds, "fit"), self._reporter.phase(number, "fit", 1) as phase:
                 belief = self._believe(info["n_answers"])
@@ -410,6 +421,15 @@ class Campaign:
         self._seconds[number] = seconds
         self._pool.submit(candidates)
         return True
+
+    def _first(self, names: Sequence[str], wanted: int) -> list[Proposal]:
+        """The first batch: random objects; where fidelities are chosen, some at all and the others at the lowest."""
+        if not self._fidelities:
+            return [Proposal(object=name, origin="random", fidelity=self._oracle.fidelity) for name in names]
+        n_whole = max(min(2, wanted), wanted // _WHOLE_SHARE)
+        pairs = [(name, fidelity) for name in names[:n_whole] for fidelity in self._fidelities]
+        pairs += [(name, self._fidelities[0]) for name in names[n_whole:]]
+        return [Proposal(object=name, origin="random", fidelity=fidelity) for name, fidelity in pairs[:wanted]]
 
     def _affordable(self, wanted: int) -> int:
         """How many of the wanted objects the budget allows, beside those that wait already."""
@@ -488,9 +508,24 @@ class Campaign:
         if not any(o.values is not None for o in known):
             raise CampaignError(self._all_failed())
         costs = self._costs() if self.config.reward.cost else {}
-        asked = [Asked(o.object, o.values, o.noise, o.failure, costs.get((o.object, o.fidelity))) for o in known]
+        levels = {name: i for i, name in enumerate(self._fidelities)}
+        asked = [
+            Asked(
+                o.object,
+                o.values,
+                o.noise,
+                o.failure,
+                costs.get((o.object, o.fidelity)),
+                levels.get(o.fidelity, len(levels) - 1),
+            )
+            for o in known
+        ]
         answered = {(o.object, o.fidelity) for o in known}
-        pending = [c.object for c in self._ledger.candidates() if (c.object, c.fidelity) not in answered]
+        pending = [
+            Asked(c.object, None, fidelity=levels.get(c.fidelity, len(levels) - 1))
+            for c in self._ledger.candidates()
+            if (c.object, c.fidelity) not in answered
+        ]
         return self._believer.believe(asked, pending, self._factors(n_answers))
 
     def _costs(self) -> dict[tuple[str, str], float | None]:
@@ -552,7 +587,7 @@ class Campaign:
 
     def _select(self, number: int, belief: Belief, wanted: int) -> tuple[list[Proposal], dict[str, Any]]:
         """The batch, from what the samplers draw or from everything there is, and what is expected of it."""
-        known = self._ledger.known_objects()
+        known = self._known()
         with self._reporter.phase(number, "select", 1) as phase:
             if self._everything is None:
                 names = self._drawn(number, wanted, known)
@@ -566,11 +601,9 @@ class Campaign:
                 return [], {}
             X = self._features(names)
             scores = belief.scores(X)
-            facts = self._facts(number, belief, names, X)
-            similarity = self._features.similarity
-            picked = self._selector.select_knowing(facts, wanted, scores, X, similarity, belief.X_pending)
-            means, stds = belief.predict(X[picked])
-            nearest = similarity(X[picked], belief.X).max(dim=1).values
+            picked, levels = self._picked(number, belief, names, X, scores, wanted)
+            means, stds = self._predicted(belief, X[picked], levels)
+            nearest = self._features.similarity(X[picked], belief.X).max(dim=1).values
             phase.advance()
         origin = "sampler" if self._everything is None else "pool"
         proposals = [
@@ -580,16 +613,53 @@ class Campaign:
                 predicted_mean=float(m),
                 predicted_std=float(s),
                 acquisition=float(scores[i]),
-                fidelity=self._oracle.fidelity,
+                fidelity=self._fidelities[level] if self._fidelities else self._oracle.fidelity,
             )
-            for i, m, s in zip(picked, means[:, 0], stds[:, 0], strict=True)
+            for i, level, m, s in zip(picked, levels, means[:, 0], stds[:, 0], strict=True)
         ]
         expected = {
             "predicted": {"mean": means.tolist(), "std": stds.tolist()},
             "nearest": nearest.tolist(),
-            "forecast": self._forecast(number, belief, X[picked]).as_dict(),
+            "forecast": self._forecast(number, belief, X[sorted(set(picked))]).as_dict(),
         }
         return proposals, expected
+
+    def _predicted(self, belief: Belief, X: Tensor, levels: Sequence[int]) -> tuple[Any, Any]:
+        """Mean and standard deviation of the answers, each at its fidelity: n x d -> n x objectives each."""
+        if not self._fidelities:
+            return belief.predict(X)
+        at = [belief.predict(X, level) for level in range(len(self._fidelities))]
+        means, stds = (np.stack([at[level][part][i] for i, level in enumerate(levels)]) for part in (0, 1))
+        return means, stds
+
+    def _known(self) -> set[str]:
+        """Objects that need not be proposed again: of several fidelities those that were asked for at the target."""
+        if not self._fidelities:
+            return self._ledger.known_objects()
+        return {c.object for c in self._ledger.candidates() if c.fidelity == self._fidelities[-1]}
+
+    def _picked(
+        self, number: int, belief: Belief, names: Sequence[str], X: Tensor, scores: Tensor, wanted: int
+    ) -> tuple[list[int], list[int]]:
+        """Which candidates become the batch, and at which fidelities."""
+        import torch
+
+        from al_loop.belief import Limits
+
+        if not self._fidelities:
+            facts = self._facts(number, belief, names, X)
+            similarity = self._features.similarity
+            picked = self._selector.select_knowing(facts, wanted, scores, X, similarity, belief.X_pending)
+            return picked, [0] * len(picked)
+        highest: dict[str, int] = {}
+        for c in self._ledger.candidates():
+            level = self._fidelities.index(c.fidelity) if c.fidelity in self._fidelities else len(self._fidelities) - 1
+            highest[c.object] = max(level, highest.get(c.object, -1))
+        levels = torch.arange(len(self._fidelities))
+        is_open = torch.stack([levels > highest.get(name, -1) for name in names])
+        limits = Limits(wanted, self.config.rounds.batch_cost or math.inf)
+        pairs = belief.choose(self._acquisition, X, is_open, self._costs_of_fidelities, limits)
+        return [i for i, _ in pairs], [level for _, level in pairs]
 
     def _forecast(self, number: int, belief: Belief, X: Tensor) -> Forecast:
         """What a batch is likely to bring."""
@@ -605,8 +675,9 @@ class Campaign:
         return trust.forecast(np.array(volumes), self._hypervolume(measured), "maximise")
 
     def _is_good(self, observation: Observation) -> bool:
-        """Whether there are values, and those that are bounded keep their bounds."""
-        return observation.values is not None and self._wanted.keeps_bounds(observation.values)
+        """Whether there are values, of the target fidelity, and those that are bounded keep their bounds."""
+        is_target = not self._fidelities or observation.fidelity in ("", self._fidelities[-1])
+        return observation.values is not None and is_target and self._wanted.keeps_bounds(observation.values)
 
     def _reference_point(self) -> tuple[float, ...]:
         """The worst values of interest: the config's, or what the first batch suggests, so that volumes compare."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from al_loop import parts
 from al_loop.errors import ConfigError
-from oracles.base import Goal, Objective, Oracle
+from oracles.base import Fidelity, Goal, Objective, Oracle
 
 if TYPE_CHECKING:
     from al_loop.environments.base import Environment
@@ -166,6 +166,12 @@ class Rounds(_Frozen):
     count: Annotated[int, Field(ge=0, description="rounds after the random first batch")] = 5
     batch_size: Annotated[int, Field(ge=1, description="objects measured in a round")] = 16
     initial: Annotated[int, Field(ge=1, description="random objects measured first")] = 16
+    batch_cost: Annotated[
+        float | None,
+        Field(
+            gt=0, description="where the fidelity is chosen: the cost at which a batch is full, if not by size before"
+        ),
+    ] = None
     close_share: Annotated[
         float, Field(gt=0, le=1, description="share of the answers with which the next round starts")
     ] = 1.0
@@ -314,6 +320,29 @@ class CampaignConfig(_Frozen):
     def has_several_objectives(self) -> bool:
         """Whether a front of trade-offs is looked for rather than a best value."""
         return isinstance(self.optimise, tuple) and len(self.optimise) > 1
+
+    @property
+    def chooses_fidelities(self) -> bool:
+        """Whether the campaign chooses at which of the oracle's fidelities each object is measured."""
+        return bool(getattr(self.acquisition.factory("acquisition"), "chooses_fidelities", False))
+
+    def fidelities_of(self, oracle: Oracle) -> tuple[Fidelity, ...]:
+        """The fidelities that the campaign chooses among, cheapest first and the oracle's own last; none: there is one.
+
+        Raises:
+            ConfigError: it is to choose, but the oracle has none below its own.
+        """
+        if not self.chooses_fidelities:
+            return ()
+        own = [f for f in oracle.fidelities if f.name == oracle.fidelity]
+        below = sorted((f for f in oracle.fidelities if own and f.cost < own[0].cost), key=lambda f: f.cost)
+        if not below:
+            names = ", ".join(f"{f.name} (cost {f.cost:g})" for f in oracle.fidelities) or "none"
+            raise ConfigError(
+                f"acquisition: {self.acquisition.kind or self.acquisition.target!r} chooses among fidelities, but the "
+                f"oracle has none that costs less than its own ({oracle.fidelity or 'unnamed'}); it has {names}"
+            )
+        return (*below, own[0])
 
     def objectives_of(self, objectives: Sequence[Objective]) -> tuple[int, ...]:
         """Which of the oracle's objectives the campaign optimises.
@@ -711,6 +740,7 @@ def _refuse_objectives(config: CampaignConfig, where: _Locations) -> None:
             + ("name several, or take another acquisition" if is_of_several else f"take {' or '.join(several)}")
             + f" {where.of(('acquisition',))}"
         )
+    _refuse_fidelities(config, where)
     if config.has_several_objectives and config.reward.preferences:
         objective = config.sampler.objective
         if not build("objective", objective).uses_log_z:
@@ -718,6 +748,19 @@ def _refuse_objectives(config: CampaignConfig, where: _Locations) -> None:
                 f"sampler.objective: {objective.kind or objective.target!r} has no log Z for each preference; take "
                 f"trajectory_balance, or set reward.preferences=false {where.of(('sampler', 'objective'))}"
             )
+
+
+def _refuse_fidelities(config: CampaignConfig, where: _Locations) -> None:
+    """Surrogate and acquisition of several fidelities go together, and with one objective."""
+    is_modelled = getattr(config.surrogate.factory("surrogate"), "is_of_fidelities", False)
+    if is_modelled != config.chooses_fidelities:
+        wanted = "acquisition multi_fidelity_mes or multi_fidelity_ei" if is_modelled else "surrogate multi_fidelity"
+        given = config.surrogate if is_modelled else config.acquisition
+        section = "surrogate" if is_modelled else "acquisition"
+        raise ConfigError(
+            f"{section}: {given.kind or given.target!r} is of several fidelities and needs {wanted} "
+            f"{where.of((section,))}"
+        )
 
 
 def _is_of_several(factory: Any) -> bool:

@@ -24,6 +24,22 @@ sampler: {steps: 10, batch_size: 16, hidden: 16, pool: 64}
 rounds: {initial: 8, batch_size: 8, count: 2}
 evaluation: {workers: 1, timeout_s: 20, stop_after_failures: null}
 """
+#: a cheap fidelity that is of another scale and sometimes wrong
+FIDELITIES = """
+from oracles.base import Fidelity, Objective, Oracle, Outcome
+
+
+class Tiny(Oracle):
+    objectives = (Objective("up"),)
+    fidelities = (Fidelity("rough", 1.0), Fidelity("exact", 10.0))
+    fidelity = "exact"
+
+    def evaluate(self, objects):
+        for word in objects:
+            exact = word.count("G") + 0.5 * word.count("GA")
+            yield Outcome((exact if self.fidelity == "exact" else 20 + 3 * exact + word.count("C"),))
+"""
+MULTI = ("surrogate.kind=multi_fidelity", "acquisition.kind=multi_fidelity_mes")
 #: two objectives that pull apart, a third value to bound, and words with UU fail
 ORACLE = """
 from oracles.base import Objective, Oracle, Outcome
@@ -237,3 +253,52 @@ def test_the_config_of_a_run_can_be_read_back(project: Path) -> None:
     assert json.loads(json.dumps(kept))["stop"]["no_progress"] == 5
     (project / "again.yaml").write_text(yaml.safe_dump(kept))
     assert load_config("again.yaml").stop.no_progress == 5
+
+
+def use(project: Path, text: str) -> None:
+    next(project.glob("tiny_oracle*.py")).write_text(text)
+
+
+@pytest.mark.parametrize("kind", ["multi_fidelity_mes", "multi_fidelity_ei"])
+def test_a_campaign_chooses_the_fidelity_of_each_object(project: Path, kind: str) -> None:
+    use(project, FIDELITIES)
+    notes = run(project, *MULTI, f"acquisition.kind={kind}", "rounds={initial: 16, batch_size: 8, count: 5}")
+    table = open_run(project / "run").evaluations.join(open_run(project / "run").candidates["fidelity"])
+    first = table[table["round"] == 0]
+    assert (first["fidelity"] == "exact").sum() == 2
+    later = table[table["round"] > 0]
+    assert set(later["fidelity"]) == {"rough", "exact"}
+    assert not table.duplicated(["object", "fidelity"]).any()
+    exact = table[table["fidelity"] == "exact"]
+    # what is best is so at the target fidelity alone, whose values are far below the rough ones
+    assert notes.rounds[-1].best == exact["up"].max() < 10
+    assert exact["up"].max() > exact["up"].iloc[:2].max()
+    # predictions are of the fidelity that was asked for
+    for fidelity, low, high in (("rough", 15, 50), ("exact", -5, 12)):
+        predicted = later[later["fidelity"] == fidelity]["predicted_mean"]
+        assert ((predicted > low) & (predicted < high)).all()
+    info = infos(project)[1]["surrogate"]
+    assert 0 < info["correlation"] <= 1
+
+
+def test_a_batch_is_full_when_its_cost_is_spent(project: Path) -> None:
+    use(project, FIDELITIES)
+    run(project, *MULTI, "rounds={initial: 8, batch_size: 30, batch_cost: 12, count: 2}")
+    table = open_run(project / "run").evaluations
+    for number in (1, 2):
+        costs = table[table["round"] == number]["cost"]
+        assert 12 <= costs.sum() < 12 + 10
+        assert len(costs) < 30
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (MULTI[:1], "'multi_fidelity' is of several fidelities and needs acquisition multi_fidelity_mes"),
+        (MULTI[1:], "'multi_fidelity_mes' is of several fidelities and needs surrogate multi_fidelity"),
+        (MULTI, "has none that costs less than its own"),
+    ],
+)
+def test_fidelities_that_are_not_there_are_refused(project: Path, overrides: tuple, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Campaign(load_config("tiny.yaml", overrides), project / "run")

@@ -7,7 +7,8 @@ import torch
 
 from al_loop.acquisitions.log_ei import LogEI
 from al_loop.acquisitions.max_value_entropy import MaxValueEntropy
-from al_loop.acquisitions.multi_fidelity import MultiFidelityEI, MultiFidelityMES
+from al_loop.acquisitions.multi_fidelity_ei import MultiFidelityEI
+from al_loop.acquisitions.multi_fidelity_mes import MultiFidelityMES
 from al_loop.acquisitions.ucb import UCB
 from al_loop.reward import score
 from al_loop.surrogates.gp import ExactGP
