@@ -41,6 +41,7 @@ Floats = NDArray[np.float64]
 
 _EVALUATION_FACTS = ("cost", "seconds", "started", "finished", "worker", "attempts", "number", "arrived", "revision")
 _PREDICTIONS = ("predicted_mean", "predicted_std")
+_OF_CANDIDATES = ("predicted", "nearest")  # facts of a round that are one for each candidate
 _RESERVED = {"candidate", "object", "round", "failure", "reason", *_EVALUATION_FACTS, *_PREDICTIONS}
 _INK, _GREY, _ACCENT = "#1b2733", "#9aa5b1", "#d9480f"
 
@@ -164,6 +165,17 @@ class Run:
         return frame.set_index(pd.Index([a.candidate_id for a in answers], name="candidate", dtype="int64"))
 
     @property
+    def decisions(self) -> pd.DataFrame:
+        """One row per decision of a person on a batch (veto, pin, approve): of what, why, by whom and when."""
+        objects = {c.id: c.object for c in self.ledger.candidates()}
+        rows = [
+            (d.round, d.action, d.candidate_id, objects.get(d.candidate_id or 0), d.reason, d.by, d.decided)
+            for d in self.ledger.decisions()
+        ]
+        columns = ["round", "action", "candidate", "object", "reason", "by", "decided"]
+        return pd.DataFrame(rows, columns=columns).astype({"candidate": "Int64"})
+
+    @property
     def artifacts(self) -> pd.DataFrame:
         """One row per file that came with an answer: its ``path`` in the run directory, its bytes and its SHA-256.
 
@@ -191,7 +203,8 @@ class Run:
                 row[name] = int(counts.get(r.number, 0))
             row |= {k if k not in row else f"metric_{k}": v for k, v in _flat(r.metrics or {}).items()}
             row |= {f"seconds_{k}": v for k, v in _flat({**r.seconds, **(r.closing_seconds or {})}).items()}
-            row |= {f"info.{k}": v for k, v in _flat(r.info).items()}
+            of_round = {k: v for k, v in r.info.items() if k not in _OF_CANDIDATES}
+            row |= {f"info.{k}": v for k, v in _flat(of_round).items()}
             row["seed"] = str(r.seed)
             rows.append(row | {"round": r.number})
         frame = pd.DataFrame(rows, columns=None if rows else ["round", "opened", "closed"]).set_index("round")
@@ -225,7 +238,8 @@ class Run:
         settings = self.config.get("rounds")
         count = settings.get("count") if isinstance(settings, Mapping) else None
         planned = count + 1 if isinstance(count, int) else None
-        is_finished = planned is not None and n_closed >= planned and n_proposed == n_answered
+        n_pending = len(self.ledger.pending())
+        is_finished = planned is not None and n_closed >= planned and not n_pending
         return RunStatus(
             name=self.name,
             state="not started" if not rounds else "finished" if is_finished else "unfinished",
@@ -235,7 +249,7 @@ class Run:
             proposed=n_proposed,
             answered=n_answered,
             failed=int(evaluations["failure"].count()),
-            pending=n_proposed - n_answered,
+            pending=n_pending,
             in_flight=len(self.ledger.in_flight()),
             calls=len(self.ledger.attempts()),
             cost=self.ledger.cost(),

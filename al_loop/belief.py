@@ -21,6 +21,7 @@ from al_loop.acquisitions.ucb import UCB
 from al_loop.features.base import Features
 from al_loop.prospects import OutcomeBound, Prospects
 from al_loop.reward import AcquisitionReward, Constraints, Scale, score
+from al_loop.seeds import derive_seed
 from al_loop.surrogates.base import Surrogate
 from al_loop.transforms import FittedTransform, Transform
 from al_loop.wanted import Wanted
@@ -157,6 +158,20 @@ class Belief:
             means.append(sign * center)
             stds.append(spread)
         return np.stack(means, axis=1), np.stack(stds, axis=1)
+
+    def draw(self, X: Tensor, k: int, seed: int) -> Tensor:
+        """Joint draws of rows' values (n x d), of several objectives of the sum in units of their spreads: k x n."""
+        total = torch.zeros(k, len(X), dtype=torch.float64)
+        for i, model in enumerate(self.models):
+            held = model.condition_on_pending(self.X_pending) if self._can_hold(model) else model
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                torch.manual_seed(derive_seed(seed, i))
+                drawn = held.posterior(X).rsample(torch.Size([k])).squeeze(-1).cpu()
+            total += drawn / (1.0 if len(self.models) == 1 else drawn.std())
+        return total
+
+    def _can_hold(self, model: Model) -> bool:
+        return self.X_pending is not None and hasattr(model, "condition_on_pending")
 
     def joint_samples(self, X: Tensor, seed: int) -> Array:
         """True values that a batch may have, in the oracle's units: n x d -> samples x n x objectives."""

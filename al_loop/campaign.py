@@ -49,6 +49,7 @@ _REFERENCE = 256
 _CHUNK = 8192  # objects scored at once
 _MOST_PROMISING = 2048  # objects of a pool that the selector sees
 _FORECASTS = 128  # samples of a batch whose hypervolume is computed
+_REVIEW_POLL_S = 1.0
 _RECENT = 3  # rounds whose answers alarms look at
 _WHOLE_SHARE = 8  # of the first batch's calls for one object that is measured at every fidelity
 _MOST_DRAWS = 400  # times the objects that are wanted, before the space counts as exhausted
@@ -245,6 +246,7 @@ class Campaign:
             for number in range(last or 0, max(self.config.rounds.count, last or 0) + 1):
                 if number != last and not self._start_round(number):
                     break
+                self._await_review(number)
                 is_spent = self._finish_round(number)
                 if is_spent:
                     break
@@ -295,7 +297,23 @@ class Campaign:
         )
         stack.callback(self._pool.close)
         self._round_began, self._round_busy_s = time.monotonic(), 0.0
-        self._pool.submit(self._ledger.pending())
+        self._pool.submit([c for c in self._ledger.pending() if self._is_released(c.round)])
+
+    def _is_released(self, number: int) -> bool:
+        """Whether the batch of a round may be measured: at once, or when a person has approved it."""
+        return not self.config.rounds.review or self._ledger.is_approved(number)
+
+    def _await_review(self, number: int) -> None:
+        """Waits until a person has let a batch go out, and hands it over."""
+        if self._is_released(number):
+            return
+        command = f"al-loop review {self.directory.path}"
+        self._note(f"round {number}: the batch waits to be looked at: {command}; to let it go out: {command} --approve")
+        with self._reporter.phase(number, "review", 1):
+            while not self._ledger.is_approved(number):
+                self._pool.raise_error()
+                time.sleep(_REVIEW_POLL_S)
+        self._pool.submit([c for c in self._ledger.pending() if c.round == number])
 
     def _note(self, message: str) -> None:
         self._reporter.note(message)
@@ -419,7 +437,8 @@ class Campaign:
             number, proposals, seed=derive_seed(self.config.seed, number), seconds=seconds, info=info
         )
         self._seconds[number] = seconds
-        self._pool.submit(candidates)
+        if self._is_released(number):
+            self._pool.submit(candidates)
         return True
 
     def _first(self, names: Sequence[str], wanted: int) -> list[Proposal]:
@@ -521,10 +540,11 @@ class Campaign:
             for o in known
         ]
         answered = {(o.object, o.fidelity) for o in known}
+        vetoed = self._ledger.vetoed()
         pending = [
             Asked(c.object, None, fidelity=levels.get(c.fidelity, len(levels) - 1))
             for c in self._ledger.candidates()
-            if (c.object, c.fidelity) not in answered
+            if (c.object, c.fidelity) not in answered and c.id not in vetoed
         ]
         return self._believer.believe(asked, pending, self._factors(n_answers))
 
@@ -720,6 +740,7 @@ class Campaign:
             pending_objects=belief.pending,
             rescore=lambda picked, asked: belief.rescore(X[list(picked)], X[list(asked)]),
             predict=belief.standardised,
+            draw=belief.draw,
             seed=derive_seed(self.config.seed, number, "select"),
         )
 

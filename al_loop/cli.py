@@ -410,6 +410,9 @@ def ask(
             if not again and len(found) < (n or 1):
                 _propose(run, ledger)
                 found = lab.waiting(ledger)
+            last = ledger.last_round()
+            if not again and last is not None and _settings_of(ledger).rounds.review and not ledger.is_approved(last):
+                raise ConfigError(f"round {last} waits to be looked at before it goes out: al-loop review {run}")
             found = found[:n]
             if not found:
                 typer.echo(_why_nothing_waits(ledger, again), err=True)
@@ -537,6 +540,56 @@ def tell(
 
 
 # ---- looking -----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def review(
+    run: _RunArgument,
+    veto: Annotated[list[str] | None, typer.Option(help="An object (or its id) that is not to be measured.")] = None,
+    pin: Annotated[list[str] | None, typer.Option(help="An object that is to be measured, too.")] = None,
+    replace: Annotated[
+        tuple[str, str] | None, typer.Option(help="An object (or its id), and the one to measure in its place.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A CSV of many decisions: object,action,reason,new.", show_default=False)
+    ] = None,
+    approve: Annotated[bool, typer.Option("--approve", help="Lets the batch go out.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; a veto, pin or replacement needs it.")] = "",
+    by: Annotated[str | None, typer.Option(help="Who decides; left out: who is logged in.", show_default=False)] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Shows the batch that waits to go out (rounds.review), and takes in what a person decides of it."""
+    with _exit_codes(verbose=verbose):
+        from al_loop import lab
+        from al_loop.analysis import find_ledger
+        from al_loop.ledger import Ledger
+        from al_loop.review import Review, batch
+        from al_loop.terminal import show_batch
+
+        with Ledger(find_ledger(run)) as ledger:
+            decided = Review(ledger, _of_objects(ledger)[1])
+            for which in veto or ():
+                decided.veto(which, reason)
+            for name in pin or ():
+                decided.pin(name, reason)
+            if replace is not None:
+                decided.replace(*replace, reason)
+            if file is not None:
+                decided.read(file)
+            n_vetoed, n_pinned = len(decided.vetoes), len(decided.pins)
+            if n_vetoed or n_pinned or approve:
+                fidelity = _settings_of(ledger).build_oracle().fidelity if n_pinned else ""
+                decided.commit(by or lab.me(), approve=approve, reason=reason, fidelity=fidelity)
+            waiting = batch(ledger)
+            if not approve:
+                show_batch(waiting, decided.number)
+        if n_vetoed or n_pinned:
+            typer.echo(f"recorded: {n_vetoed} vetoed, {n_pinned} pinned")
+        typer.echo(
+            f"round {decided.number}: {len(waiting)} objects go out"
+            if approve
+            else f"to let them go out: al-loop review {run} --approve"
+        )
 
 
 @app.command()

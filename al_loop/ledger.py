@@ -33,7 +33,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
@@ -41,7 +41,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from al_loop.errors import CampaignError, ConfigError
 from oracles.base import Failure, FailureKind, Objective, Outcome, as_outcome
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 PATIENCE_S: Final = 3.0
 _BUSY_TIMEOUT_S: Final = 30.0
 _LONGEST_PAUSE_S: Final = 3.0
@@ -50,6 +50,7 @@ _LOCK_KEY: Final = 0x616C_6C6F_6F70  # "alloop": the advisory lock of a ledger's
 _MAX_REPR: Final = 200  # characters kept of a value that JSON has no type for
 
 T = TypeVar("T")
+DecisionAction = Literal["veto", "pin", "approve"]
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------
@@ -111,6 +112,21 @@ class Answer:
     worker: str
     started: datetime
     finished: datetime
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person decided of a batch before it went out: a veto or a pin of one candidate, or to let it go (None).
+
+    reason: why; it may be empty where a batch is approved.
+    """
+
+    round: int
+    action: DecisionAction
+    candidate_id: int | None
+    reason: str
+    by: str
+    decided: datetime
 
 
 @dataclass(frozen=True)
@@ -368,6 +384,17 @@ _evaluations = sa.Table(
     sa.Column("info", _Json, nullable=False),
     sa.Column("artifacts", _Json, nullable=False),
     sa.CheckConstraint('("values" IS NULL) <> (failure_kind IS NULL)', name="values_or_failure"),
+)
+_decisions = sa.Table(
+    "decisions",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("round", sa.ForeignKey(_rounds.c.number), nullable=False),
+    sa.Column("candidate_id", sa.ForeignKey(_candidates.c.id), unique=True),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("decided_by", sa.Text, nullable=False),
+    sa.Column("decided", _Utc, nullable=False),
 )
 _round_reports = sa.Table(
     "round_reports",
@@ -841,6 +868,109 @@ class Ledger:
         """Whether the round's report is committed."""
         return self._read(lambda c: _exists(c, _round_reports, round=number))
 
+    # -- decisions of people ------------------------------------------------------------------------------------------
+
+    def decide(
+        self,
+        number: int,
+        *,
+        vetoes: Mapping[int, str],
+        pins: Mapping[str, str],
+        approve: bool,
+        by: str,
+        reason: str = "",
+        fidelity: str = "",
+    ) -> list[Candidate]:
+        """Commits what a person decided of the batch of a round, all or nothing; returns the pinned candidates.
+
+        A vetoed candidate is never measured, nor proposed again. A pinned object becomes a further candidate. After the
+        approval nothing more can be decided.
+
+        Args:
+            number: the round, which must be the last.
+            vetoes: why each candidate must not be measured, by its id.
+            pins: why each object is to be measured, too.
+            approve: whether the batch may go out then.
+            by: who decides.
+            reason: of the approval; it may be empty.
+            fidelity: at which pinned objects are to be measured.
+
+        Raises:
+            CampaignError: one of the decisions cannot be taken, and so none is.
+        """
+        now = datetime.now(UTC)
+        if lacking := [*(str(i) for i, why in vetoes.items() if not why), *(o for o, why in pins.items() if not why)]:
+            raise CampaignError(f"no reason is given for {lacking[0]:.80}; say why, it is kept with the decision")
+
+        def action(connection: Connection, is_retry: bool) -> list[Candidate]:
+            d = _decisions
+            if is_retry and _exists(connection, d, round=number, decided=now, decided_by=_text(by)):
+                pinned = sa.select(d.c.candidate_id).where(d.c.decided == now, d.c.action == "pin")
+                return _candidate_rows(connection, _candidates.c.id.in_(pinned))
+            if number != connection.scalar(sa.select(sa.func.max(_rounds.c.number))):
+                raise CampaignError(f"round {number} is not the last one; what went out cannot be changed any more")
+            if _exists(connection, d, round=number, action="approve"):
+                raise CampaignError(f"round {number} was approved already; what went out cannot be changed any more")
+            self._check_vetoes(connection, number, list(vetoes))
+            hashes = {_sha256(name): name for name in pins}
+            known = connection.scalars(
+                sa.select(_candidates.c.object).where(
+                    _candidates.c.object_sha256.in_(hashes), _candidates.c.fidelity == fidelity
+                )
+            ).all()
+            if known:
+                raise CampaignError(f"{known[0]!r:.80} was proposed already, so it cannot be pinned")
+            ids = self._add_candidates(connection, list(pins), now, origin="pinned", fidelity=fidelity)
+            rows: list[tuple[str, int | None, str]] = [("veto", i, why) for i, why in vetoes.items()]
+            rows += [("pin", ids[name], why) for name, why in pins.items()]
+            rows += [("approve", None, reason)] if approve else []
+            first = (connection.scalar(sa.select(sa.func.max(d.c.id))) or 0) + 1
+            for i, (what, candidate_id, why) in enumerate(rows):
+                connection.execute(
+                    d.insert().values(
+                        id=first + i,
+                        round=number,
+                        candidate_id=candidate_id,
+                        action=what,
+                        reason=_text(why),
+                        decided_by=_text(by),
+                        decided=now,
+                    )
+                )
+            return _candidate_rows(connection, _candidates.c.id.in_(list(ids.values())))
+
+        return self._write(action)
+
+    def _check_vetoes(self, connection: Connection, number: int, ids: Sequence[int]) -> None:
+        rounds = _pairs(connection, sa.select(_candidates.c.id, _candidates.c.round).where(_candidates.c.id.in_(ids)))
+        answered, attempts = self._is_answered(connection, ids), self._n_attempts(connection, ids)
+        decided = set(connection.scalars(sa.select(_decisions.c.candidate_id)))
+        for id_ in ids:
+            if rounds.get(id_) != number:
+                raise CampaignError(f"candidate {id_} is not in the batch of round {number}")
+            if answered.get(id_) or attempts.get(id_):
+                raise CampaignError(f"candidate {id_} is being measured or has its answer, so it cannot be vetoed")
+            if id_ in decided:
+                raise CampaignError(f"candidate {id_} was decided on already")
+
+    def decisions(self) -> list[Decision]:
+        """Everything that people decided, in order."""
+        query = sa.select(_decisions).order_by(_decisions.c.id)
+        rows = self._read(lambda c: c.execute(query).mappings().all())
+        return [
+            Decision(r["round"], r["action"], r["candidate_id"], r["reason"], r["decided_by"], r["decided"])
+            for r in rows
+        ]
+
+    def vetoed(self) -> set[int]:
+        """The ids of the candidates that people vetoed."""
+        query = sa.select(_decisions.c.candidate_id).where(_decisions.c.action == "veto")
+        return self._read(lambda c: set(c.scalars(query)))
+
+    def is_approved(self, number: int) -> bool:
+        """Whether a person let the batch of a round go out."""
+        return self._read(lambda c: _exists(c, _decisions, round=number, action="approve"))
+
     # -- answers -----------------------------------------------------------------------------------------------------
 
     def begin_attempts(self, candidate_ids: Sequence[int], worker: str | Mapping[int, str]) -> dict[int, int]:
@@ -865,6 +995,11 @@ class Ledger:
             is_answered = self._is_answered(connection, ids)
             for id_ in ids:
                 self._require_open(id_, is_answered)
+            vetoed = sa.select(_decisions.c.candidate_id).where(
+                _decisions.c.candidate_id.in_(ids), _decisions.c.action == "veto"
+            )
+            if refused := connection.scalars(vetoed).all():
+                raise CampaignError(f"candidate {refused[0]} was vetoed")
             last = self._n_attempts(connection, ids)
             numbers = {id_: last.get(id_, 0) + 1 for id_ in ids}
             rows = [{"candidate_id": i, "number": numbers[i], "started": now, "worker": workers[i]} for i in ids]
@@ -968,8 +1103,10 @@ class Ledger:
 
         self._write(action)
 
-    def _add_candidates(self, connection: Connection, objects: Sequence[str], now: datetime) -> dict[str, int]:
-        """Further candidates of the last round, for objects that were measured without having been proposed."""
+    def _add_candidates(
+        self, connection: Connection, objects: Sequence[str], now: datetime, origin: str = "told", fidelity: str = ""
+    ) -> dict[str, int]:
+        """Further candidates of the last round, which the campaign did not propose."""
         if not objects:
             return {}
         last = connection.scalar(sa.select(sa.func.max(_rounds.c.number)))
@@ -980,7 +1117,7 @@ class Ledger:
         first_id = (connection.scalar(sa.select(sa.func.max(_candidates.c.id))) or 0) + 1
         rows = [
             {
-                **asdict(Candidate(first_id + i, last, first_position + i, name, "told")),
+                **asdict(Candidate(first_id + i, last, first_position + i, name, origin, fidelity=fidelity)),
                 "object_sha256": _sha256(name),
                 "created": now,
             }
@@ -1059,9 +1196,12 @@ class Ledger:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def pending(self) -> list[Candidate]:
-        """The candidates without an answer, in order."""
+        """The candidates without an answer that nobody vetoed, in order."""
         answered = sa.select(_evaluations.c.candidate_id)
-        return self._read(lambda c: _candidate_rows(c, _candidates.c.id.not_in(answered)))
+        vetoed = sa.select(_decisions.c.candidate_id).where(_decisions.c.action == "veto")
+        return self._read(
+            lambda c: _candidate_rows(c, _candidates.c.id.not_in(answered), _candidates.c.id.not_in(vetoed))
+        )
 
     def in_flight(self) -> dict[Candidate, int]:
         """The pending candidates that the oracle was called for (and perhaps paid), each with how often."""

@@ -23,8 +23,10 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
+from al_loop.ledger import Candidate
 from al_loop.progress import Phase, Reporter, RoundSummary
 from oracles.base import Objective
 
@@ -403,3 +405,24 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def show_batch(candidates: Sequence[Candidate], number: int) -> None:
+    """The table of a batch that waits for a person."""
+    console = Console()
+    table = Table(title=f"round {number}: {len(candidates)} objects wait", title_justify="left", box=None)
+    for heading in ("id", "predicted", "±", "origin"):
+        table.add_column(heading, justify="left" if heading == "origin" else "right")
+    has_fidelities = any(c.fidelity for c in candidates)
+    if has_fidelities:
+        table.add_column("fidelity")
+    table.add_column("object", overflow="fold")
+    for c in candidates:
+        predicted = [number_or_dash(c.predicted_mean), number_or_dash(c.predicted_std)]
+        table.add_row(str(c.id), *predicted, c.origin, *([c.fidelity] if has_fidelities else []), Text(c.object))
+    console.print(table)
+
+
+def number_or_dash(value: float | None) -> str:
+    """A value, short, or a dash where there is none."""
+    return number(math.nan if value is None else value)

@@ -22,6 +22,7 @@ class Facts:
         rescore: (picked, asked) -> the scores that the candidates at the indices ``asked`` have once those at the
             indices ``picked`` are pending too.
         predict: posterior mean and variance of single feature rows, n x d -> n, n; larger is better.
+        draw: (rows n x d, how many k, seed) -> k joint draws from the posterior of their values, k x n.
         seed: of random choices, one for each round.
     """
 
@@ -29,6 +30,7 @@ class Facts:
     pending_objects: Sequence[str] | None = None
     rescore: Callable[[Sequence[int], Sequence[int]], Tensor] | None = None
     predict: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    draw: Callable[[Tensor, int, int], Tensor] | None = None
     seed: int = 0
 
 

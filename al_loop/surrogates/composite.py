@@ -17,7 +17,7 @@ _WEIGHTS = (0.1, 0.3, 1.0, 3.0)
 #: lengthscales of a kernel on scaled columns, in units of the usual distance of two rows
 _LENGTHSCALES = (0.35, 0.7, 1.4, 2.8)
 #: standard deviation of the priors of a log lengthscale (about the usual distance) and of a log weight (about 1)
-_SPREAD = 0.7
+_SPREAD = 0.35
 _SWEEPS = 2
 
 

@@ -27,7 +27,8 @@ from postgresql import PostgresqlServer  # noqa: E402
 
 GAP = Objective("gap", "eV", "maximise")
 START = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
-TABLES = ["al_loop_schema", "campaign", "sessions", "rounds", "candidates", "attempts", "evaluations", "round_reports"]
+TABLES = ["al_loop_schema", "campaign", "sessions", "rounds", "candidates", "attempts", "evaluations", "decisions"]
+TABLES.append("round_reports")
 
 
 def begin(ledger: Ledger, **changes: object) -> bool:
@@ -479,6 +480,77 @@ with ThreadPoolExecutor(4) as pool:
         for e in answers:
             assert e.values == (float(e.worker),)
             assert e.candidate_id % 3 in (int(e.worker), 2)
+
+    # -- decisions of people
+
+    def test_a_veto_a_pin_and_an_approval_are_kept_with_their_reasons(self, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A", "B", "C")
+        (pinned,) = ledger.decide(0, vetoes={2: "smells"}, pins={"D": "a hunch"}, approve=False, by="ada", fidelity="x")
+        assert (pinned.id, pinned.object, pinned.origin, pinned.round, pinned.position) == (4, "D", "pinned", 0, 3)
+        assert pinned.fidelity == "x"
+        assert [c.object for c in ledger.pending()] == ["A", "C", "D"]
+        assert not ledger.is_approved(0)
+        ledger.decide(0, vetoes={}, pins={}, approve=True, by="bob", reason="fine")
+        assert ledger.is_approved(0)
+        kept = [(d.action, d.candidate_id, d.reason, d.by) for d in ledger.decisions()]
+        assert kept == [("veto", 2, "smells", "ada"), ("pin", 4, "a hunch", "ada"), ("approve", None, "fine", "bob")]
+        assert ledger.vetoed() == {2}
+        assert ledger.known_objects() == {"A", "B", "C", "D"}  # what was vetoed is not proposed again
+
+    def test_a_vetoed_candidate_is_never_measured(self, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A", "B")
+        ledger.decide(0, vetoes={1: "toxic"}, pins={}, approve=True, by="ada")
+        with pytest.raises(CampaignError, match="candidate 1 was vetoed"):
+            ledger.begin_attempts([2, 1], "w0")
+        assert ledger.attempts() == []
+
+    @pytest.mark.parametrize(
+        ("decision", "message"),
+        [
+            ({"vetoes": {1: "late"}}, "being measured or has its answer"),
+            ({"vetoes": {3: "unknown"}}, "candidate 3 is not in the batch of round 0"),
+            ({"vetoes": {2: ""}}, "no reason is given for 2"),
+            ({"pins": {"D": ""}}, "no reason is given for D"),
+            ({"pins": {"B": "again"}}, "'B' was proposed already"),
+        ],
+    )
+    def test_what_cannot_be_decided_changes_nothing(
+        self, ledger: Ledger, decision: dict[str, dict[int | str, str]], message: str
+    ) -> None:
+        open_round(ledger, 0, "A", "B")
+        ledger.begin_attempt(1, "w0")
+        with pytest.raises(CampaignError, match=message):
+            ledger.decide(0, **{"vetoes": {}, "pins": {"C": "good"}, "approve": True, "by": "ada", **decision})  # type: ignore[arg-type]
+        assert ledger.decisions() == []
+        assert len(ledger.candidates()) == 2
+
+    def test_what_went_out_cannot_be_decided_on(self, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A", "B")
+        ledger.decide(0, vetoes={}, pins={}, approve=True, by="ada")
+        with pytest.raises(CampaignError, match="approved already"):
+            ledger.decide(0, vetoes={1: "late"}, pins={}, approve=False, by="bob")
+        open_round(ledger, 1, "C")
+        with pytest.raises(CampaignError, match="round 0 is not the last one"):
+            ledger.decide(0, vetoes={1: "late"}, pins={}, approve=False, by="bob")
+
+    def test_of_two_people_who_veto_the_same_one_is_told(self, url: str, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A", "B")
+        told: list[str] = []
+
+        def veto(name: str) -> None:
+            with Ledger(url) as own:
+                try:
+                    own.decide(0, vetoes={1: "no"}, pins={}, approve=False, by=name)
+                except CampaignError as error:
+                    told.append(str(error))
+
+        threads = [threading.Thread(target=veto, args=(name,)) for name in ("ada", "bob", "eve")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert told == ["candidate 1 was decided on already"] * 2
+        assert len(ledger.decisions()) == 1
 
     # -- opening
 

@@ -24,7 +24,11 @@ def select(kind, q, X_pending=PENDING, n=50, scores=SCORES):
     def predict(rows):
         return rows.sum(-1), 1 / (1 + rows[:, 0])
 
-    facts = Facts(objects=CHAINS[:n], pending_objects=["CC"], rescore=rescore, predict=predict, seed=5)
+    def draw(rows, k, seed):
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(k, len(rows), generator=generator).double()
+
+    facts = Facts(objects=CHAINS[:n], pending_objects=["CC"], rescore=rescore, predict=predict, draw=draw, seed=5)
     selector = build("selector", Part(kind=kind))
     return selector.select_knowing(facts, q, scores[:n], X[:n], min_max_similarity, X_pending)
 
@@ -45,7 +49,7 @@ def test_it_is_deterministic_and_leaves_its_arguments_alone(kind):
     assert all(torch.equal(a, b) for a, b in zip(before, (SCORES, X, PENDING), strict=True))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "thompson"])  # which goes by its draws
 def test_the_first_pick_without_pending_objects_is_the_best(kind):
     assert select(kind, 8, None)[0] == int(SCORES.argmax())
 
