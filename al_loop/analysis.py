@@ -28,7 +28,7 @@ from sqlalchemy.exc import ArgumentError
 
 from al_loop.errors import ConfigError
 from al_loop.ledger import CampaignRow, Ledger
-from al_loop.metrics import rank_correlation
+from al_loop.metrics import non_dominated, rank_correlation
 from al_loop.storage import ArtifactFolder
 from oracles.base import Goal, Objective
 
@@ -114,8 +114,15 @@ class Run:
 
     @property
     def objective(self) -> Objective:
-        """The one that was optimised."""
+        """The one that was optimised, of several the first."""
         return self._objective(None)[1]
+
+    @property
+    def optimised(self) -> dict[str, Objective]:
+        """All that were optimised, by their columns of ``evaluations``."""
+        wanted = self.config.get("optimise")
+        names = [wanted] if wanted is None or isinstance(wanted, str) else list(wanted)
+        return dict(self._objective(name) for name in names)
 
     @property
     def value_column(self) -> str:
@@ -213,15 +220,68 @@ class Run:
     def best(self, n: int = 10, objective: str | None = None) -> pd.DataFrame:
         """The n best measured objects, best first; objective: its name, the one optimised where left out."""
         column, facts = self._objective(objective)
-        measured = self.evaluations.dropna(subset=[column])
+        measured = self._at_target().dropna(subset=[column])
         return measured.sort_values(column, ascending=facts.goal == "minimise", kind="stable").head(n)
+
+    def front(self) -> pd.DataFrame:
+        """Of several objectives the measured objects of best trade-offs, ordered by the first objective."""
+        columns = self.optimised
+        measured = self._at_target().dropna(subset=list(columns))
+        goals = [o.goal for o in columns.values()]
+        best = measured[non_dominated(measured[list(columns)].to_numpy(), goals)]
+        return best.sort_values(next(iter(columns)), ascending=goals[0] == "minimise", kind="stable")
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """How good the predictions of each round were that were made before its answers came: a row an objective.
+
+        The scores of all answers, and of those near to, in the middle of and far from what had been measured before.
+        """
+        rows = []
+        for r in self.ledger.rounds():
+            for name, scores in ((r.metrics or {}).get("predictions") or {}).items():
+                groups = {"all": scores, **scores.get("by_distance", {})}
+                for group, found in groups.items():
+                    facts = {k: v for k, v in found.items() if k not in ("by_distance", "coverage")}
+                    facts |= {f"coverage_{level}": share for level, share in found["coverage"].items()}
+                    rows.append({"round": r.number, "objective": name, "distance": group, **facts})
+        return pd.DataFrame(rows)
+
+    @property
+    def forecasts(self) -> pd.DataFrame:
+        """What each batch was expected to bring, and what it brought: ``best`` after the round."""
+        rows = []
+        for r in self.ledger.rounds():
+            if (forecast := r.info.get("forecast")) is not None:
+                metrics = r.metrics or {}
+                best = metrics.get("best") if metrics.get("hypervolume") is None else metrics["hypervolume"]
+                rows.append({"round": r.number, **forecast, "best": best})
+        return pd.DataFrame(rows)
+
+    @property
+    def alarms(self) -> pd.DataFrame:
+        """What the campaign warned of: a row an alarm."""
+        rows = [
+            (r.number, name, message)
+            for r in self.ledger.rounds()
+            for name, message in ((r.metrics or {}).get("alarms") or {}).items()
+        ]
+        return pd.DataFrame(rows, columns=["round", "alarm", "message"])
+
+    def _at_target(self) -> pd.DataFrame:
+        """The evaluations; where the campaign chose among fidelities, those at the one that counts."""
+        rounds = self.ledger.rounds()
+        names = rounds[0].info.get("fidelities") if rounds else None
+        table = self.evaluations
+        return table[self.candidates.loc[table.index, "fidelity"] == names[-1]] if names else table
 
     def _value_columns(self) -> list[str]:
         return [o.name if o.name not in _RESERVED else f"value_{o.name}" for o in self.objectives]
 
     def _objective(self, name: str | None) -> tuple[str, Objective]:
         """The column and the facts of an objective; None: of the one that was optimised."""
-        name = name or self.config.get("optimise")
+        wanted = self.config.get("optimise")
+        name = name or (wanted if wanted is None or isinstance(wanted, str) else wanted[0])
         for column, objective in zip(self._value_columns(), self.objectives, strict=True):
             if name is None or name in (column, objective.name):
                 return column, objective
@@ -304,6 +364,29 @@ class Run:
             corner: Literal["lower right", "upper right"] = "lower right" if facts.goal == "maximise" else "upper right"
             ax.legend(loc=corner, framealpha=0.9, edgecolor="none", fontsize=9)
         ax.set_xlim(0, max(calls.max(initial=1.0) * 1.02, 2))
+        return figure
+
+    def plot_front(self, ax: Axes | None = None) -> Figure:
+        """Of two optimised objectives every measurement, and the front of best trade-offs."""
+        columns = self.optimised
+        if len(columns) != 2:
+            raise ConfigError(f"plot_front shows two objectives, and this campaign optimises {len(columns)}")
+        (x, x_facts), (y, y_facts) = columns.items()
+        table, front = self._at_target().dropna(subset=[x, y]), self.front()
+        figure, ax = _axes(ax, (5.6, 4.6))
+        dots = _Dots(self.evaluations["round"].to_numpy())
+        dots.draw(ax, table[x].to_numpy(), table[y].to_numpy(), table["round"].to_numpy())
+        dots.add_legend(figure, ax, shrink=0.88)
+        ax.plot(
+            front[x], front[y], color=_ACCENT, lw=1.5, marker="o", mfc="none", ms=8, zorder=4, label="best trade-offs"
+        )
+        arrows = {"maximise": "higher is better", "minimise": "lower is better"}
+        ax.set(
+            xlabel=f"{_label(x_facts)}, {arrows[x_facts.goal]}",
+            ylabel=f"{_label(y_facts)}, {arrows[y_facts.goal]}",
+            title=f"{self.name}: {len(front)} on the front of {len(table)}",
+        )
+        ax.legend(loc="best", framealpha=0.9, edgecolor="none", fontsize=9)
         return figure
 
     def plot_calibration(self, ax: Axes | None = None, *, objective: str | None = None) -> Figure:

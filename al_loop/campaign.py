@@ -410,6 +410,8 @@ class Campaign:
             return False
         seconds: dict[str, float] = {}
         info: dict[str, Any] = {"n_answers": self._ledger.n_answers()}
+        if self._fidelities:
+            info["fidelities"] = self._fidelities
         began = time.monotonic()
         if number == 0:
             with _Clock(seconds, "select"), self._reporter.phase(0, "first batch", wanted) as phase:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from al_loop.config import CampaignConfig
     from al_loop.ledger import Ledger
     from al_loop.terminal import TerminalReporter
+    from oracles.base import Oracle
 
 EXIT_FAILURE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 _N_BEST = 5
@@ -159,7 +160,7 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
             stack.callback(executor.close)
         campaign = stack.enter_context(Campaign(settings, folder, executor, reporter))
         past = stack.enter_context(open_run(ledger_url(settings, folder)))
-        objective = past.objective
+        objectives = list(past.optimised.values())
         if campaign.is_finished:
             campaign.run()  # writes the last report, should a kill have come before it
             status = past.status()
@@ -170,15 +171,17 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
             )
             return
         done = past.status().answered
-        reporter.begin(CampaignFacts(settings.name, objective, settings.rounds.count + 1, planned, done, str(folder)))
+        reporter.begin(CampaignFacts(settings.name, objectives, settings.rounds.count + 1, planned, done, str(folder)))
         campaign.run()
         reporter.end(past.status().answered, _best(past), time.monotonic() - started)
 
 
-def _best(run: Run) -> list[tuple[str, float]]:
-    """The best objects with their values."""
-    table = run.best(_N_BEST)
-    return [(str(name), float(value)) for name, value in zip(table["object"], table[run.value_column], strict=True)]
+def _best(run: Run) -> list[tuple[str, tuple[float, ...]]]:
+    """The best objects with their values; of several objectives those of best trade-offs."""
+    columns = list(run.optimised)
+    table = run.best(_N_BEST) if len(columns) == 1 else run.front()
+    values = table[columns].to_numpy(dtype=float).tolist()
+    return [(str(name), tuple(row)) for name, row in zip(table["object"], values, strict=True)]
 
 
 @contextmanager
@@ -600,29 +603,35 @@ def status(run: _RunArgument, verbose: _Verbose = False) -> None:
         from al_loop.terminal import number
 
         with open_run(run) as opened:
-            now, best = opened.status(), _best(opened)
+            now, best, objectives = opened.status(), _best(opened), list(opened.optimised.values())
+            alarms = opened.alarms
             failures = opened.evaluations[["failure", "reason"]].dropna()
         planned = "" if now.planned_rounds is None else f" of {now.planned_rounds}"
-        unit = f" ({now.unit})" if now.unit else ""
+        goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in objectives]
         last = "none yet" if now.last_answer is None else f"{now.last_answer.astimezone():%Y-%m-%d %H:%M:%S}"
         in_flight = f", {now.in_flight} asked already" if now.in_flight else ""
         _facts(
             {
                 "campaign": f"{now.name}, {now.state}",
-                "goal": f"{now.goal} {now.objective}{unit}",
+                "goal": ", ".join(goals),
                 "rounds": f"{now.closed_rounds}{planned} closed",
                 "answers": f"{now.answered} of {now.proposed} proposed ({now.failed} failed)",
                 "pending": f"{now.pending}{in_flight}",
                 "oracle calls": f"{now.calls}, cost {now.cost:.6g}",
                 **_failures(failures),
+                **(
+                    {}
+                    if alarms.empty
+                    else {"last alarm": "round {}: {}".format(*alarms.iloc[-1][["round", "message"]])}
+                ),
                 "last answer": last,
                 "starts": f"{now.sessions}, the first {now.created.astimezone():%Y-%m-%d %H:%M:%S}",
             }
         )
         if best:
-            typer.secho("\nbest", bold=True)
-            for name, value in best:
-                typer.echo(f"{number(value):>11}  {name}")
+            typer.secho("\nbest" if len(goals) == 1 else "\nbest trade-offs", bold=True)
+            for name, values in best:
+                typer.echo("".join(f"{number(value):>11}" for value in values) + f"  {name}")
 
 
 def _failures(failures: pd.DataFrame) -> dict[str, str]:
@@ -701,25 +710,29 @@ def check(
     """Validates a config, builds every part, and makes one call of the oracle that is not recorded."""
     with _exit_codes(verbose=verbose):
         from al_loop.config import load_config
+        from al_loop.wanted import wanted_of
 
         settings = load_config(config, overrides or ())
         oracle = settings.build_oracle()
         oracle.check()
         sample, facts = _build_parts(settings)
-        chosen = settings.objective_of(oracle.objectives)
-        objective = oracle.objectives[chosen]
-        unit = f" ({objective.unit})" if objective.unit else ""
-        facts["oracle"] = f"{_named(settings, 'oracle')}: {objective.goal} {objective.name}{unit}"
-        others = [o.name for i, o in enumerate(oracle.objectives) if i != chosen]
+        wanted = wanted_of(settings, oracle)
+        levels = settings.fidelities_of(oracle)
+        chosen = [oracle.objectives[i] for i in wanted.objectives]
+        goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in chosen]
+        facts["oracle"] = f"{_named(settings, 'oracle')}: {', '.join(goals)}"
+        if levels:
+            facts["fidelities"] = ", ".join(f"{f.name} (cost {f.cost * settings.evaluation.cost:g})" for f in levels)
+        others = [o.name for o in oracle.objectives if o not in chosen]
         if others:
             facts["oracle"] += f"; {', '.join(others)} recorded too"
         calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
         calls = min(calls, settings.budget.calls or calls)
         facts["sample"] = sample
         if no_oracle or oracle.is_external:
-            cost = settings.evaluation.cost
+            cost = _price(settings, oracle)
         else:
-            facts["its value"], cost = _dry_call(settings, sample, chosen, objective.unit)
+            facts["its value"], cost = _dry_call(settings, sample, oracle, wanted.objectives)
         facts["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
         _facts({"config": f"{config} is valid", **facts})
 
@@ -745,7 +758,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     features = build_features(settings, environment)
     for section in ("acquisition", "selector"):
         settings.build(section)
-    settings.build("surrogate", kernel=features.kernel)
+    settings.build("surrogate", kernel=features.kernel, layout=getattr(features, "layout", None))
     constraints = Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in settings.constraints))
     generator = torch.Generator().manual_seed(derive_seed(settings.seed, "check"))
     n_drawn = 0
@@ -785,7 +798,13 @@ def _named(settings: CampaignConfig, section: str) -> str:
     return "" if part is None else part.kind or part.target or ""
 
 
-def _dry_call(settings: CampaignConfig, sample: str, chosen: int, unit: str) -> tuple[str, float]:
+def _price(settings: CampaignConfig, oracle: Oracle) -> float:
+    """Of a call at the oracle's own fidelity."""
+    costs = {f.name: f.cost for f in oracle.fidelities}
+    return settings.evaluation.cost * costs.get(oracle.fidelity, 1.0)
+
+
+def _dry_call(settings: CampaignConfig, sample: str, oracle: Oracle, wanted: Sequence[int]) -> tuple[str, float]:
     """The oracle's answer, from a worker process as in a campaign, and what it cost."""
     import tempfile
 
@@ -816,8 +835,9 @@ def _dry_call(settings: CampaignConfig, sample: str, chosen: int, unit: str) -> 
     if outcome.values is None:
         assert outcome.failure is not None
         raise CampaignError(f"oracle: it failed on {sample}: {outcome.failure.kind}: {outcome.failure.reason}")
-    cost = settings.evaluation.cost if outcome.cost is None else outcome.cost
-    return f"{_with_unit(outcome.values[chosen], unit)}, after {seconds:.1f} s with the worker's start", cost
+    cost = _price(settings, oracle) if outcome.cost is None else outcome.cost
+    shown = ", ".join(_with_unit(outcome.values[i], oracle.objectives[i].unit) for i in wanted)
+    return f"{shown}, after {seconds:.1f} s with the worker's start", cost
 
 
 def _with_unit(value: float, unit: str) -> str:

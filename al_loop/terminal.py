@@ -45,11 +45,23 @@ class CampaignFacts:
     """
 
     name: str
-    objective: Objective
+    objectives: Sequence[Objective]
     rounds: int
     calls: int
     done: int
     run_dir: str
+
+    @property
+    def goal(self) -> str:
+        """What is looked for, such as ``minimise gap in eV, maximise qed``."""
+        return ", ".join(
+            f"{o.goal} {o.name.replace('_', ' ')}{f' in {o.unit}' if o.unit else ''}" for o in self.objectives
+        )
+
+    @property
+    def unit(self) -> str:
+        """Of the values of one objective, with a blank before it."""
+        return f" {self.objectives[0].unit}" if len(self.objectives) == 1 and self.objectives[0].unit else ""
 
 
 class TerminalReporter(Reporter):
@@ -61,12 +73,12 @@ class TerminalReporter(Reporter):
         """The campaign starts, or goes on."""
         self.facts = facts
 
-    def end(self, calls: int, best: Sequence[tuple[str, float]], seconds: float) -> None:
+    def end(self, calls: int, best: Sequence[tuple[str, tuple[float, ...]]], seconds: float) -> None:
         """The campaign is done.
 
         Args:
             calls: answers in all.
-            best: the best objects with their values, best first.
+            best: the best objects with their values, best first; of several objectives those of best trade-offs.
             seconds: since this start.
         """
 
@@ -139,11 +151,7 @@ class RichReporter(TerminalReporter):
     def begin(self, facts: CampaignFacts) -> None:
         """Says what is about to be done."""
         super().begin(facts)
-        objective = facts.objective
-        unit = f" in {objective.unit}" if objective.unit else ""
-        title = Text.assemble(
-            (facts.name, "bold"), f": {objective.goal} ", (objective.name.replace("_", " "), "bold"), unit
-        )
+        title = Text.assemble((facts.name, "bold"), f": {facts.goal}")
         plan = f"{facts.rounds} rounds, {facts.calls} oracle calls, kept in {facts.run_dir}"
         if facts.done:
             plan += f"; going on after {facts.done}"
@@ -190,11 +198,13 @@ class RichReporter(TerminalReporter):
         if self._verbose:
             self._console.print(Text(message, "dim"), soft_wrap=True)
 
-    def end(self, calls: int, best: Sequence[tuple[str, float]], seconds: float) -> None:
+    def end(self, calls: int, best: Sequence[tuple[str, tuple[float, ...]]], seconds: float) -> None:
         """Sums the campaign up."""
         self.close()
-        objective = self.facts.objective
-        heading = f"best {objective.name.replace('_', ' ')}{f' ({objective.unit})' if objective.unit else ''}"
+        names = ", ".join(
+            f"{o.name.replace('_', ' ')}{f' ({o.unit})' if o.unit else ''}" for o in self.facts.objectives
+        )
+        heading = f"best {names}" if len(self.facts.objectives) == 1 else f"best trade-offs of {names}"
         self._console.print()
         self._console.print(
             Text.assemble(("done", "bold green"), f": {calls} oracle answers; {_duration(seconds)} this time")
@@ -202,8 +212,9 @@ class RichReporter(TerminalReporter):
         if best:
             self._console.print()
             self._console.print(Text(heading, "bold"))
-            for name, value in best:
-                self._console.print(Text.assemble((number(value).rjust(11), "green"), "  ", name), soft_wrap=True)
+            for name, values in best:
+                shown = "".join(number(value).rjust(11) for value in values)
+                self._console.print(Text.assemble((shown, "green"), "  ", name), soft_wrap=True)
         self._console.print()
         self._console.print(Text(f"The run lies in {self.facts.run_dir}. To look at it:"), soft_wrap=True)
         for command in ("status", "export"):
@@ -264,12 +275,9 @@ class PlainReporter(TerminalReporter):
         super().begin(facts)
         if self._quiet:
             return
-        objective = facts.objective
-        unit = f" in {objective.unit}" if objective.unit else ""
         going_on = f" | going on after {facts.done}" if facts.done else ""
         self._say(
-            f"{facts.name} | {objective.goal} {objective.name}{unit} | {facts.rounds} rounds, {facts.calls} calls | "
-            f"{facts.run_dir}{going_on}"
+            f"{facts.name} | {facts.goal} | {facts.rounds} rounds, {facts.calls} calls | {facts.run_dir}{going_on}"
         )
 
     @contextmanager
@@ -282,7 +290,7 @@ class PlainReporter(TerminalReporter):
 
     def round(self, summary: RoundSummary) -> None:
         """Adds the row of a round."""
-        unit = f" {self.facts.objective.unit}" if self.facts.objective.unit else ""
+        unit = self.facts.unit
         found = [f"best {number(summary.best)}{unit}", f"top-10 mean {number(summary.top10_mean)}{unit}"]
         if summary.hypervolume is not None:
             found = [f"hypervolume {number(summary.hypervolume)}", f"on the front {summary.front}"]
@@ -314,15 +322,17 @@ class PlainReporter(TerminalReporter):
         if self._verbose:
             self._say(message)
 
-    def end(self, calls: int, best: Sequence[tuple[str, float]], seconds: float) -> None:
+    def end(self, calls: int, best: Sequence[tuple[str, tuple[float, ...]]], seconds: float) -> None:
         """Sums the campaign up."""
-        unit = f" {self.facts.objective.unit}" if self.facts.objective.unit else ""
+        unit = self.facts.unit
         if not self._quiet:
-            for place, (name, value) in enumerate(best, 1):
-                self._say(f"best {place} | {number(value)}{unit} | {name}")
+            for place, (name, values) in enumerate(best, 1):
+                self._say(f"best {place} | {', '.join(map(number, values))}{unit} | {name}")
             run_dir = self.facts.run_dir
             self._say(f"to look at it: al-loop status {run_dir}, or al-loop export {run_dir}")
-        found = f"best {number(best[0][1])}{unit} {best[0][0]}" if best else "nothing measured"
+        found = "nothing measured"
+        if best:
+            found = f"best {', '.join(map(number, best[0][1]))}{unit} {best[0][0]}"
         self._say(f"done | calls {calls} | {found} | {_duration(seconds)} | {self.facts.run_dir}")
 
 

@@ -422,12 +422,12 @@ def test_the_table_fits_a_terminal_of_100_columns() -> None:
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=100, color_system=None, legacy_windows=False)
     with make_reporter(quiet=False, verbose=False, console=console) as reporter:
-        reporter.begin(CampaignFacts("x", Objective("score", "kcal/mol", "minimise"), 3, 99, 7, "runs/x"))
+        reporter.begin(CampaignFacts("x", [Objective("score", "kcal/mol", "minimise")], 3, 99, 7, "runs/x"))
         seconds = {"fit": 12.3, "train": 123.4, "select": 1.0, "evaluate": 4321.0}
         for number in range(2):
             reporter.round(RoundSummary(number, 99_999, 12 * number, -1234.5, -1000.0, 0.81, 16, -0.53, seconds))
         reporter.note("a note")
-        reporter.end(99, [("CCO", -1234.5)], 75.0)
+        reporter.end(99, [("CCO", (-1234.5,))], 75.0)
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text.getvalue()).splitlines()  # without cursor movements
     rows = [line for line in lines if "99999" in line]
     assert len(rows) == 2
