@@ -269,7 +269,7 @@ class EvaluationPool:
             thread.join(timeout=10)
 
     def _look_for_told(self) -> None:
-        """Takes note of answers that others committed; asks the ledger once a second at the most."""
+        """Takes note of answers and vetoes that others committed; asks the ledger once a second at the most."""
         if not self._open or time.monotonic() - self._looked < _LOOK_S:
             return
         self._looked = time.monotonic()
@@ -277,6 +277,10 @@ class EvaluationPool:
         for id_, has_value in answered.items():
             if id_ not in self._committing:
                 self._settled(id_, None, has_value)
+        for id_ in self._ledger.vetoed() & self._open.keys():  # never measured, so there is nothing to wait for
+            self._open.pop(id_)
+            self._unsettled.pop(id_, None)
+            self._progress.notify_all()
 
     # -- a worker's thread --------------------------------------------------------------------------------------------
 
@@ -335,7 +339,7 @@ class EvaluationPool:
         try:
             numbers = self._ledger.begin_attempts([i for i in workers if i in self._open], workers)
         except CampaignError:
-            with self._lock:  # somebody may have told an answer just now
+            with self._lock:  # somebody may have told an answer, or vetoed an object, just now
                 self._looked = 0.0
                 self._look_for_told()
             numbers = self._ledger.begin_attempts([i for i in workers if i in self._open], workers)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from al_loop.errors import ConfigError
-from al_loop.ledger import Answer, Candidate, EvaluationRow, Ledger
+from al_loop.ledger import Answer, Candidate, Decision, EvaluationRow, Ledger
 from al_loop.storage import write_whole
 from oracles.base import Failure, FailureKind, Objective, Outcome
 
@@ -156,8 +156,12 @@ def read_told(ledger: Ledger, path: Path, accept: Accept, canonical: Callable[[s
             continue
         rows.setdefault(name if candidate is None else candidate.id, []).append(row)
     answered = {e.candidate_id: e for e in ledger.evaluations()}
+    vetoes = {d.candidate_id: d for d in ledger.decisions() if d.action == "veto"}
     for same in rows.values():
         try:
+            if same[0].candidate is not None and same[0].candidate.id in vetoes:
+                _refuse_vetoed(same, vetoes[same[0].candidate.id])
+                continue
             _sort_in(told, same, answered, accept)
         except ValueError as error:
             lines = ", ".join(str(row.line) for row in same)
@@ -227,6 +231,14 @@ def _whom(
     if not accept.extra:
         raise ValueError(f"{written} was never proposed; to take it in as a further measurement: --extra")
     return None, name
+
+
+def _refuse_vetoed(rows: Sequence[_Row], veto: Decision) -> None:
+    """ValueError: a value stands in a row of an object that was vetoed."""
+    if any(row.outcome is not None for row in rows):
+        raise ValueError(
+            f"{rows[0].object} was vetoed by {veto.by} ({veto.reason}), so it takes no result; leave it blank"
+        )
 
 
 def _sort_in(told: Told, rows: Sequence[_Row], answered: Mapping[int, EvaluationRow], accept: Accept) -> None:

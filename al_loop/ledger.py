@@ -390,11 +390,12 @@ _decisions = sa.Table(
     _metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("round", sa.ForeignKey(_rounds.c.number), nullable=False),
-    sa.Column("candidate_id", sa.ForeignKey(_candidates.c.id), unique=True),
+    sa.Column("candidate_id", sa.ForeignKey(_candidates.c.id)),
     sa.Column("action", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("decided_by", sa.Text, nullable=False),
     sa.Column("decided", _Utc, nullable=False),
+    sa.UniqueConstraint("candidate_id", "action"),  # what was pinned by mistake can still be vetoed
 )
 _round_reports = sa.Table(
     "round_reports",
@@ -883,8 +884,8 @@ class Ledger:
     ) -> list[Candidate]:
         """Commits what a person decided of the batch of a round, all or nothing; returns the pinned candidates.
 
-        A vetoed candidate is never measured, nor proposed again. A pinned object becomes a further candidate. After the
-        approval nothing more can be decided.
+        A vetoed candidate is never measured, nor proposed again. A pinned object becomes a further candidate, which can
+        be vetoed like any other. After the approval nothing more can be decided.
 
         Args:
             number: the round, which must be the last.
@@ -899,8 +900,14 @@ class Ledger:
             CampaignError: one of the decisions cannot be taken, and so none is.
         """
         now = datetime.now(UTC)
-        if lacking := [*(str(i) for i, why in vetoes.items() if not why), *(o for o, why in pins.items() if not why)]:
-            raise CampaignError(f"no reason is given for {lacking[0]:.80}; say why, it is kept with the decision")
+        for which, why in (*vetoes.items(), *pins.items()):
+            if not why.strip():
+                raise CampaignError(f"no reason is given for {which!s:.80}; say why, it is kept with the decision")
+        if not by.strip():
+            raise CampaignError("nobody is named who decides; it is kept with the decision")
+        for name in pins:
+            if not name or name != _text(name):
+                raise CampaignError(f"object {name!r:.80} is not storable text")
 
         def action(connection: Connection, is_retry: bool) -> list[Candidate]:
             d = _decisions
@@ -924,6 +931,13 @@ class Ledger:
             rows: list[tuple[str, int | None, str]] = [("veto", i, why) for i, why in vetoes.items()]
             rows += [("pin", ids[name], why) for name, why in pins.items()]
             rows += [("approve", None, reason)] if approve else []
+            if approve and not _exists(connection, _evaluations):
+                gone = sa.select(d.c.candidate_id).where(d.c.action == "veto")
+                of_round = sa.select(_candidates.c.id).where(
+                    _candidates.c.round == number, _candidates.c.id.not_in(gone)
+                )
+                if not set(connection.scalars(of_round)) - {*vetoes}:
+                    raise CampaignError("nothing would be measured at all, so nothing could be learned; pin something")
             first = (connection.scalar(sa.select(sa.func.max(d.c.id))) or 0) + 1
             for i, (what, candidate_id, why) in enumerate(rows):
                 connection.execute(
@@ -944,14 +958,14 @@ class Ledger:
     def _check_vetoes(self, connection: Connection, number: int, ids: Sequence[int]) -> None:
         rounds = _pairs(connection, sa.select(_candidates.c.id, _candidates.c.round).where(_candidates.c.id.in_(ids)))
         answered, attempts = self._is_answered(connection, ids), self._n_attempts(connection, ids)
-        decided = set(connection.scalars(sa.select(_decisions.c.candidate_id)))
+        vetoed = self._vetoed(connection, ids)
         for id_ in ids:
             if rounds.get(id_) != number:
                 raise CampaignError(f"candidate {id_} is not in the batch of round {number}")
             if answered.get(id_) or attempts.get(id_):
                 raise CampaignError(f"candidate {id_} is being measured or has its answer, so it cannot be vetoed")
-            if id_ in decided:
-                raise CampaignError(f"candidate {id_} was decided on already")
+            if id_ in vetoed:
+                raise CampaignError(f"candidate {id_} was vetoed already")
 
     def decisions(self) -> list[Decision]:
         """Everything that people decided, in order."""
@@ -978,7 +992,7 @@ class Ledger:
 
         worker: who calls, for all of them or for each.
 
-        Raises CampaignError where a candidate is unknown or has its answer; then none is recorded.
+        Raises CampaignError where a candidate is unknown, was vetoed or has its answer; then none is recorded.
         """
         now = datetime.now(UTC)
         ids = list(dict.fromkeys(candidate_ids))
@@ -992,14 +1006,9 @@ class Ledger:
                 )
                 if arrived := _pairs(connection, mine):
                     return arrived
-            is_answered = self._is_answered(connection, ids)
+            is_answered, vetoed = self._is_answered(connection, ids), self._vetoed(connection, ids)
             for id_ in ids:
-                self._require_open(id_, is_answered)
-            vetoed = sa.select(_decisions.c.candidate_id).where(
-                _decisions.c.candidate_id.in_(ids), _decisions.c.action == "veto"
-            )
-            if refused := connection.scalars(vetoed).all():
-                raise CampaignError(f"candidate {refused[0]} was vetoed")
+                self._require_open(id_, is_answered, vetoed)
             last = self._n_attempts(connection, ids)
             numbers = {id_: last.get(id_, 0) + 1 for id_ in ids}
             rows = [{"candidate_id": i, "number": numbers[i], "started": now, "worker": workers[i]} for i in ids]
@@ -1016,13 +1025,14 @@ class Ledger:
         """Commits answers; what is not a full set of finite values becomes a permanent failure.
 
         Returns for each answer None: it is in the ledger (the very same one may be committed again), or why it was not
-        accepted: its candidate is unknown, or has another answer.
+        accepted: its candidate is unknown, was vetoed, or has another answer.
         """
         rows = [self._row(answer) for answer in answers]
 
         def action(connection: Connection, is_retry: bool) -> list[str | None]:
             ids = [row["candidate_id"] for row in rows]
             is_answered, attempts = self._is_answered(connection, ids), self._n_attempts(connection, ids)
+            vetoed = self._vetoed(connection, ids)
             conflicting = [i for i in ids if is_answered.get(i)]
             there: dict[int, Mapping[str, Any]] = {}
             if conflicting:
@@ -1037,7 +1047,7 @@ class Ledger:
                     refused.append(None)
                     continue
                 try:
-                    self._require_open(id_, is_answered)
+                    self._require_open(id_, is_answered, vetoed)
                 except CampaignError as error:
                     refused.append(str(error))
                     continue
@@ -1084,8 +1094,9 @@ class Ledger:
                     return
             ids = [row["candidate_id"] for row in (*first, *further)]
             is_answered, attempts = self._is_answered(connection, ids), self._n_attempts(connection, ids)
+            vetoed = self._vetoed(connection, ids)
             for row in first:
-                self._require_open(row["candidate_id"], is_answered)
+                self._require_open(row["candidate_id"], is_answered, vetoed)
             query = sa.select(_evaluations.c.candidate_id, sa.func.max(_evaluations.c.revision)).group_by(
                 _evaluations.c.candidate_id
             )
@@ -1187,9 +1198,18 @@ class Ledger:
         return _pairs(connection, query)
 
     @staticmethod
-    def _require_open(candidate_id: int, is_answered: Mapping[int, bool]) -> None:
+    def _vetoed(connection: Connection, candidate_ids: Sequence[int]) -> set[int]:
+        query = sa.select(_decisions.c.candidate_id).where(
+            _decisions.c.candidate_id.in_(candidate_ids), _decisions.c.action == "veto"
+        )
+        return set(connection.scalars(query))
+
+    @staticmethod
+    def _require_open(candidate_id: int, is_answered: Mapping[int, bool], vetoed: set[int]) -> None:
         if candidate_id not in is_answered:
             raise CampaignError(f"candidate {candidate_id} is not in the ledger")
+        if candidate_id in vetoed:
+            raise CampaignError(f"candidate {candidate_id} was vetoed")
         if is_answered[candidate_id]:
             raise CampaignError(f"candidate {candidate_id} has its answer already")
 

@@ -57,6 +57,17 @@ def test_what_was_asked_for_is_not_asked_for_again_unless_wanted(tmp_path: Path)
         assert ledger.n_calls() == 3
 
 
+def test_what_was_vetoed_is_not_asked_for_and_takes_no_result(tmp_path: Path) -> None:
+    with begin(tmp_path, IC50) as ledger:
+        ledger.decide(0, vetoes={2: "unstable"}, pins={}, approve=True, by="ada")
+        assert [c.id for c in lab.waiting(ledger)] == [1, 3, 4]
+        told = read(ledger, "id,ic50 (nM)\n1,5\n2,7\n")
+        assert told.answers.keys() == {1}
+        assert told.problems == ["line 3: CCN was vetoed by ada (unstable), so it takes no result; leave it blank"]
+        told = read(ledger, "id,ic50 (nM)\n1,5\n2,\n")
+        assert (told.problems, told.blank) == ([], [])
+
+
 def test_a_filled_in_table_is_committed_with_its_file_and_facts(ledger: Ledger) -> None:
     tell(ledger, "id,smiles,ic50 (nM),ic50_std,cost,failure,operator\n1,CCO,12.5,0.5,3,,jd\n2,CCN,,,,insoluble,jd\n")
     value, failure = ledger.evaluations()

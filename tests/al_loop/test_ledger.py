@@ -509,7 +509,10 @@ with ThreadPoolExecutor(4) as pool:
         [
             ({"vetoes": {1: "late"}}, "being measured or has its answer"),
             ({"vetoes": {3: "unknown"}}, "candidate 3 is not in the batch of round 0"),
-            ({"vetoes": {2: ""}}, "no reason is given for 2"),
+            ({"vetoes": {2: " "}}, "no reason is given for 2"),
+            ({"by": ""}, "nobody is named who decides"),
+            ({"pins": {"": "blank"}}, "not storable"),
+            ({"pins": {"D\x00": "odd"}}, "not storable"),
             ({"pins": {"D": ""}}, "no reason is given for D"),
             ({"pins": {"B": "again"}}, "'B' was proposed already"),
         ],
@@ -523,6 +526,37 @@ with ThreadPoolExecutor(4) as pool:
             ledger.decide(0, **{"vetoes": {}, "pins": {"C": "good"}, "approve": True, "by": "ada", **decision})  # type: ignore[arg-type]
         assert ledger.decisions() == []
         assert len(ledger.candidates()) == 2
+
+    def test_a_vetoed_candidate_takes_no_answer(self, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A", "B")
+        ledger.decide(0, vetoes={1: "toxic"}, pins={}, approve=True, by="ada")
+        answers = [Answer(i, Outcome((4.8,)), "cache", START, START) for i in (1, 2)]
+        assert ledger.commit_answers(answers) == ["candidate 1 was vetoed", None]
+        with pytest.raises(CampaignError, match="candidate 1 was vetoed"):
+            ledger.commit_told(answers[:1], [], {})
+        assert [o.object for o in ledger.observations()] == ["B"]
+
+    def test_what_was_pinned_by_mistake_can_be_vetoed_once(self, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A", "B")
+        ledger.decide(0, vetoes={}, pins={"AB": "a hunch"}, approve=False, by="ada")
+        ledger.decide(0, vetoes={3: "a typo"}, pins={"BA": "meant this"}, approve=False, by="ada")
+        assert [c.object for c in ledger.pending()] == ["A", "B", "BA"]
+        assert [(d.action, d.candidate_id) for d in ledger.decisions()] == [("pin", 3), ("veto", 3), ("pin", 4)]
+        with pytest.raises(CampaignError, match="candidate 3 was vetoed already"):
+            ledger.decide(0, vetoes={3: "again"}, pins={}, approve=False, by="bob")
+
+    def test_a_batch_of_nothing_is_let_out_only_where_something_was_measured_before(self, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A", "B")
+        ledger.decide(0, vetoes={1: "no"}, pins={}, approve=False, by="ada")
+        with pytest.raises(CampaignError, match="nothing would be measured at all"):
+            ledger.decide(0, vetoes={2: "no"}, pins={}, approve=True, by="ada")
+        assert not ledger.is_approved(0)
+        (pinned,) = ledger.decide(0, vetoes={2: "no"}, pins={"C": "yes"}, approve=True, by="ada")
+        answer(ledger, pinned.id)
+        open_round(ledger, 1, "D")
+        ledger.decide(1, vetoes={4: "no"}, pins={}, approve=True, by="ada")
+        assert ledger.is_approved(1)
+        assert ledger.pending() == []
 
     def test_what_went_out_cannot_be_decided_on(self, ledger: Ledger) -> None:
         open_round(ledger, 0, "A", "B")
@@ -549,8 +583,32 @@ with ThreadPoolExecutor(4) as pool:
             thread.start()
         for thread in threads:
             thread.join()
-        assert told == ["candidate 1 was decided on already"] * 2
+        assert told == ["candidate 1 was vetoed already"] * 2
         assert len(ledger.decisions()) == 1
+
+    def test_of_a_veto_and_a_call_at_once_one_wins(self, url: str, ledger: Ledger) -> None:
+        names = [f"S{i}" for i in range(12)]
+        open_round(ledger, 0, *names)
+        ready = threading.Barrier(2)
+
+        def call() -> set[int]:
+            begun = set()
+            with Ledger(url) as own:
+                ready.wait(20)
+                for i in range(1, 13):
+                    with contextlib.suppress(CampaignError):
+                        begun |= own.begin_attempts([i], "w0").keys()
+            return begun
+
+        with ThreadPoolExecutor(1) as pool, Ledger(url) as own:
+            calls = pool.submit(call)
+            ready.wait(20)
+            for i in range(12, 0, -1):
+                with contextlib.suppress(CampaignError):
+                    own.decide(0, vetoes={i: "no"}, pins={}, approve=False, by="ada")
+            begun = calls.result(60)
+        assert begun | ledger.vetoed() == set(range(1, 13))
+        assert not begun & ledger.vetoed()
 
     # -- opening
 

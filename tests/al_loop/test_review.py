@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,13 +10,15 @@ from typer.testing import CliRunner
 
 from al_loop import Campaign, open_run
 from al_loop.cli import app
-from al_loop.config import load_config
+from al_loop.config import Evaluation, load_config
 from al_loop.errors import ConfigError
+from al_loop.evaluation import EvaluationPool
+from al_loop.execution import OracleWorker
 from al_loop.ledger import Ledger, Proposal
 from al_loop.molecules import canonical_smiles
 from al_loop.progress import Reporter
 from al_loop.review import Review
-from oracles.base import Objective
+from oracles.base import Call, Objective, Outcome
 
 CONFIG = """
 name: looked_at
@@ -84,6 +86,50 @@ def test_a_row_that_cannot_be_taken_in_is_named(ledger: Ledger, tmp_path: Path, 
     with pytest.raises(ConfigError, match=message):
         Review(ledger, canonical_smiles).read(table)
     assert ledger.decisions() == []
+
+
+class Loading(OracleWorker):
+    """A worker that begins when it is let; it keeps what it was called with."""
+
+    def __init__(self) -> None:
+        self.name = "loading-0"
+        self.gate = threading.Event()
+        self.calls: list[str] = []
+
+    def start(self) -> None:
+        assert self.gate.wait(20)
+
+    def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
+        self.calls += objects
+        yield from (Outcome((1.0,)) for _ in objects)
+
+    def close(self) -> None:
+        self.gate.set()
+
+
+@pytest.mark.parametrize("call_size", [1, 3])
+def test_what_is_vetoed_while_it_waits_for_a_worker_is_not_measured(ledger: Ledger, call_size: int) -> None:
+    worker = Loading()
+    pool = EvaluationPool(ledger, [worker], Evaluation(), call_size=call_size)
+    pool.submit(ledger.pending())
+    ledger.decide(0, vetoes={2: "toxic"}, pins={}, approve=False, by="ada")
+    worker.gate.set()
+    try:
+        pool.wait()
+    finally:
+        pool.close()
+    assert worker.calls == ["CCO", "CCC"]
+    assert [o.object for o in ledger.observations()] == ["CCO", "CCC"]
+
+
+def test_a_campaign_does_not_wait_for_what_was_vetoed(ledger: Ledger) -> None:
+    pool = EvaluationPool(ledger, [], Evaluation())  # people answer
+    pool.submit(ledger.pending())
+    ledger.decide(0, vetoes={1: "a", 2: "b", 3: "c"}, pins={}, approve=False, by="ada")
+    deadline = time.monotonic() + 20
+    pool.wait(lambda: time.monotonic() > deadline)
+    assert pool.n_open == 0
+    pool.close()
 
 
 def test_without_a_batch_that_waits_there_is_nothing_to_decide(ledger: Ledger) -> None:
