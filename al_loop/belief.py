@@ -117,18 +117,23 @@ class Belief:
         model, is_open = self.models[0], is_open.clone()
         promising = self.scores(X).masked_fill(~is_open.any(1), -math.inf).topk(min(_MOST_CHOSEN_AMONG, len(X))).indices
         picked: list[tuple[int, int]] = []
-        spent, X_pending = 0.0, self.X_pending
+        spent = spent_at_target = 0.0
+        X_pending = self.X_pending
         while len(picked) < limits.n and spent < limits.cost and bool(is_open[promising].any()):
             held = model if X_pending is None else model.condition_on_pending(X_pending)
             part = X[promising]
             values = acquisition.per_cost(held, self.build(X_pending), costs, part)
             values = values + self.prospects.log_worth(part)[:, None]
-            values = values.nan_to_num(nan=-math.inf).masked_fill(~is_open[promising], -math.inf)
+            is_allowed = is_open[promising].clone()
+            if spent_at_target < acquisition.target_share * (spent + costs[-1]) and bool(is_allowed[:, -1].any()):
+                is_allowed[:, :-1] = False
+            values = values.nan_to_num(nan=-math.inf).masked_fill(~is_allowed, -math.inf)
             at, fidelity = divmod(int(values.argmax()), len(costs))
             row = int(promising[at])
             picked.append((row, fidelity))
             is_open[row, : fidelity + 1] = False  # a cheaper answer would tell nothing more
             spent += costs[fidelity]
+            spent_at_target += costs[fidelity] * (fidelity == len(costs) - 1)
             new = at_fidelities(X[row : row + 1], [fidelity])
             X_pending = new if X_pending is None else torch.cat([X_pending, new])
         return picked

@@ -458,7 +458,9 @@ class Campaign:
         if left is not None and left <= self._pool.n_waiting and self._pool.n_workers:
             self._pool.wait()  # some may need no call after all: told, or failed for the last time
             left = self._pool.calls_left()
-        return wanted if left is None else max(min(wanted, left - self._pool.n_waiting), 0)
+        if left is None or (self._fidelities and left > self._pool.n_waiting):
+            return wanted  # where fidelities are chosen their cost is the limit, not their number
+        return max(min(wanted, left - self._pool.n_waiting), 0)
 
     def _finish_round(self, number: int) -> bool:
         """Waits until a round may close, and writes its report; returns whether the budget ended it."""
@@ -679,7 +681,7 @@ class Campaign:
             highest[c.object] = max(level, highest.get(c.object, -1))
         levels = torch.arange(len(self._fidelities))
         is_open = torch.stack([levels > highest.get(name, -1) for name in names])
-        limits = Limits(wanted, self.config.rounds.batch_cost or math.inf)
+        limits = Limits(wanted, min(self.config.rounds.batch_cost or math.inf, self._pool.cost_left))
         pairs = belief.choose(self._acquisition, X, is_open, self._costs_of_fidelities, limits)
         return [i for i, _ in pairs], [level for _, level in pairs]
 

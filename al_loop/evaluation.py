@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import itertools
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -202,6 +203,14 @@ class EvaluationPool:
                     int((self._budget.cost - spent) / price + 1e-9) if price else int(spent < self._budget.cost)
                 )
             return max(min(left), 0) if left else None
+
+    @property
+    def cost_left(self) -> float:
+        """What the budget leaves to be spent; infinite where it says nothing of cost."""
+        with self._lock:
+            if self._budget.cost is None:
+                return math.inf
+            return max(self._budget.cost - self._cost - sum(self._unsettled.values()), 0.0)
 
     @property
     def is_spent(self) -> bool:

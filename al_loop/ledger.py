@@ -932,11 +932,8 @@ class Ledger:
             rows += [("pin", ids[name], why) for name, why in pins.items()]
             rows += [("approve", None, reason)] if approve else []
             if approve and not _exists(connection, _evaluations):
-                gone = sa.select(d.c.candidate_id).where(d.c.action == "veto")
-                of_round = sa.select(_candidates.c.id).where(
-                    _candidates.c.round == number, _candidates.c.id.not_in(gone)
-                )
-                if not set(connection.scalars(of_round)) - {*vetoes}:
+                batch = connection.scalars(sa.select(_candidates.c.id).where(_candidates.c.round == number)).all()
+                if not {*batch} - self._vetoed(connection, batch) - {*vetoes}:
                     raise CampaignError("nothing would be measured at all, so nothing could be learned; pin something")
             first = (connection.scalar(sa.select(sa.func.max(d.c.id))) or 0) + 1
             for i, (what, candidate_id, why) in enumerate(rows):

@@ -16,10 +16,23 @@ from al_loop.surrogates.multi_fidelity import FidelityModel
 
 
 class MultiFidelityAcquisition(Acquisition):
-    """An acquisition at the target fidelity, of which a share is to be had at others, each at its cost."""
+    """An acquisition at the target fidelity, of which a share is to be had at others, each at its cost.
+
+    By value per cost alone hardly anything would ever be measured at the target, as long as there are objects of which
+    nothing is known: ten cheap answers tell more than an expensive one. But what counts in the end was measured at
+    the target. So a share of the cost goes there, to the objects that are worth most there.
+
+    Args:
+        target_share: of the cost that is spent at the target fidelity, at least.
+    """
 
     #: the campaign asks it at which fidelity each object is to be measured
     chooses_fidelities: ClassVar[bool] = True
+
+    def __init__(self, target_share: float = 0.5) -> None:
+        if not 0 <= target_share <= 1:
+            raise ValueError(f"acquisition.target_share: {target_share} must be between 0 and 1")
+        self.target_share = target_share
 
     @abstractmethod
     def build_shares(

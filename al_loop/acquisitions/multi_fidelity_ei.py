@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from botorch.acquisition import AcquisitionFunction
 from botorch.models.model import Model
+from pydantic import Field
 from torch import Tensor
 
 from al_loop.acquisitions.log_ei import LogEI
@@ -17,9 +19,15 @@ class MultiFidelityEI(MultiFidelityAcquisition):
     """Log expected improvement at the target, times the squared correlation with it, per cost (Huang et al. 2006).
 
     An answer at a lower fidelity is worth what the target's improvement is worth, as far as it tells of it.
+
+    Args:
+        target_share: of the cost that is spent at the target fidelity, at least.
     """
 
     kind = "multi_fidelity_ei"
+
+    def __init__(self, target_share: Annotated[float, Field(ge=0, le=1)] = 0.5) -> None:
+        super().__init__(target_share)
 
     def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
         """See the base class: log expected improvement at the target fidelity."""

@@ -24,11 +24,18 @@ class MultiFidelityMES(MultiFidelityAcquisition):
     Args:
         n_samples: quasi-random samples of the maximum.
         seed: of those samples.
+        target_share: of the cost that is spent at the target fidelity, at least.
     """
 
     kind = "multi_fidelity_mes"
 
-    def __init__(self, n_samples: Annotated[int, Field(ge=1)] = 32, seed: Annotated[int, Field(ge=0)] = 0) -> None:
+    def __init__(
+        self,
+        n_samples: Annotated[int, Field(ge=1)] = 32,
+        seed: Annotated[int, Field(ge=0)] = 0,
+        target_share: Annotated[float, Field(ge=0, le=1)] = 0.5,
+    ) -> None:
+        super().__init__(target_share)
         self._target = MaxValueEntropy(n_samples, seed)
 
     def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:

@@ -272,11 +272,23 @@ class LedgerContract:
     # -- immutability
 
     def test_nothing_committed_can_be_changed_by_anyone(self, url: str, ledger: Ledger) -> None:
-        a, _ = open_round(ledger, 0, "A", "B")
+        a, b = open_round(ledger, 0, "A", "B")
         ledger.begin_attempt(a.id, "w")
         answer(ledger, a.id)
+        ledger.decide(0, vetoes={b.id: "toxic"}, pins={}, approve=True, by="ada")  # rows of every table
         ledger.close_round(0, metrics={}, seconds={})
-        before = (ledger.evaluations(), ledger.candidates(), ledger.rounds(), ledger.campaign(), ledger.attempts())
+
+        def kept() -> list[object]:
+            return [
+                ledger.evaluations(),
+                ledger.candidates(),
+                ledger.rounds(),
+                ledger.campaign(),
+                ledger.attempts(),
+                ledger.decisions(),
+            ]
+
+        before = kept()
         engine = sa.create_engine(sa.make_url(url).set(drivername=ledger._url.drivername))
         for table in TABLES:
             column = sa.inspect(engine).get_columns(table)[0]["name"]
@@ -289,8 +301,7 @@ class LedgerContract:
                 with pytest.raises(sa.exc.DBAPIError, match="insert-only"), engine.begin() as connection:
                     connection.exec_driver_sql(change)
         engine.dispose()
-        after = (ledger.evaluations(), ledger.candidates(), ledger.rounds(), ledger.campaign(), ledger.attempts())
-        assert after == before
+        assert kept() == before
 
     # -- resuming
 
