@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from al_loop.gflownet.learner import Learner
     from al_loop.reward import Constraints
     from al_loop.selectors.base import Facts
+    from al_loop.surrogates.base import Surrogate
 
 _REFERENCE = 256
 _CHUNK = 8192  # objects scored at once
@@ -169,6 +170,7 @@ class Campaign:
         self._utilisation: dict[int, float] = {}  # share of the oracle workers' time, from report to report
         self._decided_in_s: float | None = None
         self._phase_of_answers: Any = None
+        self._explained = ""  # the surrogate that was last said to be chosen
         self._open = ExitStack()
         try:
             self._oracle = config.build_oracle()
@@ -363,13 +365,14 @@ class Campaign:
         from al_loop.transforms import TRANSFORMS
 
         config, features, reward = self.config, self._features, self.config.reward
+        self._surrogate: Surrogate = config.build(
+            "surrogate",
+            kernel=features.kernel,
+            layout=getattr(features, "layout", None),
+            n_fidelities=len(self._fidelities),
+        )
         return Believer(
-            config.build(
-                "surrogate",
-                kernel=features.kernel,
-                layout=getattr(features, "layout", None),
-                n_fidelities=len(self._fidelities),
-            ),
+            self._surrogate,
             self._acquisition,
             features,
             self._constraints,
@@ -550,6 +553,10 @@ class Campaign:
             for c in self._ledger.candidates()
             if (c.object, c.fidelity) not in answered and c.id not in vetoed
         ]
+        explained = self._surrogate.explain(sum(o.values is not None for o in known))
+        if explained is not None and explained.split(":")[0] != self._explained:
+            self._explained = explained.split(":")[0]
+            self._note(explained)
         return self._believer.believe(asked, pending, self._factors(n_answers))
 
     def _costs(self) -> dict[tuple[str, str], float | None]:

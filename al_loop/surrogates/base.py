@@ -23,6 +23,10 @@ class Surrogate(ABC):
         Deterministic: the same data give the same model. Works from n = 1 on.
         """
 
+    def explain(self, n: int) -> str | None:
+        """What n measurements are fitted with, and why, where the surrogate chooses that itself; else None."""
+        return None
+
     def describe(self, model: Model) -> Mapping[str, float]:
         """The fitted hyperparameters by name, for the ledger and the verbose log."""
         return {}

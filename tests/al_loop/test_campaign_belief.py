@@ -302,3 +302,14 @@ def test_a_batch_is_full_when_its_cost_is_spent(project: Path) -> None:
 def test_fidelities_that_are_not_there_are_refused(project: Path, overrides: tuple, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Campaign(load_config("tiny.yaml", overrides), project / "run")
+
+
+def test_the_automatic_surrogate_says_what_it_is_and_why_once(project: Path) -> None:
+    notes = run(project, "surrogate={kind: auto, max_exact: 12, n_inducing: 8}", "rounds.count=3")
+    told = [note for note in notes.notes if note.startswith("surrogate ")]
+    assert told == [
+        "surrogate gp: 8 measurements, up to 12 are fitted exactly",
+        "surrogate variational on 8 inducing rows: 16 measurements, more than the 12 that are fitted exactly "
+        "(surrogate.max_exact)",
+    ]
+    assert [info["surrogate"]["is_exact"] for info in infos(project)[1:]] == [1.0, 0.0, 0.0]
