@@ -130,7 +130,7 @@ def report(table: pd.DataFrame, out: Path) -> None:
     axes.axhline(LEVEL, color="0.2", linewidth=0.8, label=f"level to pass: {LEVEL}")
     axes.set(xlabel="oracle calls (of 10,446 molecules)", ylabel="fraction of the top 1 % found", ylim=(0, 1))
     axes.legend(fontsize=7, loc="upper left")
-    axes.set_title("Enamine10k docking scores, 5 seeds; bands: standard error", fontsize=10)
+    axes.set_title(f"Enamine10k docking scores, {table['seed'].nunique()} seeds; bands: standard error", fontsize=10)
     figure.savefig(out / "pool.png", dpi=150)
 
 

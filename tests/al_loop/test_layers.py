@@ -18,6 +18,12 @@ LIGHT = [
     "al_loop.lab",
     "al_loop.tables",
     "oracles.base",
+    "al_loop.wanted",
+    "al_loop.review",
+    "al_loop.predictions",
+    "al_loop.trust",
+    "al_loop.transforms",
+    "oracles.joint",
 ]
 ENGINE = [
     "al_loop.environments.base",
@@ -36,6 +42,12 @@ LOOP = [
     "al_loop.selectors.diverse",
     "al_loop.selectors.sequential",
     "al_loop.features.morgan",
+    "al_loop.acquisitions.qlognehvi",
+    "al_loop.acquisitions.multi_fidelity_mes",
+    "al_loop.surrogates.multi_fidelity",
+    "al_loop.surrogates.feasibility",
+    "al_loop.features.joined",
+    "al_loop.belief",
     "al_loop.reward",
     "al_loop.campaign",
 ]
