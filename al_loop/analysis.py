@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ExportFormat = Literal["csv", "parquet"]
+ExportTable = Literal["evaluations", "candidates", "decisions"]
 Floats = NDArray[np.float64]
 
 _EVALUATION_FACTS = ("cost", "seconds", "started", "finished", "worker", "attempts", "number", "arrived", "revision")
@@ -173,14 +174,18 @@ class Run:
 
     @property
     def decisions(self) -> pd.DataFrame:
-        """One row per decision of a person on a batch (veto, pin, approve): of what, why, by whom and when."""
+        """One row per decision of a person on a batch (veto, pin, approve): of what, why, by whom and when.
+
+        What was replaced is two rows, a veto and a pin that name each other.
+        """
         objects = {c.id: c.object for c in self.ledger.candidates()}
         rows = [
             (d.round, d.action, d.candidate_id, objects.get(d.candidate_id or 0), d.reason, d.by, d.decided)
             for d in self.ledger.decisions()
         ]
         columns = ["round", "action", "candidate", "object", "reason", "by", "decided"]
-        return pd.DataFrame(rows, columns=columns).astype({"candidate": "Int64"})
+        frame = pd.DataFrame(rows, columns=columns).astype({"candidate": "Int64"})
+        return frame.assign(decided=pd.to_datetime(frame["decided"], utc=True))
 
     @property
     def artifacts(self) -> pd.DataFrame:
@@ -466,21 +471,30 @@ class Run:
         self.close()
 
 
-def export(run: Run | str | Path, format: str, path: str | Path) -> Path:
-    """Writes the evaluations of a run to a file; format: csv or parquet. The file is complete or not there at all."""
-    if format not in get_args(ExportFormat):
-        raise ConfigError(f"export: format {format!r} is not one of {', '.join(get_args(ExportFormat))}")
+def export(run: Run | str | Path, format: str, path: str | Path, table: str = "evaluations") -> Path:
+    """Writes a table of a run to a file, which is complete or not there at all.
+
+    Args:
+        run: an opened one, or where it is.
+        format: csv or parquet.
+        path: of the file.
+        table: evaluations (every answer), candidates (what was proposed), or decisions (of people, with their reasons).
+    """
+    for name, given, known in (("format", format, get_args(ExportFormat)), ("table", table, get_args(ExportTable))):
+        if given not in known:
+            raise ConfigError(f"export: {name} {given!r} is not one of {', '.join(known)}")
     if not isinstance(run, Run):
         with open_run(run) as opened:
-            return export(opened, format, path)
-    table = run.evaluations.reset_index()
+            return export(opened, format, path, table)
+    frame: pd.DataFrame = getattr(run, table)
+    frame = frame.reset_index(drop=frame.index.name is None)
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if format == "csv":
-            table.to_csv(partial, index=False, date_format="%Y-%m-%dT%H:%M:%S.%f%z")
+            frame.to_csv(partial, index=False, date_format="%Y-%m-%dT%H:%M:%S.%f%z")
         else:
-            table.to_parquet(partial, index=False)
+            frame.to_parquet(partial, index=False)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

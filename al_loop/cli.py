@@ -409,18 +409,19 @@ def ask(
         if output is not None and output.exists():
             raise ConfigError(f"{output} is there already, perhaps with results in it; choose another name")
         with Ledger(find_ledger(run)) as ledger:
-            found = lab.waiting(ledger, again=again)
-            if not again and len(found) < (n or 1):
+            unseen = _unseen(ledger)
+            found = [c for c in lab.waiting(ledger, again=again) if c.round != unseen]
+            if not again and unseen is None and len(found) < (n or 1):
                 _propose(run, ledger)
-                found = lab.waiting(ledger)
-            last = ledger.last_round()
-            if not again and last is not None and _settings_of(ledger).rounds.review and not ledger.is_approved(last):
-                raise ConfigError(f"round {last} waits to be looked at before it goes out: al-loop review {run}")
+                unseen = _unseen(ledger)
+                found = [c for c in lab.waiting(ledger) if c.round != unseen]
+            if not again and not found and unseen is not None:
+                raise ConfigError(f"round {unseen} waits to be looked at before it goes out: al-loop review {run}")
             found = found[:n]
             if not found:
                 typer.echo(_why_nothing_waits(ledger, again), err=True)
                 raise typer.Exit(EXIT_FAILURE)
-            object_type, _ = _of_objects(ledger)
+            object_type, _ = lab.of_objects(ledger)
             column = {"molecule": "smiles", "sequence": "sequence"}.get(object_type, "object")
             if output is not None:
                 lab.write_table(output, "")  # before it is recorded that somebody has it
@@ -436,8 +437,19 @@ def ask(
         )
 
 
+def _unseen(ledger: Ledger) -> int | None:
+    """The last round, where a person is to look at its batch before it goes out."""
+    from al_loop import lab
+
+    last = ledger.last_round()
+    is_seen = last is None or not lab.settings_of(ledger).rounds.review or ledger.has_gone_out(last)
+    return None if is_seen else last
+
+
 def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
-    out, share = len(ledger.in_flight()), _settings_of(ledger).rounds.close_share
+    from al_loop import lab
+
+    out, share = len(ledger.in_flight()), lab.settings_of(ledger).rounds.close_share
     if again:
         return "nothing: all that was asked for has its result"
     if not out:
@@ -448,27 +460,13 @@ def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
     )
 
 
-def _settings_of(ledger: Ledger) -> CampaignConfig:
-    """The config of a ledger's campaign, as it was begun."""
-    from al_loop.config import CampaignConfig
-
-    campaign = ledger.campaign()
-    if campaign is None:
-        raise ConfigError(f"ledger {ledger.name}: the campaign has not begun; start it with al-loop run")
-    return CampaignConfig.model_validate(campaign.config)
-
-
 def _propose(run: str, ledger: Ledger) -> None:
     """Lets a campaign that waits for people, and whose process does not run, decide on its next batch."""
+    from al_loop import lab
     from al_loop.analysis import run_folder
-    from al_loop.config import add_to_path
 
-    settings, folder = _settings_of(ledger), run_folder(run)
-    if folder is None:
-        return
-    try:
-        add_to_path(json.loads((folder / "campaign.json").read_text(encoding="utf-8")).get("folders", ()))
-    except (OSError, ValueError):  # the run is elsewhere, and so is its process
+    settings, folder = lab.settings_of(ledger), run_folder(run)
+    if folder is None or not lab.add_folders(folder):
         return
     if not settings.build_oracle().is_external:
         return
@@ -478,19 +476,6 @@ def _propose(run: str, ledger: Ledger) -> None:
         RunDirectory(folder).close()
         with Campaign(settings.model_copy(update={"ledger": ledger.url}), folder) as campaign:
             campaign.advance()
-
-
-def _of_objects(ledger: Ledger) -> tuple[str, Callable[[str], str | None]]:
-    """What a campaign's objects are, and how one is written in the one canonical way (None: it is none)."""
-    try:
-        object_type = str(_settings_of(ledger).build("environment").object_type)
-    except ConfigError:  # an environment of the user's own that is not on this machine
-        object_type = "other"
-    if object_type != "molecule":
-        return object_type, lambda text: text
-    from al_loop.molecules import canonical_smiles
-
-    return object_type, canonical_smiles
 
 
 @app.command()
@@ -516,7 +501,7 @@ def tell(
 
         accept = lab.Accept(extra, correct, replicates)
         with Ledger(find_ledger(run)) as ledger:
-            told = lab.read_told(ledger, file, accept, _of_objects(ledger)[1])
+            told = lab.read_told(ledger, file, accept, lab.of_objects(ledger)[1])
             for heading, lines in lab.describe(told, ledger):
                 typer.secho(heading, bold=True)
                 for line in lines:
@@ -564,13 +549,10 @@ def review(
     """Shows the batch that waits to go out (rounds.review), and takes in what a person decides of it."""
     with _exit_codes(verbose=verbose):
         from al_loop import lab
-        from al_loop.analysis import find_ledger
-        from al_loop.ledger import Ledger
-        from al_loop.review import Review, batch
+        from al_loop.review import batch, open_review
         from al_loop.terminal import show_batch
 
-        with Ledger(find_ledger(run)) as ledger:
-            decided = Review(ledger, _of_objects(ledger)[1])
+        with open_review(run) as decided:
             for which in veto or ():
                 decided.veto(which, reason)
             for name in pin or ():
@@ -581,9 +563,8 @@ def review(
                 decided.read(file)
             n_vetoed, n_pinned = len(decided.vetoes), len(decided.pins)
             if n_vetoed or n_pinned or approve:
-                fidelity = _settings_of(ledger).build_oracle().fidelity if n_pinned else ""
-                decided.commit(by or lab.me(), approve=approve, reason=reason, fidelity=fidelity)
-            waiting = batch(ledger)
+                decided.commit(lab.me() if by is None else by, approve=approve, reason=reason)
+            waiting = batch(decided.ledger)
             if not approve:
                 show_batch(waiting, decided.number)
         if n_vetoed or n_pinned:
@@ -652,16 +633,21 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Left out: <name>.<format> here.", show_default=False)
     ] = None,
+    table: Annotated[
+        Literal["evaluations", "candidates", "decisions"],
+        typer.Option(help="Every answer, every proposed object, or what people decided of batches, and why."),
+    ] = "evaluations",
     verbose: _Verbose = False,
 ) -> None:
-    """Writes every answer of a run to a CSV or Parquet file."""
+    """Writes every answer of a run (or another of its tables) to a CSV or Parquet file."""
     with _exit_codes(verbose=verbose):
         from al_loop.analysis import export as export_run
         from al_loop.analysis import open_run
 
         chosen = format or ("parquet" if output is not None and output.suffix == ".parquet" else "csv")
         with open_run(run) as opened:
-            path = export_run(opened, chosen, output or Path(f"{opened.name}.{chosen}"))
+            stem = opened.name if table == "evaluations" else f"{opened.name}_{table}"
+            path = export_run(opened, chosen, output or Path(f"{stem}.{chosen}"), table)
         typer.echo(f"written: {path}")
 
 

@@ -10,6 +10,7 @@ import csv
 import getpass
 import hashlib
 import io
+import json
 import math
 import re
 import socket
@@ -19,12 +20,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from al_loop.errors import ConfigError
 from al_loop.ledger import Answer, Candidate, Decision, EvaluationRow, Ledger
 from al_loop.storage import write_whole
 from oracles.base import Failure, FailureKind, Objective, Outcome
+
+if TYPE_CHECKING:
+    from al_loop.config import CampaignConfig
 
 _OBJECT_COLUMNS = ("object", "smiles", "sequence")
 _NOT_FACTS = ("id", "round", "predicted_mean", "predicted_std", "failure", "reason", "cost")
@@ -38,6 +42,56 @@ def me() -> str:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (OSError, KeyError):  # a container may have no name for its user
         return socket.gethostname()
+
+
+# -- the campaign that is asked for ----------------------------------------------------------------------------------
+
+
+def settings_of(ledger: Ledger) -> CampaignConfig:
+    """The config of a ledger's campaign, as it was begun.
+
+    Raises:
+        ConfigError: it has not begun.
+    """
+    from al_loop.config import CampaignConfig
+
+    campaign = ledger.campaign()
+    if campaign is None:
+        raise ConfigError(f"ledger {ledger.name}: the campaign has not begun; start it with al-loop run")
+    return CampaignConfig.model_validate(campaign.config)
+
+
+def add_folders(folder: Path | None) -> bool:
+    """Lets the parts of the user's own that a run names be found.
+
+    Args:
+        folder: the run directory; None: it is not known.
+
+    Returns:
+        Whether it is on this machine.
+    """
+    from al_loop.config import add_to_path
+
+    if folder is None:
+        return False
+    try:
+        add_to_path(json.loads((folder / "campaign.json").read_text(encoding="utf-8")).get("folders", ()))
+    except (OSError, ValueError):  # the run is elsewhere, and so is its process
+        return False
+    return True
+
+
+def of_objects(ledger: Ledger) -> tuple[str, Callable[[str], str | None]]:
+    """What a campaign's objects are, and how one is written in the one canonical way (None: it is none)."""
+    try:
+        object_type = str(settings_of(ledger).build("environment").object_type)
+    except ConfigError:  # an environment of the user's own that is not on this machine
+        object_type = "other"
+    if object_type != "molecule":
+        return object_type, lambda text: text
+    from al_loop.molecules import canonical_smiles
+
+    return object_type, canonical_smiles
 
 
 # -- asking ----------------------------------------------------------------------------------------------------------

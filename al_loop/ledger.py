@@ -982,6 +982,12 @@ class Ledger:
         """Whether a person let the batch of a round go out."""
         return self._read(lambda c: _exists(c, _decisions, round=number, action="approve"))
 
+    def has_gone_out(self, number: int) -> bool:
+        """Whether a person let the batch of a round go out, or some of it was asked for without anybody's leave."""
+        of_round = sa.select(_candidates.c.id).where(_candidates.c.round == number)
+        begun = sa.select(sa.literal(1)).where(_attempts.c.candidate_id.in_(of_round)).limit(1)
+        return self.is_approved(number) or self._read(lambda c: c.scalar(begun)) is not None
+
     # -- answers -----------------------------------------------------------------------------------------------------
 
     def begin_attempts(self, candidate_ids: Sequence[int], worker: str | Mapping[int, str]) -> dict[int, int]:

@@ -213,10 +213,10 @@ def waiting_round(ledger: Ledger) -> int:
         raise ConfigError("no batch waits for a decision: nothing was proposed yet")
     if ledger.is_approved(number):
         raise ConfigError(f"round {number} was approved already; the next batch is still to be decided on")
-    of_round = {c.id for c in ledger.candidates() if c.round == number}
-    if of_round & {a.candidate_id for a in ledger.attempts()}:
+    if ledger.has_gone_out(number):
         raise ConfigError(f"round {number} has gone out already; to look at batches first: rounds.review=true")
-    if not batch(ledger) and not of_round & ledger.vetoed():
+    vetoed = ledger.vetoed()
+    if not batch(ledger) and not any(c.round == number and c.id in vetoed for c in ledger.candidates()):
         raise ConfigError("no batch waits for a decision: nothing is pending")
     return number
 

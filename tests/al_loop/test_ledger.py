@@ -569,6 +569,17 @@ with ThreadPoolExecutor(4) as pool:
         assert ledger.is_approved(1)
         assert ledger.pending() == []
 
+    def test_a_batch_has_gone_out_when_it_is_approved_or_somebody_was_asked(self, ledger: Ledger) -> None:
+        open_round(ledger, 0, "A", "B")
+        ledger.decide(0, vetoes={1: "no"}, pins={}, approve=False, by="ada")
+        assert not ledger.has_gone_out(0)
+        ledger.begin_attempt(2, "w0")
+        assert ledger.has_gone_out(0)
+        open_round(ledger, 1, "C")
+        assert not ledger.has_gone_out(1)
+        ledger.decide(1, vetoes={}, pins={}, approve=True, by="ada")
+        assert ledger.has_gone_out(1)
+
     def test_what_went_out_cannot_be_decided_on(self, ledger: Ledger) -> None:
         open_round(ledger, 0, "A", "B")
         ledger.decide(0, vetoes={}, pins={}, approve=True, by="ada")
