@@ -265,7 +265,8 @@ class Campaign:
         with ExitStack() as stack:
             self._begin(stack, has_workers=False)
             last = self._ledger.last_round()
-            is_over = last is None or not self._pool.n_open or self._is_enough(last)()
+            is_seen = last is None or self._is_released(last)
+            is_over = is_seen and (last is None or not self._pool.n_open or self._is_enough(last)())
             if is_over and (last is None or last < self.config.rounds.count):
                 self._prepare()
                 if last is not None:
@@ -303,7 +304,7 @@ class Campaign:
 
     def _is_released(self, number: int) -> bool:
         """Whether the batch of a round may be measured: at once, or when a person has approved it."""
-        return not self.config.rounds.review or self._ledger.is_approved(number)
+        return not self.config.rounds.review or self._ledger.has_gone_out(number)
 
     def _await_review(self, number: int) -> None:
         """Waits until a person has let a batch go out, and hands it over."""
@@ -312,7 +313,7 @@ class Campaign:
         command = f"al-loop review {self.directory.path}"
         self._note(f"round {number}: the batch waits to be looked at: {command}; to let it go out: {command} --approve")
         with self._reporter.phase(number, "review", 1):
-            while not self._ledger.is_approved(number):
+            while not self._is_released(number):
                 self._pool.raise_error()
                 time.sleep(_REVIEW_POLL_S)
         self._pool.submit([c for c in self._ledger.pending() if c.round == number])
@@ -490,7 +491,9 @@ class Campaign:
     def _is_enough(self, number: int) -> Callable[[], bool]:
         """Says when the next round may start, see ``rounds.close_share``, ``close_after_s`` and ``keep_busy``."""
         rounds, pool = self.config.rounds, self._pool
-        batch = [c.id for c in self._ledger.candidates() if c.round == number and c.origin != "told"]
+        vetoed = self._ledger.vetoed()
+        proposed = [c for c in self._ledger.candidates() if c.round == number and c.origin != "told"]
+        batch = [c.id for c in proposed if c.id not in vetoed]
         allowed_open = int((1 - rounds.close_share) * len(batch) + 1e-9)
         this = self._ledger.rounds()[number]
         n_new = self._ledger.n_answers() - this.info.get("n_answers", 0) - pool.n_settled

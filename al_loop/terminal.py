@@ -374,7 +374,7 @@ def _columns(summary: RoundSummary) -> list[_Column]:
         ]
     columns.append(_Column(("batch", "diversity"), 9, lambda s: _two_digits(s.diversity), gap=1))
     if summary.new_scaffolds is not None:
-        columns.append(_Column(("new", "scaffolds"), 9, lambda s: str(s.new_scaffolds), gap=1))
+        columns.append(_Column(("new", "scaff."), 6, lambda s: str(s.new_scaffolds), gap=1))
     columns.append(_Column(("rank", "corr."), 5, lambda s: _two_digits(s.rank_correlation), gap=1))
     columns.append(_Column(("in", "80 %"), 4, lambda s: _two_digits(s.coverage), gap=1))
     for i, (key, name) in enumerate(_PHASES.items()):

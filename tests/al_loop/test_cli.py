@@ -433,6 +433,6 @@ def test_the_table_fits_a_terminal_of_100_columns() -> None:
     assert len(rows) == 2
     assert all(len(line) <= 100 for line in rows)
     assert "12 failed" in rows[1]
-    assert sum("scaffolds" in line for line in lines) == 1
+    assert sum("scaff." in line for line in lines) == 1
     assert any("going on after 7" in line for line in lines)
     assert any("al-loop export runs/x" in line for line in lines)

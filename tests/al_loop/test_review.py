@@ -316,3 +316,19 @@ def test_a_campaign_waits_for_a_person_and_measures_what_was_let_out(
     assert not set(decisions.loc[decisions["action"] == "veto", "object"]) & set(table["object"])
     assert run.status().pending == 0
     assert run.status().state == "finished"
+
+
+def test_people_are_asked_for_no_further_batch_while_one_waits_to_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = CONFIG.replace('{target: "review_oracle:measure"}', "{kind: human, objectives: [y]}")
+    (tmp_path / "config.yaml").write_text(text)
+    for _ in range(2):
+        with Campaign(load_config("config.yaml"), tmp_path / "run") as campaign:
+            assert campaign.advance() == 4
+    with Ledger(f"sqlite:///{tmp_path}/run/ledger.db") as ledger:
+        assert ledger.last_round() == 0
+        review = Review(ledger, lambda text: text)
+        review.commit("ada", approve=True)
+        assert ledger.has_gone_out(0)
