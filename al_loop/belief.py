@@ -251,7 +251,7 @@ class Believer:
         observed = [a for a in asked if a.values is not None]
         X = self._rows(observed)
         values = np.array([a.values for a in observed], dtype=np.float64)
-        models, transforms, targets = [], [], []
+        models, transforms, targets, applied = [], [], [], []
         described: dict[str, float] = {}
         for i, (objective, sign, factor) in enumerate(zip(wanted.objectives, wanted.signs, factors, strict=True)):
             oriented = sign * values[:, objective]
@@ -261,7 +261,9 @@ class Believer:
             model = self._surrogate.fit(X, target[:, None], Yvar)
             suffix = f"_{i}" if len(wanted.objectives) > 1 else ""
             described |= {f"{name}{suffix}": value for name, value in self._surrogate.describe(model).items()}
-            models.append(rescaled(model, factor))
+            can_rescale = hasattr(model, "rescaled")
+            models.append(model.rescaled(factor) if can_rescale and factor != 1.0 else model)
+            applied.append(factor if can_rescale else 1.0)
             transforms.append(transform)
             targets.append(target)
         Y = torch.stack(targets, dim=1)
@@ -296,7 +298,7 @@ class Believer:
             facts={
                 "surrogate": described,
                 "reward": {"center": scale.center, "spread": scale.spread},
-                "factors": list(factors),
+                "factors": applied,
             },
         )
 
@@ -382,8 +384,3 @@ class Believer:
         if len(models) == 1 or not self._has_preferences:
             return [acquisition]
         return [UCB(_OPTIMISM).build(model, self._reference_rows, X_pending, math.nan) for model in models]
-
-
-def rescaled(model: Model, factor: float) -> Model:
-    """The model with its standard deviations multiplied, where it can do that."""
-    return model.rescaled(factor) if factor != 1.0 and hasattr(model, "rescaled") else model

@@ -1239,7 +1239,8 @@ class Ledger:
             counts = _pairs(connection, query)
             attempted = _candidates.c.id.in_(sa.select(_attempts.c.candidate_id))
             rows = _candidate_rows(connection, _candidates.c.id.not_in(answered), attempted)
-            return {candidate: counts[candidate.id] for candidate in rows}
+            # a call may have begun between the two queries
+            return {candidate: counts[candidate.id] for candidate in rows if candidate.id in counts}
 
         return self._read(action)
 

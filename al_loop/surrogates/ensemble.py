@@ -368,6 +368,13 @@ class DeepEnsembleModel(EnsembleModel):  # type: ignore[misc]  # BoTorch is unty
             self.networks, root @ self.mixing, self.shift, self.scale, self.noise_variance, self.factor, self.epochs
         )
 
+    def rescaled(self, factor: float) -> DeepEnsembleModel:
+        """The model with all standard deviations multiplied, and the same means."""
+        noise = self.noise_variance * factor**2
+        return DeepEnsembleModel(
+            self.networks, factor * self.mixing, self.shift, self.scale, noise, factor * self.factor, self.epochs
+        )
+
     def jointly_with(self, X_pending: Tensor) -> PendingEnsemble:
         """A model whose posterior at ... x q x d is that of the q rows and the pending ones (p x d) together."""
         return PendingEnsemble(self, X_pending)

@@ -58,6 +58,18 @@ class SurrogateContract:
         Y = self.truth(X)
         return surrogate.fit(X, Y), X, Y
 
+    def test_rescaling_multiplies_the_deviations_alone(self, surrogate: Surrogate) -> None:
+        model, _, _ = self.fitted(surrogate)
+        if not hasattr(model, "rescaled"):
+            pytest.skip("its models cannot be recalibrated")
+        asked = self.rows(9, seed=3)
+        mean, variance = model.mean_and_variance(asked)
+        wider_mean, wider = model.rescaled(2.0).mean_and_variance(asked)
+        assert torch.allclose(wider_mean, mean)
+        assert torch.allclose(wider, 4 * variance, rtol=1e-3)
+        assert model.rescaled(2.0).noise_variance == pytest.approx(4 * model.noise_variance)
+        assert torch.equal(model.mean_and_variance(asked)[1], variance)
+
     @pytest.mark.parametrize("n", [1, 2, 3, 5])
     def test_few_measurements_are_enough(self, surrogate: Surrogate, n: int) -> None:
         model, X, Y = self.fitted(surrogate, n)
