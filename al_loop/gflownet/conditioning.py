@@ -5,27 +5,47 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+#: how the rewards r_j of several objectives are joined, given weights w_j
+Scalarisation = Literal["sum", "product", "chebyshev"]
+
+_AUGMENTATION = 0.05  # as in ParEGO, Knowles 2006
+
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What a trajectory is drawn for: R(x | beta, w) = (sum of w_j r_j(x))^beta (MOGFN-PC, Jain et al. 2023).
+    """What a trajectory is drawn for: R(x | beta, w) = s(x | w)^beta, by default of the sum s of w_j r_j(x).
 
-    The network sees log beta, scaled to -1 ... 1, and the weights w. In training beta is drawn log-uniformly and w
-    uniformly from the simplex.
+    So it is in MOGFN-PC (Jain et al. 2023). The network sees log beta, scaled to -1 ... 1, and the weights w. In
+    training beta is drawn log-uniformly and w uniformly from the simplex.
+
+    Where rewards are exponentials of values, the sum goes with whatever is extreme in one objective, for every w but
+    the very unequal; the other two weigh the values themselves. With v_j = w_j / max w:
+
+    - ``product``: log s = sum of w_j log r_j, a linear trade-off; the offset of a log-reward does not matter.
+    - ``chebyshev``: log s = min_j v_j log r_j + 0.05 sum of v_j log r_j. It reaches every object of a front, also of
+      one that is not convex, if 0 is the ideal: log-rewards are to be below it, or hardly above. At the corners of the
+      simplex, what is above it in the one objective that counts is told apart by the small second term only.
 
     Args:
         beta: the range of the inverse temperature; None: it is 1.
         objectives: number of objectives, each with a log-reward of its own; 1: no preferences.
+        scalarisation: how the rewards of several objectives are joined.
     """
 
     beta: tuple[float, float] | None = None
     objectives: int = 1
+    scalarisation: Scalarisation = "sum"
 
     def __post_init__(self) -> None:
+        if self.scalarisation not in get_args(Scalarisation):
+            raise ValueError(
+                f"scalarisation: {self.scalarisation!r} is not one of {', '.join(get_args(Scalarisation))}"
+            )
         if self.beta is not None and not 0 < self.beta[0] < self.beta[1]:
             raise ValueError(f"beta: {self.beta} is not a range of positive numbers, lowest first")
         if self.objectives < 1:
@@ -72,9 +92,17 @@ class Conditioning:
         if self.objectives > 1:
             if log_reward.shape != (len(values), self.objectives):
                 raise ValueError(f"log-rewards of shape {tuple(log_reward.shape)} for {self.objectives} objectives")
-            weights = values[:, -self.objectives :]
-            log_reward = (log_reward + weights.log()).logsumexp(1)
+            log_reward = self._joined(log_reward, values[:, -self.objectives :])
         if self.beta is not None:
             low, high = self.beta
             log_reward = log_reward * low * (high / low) ** ((values[:, 0] + 1) / 2)
         return log_reward
+
+    def _joined(self, log_reward: Tensor, weights: Tensor) -> Tensor:
+        """Log of s, of log-rewards and weights, n x objectives each: n."""
+        if self.scalarisation == "sum":
+            return (log_reward + weights.log()).logsumexp(1)
+        if self.scalarisation == "product":
+            return (weights * log_reward).sum(1)
+        weighted = weights / weights.max(1, keepdim=True).values * log_reward
+        return weighted.min(1).values + _AUGMENTATION * weighted.sum(1)

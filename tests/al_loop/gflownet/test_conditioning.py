@@ -54,10 +54,43 @@ def test_conditions_that_were_not_trained_are_refused(conditioning, what, reason
         conditioning.fixed(3, **what)
 
 
-@pytest.mark.parametrize("settings", [{"beta": (2.0, 1.0)}, {"beta": (0.0, 1.0)}, {"objectives": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"beta": (2.0, 1.0)}, {"beta": (0.0, 1.0)}, {"objectives": 0}, {"scalarisation": "max"}]
+)
 def test_impossible_conditionings_are_refused(settings):
-    with pytest.raises(ValueError, match=r"beta|objectives"):
+    with pytest.raises(ValueError, match=next(iter(settings))):
         Conditioning(**settings)
+
+
+def scalarised(scalarisation, log_rewards, weights):
+    conditioning = Conditioning(objectives=2, scalarisation=scalarisation)
+    log_reward = torch.tensor(log_rewards)
+    return conditioning.apply(log_reward, conditioning.fixed(len(log_reward), weights=weights))
+
+
+def test_scalarisations_are_what_their_formulas_say():
+    row = [[-1.0, -2.0]]
+    assert scalarised("product", row, [3, 1]).item() == pytest.approx(-0.75 - 0.5)
+    assert scalarised("chebyshev", row, [3, 1]).item() == pytest.approx(-1 + 0.05 * (-1 - 2 / 3))
+    assert scalarised("chebyshev", row, [1, 3]).item() == pytest.approx(-2 + 0.05 * (-1 / 3 - 2))
+    for scalarisation in ("product", "chebyshev"):  # a preference for one objective alone is for that alone
+        first = scalarised(scalarisation, [[-1.0, -9.0], [-1.0, 0.0], [-2.0, 0.0]], [1, 0])
+        assert first[0] == first[1] > first[2]
+
+
+def test_chebyshevs_alone_prefers_the_middle_of_a_front_that_is_not_convex():
+    front = [[0.0, -4.0], [-2.5, -2.5], [-4.0, 0.0]]
+    assert scalarised("chebyshev", front, [1, 1]).argmax() == 1
+    for weight in torch.linspace(0, 1, 21).tolist():
+        for scalarisation in ("sum", "product"):
+            assert scalarised(scalarisation, front, [weight, 1 - weight]).argmax() != 1
+
+
+def test_only_the_sum_of_exponentials_shuns_the_middle_of_a_front_that_is_convex():
+    front = [[0.0, -8.0], [-2.0, -2.0], [-8.0, 0.0]]
+    assert scalarised("product", front, [1, 1]).argmax() == 1
+    assert scalarised("chebyshev", front, [1, 1]).argmax() == 1
+    assert scalarised("sum", front, [1, 1]).argmin() == 1
 
 
 def base(states):
@@ -65,7 +98,7 @@ def base(states):
 
 
 def two(states):
-    return torch.stack([0.4 * states[:, 0].float(), 0.4 * states[:, 1].float()], 1)
+    return 0.4 * states[:, :2].float() - 2.0  # at most 0, which is the ideal
 
 
 class At(torch.nn.Module):
@@ -96,14 +129,17 @@ def test_one_network_samples_at_every_temperature():
     torch.testing.assert_close(sampler.draw(5, seed=1, beta=2.0).values, torch.full((5, 1), 1 / 3))
 
 
-def test_one_network_samples_for_every_preference():
-    settings = Training(steps=500, batch_size=64, hidden=64, lr=3e-3, conditioning=WEIGHTS, replay_size=8)
+@pytest.mark.parametrize("scalarisation", ["sum", "chebyshev"])
+def test_one_network_samples_for_every_preference(scalarisation):
+    conditioning = Conditioning(objectives=2, scalarisation=scalarisation)
+    settings = Training(steps=500, batch_size=64, hidden=64, lr=3e-3, conditioning=conditioning, replay_size=8)
     learner, sampler = train(GRID, StateReward(two), settings)
-    for w in ([1, 0], [0.5, 0.5], [0, 1]):
-        values = WEIGHTS.fixed(1, weights=w)
-        assert l1(learner.policy, values, lambda s, v=values: WEIGHTS.apply(two(s), v.expand(len(s), -1))) < 0.15
-    first, second = sampler.draw(2000, seed=1, weights=[1, 0]).log_reward.mean(0)
-    assert first > second + 0.2
+    for w in ([1, 0], [0.7, 0.3], [0.5, 0.5], [0, 1]):
+        values = conditioning.fixed(1, weights=w)
+        assert l1(learner.policy, values, lambda s, v=values: conditioning.apply(two(s), v.expand(len(s), -1))) < 0.15
+    for preferred, weights in enumerate(([1, 0], [0, 1])):
+        mean = sampler.draw(2000, seed=1, weights=weights).log_reward.mean(0)
+        assert mean[preferred] > mean[1 - preferred] + 0.2
 
 
 def test_objectives_without_a_log_z_for_each_condition_are_refused():
