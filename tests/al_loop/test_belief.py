@@ -1,0 +1,207 @@
+"""The belief by itself: units, pending objects, noise, what samplers are paid for."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from al_loop.acquisitions.log_ei import LogEI
+from al_loop.acquisitions.multi_fidelity_ei import MultiFidelityEI
+from al_loop.acquisitions.qlognehvi import QLogNEHVI
+from al_loop.acquisitions.ucb import UCB
+from al_loop.belief import Asked, Believer, Limits
+from al_loop.features.one_hot import OneHot
+from al_loop.reward import Constraints
+from al_loop.surrogates.ensemble import DeepEnsemble
+from al_loop.surrogates.gp import ExactGP
+from al_loop.surrogates.multi_fidelity import MultiFidelityGP
+from al_loop.transforms import TRANSFORMS
+from al_loop.wanted import Wanted
+
+RNG = np.random.default_rng(0)
+WORDS = ["".join(RNG.choice(list("ACGU"), 6)) for _ in range(60)]
+KNOWN, NEW, REFERENCE = WORDS[:24], WORDS[24:40], WORDS[40:]
+ONE = Wanted((1,), ("energy",), ("minimise",))
+TWO = Wanted((0, 1), ("count", "energy"), ("maximise", "minimise"))
+
+
+def values(word):
+    return (float(word.count("G")), -100.0 - 5.0 * word.count("C") + word.count("A"), float(word.count("U")))
+
+
+def asked(words=KNOWN, **facts):
+    return [Asked(word, values(word), **facts) for word in words]
+
+
+def believer(wanted=ONE, acquisition=None, surrogate=None, transform="none", **arguments):
+    features = OneHot("ACGU", 6)
+    return Believer(
+        surrogate or ExactGP("hamming"),
+        acquisition or UCB(),
+        features,
+        Constraints(),
+        wanted,
+        TRANSFORMS[transform],
+        REFERENCE,
+        4.0,
+        5.0,
+        **arguments,
+    )
+
+
+def rows(words):
+    return OneHot("ACGU", 6)(words)
+
+
+@pytest.mark.parametrize("transform", ["none", "yeo_johnson", "rank"])
+def test_predictions_are_in_the_oracles_unit_and_direction(transform):
+    belief = believer(transform=transform).believe(asked(), [], [1.0])
+    mean, std = belief.predict(rows(NEW))
+    truth = np.array([values(word)[1] for word in NEW])
+    assert mean.shape == (16, 1)
+    assert np.corrcoef(mean[:, 0], truth)[0, 1] > 0.8
+    assert np.abs(mean[:, 0] - truth).mean() < 4
+    assert (std > 0).all()
+    # lower is better: the lowest has the largest score
+    assert np.corrcoef(mean[:, 0], belief.scores(rows(NEW)).numpy())[0, 1] < 0
+
+
+def test_the_deviation_is_that_of_an_answer():
+    belief = believer().believe(asked(), [], [1.0])
+    model = belief.models[0]
+    expected = (model.mean_and_variance(rows(NEW))[1] + model.noise_variance).sqrt()
+    assert belief.predict(rows(NEW))[1][:, 0] == pytest.approx(expected.numpy())
+    draws = belief.joint_samples(rows(NEW), seed=0)
+    assert draws.shape == (512, 16, 1)
+    latent = model.mean_and_variance(rows(NEW))[1].sqrt().numpy()
+    assert draws[..., 0].std(0) == pytest.approx(latent, rel=0.2)
+
+
+def test_a_factor_widens_what_it_can_and_is_recorded_only_there():
+    plain, wide = (believer().believe(asked(), [], [factor]) for factor in (1.0, 2.0))
+    assert wide.predict(rows(NEW))[1] == pytest.approx(2 * plain.predict(rows(NEW))[1])
+    assert wide.facts["factors"] == [2.0]
+
+    class Fixed(ExactGP):
+        def fit(self, X, Y, Yvar=None):
+            model = super().fit(X, Y, Yvar)
+
+            class Model:
+                mean_and_variance, noise_variance = staticmethod(model.mean_and_variance), model.noise_variance
+                posterior = staticmethod(model.posterior)
+
+            return Model()
+
+        def describe(self, model):
+            return {}
+
+    from al_loop.acquisitions.base import Acquisition
+
+    class Mean(Acquisition):
+        def build(self, model, X_baseline, X_pending, best_f):
+            return lambda X: model.mean_and_variance(X.squeeze(1))[0]
+
+    fixed = believer(acquisition=Mean(), surrogate=Fixed("hamming")).believe(asked(), [], [2.0])
+    assert fixed.facts["factors"] == [1.0]
+
+
+def test_what_is_pending_is_worth_less():
+    free = believer(acquisition=LogEI()).believe(asked(), [], [1.0])
+    best = int(free.scores(rows(NEW)).argmax())
+    held = believer(acquisition=LogEI()).believe(asked(), [Asked(NEW[best], None)], [1.0])
+    assert held.scores(rows(NEW))[best] < free.scores(rows(NEW))[best]
+    again = free.rescore(rows(NEW)[[best]], rows(NEW))
+    assert torch.allclose(again, held.scores(rows(NEW)), atol=1e-6)
+    assert held.pending == [NEW[best]]
+
+
+def test_noise_that_is_not_stated_counts_as_the_usual():
+    told = [Asked(w, values(w), noise=(0.1, 2.0, 0.1) if i % 2 else None) for i, w in enumerate(KNOWN)]
+    every = [Asked(w, values(w), noise=(0.1, 2.0, 0.1)) for w in KNOWN]
+    one, other = (believer().believe(a, [], [1.0]).predict(rows(NEW))[0] for a in (told, every))
+    assert one == pytest.approx(other)
+
+
+def test_failures_teach_nothing_of_the_value():
+    failed = [Asked(word, None, failure="permanent") for word in NEW]
+    with_failures = believer().believe([*asked(), *failed], [], [1.0])
+    assert with_failures.predict(rows(NEW))[0] == pytest.approx(
+        believer().believe(asked(), [], [1.0]).predict(rows(NEW))[0]
+    )
+
+
+def test_what_breaks_a_bound_does_not_set_the_best():
+    bounded = Wanted((1,), ("energy",), ("minimise",), bounds=((2, None, 1.0),))
+    free = believer(acquisition=LogEI()).believe(asked(), [], [1.0])
+    held = believer(bounded, LogEI()).believe(asked(), [], [1.0])
+    within = [values(w)[1] for w in KNOWN if values(w)[2] <= 1]
+    assert float(held.acquisition.best_f) == pytest.approx(-min(within))
+    assert float(free.acquisition.best_f) == pytest.approx(-min(values(w)[1] for w in KNOWN))
+    many_u = [i for i, w in enumerate(NEW) if w.count("U") >= 3]
+    few_u = [i for i, w in enumerate(NEW) if w.count("U") == 0]
+    worth = held.prospects.log_worth(rows(NEW))
+    assert worth[many_u].max() < worth[few_u].min()
+
+
+@pytest.mark.parametrize("has_preferences", [True, False])
+def test_several_objectives_pay_the_sampler_for_each_or_for_the_acquisition(has_preferences):
+    belief = believer(TWO, QLogNEHVI(), has_preferences=has_preferences).believe(asked(), [], [1.0, 1.0])
+    paid = belief.reward(NEW)
+    assert paid.shape == ((16, 2) if has_preferences else (16,))
+    if has_preferences:
+        assert np.corrcoef(paid[:, 0], [w.count("G") for w in NEW])[0, 1] > 0.5
+        assert np.corrcoef(paid[:, 1], [values(w)[1] for w in NEW])[0, 1] < -0.5
+    assert belief.scores(rows(NEW)).shape == (16,)
+    assert belief.predict(rows(NEW))[0].shape == (16, 2)
+
+
+def test_the_reward_travels_to_other_processes_with_all_that_it_knows():
+    wanted = Wanted((0, 1), ("count", "energy"), ("maximise", "minimise"), bounds=((2, None, 2.0),))
+    told = [*asked(cost=2.0), *(Asked(w, None, failure="permanent", cost=9.0) for w in REFERENCE)]
+    belief = believer(wanted, QLogNEHVI(), feasibility=1.0, cost=1.0).believe(told, [], [1.0, 1.0])
+    copy = pickle.loads(pickle.dumps(belief.reward))
+    assert torch.equal(copy(NEW), belief.reward(NEW))
+    assert torch.equal(copy.uncertainty(NEW), belief.reward.uncertainty(NEW))
+
+
+def test_an_ensemble_is_recalibrated_too():
+    surrogate = DeepEnsemble(n_members=3, hidden=8, max_epochs=2, encoder="mlp")
+    plain, wide = (believer(surrogate=surrogate).believe(asked(), [], [f]) for f in (1.0, 1.5))
+    assert wide.predict(rows(NEW))[1] == pytest.approx(1.5 * plain.predict(rows(NEW))[1], rel=1e-3)
+
+
+def fidelities():
+    told = [Asked(w, (0.0, values(w)[1] / 2 + 7, 0.0), fidelity=0) for w in KNOWN]
+    told += [Asked(w, values(w), fidelity=1) for w in KNOWN[:6]]
+    surrogate = MultiFidelityGP("hamming", 2)
+    return believer(ONE, MultiFidelityEI(), surrogate, n_fidelities=2).believe(told, [], [1.0])
+
+
+def test_predictions_are_of_the_fidelity_that_is_asked_for():
+    belief = fidelities()
+    target, cheap = belief.predict(rows(NEW))[0][:, 0], belief.predict(rows(NEW), 0)[0][:, 0]
+    truth = np.array([values(w)[1] for w in NEW])
+    assert np.abs(target - truth).mean() < 5
+    assert np.abs(cheap - (truth / 2 + 7)).mean() < 3
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_batch_is_chosen_within_its_limits_with_its_share_at_the_target(share):
+    belief, costs = fidelities(), [1.0, 10.0]
+    is_open = torch.ones(16, 2, dtype=torch.bool)
+    is_open[0] = False
+    is_open[1, 0] = False
+    pairs = belief.choose(MultiFidelityEI(share), rows(NEW), is_open, costs, Limits(100, 40.0))
+    spent = [costs[f] for _, f in pairs]
+    assert len(set(pairs)) == len(pairs)
+    assert sum(spent[:-1]) < 40
+    assert all(is_open[i, f] for i, f in pairs)
+    seen: dict[int, int] = {}
+    for i, f in pairs:  # an object is never measured again at a fidelity that tells less
+        assert f > seen.get(i, -1)
+        seen[i] = f
+    at_target = sum(cost for cost, (_, f) in zip(spent, pairs, strict=True) if f == 1)
+    assert at_target >= share * (sum(spent) - 10)
+    assert len(belief.choose(MultiFidelityEI(share), rows(NEW), is_open, costs, Limits(3, math.inf))) == 3
