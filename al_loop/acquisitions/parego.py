@@ -7,30 +7,36 @@ from typing import Annotated
 
 import torch
 from botorch.acquisition import AcquisitionFunction
+from botorch.acquisition.logei import qLogNoisyExpectedImprovement
+from botorch.acquisition.objective import GenericMCObjective
 from botorch.models.model import Model
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.acquisitions.baseline import Pruning, SampledBaseline, list_sampler, sampled
 from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
 from al_loop.acquisitions.pending import some
 from al_loop.acquisitions.qlognei import log_improvement
 from al_loop.seeds import derive_seed
+from al_loop.surrogates.gp import ExactGPModel
 
 _SHARE = 0.05  # of the weighted sum beside the worst term: Knowles 2006
 _SOFT = 0.003
 
 
 class ParEGO(MultiObjectiveAcquisition):
-    """Log expected improvement of a random weighting of the objectives, another one for each pick (Knowles 2006).
+    """Log noisy improvement of a random weighting of the objectives, another one for each pick (Knowles 2006).
 
     The scalarisation is the augmented Chebyshev one, -max_j w_j (1 - y_j) - 0.05 sum_j w_j (1 - y_j), of values scaled
     to 0 to 1 over what was measured, with w uniform on the simplex: every point of the front, also of one that is not
-    convex, is the best for some w. The expectation is over samples of an object's values. Take the selector
-    ``sequential`` with ``lazy: false``, so that each pick of a batch has weights of its own; others pick the whole
-    batch for one weighting.
+    convex, is the best for some w. The improvement is that on the best of the true values at what was measured and is
+    pending (Daulton et al. 2020), in samples. Take the selector ``sequential`` with ``lazy: false``, so that each pick
+    of a batch has weights of its own; others pick the whole batch for one weighting.
+
+    On models other than exact Gaussian processes it is BoTorch's own, which copies the baseline for every object: slow.
 
     Args:
-        n_samples: fixed quasi-random samples of an object's values.
+        n_samples: fixed quasi-random samples of the values at the baseline and at an object; a power of two suits them.
         seed: of samples and weights.
     """
 
@@ -39,6 +45,7 @@ class ParEGO(MultiObjectiveAcquisition):
     def __init__(self, n_samples: Annotated[int, Field(ge=1)] = 128, seed: Annotated[int, Field(ge=0)] = 0) -> None:
         self.n_samples = n_samples
         self.seed = seed
+        self._on_the_front = Pruning()
 
     @torch.no_grad()
     def build_front(
@@ -54,46 +61,74 @@ class ParEGO(MultiObjectiveAcquisition):
         n_pending = 0 if X_pending is None else len(X_pending)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "parego", len(X_baseline), n_pending))
         waits = torch.empty(Y.shape[1], dtype=torch.float64).exponential_(generator=generator)
-        models = list(model.models)
-        if X_pending is not None:  # as if measured at the posterior means
-            means = torch.stack([m.posterior(X_pending.unsqueeze(1)).mean.flatten() for m in models], dim=1)
-            Y = torch.cat([Y, means.to(Y)])
-            models = [m.condition_on_pending(X_pending) if hasattr(m, "condition_on_pending") else m for m in models]
-        return ScalarisedImprovement(models, Y, waits / waits.sum(), self.n_samples, self.seed)
+        scalarisation = Scalarisation(Y, (waits / waits.sum()).to(Y))
+        if not all(isinstance(m, ExactGPModel) for m in model.models):
+            return qLogNoisyExpectedImprovement(
+                model,
+                X_baseline,
+                sampler=list_sampler(model, X_baseline, self.n_samples, self.seed),
+                objective=GenericMCObjective(scalarisation),
+                X_pending=X_pending,
+                prune_baseline=True,
+                cache_root=False,
+            )
+        # the best is always on the front
+        X_baseline = X_baseline[self._on_the_front(model, X_baseline, self.seed)]
+        if X_pending is not None:
+            X_baseline = torch.cat([X_baseline, X_pending.to(X_baseline)])
+        return ScalarisedImprovement(model, X_baseline, scalarisation, self.n_samples, self.seed)
 
 
-class ScalarisedImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
-    """log E max(s(f(x)) - max s(Y), 0), s being an augmented Chebyshev scalarisation, f(x) independent normal values.
+class Scalarisation(torch.nn.Module):
+    """The augmented Chebyshev scalarisation of values, scaled to 0 to 1 over some: ... x m -> ...
 
-    Each sample stands for a normal distribution about it, 0.003 of the scale wide, so that objects that improve
-    in no sample are told apart, too.
+    Args:
+        Y: values that set the scale, n x m.
+        weights: m.
     """
 
-    def __init__(self, models: list[Model], Y: Tensor, weights: Tensor, n_samples: int, seed: int) -> None:
-        super().__init__(models[0])
-        self.models = torch.nn.ModuleList(models)
+    weights: Tensor
+    _high: Tensor
+    _width: Tensor
+
+    def __init__(self, Y: Tensor, weights: Tensor) -> None:
+        super().__init__()
         low, high = Y.min(0).values, Y.max(0).values
-        self.register_buffer("_low", low)
-        self.register_buffer("_width", (high - low).clamp_min(1e-9))
-        self.register_buffer("_weights", weights)
-        engine = torch.quasirandom.SobolEngine(Y.shape[1], scramble=True, seed=seed)
-        self.register_buffer("_z", torch.special.ndtri(engine.draw(n_samples).double().clamp(1e-6, 1 - 1e-6)))
-        self.best = float(self.scalarise(Y).max())
+        self.register_buffer("_high", high)
+        self.register_buffer("_width", torch.where(high > low, high - low, torch.ones_like(low)))
+        self.register_buffer("weights", weights)
 
-    def _models(self) -> list[Model]:
-        return list(self.models)
-
-    def scalarise(self, Y: Tensor) -> Tensor:
-        """Of values: ... x m -> ..."""
-        weighted = self._weights * ((Y - self._low) / self._width - 1)
+    def forward(self, Y: Tensor, X: Tensor | None = None) -> Tensor:
+        """Of values; X, which BoTorch gives beside, does not matter."""
+        weighted = self.weights * (Y - self._high) / self._width
         value: Tensor = weighted.min(-1).values + _SHARE * weighted.sum(-1)
         return value
 
+
+class ScalarisedImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
+    """log E max(s(f(x)) - max s(f(baseline)), 0) for a scalarisation s, with independent exact GPs for the objectives.
+
+    Each sample of the improvement stands for a normal distribution about it, 0.003 of the scale wide, so that objects
+    that improve in no sample are told apart, too.
+    """
+
+    def __init__(
+        self, model: Model, X_baseline: Tensor, scalarisation: Scalarisation, n_samples: int, seed: int
+    ) -> None:
+        super().__init__(model)
+        baselines, z = sampled(model, X_baseline, n_samples, seed, n_more=len(model.models))
+        self.baselines = torch.nn.ModuleList(baselines)
+        self.scalarisation = scalarisation
+        self.register_buffer("_z", z)
+        self.register_buffer("best", scalarisation(torch.stack([b.values for b in baselines], dim=-1)).max(1).values)
+
     def forward(self, X: Tensor) -> Tensor:
         """Values of ``b x 1 x d`` features: b."""
-        posteriors = [m.posterior(X) for m in self._models()]
-        mean = torch.stack([p.mean.flatten() for p in posteriors], dim=-1)
-        std = torch.stack([p.variance.flatten().clamp_min(1e-18).sqrt() for p in posteriors], dim=-1)
-        values = self.scalarise(mean[:, None] + std[:, None] * self._z)  # b x samples
-        logs = log_improvement((values - self.best) / _SOFT) + math.log(_SOFT)
-        return torch.logsumexp(logs, dim=-1) - math.log(values.shape[-1])
+        columns = []
+        for baseline, z in zip(self.baselines, self._z.unbind(1), strict=True):
+            assert isinstance(baseline, SampledBaseline)
+            means, std = baseline.given(X)
+            columns.append(means + std[:, None] * z)
+        gains = self.scalarisation(torch.stack(columns, dim=-1)) - self.best  # b x samples
+        logs = log_improvement(gains / _SOFT) + math.log(_SOFT)
+        return torch.logsumexp(logs, dim=-1) - math.log(len(self._z))

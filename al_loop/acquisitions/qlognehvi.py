@@ -9,24 +9,21 @@ import torch
 from botorch.acquisition import AcquisitionFunction
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.models.model import Model
-from botorch.sampling.get_sampler import get_sampler
-from botorch.sampling.list_sampler import ListSampler
 from botorch.utils.multi_objective.box_decompositions.box_decomposition_list import BoxDecompositionList
 from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
 from botorch.utils.multi_objective.pareto import is_non_dominated
-from botorch.utils.sampling import draw_sobol_normal_samples
-from linear_operator.utils.cholesky import psd_safe_cholesky
 from pydantic import Field
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from al_loop.acquisitions.baseline import Pruning, SampledBaseline, list_sampler, sampled
 from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
 from al_loop.acquisitions.pending import some
 from al_loop.acquisitions.qlognei import log_improvement
 from al_loop.surrogates.gp import ExactGPModel
 
-_PRUNING_SAMPLES = 256
-_CHUNK = 512  # objects whose improvements over all boxes are held at once
+_HELD = 4_000_000  # improvements, of objects over boxes, that are held at once
 
 
 class QLogNEHVI(MultiObjectiveAcquisition):
@@ -49,6 +46,7 @@ class QLogNEHVI(MultiObjectiveAcquisition):
     def __init__(self, n_samples: Annotated[int, Field(ge=1)] = 32, seed: Annotated[int, Field(ge=0)] = 0) -> None:
         self.n_samples = n_samples
         self.seed = seed
+        self._on_the_front = Pruning()
 
     @torch.no_grad()
     def build_front(
@@ -67,36 +65,15 @@ class QLogNEHVI(MultiObjectiveAcquisition):
                 model,
                 ref_point=point,
                 X_baseline=X_baseline,
-                sampler=ListSampler(
-                    *[
-                        get_sampler(one.posterior(X_baseline[:1]), torch.Size([self.n_samples]), seed=self.seed + i)
-                        for i, one in enumerate(model.models)
-                    ]
-                ),
+                sampler=list_sampler(model, X_baseline, self.n_samples, self.seed),
                 X_pending=X_pending,
                 prune_baseline=True,
                 cache_root=False,
             )
-        X_baseline = X_baseline[ever_on_the_front(model, X_baseline, self.seed)]
+        X_baseline = X_baseline[self._on_the_front(model, X_baseline, self.seed)]
         if X_pending is not None:
             X_baseline = torch.cat([X_baseline, X_pending.to(X_baseline)])
         return HypervolumeImprovement(model, X_baseline, point, self.n_samples, self.seed)
-
-
-def ever_on_the_front(model: Model, X: Tensor, seed: int) -> Tensor:
-    """Which rows (n x d) are on the front in any of 256 joint samples of their values: n, bool."""
-    generator = torch.Generator().manual_seed(seed)
-    columns = []
-    for one in model.models:
-        posterior = one.posterior(X)
-        root = psd_safe_cholesky(posterior.distribution.covariance_matrix)
-        z = torch.randn(len(X), _PRUNING_SAMPLES, generator=generator, dtype=torch.float64).to(root)
-        columns.append(posterior.mean + root @ z)
-    values = torch.stack(columns, dim=-1)  # n x samples x m
-    found = torch.zeros(len(X), dtype=torch.bool, device=X.device)
-    for sample in values.unbind(1):
-        found |= is_non_dominated(sample)
-    return found
 
 
 def inferred(Y: Tensor) -> Tensor:
@@ -114,56 +91,47 @@ def inferred(Y: Tensor) -> Tensor:
 class HypervolumeImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
     """log E [hypervolume gained by an object], with independent exact GPs for the objectives.
 
-    For each objective, given its values at the baseline (C = L L', values mean + L z), the object's value is normal
-    with mean mean(x) + l(x)'z and variance var(x) - |l(x)|², l(x) = L^-1 cov(baseline, x). For a box from a to b the
-    part of [a, value] within it has the mean psi(a) - psi(b), psi(c) = E max(value - c, 0); the gain is the sum over
-    boxes of the products over the objectives.
+    Given a sample of the values at the baseline, an object's value in each objective is normal. For a box from a to b
+    the part of [a, value] within it has the mean psi(a) - psi(b), psi(c) = E max(value - c, 0); the gain is the sum
+    over boxes of the products over the objectives. Boxes share their sides: psi is computed once for each.
     """
 
     def __init__(self, model: Model, X_baseline: Tensor, point: Tensor, n_samples: int, seed: int) -> None:
         super().__init__(model)
-        self._n = n_samples
-        values = []
-        # one sequence for all objectives: two would not be independent of one another
-        n, m = len(X_baseline), len(model.models)
-        draws = draw_sobol_normal_samples(m * n, n_samples, device=point.device, dtype=point.dtype, seed=seed)
-        for i, (one, z) in enumerate(zip(model.models, draws.split(n, dim=1), strict=True)):
-            rows = one.prepare(X_baseline)
-            mean, whitened = one.mean_and_whitened(rows)
-            W = whitened.T.contiguous()
-            L = psd_safe_cholesky(one.covariance(one.kernel.cross(rows, rows), W, W, is_same=True))
-            self.register_buffer(f"_W_{i}", W)
-            self.register_buffer(f"_L_{i}", L)
-            self.register_buffer(f"_z_{i}", z)
-            values.append(mean + z @ L.T)
-        self._baseline = X_baseline
-        fronts = torch.stack(values, dim=-1)  # samples x baseline x m
+        baselines, _ = sampled(model, X_baseline, n_samples, seed)
+        self.baselines = torch.nn.ModuleList(baselines)
+        fronts = torch.stack([b.values for b in baselines], dim=-1)  # samples x baseline x m
         boxes = BoxDecompositionList(*[FastNondominatedPartitioning(ref_point=point, Y=front) for front in fronts])
         lower, upper = boxes.get_hypercell_bounds()  # samples x boxes x m each; lists of unequal length are padded
-        self.register_buffer("_lower", lower)
-        self.register_buffer("_upper", upper)
+        self._n_boxes = lower.shape[1]
+        self.register_buffer("_is_empty", (upper <= lower).any(-1))  # padding
+        for i in range(len(baselines)):
+            levels, index = shared(torch.cat([lower[..., i], upper[..., i]], dim=1))
+            self.register_buffer(f"_levels_{i}", levels)
+            self.register_buffer(f"_index_{i}", index)
 
     def forward(self, X: Tensor) -> Tensor:
         """Values of ``b x 1 x d`` features: b."""
-        return torch.cat([self._log_gain(part) for part in X.split(_CHUNK)])
+        chunk = max(1, _HELD // self._is_empty.numel())
+        return torch.cat([self._log_gain(part) for part in X.split(chunk)])
 
     def _log_gain(self, X: Tensor) -> Tensor:
-        total: Tensor | float = 0.0
-        for i, one in enumerate(self.model.models):
-            W, L, z = getattr(self, f"_W_{i}"), getattr(self, f"_L_{i}"), getattr(self, f"_z_{i}")
-            rows = one.prepare(X)
-            mean, whitened = one.mean_and_whitened(rows)
-            cross = one.covariance(one.kernel.cross(rows, one.prepare(self._baseline)), whitened.T, W, is_same=False)
-            own = torch.linalg.solve_triangular(L, cross.T, upper=False)
-            variance = one.signal_variance * (1 - whitened.square().sum(0)) - own.square().sum(0)
-            std = variance.clamp_min(1e-9 * one.signal_variance).sqrt()[:, None, None]
-            given = (mean[:, None] + own.T @ z.T)[:, :, None]  # b x samples x 1
-            low, high = self._lower[..., i], self._upper[..., i]
-            log_low = log_improvement((given - low) / std)
-            log_high = log_improvement((given - high) / std)  # -inf where the box is open above
-            difference = (log_high - log_low).clamp_max(-1e-12)
-            total = total + log_low + std.log() + torch.log1p(-difference.exp())
-        assert isinstance(total, Tensor)
-        is_empty = (self._upper <= self._lower).any(-1)  # padding
-        total = total.masked_fill(is_empty, -math.inf).clamp_min(-1e4)
-        return torch.logsumexp(total.flatten(1), dim=1) - math.log(self._n)
+        total = torch.zeros((len(X), *self._is_empty.shape), dtype=torch.float64, device=self._is_empty.device)
+        for i, baseline in enumerate(self.baselines):
+            assert isinstance(baseline, SampledBaseline)
+            means, std = baseline.given(X)
+            std = std[:, None, None]
+            log_psi = log_improvement((means[..., None] - getattr(self, f"_levels_{i}")) / std) + std.log()
+            index = getattr(self, f"_index_{i}").expand(len(X), -1, -1)
+            log_low, log_high = log_psi.gather(2, index).split(self._n_boxes, dim=2)  # -inf: the box is open above
+            total += log_low
+            total += torch.log1p(-(log_high - log_low).clamp_(max=-1e-12).exp_())
+        total = total.masked_fill_(self._is_empty, -math.inf).clamp_(min=-1e4)
+        return torch.logsumexp(total.flatten(1), dim=1) - math.log(len(self._is_empty))
+
+
+def shared(bounds: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct bounds of each row, padded (n x levels), and where each of the bounds (n x k) is among them."""
+    found = [torch.unique(row, return_inverse=True) for row in bounds]
+    levels = pad_sequence([values for values, _ in found], batch_first=True, padding_value=math.inf)
+    return levels, torch.stack([index for _, index in found])
