@@ -236,10 +236,11 @@ class PosteriorPath(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is un
         rows = model.rows
         self._prior = draw_prior(model.kernel, rows, n_features, seed)
         self._scale = model.signal_variance**0.5
-        noise_ratios = (model.L.square().sum(-1) - 1).clamp_min(0)  # R = T + noise, and T is 1 on its diagonal
         generator = torch.Generator().manual_seed(seed + 1)
-        noise = torch.randn(len(noise_ratios), generator=generator, dtype=torch.float64).to(noise_ratios)
-        drawn = self._prior(rows) + noise_ratios.sqrt() * noise
+        noise = model.draw_noise(
+            torch.randn(len(model.alpha), generator=generator, dtype=torch.float64).to(model.alpha)
+        )
+        drawn = self._prior(rows) + noise
         correction = torch.cholesky_solve(drawn.unsqueeze(-1), model.L).squeeze(-1)
         self.register_buffer("_weights", model.alpha - self._scale * correction)
 

@@ -55,9 +55,13 @@ class Joined(Features):
         """The length of a feature vector: that of all parts."""
         return sum(part.d for part in self.parts)
 
+    def __call__(self, objects: Sequence[str]) -> Tensor:
+        """Features of the objects: n x d, float64. The parts remember them, each in its own compact number type."""
+        return self.compute(objects)
+
     def compute(self, objects: Sequence[str]) -> Tensor:
         """The parts' features side by side: n x d."""
-        return torch.cat([part(objects).float() for part in self.parts], dim=1)
+        return torch.cat([part(objects) for part in self.parts], dim=1)
 
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
         """That of the first part: n1 x d, n2 x d -> n1 x n2."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from al_loop.errors import ConfigError
 from al_loop.surrogates.kernels import KERNELS, RBF, Kernel, Matern, Rows, prepare
 
 #: relative weights of a term of a sum among which a fit chooses
@@ -31,18 +32,21 @@ class _NotOfDots(Kernel):
 
 @dataclass(frozen=True)
 class Columns(_NotOfDots):
-    """Another kernel on some of the columns, from ``start`` up to ``stop`` (None: to the end)."""
+    """Another kernel on some of the columns, from ``start`` up to ``stop`` (None: to the end).
+
+    dtype: that these columns are multiplied in, as the training rows had it: others may be all that keeps counts from
+    being exact in float32. None: of the rows at hand.
+    """
 
     kernel: Kernel
     start: int = 0
     stop: int | None = None
+    dtype: torch.dtype | None = None
 
     def rows(self, rows: Rows) -> Rows:
         """These columns of prepared rows."""
         values = rows.values[..., self.start : self.stop]
-        if values.dtype == torch.float64:  # the others may have been what kept these from being exact in float32
-            return prepare(values)
-        return Rows(values, values.square().sum(-1).double())
+        return prepare(values, self.dtype if values.dtype == torch.float64 else values.dtype)
 
     def cross(self, rows1: Rows, rows2: Rows) -> Tensor:
         """See the base class."""
@@ -59,7 +63,15 @@ class Columns(_NotOfDots):
 
     def trained(self, X: Tensor) -> Kernel:
         """See the base class."""
-        return replace(self, kernel=self.kernel.trained(X[..., self.start : self.stop]))
+        d = X.shape[-1]
+        if max(self.start + 1, self.stop or 0) > d:
+            wanted = f"{self.start}:{'' if self.stop is None else self.stop}"
+            raise ConfigError(
+                f"surrogate.kernel: the columns [{wanted}] are not there, the features have {d:,}; give columns of "
+                f"[0:{d}], or leave the kernel out to have the natural one"
+            )
+        own = X[..., self.start : self.stop]
+        return replace(self, kernel=self.kernel.trained(own), dtype=prepare(own).values.dtype)
 
     def hyperparameters(self) -> Mapping[str, float]:
         """See the base class."""

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from al_loop.errors import ConfigError
+
 #: integers up to here, and their sums, are exact in float32
 _EXACT_FLOAT32 = 2.0**24
+#: the largest count that minmax takes: each is a level, with a matrix product of its own
+_LARGEST_COUNT = 10_000
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,11 @@ class Kernel(ABC):
         return 0.0
 
     def trained(self, X: Tensor) -> Kernel:
-        """The kernel with what it has to know of the training rows (n x d), such as the scale of each column."""
+        """The kernel with what it has to know of the training rows (n x d), such as the scale of each column.
+
+        Raises:
+            ConfigError: it is no kernel of such rows.
+        """
         return self
 
     def hyperparameters(self) -> Mapping[str, float]:
@@ -126,6 +134,16 @@ class MinMax(Kernel):
         maxima = total - shared
         return torch.where(maxima == 0, 1.0, shared / maxima)
 
+    def trained(self, X: Tensor) -> Kernel:
+        """See the base class."""
+        is_count = (X.round() == X) & (X >= 0) & (X <= _LARGEST_COUNT)
+        if not bool(is_count.all()):
+            raise ConfigError(
+                f"surrogate.kernel: minmax compares counts (whole numbers from 0 to {_LARGEST_COUNT:,}), but a row has "
+                f"{float(X[~is_count][0]):g}; give it the columns of counts, such as 'minmax[0:2048]', or take matern52"
+            )
+        return self
+
     def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
         """Not a function of dot products.
 
@@ -149,6 +167,16 @@ class Hamming(Kernel):
         """See the base class."""
         length = (squared1.unsqueeze(-1) + squared2.unsqueeze(-2)).div_(2)  # both are the number of positions
         return dot.div_(length).sub_(1.0).div_(self.lengthscale).exp_()
+
+    def trained(self, X: Tensor) -> Kernel:
+        """See the base class."""
+        n_ones = X.sum(-1)
+        if not bool(((X == 0) | (X == 1)).all()) or not bool(((n_ones == n_ones[..., :1]) & (n_ones > 0)).all()):
+            raise ConfigError(
+                "surrogate.kernel: hamming compares one-hot letters (0 and 1, as many ones in every row), which these "
+                "rows are not; take features one_hot, give their columns, such as 'hamming[0:40]', or take tanimoto"
+            )
+        return self
 
     def grid(self) -> Sequence[Kernel]:
         """Lengthscales from one at which rows that differ in a tenth of the positions are nearly unrelated."""

@@ -12,6 +12,7 @@ from al_loop.errors import ConfigError
 from al_loop.surrogates.composite import kernel_of
 from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.kernels import RBF, Hamming, Kernel, Matern, Tanimoto, prepare
+from al_loop.surrogates.variational import SparseGP
 
 GENERATOR = torch.Generator().manual_seed(0)
 COUNTS = torch.randint(0, 4, (12, 30), generator=GENERATOR).double()
@@ -53,6 +54,20 @@ def test_draws_have_the_exact_posteriors_mean_and_covariance(name):
     assert ((drawn.mean(0) - exact.mean.squeeze(-1)).abs() < 0.1 * std).all()
     scale = std[:, None] * std
     assert ((drawn.T.cov() - covariance) / scale).abs().max() < 0.12
+
+
+def test_draws_from_a_sparse_gp_keep_the_correlations_of_its_noise(monkeypatch):
+    X = torch.randint(0, 3, (400, 10), generator=torch.Generator().manual_seed(1)).double()
+    model = SparseGP("tanimoto", n_inducing=100).fit(X, X[:, :3].sum(-1, keepdim=True))
+    # without a prior draw a path is mean - sqrt(s) t(x) R^-1 e, e being the noise alone
+    monkeypatch.setattr("al_loop.acquisitions.paths.draw_prior", lambda *_: lambda rows: torch.zeros(len(rows.values)))
+    weights = [PosteriorPath(model, 128, seed)._weights - model.alpha for seed in range(4000)]
+    drawn = torch.stack(weights) @ (model.L @ model.L.T) / model.signal_variance**0.5
+    noise = model.L @ model.L.T - Tanimoto()(model.train_inputs[0], model.train_inputs[0])
+    deviation = noise.diagonal().sqrt()
+    correlation, found = (C / deviation / deviation[:, None] for C in (noise, drawn.T.cov()))
+    assert correlation.fill_diagonal_(0).abs().max() > 0.3
+    assert (found.fill_diagonal_(0) - correlation).abs().max() < 0.1
 
 
 def features(path, rows):

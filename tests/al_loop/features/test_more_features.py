@@ -86,6 +86,15 @@ def test_joined_features_stand_side_by_side_with_their_kernels():
     assert model.mean_and_variance(X)[0].isfinite().all()
 
 
+def test_joined_features_are_remembered_once_and_compactly():
+    features = joined({"kind": "morgan", "n_bits": 128}, {"kind": "descriptors"})
+    X = features([*SMILES, SMILES[0]])
+    assert torch.equal(X[0], X[5])
+    assert not features._cache
+    assert {row.dtype for row in features.parts[0]._cache.values()} == {torch.uint8}
+    assert features([]).shape == (0, features.d)
+
+
 def test_joined_features_hand_the_alphabet_on():
     features = joined({"kind": "one_hot"}, {"kind": "kmers", "k": 2}, alphabet="ACGU", length=6)
     assert features.kernel == "hamming[0:30] + tanimoto[30:50]"

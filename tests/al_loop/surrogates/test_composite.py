@@ -7,9 +7,11 @@ import torch
 from scipy.spatial.distance import cdist
 from scipy.special import gamma, kv
 
+from al_loop.errors import ConfigError
 from al_loop.surrogates.composite import Columns, Product, Scaled, Sum, best_kernel, kernel_of
 from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.kernels import RBF, Hamming, Matern, MinMax, Tanimoto, prepare
+from al_loop.surrogates.variational import SparseGP
 
 TEXTS = [
     "tanimoto",
@@ -154,6 +156,60 @@ def test_the_best_choice_is_found_one_hyperparameter_after_the_other():
 def test_counts_beside_descriptors_are_multiplied_exactly_in_float32():
     block = Columns(Tanimoto(), 0, 20)
     assert block.rows(prepare(rows(4))).values.dtype == torch.float32
+    trained = block.trained(rows(4))
+    assert trained.rows(prepare(rows(4))).values.dtype == torch.float32
+    assert torch.equal(trained(rows(4), rows(5, seed=1)), Tanimoto()(counts(4), counts(5, seed=1)))
+    assert Columns(Tanimoto(), 20, 22).trained(rows(4)).rows(prepare(rows(4))).values.dtype == torch.float64
+
+
+@pytest.mark.parametrize("text", [text for text in TEXTS if "[" in text])
+def test_the_sparse_gp_with_all_rows_inducing_is_the_exact_one(text):
+    X, asked = rows(40), rows(8, seed=1)
+    Y = X[:, :3].sum(1, keepdim=True) + 0.1 * X[:, 5:6]
+    for Yvar in (None, torch.linspace(0, float(Y.var()), 40).double()[:, None]):
+        exact, sparse = ExactGP(text).fit(X, Y, Yvar), SparseGP(text, n_inducing=40).fit(X, Y, Yvar)
+        assert sparse.kernel.hyperparameters() == exact.kernel.hyperparameters()
+        # beside known noise both search for two numbers at once, to four digits
+        tolerance = (1e-5 if Yvar is None else 2e-2) * exact.signal_variance**0.5
+        ours, theirs = sparse.posterior(asked), exact.posterior(asked)
+        assert torch.allclose(ours.mean, theirs.mean, atol=tolerance)
+        covariances = (p.distribution.covariance_matrix for p in (ours, theirs))
+        assert torch.allclose(*covariances, atol=tolerance * exact.signal_variance**0.5)
+
+
+def test_known_noise_and_several_targets_under_a_sum_are_those_of_dense_solves():
+    X, asked = rows(60), rows(8, seed=1)
+    by_counts, by_descriptor = X[:, :1] + X[:, 3:4], (X[:, 20:21] * 2).sin()
+    Y = torch.cat([by_counts, by_descriptor], dim=1)
+    Yvar = torch.linspace(0.01, 1, 60).double()[:, None] * Y.var(0)
+    both = ExactGP("tanimoto[0:20] + matern52[20:26]").fit(X, Y, Yvar)
+    kernels = [model.kernel.hyperparameters() for model in both.models]
+    assert kernels[0] != kernels[1]  # each target chooses its own
+    for model, y, yvar in zip(both.models, Y.T, Yvar.T, strict=True):
+        s, fitted_noise = model.signal_variance, model.noise_variance - yvar.mean()
+        assert fitted_noise > 0
+        C = s * model.kernel(X, X) + torch.diag(fitted_noise + yvar)
+        cross = s * model.kernel(asked, X)
+        mean, variance = model.mean_and_variance(asked)
+        assert torch.allclose(mean, model.mean + cross @ torch.linalg.solve(C, y - model.mean), atol=1e-6)
+        assert torch.allclose(variance, s - (cross * torch.linalg.solve(C, cross.T).T).sum(1), atol=1e-6 * s)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tanimoto[26:]", r"the columns \[26:\] are not there, the features have 26"),
+        ("tanimoto[0:20] + matern52[20:27]", r"the columns \[20:27\] are not there"),
+        ("minmax", "minmax compares counts"),
+        ("tanimoto[0:20] * minmax[20:26]", "minmax compares counts"),
+        ("hamming[0:20]", "hamming compares one-hot letters"),
+        ("hamming", "hamming compares one-hot letters"),
+    ],
+)
+@pytest.mark.parametrize("surrogate", [ExactGP, SparseGP])
+def test_rows_that_a_kernel_cannot_compare_are_refused_by_the_fit(surrogate, text, message):
+    with pytest.raises(ConfigError, match=message):
+        surrogate(text).fit(rows(30), rows(30)[:, :1])
 
 
 @pytest.mark.parametrize("text", TEXTS)
