@@ -126,7 +126,7 @@ class HypervolumeImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTo
             log_low, log_high = log_psi.gather(2, index).split(self._n_boxes, dim=2)  # -inf: the box is open above
             total += log_low
             total += torch.log1p(-(log_high - log_low).clamp_(max=-1e-12).exp_())
-        total = total.masked_fill_(self._is_empty, -math.inf).clamp_(min=-1e4)
+        total = total.masked_fill_(self._is_empty, -math.inf).clamp_(min=-1e15)
         return torch.logsumexp(total.flatten(1), dim=1) - math.log(len(self._is_empty))
 
 

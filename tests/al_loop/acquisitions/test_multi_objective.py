@@ -99,8 +99,9 @@ def test_it_is_what_brute_force_finds():
     assert abs(float(ours.max().exp()) - np.mean(gains)) < 3 * np.std(gains) / n**0.5
 
 
-def test_hopeless_objects_are_still_told_apart():
-    point = Y[:, :2].max(0).values + 50
+@pytest.mark.parametrize("above", [50, 1e4])
+def test_hopeless_objects_are_still_told_apart(above):
+    point = Y[:, :2].max(0).values + above
     found = values(QLogNEHVI, 2, point=point)
     assert found.isfinite().all()
     assert len(found.unique()) == 60
