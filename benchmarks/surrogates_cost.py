@@ -157,8 +157,8 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(arguments.one[0], int(arguments.one[1]))))
         return
-    levels()
     if arguments.levels:
+        levels()
         return
     path = arguments.out / "surrogates_cost.csv"
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["surrogate", "n", "fit_s"])
@@ -168,10 +168,12 @@ def main() -> None:
             if (here["n"] == n).any():
                 continue
             if len(here) >= 2:  # what the last two sizes let expect
-                last = here.sort_values("n").tail(2)
+                last = here.sort_values("n").tail(2).astype({"n": float, "fit_s": float})
                 slope = np.diff(np.log(last["fit_s"]))[0] / np.diff(np.log(last["n"]))[0]
                 if last["fit_s"].iloc[-1] * (n / last["n"].iloc[-1]) ** max(slope, 1) > LONGEST_FIT_S:
-                    print(f"{name}: stops at {last['n'].iloc[-1]:,}: the next fit would take over {LONGEST_FIT_S:g} s")
+                    print(
+                        f"{name}: stops at {last['n'].iloc[-1]:,.0f}: the next fit would take over {LONGEST_FIT_S:g} s"
+                    )
                     break
             command = [sys.executable, __file__, "--one", name, str(n)]
             output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -179,6 +181,7 @@ def main() -> None:
             done = pd.concat([done, pd.DataFrame([found])], ignore_index=True)
             done.to_csv(path, index=False)
     report(done, arguments.out)
+    levels()
 
 
 def report(table: pd.DataFrame, out: Path) -> None:
