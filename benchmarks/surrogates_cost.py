@@ -195,7 +195,13 @@ def report(table: pd.DataFrame, out: Path) -> None:
             growth = exponent(here["n"].to_numpy(dtype=float), here[column].to_numpy(dtype=float))
             cells = "".join(f"{values[n]:10.2f}" if n in values else f"{'':>10s}" for n in SIZES)
             print(f"{name:12s}{cells}   n^{growth:.1f}")
-            axes.loglog(here["n"], here[column].clip(lower=1e-3), "o-", ms=3, label=f"{name}, n^{growth:.1f}")
+            axes.loglog(
+                here["n"],
+                here[column].clip(lower=1e-3 if column.endswith("_s") else 1),
+                "o-",
+                ms=3,
+                label=f"{name}, n^{growth:.1f}",
+            )
         axes.set(xlabel="answers", title=label)
         axes.legend(fontsize=7)
     figure.savefig(out / "surrogates_cost.png", dpi=150)
