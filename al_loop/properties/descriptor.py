@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -47,7 +48,13 @@ class Descriptor(Property):
         return {"name": self.name, "scale": self.scale}
 
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
-        """The descriptor of each SMILES: n."""
+        """The descriptor of each SMILES: n, NaN also where it has none (some divide by the number of atoms)."""
         from al_loop.properties.molecules import per_molecule
 
-        return per_molecule(objects, self._function)
+        return per_molecule(objects, self._of)
+
+    def _of(self, molecule: Any) -> float:
+        try:
+            return float(self._function(molecule))
+        except (ArithmeticError, RuntimeError, TypeError, ValueError):
+            return math.nan

@@ -37,6 +37,13 @@ def test_a_descriptor_is_rdkits():
         Descriptor("TPSA", scale=0)
 
 
+@pytest.mark.parametrize("name", [name for name, _ in Descriptors._descList])
+def test_every_descriptor_has_a_number_or_nan_for_everything(name):
+    values = Descriptor(name).compute(["CCO", "", "[Na+].[Cl-]", "nonsense"])
+    assert np.isfinite(values[0])
+    assert np.isnan(values[3])
+
+
 def test_similarity_is_the_largest_one():
     references = ["CC(=O)Oc1ccccc1", "CCO"]
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
