@@ -360,7 +360,9 @@ def test_a_server_that_is_not_there_is_a_retryable_failure():
     assert TOKEN not in found.reason
 
 
-@pytest.mark.parametrize("said", ["0", format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)])
+@pytest.mark.parametrize(
+    "said", ["0", format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)], ids=["seconds", "date"]
+)
 def test_retry_after_is_honoured(serve, said, monkeypatch):
     monkeypatch.setattr("oracles.service._PAUSE_S", 1e6)  # beyond timeout_s, were it not for what the service says
     service = Billing(status(429, **{"Retry-After": said}))
@@ -368,7 +370,9 @@ def test_retry_after_is_honoured(serve, said, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "said", ["3600", format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), "9" * 400]
+    "said",
+    ["3600", format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), "9" * 400],
+    ids=["seconds", "date", "forever"],
 )
 def test_nobody_waits_longer_than_the_time_limit(serve, said, monkeypatch):
     monkeypatch.setattr("oracles.service.time.sleep", lambda seconds: pytest.fail(f"waits {seconds} s"))
