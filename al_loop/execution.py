@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from oracles.base import Call, Outcome
 
@@ -74,6 +75,59 @@ class SamplerGroup(ABC):
 
         The same for the same seed, weights and number of samplers.
         """
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """A draw was trained on.
+
+    loss: the mean of what was drawn.
+    """
+
+    number: int
+    loss: float
+
+
+class SamplerTraining(ABC):
+    """What learns to draw objects: the learner, with whatever draws for it. It is the same object in all rounds."""
+
+    @abstractmethod
+    def state(self) -> bytes:
+        """All that ``load`` needs to go on with the next round."""
+
+    @abstractmethod
+    def load(self, state: bytes) -> None:
+        """Goes on from what ``state`` gave, maybe in another process.
+
+        Raises:
+            Exception: it is damaged, or of another kind of sampler.
+        """
+
+    @abstractmethod
+    def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
+        """The training of a round; what it comes to depends on nothing but the arguments and the state before.
+
+        Args:
+            number: of the round.
+            log_reward: what objects are drawn for in this round.
+            measured: the objects that the oracle gave a value for.
+        """
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Numbers of the last training for the ledger, such as ``loss_first``, ``loss_last``."""
+
+    @abstractmethod
+    def draw(self, n: int, *, seed: int) -> list[str]:
+        """N objects (with repetitions) from the trained sampler; the same for the same seed and state."""
+
+    @abstractmethod
+    def met(self) -> list[str]:
+        """The best objects that training met, for the batch to be picked from, too."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends whatever was started."""
 
 
 class Executor(ABC):
