@@ -152,12 +152,9 @@ class _Line:
         self._thread.join(max(0.0, seconds))
         if self._thread.is_alive():
             with self._changed:
-                n = len(self._calls)
                 self._calls.clear()
-                self._changed.notify()
-            self._on_note(
-                f"sink {self._name} did not end in time; {n} records may be lost, the ledger keeps everything"
-            )
+                self._has_told_failure = True  # nobody listens any more
+            self._on_note(f"sink {self._name} did not end in time: its last records may be lost, the ledger has them")
 
     def _work(self) -> None:
         while True:

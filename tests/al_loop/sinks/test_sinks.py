@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from al_loop import parts
+from al_loop.config import Part, build
 from al_loop.errors import ConfigError
 from al_loop.progress import RoundSummary
 from al_loop.sinks import Sink, Sinks, round_metrics
@@ -377,3 +379,32 @@ def test_wandb_is_asked_to_continue_the_run_and_draws_over_the_right_steps(monke
     ]
     assert run.notes == "an earlier start\nthe space counts as exhausted"
     assert run.summary == {"status": "failed"}
+
+
+# ---- a sink of one's own -------------------------------------------------------------------------------------------
+
+
+def test_the_sink_of_the_documentation_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8").split("## A sink of your own")[1]
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (config,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "my_sinks.py").write_text(snippet, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (part,) = [Part.model_validate(p) for p in yaml.safe_load(config)["sinks"]]
+    notes: list[str] = []
+    sinks = Sinks([build("sink", part)], notes.append, patience_s=60)
+    sinks.begin("found", "uid1", CONFIG)
+    for number, best in enumerate([1.0, 1.0, 2.5]):
+        sinks.log(number, {"best": best})
+    sinks.end("finished")
+    assert notes == []
+    assert (tmp_path / "improvements.txt").read_text() == "found, round 0: 1\nfound, round 2: 2.5\n"
+
+
+def test_the_sinks_of_the_documentation_are_built_by_their_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROOMS", {**parts.ROOMS, "sink": "al_loop.sinks"})
+    text = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
+    config = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
+    made = [build("sink", Part.model_validate(p)) for p in config["sinks"]]
+    assert [type(sink) for sink in made] == [MLflow, WeightsAndBiases, JSONLines]

@@ -1,0 +1,139 @@
+"""A campaign's metrics, read where Prometheus would read them."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from al_loop.sinks import Sinks
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def metrics_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    import ray
+
+    saved = dict(os.environ)
+    os.environ |= {"HOME": str(tmp_path_factory.mktemp("home")), "RAY_AUTH_MODE": "disabled"}
+    port = free_port()
+    ray.init(
+        address="local",
+        num_cpus=1,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+        object_store_memory=80_000_000,
+        _metrics_export_port=port,
+        _system_config={"metrics_report_interval_ms": 1000},
+    )
+    yield f"http://127.0.0.1:{port}/metrics"
+    ray.shutdown()
+    os.environ.clear()
+    os.environ.update(saved)
+
+
+def scrape(url: str, campaign: str) -> dict[tuple[str, str, str], float]:
+    """Values by (name, role, what else tells them apart) of one campaign."""
+    try:
+        text = requests.get(url, timeout=5).text
+    except requests.RequestException:  # the agent of the node is not up yet
+        return {}
+    found = {}
+    for line in text.splitlines():
+        match = re.fullmatch(r"(ray_al_loop_\w+)\{(.*)\} (\S+)", line)
+        if match:
+            tags = dict(re.findall(r'(\w+)="([^"]*)"', match[2]))
+            if tags.get("campaign") == campaign:
+                found[match[1], tags["role"], tags.get("phase") or tags.get("le", "")] = float(match[3])
+    return found
+
+
+def scrape_until(url: str, campaign: str, names: set[str]) -> dict[tuple[str, str, str], float]:
+    deadline = time.monotonic() + 90
+    while True:
+        found = scrape(url, campaign)
+        missing = names - {name for name, _, _ in found}
+        if not missing:
+            return found
+        assert time.monotonic() < deadline, f"missing: {missing}"
+        time.sleep(0.5)
+
+
+@pytest.mark.slow
+def test_what_the_loop_tells_is_what_prometheus_reads(metrics_url: str) -> None:
+    from actors.ray_metrics import RayMetrics
+
+    metrics = RayMetrics("screening")
+    notes: list[str] = []
+    sinks = Sinks([metrics], notes.append)
+    sinks.begin("screening", "uid1", {"rounds": {"count": 3}})
+    sinks.log(2, {"best": -9.5, "calls": 40, "seconds_fit": 1.5, "seconds_train": 20})
+    sinks.log(70, {"train/loss": 0.25})
+    metrics.call(0.3)
+    metrics.call(0)
+    metrics.call(70, is_failure=True)
+    metrics.trained(trajectories=64, steps=2, loss=0.5, staleness=1.5)
+    metrics.trained(trajectories=32, steps=1, loss=0.25, staleness=0.5)
+    other = RayMetrics("another")
+    other.call(5000)
+    other.open_candidates(7)
+    sinks.end("finished")
+    assert notes == []
+    expected = {
+        ("ray_al_loop_rounds_planned", "campaign", ""): 3,
+        ("ray_al_loop_round", "campaign", ""): 2,
+        ("ray_al_loop_best", "campaign", ""): -9.5,
+        ("ray_al_loop_calls", "campaign", ""): 40,
+        ("ray_al_loop_train_loss", "campaign", ""): 0.25,
+        ("ray_al_loop_phase_seconds", "campaign", "fit"): 1.5,
+        ("ray_al_loop_phase_seconds", "campaign", "train"): 20,
+        ("ray_al_loop_oracle_calls_total", "oracle", ""): 3,
+        ("ray_al_loop_oracle_failures_total", "oracle", ""): 1,
+        ("ray_al_loop_open_candidates", "oracle", ""): 0,
+        ("ray_al_loop_oracle_call_seconds_count", "oracle", ""): 3,
+        ("ray_al_loop_trajectories_total", "sampler", ""): 96,
+        ("ray_al_loop_learner_steps_total", "learner", ""): 3,
+        ("ray_al_loop_loss", "learner", ""): 0.25,
+        ("ray_al_loop_staleness", "learner", ""): 0.5,
+    }
+    found = scrape_until(
+        metrics_url, "screening", {name for name, _, _ in expected} | {"ray_al_loop_oracle_seconds_total"}
+    )
+    assert {key: found.get(key) for key in expected} == expected
+    assert found["ray_al_loop_oracle_seconds_total", "oracle", ""] == pytest.approx(70.3)
+    assert found["ray_al_loop_oracle_call_seconds_bucket", "oracle", "0.5"] == 2
+    assert found["ray_al_loop_oracle_call_seconds_bucket", "oracle", "300.0"] == 3
+    others = scrape_until(metrics_url, "another", {"ray_al_loop_open_candidates"})
+    assert others["ray_al_loop_open_candidates", "oracle", ""] == 7
+    assert others["ray_al_loop_oracle_calls_total", "oracle", ""] == 1
+
+
+def test_without_ray_running_nothing_is_sent_and_nothing_fails() -> None:
+    code = (
+        "from actors.ray_metrics import RayMetrics\nimport ray\n"
+        "metrics = RayMetrics('screening')\n"
+        "metrics.begin('screening', 'uid1', {})\n"
+        "metrics.log(0, {'best': 1.0, 'seconds_fit': 2.0})\n"
+        "metrics.call(0.5, is_failure=True)\n"
+        "metrics.trained(trajectories=1, steps=1, loss=0.5, staleness=0.0)\n"
+        "metrics.end('stopped')\n"
+        "print(ray.is_initialized())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
