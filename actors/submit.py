@@ -9,41 +9,34 @@ head's own disk is lost with the head; put it on shared storage, or the ledger o
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import logging
 import os
 import shlex
-import shutil
-import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from al_loop.config import CampaignConfig, Part
+from actors.runtime_env import JobEnvironment, large_files, refuse_lost_ledger, refuse_secrets, runtime_env
+from al_loop.config import CampaignConfig
 from al_loop.errors import CampaignError, ConfigError
 
-_OWN = ("al_loop", "actors", "oracles")
-_EXCLUDES = (
-    "runs/",
-    ".git/",
-    ".venv/",
-    "venv/",
-    "__pycache__/",
-    "*.pyc",
-    ".mypy_cache/",
-    ".ruff_cache/",
-    ".pytest_cache/",
-)
-_LARGEST_FILE = 50 * 2**20
-_RUN_KEY = "al_loop_run"
+_RUN_KEY, _CAMPAIGN_KEY = "al_loop_run", "al_loop_campaign"
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 _OVERRIDING = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")  # Ray lets them win over an address that is given
+_EXIT_OF_STOPPED = 143  # as of a process that SIGTERM ended
+_SAID_BY_THE_STATUS = (
+    "Job is currently running",
+    "Job finished successfully",
+    "Job was intentionally stopped",
+    "Job entrypoint command failed",
+)
+_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,6 +50,31 @@ class Job:
     id: str
     is_new: bool
     left_behind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JobState:
+    """Where a job of a campaign stands.
+
+    status: Ray's word for it: pending, running, succeeded, failed or stopped.
+    run_dir: as the cluster's head sees it.
+    message: what Ray says of it, a line; empty where that is no more than the status.
+    exit_code: of the job's command; None where it has not ended by itself.
+    """
+
+    id: str
+    campaign: str
+    run_dir: str
+    status: str
+    started: datetime | None = None
+    ended: datetime | None = None
+    message: str = ""
+    exit_code: int | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing runs any more."""
+        return self.status.upper() in _ENDED
 
 
 class Cluster:
@@ -84,14 +102,72 @@ class Cluster:
                 "is it the head's dashboard, and is its port open?"
             ) from error
 
+    # ---- jobs that are there -------------------------------------------------------------------------------------
+
+    def jobs(self) -> list[JobState]:
+        """Every job that runs or ran a campaign, the newest first."""
+        known = [_state(job) for job in self._ask("list_jobs") if (job.metadata or {}).get(_CAMPAIGN_KEY)]
+        return sorted(known, key=lambda job: job.started or datetime.min.replace(tzinfo=UTC), reverse=True)
+
+    def find(self, name: str) -> JobState:
+        """The job of this id, or the newest job of the campaign of this name.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        jobs = self.jobs()
+        for job in [j for j in jobs if j.id == name] + [j for j in jobs if j.campaign == name]:
+            return job
+        newest = {job.campaign: job for job in reversed(jobs)}
+        near = get_close_matches(name, [*newest, *(job.id for job in jobs)], n=1)
+        shown = ", ".join(f"{campaign} ({job.id}, {job.status})" for campaign, job in reversed(newest.items()))
+        raise ConfigError(
+            f"{name!r} is neither a campaign nor a job at {self.address}"
+            + (f" (did you mean {near[0]!r}?)" if near else "")
+            + (f"; known there: {shown}" if shown else "; no campaign was submitted there")
+        )
+
+    def state(self, job_id: str) -> JobState:
+        """Where a job stands now."""
+        return _state(self._ask("get_job_info", job_id))
+
+    def log(self, job_id: str) -> str:
+        """All that the job has printed."""
+        return str(self._ask("get_job_logs", job_id))
+
     def running(self, run_dir: Path) -> str | None:
         """The id of a job that runs the campaign of this run directory, if there is one."""
-        for job in self._client.list_jobs():
-            if (job.metadata or {}).get(_RUN_KEY) == str(run_dir) and str(job.status.value) not in _ENDED:
-                return str(job.submission_id)
-        return None
+        return next((job.id for job in self.jobs() if job.run_dir == str(run_dir) and not job.has_ended), None)
 
-    def submit(self, config_file: Path, config: CampaignConfig, overrides: Sequence[str], run_dir: Path) -> Job:
+    def stop(self, job_id: str, *, wait: bool = True) -> JobState:
+        """Has a job end cleanly, and waits until it has; Ray kills it where that takes longer than a minute.
+
+        Raises:
+            CampaignError: the cluster has gone.
+        """
+        while True:
+            self._ask("stop_job", job_id)  # told again, since a job that was just beginning does not hear it
+            job = self.state(job_id)
+            if not wait or job.has_ended:
+                return job
+            time.sleep(_POLL_S)
+
+    def _ask(self, what: str, *arguments: Any) -> Any:
+        try:
+            return getattr(self._client, what)(*arguments)
+        except Exception as error:  # requests and Ray raise many types
+            raise CampaignError(f"the Ray cluster at {self.address} does not answer: {_first_line(error)}") from error
+
+    # ---- a new job -----------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        config_file: Path,
+        config: CampaignConfig,
+        overrides: Sequence[str],
+        run_dir: Path,
+        environment: JobEnvironment | None = None,
+    ) -> Job:
         """Starts the campaign, or has it go on, unless a job of the same run is running already.
 
         Args:
@@ -99,30 +175,35 @@ class Cluster:
             config: the same, read and valid.
             overrides: ``key=value`` each.
             run_dir: absolute, as the cluster's head sees it.
+            environment: what is installed and handed on; left out: nothing.
 
         Raises:
+            ConfigError: it would make a password visible, or lose the ledger.
             CampaignError: the cluster refuses the job.
         """
+        environment = environment or JobEnvironment()
+        refuse_secrets(config_file, config, overrides)
+        if environment.image is not None:
+            refuse_lost_ledger(config)
         found = self.running(run_dir)
         if found:
             return Job(found, is_new=False)
         config_file = config_file.resolve()
         folder = config_file.parent
-        large = _large_files(folder)
+        large = large_files(folder) if environment.image is None else []
         command = ["python", "-m", "al_loop.cli", "run", config_file.name, *overrides]
         command += ["--run-dir", str(run_dir), "--address", "auto"]
+        entrypoint = shlex.join(command)
+        if environment.image is not None:
+            text, name = config_file.read_text(encoding="utf-8"), shlex.quote(config_file.name)
+            entrypoint = f'cd "$(mktemp -d)" && printf %s {shlex.quote(text)} > {name} && exec {entrypoint}'
         try:
             with tempfile.TemporaryDirectory(prefix="al-loop-submit-") as staging, _without_chatter():
-                elsewhere = [_as_package(place, Path(staging)) for place in _modules_elsewhere(config, folder)]
                 job_id = self._client.submit_job(
-                    entrypoint=shlex.join(command),
+                    entrypoint=entrypoint,
                     submission_id=f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}",
-                    runtime_env={
-                        "working_dir": str(folder),
-                        "py_modules": [*_own_packages(), *elsewhere],
-                        "excludes": [*_EXCLUDES, *(f"/{name}" for name in large)],
-                    },
-                    metadata={_RUN_KEY: str(run_dir), "al_loop_campaign": config.name},
+                    runtime_env=runtime_env(config, folder, environment, Path(staging), large),
+                    metadata={_RUN_KEY: str(run_dir), _CAMPAIGN_KEY: config.name},
                 )
         except Exception as error:
             raise CampaignError(f"the Ray cluster at {self.address} refused the job: {_first_line(error)}") from error
@@ -132,7 +213,7 @@ class Cluster:
         """Hands on what the job prints until it has ended.
 
         Returns:
-            The exit code of the job's command.
+            The exit code of the job's command; 143 where the job was stopped.
 
         Raises:
             CampaignError: Ray could not run the command, or the cluster has gone.
@@ -151,74 +232,49 @@ class Cluster:
         failures = 0
         while True:
             try:
-                asyncio.run(tail())
-                job = self._client.get_job_info(job_id)
+                with _without_chatter():
+                    asyncio.run(tail())
+                job = _state(self._client.get_job_info(job_id))
             except Exception as error:
                 failures += 1
                 if failures == 5:
                     raise CampaignError(f"lost sight of the job {job_id}: {_first_line(error)}") from error
                 time.sleep(2.0)
                 continue
-            status = str(job.status.value)
-            if status in _ENDED:
+            if job.has_ended:
                 break
-            time.sleep(0.5)
-        if job.driver_exit_code is not None:
-            code = int(job.driver_exit_code)
-            return code if code >= 0 else 128 - code
-        if status == "SUCCEEDED":
+            time.sleep(_POLL_S)
+        if job.exit_code is not None:
+            return job.exit_code if job.exit_code >= 0 else 128 - job.exit_code
+        if job.status == "stopped":
+            return _EXIT_OF_STOPPED
+        if job.status == "succeeded":
             return 0
-        raise CampaignError(f"the job {job_id} {status.lower()}: {_first_line(job.message or 'Ray gives no reason')}")
+        raise CampaignError(f"the job {job_id} {job.status}: {job.message or 'Ray gives no reason'}")
 
 
-def _own_packages() -> list[str]:
-    """The folders of al-loop itself, so that the cluster runs exactly what was submitted."""
-    folders = []
-    for name in _OWN:
-        origin = importlib.import_module(name).__file__
-        assert origin is not None, f"the package {name} has no folder"
-        folders.append(str(Path(origin).parent))
-    return folders
+def _state(job: Any) -> JobState:
+    metadata = job.metadata or {}
+    return JobState(
+        id=str(job.submission_id or job.job_id),
+        campaign=str(metadata.get(_CAMPAIGN_KEY, "")),
+        run_dir=str(metadata.get(_RUN_KEY, "")),
+        status=str(job.status.value).lower(),
+        started=_moment(job.start_time),
+        ended=_moment(job.end_time),
+        message=_message(job.message or ""),
+        exit_code=None if job.driver_exit_code is None else int(job.driver_exit_code),
+    )
 
 
-def _modules_elsewhere(config: CampaignConfig, folder: Path) -> list[Path]:
-    """Modules and packages of ``target:`` parts that neither lie in the config's folder nor are installed."""
-    sections = ("environment", "oracle", "features", "surrogate", "acquisition", "selector")
-    parts: list[Part | None] = [getattr(config, section) for section in sections]
-    names = {p.target.split(":")[0].split(".")[0] for p in (*parts, *config.constraints) if p is not None and p.target}
-    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib", "platstdlib")]
-    found = []
-    for name in sorted(names - set(_OWN)):
-        spec = importlib.util.find_spec(name)
-        places = list(spec.submodule_search_locations or ()) if spec else []
-        origin = spec.origin if spec else None
-        place = Path(places[0] if places else origin or "").resolve()
-        if place.exists() and not any(place.is_relative_to(known) for known in (folder, *installed)):
-            found.append(place)
-    return found
+def _moment(milliseconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
 
 
-def _as_package(place: Path, staging: Path) -> str:
-    """A module as a folder, the only form in which Ray's job API lets one travel: a file becomes a package."""
-    if place.is_dir():
-        return str(place)
-    package = staging / place.stem
-    package.mkdir()
-    shutil.copyfile(place, package / "__init__.py")
-    return str(package)
-
-
-def _large_files(folder: Path) -> list[str]:
-    """Files that Ray should not upload, relative to the folder."""
-    skipped = {pattern.rstrip("/") for pattern in _EXCLUDES if pattern.endswith("/")}
-    large = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in skipped]
-        for name in names:
-            path = Path(place, name)
-            if path.is_file() and path.stat().st_size > _LARGEST_FILE:
-                large.append(path.relative_to(folder).as_posix())
-    return sorted(large)
+def _message(text: str) -> str:
+    """What Ray says of a job, where that is more than the status and the exit code."""
+    line = _first_line(text) if text.strip() else ""
+    return "" if line.startswith(_SAID_BY_THE_STATUS) else line
 
 
 @contextmanager
@@ -232,7 +288,7 @@ def _without_environment(names: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Keeps Ray from logging every package that it uploads."""
+    """Keeps Ray's client from logging every package that it uploads, and every connection that closes."""
     before = logging.root.manager.disable
     logging.disable(max(before, logging.INFO))
     try:

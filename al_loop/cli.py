@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 EXIT_FAILURE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 _N_BEST = 5
+_N_LOG_LINES = 10
 _CHECK_DRAWS = 50  # batches of 128 random objects, as many as a first batch of 16 would get
 
 app = typer.Typer(
@@ -50,6 +51,9 @@ _Overrides = Annotated[
     typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the config, e.g. rounds.count=8.", show_default=False),
 ]
 _RunArgument = Annotated[str, typer.Argument(help="A run directory, a ledger file or a database URL.", metavar="RUN")]
+_JobArgument = Annotated[
+    str, typer.Argument(help="A campaign's name, for its newest job, or a job's id.", metavar="CAMPAIGN_OR_JOB")
+]
 _RunDir = Annotated[Path | None, typer.Option(help="Where the run is kept; left out: runs/<name>.", show_default=False)]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="More detail, and tracebacks.")]
 
@@ -158,6 +162,8 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
 
             executor = RayExecutor(settings, address)
             stack.callback(executor.close)
+            with suppress(ValueError):
+                signal.signal(signal.SIGTERM, _terminate)  # again: Ray has put a handler of its own in its place
         campaign = stack.enter_context(Campaign(settings, folder, executor, reporter))
         past = stack.enter_context(open_run(ledger_url(settings, folder)))
         objectives = list(past.optimised.values())
@@ -184,13 +190,14 @@ def _best(run: Run) -> list[tuple[str, tuple[float, ...]]]:
     return [(str(name), tuple(row)) for name, row in zip(table["object"], values, strict=True)]
 
 
+def _terminate(*_: Any) -> None:
+    raise Terminated
+
+
 @contextmanager
 def _sigterm_as_exception() -> Iterator[None]:
-    def stop(*_: Any) -> None:
-        raise Terminated
-
     try:
-        before = signal.signal(signal.SIGTERM, stop)
+        before = signal.signal(signal.SIGTERM, _terminate)
     except ValueError:  # not in the main thread: whoever embeds this handles its own signals
         yield
         return
@@ -213,19 +220,37 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    requirements: Annotated[
+        Path | None,
+        typer.Option(help="A pip requirements file that is installed on the cluster first.", show_default=False),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            help="A container image with al-loop, in which everything runs (by podman on the nodes); then only the "
+            "config travels, and the ledger is a database.",
+            show_default=False,
+        ),
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A variable of the environment here to hand on.", show_default=False),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its log; exit as it exits.")] = False,
     verbose: _Verbose = False,
 ) -> None:
     """Runs a campaign as a job of a Ray cluster; submitted again, it goes on."""
-    stopped = "interrupted: the job itself goes on; the same command shows its log again"
+    stopped = "interrupted: the job itself goes on, if it was submitted; the same command shows its log"
     with _exit_codes(verbose=verbose, when_interrupted=stopped):
+        from actors.runtime_env import JobEnvironment
         from actors.submit import Cluster
         from al_loop.config import load_config
 
         settings = load_config(config, overrides or ())
+        environment = JobEnvironment(requirements, image, tuple(env or ()))
         folder = (run_dir or Path("runs") / settings.name).absolute()
         cluster = Cluster(address)
-        job = cluster.submit(config, settings, overrides or (), folder)
+        job = cluster.submit(config, settings, overrides or (), folder, environment)
         for name in job.left_behind:
             typer.echo(f"note: {name} is too large to travel with the job", err=True)
         if job.is_new:
@@ -234,7 +259,68 @@ def submit(
             typer.echo(f"{settings.name} is running already, as the job {job.id}; no second one is started")
         if follow:
             raise typer.Exit(cluster.follow(job.id, lambda text: typer.echo(text, nl=False)))
-        typer.echo(f"to watch it: the same command with --follow, or ray job logs -f {job.id} --address {address}")
+        at = f"{settings.name} --address {address}"
+        typer.echo(f"to watch it: al-loop logs {at} --follow; to end it: al-loop stop {at}")
+
+
+@app.command()
+def logs(
+    job: _JobArgument,
+    address: Annotated[str, typer.Option(help="The cluster's job server, http://HEAD:8265.", show_default=False)],
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on showing it until the job ends; exit as it exits.")
+    ] = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Shows what a job of a cluster has printed."""
+    with _exit_codes(verbose=verbose, when_interrupted="interrupted: the job itself goes on"):
+        from actors.submit import Cluster
+
+        cluster = Cluster(address)
+        found = cluster.find(job)
+        if follow:
+            raise typer.Exit(cluster.follow(found.id, lambda text: typer.echo(text, nl=False)))
+        typer.echo(cluster.log(found.id), nl=False)
+
+
+@app.command()
+def stop(
+    run: Annotated[
+        str, typer.Argument(help="A run directory here; with --address a campaign's name or a job's id.", metavar="RUN")
+    ],
+    address: Annotated[
+        str | None, typer.Option(help="The job server of a cluster, http://HEAD:8265.", show_default=False)
+    ] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until it has ended.")] = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Ends a running campaign cleanly, here or on a cluster."""
+    stopped = "interrupted: it was told to stop, if it was found, and ends by itself"
+    with _exit_codes(verbose=verbose, when_interrupted=stopped):
+        if address is not None:
+            _stop_job(run, address, wait=not no_wait)
+            return
+        from actors.stop import stop_here
+
+        pid = stop_here(Path(run), wait=not no_wait)
+        if pid is None:
+            typer.echo(f"nothing runs in {run}")
+        else:
+            state = "is stopping" if no_wait else "has stopped"
+            typer.echo(f"{run} (pid {pid}) {state}; the same al-loop run goes on with it")
+
+
+def _stop_job(name: str, address: str, *, wait: bool) -> None:
+    from actors.submit import Cluster
+
+    cluster = Cluster(address)
+    job = cluster.find(name)
+    if job.has_ended:
+        typer.echo(f"{job.campaign} (job {job.id}) has ended already: {job.status}")
+        return
+    job = cluster.stop(job.id, wait=wait)
+    state = f"has ended: {job.status}" if job.has_ended else "is stopping"
+    typer.echo(f"{job.campaign} (job {job.id}) {state}; the same al-loop submit goes on with it")
 
 
 # ---- learning from data ------------------------------------------------------------------------------------------
@@ -577,9 +663,24 @@ def review(
 
 
 @app.command()
-def status(run: _RunArgument, verbose: _Verbose = False) -> None:
-    """Where a run stands, and its best objects."""
+def status(
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run directory, a ledger file or a database URL; with --address a campaign's name or a job's id.",
+            metavar="RUN",
+        ),
+    ],
+    address: Annotated[
+        str | None, typer.Option(help="The job server of a cluster, http://HEAD:8265.", show_default=False)
+    ] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Where a run stands, and its best objects; with --address, where its job on a cluster stands."""
     with _exit_codes(verbose=verbose):
+        if address is not None:
+            _job_status(run, address)
+            return
         from al_loop.analysis import open_run
         from al_loop.terminal import number
 
@@ -613,6 +714,25 @@ def status(run: _RunArgument, verbose: _Verbose = False) -> None:
             typer.secho("\nbest" if len(goals) == 1 else "\nbest trade-offs", bold=True)
             for name, values in best:
                 typer.echo("".join(f"{number(value):>11}" for value in values) + f"  {name}")
+
+
+def _job_status(name: str, address: str) -> None:
+    from actors.submit import Cluster
+
+    cluster = Cluster(address)
+    job = cluster.find(name)
+    facts = {"job": job.id, "campaign": job.campaign, "status": job.status}
+    if job.exit_code:
+        facts["status"] += f", with the exit code {job.exit_code}"
+    if job.started is not None:
+        facts["since"] = f"{job.started.astimezone():%Y-%m-%d %H:%M:%S}"
+    if job.ended is not None:
+        facts["ended"] = f"{job.ended.astimezone():%Y-%m-%d %H:%M:%S}"
+    _facts({**facts, "run": f"{job.run_dir} on the cluster", **({"message": job.message} if job.message else {})})
+    last = cluster.log(job.id).splitlines()[-_N_LOG_LINES:]
+    if last:
+        typer.secho("\nlast lines of its log", bold=True)
+        typer.echo("\n".join(last))
 
 
 def _failures(failures: pd.DataFrame) -> dict[str, str]:

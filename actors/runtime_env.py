@@ -1,0 +1,256 @@
+"""What travels with a job to a Ray cluster: folders, modules, requirements and variables; and what must not."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import shutil
+import sysconfig
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from al_loop.config import CampaignConfig
+from al_loop.errors import ConfigError
+
+_OWN = ("al_loop", "actors", "oracles")
+_EXCLUDES = (
+    "runs/",
+    ".git/",
+    ".venv/",
+    "venv/",
+    "__pycache__/",
+    "*.pyc",
+    ".mypy_cache/",
+    ".ruff_cache/",
+    ".pytest_cache/",
+    ".env",
+    ".pgpass",
+)
+_LARGEST_FILE = 50 * 2**20
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
+_URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s\"'<>]+")
+_VARIABLE = re.compile(r"[A-Za-z_]\w*")
+#: requirements that name a file here, which the cluster does not have
+_OF_HERE = re.compile(
+    r"-[rcef]|--(requirement|constraint|editable|find-links)\b|\.+$|\.{0,2}/|file:|[^@]+@ *file:", re.IGNORECASE
+)
+_STOP_WAIT_S = 60  # for a clean stop, before Ray kills the driver; its own default is 3 s
+_SETUP_TIMEOUT_S = 3600  # Ray's own 10 minutes are too short for the installation of torch
+
+
+@dataclass(frozen=True)
+class JobEnvironment:
+    """What a user asks of the job's environment on the cluster; by default nothing is installed.
+
+    Attributes:
+        requirements: a pip requirements file, installed on top of what the nodes have.
+        image: a container image, in which the driver and all actors run; al-loop is in it.
+        variables: names of variables of the environment here that are handed on.
+
+    Raises:
+        ConfigError: they cannot be combined, or cannot be read.
+    """
+
+    requirements: Path | None = None
+    image: str | None = None
+    variables: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.image is not None and self.requirements is not None:
+            raise ConfigError(
+                "--requirements: Ray installs nothing into a container; leave out --image, or install them in the image"
+            )
+        self.packages()
+        self.environment()
+
+    def packages(self) -> list[str]:
+        """The lines of the requirements file."""
+        if self.requirements is None:
+            return []
+        try:
+            lines = self.requirements.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not a text file in UTF-8"
+            raise ConfigError(f"--requirements: cannot read {self.requirements}: {reason}") from None
+        kept = []
+        for number, line in enumerate(lines, 1):
+            text = re.sub(r"(^|\s)#.*", "", line).strip()
+            if _OF_HERE.match(text) or text.endswith("\\"):
+                raise ConfigError(
+                    f"--requirements: {text!r} ({self.requirements}, line {number}) does not stand by itself, so that "
+                    "the cluster could not install it; write packages and their versions, a line each"
+                )
+            if any(_has_password(url) for url in _URL.findall(text)):
+                raise ConfigError(
+                    f"--requirements: a URL with a password ({self.requirements}, line {number}) would be visible to "
+                    "all who see the cluster; write ${NAME} in its place, and add --env NAME"
+                )
+            kept += [text] if text else []
+        if not kept:
+            raise ConfigError(f"--requirements: no package stands in {self.requirements}")
+        return kept
+
+    def environment(self) -> dict[str, str]:
+        """The variables that are handed on, with their values here."""
+        found = {}
+        for name in self.variables:
+            if not _VARIABLE.fullmatch(name):
+                shown = name.partition("=")[0]
+                raise ConfigError(f"--env: give the name of a variable only, its value is taken from here: {shown}")
+            if name not in os.environ:
+                raise ConfigError(f"--env: {name} is not set here; set it first: export {name}=...")
+            if self.image is not None and set("'\n") & set(os.environ[name]):
+                raise ConfigError(
+                    f"--env: the value of {name} has a quote or a line break, which Ray cannot hand on to a container; "
+                    "set it in the image or in the environment of the cluster's nodes"
+                )
+            found[name] = os.environ[name]
+        return found
+
+
+def runtime_env(
+    config: CampaignConfig, folder: Path, wanted: JobEnvironment, staging: Path, left_behind: Sequence[str]
+) -> dict[str, Any]:
+    """Ray's description of a job's environment.
+
+    Args:
+        config: of the campaign.
+        folder: of the config; all of it travels.
+        wanted: of the user.
+        staging: an empty folder, kept until the job is submitted.
+        left_behind: files of the folder that do not travel.
+    """
+    variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S), **wanted.environment()}
+    if wanted.image is not None:  # Ray allows nothing else beside a container
+        return {"image_uri": wanted.image, "env_vars": variables}
+    elsewhere = [_as_package(place, staging) for place in modules_elsewhere(config, folder)]
+    described: dict[str, Any] = {
+        "working_dir": str(folder),
+        "py_modules": [*_own_packages(), *elsewhere],
+        "excludes": [*_EXCLUDES, *(f"/{name}" for name in left_behind)],
+        "env_vars": variables,
+    }
+    if packages := wanted.packages():
+        described["pip"] = packages
+        described["config"] = {"setup_timeout_seconds": _SETUP_TIMEOUT_S}
+    return described
+
+
+def refuse_secrets(config_file: Path, config: CampaignConfig, overrides: Sequence[str]) -> None:
+    """Refuses a config, which all who see the cluster can read, with a password in a URL.
+
+    Raises:
+        ConfigError: there is one, in the file, in a change on the command line, or in the config.
+    """
+    texts = [
+        (f"{config_file}, line {number}", line)
+        for number, line in enumerate(config_file.read_text(encoding="utf-8").splitlines(), 1)
+    ]
+    texts += [(f"{override.partition('=')[0]} on the command line", override) for override in overrides]
+    texts += [("ledger", config.ledger or ""), ("evaluation.cache", config.evaluation.cache or "")]
+    for where, text in texts:
+        if any(_has_password(url) for url in _URL.findall(text)):
+            raise ConfigError(
+                f"a URL with a password ({where}) would be visible to all who see the cluster; leave the password out, "
+                "and set PGPASSWORD in the environment of the cluster's nodes, or here, with --env PGPASSWORD"
+            )
+
+
+def refuse_lost_ledger(config: CampaignConfig) -> None:
+    """Refuses a ledger that would be a file in a container, which ends with the job.
+
+    Raises:
+        ConfigError: it would be.
+    """
+    from sqlalchemy.engine import make_url
+
+    if config.ledger is None or make_url(config.ledger).get_backend_name() == "sqlite":
+        raise ConfigError(
+            "--image: Ray mounts no storage into the container, so that a ledger in a file would be lost with it; set "
+            "ledger to a database, e.g. ledger=postgresql://USER@HOST/NAME"
+        )
+
+
+def modules_elsewhere(config: CampaignConfig, folder: Path) -> list[Path]:
+    """Modules and packages of ``target:`` parts that neither lie in the config's folder nor are installed."""
+    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib", "platstdlib")]
+    found = []
+    for name in sorted({target.split(":")[0].split(".")[0] for target in targets(config)} - set(_OWN)):
+        spec = importlib.util.find_spec(name)
+        places = [*(spec.submodule_search_locations or ()), spec.origin or ""] if spec else [""]
+        if not places[0]:
+            continue
+        place = Path(places[0]).resolve()
+        if place.exists() and not any(place.is_relative_to(known) for known in (folder, *installed)):
+            found.append(place)
+    return found
+
+
+def targets(config: CampaignConfig) -> set[str]:
+    """The ``package.module:Name`` of every part, also of those that are arguments of another part."""
+
+    def walk(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            target = value.get("target")
+            if isinstance(target, str) and _TARGET.fullmatch(target):
+                yield target
+            for below in value.values():
+                yield from walk(below)
+        elif isinstance(value, list | tuple):
+            for below in value:
+                yield from walk(below)
+
+    return set(walk(config.model_dump(mode="json")))
+
+
+def large_files(folder: Path) -> list[str]:
+    """Files that Ray should not upload, relative to the folder."""
+    skipped = {pattern.rstrip("/") for pattern in _EXCLUDES if pattern.endswith("/")}
+    large = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in skipped]
+        for name in names:
+            path = Path(place, name)
+            if path.is_file() and path.stat().st_size > _LARGEST_FILE:
+                large.append(path.relative_to(folder).as_posix())
+    return sorted(large)
+
+
+def _own_packages() -> list[str]:
+    """The folders of al-loop itself, so that the cluster runs exactly what was submitted."""
+    folders = []
+    for name in _OWN:
+        origin = importlib.import_module(name).__file__
+        assert origin is not None, f"the package {name} has no folder"
+        folders.append(str(Path(origin).parent))
+    return folders
+
+
+def _as_package(place: Path, staging: Path) -> str:
+    """A module as a folder, the only form in which Ray's job API lets one travel: a file becomes a package."""
+    if place.is_dir():
+        return str(place)
+    package = staging / place.stem
+    package.mkdir()
+    shutil.copyfile(place, package / "__init__.py")
+    return str(package)
+
+
+def _has_password(url: str) -> bool:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        if url.lower().startswith(("http:", "https:")):  # here an @ may stand in the path, too
+            password: Any = urlsplit(url).password
+        else:
+            parsed = make_url(url)
+            password = parsed.password or parsed.query.get("password")
+    except (ArgumentError, ValueError):
+        return False
+    return bool(password) and not re.fullmatch(r"\$\{\w+\}", str(password))

@@ -1,0 +1,213 @@
+"""What travels with a job, and what is refused before anything does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from actors.runtime_env import (
+    JobEnvironment,
+    modules_elsewhere,
+    refuse_lost_ledger,
+    refuse_secrets,
+    runtime_env,
+    targets,
+)
+from actors.submit import Cluster
+from al_loop.config import CampaignConfig, load_config
+from al_loop.errors import ConfigError
+
+CONFIG = """
+name: far
+environment: {kind: sequence, alphabet: ACGU, length: 5}
+oracle: {target: "far_oracle:score"}
+features: {kind: joined, parts: [{kind: one_hot}, {target: "far_features:Own"}]}
+sampler: {policy: {target: "far_policy:Own"}, searches: [{target: "far_search:Own"}]}
+constraints: [{target: "far_property:Own", max: 1}]
+"""
+
+
+@pytest.fixture
+def config() -> CampaignConfig:
+    import yaml
+
+    return CampaignConfig.model_validate(yaml.safe_load(CONFIG))
+
+
+def test_modules_of_parts_of_every_section_travel(
+    config: CampaignConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {target.split(":")[0] for target in targets(config)} == {
+        "far_oracle",
+        "far_features",
+        "far_policy",
+        "far_search",
+        "far_property",
+    }
+    folder, elsewhere = tmp_path / "work", tmp_path / "elsewhere"
+    for place, name in ((folder, "far_oracle"), (elsewhere, "far_features"), (elsewhere, "far_policy")):
+        place.mkdir(exist_ok=True)
+        (place / f"{name}.py").write_text("")
+    (elsewhere / "far_search").mkdir()
+    (elsewhere / "far_search" / "__init__.py").write_text("")
+    for place in (folder, elsewhere):
+        monkeypatch.syspath_prepend(str(place))
+    found = modules_elsewhere(config, folder)
+    assert found == [elsewhere / "far_features.py", elsewhere / "far_policy.py", elsewhere / "far_search"]
+
+
+def test_ray_takes_the_description_and_by_default_nothing_is_installed(config: CampaignConfig, tmp_path: Path) -> None:
+    from ray.runtime_env import RuntimeEnv
+
+    (folder := tmp_path / "work").mkdir()
+    described = runtime_env(config, folder, JobEnvironment(), tmp_path, ["big.bin"])
+    assert described["working_dir"] == str(folder)
+    assert "/big.bin" in described["excludes"]
+    assert set(described) == {"working_dir", "py_modules", "excludes", "env_vars"}
+    assert int(described["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"]) >= 30
+    RuntimeEnv(**described)
+
+
+def test_requirements_and_variables_are_handed_on(
+    config: CampaignConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.runtime_env import RuntimeEnv
+
+    monkeypatch.setenv("PGPASSWORD", "se'cret")
+    wanted = tmp_path / "requirements.txt"
+    wanted.write_text("# comment\n--extra-index-url https://me:${TOKEN}@host/simple\n\nfoo==1.0  # why\nbar[x]>=2\n")
+    described = runtime_env(config, tmp_path, JobEnvironment(wanted, None, ("PGPASSWORD",)), tmp_path, [])
+    assert described["pip"] == ["--extra-index-url https://me:${TOKEN}@host/simple", "foo==1.0", "bar[x]>=2"]
+    assert described["env_vars"]["PGPASSWORD"] == "se'cret"
+    RuntimeEnv(**described)
+
+
+def test_the_projects_own_pins_can_be_installed() -> None:
+    pins = Path(__file__).parents[2] / "constraints.txt"
+    assert any(line.startswith("torch==") for line in JobEnvironment(pins).packages())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("foo\n-r other.txt\n", "'-r other.txt' .*line 2"),
+        ("-cpins.txt\n", "does not stand by itself"),
+        ("-e .\n", "does not stand by itself"),
+        ("./own\n", "does not stand by itself"),
+        ("own @ file:///home/me/own\n", "does not stand by itself"),
+        ("--index-url https://me:pw@host/simple\nfoo\n", r"password .*line 1.*--env NAME"),
+        ("# nothing\n", "no package"),
+    ],
+)
+def test_requirements_that_the_cluster_could_not_install_are_refused(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        JobEnvironment(tmp_path / "r.txt")
+
+
+def test_a_missing_requirements_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        JobEnvironment(tmp_path / "r.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("AL_LOOP_NOT_SET", "AL_LOOP_NOT_SET is not set here"), ("PGPASSWORD=secret", "the name of a variable only")],
+)
+def test_a_variable_is_named_and_is_set_here(name: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        JobEnvironment(variables=(name,))
+    assert "secret" not in str(caught.value)
+
+
+def test_ray_allows_only_variables_beside_an_image(
+    config: CampaignConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.runtime_env import RuntimeEnv
+
+    monkeypatch.setenv("OWN", "1")
+    described = runtime_env(config, tmp_path, JobEnvironment(image="me/own:1", variables=("OWN",)), tmp_path, [])
+    assert described["image_uri"] == "me/own:1"
+    assert described["env_vars"]["OWN"] == "1"
+    RuntimeEnv(**described)
+    (tmp_path / "r.txt").write_text("foo\n")
+    with pytest.raises(ConfigError, match="--requirements"):
+        JobEnvironment(tmp_path / "r.txt", "me/own:1")
+    monkeypatch.setenv("OWN", "it's")
+    with pytest.raises(ConfigError, match="OWN has a quote"):
+        JobEnvironment(image="me/own:1", variables=("OWN",))
+
+
+@pytest.mark.parametrize(("ledger", "is_kept"), [(None, False), ("sqlite:////x.db", False), ("postgresql://h/d", True)])
+def test_a_ledger_in_a_container_would_be_lost(config: CampaignConfig, ledger: str | None, is_kept: bool) -> None:
+    config = config.model_copy(update={"ledger": ledger})
+    if is_kept:
+        refuse_lost_ledger(config)
+    else:
+        with pytest.raises(ConfigError, match=r"--image: .*postgresql://"):
+            refuse_lost_ledger(config)
+
+
+class Recorder:
+    """Takes the place of Ray's client, and keeps what it was asked to run."""
+
+    entrypoint = ""
+
+    def list_jobs(self) -> list[object]:
+        return []
+
+    def submit_job(self, *, entrypoint: str, submission_id: str, **_: object) -> str:
+        self.entrypoint = entrypoint
+        return submission_id
+
+
+def test_with_an_image_the_config_travels_in_the_command(config: CampaignConfig, tmp_path: Path) -> None:
+    text = 'name: far  # it\'s "quoted", $HOME and `x`, 100 %s\n'
+    (tmp_path / "far it.yaml").write_text(text)
+    cluster = Cluster.__new__(Cluster)
+    cluster.address, cluster._client = "http://nowhere", Recorder()
+    config = config.model_copy(update={"ledger": "postgresql://h/d"})
+    cluster.submit(tmp_path / "far it.yaml", config, ["a=b c"], Path("/shared/far"), JobEnvironment(image="me/own:1"))
+    (tools := tmp_path / "tools").mkdir()
+    (tools / "python").write_text(f'#!{sys.executable}\nimport sys\nprint(sys.argv[1:], open("far it.yaml").read())\n')
+    (tools / "python").chmod(0o755)
+    environment = {"PATH": f"{tools}:/usr/bin:/bin", "TMPDIR": str(tmp_path)}
+    printed = subprocess.run(
+        ["/bin/sh", "-c", cluster._client.entrypoint], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    arguments = ["-m", "al_loop.cli", "run", "far it.yaml", "a=b c", "--run-dir", "/shared/far", "--address", "auto"]
+    assert printed == f"{arguments} {text}\n"
+
+
+SEQUENCE = (
+    "name: far\nenvironment: {kind: sequence, alphabet: AC, length: 3}\noracle: {target: 'operator:length_hint'}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "overrides", "where"),
+    [
+        ("ledger: postgresql://me:hunter2@host/db\n", (), r"far.yaml, line 4"),
+        ("ledger: postgresql+psycopg://me:hun/ter2@host/db\n", (), r"far.yaml, line 4"),
+        ("ledger: postgresql://host/db?password=hunter2\n", (), r"far.yaml, line 4"),
+        ("evaluation: {cache: 'postgresql://me:hunter2@host/db'}\n", (), r"far.yaml, line 4"),
+        ("# ledger: postgresql://me:hunter2@host/db\n", (), r"far.yaml, line 4"),
+        ("", ("ledger=postgresql://me:hunter2@host/db",), "ledger on the command line"),
+    ],
+)
+def test_a_password_in_a_url_is_refused(more: str, overrides: tuple[str, ...], where: str, tmp_path: Path) -> None:
+    (tmp_path / "far.yaml").write_text(SEQUENCE + more)
+    config = load_config(tmp_path / "far.yaml", overrides)
+    with pytest.raises(ConfigError, match=f"{where}.*PGPASSWORD") as caught:
+        refuse_secrets(tmp_path / "far.yaml", config, overrides)
+    assert "ter2" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("url", ["postgresql://me@host:5432/db", "sqlite:////shared/a:b@c.db", "postgresql:///db"])
+def test_a_url_without_a_password_is_taken(url: str, tmp_path: Path) -> None:
+    (tmp_path / "far.yaml").write_text(f"{SEQUENCE}ledger: {url}\n# see http://host:8265/a@b, s3://bucket/a\n")
+    refuse_secrets(tmp_path / "far.yaml", load_config(tmp_path / "far.yaml"), ())
