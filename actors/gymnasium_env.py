@@ -38,8 +38,6 @@ class EpisodeReward:
         self._log_reward, self._paid, self._floor = log_reward, paid, floor
         #: objects that were scored
         self.n_calls = 0
-        #: log-rewards of the objects of the last call, before the floor
-        self.last = torch.empty(0)
 
     def __call__(self, objects: Sequence[str]) -> NDArray[np.float64]:
         """The pay of each object, in one call: n.
@@ -53,10 +51,14 @@ class EpisodeReward:
             raise ValueError(f"log-rewards of shape {tuple(values.shape)} for {len(objects)} objects: one each is paid")
         if bool(values.isnan().any()) or bool((values == torch.inf).any()):
             raise ValueError("a log-reward is NaN or +inf")
-        self.last = values
         log_pay = values.double().clamp(min=self._floor)
         pay: NDArray[np.float64] = (log_pay if self._paid == "log_reward" else log_pay.exp()).numpy()
         return pay
+
+    def log_of(self, pay: NDArray[np.float64]) -> Tensor:
+        """The log-rewards of what was paid, not below the floor: n, float32."""
+        values = torch.from_numpy(pay)
+        return (values if self._paid == "log_reward" else values.log()).float()
 
 
 def observation_space(environment: Environment) -> spaces.Dict:

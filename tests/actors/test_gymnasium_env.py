@@ -120,8 +120,11 @@ def test_the_reward_is_log_r_with_a_floor_or_r_itself():
         return torch.tensor([0.0, 2.0, -torch.inf])
 
     names = ["a", "b", "c"]
-    assert EpisodeReward(log_reward, floor=-7)(names).tolist() == [0, 2, -7]
-    assert EpisodeReward(log_reward, "reward")(names) == pytest.approx([1, np.exp(2), 0])
+    as_log, as_it_is = EpisodeReward(log_reward, floor=-7), EpisodeReward(log_reward, "reward", floor=-7)
+    assert as_log(names).tolist() == [0, 2, -7]
+    assert as_it_is(names) == pytest.approx(np.exp([0, 2, -7]))
+    for reward in (as_log, as_it_is):
+        assert reward.log_of(reward(names)).tolist() == pytest.approx([0, 2, -7])
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
