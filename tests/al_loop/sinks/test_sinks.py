@@ -385,7 +385,9 @@ def test_wandb_is_asked_to_continue_the_run_and_draws_over_the_right_steps(monke
 
 
 def test_the_sink_of_the_documentation_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8").split("## A sink of your own")[1]
+    text = (
+        (ROOT / "docs" / "watching.md").read_text(encoding="utf-8").split("## A sink of your own")[1].split("\n## ")[0]
+    )
     (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (config,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "my_sinks.py").write_text(snippet, encoding="utf-8")
