@@ -323,6 +323,48 @@ def _stop_job(name: str, address: str, *, wait: bool) -> None:
     typer.echo(f"{job.campaign} (job {job.id}) {state}; the same al-loop submit goes on with it")
 
 
+@app.command()
+def sweep(
+    config: _Config,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=[V1,V2,...] [KEY=VALUE]...",
+            help="A list is swept over, e.g. seed=[0,1,2] acquisition.kind=[ucb,log_ei]; what is no list holds for all. "
+            "For a setting that is itself a list, give a list of lists.",
+            show_default=False,
+        ),
+    ] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where all the runs are kept; left out: runs/<name>-sweep.", show_default=False),
+    ] = None,
+    address: Annotated[
+        str, typer.Option(help="local: this machine; auto: start or join Ray; ray://...: that cluster.")
+    ] = "local",
+    concurrent: Annotated[
+        int | None, typer.Option(min=1, help="Campaigns at once; left out: as many as there is room for.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Seeds for each setting, from the config's own up.")] = 1,
+    verbose: _Verbose = False,
+) -> None:
+    """Runs a campaign for every combination of seeds and settings; started again, it goes on."""
+    again = shlex.join(["al-loop", *sys.argv[1:]])
+    stopped = f"interrupted: every answer that had arrived is safe; the same command goes on from there: {again}"
+    with _exit_codes(verbose=verbose, when_interrupted=stopped), _sigterm_as_exception():
+        from actors.sweep import plan, show
+        from actors.sweep import sweep as run_sweep
+
+        combinations = plan(config, overrides or (), samples)
+        folder = run_dir or Path("runs") / f"{combinations[0].config.name}-sweep"
+        made = run_sweep(combinations, folder, address=address, concurrent=concurrent, tell=typer.echo)
+        show(made)
+        typer.echo(f"written: {folder / 'sweep.csv'}. To look further: al_loop.open_run(RUN), or")
+        typer.echo(f"  al-loop status {shlex.quote(str(folder / combinations[0].name))}")
+        if made.n_failed:
+            raise typer.Exit(EXIT_FAILURE)
+
+
 # ---- learning from data ------------------------------------------------------------------------------------------
 
 #: what ``pretrain`` itself is told in key=value form: how each is read, what is expected, what is allowed
