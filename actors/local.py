@@ -9,79 +9,23 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from al_loop.config import CampaignConfig
-from al_loop.execution import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerGroup, WorkerLost
+from al_loop.execution import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerTraining, WorkerLost
 from al_loop.processes import adopt_orphans, end_descendants, end_tree, tree_memory
-from al_loop.seeds import derive_seed
 from oracles.base import Call, Outcome, evaluate_each
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from al_loop.gflownet.sampler import Draw, LogReward, Sampler, SearchJob
+    from al_loop.belief import Asked, Belief, Believer
 
 
 _MAIN_LOCK = threading.Lock()
 _MEMORY_LOOK_S = 0.2
-
-
-def make_sampler(config: CampaignConfig) -> Sampler:
-    """A sampler with a policy of its own; its weights come later."""
-    from al_loop.gflownet.learner import find_device
-    from al_loop.gflownet.sampler import Sampler
-
-    environment, training = config.build("environment"), config.build_training()
-    policy = config.build_policy(environment, training).to(find_device(training.device))
-    return Sampler(environment, policy, training.conditioning, training.backward, training.dtype)
-
-
-def shares(n: int, count: int) -> list[int]:
-    """N split into count parts that differ by one at the most."""
-    return [n // count + (i < n % count) for i in range(count)]
-
-
-def share_out(n: int, jobs: Sequence[SearchJob], count: int) -> list[tuple[int, int, list[SearchJob]]]:
-    """What each sampler does: its number, how many objects it draws, and its searches. A search is done by one."""
-    return [
-        (i, part, [job for k, job in enumerate(jobs) if k % min(count, n) == i])
-        for i, part in enumerate(shares(n, count))
-        if part
-    ]
-
-
-class LocalSamplers(SamplerGroup):
-    """The samplers one after the other, in this process."""
-
-    def __init__(self, config: CampaignConfig) -> None:
-        self._samplers = [make_sampler(config) for _ in range(config.sampler.count)]
-
-    def set_reward(self, log_reward: LogReward) -> None:
-        for sampler in self._samplers:
-            sampler.set_reward(log_reward)
-
-    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        for sampler in self._samplers:
-            sampler.set_weights(weights)
-
-    def draw(
-        self, n: int, *, seed: int, epsilon: float = 0.0, temperature: float = 1.0, jobs: Sequence[SearchJob] = ()
-    ) -> Draw:
-        from al_loop.gflownet.sampler import Draw
-
-        return Draw.join(
-            [
-                self._samplers[i].draw(
-                    part, seed=derive_seed(seed, i), epsilon=epsilon, temperature=temperature, jobs=own
-                )
-                for i, part, own in share_out(n, jobs, len(self._samplers))
-            ]
-        )
 
 
 class LocalWorker(OracleWorker):
@@ -236,8 +180,20 @@ class LocalExecutor(Executor):
     def __init__(self, config: CampaignConfig, logs: Path) -> None:
         self._config, self._logs = config, logs
 
-    def samplers(self) -> SamplerGroup:
-        return LocalSamplers(self._config)
+    def training(self) -> SamplerTraining:
+        if self._config.sampler.kind == "ppo":
+            from actors.ppo import PPOTraining
+
+            return PPOTraining(self._config, seed=self._config.seed)
+        from al_loop.gflownet.pipeline import OwnSampler
+        from al_loop.training import GFlowNetTraining, make_sampler
+
+        return GFlowNetTraining(self._config, OwnSampler(make_sampler(self._config)))
+
+    def believe(
+        self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
+    ) -> Belief:
+        return believer.believe(asked, pending, factors)
 
     def oracle_worker(self, number: int) -> OracleWorker:
         return LocalWorker(self._config, number, self._logs)

@@ -1,45 +1,386 @@
-"""The same samplers and oracle workers as Ray actors. The only file that talks to Ray's core."""
+"""The roles of a campaign as Ray actors. The only file that talks to Ray's core while a campaign runs.
+
+Ray starts actors again where their node or process died (``max_restarts``). What it does not do is to have their work
+done by those that are left, which the samplers need: see ``RaySamplers``.
+"""
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.local import LocalWorker, make_sampler, share_out
-from al_loop.config import CampaignConfig
+from actors.local import LocalWorker
+from actors.placement import await_places, options_of
+from al_loop.config import CampaignConfig, Role
 from al_loop.errors import CampaignError, ConfigError
-from al_loop.execution import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerGroup, WorkerLost
-from al_loop.seeds import derive_seed
+from al_loop.execution import (
+    CallTimeout,
+    Executor,
+    MemoryExceeded,
+    OracleWorker,
+    SamplerTraining,
+    TrainingStep,
+    WorkerLost,
+)
+from al_loop.gflownet.pipeline import SamplerGroup
 from oracles.base import Call, Outcome
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from al_loop.gflownet.sampler import Draw, LogReward, SearchJob
+    from al_loop.belief import Asked, Belief, Believer
+    from al_loop.gflownet.sampler import AnyReward, Draw, LogReward, Order
 
 #: beyond the oracle's own time: the start of its process (at most 120 s where that is more), and the network
 _GRACE_S = 150.0
+_DEPTH = 2  # draws that a sampler is given at a time, so that the next one lies ready when one is done
+_LOOK_S = 1.0
+_MOST_DEATHS = 3  # of samplers in a row, without a draw in between, before something else must be wrong
+_HUNG = 20.0  # times as long as draws usually take, and at least
+_HUNG_S = 120.0
+
+
+def _begin_actor(config: CampaignConfig, path: list[str]) -> None:
+    """Lets an actor import what the driver can import (a folder that is not on its machine does no harm)."""
+    import torch
+
+    sys.path += [folder for folder in path if folder not in sys.path]
+    torch.set_num_threads(config.resources.threads)
+
+
+def _device(config: CampaignConfig, role: Role) -> str:
+    """Of a role's policy: the config's, or the CPU where the role has no GPU."""
+    return config.sampler.device if role.num_gpus else "cpu"
+
+
+# ---- samplers ----------------------------------------------------------------------------------------------------
 
 
 class SamplerActor:
-    """A sampler in an actor of its own; it builds its parts from the config."""
+    """A sampler in an actor of its own; it keeps nothing that is not sent again."""
 
     def __init__(self, config: CampaignConfig, path: list[str]) -> None:
-        _extend_path(path)
-        self._sampler = make_sampler(config)
+        _begin_actor(config, path)
+        from al_loop.training import make_sampler
 
-    def set_reward(self, log_reward: LogReward) -> None:
-        self._sampler.set_reward(log_reward)
+        self._sampler = make_sampler(config, _device(config, config.resources.sampler))
+        self._held: dict[str, Any] = {}
 
-    def draw(self, weights: Mapping[str, Tensor], n: int, settings: Mapping[str, Any]) -> Draw:
-        self._sampler.set_weights(weights)
-        return self._sampler.draw(n, **settings)
+    def ready(self) -> None:
+        """Returns when it is there."""
+
+    def fill(self, order: Order, weights: list[Any], reward: list[Any]) -> Draw:
+        """The draw of an order. weights, reward: a reference in a list each, to be fetched once and not each time."""
+        for name, refs, use in (
+            ("weights", weights, self._sampler.set_weights),
+            ("reward", reward, self._sampler.set_reward),
+        ):
+            if refs and self._held.get(name) != refs[0]:
+                use(ray.get(refs[0]))
+                self._held[name] = refs[0]
+        return self._sampler.fill(order).to("cpu")
+
+
+@dataclass
+class _Draw:
+    """A draw on its way."""
+
+    order: Order
+    weights: list[Any]
+    reward: list[Any]
+    result: Draw | None = None
+    error: Exception | None = None
+    n_hung: int = 0
+
+
+@dataclass
+class _Sampler:
+    """A sampler actor. running: what it was given, by the reference of the result, with the time."""
+
+    handle: Any
+    running: dict[Any, tuple[_Draw, float]] = field(default_factory=dict)
+
+
+class RaySamplers(SamplerGroup):
+    """Sampler actors that draw side by side.
+
+    Draws go to whoever is free. What one that dies was drawing goes to the others; Ray starts it again elsewhere, and
+    it is given draws once it is there. One that hangs is ended, and treated alike. Draws on their way are bounded by
+    the pipeline, and so is what lies in the object store.
+
+    Args:
+        config: of the campaign.
+    """
+
+    def __init__(self, config: CampaignConfig) -> None:
+        self._config = config
+        self._weights: list[Any] = []
+        self._reward: list[Any] = []
+        self._ready: list[_Sampler] = []
+        self._starting: dict[Any, Any] = {}  # reference of ``ready`` -> actor
+        self._waiting: deque[_Draw] = deque()
+        self._took_s: deque[float] = deque(maxlen=50)
+        self._n_lost = self._deaths_in_a_row = 0
+        role = config.resources.sampler
+        # near the learner, as far as there is room
+        near = NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=True, _spill_on_unavailable=True
+        )
+        make = ray.remote(SamplerActor).options(max_restarts=-1, scheduling_strategy=near, **options_of(role))
+        for _ in range(role.count):
+            self._await(make.remote(config, list(sys.path)))
+
+    def _await(self, handle: Any) -> None:
+        """Gives an actor draws once it is there; Ray sees to it that the call outlives any number of restarts."""
+        self._starting[handle.ready.options(max_task_retries=-1).remote()] = handle
+
+    @property
+    def n_lost(self) -> int:
+        return self._n_lost
+
+    def set_reward(self, log_reward: AnyReward) -> None:
+        self._reward = [ray.put(log_reward)]
+
+    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
+        self._weights = [ray.put({name: tensor.cpu() for name, tensor in weights.items()})]
+
+    def begin(self, order: Order) -> Callable[[], Draw]:
+        import dataclasses
+
+        jobs = tuple(job.to("cpu") for job in order.jobs)
+        draw = _Draw(dataclasses.replace(order, jobs=jobs), self._weights, self._reward)
+        self._waiting.append(draw)
+        self._dispatch()
+        return lambda: self._result(draw)
+
+    def _dispatch(self) -> None:
+        """Gives draws to samplers that have few."""
+        while self._waiting and self._ready:
+            free = min(self._ready, key=lambda s: len(s.running))
+            if len(free.running) >= _DEPTH:
+                return
+            draw = self._waiting.popleft()
+            ref = free.handle.fill.remote(draw.order, draw.weights, draw.reward)
+            free.running[ref] = (draw, time.monotonic())
+
+    def _result(self, draw: _Draw) -> Draw:
+        while draw.result is None and draw.error is None:
+            self._step()
+        if draw.error is not None:
+            raise draw.error
+        assert draw.result is not None
+        return draw.result
+
+    def _step(self) -> None:
+        """Takes in what is done, and what became of the actors."""
+        owners = {ref: sampler for sampler in self._ready for ref in sampler.running}
+        done, _ = ray.wait([*owners, *self._starting], num_returns=1, timeout=_LOOK_S)
+        for ref in done:
+            if ref in self._starting:
+                self._started(ref)
+            elif ref in owners[ref].running:
+                self._finished(owners[ref], ref)
+        if not done:
+            self._end_hung()
+        self._dispatch()
+
+    def _started(self, ref: Any) -> None:
+        handle = self._starting.pop(ref)
+        try:
+            ray.get(ref)
+        except RayActorError as error:  # it could not be made at all
+            reason = str(error).strip().splitlines()[-1]
+            raise CampaignError(f"a sampler could not be started: {reason}") from error
+        self._ready.append(_Sampler(handle))
+
+    def _finished(self, sampler: _Sampler, ref: Any) -> None:
+        draw, began = sampler.running[ref]
+        try:
+            draw.result = ray.get(ref)
+        except RayTaskError as error:  # the reward or the policy raised
+            draw.error = error
+        except RayError:
+            self._lost(sampler)
+            return
+        del sampler.running[ref]
+        self._took_s.append(time.monotonic() - began)
+        self._deaths_in_a_row = 0
+
+    def _lost(self, sampler: _Sampler) -> None:
+        """A sampler died: its draws go to others, before all that wait."""
+        self._ready.remove(sampler)
+        self._waiting.extendleft(reversed([draw for draw, _ in sampler.running.values()]))
+        self._n_lost += 1
+        self._deaths_in_a_row += 1
+        if self._deaths_in_a_row > _MOST_DEATHS * self._config.resources.sampler.count:
+            raise CampaignError(
+                "samplers die whenever they draw; see the Ray logs of SamplerActor (out of memory? resources.sampler)"
+            )
+        self._await(sampler.handle)
+
+    def _end_hung(self) -> None:
+        """Ends samplers that take far longer than draws usually take."""
+        if len(self._took_s) < 5:
+            return
+        longest = max(_HUNG * statistics.median(self._took_s), _HUNG_S)
+        for sampler in list(self._ready):
+            for draw, began in sampler.running.values():
+                if time.monotonic() - began > longest * 2**draw.n_hung:
+                    draw.n_hung += 1
+                    ray.kill(sampler.handle, no_restart=False)
+                    break
+
+    def close(self) -> None:
+        for handle in [*(s.handle for s in self._ready), *self._starting.values()]:
+            with suppress(Exception):  # Ray may be gone already
+                ray.kill(handle)
+        self._ready, self._starting = [], {}
+
+
+# ---- the learner -------------------------------------------------------------------------------------------------
+
+
+class LearnerActor:
+    """The training of samplers in an actor of its own, from which its samplers are started."""
+
+    def __init__(self, config: CampaignConfig, path: list[str]) -> None:
+        _begin_actor(config, path)
+        if config.sampler.kind == "ppo":
+            from actors.ppo import PPOTraining
+
+            self._training: SamplerTraining = PPOTraining(config, seed=config.seed)
+            return
+        from al_loop.training import GFlowNetTraining
+
+        self._training = GFlowNetTraining(config, RaySamplers(config), _device(config, config.resources.learner))
+
+    def train(self, number: int, reward: list[Any], measured: Sequence[str]) -> Iterator[TrainingStep]:
+        yield from self._training.train(number, ray.get(reward[0]), measured)
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """What a method of the training returns."""
+        return getattr(self._training, method)(*args, **kwargs)
+
+
+class RayTraining(SamplerTraining):
+    """Has a learner actor do everything; one that dies is started again from the state after the round before.
+
+    Since a training depends on nothing else, it comes to the same result as if nothing had happened.
+    """
+
+    def __init__(self, config: CampaignConfig, on_note: Callable[[str], None]) -> None:
+        self._config, self._on_note = config, on_note
+        self._actor: Any = None
+        self._state: bytes | None = None
+        self._facts: dict[str, Any] = {}
+        self._learner()  # it may start while the first batch is measured
+
+    def _learner(self) -> Any:
+        """The actor, with the last state that is known."""
+        if self._actor is None:
+            options = options_of(self._config.resources.learner)
+            self._actor = ray.remote(LearnerActor).options(**options).remote(self._config, list(sys.path))
+            if self._state is not None:
+                ray.get(self._actor.call.remote("load", self._state))
+        return self._actor
+
+    def _again(self, task: Callable[[], Any]) -> Any:
+        """The task's result; once more where the learner died."""
+        for attempt in range(_MOST_DEATHS + 1):
+            try:
+                return task()
+            except RayActorError as error:
+                self._after_death(error, attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _after_death(self, error: RayActorError, attempt: int) -> None:
+        self.close()
+        if attempt == _MOST_DEATHS or "creation task" in str(error):
+            reason = str(error).strip().splitlines()[-1]
+            raise CampaignError(f"the learner died {attempt + 1} times: {reason}; see the Ray logs of LearnerActor")
+        self._on_note("the learner died; it starts again from the last checkpoint, and nothing measured is lost")
+
+    def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return self._again(lambda: ray.get(self._learner().call.remote(method, *args, **kwargs)))
+
+    def state(self) -> bytes:
+        if self._state is None:
+            self._state = self._ask("state")
+        assert self._state is not None
+        return self._state
+
+    def load(self, state: bytes) -> None:
+        self._state, before = state, self._state
+        try:
+            self.close()
+            self._again(self._learner)
+        except RayTaskError as error:
+            self.close()
+            self._state = before
+            raise RuntimeError(str(error.cause)) from error
+
+    def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
+        reward = [ray.put(log_reward)]
+        n_told = 0
+        for attempt in range(_MOST_DEATHS + 1):
+            try:
+                stream = self._learner().train.options(num_returns="streaming").remote(number, reward, list(measured))
+                for ref in stream:
+                    step = ray.get(ref)
+                    if step.number >= n_told:
+                        n_told = step.number + 1
+                        yield step
+                learner = self._learner()  # the state that everything after goes on from, should this learner die
+                self._facts, self._state = ray.get([learner.call.remote("facts"), learner.call.remote("state")])
+                return
+            except RayActorError as error:
+                self._after_death(error, attempt)
+
+    def facts(self) -> dict[str, Any]:
+        return self._facts
+
+    def draw(self, n: int, *, seed: int) -> list[str]:
+        objects: list[str] = self._ask("draw", n, seed=seed)
+        return objects
+
+    def met(self) -> list[str]:
+        objects: list[str] = self._ask("met")
+        return objects
+
+    def close(self) -> None:
+        if self._actor is not None:
+            with suppress(Exception):
+                ray.kill(self._actor)
+            self._actor = None
+
+
+# ---- the surrogate -----------------------------------------------------------------------------------------------
+
+
+class SurrogateActor:
+    """Fits the surrogate."""
+
+    def __init__(self, config: CampaignConfig, path: list[str]) -> None:
+        _begin_actor(config, path)
+
+    def believe(
+        self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
+    ) -> Belief:
+        """See ``Believer.believe``."""
+        return believer.believe(asked, pending, factors)
+
+
+# ---- oracles -----------------------------------------------------------------------------------------------------
 
 
 class OracleActor:
@@ -49,7 +390,7 @@ class OracleActor:
     """
 
     def __init__(self, config: CampaignConfig, path: list[str], number: int) -> None:
-        _extend_path(path)
+        sys.path += [folder for folder in path if folder not in sys.path]
         self._worker = LocalWorker(config, number)
 
     def ready(self) -> None:
@@ -57,66 +398,6 @@ class OracleActor:
 
     def evaluate(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
         yield from self._worker.call(objects, timeout_s, call)
-
-
-def _extend_path(path: list[str]) -> None:
-    """Lets an actor import what the driver can import (a folder that is not on its machine does no harm)."""
-    sys.path += [folder for folder in path if folder not in sys.path]
-
-
-class RaySamplers(SamplerGroup):
-    """Sampler actors that draw side by side; one that dies is replaced, and its share drawn again."""
-
-    def __init__(self, config: CampaignConfig) -> None:
-        self._config = config
-        self._reward: Any = None
-        self._weights: Any = None
-        self._actors = [self._start() for _ in range(config.sampler.count)]
-
-    def _start(self) -> Any:
-        resources = self._config.resources
-        actor = ray.remote(SamplerActor).options(num_cpus=resources.sampler_cpus, num_gpus=resources.sampler_gpus)
-        handle = actor.remote(self._config, list(sys.path))
-        if self._reward is not None:
-            handle.set_reward.remote(self._reward)
-        return handle
-
-    def set_reward(self, log_reward: LogReward) -> None:
-        self._reward = ray.put(log_reward)
-        for actor in self._actors:
-            actor.set_reward.remote(self._reward)
-
-    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        self._weights = ray.put(dict(weights))
-
-    def draw(
-        self, n: int, *, seed: int, epsilon: float = 0.0, temperature: float = 1.0, jobs: Sequence[SearchJob] = ()
-    ) -> Draw:
-        from al_loop.gflownet.sampler import Draw
-
-        asked = {
-            i: (
-                part,
-                {"seed": derive_seed(seed, i), "epsilon": epsilon, "temperature": temperature, "jobs": own},
-            )
-            for i, part, own in share_out(n, jobs, len(self._actors))
-        }
-        running = {i: self._ask(i, *what) for i, what in asked.items()}
-        draws = []
-        for i, what in asked.items():
-            for _ in range(3):
-                try:
-                    draws.append(ray.get(running[i]))
-                    break
-                except RayActorError:
-                    self._actors[i] = self._start()
-                    running[i] = self._ask(i, *what)
-            else:
-                raise CampaignError(f"sampler {i} died three times in a row; see the Ray logs of its actor")
-        return Draw.join(draws)
-
-    def _ask(self, number: int, n: int, settings: Mapping[str, Any]) -> Any:
-        return self._actors[number].draw.remote(self._weights, n, settings)
 
 
 class RayWorker(OracleWorker):
@@ -136,8 +417,8 @@ class RayWorker(OracleWorker):
     def _wait_until_ready(self) -> None:
         """Starts the actor where there is none; it may wait for a free place, which is not the oracle's time."""
         if self._actor is None and not self._is_closed:
-            resources = self._config.resources
-            actor = ray.remote(OracleActor).options(num_cpus=resources.oracle_cpus, num_gpus=resources.oracle_gpus)
+            options = options_of(self._config.resources.oracle)
+            actor = ray.remote(OracleActor).options(scheduling_strategy="SPREAD", **options)
             self._actor = actor.remote(self._config, list(sys.path), self._number)
             ray.get(self._actor.ready.remote())
 
@@ -182,46 +463,53 @@ class RayWorker(OracleWorker):
 
 
 class RayExecutor(Executor):
-    """Samplers and oracle workers as actors of a Ray cluster.
+    """The roles of a campaign as actors of a Ray cluster.
 
     Args:
         config: of the campaign.
         address: ``auto`` joins the cluster that is there and starts one where there is none; ``ray://HOST:10001``
             and ``HOST:6379`` join that cluster; ``local`` always starts one.
+        on_note: told what the user should know.
+
+    Raises:
+        ConfigError: there is no such cluster, or it has no place for a role.
     """
 
-    def __init__(self, config: CampaignConfig, address: str) -> None:
-        self._config = config
+    def __init__(
+        self, config: CampaignConfig, address: str, on_note: Callable[[str], None] = lambda message: None
+    ) -> None:
+        self._config, self._on_note = config, on_note
+        self._surrogate: Any = None
         self._has_started = not ray.is_initialized()
         if self._has_started:
             _connect(address)
-        self._refuse_too_much()
+        try:
+            await_places(config, on_note)
+        except BaseException:
+            self.close()
+            raise
+        options = options_of(config.resources.surrogate)
+        actor = ray.remote(SurrogateActor).options(max_restarts=-1, max_task_retries=-1, **options)
+        self._surrogate = actor.remote(config, list(sys.path))
 
-    def _refuse_too_much(self) -> None:
-        """Says at once what the cluster lacks, since Ray would wait for it without end."""
-        have, resources = ray.cluster_resources(), self._config.resources
-        wanted = {
-            "sampler": {"CPU": resources.sampler_cpus, "GPU": resources.sampler_gpus},
-            "oracle": {"CPU": resources.oracle_cpus, "GPU": resources.oracle_gpus},
-        }
-        for role, needs in wanted.items():
-            for name, amount in needs.items():
-                # oracle workers beyond the first may wait for a place, samplers all draw in every step
-                count = self._config.sampler.count if role == "sampler" else 1
-                if amount * count > have.get(name, 0):
-                    raise ConfigError(
-                        f"resources.{role}_{name.lower()}s: {amount * count:g} are asked for, the whole cluster has "
-                        f"{have.get(name, 0):g}"
-                    )
+    def training(self) -> SamplerTraining:
+        return RayTraining(self._config, self._on_note)
 
-    def samplers(self) -> SamplerGroup:
-        return RaySamplers(self._config)
+    def believe(
+        self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
+    ) -> Belief:
+        belief: Belief = ray.get(self._surrogate.believe.remote(believer, asked, pending, factors))
+        return belief
 
     def oracle_worker(self, number: int) -> OracleWorker:
         return RayWorker(self._config, number)
 
     def close(self) -> None:
         """Leaves the cluster (and ends it where it was started here)."""
+        if self._surrogate is not None:
+            with suppress(Exception):
+                ray.kill(self._surrogate)
+            self._surrogate = None
         if self._has_started:
             ray.shutdown()
 

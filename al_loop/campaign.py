@@ -28,7 +28,7 @@ from al_loop.ledger import Candidate, Ledger, Observation, Proposal
 from al_loop.predictions import kept_predictions
 from al_loop.progress import Reporter, RoundSummary
 from al_loop.seeds import derive_seed
-from al_loop.storage import ArtifactFolder, EvaluationCache, RescuedAnswers, write_whole
+from al_loop.storage import ArtifactFolder, Checkpoints, EvaluationCache, RescuedAnswers, patiently, write_whole
 from al_loop.trust import Alarm, Forecast
 from al_loop.wanted import wanted_of
 from oracles.base import Outcome
@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 
     from al_loop.belief import Belief, Believer
     from al_loop.environments.base import Environment
-    from al_loop.execution import Executor, SamplerGroup
+    from al_loop.execution import Executor, SamplerTraining
     from al_loop.features.base import Features
-    from al_loop.gflownet.learner import Learner
     from al_loop.reward import Constraints
     from al_loop.selectors.base import Facts
     from al_loop.surrogates.base import Surrogate
@@ -119,27 +118,9 @@ class RunDirectory:
         """The files that came with answers."""
         return self.path / "artifacts"
 
-    def checkpoint(self, number: int) -> Path:
-        """The learner's state after the training of a round."""
-        return self.checkpoints / f"round-{number:05d}.pt"
-
     def write(self, path: Path, content: bytes) -> None:
         """Writes a file so that it is there whole or not at all, whatever happens."""
-        began, is_told = time.monotonic(), False
-        while True:
-            try:
-                write_whole(path, content)
-                return
-            except OSError as error:
-                if time.monotonic() - began >= self._patience_s:
-                    raise CampaignError(
-                        f"{path} cannot be written ({error.strerror}); what was measured is safe in the ledger, put "
-                        "this right and run the same command again"
-                    ) from error
-                if not is_told:
-                    self._on_wait(f"{path} cannot be written at present ({error.strerror}); it is tried again")
-                    is_told = True
-                time.sleep(min(1.0, self._patience_s))
+        patiently(lambda: write_whole(path, content), path, self._patience_s, self._on_wait)
 
     def close(self) -> None:
         """Lets others use the folder."""
@@ -199,6 +180,8 @@ class Campaign:
             )
             campaign = self._ledger.campaign()
             assert campaign is not None
+            place = config.checkpoints or str(self.directory.checkpoints.absolute())
+            self._checkpoints = Checkpoints(place, campaign.uid, patience_s, self._note)
             self._rescued = RescuedAnswers(self.directory.path, campaign.uid)
             if n := self._rescued.restore(self._ledger):
                 self._note(f"{n} answers that an earlier start could not commit are in the ledger now")
@@ -335,8 +318,6 @@ class Campaign:
     def _prepare(self) -> None:
         import torch
 
-        from al_loop.gflownet.learner import Learner
-        from al_loop.gflownet.pretraining import read_prior
         from al_loop.reward import Bound, Constraints
 
         config = self.config
@@ -352,13 +333,8 @@ class Campaign:
         #: all objects there are, where that is a list: each can be looked at, and no sampler is needed
         self._everything: Sequence[str] | None = getattr(self._environment, "objects", None)
         if self._everything is None:
-            training, seed = config.build_training(), derive_seed(config.seed, "weights")
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                policy = config.build_policy(self._environment, training)
-            prior = read_prior(config.sampler.prior)
-            self._learner: Learner = Learner(self._environment, training, seed, policy, prior)
-            self._samplers: SamplerGroup = self._executor.samplers()
+            self._training: SamplerTraining = self._executor.training()
+            self._open.callback(self._training.close)
         self._restore()
 
     def _make_believer(self) -> Believer:
@@ -390,15 +366,15 @@ class Campaign:
 
     def _restore(self) -> None:
         """The learner's state after the last round that was opened."""
-        import torch
-
         last = self._ledger.last_round()
         if not last or self._everything is not None:
             return
-        path = self.directory.checkpoint(last)
+        path = self._checkpoints.name(last)
         try:
-            self._learner.load_state_dict(torch.load(path, weights_only=True))
+            self._training.load(self._checkpoints.load(last))
             self._reporter.detail(f"the sampler goes on from {path}")
+        except CampaignError:
+            raise
         except Exception as error:  # a damaged file raises almost anything
             self._reporter.note(
                 f"the checkpoint {path} cannot be used ({type(error).__name__}: {error}); "
@@ -560,7 +536,7 @@ class Campaign:
         if explained is not None and explained.split(":")[0] != self._explained:
             self._explained = explained.split(":")[0]
             self._note(explained)
-        return self._believer.believe(asked, pending, self._factors(n_answers))
+        return self._executor.believe(self._believer, asked, pending, self._factors(n_answers))
 
     def _costs(self) -> dict[tuple[str, str], float | None]:
         """What each call took, see ``reward.cost_by``."""
@@ -585,39 +561,18 @@ class Campaign:
         return self._reference_objects
 
     def _train(self, number: int, belief: Belief) -> dict[str, Any]:
-        settings, seed = self.config.sampler, self.config.seed
-        self._samplers.set_reward(belief.reward)
-        self._learner.start(belief.reward)
-        self._learner.remember([o.object for o in self._ledger.observations() if o.values is not None], belief.reward)
-        losses = []
-        with self._reporter.phase(number, "train", settings.steps) as phase:
-            for step in range(settings.steps):
-                self._samplers.set_weights(self._learner.weights())
-                draw = self._samplers.draw(
-                    settings.batch_size * settings.updates,
-                    seed=derive_seed(seed, number, "draw", step),
-                    epsilon=settings.epsilon,
-                    temperature=settings.temperature,
-                    jobs=self._learner.jobs(derive_seed(seed, number, "parents", step)),
-                )
-                losses.append(self._learner.updates(draw, seed=derive_seed(seed, number, "replay", step)))
+        measured = [o.object for o in self._ledger.observations() if o.values is not None]
+        with self._reporter.phase(number, "train", self.config.sampler.steps) as phase:
+            for step in self._training.train(number, belief.reward, measured):
                 self._pool.raise_error()
-                phase.advance(f"loss {losses[-1]:.2f}")
-        self._samplers.set_weights(self._learner.weights())
-        self._save(number)
-        return {"loss_first": losses[0], "loss_last": losses[-1], "log_z": float(self._learner.log_z)}
-
-    def _save(self, number: int) -> None:
-        import io
-
-        import torch
-
-        buffer = io.BytesIO()
-        torch.save(self._learner.state_dict(), buffer)
-        self.directory.write(self.directory.checkpoint(number), buffer.getvalue())
-        for path in self.directory.checkpoints.glob("round-*.pt"):
-            if path < self.directory.checkpoint(number - 1):
-                path.unlink()
+                phase.advance(f"loss {step.loss:.2f}")
+        self._checkpoints.save(number, self._training.state())
+        facts = self._training.facts()
+        if lost := facts.get("samplers_lost"):
+            self._note(
+                f"round {number}: {lost} samplers died and were replaced; what they were drawing was drawn again"
+            )
+        return facts
 
     def _select(self, number: int, belief: Belief, wanted: int) -> tuple[list[Proposal], dict[str, Any]]:
         """The batch, from what the samplers draw or from everything there is, and what is expected of it."""
@@ -762,10 +717,10 @@ class Campaign:
         """New acceptable objects from the samplers."""
         size = self.config.sampler.pool
         # the best that training met were drawn by the samplers, too
-        pool = dict.fromkeys(self._acceptable(self._learner.replay.objects, known))
+        pool = dict.fromkeys(self._acceptable(self._training.met(), known))
         for attempt in range(max(_MOST_DRAWS * wanted // size, 1)):
-            draw = self._samplers.draw(size, seed=derive_seed(self.config.seed, number, "pool", attempt))
-            pool.update(dict.fromkeys(self._acceptable(draw.objects or [], known)))
+            drawn = self._training.draw(size, seed=derive_seed(self.config.seed, number, "pool", attempt))
+            pool.update(dict.fromkeys(self._acceptable(drawn, known)))
             if len(pool) >= wanted:
                 break
         return list(pool)

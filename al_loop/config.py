@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from al_loop import parts
 from al_loop.errors import ConfigError
@@ -38,6 +38,7 @@ _NOT_IDENTITY = (
     "budget",
     "stop",
     "ledger",
+    "checkpoints",
     "resources",
 )
 
@@ -131,9 +132,22 @@ class Reward(_Frozen):
 class SamplerSettings(_Frozen):
     """How the sampler is trained in each round, see ``al_loop.gflownet.Training``."""
 
+    kind: Annotated[
+        Literal["gflownet", "ppo"],
+        Field(description="gflownet draws in proportion to the reward; ppo (RLlib) maximises it, as a baseline"),
+    ] = "gflownet"
     steps: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=1)] = 64
     updates: Annotated[int, Field(ge=1, description="gradient steps per draw, of batch_size trajectories each")] = 1
+    staleness: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="steps by which the weights that draw may be behind; as many draws more than one are on their "
+            "way, so that samplers and learner need not wait for one another",
+        ),
+    ] = 0
+    shares: Annotated[int, Field(ge=1, description="parts of a draw that samplers draw side by side")] = 1
     objective: Part = Part(kind="trajectory_balance")
     backward: Annotated[Literal["learned", "uniform", "maximum_entropy"], Field(description="the backward policy")] = (
         "learned"
@@ -156,7 +170,6 @@ class SamplerSettings(_Frozen):
     prior: Annotated[str | None, Field(description="a file of `al-loop pretrain`: the weights to start from")] = None
     device: Annotated[str, Field(description="cpu, cuda, cuda:1, ...")] = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
-    count: Annotated[int, Field(ge=1, description="samplers that draw side by side (Ray actors with --address)")] = 1
     pool: Annotated[int, Field(ge=1, description="objects drawn for the batch to be picked from")] = 512
 
 
@@ -235,8 +248,33 @@ class Stop(_Frozen):
     ] = None
 
 
+class Role(_Frozen):
+    """What each Ray actor of a role asks for."""
+
+    num_cpus: Annotated[float, Field(ge=0)] = 1.0
+    num_gpus: Annotated[float, Field(ge=0, description="also a part of one; without any, the role runs on the CPU")] = (
+        0.0
+    )
+    memory_gb: Annotated[float | None, Field(gt=0)] = None
+    custom: Annotated[dict[str, float], Field(description="Ray's custom resources, by name")] = {}
+    labels: Annotated[dict[str, str], Field(description="labels that its node must have")] = {}
+
+    @field_validator("num_gpus")
+    @classmethod
+    def _whole_if_many(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("a part of one GPU, or a whole number of them")
+        return value
+
+
+class SamplerRole(Role):
+    """The samplers, which draw side by side; how many there are changes no result."""
+
+    count: Annotated[int, Field(ge=1, description="samplers; see sampler.staleness and sampler.shares")] = 1
+
+
 class Resources(_Frozen):
-    """Threads of the campaign's own process, and what each Ray actor asks for (without Ray that means nothing)."""
+    """Threads of the campaign's processes, and what each Ray actor asks for (without Ray that means nothing)."""
 
     threads: Annotated[
         int,
@@ -244,10 +282,13 @@ class Resources(_Frozen):
             ge=1, description="of torch; small networks gain nothing from more, and results stay the same to the bit"
         ),
     ] = 1
-    sampler_cpus: Annotated[float, Field(ge=0)] = 1.0
-    sampler_gpus: Annotated[float, Field(ge=0)] = 0.0
-    oracle_cpus: Annotated[float, Field(ge=0)] = 1.0
-    oracle_gpus: Annotated[float, Field(ge=0)] = 0.0
+    sampler: SamplerRole = SamplerRole()
+    learner: Annotated[Role, Field(description="trains on what the samplers draw")] = Role(num_cpus=0)
+    surrogate: Annotated[Role, Field(description="fits the models, once a round")] = Role(num_cpus=0)
+    oracle: Annotated[Role, Field(description="each of the evaluation.workers")] = Role()
+    wait_s: Annotated[
+        float, Field(ge=0, description="how long the cluster may take to have a place for each role (an autoscaler)")
+    ] = 0.0
 
 
 class CampaignConfig(_Frozen):
@@ -289,6 +330,11 @@ class CampaignConfig(_Frozen):
     budget: Budget = Budget()
     resources: Resources = Resources()
     ledger: str | None = Field(None, description="a database URL; left out: sqlite in the run directory")
+    checkpoints: str | None = Field(
+        None,
+        description="a folder, or a URL that fsspec knows (s3://, gs://, ...), for the learner's state after each "
+        "round; left out: in the run directory",
+    )
     _folders: tuple[str, ...] = ()
 
     def part(self, section: str) -> Part:
@@ -370,14 +416,15 @@ class CampaignConfig(_Frozen):
             for i, c in enumerate(self.outcome_constraints)
         )
 
-    def build_training(self) -> Training:
-        """The settings of sampler training, with the parts that they name."""
+    def build_training(self, device: str | None = None) -> Training:
+        """The settings of sampler training, with the parts that they name; device: another than the config's."""
         from al_loop.gflownet.conditioning import Conditioning
         from al_loop.gflownet.learner import Training
 
         is_conditioned = self.has_several_objectives and self.reward.preferences
-        here = ("objective", "searches", "policy", "prior", "count", "pool")
+        here = ("kind", "objective", "searches", "policy", "prior", "pool")
         settings = {name: value for name, value in self.sampler if name not in here}
+        settings["device"] = device or self.sampler.device
         return Training(
             **settings,
             objective=build("objective", self.sampler.objective),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from oracles.base import Call, Outcome
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from al_loop.gflownet.sampler import Draw, LogReward, SearchJob
+    from al_loop.belief import Asked, Belief, Believer
+    from al_loop.gflownet.sampler import LogReward
 
 
 class WorkerLost(Exception):  # noqa: N818  it is an event more than an error
@@ -56,27 +55,6 @@ class OracleWorker(ABC):
         """Ends it at once, also in the middle of a call."""
 
 
-class SamplerGroup(ABC):
-    """All samplers of a campaign."""
-
-    @abstractmethod
-    def set_reward(self, log_reward: LogReward) -> None:
-        """Gives all samplers the reward of a round."""
-
-    @abstractmethod
-    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Gives all samplers new weights."""
-
-    @abstractmethod
-    def draw(
-        self, n: int, *, seed: int, epsilon: float = 0.0, temperature: float = 1.0, jobs: Sequence[SearchJob] = ()
-    ) -> Draw:
-        """N objects and those that searches find, shared out among the samplers.
-
-        The same for the same seed, weights and number of samplers.
-        """
-
-
 @dataclass(frozen=True)
 class TrainingStep:
     """A draw was trained on.
@@ -89,7 +67,10 @@ class TrainingStep:
 
 
 class SamplerTraining(ABC):
-    """What learns to draw objects: the learner, with whatever draws for it. It is the same object in all rounds."""
+    """What learns to draw objects: the learner, with whatever draws for it. It is the same object in all rounds.
+
+    ``draw`` and ``met`` come after a training or after ``load``.
+    """
 
     @abstractmethod
     def state(self) -> bytes:
@@ -129,13 +110,25 @@ class SamplerTraining(ABC):
     def close(self) -> None:
         """Ends whatever was started."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 class Executor(ABC):
-    """Makes the workers and samplers of a campaign."""
+    """Places the roles of a campaign."""
 
     @abstractmethod
-    def samplers(self) -> SamplerGroup:
-        """The samplers."""
+    def training(self) -> SamplerTraining:
+        """The role that trains samplers."""
+
+    @abstractmethod
+    def believe(
+        self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
+    ) -> Belief:
+        """Has the surrogate fitted, see ``Believer.believe``."""
 
     @abstractmethod
     def oracle_worker(self, number: int) -> OracleWorker:

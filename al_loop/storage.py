@@ -8,6 +8,7 @@ import os
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -30,6 +31,110 @@ def write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def patiently(
+    write: Callable[[], None], what: object, patience_s: float, on_wait: Callable[[str], None] = lambda message: None
+) -> None:
+    """Tries again and again where something cannot be written; ``on_wait`` is told once.
+
+    Raises:
+        CampaignError: it could not be written for ``patience_s``.
+    """
+    began, is_told = time.monotonic(), False
+    while True:
+        try:
+            write()
+            return
+        except Exception as error:  # every kind of storage has errors of its own
+            reason = first_line(getattr(error, "strerror", None) or error)
+            if time.monotonic() - began >= patience_s:
+                raise CampaignError(
+                    f"{what} cannot be written ({reason}); what was measured is safe in the ledger, put this right and "
+                    "run the same command again"
+                ) from error
+            if not is_told:
+                on_wait(f"{what} cannot be written at present ({reason}); it is tried again")
+                is_told = True
+            time.sleep(min(1.0, patience_s))
+
+
+def first_line(error: object) -> str:
+    """What an error says, without what may follow it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+class Checkpoints:
+    """The learner's state after each round, of which the last two are kept: ``<place>/round-00007.pt``.
+
+    Args:
+        place: a folder, or a URL that fsspec knows, such as ``s3://bucket/folder``.
+        uid: of the campaign.
+        patience_s: how long it is tried again where the place cannot be written.
+        on_wait: told once when it has to be.
+
+    Raises:
+        ConfigError: the place cannot be written, or holds the checkpoints of another campaign.
+    """
+
+    def __init__(
+        self, place: str, uid: str, patience_s: float = 0.0, on_wait: Callable[[str], None] = lambda message: None
+    ) -> None:
+        from fsspec.core import url_to_fs
+
+        self.place, self._patience_s, self._on_wait = place.rstrip("/"), patience_s, on_wait
+        try:
+            self._files, self._root = url_to_fs(self.place)
+            self._files.makedirs(self._root, exist_ok=True)
+            owner = f"{self._root}/campaign"
+            known = self._files.cat_file(owner).decode() if self._files.exists(owner) else None
+            if known is None:
+                self._write(owner, uid.encode())
+        except Exception as error:  # every kind of storage has errors of its own
+            raise ConfigError(f"checkpoints: {place} cannot be used: {first_line(error)}") from error
+        if known not in (None, uid):
+            raise ConfigError(f"checkpoints: {place} holds those of another campaign; take another folder")
+
+    def name(self, number: int) -> str:
+        """Where the checkpoint of a round is."""
+        return f"{self.place}/{self._file(number)}"
+
+    def _file(self, number: int) -> str:
+        return f"round-{number:05d}.pt"
+
+    def _write(self, path: str, content: bytes) -> None:
+        if "file" in self._protocols:
+            write_whole(Path(path), content)
+        else:
+            self._files.pipe_file(f"{path}.part", content)
+            self._files.mv(f"{path}.part", path)
+
+    @property
+    def _protocols(self) -> tuple[str, ...]:
+        protocol = self._files.protocol
+        return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+    def save(self, number: int, content: bytes) -> None:
+        """Writes the checkpoint of a round, whole or not at all.
+
+        Raises:
+            CampaignError: it could not be written for ``patience_s``.
+        """
+        path = f"{self._root}/{self._file(number)}"
+        patiently(lambda: self._write(path, content), self.name(number), self._patience_s, self._on_wait)
+        with suppress(Exception):  # one file too many does no harm
+            for path in self._files.glob(f"{self._root}/round-*.pt"):
+                if Path(path).name < self._file(number - 1):
+                    self._files.rm_file(path)
+
+    def load(self, number: int) -> bytes:
+        """The checkpoint of a round.
+
+        Raises:
+            Exception: it is not there.
+        """
+        content: bytes = self._files.cat_file(f"{self._root}/{self._file(number)}")
+        return content
 
 
 class ArtifactFolder:

@@ -50,7 +50,7 @@ oracle: {target: "faulty:measure", account: ACCOUNT, seed: SEED, rate: RATE}
 sampler: {steps: 10, batch_size: 16, hidden: 16, pool: 64}
 rounds: {initial: 12, batch_size: 12, count: 4}
 evaluation: {workers: 3, timeout_s: 2.0, attempts: 4, backoff_s: 0.05, patience_s: 120}
-resources: {sampler_cpus: 0.1, oracle_cpus: 0.5}
+resources: {sampler: {num_cpus: 0.1}, oracle: {num_cpus: 0.5}}
 """
 ORACLE = """
 import ctypes, os, random, sys, time

@@ -37,6 +37,9 @@ class Training:
         batch_size: fresh trajectories per gradient step.
         updates: gradient steps per draw. Trajectories are drawn for all of them at once, which costs less; the later
             ones are a little behind the policy then, which these objectives do not mind.
+        staleness: steps by which the weights that draw are behind. As many draws more than one are on their way, so
+            that samplers draw while the learner learns (``al_loop.gflownet.pipeline``).
+        shares: parts of a draw that are drawn by themselves, side by side where there are several samplers.
         objective: the loss, by name or as an object of ``al_loop.gflownet.objectives``.
         backward: the backward policy: ``learned``, ``uniform``, or ``maximum_entropy`` (every way to build an object
             equally likely).
@@ -66,6 +69,8 @@ class Training:
     steps: int = 200
     batch_size: int = 64
     updates: int = 1
+    staleness: int = 0
+    shares: int = 1
     objective: Objective | str = "trajectory_balance"
     backward: Backward = "learned"
     forward_looking: bool = False
@@ -136,7 +141,7 @@ class Learner:
         policy: Policy | None = None,
         prior: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self._environment, self._training = environment, training
+        self._environment, self.training = environment, training
         self.device = find_device(training.device)
         named = training.objective
         self.objective: Objective = make_objective(named) if isinstance(named, str) else named
@@ -200,7 +205,7 @@ class Learner:
             self.replay.rescore(log_reward)
             self.measured.rescore(log_reward)
             partial = None
-        if self._training.forward_looking:
+        if self.training.forward_looking:
             if partial is None:
                 raise ValueError("forward_looking needs a StateReward that holds for partial objects (is_partial=True)")
             self._partial_log_reward = partial
@@ -227,7 +232,7 @@ class Learner:
         """What the samplers are to search around in the next step."""
         generator = torch.Generator().manual_seed(seed)
         found = []
-        for search in self._training.searches:
+        for search in self.training.searches:
             source = self.measured if search.parents == "measured" else self.replay
             if len(source):
                 found.append(SearchJob(search, source.sample(search.size, generator)))
@@ -235,7 +240,7 @@ class Learner:
 
     def updates(self, draw: Draw, *, seed: int) -> float:
         """The gradient steps of a draw; returns the mean loss."""
-        parts = draw.split(self._training.updates)
+        parts = draw.split(self.training.updates)
         losses = [self.update(part, seed=derive_seed(seed, i)) for i, part in enumerate(parts)]
         return sum(losses) / len(losses)
 
@@ -245,15 +250,16 @@ class Learner:
         Raises:
             ValueError: a log-reward is NaN or +inf, all are -inf, or there is not one for each object.
         """
-        training, n = self._training, len(draw.trajectories)
-        reward = draw.log_reward.to(self.device, torch.float32)
+        draw = draw.to(self.device)
+        training, n = self.training, len(draw.trajectories)
+        reward = draw.log_reward.to(torch.float32)
         # one wait for a GPU instead of three
         is_wrong = reward.isnan().any() | (reward == torch.inf).any() | (reward == -torch.inf).all()
         if len(reward) != n or bool(is_wrong):
             _refuse(draw.log_reward, n)
         generator = torch.Generator(self.device).manual_seed(seed)
         values = draw.values if draw.values is not None else torch.zeros(n, 0, device=self.device)
-        batch, rewards, conditions = [draw.trajectories], [reward], [values.to(self.device)]
+        batch, rewards, conditions = [draw.trajectories], [reward], [values]
         for source, size in ((self.replay, training.replay_size), (self.measured, training.measured_size)):
             if size and len(source):
                 history, entries, told = self._histories(source, size, seed, generator)
@@ -300,20 +306,20 @@ class Learner:
     ) -> tuple[Trajectories, Entries, Tensor]:
         """Histories of objects from a replay, the objects, and conditions for them."""
         entries = source.sample(size, torch.Generator().manual_seed(seed))
-        values = self._training.conditioning.sample(size, generator)
+        values = self.training.conditioning.sample(size, generator)
         history = backward_rollout(
             self._environment,
             self.policy,
             entries.states,
             generator=generator,
-            backward=self._training.backward,
+            backward=self.training.backward,
             context=self._context(values, generator),
         )
         return history, entries, values
 
     def _context(self, values: Tensor, generator: torch.Generator) -> Context | None:
         """The conditions of trajectories, and a random member of the ensemble for each to train."""
-        heads = self._training.heads
+        heads = self.training.heads
         if not values.shape[1] and heads == 1:
             return None
         head = torch.randint(heads, (len(values),), generator=generator, device=self.device) if heads > 1 else None
@@ -330,7 +336,7 @@ class Learner:
             self.objective,
             log_z=log_z,
             log_reward=log_reward,
-            backward=self._training.backward,
+            backward=self.training.backward,
             context=context,
             reference=self._reference,
             partial_log_reward=self._partial_log_reward,

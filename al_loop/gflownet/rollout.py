@@ -43,6 +43,10 @@ class Trajectories:
         rows = torch.as_tensor(rows, dtype=torch.int64, device=self.actions.device)
         return Trajectories(self.states[:, rows], self.actions[:, rows])
 
+    def to(self, device: torch.device | str) -> Trajectories:
+        """The same on another device."""
+        return Trajectories(self.states.to(device), self.actions.to(device))
+
     @staticmethod
     def join(parts: Sequence[Trajectories]) -> Trajectories:
         """All trajectories of several batches, padded to one length."""

@@ -59,6 +59,17 @@ class Draw:
             return list(self.objects)
         return [tuple(row) for row in self.trajectories.terminal.tolist()]
 
+    def to(self, device: torch.device | str) -> Draw:
+        """The same on another device."""
+        values = None if self.values is None else self.values.to(device)
+        return Draw(self.trajectories.to(device), self.log_reward.to(device), self.objects, values)
+
+    @property
+    def n_bytes(self) -> int:
+        """Of its tensors."""
+        tensors = (self.trajectories.states, self.trajectories.actions, self.log_reward, self.values)
+        return sum(t.nbytes for t in tensors if t is not None)
+
     def split(self, count: int) -> list[Draw]:
         """Parts of equal size (but for one), every part with some of everything."""
         return [self] if count == 1 else [self._pick(range(i, len(self.trajectories), count)) for i in range(count)]
@@ -90,6 +101,23 @@ class SearchJob:
 
     search: Search
     parents: Entries
+
+    def to(self, device: torch.device | str) -> SearchJob:
+        """The same on another device."""
+        parents = self.parents
+        return SearchJob(self.search, Entries(parents.keys, parents.states.to(device), parents.log_reward.to(device)))
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a sampler is asked for, see ``Sampler.draw``."""
+
+    n: int
+    seed: int
+    epsilon: float = 0.0
+    temperature: float = 1.0
+    jobs: Sequence[SearchJob] = ()
+    is_scored: bool = True
 
 
 class Sampler:
@@ -129,6 +157,10 @@ class Sampler:
         """The policy's weights for the next draws."""
         self._policy.load_state_dict(weights)
 
+    def fill(self, order: Order) -> Draw:
+        """The draw of an order."""
+        return self.draw(**vars(order))
+
     @torch.no_grad()
     def draw(
         self,
@@ -140,11 +172,12 @@ class Sampler:
         beta: float | None = None,
         weights: Sequence[float] | None = None,
         jobs: Sequence[SearchJob] = (),
+        is_scored: bool = True,
     ) -> Draw:
         """N objects from the policy, and those that searches find.
 
         Args:
-            n: how many from the policy.
+            n: how many from the policy; none where there are only searches to run.
             seed: of all randomness.
             epsilon: share of uniform actions.
             temperature: the logits of the policy are divided by it.
@@ -152,7 +185,10 @@ class Sampler:
                 training.
             weights: preferences between the objectives, likewise.
             jobs: searches to run beside; their objects come after the first n.
+            is_scored: False: the reward is left out (0), where the objects alone are wanted.
         """
+        if n < 1 and not jobs:
+            raise ValueError(f"a draw is of at least one trajectory, not {n}")
         generator = torch.Generator(self.device).manual_seed(seed)
         if beta is None and weights is None:
             values = self._conditioning.sample(n, generator)
@@ -160,16 +196,18 @@ class Sampler:
             values = self._conditioning.fixed(n, beta, weights).to(self.device)
         context = self._context(values, generator)
         with torch.autocast(self.device.type, self._precision, enabled=self._precision != torch.float32):
-            trajectories = rollout(
-                self._environment,
-                self._policy,
-                n,
-                generator=generator,
-                epsilon=epsilon,
-                temperature=temperature,
-                context=context,
-            )
-            draws = [self._score(trajectories, values)]
+            draws = []
+            if n:
+                trajectories = rollout(
+                    self._environment,
+                    self._policy,
+                    n,
+                    generator=generator,
+                    epsilon=epsilon,
+                    temperature=temperature,
+                    context=context,
+                )
+                draws.append(self._score(trajectories, values) if is_scored else self._unscored(trajectories, values))
             for job in jobs:
                 draws += self._search(job, generator)
         return Draw.join(draws)
@@ -188,6 +226,10 @@ class Sampler:
             return Draw(trajectories, self._log_reward.function(trajectories.terminal), None, told)
         objects = self._environment.decode(trajectories.terminal)
         return Draw(trajectories, self._log_reward(objects), objects, told)
+
+    def _unscored(self, trajectories: Trajectories, values: Tensor) -> Draw:
+        objects = self._environment.decode(trajectories.terminal)
+        return Draw(trajectories, torch.zeros(len(objects)), objects, values if values.shape[1] else None)
 
     def _search(self, job: SearchJob, generator: torch.Generator) -> list[Draw]:
         states, rewards = job.parents.states.to(self.device), job.parents.log_reward

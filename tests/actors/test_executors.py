@@ -4,13 +4,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from actors.local import LocalExecutor, shares
+from actors.local import LocalExecutor
 from al_loop import Campaign, open_run
 from al_loop.config import CampaignConfig, load_config
 from al_loop.errors import ConfigError
@@ -22,10 +22,10 @@ name: placed
 seed: 5
 environment: {kind: sequence, alphabet: ACGU, length: 6}
 oracle: {target: "placed_oracle:measure"}
-sampler: {steps: 6, batch_size: 16, hidden: 16, pool: 32, count: 2}
+sampler: {steps: 6, batch_size: 16, hidden: 16, pool: 32, staleness: 2, shares: 2, searches: [{kind: genetic, size: 4}]}
 rounds: {initial: 6, batch_size: 6, count: 2}
 evaluation: {workers: 2, timeout_s: 20}
-resources: {sampler_cpus: 0.5, oracle_cpus: 0.5}
+resources: {sampler: {count: 2, num_cpus: 0.5}, oracle: {num_cpus: 0.5}}
 """
 ORACLE = """
 import os, subprocess, time
@@ -60,6 +60,16 @@ def _here(text: str, folder: Path) -> str:
     for name in ("child.pid", "gate.file"):
         text = text.replace(f'"{name}"', repr(str(folder / name)))
     return text
+
+
+def _with(config: CampaignConfig, section: str, **changes: Any) -> CampaignConfig:
+    """A config with some keys of a section changed."""
+    content = getattr(config, section).model_dump()
+    for key, value in changes.items():
+        content[key] = {**content[key], **value} if isinstance(value, dict) else value
+    changed = config.model_copy(update={section: type(getattr(config, section)).model_validate(content)})
+    changed._folders = config.folders
+    return changed
 
 
 def call(worker: OracleWorker, objects: list[str], timeout_s: float) -> list[Outcome]:
@@ -203,18 +213,6 @@ def _is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def test_samplers_draw_the_same_for_the_same_seed(executor: Executor, config: CampaignConfig) -> None:
-    from actors.local import make_sampler
-
-    samplers = executor.samplers()
-    samplers.set_weights(make_sampler(config)._policy.state_dict())
-    samplers.set_reward(_length)
-    draws = [samplers.draw(9, seed=4, epsilon=0.1).objects for _ in range(2)]
-    assert len(draws[0]) == 9
-    assert draws[0] == draws[1]
-    assert samplers.draw(9, seed=5, epsilon=0.1).objects != draws[0]
-
-
 def _length(objects: Any) -> Any:
     import torch
 
@@ -240,30 +238,134 @@ def test_the_same_campaign_runs_alike_on_this_machine_and_on_ray(config: Campaig
     assert there["predicted_mean"].dropna().to_numpy() == pytest.approx(here["predicted_mean"].dropna().to_numpy())
 
 
+@pytest.fixture
+def samplers(ray_cluster: None, config: CampaignConfig) -> Iterator[Any]:
+    from actors.ray_executor import RaySamplers
+    from al_loop.training import make_sampler
+
+    group = RaySamplers(config)
+    group.set_weights(make_sampler(config)._policy.state_dict())
+    group.set_reward(_length)
+    yield group
+    group.close()
+
+
+def _objects(samplers: Any, seeds: Sequence[int]) -> list[list[str]]:
+    from al_loop.gflownet.sampler import Order
+
+    return [wait().objects for wait in [samplers.begin(Order(8, seed)) for seed in seeds]]
+
+
 @pytest.mark.slow
-@pytest.mark.usefixtures("ray_cluster")
-def test_a_sampler_actor_that_dies_is_replaced(config: CampaignConfig) -> None:
+def test_draws_of_sampler_actors_are_those_of_a_sampler_here_though_some_die(
+    samplers: Any, config: CampaignConfig
+) -> None:
     import ray
 
-    from actors.local import make_sampler
-    from actors.ray_executor import RayExecutor
+    from al_loop.gflownet.pipeline import OwnSampler
+    from al_loop.training import make_sampler
 
-    samplers = RayExecutor(config, "auto").samplers()
-    samplers.set_weights(make_sampler(config)._policy.state_dict())
+    sampler = make_sampler(config)
+    sampler.set_reward(_length)
+    sampler.set_weights(make_sampler(config)._policy.state_dict())
+    here = OwnSampler(sampler)
+    here.set_weights(ray.get(samplers._weights[0]))
+    expected = _objects(here, range(12))
+    assert _objects(samplers, range(12)) == expected
+    ray.kill(samplers._ready[0].handle, no_restart=False)
+    assert _objects(samplers, range(12)) == expected
+    assert samplers.n_lost == 1
+    for sampler_actor in samplers._ready:
+        ray.kill(sampler_actor.handle, no_restart=False)
+    assert _objects(samplers, range(12)) == expected
+
+
+class _HangsOnce:
+    """A reward that never comes back the first time that it sees a marked file."""
+
+    def __init__(self, flag: Path) -> None:
+        self._flag = flag
+
+    def __call__(self, objects: Any) -> Any:
+        if self._flag.exists():
+            self._flag.unlink()
+            time.sleep(3600)
+        return _length(objects)
+
+
+@pytest.mark.slow
+def test_a_sampler_that_hangs_is_ended_and_its_draw_made_by_another(
+    samplers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.ray_executor._HUNG_S", 1.0)
+    expected = _objects(samplers, range(8))
+    flag = tmp_path / "hang"
+    samplers.set_reward(_HangsOnce(flag))
+    flag.touch()
+    assert _objects(samplers, range(8)) == expected
+    assert samplers.n_lost == 1
+
+
+@pytest.mark.slow
+def test_a_reward_that_raises_is_told_and_no_sampler_lost(samplers: Any) -> None:
+    samplers.set_reward(_raises)
+    with pytest.raises(ValueError, match="no such reward"):
+        _objects(samplers, [1])
     samplers.set_reward(_length)
-    before = samplers.draw(8, seed=1, epsilon=0.0).objects
-    ray.kill(samplers._actors[0])  # type: ignore[attr-defined]
-    assert samplers.draw(8, seed=1, epsilon=0.0).objects == before
+    assert len(_objects(samplers, [1])[0]) == 8
+    assert samplers.n_lost == 0
+
+
+def _raises(objects: Any) -> Any:
+    raise ValueError("no such reward")
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-def test_resources_that_the_cluster_does_not_have_are_refused_at_once(config: CampaignConfig) -> None:
+def test_a_learner_that_dies_in_the_middle_comes_to_the_same_result(config: CampaignConfig) -> None:
+    import ray
+
+    from actors.ray_executor import RayTraining
+
+    notes: list[str] = []
+    objects = ["GGGGGG", "ACGUAC"]
+    with LocalExecutor(config, Path()).training() as here, RayTraining(config, notes.append) as there:
+        losses = {"here": [s.loss for s in here.train(1, _length, objects)]}
+        losses["there"] = [s.loss for s in there.train(1, _length, objects)]
+        assert losses["there"] == losses["here"]
+        losses = {"here": [s.loss for s in here.train(2, _length, objects)], "there": []}
+        for step in there.train(2, _length, objects):
+            losses["there"].append(step.loss)
+            if step.number == 2:
+                ray.kill(there._actor)
+        assert losses["there"] == losses["here"]
+        ray.kill(there._actor)
+        assert there.draw(40, seed=3) == here.draw(40, seed=3)
+        assert there.met() == here.met()
+        assert there.state() == here.state()
+    assert len([note for note in notes if "learner died" in note]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_damaged_state_is_refused_and_leaves_fresh_weights(config: CampaignConfig) -> None:
+    from actors.ray_executor import RayTraining
+
+    with LocalExecutor(config, Path()).training() as here, RayTraining(config, print) as there:
+        with pytest.raises(Exception, match=r"."):
+            there.load(b"not a checkpoint")
+        assert there.draw(8, seed=1) == here.draw(8, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_role_that_fits_on_no_node_is_refused_at_once_with_what_the_cluster_has(config: CampaignConfig) -> None:
     from actors.ray_executor import RayExecutor
 
-    wanting = config.model_copy(update={"resources": config.resources.model_copy(update={"sampler_gpus": 1.0})})
-    with pytest.raises(ConfigError, match=r"resources\.sampler_gpus: 2 are asked for, the whole cluster has 0"):
+    wanting = _with(config, "resources", sampler={"num_cpus": 1, "num_gpus": 0.5, "labels": {"zone": "a"}})
+    with pytest.raises(ConfigError, match=r"resources\.sampler: 1 CPU, 0\.5 GPU with the labels zone=a") as error:
         RayExecutor(wanting, "auto")
+    assert "has 4 CPU" in str(error.value)
 
 
 def test_a_worker_does_not_outlive_a_driver_that_was_killed(config: CampaignConfig, tmp_path: Path) -> None:
@@ -287,23 +389,14 @@ def test_a_worker_does_not_outlive_a_driver_that_was_killed(config: CampaignConf
     assert not _is_running(pid)
 
 
-def test_shares_differ_by_one_at_the_most() -> None:
-    assert shares(10, 3) == [4, 3, 3]
-    assert shares(2, 3) == [1, 1, 0]
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_oracle_workers_without_a_place_in_the_cluster_hold_nothing_up(config: CampaignConfig, tmp_path: Path) -> None:
     from actors.ray_executor import RayExecutor
 
-    crowded = config.model_copy(
-        update={
-            "rounds": config.rounds.model_copy(update={"count": 0}),
-            "evaluation": config.evaluation.model_copy(update={"workers": 4}),
-            "resources": config.resources.model_copy(update={"oracle_cpus": 2.5}),
-        }
-    )
+    crowded = _with(config, "rounds", count=0)
+    crowded = _with(crowded, "evaluation", workers=4)
+    crowded = _with(crowded, "resources", oracle={"num_cpus": 2.5})
     with Campaign(crowded, tmp_path / "run", RayExecutor(crowded, "auto")) as campaign:
         campaign.run()
     assert len(open_run(tmp_path / "run").evaluations) == 6

@@ -245,7 +245,7 @@ def test_a_whole_mapping_as_override_is_named_for_its_keys(write):
         "rounds.count=50",
         "evaluation={workers: 7, timeout_s: 3, attempts: 5}",
         "ledger='sqlite:///elsewhere.db'",
-        "resources.sampler_gpus=1",
+        "resources.sampler.num_gpus=1",
     ],
 )
 def test_length_and_place_are_not_the_identity(write, override):

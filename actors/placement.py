@@ -1,0 +1,136 @@
+"""Where in a Ray cluster the roles of a campaign find a place, said before anything waits for one."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.autoscaler.sdk import request_resources
+
+from al_loop.config import CampaignConfig, Role
+from al_loop.errors import ConfigError
+
+_LOOK_S = 1.0
+_GB = 1e9
+
+Amounts = dict[str, float]
+
+
+def needs_of(role: Role) -> Amounts:
+    """What an actor of a role asks for, by Ray's names; memory in bytes."""
+    memory = {"memory": role.memory_gb * _GB} if role.memory_gb else {}
+    needs = {"CPU": role.num_cpus, "GPU": role.num_gpus, **memory, **role.custom}
+    return {name: amount for name, amount in needs.items() if amount}
+
+
+def options_of(role: Role) -> dict[str, Any]:
+    """The options of an actor of a role."""
+    needs = needs_of(role)
+    options: dict[str, Any] = {"num_cpus": needs.pop("CPU", 0), "num_gpus": needs.pop("GPU", 0)}
+    if "memory" in needs:
+        options["memory"] = int(needs.pop("memory"))
+    if needs:
+        options["resources"] = needs
+    if role.labels:
+        options["label_selector"] = dict(role.labels)
+    return options
+
+
+def roles_of(config: CampaignConfig) -> list[tuple[str, Role, int]]:
+    """Each role with the number of its actors."""
+    resources = config.resources
+    roles: list[tuple[str, Role, int]] = [("surrogate", resources.surrogate, 1), ("learner", resources.learner, 1)]
+    if config.sampler.kind == "gflownet":
+        roles.append(("sampler", resources.sampler, resources.sampler.count))
+    return [*roles, ("oracle", resources.oracle, config.evaluation.workers)]
+
+
+def placed(roles: Sequence[tuple[str, Role, int]], nodes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many actors of each role find a place on nodes that are empty: one of each first, then the others.
+
+    nodes: as ``ray.nodes()`` gives them.
+    """
+    free = [(dict(node["Resources"]), node.get("Labels") or {}) for node in nodes if node["Alive"]]
+    found = dict.fromkeys((name for name, _, _ in roles), 0)
+
+    def place(name: str, role: Role) -> bool:
+        needs = needs_of(role)
+        for resources, labels in free:
+            fits = all(resources.get(what, 0) >= amount for what, amount in needs.items())
+            if fits and all(labels.get(key) == value for key, value in role.labels.items()):
+                for what, amount in needs.items():
+                    resources[what] -= amount
+                found[name] += 1
+                return True
+        return False
+
+    # those that ask for most, or for something special, first: they have the fewest nodes to choose from
+    order = sorted(
+        roles, key=lambda r: (len(r[1].labels) + len(r[1].custom), r[1].num_gpus, r[1].num_cpus), reverse=True
+    )
+    for name, role, _ in order:
+        place(name, role)
+    for name, role, count in order:
+        while 0 < found[name] < count and place(name, role):
+            pass
+    return found
+
+
+def await_places(config: CampaignConfig, on_note: Callable[[str], None]) -> None:
+    """Returns when there is a place for at least one actor of each role, which an autoscaler may take a while to add.
+
+    Raises:
+        ConfigError: there is none after ``resources.wait_s``.
+    """
+    roles = roles_of(config)
+    ends = time.monotonic() + config.resources.wait_s
+    has_asked = False
+    while True:
+        found = placed(roles, ray.nodes())
+        lacking = [(name, role) for name, role, _ in roles if not found[name]]
+        if not lacking:
+            break
+        if time.monotonic() >= ends:
+            raise ConfigError(_told(lacking, config))
+        if not has_asked:
+            bundles = [needs_of(role) for _, role, count in roles for _ in range(count) if needs_of(role)]
+            request_resources(bundles=[{k: math.ceil(v) for k, v in bundle.items()} for bundle in bundles])
+            names = ", ".join(name for name, _ in lacking)
+            on_note(f"the cluster has no place for: {names}; it is given {config.resources.wait_s:g} s to grow")
+            has_asked = True
+        time.sleep(_LOOK_S)
+    if has_asked:
+        request_resources(bundles=[])
+    for name, _, count in roles:
+        if found[name] < count:
+            on_note(f"the cluster has a place for {found[name]} of {count} {name} actors at a time; the others wait")
+
+
+def _told(lacking: Sequence[tuple[str, Role]], config: CampaignConfig) -> str:
+    lines = [
+        f"resources.{name}: {_shown(role)} is asked for, and no node has it free beside the other roles"
+        for name, role in lacking
+    ]
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    for node in nodes:
+        amounts = {k: v for k, v in node["Resources"].items() if not k.startswith(("node:", "object_store"))}
+        own = {k: v for k, v in (node.get("Labels") or {}).items() if not k.startswith("ray.io/node-id")}
+        lines.append(f"  node {node['NodeManagerAddress']} has {_amounts(amounts)}{_labels(own)}")
+    wait = "" if config.resources.wait_s else "; for a cluster that grows by itself set resources.wait_s"
+    return "\n".join([lines[0], *lines[1:], f"ask for less, or add nodes{wait}"])
+
+
+def _shown(role: Role) -> str:
+    return f"{_amounts(needs_of(role))}{_labels(role.labels)}"
+
+
+def _amounts(amounts: Mapping[str, float]) -> str:
+    shown = [f"{v / _GB:.3g} GB memory" if k == "memory" else f"{v:g} {k}" for k, v in sorted(amounts.items())]
+    return ", ".join(shown) or "nothing"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return f" with the labels {', '.join(f'{k}={v}' for k, v in sorted(labels.items()))}" if labels else ""

@@ -1,0 +1,126 @@
+"""Draws come from weights of a known age, are trained on in order, and who makes them changes nothing."""
+
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from al_loop.environments.hypergrid import Hypergrid
+from al_loop.gflownet.learner import Learner, Training
+from al_loop.gflownet.pipeline import OwnSampler, SamplerGroup, Traffic, pipeline, split
+from al_loop.gflownet.policies import make_policy
+from al_loop.gflownet.sampler import Order, Sampler, SearchJob, StateReward
+from al_loop.gflownet.searches.local_search import LocalSearch
+from al_loop.seeds import derive_seed
+
+ENVIRONMENT = Hypergrid(dimensions=2, height=6)
+REWARD = StateReward(lambda states: -states.float().sum(1))
+
+
+def training(**changes):
+    return Training(**{"steps": 9, "batch_size": 8, "hidden": 16, "layers": 1, "replay_size": 4, **changes})
+
+
+def new_sampler(settings):
+    sampler = Sampler(ENVIRONMENT, make_policy(ENVIRONMENT, settings.hidden, settings.layers, 0, 1))
+    sampler.set_reward(REWARD)
+    return sampler
+
+
+class Scattered(SamplerGroup):
+    """Many samplers in threads that finish in any order."""
+
+    def __init__(self, settings, seed):
+        self._settings, self._random = settings, random.Random(seed)
+        self._pool = ThreadPoolExecutor(5)
+        self.n_open = self.most_open = 0
+        self._lock = threading.Lock()
+
+    def set_reward(self, log_reward):
+        raise AssertionError("not in a training")
+
+    def set_weights(self, weights):
+        self._weights = weights
+
+    def begin(self, order):
+        with self._lock:
+            self.n_open += 1
+            self.most_open = max(self.most_open, self.n_open)
+        future = self._pool.submit(self._fill, order, self._weights, self._random.random() * 0.02)
+
+        def wait():
+            draw = future.result()
+            with self._lock:
+                self.n_open -= 1
+            return draw
+
+        return wait
+
+    def _fill(self, order, weights, delay_s):
+        time.sleep(delay_s)
+        sampler = new_sampler(self._settings)
+        sampler.set_weights(weights)
+        return sampler.fill(order)
+
+    def close(self):
+        self._pool.shutdown()
+
+
+def run(settings, group, traffic=None):
+    learner = Learner(ENVIRONMENT, settings, seed=1)
+    learner.start(REWARD)
+    losses = list(pipeline(learner, group, seed=lambda *at: derive_seed(3, *at), traffic=traffic))
+    return losses, learner.weights()
+
+
+@pytest.mark.parametrize(("staleness", "shares"), [(0, 1), (0, 3), (2, 1), (3, 2), (20, 1)])
+def test_it_does_not_matter_who_draws_and_who_is_first(staleness, shares):
+    settings = training(staleness=staleness, shares=shares, searches=(LocalSearch(size=3),))
+    losses, weights = run(settings, OwnSampler(new_sampler(settings)))
+    for seed in (1, 2):
+        group = Scattered(settings, seed)
+        scattered, others = run(settings, group)
+        group.close()
+        assert scattered == losses
+        assert all(torch.equal(weights[name], others[name]) for name in weights)
+        most = min(staleness + 1, settings.steps)
+        assert group.most_open <= most * (shares + 1)  # a search beside the shares of each draw
+
+
+@pytest.mark.parametrize("staleness", [0, 2, 5])
+def test_every_draw_is_as_old_as_allowed_and_no_older(staleness):
+    settings = training(staleness=staleness)
+    traffic = Traffic()
+    run(settings, OwnSampler(new_sampler(settings)), traffic)
+    assert traffic.staleness == [min(step, staleness) for step in range(settings.steps)]
+    assert traffic.trajectories == settings.steps * settings.batch_size
+    assert traffic.weight_bytes == (settings.steps + 1) * sum(
+        p.nbytes for p in make_policy(ENVIRONMENT, 16, 1, 0, 1).state_dict().values()
+    )
+    assert traffic.draw_bytes > 0
+
+
+def test_stale_draws_train_as_well():
+    settings = training(steps=150, staleness=8, batch_size=16, lr=0.01)
+    losses, _ = run(settings, OwnSampler(new_sampler(settings)))
+    assert sum(losses[-20:]) < 0.2 * sum(losses[:20])
+
+
+def test_an_order_is_split_into_even_parts_with_searches_by_themselves():
+    settings = training()
+    learner = Learner(ENVIRONMENT, settings, seed=1)
+    sampler = new_sampler(settings)
+    learner.start(REWARD)
+    learner.update(sampler.draw(8, seed=1), seed=1)
+    job = SearchJob(LocalSearch(size=3), learner.replay.sample(3, torch.Generator().manual_seed(1)))
+    parts = split(Order(10, seed=4, epsilon=0.5, jobs=(job,)), 3)
+    assert [part.n for part in parts] == [4, 3, 3, 0]
+    assert [len(part.jobs) for part in parts] == [0, 0, 0, 1]
+    assert len({part.seed for part in parts}) == 4
+    assert {part.epsilon for part in parts} == {0.5}
+    assert len(split(Order(2, seed=4), 5)) == 2
+    found = sampler.fill(parts[-1])
+    assert len(found.trajectories) == 3 * job.search.rounds
