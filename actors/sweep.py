@@ -250,6 +250,7 @@ def _fit(
     tell: Callable[[str], None],
 ) -> dict[str, tuple[dict[str, Any], str]]:
     """The last metrics of each campaign, and why it failed."""
+    import ray
     from ray import tune
 
     from actors.trial import CampaignTrial, Lines, Place, StopFile
@@ -281,6 +282,8 @@ def _fit(
             stop=StopFile(storage / "stop"),
         ),
     )
+    if ray.util.client.ray.is_connected():  # Tune runs on the cluster's head then
+        tell("the rounds are not shown over ray://; where a campaign stands: al-loop status RUN")
     try:
         grid = tuner.fit()
     except Exception as error:

@@ -224,7 +224,9 @@ def test_every_wrong_combination_is_named_before_ray_starts(folder: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("send", "number", "code"), [(os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)], ids=["ctrl-c", "kill"]
+    ("send", "number", "code"),
+    [(os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)],
+    ids=["ctrl-c", "kill"],
 )
 def test_an_interrupted_sweep_leaves_no_process_and_loses_no_answer(
     folder: Path, send: Callable[[int, int], None], number: signal.Signals, code: int
