@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
@@ -21,6 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.local import LocalWorker
 from actors.placement import await_places, options_of
+from actors.ray_metrics import RayMetrics
 from al_loop.config import CampaignConfig, Role
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.execution import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from al_loop.belief import Asked, Belief, Believer
     from al_loop.gflownet.sampler import AnyReward, Draw, LogReward, Order
+    from al_loop.sinks import Sink
 
 #: beyond the oracle's own time: the start of its process (at most 120 s where that is more), and the network
 _GRACE_S = 150.0
@@ -50,11 +52,26 @@ _HUNG = 20.0  # times as long as draws usually take, and at least
 _HUNG_S = 120.0
 
 
-def _begin_actor(config: CampaignConfig, path: list[str]) -> None:
-    """Lets an actor import what the driver can import (a folder that is not on its machine does no harm)."""
+class _Actor:
+    """What the actors of all roles have in common. Ray puts the campaign and the role before each line they print."""
+
+    role: ClassVar[str]
+
+    def __init__(self, config: CampaignConfig, path: list[str]) -> None:
+        self._label = f"{config.name} {self.role}"
+        # what the driver can import, the actor can, too (a folder that is not on its machine does no harm)
+        sys.path += [folder for folder in path if folder not in sys.path]
+
+    def __repr__(self) -> str:
+        return self._label
+
+    def ready(self) -> None:
+        """Returns when it is there."""
+
+
+def _set_threads(config: CampaignConfig) -> None:
     import torch
 
-    sys.path += [folder for folder in path if folder not in sys.path]
     torch.set_num_threads(config.resources.threads)
 
 
@@ -66,18 +83,18 @@ def _device(config: CampaignConfig, role: Role) -> str:
 # ---- samplers ----------------------------------------------------------------------------------------------------
 
 
-class SamplerActor:
+class SamplerActor(_Actor):
     """A sampler in an actor of its own; it keeps nothing that is not sent again."""
 
+    role = "sampler"
+
     def __init__(self, config: CampaignConfig, path: list[str]) -> None:
-        _begin_actor(config, path)
+        super().__init__(config, path)
+        _set_threads(config)
         from al_loop.training import make_sampler
 
         self._sampler = make_sampler(config, _device(config, config.resources.sampler))
         self._held: dict[str, Any] = {}
-
-    def ready(self) -> None:
-        """Returns when it is there."""
 
     def fill(self, order: Order, weights: list[Any], reward: list[Any]) -> Draw:
         """The draw of an order. weights, reward: a reference in a list each, to be fetched once and not each time."""
@@ -250,11 +267,14 @@ class RaySamplers(SamplerGroup):
 # ---- the learner -------------------------------------------------------------------------------------------------
 
 
-class LearnerActor:
+class LearnerActor(_Actor):
     """The training of samplers in an actor of its own, from which its samplers are started."""
 
+    role = "learner"
+
     def __init__(self, config: CampaignConfig, path: list[str]) -> None:
-        _begin_actor(config, path)
+        super().__init__(config, path)
+        _set_threads(config)
         if config.sampler.kind == "ppo":
             from actors.ppo import PPOTraining
 
@@ -367,11 +387,14 @@ class RayTraining(SamplerTraining):
 # ---- the surrogate -----------------------------------------------------------------------------------------------
 
 
-class SurrogateActor:
+class SurrogateActor(_Actor):
     """Fits the surrogate."""
 
+    role = "surrogate"
+
     def __init__(self, config: CampaignConfig, path: list[str]) -> None:
-        _begin_actor(config, path)
+        super().__init__(config, path)
+        _set_threads(config)
 
     def believe(
         self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
@@ -383,14 +406,17 @@ class SurrogateActor:
 # ---- oracles -----------------------------------------------------------------------------------------------------
 
 
-class OracleActor:
+class OracleActor(_Actor):
     """Holds an oracle's place in the cluster; the oracle runs in a process below it.
 
     So its limits hold, and its whole process tree ends, as on one machine.
     """
 
+    role = "oracle"
+
     def __init__(self, config: CampaignConfig, path: list[str], number: int) -> None:
-        sys.path += [folder for folder in path if folder not in sys.path]
+        super().__init__(config, path)
+        self._label += f" {number}"
         self._worker = LocalWorker(config, number)
 
     def ready(self) -> None:
@@ -503,6 +529,9 @@ class RayExecutor(Executor):
 
     def oracle_worker(self, number: int) -> OracleWorker:
         return RayWorker(self._config, number)
+
+    def sinks(self) -> list[Sink]:
+        return [RayMetrics(self._config.name)]
 
     def close(self) -> None:
         """Leaves the cluster (and ends it where it was started here)."""

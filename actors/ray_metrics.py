@@ -47,6 +47,17 @@ class RayMetrics(Sink):
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """A round's numbers as gauges: ``al_loop_best``, ``al_loop_calls``, ``al_loop_phase_seconds{phase}``, ..."""
+        if "oracle/seconds" in metrics:
+            self.call(metrics["oracle/seconds"], is_failure=bool(metrics.get("oracle/failed")))
+            self.open_candidates(int(metrics.get("oracle/open", 0)))
+            return
+        if "train/loss" in metrics:
+            self.trained(steps=1, loss=metrics["train/loss"])
+            return
+        if "training/trajectories" in metrics:
+            self.trained(
+                trajectories=int(metrics["training/trajectories"]), staleness=metrics.get("training/staleness_mean")
+            )
         if any("/" not in name for name in metrics):
             self._set("round", float(step), "Number of the round that was reported last", "campaign")
         for name, value in metrics.items():

@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +28,7 @@ from al_loop.ledger import Candidate, Ledger, Observation, Proposal
 from al_loop.predictions import kept_predictions
 from al_loop.progress import Reporter, RoundSummary
 from al_loop.seeds import derive_seed
+from al_loop.sinks import Sinks, Status, round_metrics
 from al_loop.storage import ArtifactFolder, Checkpoints, EvaluationCache, RescuedAnswers, patiently, write_whole
 from al_loop.trust import Alarm, Forecast
 from al_loop.wanted import wanted_of
@@ -152,6 +153,8 @@ class Campaign:
         self._decided_in_s: float | None = None
         self._phase_of_answers: Any = None
         self._explained = ""  # the surrogate that was last said to be chosen
+        self._sinks = Sinks([])
+        self._n_told = 0
         self._open = ExitStack()
         try:
             self._oracle = config.build_oracle()
@@ -191,6 +194,9 @@ class Campaign:
                 executor = LocalExecutor(config, self.directory.logs)
             self._executor = executor
             self._open.callback(executor.close)
+            self._uid = campaign.uid
+            told = [*(build("sink", part) for part in config.sinks), *executor.sinks()]
+            self._sinks = Sinks(told, self._reporter.note)
         except BaseException:
             self._open.close()
             raise
@@ -213,12 +219,30 @@ class Campaign:
         last = self._ledger.last_round()
         return last is not None and last >= self.config.rounds.count and not self._ledger.pending()
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """While the sinks are told what happens."""
+        self._sinks.begin(self.config.name, self._uid, self.config.model_dump(mode="json", exclude={"ledger"}))
+        status: Status = "failed"
+        try:
+            yield
+            status = "finished" if self.is_finished else "stopped"
+        except KeyboardInterrupt:
+            status = "stopped"
+            raise
+        finally:
+            self._sinks.end(status)
+
     def run(self) -> None:
         """Runs all rounds that are left.
 
         Raises:
             CampaignError: it cannot go on, e.g. the oracle answered for no object at all.
         """
+        with self._told():
+            self._run()
+
+    def _run(self) -> None:
         last = self._ledger.last_round()
         if self.is_finished:
             assert last is not None
@@ -246,6 +270,7 @@ class Campaign:
         That is one step of a campaign whose answers come from people: nothing is evaluated, and nothing is waited for.
         """
         with ExitStack() as stack:
+            stack.enter_context(self._told())
             self._begin(stack, has_workers=False)
             last = self._ledger.last_round()
             is_seen = last is None or self._is_released(last)
@@ -303,6 +328,7 @@ class Campaign:
 
     def _note(self, message: str) -> None:
         self._reporter.note(message)
+        self._sinks.note(message)
 
     def _say_spent(self) -> None:
         calls, cost = self._ledger.n_calls(), self._ledger.cost()
@@ -498,7 +524,13 @@ class Campaign:
             return n_workers
         return math.ceil(1.2 * n_workers * self._decided_in_s / mean_call_s)
 
-    def _on_answer(self, candidate: Candidate, outcome: Outcome | None) -> None:
+    def _on_answer(self, candidate: Candidate, outcome: Outcome | None, seconds: float) -> None:
+        self._n_told += 1
+        if outcome is not None:
+            failed = float(outcome.failure is not None)
+            self._sinks.log(
+                self._n_told, {"oracle/seconds": seconds, "oracle/failed": failed, "oracle/open": self._pool.n_open}
+            )
         if outcome is not None and outcome.failure is not None:
             self._reporter.detail(f"{candidate.object}: {outcome.failure.kind}: {outcome.failure.reason}")
         phase = self._phase_of_answers
@@ -566,8 +598,10 @@ class Campaign:
             for step in self._training.train(number, belief.reward, measured):
                 self._pool.raise_error()
                 phase.advance(f"loss {step.loss:.2f}")
+                self._sinks.log((number - 1) * self.config.sampler.steps + step.number, {"train/loss": step.loss})
         self._checkpoints.save(number, self._training.state())
         facts = self._training.facts()
+        self._sinks.log(number, {f"training/{k}": v for k, v in facts.items() if isinstance(v, int | float)})
         if lost := facts.get("samplers_lost"):
             self._note(
                 f"round {number}: {lost} samplers died and were replaced; what they were drawing was drawn again"
@@ -801,8 +835,14 @@ class Campaign:
                 seconds=summary.seconds,
             )
             self._reporter.round(summary)
+            self._sinks.log(number, self._numbers(number, summary))
             for alarm in alarms:
                 self._note(f"round {number}: {alarm.message}")
+
+    def _numbers(self, number: int, summary: RoundSummary) -> dict[str, float]:
+        """What sinks are told of a round."""
+        used = self._utilisation.get(number)
+        return round_metrics(summary) | ({} if used is None else {"oracle_utilisation": used})
 
     def _believed(self, number: int) -> dict[str, Any]:
         """How good the predictions of what arrived in a round were, by objective."""

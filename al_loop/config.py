@@ -40,6 +40,7 @@ _NOT_IDENTITY = (
     "ledger",
     "checkpoints",
     "resources",
+    "sinks",
 )
 
 
@@ -335,6 +336,7 @@ class CampaignConfig(_Frozen):
         description="a folder, or a URL that fsspec knows (s3://, gs://, ...), for the learner's state after each "
         "round; left out: in the run directory",
     )
+    sinks: tuple[Part, ...] = Field((), description="who else is told the numbers while it runs: mlflow, wandb, ...")
     _folders: tuple[str, ...] = ()
 
     def part(self, section: str) -> Part:
@@ -592,6 +594,7 @@ def json_schema() -> dict[str, Any]:
     sampler["policy"] = {"anyOf": [*_part_schemas("policy", definitions, {}, given=_OF_A_POLICY), {"type": "null"}]}
     number = {"anyOf": [{"type": "number"}, {"type": "null"}]}
     bounds = {"min": number, "max": number}
+    schema["properties"]["sinks"]["items"] = {"anyOf": _part_schemas("sink", definitions, {})}
     schema["properties"]["constraints"]["items"] = {"anyOf": _part_schemas("property", definitions, bounds)}
     return schema
 
@@ -740,6 +743,8 @@ def _parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, _Path]]:
         yield "search", search, ("sampler", "searches", i)
     for i, constraint in enumerate(config.constraints):
         yield "property", constraint, ("constraints", i)
+    for i, sink in enumerate(config.sinks):
+        yield "sink", sink, ("sinks", i)
 
 
 def _part_problems(section: str, part: Part, path: _Path, where: _Locations) -> Iterator[str]:

@@ -97,7 +97,7 @@ class EvaluationPool:
         budget: what may be spent, by all sessions of the campaign.
         call_size: how many objects one call takes.
         prices: the cost of a call at a fidelity, where the oracle does not say; else ``settings.cost``.
-        on_answer: told of each answer; ``None``: it came from elsewhere.
+        on_answer: told of each answer with the seconds that it took; ``None``: it came from elsewhere.
         on_note: told what the user should know.
         artifacts: where the files that come with answers are kept.
         cache: what other campaigns were answered.
@@ -113,7 +113,7 @@ class EvaluationPool:
         budget: Budget | None = None,
         call_size: int = 1,
         prices: Mapping[str, float] | None = None,
-        on_answer: Callable[[Candidate, Outcome | None], None] = lambda candidate, outcome: None,
+        on_answer: Callable[[Candidate, Outcome | None, float], None] = lambda candidate, outcome, seconds: None,
         on_note: Callable[[str], None] = lambda message: None,
         artifacts: ArtifactFolder | None = None,
         cache: EvaluationCache | None = None,
@@ -423,7 +423,8 @@ class EvaluationPool:
             answer = replace(answer, outcome=self._artifacts.save(candidate.id, answer.outcome))
         if (refused := self._commit_together(answer)) is not None:
             self._on_note(f"{candidate.object}: {refused}; not taken in as well: {answer.outcome}")
-        self._settled(candidate.id, answer.outcome, answer.outcome.values is not None)
+        seconds = (answer.finished - answer.started).total_seconds()
+        self._settled(candidate.id, answer.outcome, answer.outcome.values is not None, seconds)
 
     def _commit_all(self, answers: list[Answer]) -> list[str | None]:
         try:
@@ -433,7 +434,7 @@ class EvaluationPool:
                 raise
             raise self._rescued.keep(answers, error) from error
 
-    def _settled(self, candidate_id: int, outcome: Outcome | None, has_value: bool) -> None:
+    def _settled(self, candidate_id: int, outcome: Outcome | None, has_value: bool, seconds: float = 0.0) -> None:
         """A candidate has its answer in the ledger; outcome: None where others committed it."""
         with self._lock:
             candidate = self._open.pop(candidate_id, None)
@@ -447,7 +448,7 @@ class EvaluationPool:
                 self._cost += outcome.cost or 0.0
                 self._count_failures(outcome)
             self._progress.notify_all()
-        self._on_answer(candidate, outcome)
+        self._on_answer(candidate, outcome, seconds)
 
     def _count_failures(self, outcome: Outcome) -> None:
         if outcome.failure is None:

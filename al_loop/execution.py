@@ -12,6 +12,7 @@ from oracles.base import Call, Outcome
 if TYPE_CHECKING:
     from al_loop.belief import Asked, Belief, Believer
     from al_loop.gflownet.sampler import LogReward
+    from al_loop.sinks import Sink
 
 
 class WorkerLost(Exception):  # noqa: N818  it is an event more than an error
@@ -133,6 +134,10 @@ class Executor(ABC):
     @abstractmethod
     def oracle_worker(self, number: int) -> OracleWorker:
         """The oracle worker of a number; it starts with its first call."""
+
+    def sinks(self) -> list[Sink]:
+        """Who else is told a campaign's numbers where it runs."""
+        return []
 
     @abstractmethod
     def close(self) -> None:

@@ -38,6 +38,7 @@ ROOMS: Mapping[str, str] = {
     "acquisition": "al_loop.acquisitions",
     "selector": "al_loop.selectors",
     "property": "al_loop.properties",
+    "sink": "al_loop.sinks",
 }
 
 

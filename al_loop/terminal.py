@@ -265,6 +265,7 @@ class PlainReporter(TerminalReporter):
         self._quiet, self._verbose, self._heartbeat_s = quiet, verbose, heartbeat_s
         self._write = write or (lambda line: print(line, flush=True))
         self._lock = threading.Lock()
+        self._where = ""  # round and phase
 
     def _say(self, message: str) -> None:
         with self._lock:
@@ -283,10 +284,12 @@ class PlainReporter(TerminalReporter):
     @contextmanager
     def phase(self, round_number: int, name: str, total: int) -> Iterator[Phase]:
         """Shows a phase while it lasts."""
+        self._where = f"round {round_number} | {name}"
+        self.detail("begins")
         if self._quiet:
             yield Phase()
         else:
-            yield _PlainPhase(f"round {round_number} | {name}", total, self._say, self._heartbeat_s)
+            yield _PlainPhase(self._where, total, self._say, self._heartbeat_s)
 
     def round(self, summary: RoundSummary) -> None:
         """Adds the row of a round."""
@@ -315,12 +318,16 @@ class PlainReporter(TerminalReporter):
 
     def note(self, message: str) -> None:
         """Says it."""
-        self._say(f"note: {message}")
+        self._say(self._placed(f"note: {message}"))
 
     def detail(self, message: str) -> None:
         """Says it with ``verbose``."""
         if self._verbose:
-            self._say(message)
+            self._say(self._placed(message))
+
+    def _placed(self, message: str) -> str:
+        """A message with the round and the phase in which it was said."""
+        return f"{self._where} | {message}" if self._where else message
 
     def end(self, calls: int, best: Sequence[tuple[str, tuple[float, ...]]], seconds: float) -> None:
         """Sums the campaign up."""

@@ -115,7 +115,7 @@ def test_a_call_takes_as_many_objects_as_the_oracle_allows(ledger: Ledger) -> No
 def test_answers_are_committed_while_the_campaign_does_something_else(ledger: Ledger) -> None:
     workers = [Scripted(0), Scripted(1)]
     arrived = threading.Event()
-    pool = EvaluationPool(ledger, workers, Evaluation(), on_answer=lambda candidate, outcome: arrived.set())
+    pool = EvaluationPool(ledger, workers, Evaluation(), on_answer=lambda candidate, outcome, seconds: arrived.set())
     pool.submit(candidates(ledger, "wait", "a"))
     assert arrived.wait(20)
     assert [e.values for e in ledger.evaluations()] == [(1.0,)]
@@ -330,7 +330,7 @@ def test_an_own_answer_that_is_seen_in_the_ledger_first_is_still_the_pools_own(
     monkeypatch.setattr(evaluation, "_LOOK_S", 0.0)
     monkeypatch.setattr(ledger, "commit_answers", slow)
     told: list[Outcome | None] = []
-    pool = EvaluationPool(ledger, [Scripted()], Evaluation(), on_answer=lambda candidate, outcome: told.append(outcome))
+    pool = EvaluationPool(ledger, [Scripted()], Evaluation(), on_answer=lambda candidate, outcome, seconds: told.append(outcome))
     pool.submit(candidates(ledger, "abc"))
     pool.wait()
     pool.close()
