@@ -20,7 +20,9 @@ from torch import Tensor
 
 from actors.ppo import PPOSettings, PPOTraining
 from al_loop.config import CampaignConfig, parse_config
+from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
+from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.rollout import rollout
 
 pytestmark = pytest.mark.timeout(300)
@@ -269,6 +271,25 @@ def test_several_objectives_and_searches_are_refused_at_once():
     )
     with pytest.raises(ConfigError, match="preferences"):
         PPOTraining(several, seed=0)
+
+
+class NoFlow(Policy):
+    """A policy that knows no flow of states."""
+
+    def __init__(self, environment: Environment, hidden: int, layers: int, n_conditions: int, heads: int) -> None:
+        super().__init__()
+
+    def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
+        return torch.zeros(len(states), 1)
+
+    def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
+        return torch.zeros(len(states), 1)
+
+
+def test_a_policy_without_values_of_states_is_refused():
+    config = config_of(SEQUENCE, policy={"target": f"{__name__}:NoFlow"})
+    with pytest.raises(ConfigError, match=r"sampler\.policy.*log_flow"):
+        PPOTraining(config, seed=0)
 
 
 @pytest.mark.slow
