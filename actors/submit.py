@@ -36,6 +36,7 @@ _SAID_BY_THE_STATUS = (
     "Job was intentionally stopped",
     "Job entrypoint command failed",
 )
+_SETUP_FAILED = "runtime_env setup failed"
 _POLL_S = 0.5
 
 
@@ -118,9 +119,11 @@ class Cluster:
         jobs = self.jobs()
         for job in [j for j in jobs if j.id == name] + [j for j in jobs if j.campaign == name]:
             return job
-        newest = {job.campaign: job for job in reversed(jobs)}
+        newest: dict[str, JobState] = {}
+        for job in jobs:
+            newest.setdefault(job.campaign, job)
         near = get_close_matches(name, [*newest, *(job.id for job in jobs)], n=1)
-        shown = ", ".join(f"{campaign} ({job.id}, {job.status})" for campaign, job in reversed(newest.items()))
+        shown = ", ".join(f"{campaign} ({job.id}, {job.status})" for campaign, job in newest.items())
         raise ConfigError(
             f"{name!r} is neither a campaign nor a job at {self.address}"
             + (f" (did you mean {near[0]!r}?)" if near else "")
@@ -272,9 +275,13 @@ def _moment(milliseconds: int | None) -> datetime | None:
 
 
 def _message(text: str) -> str:
-    """What Ray says of a job, where that is more than the status and the exit code."""
-    line = _first_line(text) if text.strip() else ""
-    return "" if line.startswith(_SAID_BY_THE_STATUS) else line
+    """What Ray says of a job, in a line, where that is more than the status and the exit code."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines or lines[0].startswith(_SAID_BY_THE_STATUS):
+        return ""
+    if lines[0].startswith(_SETUP_FAILED):  # a traceback, and at its end what pip or the like said
+        return f"{_SETUP_FAILED}: {next((line for line in lines if line.startswith('ERROR')), lines[-1])}"[:500]
+    return lines[0][:300]
 
 
 @contextmanager

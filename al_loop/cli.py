@@ -280,7 +280,10 @@ def logs(
         found = cluster.find(job)
         if follow:
             raise typer.Exit(cluster.follow(found.id, lambda text: typer.echo(text, nl=False)))
-        typer.echo(cluster.log(found.id), nl=False)
+        printed = cluster.log(found.id)
+        typer.echo(printed, nl=False)
+        if not printed:
+            typer.echo(f"{found.id} has printed nothing; it is {found.status}: {found.message}", err=True)
 
 
 @app.command()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,17 +19,17 @@ from actors.runtime_env import (
     runtime_env,
     targets,
 )
-from actors.submit import Cluster
+from actors.submit import Cluster, _state
 from al_loop.config import CampaignConfig, load_config
 from al_loop.errors import ConfigError
 
 CONFIG = """
 name: far
 environment: {kind: sequence, alphabet: ACGU, length: 5}
-oracle: {target: "far_oracle:score"}
-features: {kind: joined, parts: [{kind: one_hot}, {target: "far_features:Own"}]}
-sampler: {policy: {target: "far_policy:Own"}, searches: [{target: "far_search:Own"}]}
-constraints: [{target: "far_property:Own", max: 1}]
+oracle: {target: "own_oracle:score"}
+features: {kind: joined, parts: [{kind: one_hot}, {target: "own_features:Own"}]}
+sampler: {policy: {target: "own_policy:Own"}, searches: [{target: "own_search:Own"}]}
+constraints: [{target: "own_property:Own", max: 1}]
 """
 
 
@@ -41,22 +44,22 @@ def test_modules_of_parts_of_every_section_travel(
     config: CampaignConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert {target.split(":")[0] for target in targets(config)} == {
-        "far_oracle",
-        "far_features",
-        "far_policy",
-        "far_search",
-        "far_property",
+        "own_oracle",
+        "own_features",
+        "own_policy",
+        "own_search",
+        "own_property",
     }
     folder, elsewhere = tmp_path / "work", tmp_path / "elsewhere"
-    for place, name in ((folder, "far_oracle"), (elsewhere, "far_features"), (elsewhere, "far_policy")):
+    for place, name in ((folder, "own_oracle"), (elsewhere, "own_features"), (elsewhere, "own_policy")):
         place.mkdir(exist_ok=True)
         (place / f"{name}.py").write_text("")
-    (elsewhere / "far_search").mkdir()
-    (elsewhere / "far_search" / "__init__.py").write_text("")
+    (elsewhere / "own_search").mkdir()
+    (elsewhere / "own_search" / "__init__.py").write_text("")
     for place in (folder, elsewhere):
         monkeypatch.syspath_prepend(str(place))
     found = modules_elsewhere(config, folder)
-    assert found == [elsewhere / "far_features.py", elsewhere / "far_policy.py", elsewhere / "far_search"]
+    assert found == [elsewhere / "own_features.py", elsewhere / "own_policy.py", elsewhere / "own_search"]
 
 
 def test_ray_takes_the_description_and_by_default_nothing_is_installed(config: CampaignConfig, tmp_path: Path) -> None:
@@ -154,10 +157,11 @@ def test_a_ledger_in_a_container_would_be_lost(config: CampaignConfig, ledger: s
 class Recorder:
     """Takes the place of Ray's client, and keeps what it was asked to run."""
 
-    entrypoint = ""
+    def __init__(self, jobs: Sequence[object] = ()) -> None:
+        self.entrypoint, self._jobs = "", jobs
 
-    def list_jobs(self) -> list[object]:
-        return []
+    def list_jobs(self) -> Sequence[object]:
+        return self._jobs
 
     def submit_job(self, *, entrypoint: str, submission_id: str, **_: object) -> str:
         self.entrypoint = entrypoint
@@ -180,6 +184,45 @@ def test_with_an_image_the_config_travels_in_the_command(config: CampaignConfig,
     ).stdout
     arguments = ["-m", "al_loop.cli", "run", "far it.yaml", "a=b c", "--run-dir", "/shared/far", "--address", "auto"]
     assert printed == f"{arguments} {text}\n"
+
+
+def job(**facts: object) -> Any:
+    from ray.job_submission import JobStatus
+
+    status = JobStatus(facts.pop("status", "FAILED"))
+    known = {"job_id": None, "start_time": None, "end_time": None, "driver_exit_code": None, "metadata": None}
+    return SimpleNamespace(**{**known, "submission_id": "far-1", "status": status, "message": "", **facts})
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Job is currently running.", ""),
+        ("Job entrypoint command failed with exit code 1, last available logs:\nTraceback", ""),
+        ("Job supervisor actor died: the node is gone\nmore", "Job supervisor actor died: the node is gone"),
+        (
+            "runtime_env setup failed: Failed.\n[Node 1] Traceback\n  raise\n  ERROR: no distribution for foo\n",
+            "runtime_env setup failed: ERROR: no distribution for foo",
+        ),
+        ("runtime_env setup failed: Failed.\nOSError: disk full", "runtime_env setup failed: OSError: disk full"),
+    ],
+)
+def test_what_ray_says_of_a_job_is_a_line(message: str, shown: str) -> None:
+    assert _state(job(message=message)).message == shown
+
+
+def test_a_campaigns_name_means_its_newest_job() -> None:
+    def of(name: str, number: int) -> Any:
+        return job(submission_id=f"{name}-{number}", start_time=number, metadata={"al_loop_campaign": name})
+
+    cluster = Cluster.__new__(Cluster)
+    cluster.address, cluster._client = "http://head", Recorder([of("far", 1), of("far", 3), of("near", 2), job()])
+    assert cluster.find("far").id == "far-3"
+    assert cluster.find("far-1").id == "far-1"
+    with pytest.raises(ConfigError, match=r"'far-1x' .*known there: far \(far-3, failed\), near \(near-2, failed\)$"):
+        cluster.find("far-1x")
+    with pytest.raises(ConfigError, match="neither a campaign nor a job"):
+        cluster.find("")
 
 
 SEQUENCE = (
