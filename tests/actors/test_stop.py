@@ -40,7 +40,7 @@ def campaign(folder: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "al_loop.cli", "run", "long.yaml", "--run-dir", "run", "--quiet"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
-            ends = time.monotonic() + 60
+            ends = time.monotonic() + 120
             while n_answers(folder / "run") == 0:
                 assert process.poll() is None
                 assert time.monotonic() < ends
