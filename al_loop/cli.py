@@ -160,7 +160,7 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
         if address != "local":
             from actors.ray_executor import RayExecutor
 
-            executor = RayExecutor(settings, address)
+            executor = RayExecutor(settings, address, reporter.note)
             stack.callback(executor.close)
             with suppress(ValueError):
                 signal.signal(signal.SIGTERM, _terminate)  # again: Ray has put a handler of its own in its place
