@@ -137,9 +137,10 @@ class RaySamplers(SamplerGroup):
 
     Args:
         config: of the campaign.
+        actor: the class of the actors.
     """
 
-    def __init__(self, config: CampaignConfig) -> None:
+    def __init__(self, config: CampaignConfig, actor: type[SamplerActor] = SamplerActor) -> None:
         self._config = config
         self._weights: list[Any] = []
         self._reward: list[Any] = []
@@ -153,7 +154,7 @@ class RaySamplers(SamplerGroup):
         near = NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=True, _spill_on_unavailable=True
         )
-        make = ray.remote(SamplerActor).options(max_restarts=-1, scheduling_strategy=near, **options_of(role))
+        make = ray.remote(actor).options(max_restarts=-1, scheduling_strategy=near, **options_of(role))
         for _ in range(role.count):
             self._await(make.remote(config, list(sys.path)))
 

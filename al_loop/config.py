@@ -840,8 +840,23 @@ def _refuse_impossible(config: CampaignConfig, where: _Locations) -> None:
             f"features: missing, and there are none by default for the objects of this environment; name one of "
             f"{', '.join(p.kind for p in parts.built_in('features'))} or a target {where.of(())}"
         )
+    if config.sampler.kind == "ppo":
+        _refuse_ppo(config, where)
     if config.sampler.pool < config.rounds.batch_size:
         raise ConfigError(
             f"sampler.pool: {config.sampler.pool} is below rounds.batch_size ({config.rounds.batch_size}), so that no "
             f"full batch could be picked; raise it {where.of(('sampler', 'pool'))}"
+        )
+
+
+def _refuse_ppo(config: CampaignConfig, where: _Locations) -> None:
+    """What the reward-maximising baseline cannot do."""
+    if config.has_several_objectives and config.reward.preferences:
+        raise ConfigError(
+            f"sampler.kind: ppo maximises one value; of several objectives it needs reward.preferences=false "
+            f"{where.of(('sampler', 'kind'))}"
+        )
+    if config.sampler.searches:
+        raise ConfigError(
+            f"sampler.searches: ppo learns from its own draws alone; leave them out {where.of(('sampler', 'searches'))}"
         )

@@ -359,6 +359,23 @@ def test_a_damaged_state_is_refused_and_leaves_fresh_weights(config: CampaignCon
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
+def test_a_campaign_of_the_maximising_baseline_runs_alike_here_and_on_ray(
+    tmp_path: Path, config: CampaignConfig
+) -> None:
+    from actors.ray_executor import RayExecutor
+
+    maximising = load_config("placed.yaml", ["sampler.kind=ppo", "sampler.searches=[]"])
+    tables = []
+    for name, executor in (("here", None), ("ray", RayExecutor(maximising, "auto"))):
+        with Campaign(maximising, tmp_path / name, executor) as campaign:
+            campaign.run()
+        tables.append(open_run(tmp_path / name).evaluations.sort_values("object")["object"].tolist())
+    assert len(tables[0]) == 18
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_a_role_that_fits_on_no_node_is_refused_at_once_with_what_the_cluster_has(config: CampaignConfig) -> None:
     from actors.ray_executor import RayExecutor
 

@@ -347,3 +347,8 @@ def test_a_cache_tells_oracles_apart_by_all_that_changes_their_answers(tmp_path:
     assert same == identity(kind="rna")
     assert metadata.version("ViennaRNA") in same
     assert same != identity(kind="rna", score="energy")
+
+
+def test_the_maximising_baseline_refuses_what_it_cannot_do(write):
+    assert "sampler.searches: ppo" in refused(write(), ["sampler={kind: ppo, searches: [{kind: genetic}]}"])
+    assert load_config(write(), ["sampler={kind: ppo}"]).fingerprint != load_config(write()).fingerprint
