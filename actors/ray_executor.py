@@ -494,8 +494,8 @@ class RayExecutor(Executor):
 
     Args:
         config: of the campaign.
-        address: ``auto`` joins the cluster that is there and starts one where there is none; ``ray://HOST:10001``
-            and ``HOST:6379`` join that cluster; ``local`` always starts one.
+        address: ``auto`` joins the cluster that is there and starts one where there is none; ``HOST:6379`` joins that
+            cluster; ``local`` always starts one.
         on_note: told what the user should know.
 
     Raises:
@@ -505,6 +505,11 @@ class RayExecutor(Executor):
     def __init__(
         self, config: CampaignConfig, address: str, on_note: Callable[[str], None] = lambda message: None
     ) -> None:
+        if address.startswith("ray://"):  # Ray's client streams nothing, and a campaign would end with the connection
+            raise ConfigError(
+                f"--address: a campaign does not run over {address}; submit it as a job (al-loop submit ... --address "
+                "http://HEAD:8265), or run it on a machine of the cluster with --address auto"
+            )
         self._config, self._on_note = config, on_note
         self._surrogate: Any = None
         self._has_started = not ray.is_initialized()

@@ -129,7 +129,7 @@ def run(
     overrides: _Overrides = None,
     run_dir: _RunDir = None,
     address: Annotated[
-        str, typer.Option(help="local: this machine, without Ray; auto: start or join Ray; ray://...: that cluster.")
+        str, typer.Option(help="local: this machine, without Ray; auto: start or join Ray; HOST:6379: that cluster.")
     ] = "local",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="A line a round.")] = False,
     verbose: _Verbose = False,

@@ -318,6 +318,7 @@ class PlainReporter(TerminalReporter):
 
     def note(self, message: str) -> None:
         """Says it."""
+        message = message.removeprefix(f"{self._where.partition(' | ')[0]}: ")
         self._say(self._placed(f"note: {message}"))
 
     def detail(self, message: str) -> None:

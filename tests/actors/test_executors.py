@@ -374,6 +374,13 @@ def test_a_campaign_of_the_maximising_baseline_runs_alike_here_and_on_ray(
     assert tables[0] == tables[1]
 
 
+def test_a_client_connection_is_refused_with_what_to_do_instead(config: CampaignConfig) -> None:
+    from actors.ray_executor import RayExecutor
+
+    with pytest.raises(ConfigError, match="al-loop submit"):
+        RayExecutor(config, "ray://head:10001")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_role_that_fits_on_no_node_is_refused_at_once_with_what_the_cluster_has(config: CampaignConfig) -> None:
