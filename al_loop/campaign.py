@@ -51,7 +51,8 @@ _CHUNK = 8192  # objects scored at once
 _MOST_PROMISING = 2048  # objects of a pool that the selector sees
 _FORECASTS = 128  # samples of a batch whose hypervolume is computed
 _REVIEW_POLL_S = 1.0
-_RECENT = 3  # rounds whose answers alarms look at
+_RECENT = 3  # rounds whose answers alarms look at, and at least
+_RECENT_ANSWERS = 16
 _WHOLE_SHARE = 8  # of the first batch's calls for one object that is measured at every fidelity
 _MOST_DRAWS = 400  # times the objects that are wanted, before the space counts as exhausted
 
@@ -859,7 +860,9 @@ class Campaign:
         found = []
         wanted, rounds = self._wanted, self._ledger.rounds()
         for name, goal, p in zip(wanted.names, wanted.goals, kept_predictions(self._ledger, wanted), strict=True):
-            recent = p.pick((p.arrived > number - _RECENT) & (p.arrived <= number))
+            # of small batches some more, so that there is enough to judge by
+            since = min([number - _RECENT + 1, *np.sort(p.arrived[p.arrived <= number])[-_RECENT_ANSWERS:][:1]])
+            recent = p.pick((p.arrived >= since) & (p.arrived <= number))
             if (p.arrived == number).any():
                 found += trust.prediction_alarms(recent.mean, recent.std, recent.measured, goal, name)
         batch = [c for c in self._ledger.candidates() if c.round == number]

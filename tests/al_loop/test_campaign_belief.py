@@ -167,6 +167,20 @@ def test_without_progress_there_is_an_alarm_in_the_ledger_and_the_terminal(proje
     assert all(any(message in note for note in notes.notes) for message in told if message)
 
 
+def test_batches_of_two_are_enough_for_an_alarm_once_there_are_enough_of_them(project: Path) -> None:
+    (project / "boastful.py").write_text(
+        "from al_loop.surrogates.gp import ExactGP\n\n"
+        "class Boastful(ExactGP):\n"
+        "    def fit(self, X, Y, Yvar=None):\n"
+        "        return super().fit(X, Y + 20 * Y.std(), Yvar)\n"
+    )
+    small = ("rounds.batch_size=2", "rounds.count=7", "sampler.steps=2", "recalibrate=false")
+    run(project, *small, "surrogate={target: 'boastful:Boastful'}")
+    told = ["exploitation" in report["alarms"] for report in reports(project)]
+    assert told[5:] == [True] * len(told[5:])
+    assert not any(told[:5])
+
+
 def test_a_bound_on_another_outcome_is_kept(project: Path) -> None:
     free = run(project, "rounds.count=4", run_dir="free")
     held = run(project, "rounds.count=4", "outcome_constraints=[{objective: weight, max: 4}]", run_dir="held")
