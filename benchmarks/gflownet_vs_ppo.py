@@ -267,7 +267,7 @@ def plot(curves: pd.DataFrame, table: pd.DataFrame, best_random: float, path: Pa
     figure = Figure(figsize=(12.5, 4.0), dpi=140, layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     for ax, column, label in (
-        (left, "top100", "acquisition of the best 100 (spreads of random ones)"),
+        (left, "top100", "acquisition of the best 100 (spreads)"),
         (middle, "modes", "distinct modes"),
     ):
         for arm, of_arm in curves.groupby("arm", sort=False):
@@ -290,10 +290,10 @@ def plot(curves: pd.DataFrame, table: pd.DataFrame, best_random: float, path: Pa
         places.append(4 * i + 1)
         names.append(SELECTORS[selector])
     right.axhline(best_random, color="#c0c0c0", linewidth=0.9, zorder=0)
-    right.annotate("best of what was measured before", (7.0, best_random), fontsize=7, ha="right", va="bottom")
+    right.annotate("best measured before", (3.0, best_random), fontsize=7, ha="center", va="bottom")
     right.set_xticks(places, names)
-    right.set(ylabel=f"ionisation potential of {N_PICKS} picks (eV, lower is better)")
-    right.set_title("hollow: predicted, full: measured", fontsize=9)
+    right.set(ylabel=f"mean of {N_PICKS} picks (eV, lower is better)")
+    right.set_title("ionisation potential: hollow predicted, full measured", fontsize=9)
     for ax in (left, middle, right):
         ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
