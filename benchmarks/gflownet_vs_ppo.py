@@ -290,7 +290,7 @@ def plot(curves: pd.DataFrame, table: pd.DataFrame, best_random: float, path: Pa
         places.append(4 * i + 1)
         names.append(SELECTORS[selector])
     right.axhline(best_random, color="#c0c0c0", linewidth=0.9, zorder=0)
-    right.annotate("best measured before", (3.0, best_random), fontsize=7, ha="center", va="bottom")
+    right.annotate("best measured before", (2.6, best_random), fontsize=7, ha="center", va="bottom")
     right.set_xticks(places, names)
     right.set(ylabel=f"mean of {N_PICKS} picks (eV, lower is better)")
     right.set_title("ionisation potential: hollow predicted, full measured", fontsize=9)
