@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ray
@@ -33,7 +33,7 @@ from al_loop.execution import (
     TrainingStep,
     WorkerLost,
 )
-from al_loop.gflownet.pipeline import SamplerGroup
+from al_loop.gflownet.pipeline import Pending, SamplerGroup
 from oracles.base import Call, Outcome
 
 if TYPE_CHECKING:
@@ -110,14 +110,27 @@ class SamplerActor(_Actor):
 
 @dataclass
 class _Draw:
-    """A draw on its way."""
+    """A draw on its way. look: takes in what is done."""
 
     order: Order
     weights: list[Any]
     reward: list[Any]
-    result: Draw | None = None
+    look: Callable[[], None]
+    drawn: Draw | None = None
     error: Exception | None = None
     n_hung: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.drawn is not None or self.error is not None
+
+    def result(self) -> Draw:
+        while not self.is_over:
+            self.look()
+        if self.error is not None:
+            raise self.error
+        assert self.drawn is not None
+        return self.drawn
 
 
 @dataclass
@@ -172,14 +185,19 @@ class RaySamplers(SamplerGroup):
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
         self._weights = [ray.put({name: tensor.cpu() for name, tensor in weights.items()})]
 
-    def begin(self, order: Order) -> Callable[[], Draw]:
-        import dataclasses
-
+    def begin(self, order: Order) -> Pending:
         jobs = tuple(job.to("cpu") for job in order.jobs)
-        draw = _Draw(dataclasses.replace(order, jobs=jobs), self._weights, self._reward)
+        draw = _Draw(replace(order, jobs=jobs), self._weights, self._reward, self._step)
         self._waiting.append(draw)
         self._dispatch()
-        return lambda: self._result(draw)
+        return draw
+
+    def first(self, waiting: Sequence[Sequence[Pending]]) -> int:
+        while True:
+            for i, draws in enumerate(waiting):
+                if all(isinstance(draw, _Draw) and draw.is_over for draw in draws):
+                    return i
+            self._step()
 
     def _dispatch(self) -> None:
         """Gives draws to samplers that have few."""
@@ -190,14 +208,6 @@ class RaySamplers(SamplerGroup):
             draw = self._waiting.popleft()
             ref = free.handle.fill.remote(draw.order, draw.weights, draw.reward)
             free.running[ref] = (draw, time.monotonic())
-
-    def _result(self, draw: _Draw) -> Draw:
-        while draw.result is None and draw.error is None:
-            self._step()
-        if draw.error is not None:
-            raise draw.error
-        assert draw.result is not None
-        return draw.result
 
     def _step(self) -> None:
         """Takes in what is done, and what became of the actors."""
@@ -224,7 +234,7 @@ class RaySamplers(SamplerGroup):
     def _finished(self, sampler: _Sampler, ref: Any) -> None:
         draw, began = sampler.running[ref]
         try:
-            draw.result = ray.get(ref)
+            draw.drawn = ray.get(ref)
         except RayTaskError as error:  # the reward or the policy raised
             draw.error = error
         except RayError:
@@ -525,6 +535,13 @@ class RayExecutor(Executor):
         self._surrogate = actor.remote(config, list(sys.path))
 
     def training(self) -> SamplerTraining:
+        sampler, count = self._config.sampler, self._config.resources.sampler.count
+        at_once = (sampler.staleness + 1) * (sampler.shares + len(sampler.searches))
+        if sampler.kind == "gflownet" and count > at_once:
+            self._on_note(
+                f"{count} samplers, but no more than {at_once} of their draws are on their way at a time; for all of "
+                f"them to be busy set sampler.staleness={2 * count - 1}"
+            )
         return RayTraining(self._config, self._on_note)
 
     def believe(

@@ -178,13 +178,14 @@ def _some(names: Sequence[str]) -> str:
 
 def _refuse(combinations: Sequence[Combination]) -> None:
     """Campaigns that would share a ledger, or wait for people."""
-    ledgers: dict[str, str] = {}
+    owners: dict[tuple[str, str], str] = {}
     for c in combinations:
-        if c.config.ledger is not None and ledgers.setdefault(c.config.ledger, c.name) != c.name:
-            raise ConfigError(
-                f"{c.name}: ledger: it would be shared with {ledgers[c.config.ledger]}; leave it out, then each "
-                "campaign has its own in its run directory"
-            )
+        for key, place in (("ledger", c.config.ledger), ("checkpoints", c.config.checkpoints)):
+            if place is not None and (owner := owners.setdefault((key, place), c.name)) != c.name:
+                raise ConfigError(
+                    f"{c.name}: {key}: it would be shared with {owner}; leave it out, then each campaign has its own "
+                    "in its run directory"
+                )
         if c.config.rounds.review:
             raise ConfigError(f"{c.name}: rounds.review: a sweep waits for nobody; set it to false")
         if getattr(c.config.oracle.factory("oracle"), "is_external", False):
@@ -316,16 +317,10 @@ def _largest_node() -> dict[str, float]:
 
 def _needs(config: CampaignConfig, room: Mapping[str, float]) -> dict[str, float]:
     """What a campaign asks of Ray, never more than one machine has, so that none waits forever."""
-    cpus = 1 + config.evaluation.workers * _of_role(config, "oracle", "cpus", 1.0)
-    gpus = _of_role(config, "sampler", "gpus", 0.0) or float(config.sampler.device.startswith("cuda"))
+    cpus = 1 + config.evaluation.workers * config.resources.oracle.num_cpus
+    gpus = config.resources.learner.num_gpus or float(config.sampler.device.startswith("cuda"))
     wanted = {"CPU": min(max(cpus, 1.0), room["CPU"]), "GPU": min(gpus, room["GPU"])}
     return {name: amount for name, amount in wanted.items() if amount}
-
-
-def _of_role(config: CampaignConfig, role: str, what: str, otherwise: float) -> float:
-    """``resources.oracle.num_cpus`` and the like."""
-    earlier = getattr(config.resources, f"{role}_{what}", otherwise)
-    return float(getattr(getattr(config.resources, role, None), f"num_{what}", earlier))
 
 
 @contextmanager

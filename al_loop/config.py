@@ -148,6 +148,13 @@ class SamplerSettings(_Frozen):
             "way, so that samplers and learner need not wait for one another",
         ),
     ] = 0
+    order: Annotated[
+        Literal["fixed", "arrival"],
+        Field(
+            description="in which draws are trained on: fixed can be reproduced; by arrival no sampler ever waits, for "
+            "rewards that take very different times"
+        ),
+    ] = "fixed"
     shares: Annotated[int, Field(ge=1, description="parts of a draw that samplers draw side by side")] = 1
     objective: Part = Part(kind="trajectory_balance")
     backward: Annotated[Literal["learned", "uniform", "maximum_entropy"], Field(description="the backward policy")] = (

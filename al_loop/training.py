@@ -83,6 +83,7 @@ class GFlowNetTraining(SamplerTraining):
             "trajectories_per_s": traffic.trajectories / seconds,
             "staleness_mean": sum(traffic.staleness) / len(traffic.staleness),
             "staleness_max": max(traffic.staleness),
+            "draws_late": traffic.late,
             "learner_utilisation": 1 - traffic.waited_s / seconds,
             "samplers_lost": traffic.lost,
             "moved_mb": {"draws": traffic.draw_bytes / 1e6, "weights": traffic.weight_bytes / 1e6},
@@ -97,7 +98,7 @@ class GFlowNetTraining(SamplerTraining):
         parts = [min(_PART, n - i * _PART) for i in range(math.ceil(n / _PART))]
         orders = [Order(part, derive_seed(seed, i), is_scored=False) for i, part in enumerate(parts)]
         draws = [self._samplers.begin(order) for order in orders]
-        return [name for wait in draws for name in wait().objects or []]
+        return [name for draw in draws for name in draw.result().objects or []]
 
     def met(self) -> list[str]:
         return self._learner.replay.objects

@@ -62,13 +62,12 @@ def ours(kill: bool) -> tuple[float, int]:
     }
     group = RaySamplers(CampaignConfig.model_validate(content), Sleeper)  # type: ignore[arg-type]
     while len(group._ready) < N_ACTORS:
-        group.begin(Order(1, 0))()
+        group.begin(Order(1, 0)).result()
     began = time.monotonic()
-    waits = deque((i, group.begin(Order(1, i))) for i in range(N_TASKS))
+    waits = deque(group.begin(Order(1, i)) for i in range(N_TASKS))
     done: set[Any] = set()
     while waits:
-        _, wait = waits.popleft()
-        done.add(wait())
+        done.add(waits.popleft().result())
         if kill and len(done) == KILL_AFTER:
             ray.kill(group._ready[0].handle, no_restart=False)
     seconds = time.monotonic() - began

@@ -4,10 +4,10 @@
 
 1. overhead: draws of no latency by actors, beside the same draws in the learner's own process; what Ray adds to a draw.
 2. cores: fragments with QED as reward, 1 and 2 actors, with and without pipelining, beside one process.
-3. actors: 1 to 64 actors whose reward takes log-normal times (mean 0.5 s, sigma 1): draws/s beside the most that
-   so many actors could make and beside the most that the learner takes; bytes moved.
-4. asynchronous: time until an 8 x 8 hypergrid is learned to L1 < 0.3 by 8 such actors, pipelined with a staleness of up
-   to 15 steps, beside synchronous training with the same bound (16 batches drawn by all, 16 steps, and again).
+3. actors: 1 to 64 actors whose reward takes log-normal times (mean 0.5 s, sigma 1), trained on in fixed order and by
+   arrival: draws/s beside the most that so many actors could make and beside the most that the learner takes; bytes.
+4. asynchronous: time until an 8 x 8 hypergrid is learned to L1 < 0.3 by 8 such actors, pipelined (either order) with a
+   staleness of up to 15 steps, beside synchronous training with the same bound (16 batches by all, then 16 steps).
 
 Everything is computed by real actors; only the latency of the reward is a sleep. Writes scaling.csv and scaling.png.
 """
@@ -98,6 +98,7 @@ def run(config: CampaignConfig, group: SamplerGroup, reward: AnyReward, seed: in
         "learner_steps_per_s": n * config.sampler.updates / seconds,
         "learner_utilisation": 1 - traffic.waited_s / seconds,
         "mean_staleness": statistics.mean(traffic.staleness),
+        "late": traffic.late,
         "draw_kb": traffic.draw_bytes / n / 1e3,
         "weight_kb": traffic.weight_bytes / (n + 1) / 1e3,
         "history": history,
@@ -109,8 +110,8 @@ def warm(group: RaySamplers, n: int, reward: AnyReward, config: CampaignConfig) 
     group.set_reward(reward)
     group.set_weights(make_sampler(config)._policy.state_dict())
     while len(group._ready) < n:
-        for wait in [group.begin(Order(1, seed)) for seed in range(2 * n)]:
-            wait()
+        for draw in [group.begin(Order(1, seed)) for seed in range(2 * n)]:
+            draw.result()
 
 
 def overhead(rows: list[dict[str, Any]]) -> None:
@@ -154,9 +155,9 @@ def actors_of_slow_rewards(rows: list[dict[str, Any]], counts: list[int]) -> Non
     drawing = sum(_timed_draw(own) for _ in range(20)) / 20
     learner_most = 1 / (1 / limit["draws_per_s"] - drawing)
     print(f"the learner alone takes at most {learner_most:.0f} draws/s")
-    for n in counts:
-        steps = max(int(15 * min(n / MEAN_S, learner_most)), 40)
-        config = settings(grid, n, batch_size=64, steps=steps, staleness=2 * n - 1)
+    for n, order in [(n, order) for n in counts for order in ("fixed", "arrival")]:
+        steps = max(int(12 * min(n / MEAN_S, learner_most)), 30)
+        config = settings(grid, n, batch_size=64, steps=steps, staleness=2 * n - 1, order=order)
         group = RaySamplers(config, SlowSampler)
         warm(group, n, grid_reward(), config)
         found = run(config, group, grid_reward())
@@ -164,8 +165,9 @@ def actors_of_slow_rewards(rows: list[dict[str, Any]], counts: list[int]) -> Non
         rows.append(
             {
                 "part": "actors",
-                "what": f"{n} actors, staleness {2 * n - 1}",
+                "what": f"{n} actors, {order}",
                 "actors": n,
+                "order": order,
                 **found,
                 "most_draws_per_s": most,
                 "learner_most": learner_most,
@@ -202,9 +204,14 @@ def asynchronous(rows: list[dict[str, Any]], seeds: int) -> None:
     n, bound = 8, 15
     common = {"batch_size": 16, "lr": 0.003}
     pipelined = settings(grid, n, **common, steps=480, staleness=bound)
+    by_arrival = settings(grid, n, **common, steps=480, staleness=bound, order="arrival")
     together = settings(grid, n, **common, steps=480 // (bound + 1), updates=bound + 1, shares=bound + 1)
     for seed in range(seeds):
-        for label, config in (("asynchronous", pipelined), ("synchronous", together)):
+        for label, config in (
+            ("asynchronous, fixed order", pipelined),
+            ("asynchronous, by arrival", by_arrival),
+            ("synchronous", together),
+        ):
             group = RaySamplers(config, SlowSampler)
             warm(group, n, grid_reward(), config)
             found = run(config, group, grid_reward(), seed)
@@ -226,11 +233,15 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     slow = table[table["part"] == "actors"]
-    left.loglog(slow["actors"], slow["draws_per_s"], "o-", label="measured")
+    for order, part in slow.groupby("order", sort=False):
+        left.loglog(
+            part["actors"], part["draws_per_s"], "o-", label={"fixed": "fixed order", "arrival": "by arrival"}[order]
+        )
     left.loglog(slow["actors"], slow["most_draws_per_s"], "--", color="grey", label="actors that never wait")
     left.axhline(slow["learner_most"].iloc[0], color="tab:red", ls=":", label="the learner alone")
     left.set(xlabel="sampler actors (reward of 0.5 s, log-normal)", ylabel="draws of 64 trajectories per second")
-    left.set_xticks(slow["actors"], [str(n) for n in slow["actors"]])
+    counts = sorted(slow["actors"].unique())
+    left.set_xticks(counts, [str(n) for n in counts])
     left.legend()
     both = table[table["part"] == "asynchronous"]
     for i, (_, part) in enumerate(both.groupby("what", sort=False)):

@@ -39,6 +39,7 @@ class Training:
             ones are a little behind the policy then, which these objectives do not mind.
         staleness: steps by which the weights that draw are behind. As many draws more than one are on their way, so
             that samplers draw while the learner learns (``al_loop.gflownet.pipeline``).
+        order: in which draws are trained on: ``fixed``, so that everything can be reproduced, or by ``arrival``.
         shares: parts of a draw that are drawn by themselves, side by side where there are several samplers.
         objective: the loss, by name or as an object of ``al_loop.gflownet.objectives``.
         backward: the backward policy: ``learned``, ``uniform``, or ``maximum_entropy`` (every way to build an object
@@ -70,6 +71,7 @@ class Training:
     batch_size: int = 64
     updates: int = 1
     staleness: int = 0
+    order: Literal["fixed", "arrival"] = "fixed"
     shares: int = 1
     objective: Objective | str = "trajectory_balance"
     backward: Backward = "learned"
@@ -297,9 +299,15 @@ class Learner:
         self._optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self.policy)
-        if training.replay_size or any(s.parents == "met" for s in training.searches):
-            self.replay.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
+        self.keep(draw)
         return float(losses[:n].detach().mean())
+
+    def keep(self, draw: Draw) -> None:
+        """Takes what was drawn into the replay, where that is used."""
+        training = self.training
+        if training.replay_size or any(s.parents == "met" for s in training.searches):
+            draw = draw.to(self.device)
+            self.replay.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
 
     def _histories(
         self, source: Replay, size: int, seed: int, generator: torch.Generator

@@ -1,26 +1,36 @@
-"""Samplers draw while the learner learns; what comes of it does not depend on who is faster.
+"""Samplers draw while the learner learns.
 
 As in Trajectory Balance with Asynchrony (Bartoldson et al. 2025) the samplers hold slightly old weights, which
-off-policy objectives do not mind, and nobody waits for anybody. Unlike there, draw number i is always made with the
-weights after step i - staleness and always trained on in step i, whoever makes it and whenever it arrives. So a
-campaign comes to the same result on one machine and on many, with samplers that die and without, and the staleness is
-bounded by construction: there are never more than staleness + 1 draws on their way, which also bounds the memory that
-they take.
+off-policy objectives do not mind, and nobody waits for anybody. There are never more than staleness + 1 draws on their
+way, which bounds the memory that they take. In which order they are trained on is a choice (``Training.order``):
+
+- ``fixed``: draw number i is made with the weights after step i - staleness and trained on in step i, whoever makes it
+  and whenever it arrives. A campaign comes to the same result on one machine and on many, with samplers that die and
+  without. A draw that takes longer than ``staleness`` others holds them up.
+- ``arrival``: what arrives first is trained on first, so that samplers never wait. Of a draw that is older than the
+  bound when it comes the objects go into the replay, and its trajectories are not trained on.
 """
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from torch import Tensor
 
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.sampler import AnyReward, Draw, Order, Sampler
 from al_loop.seeds import derive_seed
+
+
+class Pending(Protocol):
+    """A draw on its way."""
+
+    def result(self) -> Draw:
+        """Waits for it."""
 
 
 class SamplerGroup(ABC):
@@ -40,15 +50,29 @@ class SamplerGroup(ABC):
         """The policy's weights for draws that begin from now on."""
 
     @abstractmethod
-    def begin(self, order: Order) -> Callable[[], Draw]:
-        """Begins a draw with the weights and the reward of now; what it returns waits for the draw.
+    def begin(self, order: Order) -> Pending:
+        """Begins a draw with the weights and the reward of now.
 
         A draw depends on the order, the weights and the reward alone, not on who makes it.
         """
 
     @abstractmethod
+    def first(self, waiting: Sequence[Sequence[Pending]]) -> int:
+        """Which of several groups of draws is there first, all of it; waits for that."""
+
+    @abstractmethod
     def close(self) -> None:
         """Ends whatever was started."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A draw that was made where it began."""
+
+    draw: Draw
+
+    def result(self) -> Draw:
+        return self.draw
 
 
 class OwnSampler(SamplerGroup):
@@ -63,9 +87,11 @@ class OwnSampler(SamplerGroup):
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
         self._sampler.set_weights(weights)
 
-    def begin(self, order: Order) -> Callable[[], Draw]:
-        draw = self._sampler.fill(order)
-        return lambda: draw
+    def begin(self, order: Order) -> Pending:
+        return _Made(self._sampler.fill(order))
+
+    def first(self, waiting: Sequence[Sequence[Pending]]) -> int:
+        return 0
 
     def close(self) -> None:
         """Nothing was started."""
@@ -76,14 +102,15 @@ class Traffic:
     """What went on in a training.
 
     seconds: in all. waited_s: of these, the learner waited for draws. trajectories: drawn, those of searches included.
-    staleness: of each draw in steps. draw_bytes: that came to the learner. weight_bytes: that went out, counted once
-    for each version. lost: samplers that died.
+    staleness: in steps, of each draw that was trained on. late: draws that were too old for that. draw_bytes: that came
+    to the learner. weight_bytes: that went out, counted once for each version. lost: samplers that died.
     """
 
     seconds: float = 0.0
     waited_s: float = 0.0
     trajectories: int = 0
     staleness: list[int] = field(default_factory=list)
+    late: int = 0
     draw_bytes: int = 0
     weight_bytes: int = 0
     lost: int = 0
@@ -110,39 +137,46 @@ def pipeline(
     """
     training, told = learner.training, traffic or Traffic()
     began, lost = time.monotonic(), samplers.n_lost
-    coming: deque[tuple[int, list[Callable[[], Draw]]]] = deque()
-    n_done = 0
+    coming: list[tuple[int, list[Pending]]] = []
+    n_begun = n_done = 0
 
     def send_weights() -> None:
         weights = learner.weights()
         told.weight_bytes += sum(tensor.nbytes for tensor in weights.values())
         samplers.set_weights(weights)
 
-    def begin(step: int) -> None:
-        order = Order(
-            training.batch_size * training.updates,
-            seed=seed("draw", step),
-            epsilon=training.epsilon,
-            temperature=training.temperature,
-            jobs=learner.jobs(seed("parents", step)),
-        )
-        coming.append((n_done, [samplers.begin(part) for part in split(order, training.shares)]))
+    def begin_more() -> None:
+        nonlocal n_begun
+        while len(coming) < min(training.staleness + 1, training.steps - n_done):
+            order = Order(
+                training.batch_size * training.updates,
+                seed=seed("draw", n_begun),
+                epsilon=training.epsilon,
+                temperature=training.temperature,
+                jobs=learner.jobs(seed("parents", n_begun)),
+            )
+            coming.append((n_done, [samplers.begin(part) for part in split(order, training.shares)]))
+            n_begun += 1
 
     send_weights()
-    for step in range(min(training.staleness + 1, training.steps)):
-        begin(step)
-    for step in range(training.steps):
-        version, parts = coming.popleft()
+    begin_more()
+    while n_done < training.steps:
         waits = time.monotonic()
-        draw = Draw.join([wait() for wait in parts])
+        at = 0 if training.order == "fixed" else samplers.first([parts for _, parts in coming])
+        version, parts = coming.pop(at)
+        draw = Draw.join([part.result() for part in parts])
         told.waited_s += time.monotonic() - waits
         told.trajectories += len(draw.trajectories)
         told.draw_bytes += draw.n_bytes
+        if n_done - version > training.staleness:
+            learner.keep(draw)
+            told.late += 1
+            begin_more()
+            continue
         told.staleness.append(n_done - version)
-        loss = learner.updates(draw, seed=seed("replay", step))
+        loss = learner.updates(draw, seed=seed("replay", n_done))
         n_done += 1
         send_weights()
-        if step + training.staleness + 1 < training.steps:
-            begin(step + training.staleness + 1)
+        begin_more()
         told.seconds, told.lost = time.monotonic() - began, samplers.n_lost - lost
         yield loss

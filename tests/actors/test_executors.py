@@ -253,7 +253,7 @@ def samplers(ray_cluster: None, config: CampaignConfig) -> Iterator[Any]:
 def _objects(samplers: Any, seeds: Sequence[int]) -> list[list[str]]:
     from al_loop.gflownet.sampler import Order
 
-    return [wait().objects for wait in [samplers.begin(Order(8, seed)) for seed in seeds]]
+    return [draw.result().objects for draw in [samplers.begin(Order(8, seed)) for seed in seeds]]
 
 
 @pytest.mark.slow
@@ -372,6 +372,19 @@ def test_a_campaign_of_the_maximising_baseline_runs_alike_here_and_on_ray(
         tables.append(open_run(tmp_path / name).evaluations.sort_values("object")["object"].tolist())
     assert len(tables[0]) == 18
     assert tables[0] == tables[1]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_samplers_that_would_have_nothing_to_do_are_told_of(config: CampaignConfig) -> None:
+    from actors.ray_executor import RayExecutor
+
+    idle = _with(_with(config, "sampler", staleness=0, shares=1, searches=[]), "resources", sampler={"count": 3})
+    notes: list[str] = []
+    executor = RayExecutor(idle, "auto", notes.append)
+    executor.training().close()
+    executor.close()
+    assert [note for note in notes if "sampler.staleness=5" in note]
 
 
 def test_a_client_connection_is_refused_with_what_to_do_instead(config: CampaignConfig) -> None:

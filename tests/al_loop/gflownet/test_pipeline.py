@@ -1,7 +1,6 @@
 """Draws come from weights of a known age, are trained on in order, and who makes them changes nothing."""
 
 import random
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,6 +29,16 @@ def new_sampler(settings):
     return sampler
 
 
+class OnTheWay:
+    def __init__(self, group, future):
+        self._group, self.future = group, future
+
+    def result(self):
+        draw = self.future.result()
+        self._group.n_open -= 1
+        return draw
+
+
 class Scattered(SamplerGroup):
     """Many samplers in threads that finish in any order."""
 
@@ -37,7 +46,6 @@ class Scattered(SamplerGroup):
         self._settings, self._random = settings, random.Random(seed)
         self._pool = ThreadPoolExecutor(5)
         self.n_open = self.most_open = 0
-        self._lock = threading.Lock()
 
     def set_reward(self, log_reward):
         raise AssertionError("not in a training")
@@ -46,18 +54,19 @@ class Scattered(SamplerGroup):
         self._weights = weights
 
     def begin(self, order):
-        with self._lock:
-            self.n_open += 1
-            self.most_open = max(self.most_open, self.n_open)
-        future = self._pool.submit(self._fill, order, self._weights, self._random.random() * 0.02)
+        self.n_open += 1
+        self.most_open = max(self.most_open, self.n_open)
+        return OnTheWay(self, self._pool.submit(self._fill, order, self._weights, self.delay_s(order)))
 
-        def wait():
-            draw = future.result()
-            with self._lock:
-                self.n_open -= 1
-            return draw
+    def delay_s(self, order):
+        return self._random.random() * 0.02
 
-        return wait
+    def first(self, waiting):
+        while True:
+            for i, draws in enumerate(waiting):
+                if all(draw.future.done() for draw in draws):
+                    return i
+            time.sleep(0.001)
 
     def _fill(self, order, weights, delay_s):
         time.sleep(delay_s)
@@ -67,6 +76,29 @@ class Scattered(SamplerGroup):
 
     def close(self):
         self._pool.shutdown()
+
+
+class OneStraggler(Scattered):
+    """The second draw comes when seven others have come."""
+
+    def __init__(self, settings):
+        super().__init__(settings, seed=0)
+        self._begun = []
+
+    def begin(self, order):
+        self._begun.append(super().begin(order))
+        return self._begun[-1]
+
+    def first(self, waiting):
+        late = [i for i, (draw,) in enumerate(waiting) if draw is self._begun[1]]
+        is_time = len(self._begun) - len(waiting) >= 7
+        at = late[0] if late and is_time else next(i for i in range(len(waiting)) if i not in late)
+        waiting[at][0].future.result()
+        return at
+
+    @property
+    def straggler(self):
+        return self._begun[1].future.result()
 
 
 def run(settings, group, traffic=None):
@@ -88,6 +120,21 @@ def test_it_does_not_matter_who_draws_and_who_is_first(staleness, shares):
         assert all(torch.equal(weights[name], others[name]) for name in weights)
         most = min(staleness + 1, settings.steps)
         assert group.most_open <= most * (shares + 1)  # a search beside the shares of each draw
+
+
+def test_by_arrival_nobody_waits_for_a_straggler_and_what_comes_too_late_is_kept_but_not_trained_on():
+    settings = training(steps=12, staleness=3, order="arrival")
+    group, traffic = OneStraggler(settings), Traffic()
+    learner = Learner(ENVIRONMENT, settings, seed=1)
+    learner.start(REWARD)
+    losses = list(pipeline(learner, group, seed=lambda *at: derive_seed(3, *at), traffic=traffic))
+    group.close()
+    assert len(losses) == len(traffic.staleness) == 12
+    assert traffic.late == 1
+    assert max(traffic.staleness) <= 3
+    assert group.most_open <= 4
+    assert traffic.trajectories == 13 * settings.batch_size
+    assert set(map(str, group.straggler.keys)) <= set(learner.replay.objects)
 
 
 @pytest.mark.parametrize("staleness", [0, 2, 5])
