@@ -2,6 +2,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -120,6 +121,17 @@ def test_a_damaged_checkpoint_costs_the_weights_and_no_measurement(project: Path
     assert objects(project)[: len(before)] == before
     assert len(objects(project)) == 24
     assert any("checkpoint" in note and "no measurement is lost" in note for note in notes.notes)
+
+
+def test_a_campaign_whose_run_directory_is_lost_goes_on_from_its_ledger_and_checkpoints(project: Path) -> None:
+    elsewhere = (f"ledger=sqlite:///{project}/elsewhere.db", f"checkpoints=memory://{project.name}")
+    run(project, *elsewhere)
+    shutil.rmtree(project / "run")
+    run(project, *elsewhere, "rounds.count=4", run_dir="another")
+    run(project, "rounds.count=4", run_dir="at_once")
+    with Ledger(f"sqlite:///{project}/elsewhere.db") as ledger:
+        assert [c.object for c in ledger.candidates()] == objects(project, "at_once")
+    assert not list((project / "another").rglob("*.pt"))
 
 
 @pytest.mark.parametrize(

@@ -330,7 +330,9 @@ def test_an_own_answer_that_is_seen_in_the_ledger_first_is_still_the_pools_own(
     monkeypatch.setattr(evaluation, "_LOOK_S", 0.0)
     monkeypatch.setattr(ledger, "commit_answers", slow)
     told: list[Outcome | None] = []
-    pool = EvaluationPool(ledger, [Scripted()], Evaluation(), on_answer=lambda candidate, outcome, seconds: told.append(outcome))
+    pool = EvaluationPool(
+        ledger, [Scripted()], Evaluation(), on_answer=lambda candidate, outcome, seconds: told.append(outcome)
+    )
     pool.submit(candidates(ledger, "abc"))
     pool.wait()
     pool.close()
