@@ -24,6 +24,9 @@ LIGHT = [
     "al_loop.trust",
     "al_loop.transforms",
     "oracles.joint",
+    "al_loop.sinks",
+    "al_loop.utilisation",
+    "al_loop.execution",
 ]
 ENGINE = [
     "al_loop.environments.base",
@@ -33,6 +36,7 @@ ENGINE = [
     "al_loop.environments.pool",
     "al_loop.gflownet.learner",
     "al_loop.gflownet.exact",
+    "al_loop.gflownet.pipeline",
 ]
 LOOP = [
     "al_loop.surrogates.gp",
@@ -50,6 +54,7 @@ LOOP = [
     "al_loop.belief",
     "al_loop.reward",
     "al_loop.campaign",
+    "al_loop.training",
 ]
 
 
