@@ -1,5 +1,6 @@
 """The belief by itself: units, pending objects, noise, what samplers are paid for."""
 
+import inspect
 import math
 import pickle
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from al_loop import parts
 from al_loop.acquisitions.log_ei import LogEI
 from al_loop.acquisitions.multi_fidelity_ei import MultiFidelityEI
+from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
 from al_loop.acquisitions.qlognehvi import QLogNEHVI
 from al_loop.acquisitions.ucb import UCB
 from al_loop.belief import Asked, Believer, Limits
@@ -205,3 +208,36 @@ def test_a_batch_is_chosen_within_its_limits_with_its_share_at_the_target(share)
     at_target = sum(cost for cost, (_, f) in zip(spent, pairs, strict=True) if f == 1)
     assert at_target >= share * (sum(spent) - 10)
     assert len(belief.choose(MultiFidelityEI(share), rows(NEW), is_open, costs, Limits(3, math.inf))) == 3
+
+
+def travels(belief, X):
+    from ray import cloudpickle
+
+    there = cloudpickle.loads(cloudpickle.dumps(belief))
+    assert there.scores(X).tolist() == belief.scores(X).tolist()
+    if belief.X.shape[1] == X.shape[1]:  # no column of fidelities
+        assert there.rescore(X[:2], X).tolist() == belief.rescore(X[:2], X).tolist()
+    assert there.reward(NEW).tolist() == belief.reward(NEW).tolist()
+    assert there.predict(X)[0].tolist() == belief.predict(X)[0].tolist()
+    assert there.joint_samples(X, seed=1).tolist() == belief.joint_samples(X, seed=1).tolist()
+
+
+@pytest.mark.parametrize("kind", sorted(info.kind for info in parts.built_in("acquisition")))
+def test_a_belief_comes_back_whole_from_the_actor_that_made_it(kind):
+    acquisition = parts.find("acquisition", kind)()
+    if getattr(acquisition, "chooses_fidelities", False):
+        made = believer(ONE, acquisition, MultiFidelityGP(n_fidelities=2), n_fidelities=2)
+        known = [*asked(KNOWN, fidelity=1), *asked(NEW, fidelity=0)]
+    else:
+        several = isinstance(acquisition, MultiObjectiveAcquisition)
+        made, known = believer(TWO if several else ONE, acquisition, feasibility=1.0, cost=1.0), asked(cost=2.0)
+        known.append(Asked("GGGGGG", None, failure="permanent", cost=5.0))
+    travels(made.believe(known, [Asked("GGGCCC", None)], [1.0] * len(made._wanted.objectives)), rows(NEW))
+
+
+@pytest.mark.parametrize("kind", sorted({i.kind for i in parts.built_in("surrogate")} - {"multi_fidelity"}))
+def test_so_does_one_of_any_surrogate(kind):
+    arguments = {"deep_kernel": {"steps": 5}, "ensemble": {"steps": 5}, "variational": {"steps": 5}}.get(kind, {})
+    factory = parts.find("surrogate", kind)
+    known = {k: v for k, v in arguments.items() if k in inspect.signature(factory).parameters}
+    travels(believer(surrogate=factory(**known)).believe(asked(), [], [1.0]), rows(NEW))
