@@ -1,6 +1,6 @@
 """How the training of samplers scales over Ray actors: what Ray itself takes, and where the learner is the limit.
 
-    .venv/bin/python benchmarks/scaling.py            # about 15 minutes on 2 cores
+    .venv/bin/python benchmarks/scaling.py            # about 20 minutes on 2 cores; --parts for some of them
 
 1. overhead: draws of no latency by actors, beside the same draws in the learner's own process; what Ray adds to a draw.
 2. cores: fragments with QED as reward, 1 and 2 actors, with and without pipelining, beside one process.
@@ -74,7 +74,7 @@ def settings(environment: dict[str, Any], actors: int, **sampler: Any) -> Campai
         "name": "scaling",
         "environment": environment,
         "oracle": {"target": "none:none"},
-        "sampler": {"replay_size": 0, "hidden": 128, **sampler},
+        "sampler": {"replay_size": 0, **sampler},
         "resources": {"sampler": {"count": actors, "num_cpus": 0.1}},
     }
     return CampaignConfig.model_validate(content)
@@ -150,14 +150,15 @@ def cores(rows: list[dict[str, Any]]) -> None:
 
 def actors_of_slow_rewards(rows: list[dict[str, Any]], counts: list[int]) -> None:
     grid = {"kind": "hypergrid", "dimensions": 2, "height": HEIGHT}
-    own = settings(grid, 1, batch_size=64, steps=200)
+    heavy = {"batch_size": 64, "replay_size": 192}  # a learner that can be the limit
+    own = settings(grid, 1, **heavy, steps=200)
     limit = run(own, OwnSampler(make_sampler(own)), grid_reward())
     drawing = sum(_timed_draw(own) for _ in range(20)) / 20
     learner_most = 1 / (1 / limit["draws_per_s"] - drawing)
     print(f"the learner alone takes at most {learner_most:.0f} draws/s")
     for n, order in [(n, order) for n in counts for order in ("fixed", "arrival")]:
         steps = max(int(12 * min(n / MEAN_S, learner_most)), 30)
-        config = settings(grid, n, batch_size=64, steps=steps, staleness=2 * n - 1, order=order)
+        config = settings(grid, n, **heavy, steps=steps, staleness=2 * n - 1, order=order)
         group = RaySamplers(config, SlowSampler)
         warm(group, n, grid_reward(), config)
         found = run(config, group, grid_reward())
@@ -242,13 +243,13 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     left.set(xlabel="sampler actors (reward of 0.5 s, log-normal)", ylabel="draws of 64 trajectories per second")
     counts = sorted(slow["actors"].unique())
     left.set_xticks(counts, [str(n) for n in counts])
-    left.legend()
+    left.legend(loc="lower right", fontsize=8)
     both = table[table["part"] == "asynchronous"]
     for i, (_, part) in enumerate(both.groupby("what", sort=False)):
         right.barh(i, part["seconds_to_level"].median(), color=f"C{i}", alpha=0.6)
         right.plot(part["seconds_to_level"], [i] * len(part), "k.")
     right.set_yticks(range(both["what"].nunique()), list(both["what"].unique()))
-    right.set(xlabel=f"seconds to L1 < {LEVEL} (8 actors, staleness at most 15 steps)")
+    right.set(xlabel=f"seconds to L1 < {LEVEL}", title="8 actors, at most 15 steps old")
     figure.savefig(path, dpi=120)
 
 
@@ -276,10 +277,14 @@ def main() -> None:
         if "asynchronous" in options.parts:
             asynchronous(rows, options.seeds)
         ray.shutdown()
+    path = options.output / "scaling.csv"
     table = pd.DataFrame(rows)
-    table.to_csv(options.output / "scaling.csv", index=False, float_format="%.4g")
-    if {"actors", "asynchronous"} <= set(options.parts):
-        plot(table, options.output / "scaling.png")
+    if path.exists():  # the parts that were left out this time
+        before = pd.read_csv(path)
+        table = pd.concat([before[~before["part"].isin(options.parts)], table])
+    table.to_csv(path, index=False, float_format="%.4g")
+    if {"actors", "asynchronous"} <= set(table["part"]):
+        plot(table, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":

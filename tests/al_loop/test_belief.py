@@ -215,7 +215,7 @@ def travels(belief, X):
 
     there = cloudpickle.loads(cloudpickle.dumps(belief))
     assert there.scores(X).tolist() == belief.scores(X).tolist()
-    if belief.X.shape[1] == X.shape[1]:  # no column of fidelities
+    if belief.X_pending is None or belief.X_pending.shape[1] == X.shape[1]:  # no column of fidelities
         assert there.rescore(X[:2], X).tolist() == belief.rescore(X[:2], X).tolist()
     assert there.reward(NEW).tolist() == belief.reward(NEW).tolist()
     assert there.predict(X)[0].tolist() == belief.predict(X)[0].tolist()
