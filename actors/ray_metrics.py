@@ -20,9 +20,9 @@ _PHASE = "seconds_"  # of a round's metrics: seconds_fit, seconds_train, ...
 class RayMetrics(Sink):
     """Metrics ``al_loop_...`` (Prometheus: ``ray_al_loop_...``) with the tags ``campaign`` and ``role``.
 
-    A sink of whole rounds, and methods for what happens within a round. It takes microseconds and no network: Ray sends
-    metrics on by itself, every few seconds. Without ``ray.init`` nothing is sent, and nothing fails. Metrics belong to
-    the process, so counters start at zero in each start of a campaign; totals by the ledger are gauges.
+    It takes microseconds and no network: Ray sends metrics on by itself, every few seconds. Without ``ray.init``
+    nothing is sent, and nothing fails. Metrics belong to the process, so counters start at zero in each start of a
+    campaign; totals by the ledger are gauges.
 
     Args:
         campaign: its name, the tag of all metrics.
@@ -46,35 +46,32 @@ class RayMetrics(Sink):
         self._set("rounds_planned", float(config.get("rounds", {}).get("count", 0)), "Rounds of the config", "campaign")
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """A round's numbers as gauges: ``al_loop_best``, ``al_loop_calls``, ``al_loop_phase_seconds{phase}``, ..."""
+        """A round's numbers become gauges (``al_loop_best``, ``al_loop_phase_seconds{phase}``), events counters."""
         if "oracle/seconds" in metrics:
-            self.call(metrics["oracle/seconds"], is_failure=bool(metrics.get("oracle/failed")))
-            self.open_candidates(int(metrics.get("oracle/open", 0)))
-            return
-        if "train/loss" in metrics:
-            self.trained(steps=1, loss=metrics["train/loss"])
-            return
-        if "training/trajectories" in metrics:
-            self.trained(
-                trajectories=int(metrics["training/trajectories"]), staleness=metrics.get("training/staleness_mean")
-            )
-        if any("/" not in name for name in metrics):
+            self._called(metrics["oracle/seconds"], is_failure=bool(metrics.get("oracle/failed")))
+            self._open(int(metrics.get("oracle/open", 0)))
+        elif "train/loss" in metrics:
+            self._steps.inc()
+            self._set("loss", metrics["train/loss"], "Loss of the last gradient step", "learner")
+        elif "training/trajectories" in metrics:
+            self._trajectories.inc(metrics["training/trajectories"])
+            for name, value in metrics.items():
+                self._set(name.replace("/", "_"), value, f"{name}, of the last round", "learner")
+        else:
             self._set("round", float(step), "Number of the round that was reported last", "campaign")
-        for name, value in metrics.items():
-            if name.startswith(_PHASE):
-                self.phase(name.removeprefix(_PHASE), value)
-            else:
-                self._set(
-                    re.sub(r"\W", "_", name, flags=re.ASCII),
-                    value,
-                    f"{name}, as the last round reported it",
-                    "campaign",
-                )
+            for name, value in metrics.items():
+                if name.startswith(_PHASE):
+                    gauge = self._gauge("phase_seconds", "Seconds of a phase in the last round", ("phase",))
+                    tags = {"role": "campaign", "phase": name.removeprefix(_PHASE)}
+                    gauge.set(float(value), self._tags | tags)
+                else:
+                    plain = re.sub(r"\W", "_", name, flags=re.ASCII)
+                    self._set(plain, value, f"{name}, as the last round reported it", "campaign")
 
     def end(self, status: Status) -> None:
-        self.open_candidates(0)
+        self._open(0)
 
-    def call(self, seconds: float, *, is_failure: bool = False) -> None:
+    def _called(self, seconds: float, *, is_failure: bool) -> None:
         """An oracle call is over."""
         self._calls.inc()
         self._call_seconds.observe(float(seconds))
@@ -83,33 +80,8 @@ class RayMetrics(Sink):
         if is_failure:
             self._failures.inc()
 
-    def open_candidates(self, n: int) -> None:
-        """Candidates that wait for an answer."""
+    def _open(self, n: int) -> None:
         self._set("open_candidates", float(n), "Candidates that wait for an answer", "oracle")
-
-    def phase(self, name: str, seconds: float) -> None:
-        """A phase of the round is over."""
-        gauge = self._gauge("phase_seconds", "Seconds of a phase in the last round", ("phase",))
-        gauge.set(float(seconds), self._tags | {"role": "campaign", "phase": name})
-
-    def trained(
-        self, *, trajectories: int = 0, steps: int = 0, loss: float | None = None, staleness: float | None = None
-    ) -> None:
-        """What was trained since the last time.
-
-        trajectories: drawn.
-        steps: gradient steps made.
-        loss: of the last step.
-        staleness: how many steps behind the learner's weights the trajectories were drawn, on average.
-        """
-        if trajectories:
-            self._trajectories.inc(trajectories)
-        if steps:
-            self._steps.inc(steps)
-        if loss is not None:
-            self._set("loss", loss, "Loss of the last gradient step", "learner")
-        if staleness is not None:
-            self._set("staleness", staleness, "Steps between the weights that drew and those that learn", "learner")
 
     def _made(self, kind: Any, name: str, description: str, role: str, **options: Any) -> Any:
         metric = kind(f"al_loop_{name}", description, tag_keys=_TAGS, **options)

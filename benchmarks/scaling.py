@@ -150,14 +150,14 @@ def cores(rows: list[dict[str, Any]]) -> None:
 
 def actors_of_slow_rewards(rows: list[dict[str, Any]], counts: list[int]) -> None:
     grid = {"kind": "hypergrid", "dimensions": 2, "height": HEIGHT}
-    heavy = {"batch_size": 64, "replay_size": 192}  # a learner that can be the limit
-    own = settings(grid, 1, **heavy, steps=200)
+    heavy = {"batch_size": 64, "replay_size": 1500}  # a learner that becomes the limit
+    own = settings(grid, 1, **heavy, steps=60)
     limit = run(own, OwnSampler(make_sampler(own)), grid_reward())
     drawing = sum(_timed_draw(own) for _ in range(20)) / 20
     learner_most = 1 / (1 / limit["draws_per_s"] - drawing)
     print(f"the learner alone takes at most {learner_most:.0f} draws/s")
     for n, order in [(n, order) for n in counts for order in ("fixed", "arrival")]:
-        steps = max(int(12 * min(n / MEAN_S, learner_most)), 30)
+        steps = max(int(12 * min(0.8 * n / MEAN_S, learner_most)), 30)
         config = settings(grid, n, **heavy, steps=steps, staleness=2 * n - 1, order=order)
         group = RaySamplers(config, SlowSampler)
         warm(group, n, grid_reward(), config)

@@ -84,15 +84,14 @@ def test_what_the_loop_tells_is_what_prometheus_reads(metrics_url: str) -> None:
     sinks = Sinks([metrics], notes.append)
     sinks.begin("screening", "uid1", {"rounds": {"count": 3}})
     sinks.log(2, {"best": -9.5, "calls": 40, "seconds_fit": 1.5, "seconds_train": 20})
-    sinks.log(70, {"train/loss": 0.25})
-    metrics.call(0.25)
-    metrics.call(0)
-    metrics.call(70, is_failure=True)
-    metrics.trained(trajectories=64, steps=2, loss=0.5, staleness=1.5)
-    metrics.trained(trajectories=32, steps=1, loss=0.25, staleness=0.5)
+    for step, loss in enumerate((1.0, 0.5, 0.25)):
+        sinks.log(step, {"train/loss": loss})
+    sinks.log(1, {"training/trajectories": 64, "training/staleness_mean": 1.5})
+    sinks.log(2, {"training/trajectories": 32, "training/staleness_mean": 0.5, "training/learner_utilisation": 0.75})
+    for number, (seconds, failed) in enumerate(((0.25, 0), (0, 0), (70, 1))):
+        sinks.log(number, {"oracle/seconds": seconds, "oracle/failed": failed, "oracle/open": 2 - number})
     other = RayMetrics("another")
-    other.call(5000)
-    other.open_candidates(7)
+    other.log(1, {"oracle/seconds": 5000, "oracle/failed": 0, "oracle/open": 7})
     sinks.end("finished")
     assert notes == []
     expected: Expected = {
@@ -104,7 +103,6 @@ def test_what_the_loop_tells_is_what_prometheus_reads(metrics_url: str) -> None:
         ("ray_al_loop_round", "campaign", ""): 2,
         ("ray_al_loop_best", "campaign", ""): -9.5,
         ("ray_al_loop_calls", "campaign", ""): 40,
-        ("ray_al_loop_train_loss", "campaign", ""): 0.25,
         ("ray_al_loop_phase_seconds", "campaign", "fit"): 1.5,
         ("ray_al_loop_phase_seconds", "campaign", "train"): 20,
         ("ray_al_loop_oracle_calls_total", "oracle", ""): 3,
@@ -114,7 +112,8 @@ def test_what_the_loop_tells_is_what_prometheus_reads(metrics_url: str) -> None:
         ("ray_al_loop_trajectories_total", "sampler", ""): 96,
         ("ray_al_loop_learner_steps_total", "learner", ""): 3,
         ("ray_al_loop_loss", "learner", ""): 0.25,
-        ("ray_al_loop_staleness", "learner", ""): 0.5,
+        ("ray_al_loop_training_staleness_mean", "learner", ""): 0.5,
+        ("ray_al_loop_training_learner_utilisation", "learner", ""): 0.75,
     }
     assert scrape_until(metrics_url, "screening", expected) == expected
     others: Expected = {
@@ -130,8 +129,8 @@ def test_without_ray_running_nothing_is_sent_and_nothing_fails() -> None:
         "metrics = RayMetrics('screening')\n"
         "metrics.begin('screening', 'uid1', {})\n"
         "metrics.log(0, {'best': 1.0, 'seconds_fit': 2.0})\n"
-        "metrics.call(0.5, is_failure=True)\n"
-        "metrics.trained(trajectories=1, steps=1, loss=0.5, staleness=0.0)\n"
+        "metrics.log(1, {'oracle/seconds': 0.5, 'oracle/failed': 1})\n"
+        "metrics.log(1, {'train/loss': 0.5})\n"
         "metrics.end('stopped')\n"
         "print(ray.is_initialized())"
     )

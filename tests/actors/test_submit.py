@@ -190,6 +190,7 @@ def test_a_job_is_watched_and_stopped(head: str, folder: Path, al_loop: Callable
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     ) as follower:
         assert follower.stdout is not None
         assert follower.stderr is not None
