@@ -208,8 +208,9 @@ def test_a_node_killed_in_each_phase_of_a_round_loses_nothing_and_changes_nothin
     assert killed == [role for _, _, role, _ in plan.values()]
     run = open_run(tmp_path / "run")
     found = run.evaluations.sort_values("object")
-    columns = ["round", "object", "measure", "predicted_mean"]
-    assert found[columns].reset_index(drop=True).equals(expected[columns].reset_index(drop=True))
+    for column in ("object", "round", "measure"):
+        assert found[column].tolist() == expected[column].tolist()
+    assert found["predicted_mean"].to_numpy() == pytest.approx(expected["predicted_mean"].to_numpy(), nan_ok=True)
     paid = (tmp_path / "paid.log").read_text().split()
     assert set(paid) == set(found["object"])
     assert len(paid) <= len(set(paid)) + 2 * len(plan)  # what two workers were at when a node died
