@@ -58,14 +58,20 @@ def placed(roles: Sequence[tuple[str, Role, int]], nodes: Sequence[Mapping[str, 
 
     def place(name: str, role: Role) -> bool:
         needs = needs_of(role)
-        for resources, labels in free:
-            fits = all(resources.get(what, 0) >= amount for what, amount in needs.items())
-            if fits and all(labels.get(key) == value for key, value in role.labels.items()):
-                for what, amount in needs.items():
-                    resources[what] -= amount
-                found[name] += 1
-                return True
-        return False
+        fitting = [
+            resources
+            for resources, labels in free
+            if all(resources.get(what, 0) >= amount for what, amount in needs.items())
+            and all(labels.get(key) == value for key, value in role.labels.items())
+        ]
+        if not fitting:
+            return False
+        # where least is that it does not ask for, which others may
+        chosen = min(fitting, key=lambda resources: len(_special(resources) - needs.keys()))
+        for what, amount in needs.items():
+            chosen[what] -= amount
+        found[name] += 1
+        return True
 
     # those that ask for most, or for something special, first: they have the fewest nodes to choose from
     order = sorted(
@@ -77,6 +83,12 @@ def placed(roles: Sequence[tuple[str, Role, int]], nodes: Sequence[Mapping[str, 
         while 0 < found[name] < count and place(name, role):
             pass
     return found
+
+
+def _special(resources: Mapping[str, float]) -> set[str]:
+    """What not every node has."""
+    usual = ("CPU", "memory", "object_store_memory")
+    return {what for what, n in resources.items() if n > 0 and what not in usual and not what.startswith("node:")}
 
 
 def await_places(config: CampaignConfig, on_note: Callable[[str], None]) -> None:

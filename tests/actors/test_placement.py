@@ -1,0 +1,49 @@
+"""What fits where, told from nodes as Ray describes them."""
+
+import pytest
+
+from actors.placement import needs_of, options_of, placed
+from al_loop.config import Role, SamplerRole
+
+
+def node(labels=None, is_alive=True, **resources):
+    always = {"memory": 8e9, "object_store_memory": 1e9, "node:10.0.0.1": 1.0}
+    return {"Alive": is_alive, "Resources": {**always, **resources}, "Labels": labels or {}}
+
+
+ORACLE = ("oracle", Role(custom={"licence": 1}), 2)
+LEARNER = ("learner", Role(num_gpus=0.5), 1)
+SAMPLER = ("sampler", SamplerRole(count=4, num_gpus=0.25), 4)
+PLAIN = ("surrogate", Role(), 1)
+
+
+def test_options_are_rays():
+    role = Role(num_cpus=2, num_gpus=0.5, memory_gb=4, custom={"licence": 1}, labels={"zone": "a"})
+    assert options_of(role) == {
+        "num_cpus": 2,
+        "num_gpus": 0.5,
+        "memory": 4_000_000_000,
+        "resources": {"licence": 1},
+        "label_selector": {"zone": "a"},
+    }
+    assert options_of(Role(num_cpus=0)) == {"num_cpus": 0, "num_gpus": 0}
+    assert needs_of(Role(num_cpus=0)) == {}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_role_that_goes_anywhere_leaves_what_is_rare_to_others(order):
+    nodes = [node(CPU=2), node(CPU=2, licence=2)][::order]
+    assert placed([ORACLE, PLAIN], nodes) == {"oracle": 2, "surrogate": 1}
+
+
+def test_parts_of_a_gpu_add_up_and_one_of_each_role_comes_first():
+    assert placed([SAMPLER, LEARNER], [node(CPU=8, GPU=1)]) == {"sampler": 2, "learner": 1}
+    assert placed([SAMPLER, LEARNER], [node(CPU=8, GPU=1), node(CPU=8, GPU=1)]) == {"sampler": 4, "learner": 1}
+
+
+def test_labels_memory_and_life_count():
+    wanting = [("oracle", Role(labels={"zone": "a"}), 1)]
+    assert placed(wanting, [node({"zone": "b"}, CPU=4)]) == {"oracle": 0}
+    assert placed(wanting, [node({"zone": "a"}, is_alive=False, CPU=4)]) == {"oracle": 0}
+    assert placed(wanting, [node({"zone": "a"}, CPU=4)]) == {"oracle": 1}
+    assert placed([("oracle", Role(memory_gb=5), 3)], [node(CPU=4)]) == {"oracle": 1}
