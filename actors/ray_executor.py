@@ -23,7 +23,7 @@ from actors.local import LocalWorker
 from actors.placement import await_places, options_of
 from actors.ray_metrics import RayMetrics
 from al_loop.config import CampaignConfig, Role
-from al_loop.errors import CampaignError, ConfigError
+from al_loop.errors import CampaignError, ConfigError, first_line
 from al_loop.execution import (
     CallTimeout,
     Executor,
@@ -483,7 +483,7 @@ class RayWorker(OracleWorker):
             kind = MemoryExceeded if isinstance(error, MemoryExceeded) else WorkerLost
             raise kind(str(getattr(error, "cause", error))) from error
         except (RayError, StopIteration) as error:
-            raise WorkerLost(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+            raise WorkerLost(first_line(error)) from error
         finally:
             if not is_over:
                 self._kill()
@@ -579,4 +579,4 @@ def _connect(address: str) -> None:
         else:
             ray.init(address=address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"cannot reach a Ray cluster at {address!r}: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"cannot reach a Ray cluster at {address!r}: {first_line(error)}") from None

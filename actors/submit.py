@@ -24,7 +24,7 @@ from typing import Any
 
 from actors.runtime_env import JobEnvironment, large_files, refuse_lost_ledger, refuse_secrets, runtime_env
 from al_loop.config import CampaignConfig
-from al_loop.errors import CampaignError, ConfigError
+from al_loop.errors import CampaignError, ConfigError, first_line
 
 _RUN_KEY, _CAMPAIGN_KEY = "al_loop_run", "al_loop_campaign"
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
@@ -99,7 +99,7 @@ class Cluster:
                 self._client: Any = JobSubmissionClient(address)
         except Exception as error:  # requests and Ray raise many types
             raise ConfigError(
-                f"--address: no Ray job server answers at {address} ({_first_line(error)}); "
+                f"--address: no Ray job server answers at {address} ({first_line(error)}); "
                 "is it the head's dashboard, and is its port open?"
             ) from error
 
@@ -159,7 +159,7 @@ class Cluster:
         try:
             return getattr(self._client, what)(*arguments)
         except Exception as error:  # requests and Ray raise many types
-            raise CampaignError(f"the Ray cluster at {self.address} does not answer: {_first_line(error)}") from error
+            raise CampaignError(f"the Ray cluster at {self.address} does not answer: {first_line(error)}") from error
 
     # ---- a new job -----------------------------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class Cluster:
                     metadata={_RUN_KEY: str(run_dir), _CAMPAIGN_KEY: config.name},
                 )
         except Exception as error:
-            raise CampaignError(f"the Ray cluster at {self.address} refused the job: {_first_line(error)}") from error
+            raise CampaignError(f"the Ray cluster at {self.address} refused the job: {first_line(error)}") from error
         return Job(str(job_id), is_new=True, left_behind=tuple(large))
 
     def follow(self, job_id: str, write: Callable[[str], None]) -> int:
@@ -241,7 +241,7 @@ class Cluster:
             except Exception as error:
                 failures += 1
                 if failures == 5:
-                    raise CampaignError(f"lost sight of the job {job_id}: {_first_line(error)}") from error
+                    raise CampaignError(f"lost sight of the job {job_id}: {first_line(error)}") from error
                 time.sleep(2.0)
                 continue
             if job.has_ended:
@@ -302,8 +302,3 @@ def _without_chatter() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
-
-
-def _first_line(error: object) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -29,7 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from al_loop.config import CampaignConfig, load_config
-from al_loop.errors import CampaignError, ConfigError
+from al_loop.errors import CampaignError, ConfigError, first_line
 from al_loop.storage import write_whole
 from al_loop.terminal import number
 
@@ -394,12 +394,6 @@ def reason(error: Any) -> str:
         return f"{type(cause).__name__}: {first_line(cause)}"
     lines = str(cause).strip().splitlines()
     return lines[-1][:300] if lines else type(cause).__name__
-
-
-def first_line(error: object) -> str:
-    """Of what an error says."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
 
 
 # ---- what came of it ---------------------------------------------------------------------------------------------

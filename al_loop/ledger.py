@@ -38,7 +38,7 @@ from typing import Any, Final, Literal, Self, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from al_loop.errors import CampaignError, ConfigError
+from al_loop.errors import CampaignError, ConfigError, first_line
 from oracles.base import Failure, FailureKind, Objective, Outcome, as_outcome
 
 SCHEMA_VERSION: Final = 3
@@ -533,12 +533,6 @@ def _postgresql_engine(url: URL, read_only: bool) -> Engine:
 _POOL: Final[dict[str, Any]] = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 20}
 
 
-def _first_line(error: BaseException) -> str:
-    cause = getattr(error, "orig", None) or error
-    lines = str(cause).strip().splitlines()
-    return lines[0] if lines else type(cause).__name__
-
-
 def _pause_s(n: int) -> float:
     """How long to wait before the try after the n-th (from 0), in seconds."""
     return min(0.1 * 2.0 ** min(n, 10), _LONGEST_PAUSE_S) * (1 + random.random()) / 2
@@ -615,7 +609,7 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def _why_not_opened(self, error: Exception) -> str:
-        reason = _first_line(error)
+        reason = first_line(error)
         if "file is not a database" in reason:
             return f"ledger {self.name}: not a ledger (the file is no SQLite database); choose another --run-dir"
         if "readonly" in reason or "read-only" in reason:
@@ -689,14 +683,14 @@ class Ledger:
                 waited_s = time.monotonic() - began
                 if waited_s >= self.patience_s or not _is_transient(error):
                     raise CampaignError(
-                        f"ledger {self.name}: {_first_line(error)}; what was committed is safe, "
+                        f"ledger {self.name}: {first_line(error)}; what was committed is safe, "
                         "put this right and run the same command again"
                     ) from error
                 pause_s = min(_pause_s(n), max(self.patience_s - waited_s, 0.0))
                 if waited_s + pause_s > _SILENT_S and not is_told:
                     is_told = True
                     self._on_wait(
-                        f"the ledger {self.name} cannot be used at present ({_first_line(error)}); "
+                        f"the ledger {self.name} cannot be used at present ({first_line(error)}); "
                         f"it is tried again for {self.patience_s:g} s, and nothing is lost meanwhile"
                     )
                 time.sleep(pause_s)

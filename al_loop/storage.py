@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from al_loop.errors import CampaignError, ConfigError
+from al_loop.errors import CampaignError, ConfigError, first_line
 from al_loop.ledger import Answer, Ledger, make_engine
 from oracles.base import Failure, Outcome
 
@@ -57,11 +57,6 @@ def patiently(
                 on_wait(f"{what} cannot be written at present ({reason}); it is tried again")
                 is_told = True
             time.sleep(min(1.0, patience_s))
-
-
-def first_line(error: object) -> str:
-    """What an error says, without what may follow it."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 class Checkpoints:
