@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,6 +22,7 @@ from oracles.base import Call, Outcome, evaluate_each
 
 if TYPE_CHECKING:
     from al_loop.belief import Asked, Belief, Believer
+    from al_loop.gflownet.pipeline import SamplerGroup
 
 
 _MAIN_LOCK = threading.Lock()
@@ -174,6 +175,22 @@ def _serve(
             return
 
 
+def make_training(
+    config: CampaignConfig, samplers: Callable[[], SamplerGroup], device: str | None = None
+) -> SamplerTraining:
+    """What trains the sampler of a config, in this process.
+
+    samplers: makes those that draw for it, where it has any. device: another than the config's.
+    """
+    if config.sampler.kind == "ppo":
+        from actors.ppo import PPOTraining
+
+        return PPOTraining(config, seed=config.seed)
+    from al_loop.training import GFlowNetTraining
+
+    return GFlowNetTraining(config, samplers(), device)
+
+
 class LocalExecutor(Executor):
     """Everything on this machine, without Ray."""
 
@@ -181,14 +198,10 @@ class LocalExecutor(Executor):
         self._config, self._logs = config, logs
 
     def training(self) -> SamplerTraining:
-        if self._config.sampler.kind == "ppo":
-            from actors.ppo import PPOTraining
-
-            return PPOTraining(self._config, seed=self._config.seed)
         from al_loop.gflownet.pipeline import OwnSampler
-        from al_loop.training import GFlowNetTraining, make_sampler
+        from al_loop.training import make_sampler
 
-        return GFlowNetTraining(self._config, OwnSampler(make_sampler(self._config)))
+        return make_training(self._config, lambda: OwnSampler(make_sampler(self._config)))
 
     def believe(
         self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]

@@ -35,7 +35,7 @@ with warnings.catch_warnings():  # what RLlib's own modules still use is nothing
     from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from actors.gymnasium_env import EpisodeReward, ObjectVectorEnv, Observation, Paid
-from al_loop.config import CampaignConfig
+from al_loop.config import CampaignConfig, ppo_cannot
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
 from al_loop.execution import SamplerTraining, TrainingStep
@@ -243,13 +243,9 @@ class PPOTraining(SamplerTraining):
     """
 
     def __init__(self, config: CampaignConfig, *, seed: int, settings: PPOSettings | None = None) -> None:
+        if (found := ppo_cannot(config)) is not None:
+            raise ConfigError(f"{'.'.join(found[0])}: {found[1]}")
         training = config.build_training()
-        if training.conditioning.n_values:
-            raise ConfigError(
-                "sampler: ppo maximises one value; of several objectives it needs reward.preferences: false"
-            )
-        if training.searches:
-            raise ConfigError("sampler.searches: ppo learns from its own draws alone; leave them out")
         self._config, self._seed, self._settings = config, seed, settings or PPOSettings()
         self._training, self._environment = training, config.build("environment")
         self._device = find_device(training.device)

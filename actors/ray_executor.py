@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.local import LocalWorker
+from actors.local import LocalWorker, make_training
 from actors.placement import await_places, options_of
 from actors.ray_metrics import RayMetrics
 from al_loop.config import CampaignConfig, Role
@@ -286,14 +286,8 @@ class LearnerActor(_Actor):
     def __init__(self, config: CampaignConfig, path: list[str]) -> None:
         super().__init__(config, path)
         _set_threads(config)
-        if config.sampler.kind == "ppo":
-            from actors.ppo import PPOTraining
-
-            self._training: SamplerTraining = PPOTraining(config, seed=config.seed)
-            return
-        from al_loop.training import GFlowNetTraining
-
-        self._training = GFlowNetTraining(config, RaySamplers(config), _device(config, config.resources.learner))
+        device = _device(config, config.resources.learner)
+        self._training = make_training(config, lambda: RaySamplers(config), device)
 
     def train(self, number: int, reward: list[Any], measured: Sequence[str]) -> Iterator[TrainingStep]:
         yield from self._training.train(number, ray.get(reward[0]), measured)
@@ -351,14 +345,12 @@ class RayTraining(SamplerTraining):
         return self._state
 
     def load(self, state: bytes) -> None:
-        self._state, before = state, self._state
         try:
-            self.close()
-            self._again(self._learner)
+            self._ask("load", state)
         except RayTaskError as error:
-            self.close()
-            self._state = before
+            self.close()  # with what may be half loaded
             raise RuntimeError(str(error.cause)) from error
+        self._state = state
 
     def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
         reward = [ray.put(log_reward)]

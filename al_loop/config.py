@@ -847,8 +847,9 @@ def _refuse_impossible(config: CampaignConfig, where: _Locations) -> None:
             f"features: missing, and there are none by default for the objects of this environment; name one of "
             f"{', '.join(p.kind for p in parts.built_in('features'))} or a target {where.of(())}"
         )
-    if config.sampler.kind == "ppo":
-        _refuse_ppo(config, where)
+    if config.sampler.kind == "ppo" and (found := ppo_cannot(config)) is not None:
+        path, reason = found
+        raise ConfigError(f"{'.'.join(path)}: {reason} {where.of(path)}")
     if config.sampler.pool < config.rounds.batch_size:
         raise ConfigError(
             f"sampler.pool: {config.sampler.pool} is below rounds.batch_size ({config.rounds.batch_size}), so that no "
@@ -856,14 +857,10 @@ def _refuse_impossible(config: CampaignConfig, where: _Locations) -> None:
         )
 
 
-def _refuse_ppo(config: CampaignConfig, where: _Locations) -> None:
-    """What the reward-maximising baseline cannot do."""
+def ppo_cannot(config: CampaignConfig) -> tuple[tuple[str, ...], str] | None:
+    """What of a config the reward-maximising baseline cannot do: the key, and why; None: it can do all of it."""
     if config.has_several_objectives and config.reward.preferences:
-        raise ConfigError(
-            f"sampler.kind: ppo maximises one value; of several objectives it needs reward.preferences=false "
-            f"{where.of(('sampler', 'kind'))}"
-        )
+        return ("sampler", "kind"), "ppo maximises one value; of several objectives it needs reward.preferences=false"
     if config.sampler.searches:
-        raise ConfigError(
-            f"sampler.searches: ppo learns from its own draws alone; leave them out {where.of(('sampler', 'searches'))}"
-        )
+        return ("sampler", "searches"), "ppo learns from its own draws alone; leave them out"
+    return None
