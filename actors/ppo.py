@@ -334,8 +334,9 @@ class PPOTraining(SamplerTraining):
         """RLlib's algorithm with the weights and the optimiser as they are here, on a new reward."""
         if self._algorithm is None:
             if not ray.is_initialized():
-                quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-                ray.init(address="local", num_cpus=1, include_dashboard=False, **quiet)
+                from actors.ray_executor import connect
+
+                connect("local", num_cpus=1, logging_level=logging.ERROR)
                 self._has_started = True
             with _seeded(self._seed), _quiet():
                 self._algorithm = self._build()

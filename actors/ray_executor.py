@@ -6,6 +6,7 @@ done by those that are left, which the samplers need: see ``RaySamplers``.
 
 from __future__ import annotations
 
+import signal
 import statistics
 import sys
 import time
@@ -516,7 +517,7 @@ class RayExecutor(Executor):
         self._surrogate: Any = None
         self._has_started = not ray.is_initialized()
         if self._has_started:
-            _connect(address)
+            connect(address)
         try:
             await_places(config, on_note)
         except BaseException:
@@ -558,8 +559,18 @@ class RayExecutor(Executor):
             ray.shutdown()
 
 
-def _connect(address: str) -> None:
-    settings: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False}
+def connect(address: str, **local: Any) -> None:
+    """Joins a cluster, or starts one; what the process does on SIGTERM stays as it was, which Ray would change.
+
+    Args:
+        address: see ``RayExecutor``; also ``ray://HOST:10001``.
+        local: settings of ``ray.init`` for a cluster that is started here.
+
+    Raises:
+        ConfigError: it cannot be reached.
+    """
+    settings: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, **local}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if address == "auto":
             try:
@@ -572,3 +583,6 @@ def _connect(address: str) -> None:
             ray.init(address=address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(f"cannot reach a Ray cluster at {address!r}: {first_line(error)}") from None
+    finally:
+        with suppress(ValueError, TypeError):  # not in the main thread, or not a handler of Python
+            signal.signal(signal.SIGTERM, on_sigterm)

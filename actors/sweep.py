@@ -225,18 +225,17 @@ def sweep(
         storage.mkdir(parents=True)
     except OSError as error:
         raise ConfigError(f"cannot write to {run_dir}: {error.strerror}; choose another with --run-dir") from None
-    usual = {which: signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)}  # before Ray takes SIGTERM
     with ExitStack() as stack:
         stack.callback(_remove, storage)
         stack.enter_context(_quietly())
         import ray
 
-        from actors.ray_executor import _connect
+        from actors.ray_executor import connect
 
         if not ray.is_initialized():
-            _connect(address)
+            connect(address)
             stack.callback(ray.shutdown)
-        with _stopping(storage / "stop", usual):
+        with _stopping(storage / "stop"):
             results = _fit(combinations, run_dir, storage, concurrent, tell)
     made = Sweep(table := _table(combinations, results, run_dir), _means(table, list(combinations[0].settings)))
     write_whole(run_dir / "sweep.csv", table.to_csv(index=False).encode())
@@ -324,7 +323,7 @@ def _needs(config: CampaignConfig, room: Mapping[str, float]) -> dict[str, float
 
 
 @contextmanager
-def _stopping(stop_file: Path, usual: Mapping[signal.Signals, Any]) -> Iterator[None]:
+def _stopping(stop_file: Path) -> Iterator[None]:
     """On Ctrl-C and SIGTERM all campaigns are asked to stop; what the signal usually does comes after that.
 
     A second signal does at once what it usually does.
@@ -332,6 +331,7 @@ def _stopping(stop_file: Path, usual: Mapping[signal.Signals, Any]) -> Iterator[
     if threading.current_thread() is not threading.main_thread():  # whoever embeds this handles its own signals
         yield
         return
+    usual = {which: signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)}
     received: list[int] = []
 
     def stop(which: int, frame: Any) -> None:

@@ -123,6 +123,12 @@ def _options(
 # ---- running -----------------------------------------------------------------------------------------------------
 
 
+def _goes_on() -> str:
+    """What an interrupted campaign, or sweep of campaigns, has to say."""
+    again = shlex.join(["al-loop", *sys.argv[1:]])
+    return f"interrupted: every answer that had arrived is safe; the same command goes on from there: {again}"
+
+
 @app.command()
 def run(
     config: _Config,
@@ -135,9 +141,7 @@ def run(
     verbose: _Verbose = False,
 ) -> None:
     """Starts a campaign, or goes on where it stopped."""
-    again = shlex.join(["al-loop", *sys.argv[1:]])
-    stopped = f"interrupted: every answer that had arrived is safe; the same command goes on from there: {again}"
-    with _exit_codes(verbose=verbose, when_interrupted=stopped), _sigterm_as_exception():
+    with _exit_codes(verbose=verbose, when_interrupted=_goes_on()), _sigterm_as_exception():
         from al_loop.config import load_config
         from al_loop.terminal import make_reporter
 
@@ -162,8 +166,6 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
 
             executor = RayExecutor(settings, address, reporter.note)
             stack.callback(executor.close)
-            with suppress(ValueError):
-                signal.signal(signal.SIGTERM, _terminate)  # again: Ray has put a handler of its own in its place
         campaign = stack.enter_context(Campaign(settings, folder, executor, reporter))
         past = stack.enter_context(open_run(ledger_url(settings, folder)))
         objectives = list(past.optimised.values())
@@ -190,14 +192,13 @@ def _best(run: Run) -> list[tuple[str, tuple[float, ...]]]:
     return [(str(name), tuple(row)) for name, row in zip(table["object"], values, strict=True)]
 
 
-def _terminate(*_: Any) -> None:
-    raise Terminated
-
-
 @contextmanager
 def _sigterm_as_exception() -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        raise Terminated
+
     try:
-        before = signal.signal(signal.SIGTERM, _terminate)
+        before = signal.signal(signal.SIGTERM, stop)
     except ValueError:  # not in the main thread: whoever embeds this handles its own signals
         yield
         return
@@ -352,9 +353,7 @@ def sweep(
     verbose: _Verbose = False,
 ) -> None:
     """Runs a campaign for every combination of seeds and settings; started again, it goes on."""
-    again = shlex.join(["al-loop", *sys.argv[1:]])
-    stopped = f"interrupted: every answer that had arrived is safe; the same command goes on from there: {again}"
-    with _exit_codes(verbose=verbose, when_interrupted=stopped), _sigterm_as_exception():
+    with _exit_codes(verbose=verbose, when_interrupted=_goes_on()), _sigterm_as_exception():
         from actors.sweep import plan, show
         from actors.sweep import sweep as run_sweep
 
