@@ -97,42 +97,44 @@ def await_places(config: CampaignConfig, on_note: Callable[[str], None]) -> None
     Raises:
         ConfigError: there is none after ``resources.wait_s``.
     """
-    roles = roles_of(config)
-    ends = time.monotonic() + config.resources.wait_s
+    roles, wait_s = roles_of(config), config.resources.wait_s
+    ends = time.monotonic() + wait_s
     has_asked = False
-    while True:
-        found = placed(roles, ray.nodes())
-        lacking = [(name, role) for name, role, _ in roles if not found[name]]
-        if not lacking:
-            break
-        if time.monotonic() >= ends:
-            raise ConfigError(_told(lacking, config))
-        if not has_asked:
-            bundles = [needs_of(role) for _, role, count in roles for _ in range(count) if needs_of(role)]
-            request_resources(bundles=[{k: math.ceil(v) for k, v in bundle.items()} for bundle in bundles])
-            names = ", ".join(name for name, _ in lacking)
-            on_note(f"the cluster has no place for: {names}; it is given {config.resources.wait_s:g} s to grow")
-            has_asked = True
-        time.sleep(_LOOK_S)
-    if has_asked:
-        request_resources(bundles=[])
+    try:
+        while True:
+            nodes = [node for node in ray.nodes() if node["Alive"]]
+            found = placed(roles, nodes)
+            lacking = [(name, role) for name, role, _ in roles if not found[name]]
+            if not lacking:
+                break
+            if time.monotonic() >= ends:
+                raise ConfigError(_told(lacking, nodes, can_wait=wait_s > 0))
+            if not has_asked:
+                bundles = [needs_of(role) for _, role, count in roles for _ in range(count) if needs_of(role)]
+                request_resources(bundles=[{k: math.ceil(v) for k, v in bundle.items()} for bundle in bundles])
+                has_asked = True
+                names = ", ".join(name for name, _ in lacking)
+                on_note(f"the cluster has no place for: {names}; it is given {wait_s:g} s to grow")
+            time.sleep(_LOOK_S)
+    finally:
+        if has_asked:  # the autoscaler would keep its nodes for it
+            request_resources(bundles=[])
     for name, _, count in roles:
         if found[name] < count:
             on_note(f"the cluster has a place for {found[name]} of {count} {name} actors at a time; the others wait")
 
 
-def _told(lacking: Sequence[tuple[str, Role]], config: CampaignConfig) -> str:
+def _told(lacking: Sequence[tuple[str, Role]], nodes: Sequence[Mapping[str, Any]], *, can_wait: bool) -> str:
     lines = [
         f"resources.{name}: {_shown(role)} is asked for, and no node has it free beside the other roles"
         for name, role in lacking
     ]
-    nodes = [node for node in ray.nodes() if node["Alive"]]
     for node in nodes:
         amounts = {k: v for k, v in node["Resources"].items() if not k.startswith(("node:", "object_store"))}
         own = {k: v for k, v in (node.get("Labels") or {}).items() if not k.startswith("ray.io/node-id")}
         lines.append(f"  node {node['NodeManagerAddress']} has {_amounts(amounts)}{_labels(own)}")
-    wait = "" if config.resources.wait_s else "; for a cluster that grows by itself set resources.wait_s"
-    return "\n".join([lines[0], *lines[1:], f"ask for less, or add nodes{wait}"])
+    wait = "" if can_wait else "; for a cluster that grows by itself set resources.wait_s"
+    return "\n".join([*lines, f"ask for less, or add nodes{wait}"])
 
 
 def _shown(role: Role) -> str:

@@ -860,9 +860,10 @@ class Campaign:
         found = []
         wanted, rounds = self._wanted, self._ledger.rounds()
         for name, goal, p in zip(wanted.names, wanted.goals, kept_predictions(self._ledger, wanted), strict=True):
+            p = p.pick(p.arrived <= number)
             # of small batches some more, so that there is enough to judge by
-            since = min([number - _RECENT + 1, *np.sort(p.arrived[p.arrived <= number])[-_RECENT_ANSWERS:][:1]])
-            recent = p.pick((p.arrived >= since) & (p.arrived <= number))
+            since = min(number - _RECENT + 1, np.sort(p.arrived)[-_RECENT_ANSWERS:].min(initial=number))
+            recent = p.pick(p.arrived >= since)
             if (p.arrived == number).any():
                 found += trust.prediction_alarms(recent.mean, recent.std, recent.measured, goal, name)
         batch = [c for c in self._ledger.candidates() if c.round == number]

@@ -76,10 +76,12 @@ class Checkpoints:
         self, place: str, uid: str, patience_s: float = 0.0, on_wait: Callable[[str], None] = lambda message: None
     ) -> None:
         from fsspec.core import url_to_fs
+        from fsspec.implementations.local import LocalFileSystem
 
         self.place, self._patience_s, self._on_wait = place.rstrip("/"), patience_s, on_wait
         try:
             self._files, self._root = url_to_fs(self.place)
+            self._is_here = isinstance(self._files, LocalFileSystem)
             self._files.makedirs(self._root, exist_ok=True)
             owner = f"{self._root}/campaign"
             known = self._files.cat_file(owner).decode() if self._files.exists(owner) else None
@@ -98,16 +100,11 @@ class Checkpoints:
         return f"round-{number:05d}.pt"
 
     def _write(self, path: str, content: bytes) -> None:
-        if "file" in self._protocols:
+        if self._is_here:
             write_whole(Path(path), content)
         else:
             self._files.pipe_file(f"{path}.part", content)
             self._files.mv(f"{path}.part", path)
-
-    @property
-    def _protocols(self) -> tuple[str, ...]:
-        protocol = self._files.protocol
-        return (protocol,) if isinstance(protocol, str) else tuple(protocol)
 
     def save(self, number: int, content: bytes) -> None:
         """Writes the checkpoint of a round, whole or not at all.
@@ -118,9 +115,9 @@ class Checkpoints:
         path = f"{self._root}/{self._file(number)}"
         patiently(lambda: self._write(path, content), self.name(number), self._patience_s, self._on_wait)
         with suppress(Exception):  # one file too many does no harm
-            for path in self._files.glob(f"{self._root}/round-*.pt"):
-                if Path(path).name < self._file(number - 1):
-                    self._files.rm_file(path)
+            for old in self._files.glob(f"{self._root}/round-*.pt"):
+                if Path(old).name < self._file(number - 1):
+                    self._files.rm_file(old)
 
     def load(self, number: int) -> bytes:
         """The checkpoint of a round.
