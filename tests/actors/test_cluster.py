@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from al_loop import Campaign, open_run
 from al_loop.config import CampaignConfig, load_config
@@ -59,12 +59,6 @@ SOON = {
     "health_check_timeout_ms": 500,
     "health_check_failure_threshold": 2,
 }
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 class Nodes:

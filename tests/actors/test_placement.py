@@ -1,9 +1,12 @@
 """What fits where, told from nodes as Ray describes them."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from actors.placement import needs_of, options_of, placed
-from al_loop.config import Role, SamplerRole
+from actors.placement import await_places, needs_of, options_of, placed
+from al_loop.config import CampaignConfig, Role, SamplerRole
+from al_loop.errors import ConfigError
 
 
 def node(labels=None, is_alive=True, **resources):
@@ -47,3 +50,18 @@ def test_labels_memory_and_life_count():
     assert placed(wanting, [node({"zone": "a"}, is_alive=False, CPU=4)]) == {"oracle": 0}
     assert placed(wanting, [node({"zone": "a"}, CPU=4)]) == {"oracle": 1}
     assert placed([("oracle", Role(memory_gb=5), 3)], [node(CPU=4)]) == {"oracle": 1}
+
+
+def test_what_the_autoscaler_was_asked_for_is_taken_back_when_the_wait_was_in_vain(monkeypatch):
+    asked, notes = [], []
+    lonely = {**node(CPU=1), "NodeManagerAddress": "10.0.0.1"}
+    monkeypatch.setattr("actors.placement.ray", SimpleNamespace(nodes=lambda: [lonely]))
+    monkeypatch.setattr("actors.placement.request_resources", lambda bundles: asked.append(bundles))
+    monkeypatch.setattr("actors.placement._LOOK_S", 0.01)
+    content = {"name": "t", "environment": {"kind": "hypergrid"}, "oracle": {"target": "none:none"}}
+    resources = {"oracle": {"num_gpus": 0.5}, "wait_s": 0.05}
+    with pytest.raises(ConfigError, match=r"resources\.oracle: 1 CPU, 0\.5 GPU is asked for"):
+        await_places(CampaignConfig.model_validate({**content, "resources": resources}), notes.append)
+    assert {"CPU": 1, "GPU": 1} in asked[0]
+    assert asked[1:] == [[]]
+    assert len(notes) == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from ports import free_port
 from typer.testing import CliRunner
 
 from al_loop.analysis import open_run
@@ -31,12 +31,6 @@ sampler: {steps: 2, batch_size: 8, pool: 16, hidden: 8}
 rounds: {count: 1, batch_size: 3, initial: 3}
 evaluation: {workers: 1, timeout_s: 60}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
