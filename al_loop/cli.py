@@ -334,7 +334,7 @@ def sweep(
         list[str] | None,
         typer.Argument(
             metavar="KEY=[V1,V2,...] [KEY=VALUE]...",
-            help="A list is swept over, e.g. seed=[0,1,2] acquisition.kind=[ucb,log_ei]; anything else holds for all. "
+            help="A list is swept over, e.g. seed=[0,1,2] reward.beta=[4,12]; anything else holds for all. "
             "For a setting that is itself a list, give a list of lists.",
             show_default=False,
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -258,3 +259,10 @@ def test_an_interrupted_sweep_leaves_no_process_and_loses_no_answer(
             assert status.answered >= 10
             assert status.answered + status.pending == status.proposed
             assert status.failed == 0
+
+
+def test_the_readmes_sweep_is_a_valid_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("al-loop sweep ")]
+    _, _, config, *overrides = shlex.split(line, comments=True)
+    monkeypatch.chdir(ROOT)
+    assert len(plan(Path(config), overrides)) == 6
