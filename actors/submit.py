@@ -37,6 +37,8 @@ _SAID_BY_THE_STATUS = (
     "Job entrypoint command failed",
 )
 _SETUP_FAILED = "runtime_env setup failed"
+_NO_AGENT = "No available agent"  # of the head's node, which starts later than the job server, or not at all
+_AGENT_S = 60.0
 _POLL_S = 0.5
 
 
@@ -200,17 +202,34 @@ class Cluster:
         if environment.image is not None:
             text, name = config_file.read_text(encoding="utf-8"), shlex.quote(config_file.name)
             entrypoint = f'cd "$(mktemp -d)" && printf %s {shlex.quote(text)} > {name} && exec {entrypoint}'
-        try:
-            with tempfile.TemporaryDirectory(prefix="al-loop-submit-") as staging, _without_chatter():
-                job_id = self._client.submit_job(
-                    entrypoint=entrypoint,
-                    submission_id=f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}",
-                    runtime_env=runtime_env(config, folder, environment, Path(staging), large),
-                    metadata={_RUN_KEY: str(run_dir), _CAMPAIGN_KEY: config.name},
-                )
-        except Exception as error:
-            raise CampaignError(f"the Ray cluster at {self.address} refused the job: {first_line(error)}") from error
-        return Job(str(job_id), is_new=True, left_behind=tuple(large))
+        job_id = f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+        with tempfile.TemporaryDirectory(prefix="al-loop-submit-") as staging, _without_chatter():
+            self._begin(
+                job_id,
+                entrypoint=entrypoint,
+                runtime_env=runtime_env(config, folder, environment, Path(staging), large),
+                metadata={_RUN_KEY: str(run_dir), _CAMPAIGN_KEY: config.name},
+            )
+        return Job(job_id, is_new=True, left_behind=tuple(large))
+
+    def _begin(self, job_id: str, **what: Any) -> None:
+        """Starts a job; waits for the agent of a head that is just starting."""
+        began = time.monotonic()
+        while True:
+            try:
+                self._client.submit_job(submission_id=job_id, **what)
+                return
+            except Exception as error:  # requests and Ray raise many types
+                if _NO_AGENT not in str(error):
+                    raise CampaignError(
+                        f"the Ray cluster at {self.address} refused the job: {first_line(error)}"
+                    ) from error
+                if time.monotonic() - began > _AGENT_S:
+                    raise CampaignError(
+                        f"the Ray cluster at {self.address} takes no jobs: the agent of its head does not answer; "
+                        "is another Ray on that machine using its port (ray start --dashboard-agent-listen-port)?"
+                    ) from error
+            time.sleep(_POLL_S)
 
     def follow(self, job_id: str, write: Callable[[str], None]) -> int:
         """Hands on what the job prints until it has ended.

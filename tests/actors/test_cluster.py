@@ -71,6 +71,7 @@ class Nodes:
         self.dashboard_port = free_port()
         head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": self.dashboard_port}
         head |= {"_system_config": SOON, "object_store_memory": 100_000_000}
+        head |= {"dashboard_agent_listen_port": free_port()}  # jobs go through it; the default is taken by other tests
         self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         self._nodes: dict[str, Any] = {}
         ray.init(address=self._cluster.address, log_to_driver=False, configure_logging=False)

@@ -220,6 +220,35 @@ def test_a_typo_in_a_name_is_one_clear_line(words: tuple[str, ...], al_loop: Cal
     assert "far (far-" in done.output
 
 
+def test_a_head_whose_agent_is_not_there_yet_is_waited_for(
+    al_loop: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Ray says is that of a head of which another Ray held the agent's port."""
+    from ray.job_submission import JobSubmissionClient
+
+    submit, n_calls = JobSubmissionClient.submit_job, 0
+
+    def slowly(*words: object, **what: object) -> str:
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == 1 or patience == 0:
+            raise RuntimeError("Request failed with status code 500: No available agent to submit job, please try ...")
+        return submit(*words, **what)
+
+    patience = 60.0
+    monkeypatch.setattr(JobSubmissionClient, "submit_job", slowly)
+    done = al_loop("submit", "far.yaml", "name=early", "--follow")
+    assert done.exit_code == 0, done.output
+    assert n_calls == 2
+
+    patience = 0.0
+    monkeypatch.setattr("actors.submit._AGENT_S", patience)
+    done = al_loop("submit", "far.yaml", "name=never")
+    assert done.exit_code == 1
+    assert len(done.output.splitlines()) == 1, done.output
+    assert "takes no jobs: the agent of its head does not answer" in done.output
+
+
 def test_the_jobs_failure_is_the_commands_failure(al_loop: Callable[..., Result]) -> None:
     done = al_loop("submit", "far.yaml", "--follow", "--run-dir", "/proc/no/run")
     assert done.exit_code == 2, done.output
