@@ -57,10 +57,14 @@ def open_run(path: str | Path) -> Run:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """Where a run stands. ``calls`` counts oracle calls (retries too), ``planned_rounds`` includes the first batch."""
+    """Where a run stands. ``calls`` counts oracle calls (retries too), ``planned_rounds`` includes the first batch.
+
+    reason: why it stopped before its last round, by a rule, its budget or for want of objects; else empty.
+    """
 
     name: str
-    state: Literal["not started", "unfinished", "finished"]
+    state: Literal["not started", "unfinished", "stopped", "finished"]
+    reason: str
     rounds: int
     closed_rounds: int
     planned_rounds: int | None
@@ -105,8 +109,8 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The campaign's config, as it was run."""
-        return self._campaign.config
+        """The campaign's config, as of its last start."""
+        return self.ledger.sessions()[-1].config
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -174,9 +178,9 @@ class Run:
 
     @property
     def decisions(self) -> pd.DataFrame:
-        """One row per decision of a person on a batch (veto, pin, approve): of what, why, by whom and when.
+        """One row per decision of a person on a batch (veto, pin, approve), or of a rule that ends a campaign (stop).
 
-        What was replaced is two rows, a veto and a pin that name each other.
+        Each tells of what, why, by whom and when. What was replaced is two rows, a veto and a pin that name each other.
         """
         objects = {c.id: c.object for c in self.ledger.candidates()}
         rows = [
@@ -305,9 +309,15 @@ class Run:
         planned = count + 1 if isinstance(count, int) else None
         n_pending = len(self.ledger.pending())
         is_finished = planned is not None and n_closed >= planned and not n_pending
+        sessions = self.ledger.sessions()
+        stops = [d.reason for d in self.ledger.decisions() if d.action == "stop" and d.decided >= sessions[-1].started]
+        reason = stops[-1] if stops and not is_finished else ""
+        over: Literal["finished", "stopped", "unfinished"]
+        over = "finished" if is_finished else "stopped" if reason else "unfinished"
         return RunStatus(
             name=self.name,
-            state="not started" if not rounds else "finished" if is_finished else "unfinished",
+            state=over if rounds else "not started",
+            reason=reason,
             rounds=len(rounds),
             closed_rounds=n_closed,
             planned_rounds=planned,
@@ -323,7 +333,7 @@ class Run:
             objective=objective.name,
             unit=objective.unit,
             goal=objective.goal,
-            sessions=len(self.ledger.sessions()),
+            sessions=len(sessions),
             created=self._campaign.created,
             last_answer=None if evaluations.empty else evaluations["finished"].max().to_pydatetime(),
         )
@@ -478,7 +488,7 @@ def export(run: Run | str | Path, format: str, path: str | Path, table: str = "e
         run: an opened one, or where it is.
         format: csv or parquet.
         path: of the file.
-        table: evaluations (every answer), candidates (what was proposed), or decisions (of people, with their reasons).
+        table: evaluations (every answer), candidates (what was proposed), or decisions (with their reasons).
     """
     for name, given, known in (("format", format, get_args(ExportFormat)), ("table", table, get_args(ExportTable))):
         if given not in known:

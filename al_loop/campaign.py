@@ -263,7 +263,7 @@ class Campaign:
             with self._reporter.phase(self._ledger.last_round() or 0, "last answers", self._pool.n_open):
                 is_spent = self._pool.wait() or is_spent
             if is_spent or (self._pool.is_spent and not self.is_finished):
-                self._say_spent()
+                self._end_spent()
 
     def advance(self) -> int:
         """Decides on the next batch where none waits for answers, and returns how many candidates wait then.
@@ -331,14 +331,17 @@ class Campaign:
         self._reporter.note(message)
         self._sinks.note(message)
 
-    def _say_spent(self) -> None:
+    def _end(self, reason: str, remedy: str = "") -> None:
+        """Tells why the campaign ends before its last round, and keeps it."""
+        self._ledger.stop(reason)
+        self._note(reason + (f"; to go on, {remedy}" if remedy else ""))
+
+    def _end_spent(self) -> None:
         calls, cost = self._ledger.n_calls(), self._ledger.cost()
         left = len(self._ledger.pending())
-        self._reporter.note(
-            f"the budget is spent ({calls} calls, cost {cost:g})"
-            + (f"; {left} candidates were not measured" if left else "")
-            + "; to go on, raise budget.calls or budget.cost"
-        )
+        reason = f"the budget is spent ({calls} calls, cost {cost:g})"
+        reason += f"; {left} candidates were not measured" if left else ""
+        self._end(reason, "raise budget.calls or budget.cost")
 
     # ---- the phases of a round -----------------------------------------------------------------------------------
 
@@ -438,7 +441,7 @@ class Campaign:
                 return False
         self._decided_in_s = time.monotonic() - began
         if not proposals:
-            self._reporter.note("no new acceptable object was found: the space counts as exhausted")
+            self._end("no new acceptable object was found: the space counts as exhausted")
             return False
         if len(proposals) < wanted:
             self._reporter.note(f"round {number}: only {len(proposals)} of {wanted} new acceptable objects were found")
@@ -732,7 +735,7 @@ class Campaign:
         goal = self._oracle.objectives[self._objective].goal if len(self._wanted.objectives) == 1 else "maximise"
         reason = trust.why_stop(self.config.stop.model_dump(), self._records(), goal, coming)
         if reason is not None:
-            self._note(f"stopped before round {number}: {reason}; to go on, change the rule and run it again")
+            self._end(f"stopped before round {number}: {reason}", "change the rule and run it again")
         return reason is not None
 
     def _facts(self, number: int, belief: Belief, names: Sequence[str], X: Tensor) -> Facts:

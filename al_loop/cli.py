@@ -739,6 +739,7 @@ def status(
         _facts(
             {
                 "campaign": f"{now.name}, {now.state}",
+                **({"reason": now.reason} if now.reason else {}),
                 "goal": ", ".join(goals),
                 "rounds": f"{now.closed_rounds}{planned} closed",
                 "answers": f"{now.answered} of {now.proposed} proposed ({now.failed} failed)",

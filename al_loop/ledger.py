@@ -41,7 +41,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from al_loop.errors import CampaignError, ConfigError, first_line
 from oracles.base import Failure, FailureKind, Objective, Outcome, as_outcome
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 PATIENCE_S: Final = 3.0
 _BUSY_TIMEOUT_S: Final = 30.0
 _LONGEST_PAUSE_S: Final = 3.0
@@ -50,7 +50,7 @@ _LOCK_KEY: Final = 0x616C_6C6F_6F70  # "alloop": the advisory lock of a ledger's
 _MAX_REPR: Final = 200  # characters kept of a value that JSON has no type for
 
 T = TypeVar("T")
-DecisionAction = Literal["veto", "pin", "approve"]
+DecisionAction = Literal["veto", "pin", "approve", "stop"]
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------
@@ -118,6 +118,8 @@ class Answer:
 class Decision:
     """What a person decided of a batch before it went out: a veto or a pin of one candidate, or to let it go (None).
 
+    A ``stop`` is decided by the campaign's rules, after that round.
+
     reason: why; it may be empty where a batch is approved.
     """
 
@@ -144,7 +146,7 @@ class CampaignRow:
 
 @dataclass(frozen=True)
 class SessionRow:
-    """One start of the campaign's process."""
+    """One start of the campaign's process, with the config it had: how many rounds, for one, may change."""
 
     id: int
     started: datetime
@@ -152,6 +154,7 @@ class SessionRow:
     pid: int
     versions: dict[str, str]
     command: str
+    config: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -328,6 +331,7 @@ _sessions = sa.Table(
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("versions", _Json, nullable=False),
     sa.Column("command", sa.Text, nullable=False),
+    sa.Column("config", _Json, nullable=False),
 )
 _rounds = sa.Table(
     "rounds",
@@ -720,6 +724,7 @@ class Ledger:
             "pid": os.getpid(),
             "versions": dict(versions),
             "command": _text(re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", " ".join(sys.argv))),  # no passwords
+            "config": wanted["config"],
         }
 
         def action(connection: Connection, is_retry: bool) -> bool:
@@ -863,7 +868,7 @@ class Ledger:
         """Whether the round's report is committed."""
         return self._read(lambda c: _exists(c, _round_reports, round=number))
 
-    # -- decisions of people ------------------------------------------------------------------------------------------
+    # -- decisions -----------------------------------------------------------------------------------------------------
 
     def decide(
         self,
@@ -958,8 +963,21 @@ class Ledger:
             if id_ in vetoed:
                 raise CampaignError(f"candidate {id_} was vetoed already")
 
+    def stop(self, reason: str) -> None:
+        """Commits why the campaign ends after the last round; nothing where there is no round yet."""
+        now = datetime.now(UTC)
+
+        def action(connection: Connection, is_retry: bool) -> None:
+            d, number = _decisions, connection.scalar(sa.select(sa.func.max(_rounds.c.number)))
+            facts = {"round": number, "action": "stop", "reason": _text(reason), "decided": now}
+            if number is not None and not (is_retry and _exists(connection, d, **facts)):
+                id_ = (connection.scalar(sa.select(sa.func.max(d.c.id))) or 0) + 1
+                connection.execute(d.insert().values(id=id_, **facts, decided_by="al-loop"))
+
+        self._write(action)
+
     def decisions(self) -> list[Decision]:
-        """Everything that people decided, in order."""
+        """Everything that people and the campaign's rules decided, in order."""
         query = sa.select(_decisions).order_by(_decisions.c.id)
         rows = self._read(lambda c: c.execute(query).mappings().all())
         return [

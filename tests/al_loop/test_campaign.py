@@ -258,6 +258,10 @@ def test_a_budget_ends_the_campaign_and_a_larger_one_goes_on(project: Path) -> N
         campaign.run()
     assert len(open_run(project / "run").evaluations) == 9
     assert any("the budget is spent (9 calls" in note for note in notes.notes)
+    now = open_run(project / "run").status()
+    assert (now.state, now.reason) == ("stopped", "the budget is spent (9 calls, cost 9)")
+    with Campaign(load_config("tiny.yaml", []), project / "run"):  # a start that has not decided anything yet
+        assert open_run(project / "run").status().state == "unfinished"
     with Ledger(f"sqlite:///{project / 'run'}/ledger.db") as ledger:
         assert [len([c for c in ledger.candidates() if c.round == r]) for r in (0, 1)] == [6, 3]
     run(project)
@@ -397,6 +401,7 @@ def test_a_space_that_is_exhausted_ends_the_campaign(project: Path) -> None:
         campaign.run()
     assert sorted(objects(project)) == sorted(a + b for a in "ACGU" for b in "ACGU")
     assert any("exhausted" in note for note in notes.notes)
+    assert "exhausted" in open_run(project / "run").status().reason
 
 
 def test_the_ledger_of_another_campaign_is_refused(project: Path) -> None:

@@ -156,8 +156,13 @@ def test_a_stop_rule_ends_a_campaign_before_it_pays_for_another_batch(
     again = run(project, "rounds.count=12", rule)
     assert again.rounds == []
     assert any(reason in note for note in again.notes)
+    now = open_run(project / "run").status()
+    assert now.state == "stopped"
+    assert stopped.startswith(now.reason)
     if n_rounds == 1:  # the rule is no part of what the campaign is
         assert len(run(project, "rounds.count=2").rounds) == 2
+        now = open_run(project / "run").status()
+        assert (now.state, now.reason) == ("finished", "")
 
 
 def test_without_progress_there_is_an_alarm_in_the_ledger_and_the_terminal(project: Path) -> None:

@@ -69,7 +69,7 @@ class LedgerContract:
             assert ledger.campaign() is None
             assert ledger.last_round() is None
             assert begin(ledger)
-            assert not begin(ledger)
+            assert not begin(ledger, config={"oracle": {"kind": "xtb"}, "rounds": 9})
             campaign = ledger.campaign()
             assert campaign is not None
             assert campaign.config == {"oracle": {"kind": "xtb"}, "rounds": 5}
@@ -78,6 +78,7 @@ class LedgerContract:
             assert campaign.created.utcoffset() == timedelta(0)
             assert [s.pid for s in ledger.sessions()] == [os.getpid()] * 2
             assert ledger.sessions()[0].versions == {"al-loop": "0.1.0"}
+            assert [s.config["rounds"] for s in ledger.sessions()] == [5, 9]
 
     def test_a_password_on_the_command_line_is_not_kept(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.argv", ["al-loop", "run", "c.yaml", "ledger=postgresql+psycopg://me:secret@db/runs"])
@@ -492,7 +493,7 @@ with ThreadPoolExecutor(4) as pool:
             assert e.values == (float(e.worker),)
             assert e.candidate_id % 3 in (int(e.worker), 2)
 
-    # -- decisions of people
+    # -- decisions
 
     def test_a_veto_a_pin_and_an_approval_are_kept_with_their_reasons(self, ledger: Ledger) -> None:
         open_round(ledger, 0, "A", "B", "C")
@@ -507,6 +508,17 @@ with ThreadPoolExecutor(4) as pool:
         assert kept == [("veto", 2, "smells", "ada"), ("pin", 4, "a hunch", "ada"), ("approve", None, "fine", "bob")]
         assert ledger.vetoed() == {2}
         assert ledger.known_objects() == {"A", "B", "C", "D"}  # what was vetoed is not proposed again
+
+    def test_why_a_campaign_ends_is_kept_for_the_round_it_ends_after(self, ledger: Ledger) -> None:
+        ledger.stop("nothing was found")  # before there is a round there is nothing to keep it with
+        assert ledger.decisions() == []
+        open_round(ledger, 0, "A")
+        open_round(ledger, 1, "B")
+        ledger.decide(1, vetoes={2: "smells"}, pins={}, approve=False, by="ada")
+        ledger.stop("the budget is spent")
+        ledger.stop("the budget is spent")  # another start decided the same
+        kept = [(d.round, d.action, d.candidate_id, d.reason, d.by) for d in ledger.decisions()]
+        assert kept[1:] == [(1, "stop", None, "the budget is spent", "al-loop")] * 2
 
     def test_a_vetoed_candidate_is_never_measured(self, ledger: Ledger) -> None:
         open_round(ledger, 0, "A", "B")
