@@ -206,7 +206,7 @@ class LocalExecutor(Executor):
     def believe(
         self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
     ) -> Belief:
-        return believer.believe(asked, pending, factors)
+        return believer.on(self._config.sampler.device).believe(asked, pending, factors)
 
     def oracle_worker(self, number: int) -> OracleWorker:
         return LocalWorker(self._config, number, self._logs)

@@ -403,8 +403,11 @@ class SurrogateActor(_Actor):
     def believe(
         self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
     ) -> Belief:
-        """See ``Believer.believe``."""
-        return believer.believe(asked, pending, factors)
+        """See ``Believer.believe``; surrogates are fitted on this actor's GPU, where it has one."""
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return believer.on(device).believe(asked, pending, factors)
 
 
 # ---- oracles -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -231,6 +233,22 @@ class Believer:
         self._constraints, self._wanted, self._transform = constraints, wanted, transform
         self._reference, self._beta, self._clip = reference, beta, clip
         self._feasibility, self._cost, self._has_preferences = feasibility, cost, has_preferences
+        self._device = "cpu"
+
+    def on(self, device: str) -> Believer:
+        """The same, with surrogates fitted on a device; their models come back to the CPU, where samplers ask them."""
+        other = copy.copy(self)
+        other._device = device
+        return other
+
+    def _fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None) -> Model:
+        if self._device == "cpu":
+            return self._surrogate.fit(X, Y, Yvar)
+        X, Y, Yvar = X.to(self._device), Y.to(self._device), None if Yvar is None else Yvar.to(self._device)
+        file = io.BytesIO()
+        torch.save(self._surrogate.fit(X, Y, Yvar), file)
+        file.seek(0)
+        return torch.load(file, map_location="cpu", weights_only=False)
 
     @cached_property
     def _reference_rows(self) -> Tensor:
@@ -258,7 +276,7 @@ class Believer:
             transform = self._transform.fit(oriented)
             target = torch.from_numpy(transform.forward(oriented))
             Yvar = self._noise(observed, objective, transform, oriented)
-            model = self._surrogate.fit(X, target[:, None], Yvar)
+            model = self._fit(X, target[:, None], Yvar)
             suffix = f"_{i}" if len(wanted.objectives) > 1 else ""
             described |= {f"{name}{suffix}": value for name, value in self._surrogate.describe(model).items()}
             can_rescale = hasattr(model, "rescaled")
@@ -318,7 +336,7 @@ class Believer:
             target = torch.from_numpy(values[:, objective])[:, None]
             stated = [a.noise[objective] ** 2 if a.noise else math.nan for a in observed]
             Yvar = None if any(map(math.isnan, stated)) else torch.tensor(stated, dtype=torch.float64)[:, None]
-            bounds.append(OutcomeBound(self._surrogate.fit(X, target, Yvar), low, high))
+            bounds.append(OutcomeBound(self._fit(X, target, Yvar), low, high))
         answering = expected_cost = None
         if self._feasibility:
             from al_loop.surrogates.feasibility import Feasibility

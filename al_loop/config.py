@@ -292,7 +292,9 @@ class Resources(_Frozen):
     ] = 1
     sampler: SamplerRole = SamplerRole()
     learner: Annotated[Role, Field(description="trains on what the samplers draw")] = Role(num_cpus=0)
-    surrogate: Annotated[Role, Field(description="fits the models, once a round")] = Role(num_cpus=0)
+    surrogate: Annotated[Role, Field(description="fits the models, once a round, on its GPU if it has one")] = Role(
+        num_cpus=0
+    )
     oracle: Annotated[Role, Field(description="each of the evaluation.workers")] = Role()
     wait_s: Annotated[
         float, Field(ge=0, description="how long the cluster may take to have a place for each role (an autoscaler)")

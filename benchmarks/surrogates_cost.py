@@ -2,6 +2,7 @@
 
     python benchmarks/surrogates_cost.py             # up to 100,000 answers, 20 minutes; goes on where it stopped
     python benchmarks/surrogates_cost.py --levels    # the two levels alone, a minute or two
+    python benchmarks/surrogates_cost.py --device cuda    # on a GPU, with its own memory; keeps its figures apart
 
 Rows: Morgan count fingerprints (2,048 columns) of the Enamine10k molecules; beyond 10,446 made by taking each block
 of 64 columns from one of two random molecules. Target: a linear function and a tenth of its spread as noise. Each
@@ -11,7 +12,8 @@ time over the upper half of n.
 
 Levels: one refit of the exact Gaussian process at n = 2,000 within 5 s on 2 cores; mean and variance of at least
 10,000 objects a second at n = 1,000 from cached features on one core. Beside them BoTorch's stock SingleTaskGP (n =
-300) and the bare matrix product and factorisations of that size. Writes surrogates_cost.csv and .png.
+300) and the bare matrix product and factorisations of that size. Writes surrogates_cost.csv and .png, on a GPU
+surrogates_cost_cuda.csv and .png.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ def rows(n: int, seed: int) -> np.ndarray:
     return np.concatenate([real[order], np.where(choice, real[first], real[second])]).astype(np.float32)
 
 
-def measure(name: str, n: int) -> dict[str, float]:
+def measure(name: str, n: int, device: str) -> dict[str, float]:
     """In a process of its own."""
     import torch
 
@@ -73,16 +75,27 @@ def measure(name: str, n: int) -> dict[str, float]:
     generator = torch.Generator().manual_seed(0)
     y = X.double() @ torch.randn(2048, generator=generator).double()
     y += 0.1 * y.std() * torch.randn(n, generator=generator).double()
+    X, y, asked = X.to(device), y.to(device), asked.to(device)
+    is_gpu = X.is_cuda
     surrogate = build("surrogate", Part.model_validate(SURROGATES[name]), kernel="tanimoto")
     surrogate.fit(X[:50], y[:50, None]).mean_and_variance(asked[:10])  # imports and first calls
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.monotonic()
+
+    def peak_mb() -> float:
+        if is_gpu:
+            return torch.cuda.max_memory_allocated() / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    def now() -> float:
+        if is_gpu:
+            torch.cuda.synchronize()
+        return time.monotonic()
+
+    before, began = peak_mb(), now()
     model = surrogate.fit(X, y[:, None])
-    fitted = time.monotonic()
+    fitted = now()
     model.mean_and_variance(asked)
-    predicted = time.monotonic()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"fit_s": fitted - began, "predict_s": predicted - fitted, "memory_mb": max(peak - before, 0) / 1024}
+    predicted = now()
+    return {"fit_s": fitted - began, "predict_s": predicted - fitted, "memory_mb": max(peak_mb() - before, 0.0)}
 
 
 def levels() -> None:
@@ -151,16 +164,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=SIZES[-1])
     parser.add_argument("--levels", action="store_true")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--one", nargs=2, metavar=("SURROGATE", "N"), help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.one[0], int(arguments.one[1]))))
+        print(json.dumps(measure(arguments.one[0], int(arguments.one[1]), arguments.device)))
         return
     if arguments.levels:
         levels()
         return
-    path = arguments.out / "surrogates_cost.csv"
+    path = arguments.out / f"surrogates_cost{'' if arguments.device == 'cpu' else f'_{arguments.device}'}.csv"
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["surrogate", "n", "fit_s"])
     for name in SURROGATES:
         for n in [size for size in SIZES if size <= arguments.most]:
@@ -175,16 +189,17 @@ def main() -> None:
                         f"{name}: stops at {last['n'].iloc[-1]:,.0f}: the next fit would take over {LONGEST_FIT_S:g} s"
                     )
                     break
-            command = [sys.executable, __file__, "--one", name, str(n)]
+            command = [sys.executable, __file__, "--one", name, str(n), "--device", arguments.device]
             output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             found = {"surrogate": name, "n": n, **json.loads(output.splitlines()[-1])}
             done = pd.concat([done, pd.DataFrame([found])], ignore_index=True)
             done.to_csv(path, index=False)
-    report(done, arguments.out)
-    levels()
+    report(done, path.with_suffix(".png"))
+    if arguments.device == "cpu":
+        levels()
 
 
-def report(table: pd.DataFrame, out: Path) -> None:
+def report(table: pd.DataFrame, figure_path: Path) -> None:
     columns = {"fit_s": "fit (s)", "predict_s": "10,000 predictions (s)", "memory_mb": "peak memory (MB)"}
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     for axes, (column, label) in zip(figure.subplots(1, 3), columns.items(), strict=True):
@@ -204,7 +219,7 @@ def report(table: pd.DataFrame, out: Path) -> None:
             )
         axes.set(xlabel="answers", title=label)
         axes.legend(fontsize=7)
-    figure.savefig(out / "surrogates_cost.png", dpi=150)
+    figure.savefig(figure_path, dpi=150)
 
 
 if __name__ == "__main__":

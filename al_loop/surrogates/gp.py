@@ -113,7 +113,9 @@ class ExactGP(Surrogate):
         if yvar is not None:
             fit = self._with_known_noise(gram, z, yvar / scale**2, fit)
             noise = fit.ratio + yvar / scale**2 / fit.signal
-        L = torch.linalg.cholesky(gram.T + torch.diag(torch.from_numpy(noise)).to(gram.T.device))
+        R = gram.T.clone()
+        R.diagonal().add_(torch.from_numpy(noise).to(R.device))
+        L = torch.linalg.cholesky(R)
         residual = torch.from_numpy(scale * (z - fit.mean)).to(gram.T.device)
         return ExactGPModel(
             kernel=gram.kernel,

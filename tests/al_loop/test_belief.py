@@ -71,6 +71,16 @@ def test_predictions_are_in_the_oracles_unit_and_direction(transform):
     assert np.corrcoef(mean[:, 0], belief.scores(rows(NEW)).numpy())[0, 1] < 0
 
 
+@pytest.mark.parametrize("surrogate", [ExactGP("hamming"), ExactGP("rbf"), DeepEnsemble(n_members=2)])
+def test_a_model_that_was_fitted_on_another_device_comes_back_whole(surrogate):
+    """``cpu:0`` goes the way of any other device."""
+    here = believer(surrogate=surrogate).believe(asked(), [], [1.0])
+    there = believer(surrogate=surrogate).on("cpu:0").believe(asked(), [], [1.0])
+    for ours, theirs in zip(here.predict(rows(NEW)), there.predict(rows(NEW)), strict=True):
+        assert np.array_equal(ours, theirs)
+    assert torch.equal(here.scores(rows(NEW)), there.scores(rows(NEW)))
+
+
 def test_the_deviation_is_that_of_an_answer():
     belief = believer().believe(asked(), [], [1.0])
     model = belief.models[0]

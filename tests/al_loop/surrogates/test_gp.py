@@ -305,6 +305,22 @@ def test_a_model_survives_pickling():
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("kernel", ["tanimoto", "minmax", "rbf", "matern52[0:30] * tanimoto[30:60] + minmax[0:30]"])
+@pytest.mark.parametrize("noise", [None, 0.1])
+def test_whatever_a_fit_makes_lies_where_its_data_lie(kernel: str, noise: float | None):
+    """Tensors that name no device are made elsewhere here, as they are on a GPU's machine."""
+    X, Y = data(60)
+    Yvar = None if noise is None else torch.full_like(Y, noise)
+    expected = ExactGP(kernel).fit(X, Y, Yvar)
+    asked, _ = data(9, seed=5)
+    with torch.device("meta"):
+        model = ExactGP(kernel).fit(X, Y, Yvar)
+        mean, variance = model.condition_on_pending(asked[:2]).mean_and_variance(asked)
+    again = expected.condition_on_pending(asked[:2]).mean_and_variance(asked)
+    assert torch.equal(mean, again[0])
+    assert torch.equal(variance, again[1])
+
+
 def test_training_data_are_given_back_as_they_were():
     model, X, Y = fitted()
     assert torch.equal(model.train_inputs[0], X)
