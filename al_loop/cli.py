@@ -800,7 +800,7 @@ def export(
     ] = None,
     table: Annotated[
         Literal["evaluations", "candidates", "decisions"],
-        typer.Option(help="Every answer, every proposed object, or what people decided of batches, and why."),
+        typer.Option(help="Every answer, every proposed object, or what was decided of batches, and why."),
     ] = "evaluations",
     verbose: _Verbose = False,
 ) -> None:
