@@ -25,7 +25,7 @@ from al_loop.prospects import OutcomeBound, Prospects
 from al_loop.reward import AcquisitionReward, Constraints, Scale, score
 from al_loop.seeds import derive_seed
 from al_loop.surrogates.base import Surrogate
-from al_loop.transforms import FittedTransform, Transform
+from al_loop.transforms import FittedTransform, Standardise, Transform
 from al_loop.wanted import Wanted
 from oracles.base import FailureKind
 
@@ -140,16 +140,10 @@ class Belief:
             X_pending = new if X_pending is None else torch.cat([X_pending, new])
         return picked
 
-    def standardised(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior mean and variance of single rows, averaged over the objectives in units of their signal: n, n."""
-        if len(self.models) == 1:
-            single: tuple[Tensor, Tensor] = self.models[0].mean_and_variance(X)
-            return single
+    def mean_and_variance(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior mean and variance of single rows on transformed targets, averaged over the objectives: n, n."""
         both = [model.mean_and_variance(X) for model in self.models]
-        scales = [float(mean.std(correction=0).clamp_min(1e-9)) for mean, _ in both]
-        means = torch.stack([mean / s for (mean, _), s in zip(both, scales, strict=True)]).mean(0)
-        variances = torch.stack([variance / s**2 for (_, variance), s in zip(both, scales, strict=True)]).mean(0)
-        return means, variances
+        return torch.stack([mean for mean, _ in both]).mean(0), torch.stack([variance for _, variance in both]).mean(0)
 
     def predict(self, X: Tensor, fidelity: int | None = None) -> tuple[Array, Array]:
         """Mean and standard deviation of the oracle's answers, noise included, in its units: n x objectives each.
@@ -167,15 +161,26 @@ class Belief:
         return np.stack(means, axis=1), np.stack(stds, axis=1)
 
     def draw(self, X: Tensor, k: int, seed: int) -> Tensor:
-        """Joint draws of rows' values (n x d), of several objectives of the sum in units of their spreads: k x n."""
+        """Joint draws of what rows are worth (n x d): their transformed values, of several objectives the sum; k x n.
+
+        In each draw an object answers, and keeps the bounds, or not, and one that does not is worse than any that does.
+        What costs e times the usual loses a standard deviation, to the power that the config gives.
+        """
         total = torch.zeros(k, len(X), dtype=torch.float64)
         for i, model in enumerate(self.models):
             held = model.condition_on_pending(self.X_pending) if self._can_hold(model) else model
             with torch.random.fork_rng(devices=[]), torch.no_grad():
                 torch.manual_seed(derive_seed(seed, i))
-                drawn = held.posterior(X).rsample(torch.Size([k])).squeeze(-1).cpu()
-            total += drawn / (1.0 if len(self.models) == 1 else drawn.std())
-        return total
+                total += held.posterior(X).rsample(torch.Size([k])).squeeze(-1).cpu()
+        total += total.std(correction=0) * self.prospects.log_thrift(X)
+        spread = float(total.max() - total.min()) + 1.0
+        return total - spread * (~torch.from_numpy(self.successes(X, k, derive_seed(seed, "success")))).double()
+
+    def successes(self, X: Tensor, k: int, seed: int) -> NDArray[np.bool_]:
+        """Whether rows (n x d) answer and keep their bounds, in k draws, each by itself: k x n."""
+        probability = self.prospects.log_success(X).exp().cpu().numpy()
+        drawn: NDArray[np.bool_] = np.random.default_rng(seed).random((k, len(X))) < probability
+        return drawn
 
     def _can_hold(self, model: Model) -> bool:
         return self.X_pending is not None and hasattr(model, "condition_on_pending")
@@ -190,6 +195,15 @@ class Belief:
                 drawn = posterior.rsample(torch.Size([_JOINT_SAMPLES])).squeeze(-1)
             columns.append(sign * transform.inverse(drawn.cpu().numpy()))
         return np.stack(columns, axis=-1)
+
+
+def _noise(observed: Sequence[Asked], objective: int, transform: FittedTransform, oriented: Array) -> Tensor | None:
+    """The noise variances that were stated (n x 1, their median where one was not), None where none was."""
+    stated = np.array([a.noise[objective] ** 2 if a.noise else math.nan for a in observed], dtype=np.float64)
+    if np.isnan(stated).all():
+        return None
+    stated = np.where(np.isnan(stated), np.nanmedian(stated), stated)
+    return torch.from_numpy(transform.variance(oriented, stated))[:, None]
 
 
 class Believer:
@@ -275,7 +289,7 @@ class Believer:
             oriented = sign * values[:, objective]
             transform = self._transform.fit(oriented)
             target = torch.from_numpy(transform.forward(oriented))
-            Yvar = self._noise(observed, objective, transform, oriented)
+            Yvar = _noise(observed, objective, transform, oriented)
             model = self._fit(X, target[:, None], Yvar)
             suffix = f"_{i}" if len(wanted.objectives) > 1 else ""
             described |= {f"{name}{suffix}": value for name, value in self._surrogate.describe(model).items()}
@@ -287,7 +301,7 @@ class Believer:
         Y = torch.stack(targets, dim=1)
         X_pending = self._rows(pending) if pending else None
         prospects = self._prospects(asked, observed, X, values)
-        build = self._builder(models, X, Y, values, transforms)
+        build = self._builder(models, X, Y, values, transforms, prospects)
         acquisition = build(X_pending)
         reward = AcquisitionReward(
             self._paid(models, acquisition, X_pending),
@@ -320,23 +334,14 @@ class Believer:
             },
         )
 
-    def _noise(
-        self, observed: Sequence[Asked], objective: int, transform: FittedTransform, oriented: Array
-    ) -> Tensor | None:
-        """The noise variances that were stated (n x 1, their median where one was not), None where none was."""
-        stated = np.array([a.noise[objective] ** 2 if a.noise else math.nan for a in observed], dtype=np.float64)
-        if np.isnan(stated).all():
-            return None
-        stated = np.where(np.isnan(stated), np.nanmedian(stated), stated)
-        return torch.from_numpy(transform.variance(oriented, stated))[:, None]
-
     def _prospects(self, asked: Sequence[Asked], observed: Sequence[Asked], X: Tensor, values: Array) -> Prospects:
         bounds = []
         for objective, low, high in self._wanted.bounds:
-            target = torch.from_numpy(values[:, objective])[:, None]
-            stated = [a.noise[objective] ** 2 if a.noise else math.nan for a in observed]
-            Yvar = None if any(map(math.isnan, stated)) else torch.tensor(stated, dtype=torch.float64)[:, None]
-            bounds.append(OutcomeBound(self._fit(X, target, Yvar), low, high))
+            transform = Standardise().fit(values[:, objective])
+            target = torch.from_numpy(transform.forward(values[:, objective]))[:, None]
+            model = self._fit(X, target, _noise(observed, objective, transform, values[:, objective]))
+            ends = [None if end is None else float(transform.forward(np.array(end))) for end in (low, high)]
+            bounds.append(OutcomeBound(model, *ends))
         answering = expected_cost = None
         if self._feasibility:
             from al_loop.surrogates.feasibility import Feasibility
@@ -350,7 +355,12 @@ class Believer:
             if priced:
                 from al_loop.surrogates.feasibility import Expense
 
-                costs = torch.tensor([a.cost for a in priced], dtype=torch.float64)
+                # what a fidelity usually costs is no matter of the object
+                by_fidelity: dict[int, list[float]] = {}
+                for a in priced:
+                    by_fidelity.setdefault(a.fidelity, []).append(float(a.cost or 0.0))
+                usual = {fidelity: float(np.median(costs)) for fidelity, costs in by_fidelity.items()}
+                costs = torch.tensor([float(a.cost or 0.0) / usual[a.fidelity] for a in priced], dtype=torch.float64)
                 expected_cost = Expense(self._features.kernel).fit(self._features([a.object for a in priced]), costs)
         return Prospects(
             tuple(bounds),
@@ -361,17 +371,27 @@ class Believer:
         )
 
     def _builder(
-        self, models: Sequence[Model], X: Tensor, Y: Tensor, values: Array, transforms: Sequence[FittedTransform]
+        self,
+        models: Sequence[Model],
+        X: Tensor,
+        Y: Tensor,
+        values: Array,
+        transforms: Sequence[FittedTransform],
+        prospects: Prospects,
     ) -> Callable[[Tensor | None], AcquisitionFunction]:
-        """The acquisition, given what is pending."""
-        acquisition, wanted = self._acquisition, self._wanted
+        """The acquisition, given what is pending; what broke a bound, or likely will, is nothing to compare with."""
+        wanted = self._wanted
         is_good = torch.tensor([wanted.keeps_bounds(row) for row in values])
         good = is_good if bool(is_good.any()) else torch.ones_like(is_good)
+        likely = prospects.log_kept(self._reference_rows) > math.log(0.5)
+        among = self._reference_rows[likely]
         if self._n_fidelities:
-            return self._builder_of_fidelities(models[0], X, Y, good)
+            return self._builder_of_fidelities(models[0], X, Y, good, transforms[0], among)
         if len(models) == 1:
             best_f = float(Y[good].max())
-            return lambda X_pending: acquisition.build_among(models[0], X, X_pending, best_f, self._reference_rows)
+            single = self._acquisition.in_unit_of(transforms[0], best_f)
+            return lambda X_pending: single.build_among(models[0], X[good], X_pending, best_f, among)
+        acquisition = self._acquisition
         assert isinstance(acquisition, MultiObjectiveAcquisition)
         front = ModelList(*models)
         reference = wanted.reference_point
@@ -382,16 +402,17 @@ class Believer:
         return lambda X_pending: acquisition.build_front(front, X[good], Y[good], point, X_pending)
 
     def _builder_of_fidelities(
-        self, model: Model, X: Tensor, Y: Tensor, good: Tensor
+        self, model: Model, X: Tensor, Y: Tensor, good: Tensor, transform: FittedTransform, among: Tensor
     ) -> Callable[[Tensor | None], AcquisitionFunction]:
         """The acquisition at the target, given what is pending at any fidelity (p x (d + 1))."""
         rows, is_target = X[:, :-1], (X[:, -1] == self._n_fidelities - 1) & good
         known = Y[is_target] if bool(is_target.any()) else model.mean_and_variance(rows)[0]
         best_f = float(known.max())
+        acquisition = self._acquisition.in_unit_of(transform, best_f)
 
         def build(X_pending: Tensor | None) -> AcquisitionFunction:
             held = model if X_pending is None or not len(X_pending) else model.condition_on_pending(X_pending)
-            return self._acquisition.build_among(held, rows, None, best_f, self._reference_rows)
+            return acquisition.build_among(held, rows[good], None, best_f, among)
 
         return build
 

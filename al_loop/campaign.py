@@ -437,7 +437,7 @@ class Campaign:
             with _Clock(seconds, "select"):
                 proposals, expected = self._select(number, belief, wanted)
             info = {**info, **belief.facts, **expected}
-            if self._stops(number, Forecast(**expected["forecast"]) if expected else None):
+            if self._stops(number, Forecast(**expected["forecast"]) if "forecast" in expected else None):
                 return False
         self._decided_in_s = time.monotonic() - began
         if not proposals:
@@ -631,6 +631,8 @@ class Campaign:
             picked, levels = self._picked(number, belief, names, X, scores, wanted)
             means, stds = self._predicted(belief, X[picked], levels)
             nearest = self._features.similarity(X[picked], belief.X).max(dim=1).values
+            top = len(self._fidelities) - 1
+            counting = {i for i, level in zip(picked, levels, strict=True) if not self._fidelities or level == top}
             phase.advance()
         origin = "sampler" if self._everything is None else "pool"
         proposals = [
@@ -647,7 +649,7 @@ class Campaign:
         expected = {
             "predicted": {"mean": means.tolist(), "std": stds.tolist()},
             "nearest": nearest.tolist(),
-            "forecast": self._forecast(number, belief, X[sorted(set(picked))]).as_dict(),
+            **({"forecast": self._forecast(number, belief, X[sorted(counting)]).as_dict()} if counting else {}),
         }
         return proposals, expected
 
@@ -689,16 +691,21 @@ class Campaign:
         return [i for i, _ in pairs], [level for _, level in pairs]
 
     def _forecast(self, number: int, belief: Belief, X: Tensor) -> Forecast:
-        """What a batch is likely to bring."""
-        values = belief.joint_samples(X, derive_seed(self.config.seed, number, "forecast"))
+        """What a batch is likely to bring: objects that are asked for at the target (rows of X)."""
+        seed = derive_seed(self.config.seed, number, "forecast")
+        values = belief.joint_samples(X, seed)
+        counts = belief.successes(X, len(values), derive_seed(seed, "success"))
         goal = self._oracle.objectives[self._objective].goal
         measured = [self._wanted.of(o.values) for o in self._ledger.observations() if self._is_good(o)]
         if len(self._wanted.objectives) == 1:
-            bests = values[..., 0].max(axis=1) if goal == "maximise" else values[..., 0].min(axis=1)
+            worst = -math.inf if goal == "maximise" else math.inf
+            rows = np.where(counts, values[..., 0], worst)
+            bests = rows.max(axis=1, initial=worst) if goal == "maximise" else rows.min(axis=1, initial=worst)
             return trust.forecast(bests, metrics.best([v[0] for v in measured], goal), goal)
         point, goals = self._reference_point(), self._wanted.goals
         front = [v for v, is_on in zip(measured, metrics.non_dominated(measured, goals), strict=True) if is_on]
-        volumes = [metrics.hypervolume([*front, *rows], goals, point) for rows in values[:_FORECASTS]]
+        drawn = [sample[is_on] for sample, is_on in zip(values[:_FORECASTS], counts, strict=False)]
+        volumes = [metrics.hypervolume([*front, *rows], goals, point) for rows in drawn]
         return trust.forecast(np.array(volumes), self._hypervolume(measured), "maximise")
 
     def _is_good(self, observation: Observation) -> bool:
@@ -746,7 +753,7 @@ class Campaign:
             objects=names,
             pending_objects=belief.pending,
             rescore=lambda picked, asked: belief.rescore(X[list(picked)], X[list(asked)]),
-            predict=belief.standardised,
+            predict=belief.mean_and_variance,
             draw=belief.draw,
             seed=derive_seed(self.config.seed, number, "select"),
         )

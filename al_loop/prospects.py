@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class OutcomeBound:
-    """What is acceptable of one of the oracle's values, in its own unit, and the model that predicts it."""
+    """What is acceptable of one of the oracle's values, standardised, and the model that predicts it."""
 
     model: Model
     min: float | None
@@ -58,11 +58,25 @@ class Prospects:
 
         What is asked for is taken as independent of one another.
         """
+        total = self.log_kept(X) + self.log_thrift(X)
+        return total if self.answering is None else total + self.feasibility * self.answering(X)
+
+    @torch.no_grad()
+    def log_kept(self, X: Tensor) -> Tensor:
+        """Log of the probability that all bounds are kept: n x d -> n."""
         total = torch.zeros(len(X), dtype=torch.float64)
         for bound in self.bounds:
             total += bound.log_probability(X)
-        if self.answering is not None and self.feasibility:
-            total += self.feasibility * self.answering(X)
-        if self.expected_cost is not None and self.cost:
-            total -= self.cost * self.expected_cost(X).clamp_min(1e-9).log()
         return total
+
+    @torch.no_grad()
+    def log_success(self, X: Tensor) -> Tensor:
+        """Log of the probability of an answer that keeps all bounds: n x d -> n."""
+        return self.log_kept(X) if self.answering is None else self.log_kept(X) + self.answering(X)
+
+    @torch.no_grad()
+    def log_thrift(self, X: Tensor) -> Tensor:
+        """Log of (usual cost / cost)^cost: n x d -> n."""
+        if self.expected_cost is None or not self.cost:
+            return torch.zeros(len(X), dtype=torch.float64)
+        return -self.cost * self.expected_cost(X).clamp_min(1e-9).log()

@@ -1,4 +1,7 @@
-"""Transforms of skewed targets, learned on the training targets alone."""
+"""Transforms of targets, learned on the training targets alone: surrogates learn values of about unit spread.
+
+So nothing that follows (floors of variances, smoothing, tolerances) depends on the oracle's unit.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ class FittedTransform(ABC):
     def inverse(self, z: Array) -> Array:
         """What the surrogate says -> targets, of any shape."""
 
-    @abstractmethod
-    def slope(self, y: Array) -> Array:
-        """The derivative of ``forward`` at targets: n -> n."""
-
     def variance(self, y: Array, variance: Array) -> Array:
-        """Variances of noise on targets y, transformed with them (to first order): n, n -> n."""
-        found: Array = variance * self.slope(y) ** 2
+        """Variances of noise on targets y, transformed with them: n, n -> n.
+
+        By the difference over a deviation to each side: a derivative would tell of the nearest other targets alone.
+        """
+        std = np.sqrt(variance)
+        found: Array = ((self.forward(y + std) - self.forward(y - std)) / 2) ** 2
         return found
 
     def center_and_spread(self, mean: Array, variance: Array) -> tuple[Array, Array]:
@@ -48,47 +51,48 @@ class Transform(ABC):
         """The function, from training targets: n; works from n = 1 on."""
 
 
-class _Identity(FittedTransform):
+class _Standardised(FittedTransform):
+    def __init__(self, shift: float, scale: float) -> None:
+        self.shift, self.scale = shift, scale
+
+    @classmethod
+    def of(cls, y: Array) -> _Standardised:
+        y = np.asarray(y, dtype=np.float64)
+        shift, spread = float(y.mean()), float(y.std())
+        return cls(shift, spread if spread > 1e-12 * abs(shift) else 1.0)
+
     def forward(self, y: Array) -> Array:
-        return np.asarray(y, dtype=np.float64)
+        found: Array = (np.asarray(y, dtype=np.float64) - self.shift) / self.scale
+        return found
 
     def inverse(self, z: Array) -> Array:
-        return np.asarray(z, dtype=np.float64)
-
-    def slope(self, y: Array) -> Array:
-        return np.ones_like(y)
+        found: Array = self.shift + self.scale * np.asarray(z, dtype=np.float64)
+        return found
 
 
-class Identity(Transform):
-    """No transform."""
+class Standardise(Transform):
+    """Shift and scale alone."""
 
     def fit(self, y: Array) -> FittedTransform:
-        """See the base class."""
-        return _Identity()
+        """See the base class; equal targets keep their scale."""
+        return _Standardised.of(y)
 
 
 class _YeoJohnson(FittedTransform):
     """Of targets that were standardised before, so that the shape does not depend on their unit."""
 
-    def __init__(self, power: float, shift: float, scale: float) -> None:
-        self.power, self.shift, self.scale = power, shift, scale
+    def __init__(self, power: float, standardised: _Standardised) -> None:
+        self.power, self.standardised = power, standardised
 
     def forward(self, y: Array) -> Array:
-        x = (np.asarray(y, dtype=np.float64) - self.shift) / self.scale
+        x = self.standardised.forward(y)
         found: Array = np.where(x >= 0, _box_cox(np.abs(x), self.power), -_box_cox(np.abs(x), 2 - self.power))
         return found
 
     def inverse(self, z: Array) -> Array:
         z = np.asarray(z, dtype=np.float64)
         x = np.where(z >= 0, _inverse_box_cox(np.abs(z), self.power), -_inverse_box_cox(np.abs(z), 2 - self.power))
-        found: Array = self.shift + self.scale * x
-        return found
-
-    def slope(self, y: Array) -> Array:
-        x = (np.asarray(y, dtype=np.float64) - self.shift) / self.scale
-        power = np.where(x >= 0, self.power - 1, 1 - self.power)
-        found: Array = (1 + np.abs(x)) ** power / self.scale
-        return found
+        return self.standardised.inverse(x)
 
 
 def _box_cox(x: Array, power: float) -> Array:
@@ -121,48 +125,36 @@ class YeoJohnson(Transform):
         from scipy.optimize import minimize_scalar
         from scipy.stats import yeojohnson_llf
 
-        y = np.asarray(y, dtype=np.float64)
-        shift, spread = float(y.mean()), float(y.std())
-        scale = spread if spread > 1e-12 * max(1.0, abs(shift)) else 1.0
+        standardised = _Standardised.of(y)
         if len(np.unique(y)) < 3:
-            return _YeoJohnson(1.0, shift, scale)
-        x = (y - shift) / scale
+            return standardised
+        x = standardised.forward(y)
         found = minimize_scalar(lambda power: -float(yeojohnson_llf(power, x)), bounds=_POWERS, method="bounded")
-        return _YeoJohnson(float(found.x), shift, scale)
+        return _YeoJohnson(float(found.x), standardised)
 
 
 class _Rank(FittedTransform):
-    """Straight lines between the normal scores of the distinct training targets."""
+    """Straight lines between the normal scores of the distinct training targets.
+
+    Beyond either end the slope is that over the quarter of the targets there, whatever is at the other end.
+    """
 
     def __init__(self, targets: Array, scores: Array) -> None:
         self.targets, self.scores = targets, scores
-
-    @property
-    def _end_slope(self) -> float:
-        """The slope beyond the ends."""
-        return float(self.scores.std() / self.targets.std())
+        quarter = max(len(targets) // 4, 1)
+        self.low_slope = float((scores[quarter] - scores[0]) / (targets[quarter] - targets[0]))
+        self.high_slope = float((scores[-1] - scores[-1 - quarter]) / (targets[-1] - targets[-1 - quarter]))
 
     def forward(self, y: Array) -> Array:
         y = np.asarray(y, dtype=np.float64)
-        inside = np.interp(y, self.targets, self.scores)
-        beyond = np.minimum(y - self.targets[0], 0) + np.maximum(y - self.targets[-1], 0)
-        found: Array = inside + self._end_slope * beyond
+        below, above = np.minimum(y - self.targets[0], 0), np.maximum(y - self.targets[-1], 0)
+        found: Array = np.interp(y, self.targets, self.scores) + self.low_slope * below + self.high_slope * above
         return found
 
     def inverse(self, z: Array) -> Array:
         z = np.asarray(z, dtype=np.float64)
-        inside = np.interp(z, self.scores, self.targets)
-        beyond = np.minimum(z - self.scores[0], 0) + np.maximum(z - self.scores[-1], 0)
-        found: Array = inside + beyond / self._end_slope
-        return found
-
-    def slope(self, y: Array) -> Array:
-        slopes = np.diff(self.scores) / np.diff(self.targets)
-        padded = np.concatenate([[self._end_slope], slopes, [self._end_slope]])
-        # at a target itself the mean of both sides
-        y = np.asarray(y, dtype=np.float64)
-        left = padded[np.searchsorted(self.targets, y, side="left")]
-        found: Array = (left + padded[np.searchsorted(self.targets, y, side="right")]) / 2
+        below, above = np.minimum(z - self.scores[0], 0), np.maximum(z - self.scores[-1], 0)
+        found: Array = np.interp(z, self.scores, self.targets) + below / self.low_slope + above / self.high_slope
         return found
 
 
@@ -170,16 +162,16 @@ class Rank(Transform):
     """Ranks as normal scores (Blom 1958): whatever the targets' distribution, the surrogate learns a normal one."""
 
     def fit(self, y: Array) -> FittedTransform:
-        """See the base class; with fewer than two different targets it is none."""
+        """See the base class; with fewer than two different targets it is no more than a shift."""
         from scipy.stats import norm, rankdata
 
         y = np.asarray(y, dtype=np.float64)
         targets, first = np.unique(y, return_index=True)
         if len(targets) < 2:
-            return _Identity()
+            return _Standardised.of(y)
         ranks = rankdata(y)  # equal targets share their mean rank
         return _Rank(targets, norm.ppf((ranks[first] - 0.375) / (len(y) + 0.25)))
 
 
 #: by the names that the config gives
-TRANSFORMS: Mapping[str, Transform] = {"none": Identity(), "yeo_johnson": YeoJohnson(), "rank": Rank()}
+TRANSFORMS: Mapping[str, Transform] = {"none": Standardise(), "yeo_johnson": YeoJohnson(), "rank": Rank()}

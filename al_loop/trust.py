@@ -209,7 +209,8 @@ def diversity_alarm(diversities: Sequence[float], filled: float) -> Alarm | None
             f"{filled:.0%} of the batch had to be filled up with random objects: the sampler draws hardly anything "
             "new; lower reward.beta, raise sampler.epsilon, or widen the environment",
         )
-    if len(known) >= 3 and known[-1] < _COLLAPSED * (before := float(np.mean(known[:2]))):
+    is_told = bool(diversities) and math.isfinite(diversities[-1])
+    if is_told and len(known) >= 3 and known[-1] < _COLLAPSED * (before := float(np.mean(known[:2]))):
         return Alarm(
             "diversity",
             f"the batch's mean distance is {known[-1]:.2f}, that of the first ones was {before:.2f}: the sampler has "
@@ -249,16 +250,16 @@ class Forecast:
     Args:
         expected_improvement: on the best so far; 0 or more; None where nothing good has been measured yet.
         probability: of any improvement.
-        expected_best: the best after it.
+        expected_best: the best after it; None, as what follows, where nothing good is known and it brings nothing.
         low: that is exceeded in 9 of 10 cases, in the direction that is wanted.
         high: in 1 of 10.
     """
 
     expected_improvement: float | None
     probability: float
-    expected_best: float
-    low: float
-    high: float
+    expected_best: float | None
+    low: float | None
+    high: float | None
 
     def as_dict(self) -> dict[str, float | None]:
         """For the ledger."""
@@ -266,15 +267,25 @@ class Forecast:
 
 
 def forecast(bests: Array, so_far: float, goal: Goal) -> Forecast:
-    """The forecast from samples of a batch's best value (or of the hypervolume with it), and the best so far."""
+    """The forecast from samples of a batch's best value (or of the hypervolume with it), and the best so far.
+
+    A sample in which nothing of the batch counts is infinitely bad. Where there is nothing good yet, the best after
+    the batch is that of the samples in which there is.
+    """
     sign = 1.0 if goal == "maximise" else -1.0
-    is_first = not math.isfinite(so_far)
-    after = sign * bests if is_first else np.maximum(sign * bests, sign * so_far)
-    gain = after - sign * so_far
+    if math.isfinite(so_far):
+        after = np.maximum(sign * bests, sign * so_far)
+        gain = after - sign * so_far
+        probability, improvement = float((gain > 1e-12 * abs(so_far)).mean()), float(gain.mean())
+    else:
+        is_any = np.isfinite(bests)
+        after, improvement, probability = sign * bests[is_any], None, float(is_any.mean())
+    if not len(after):
+        return Forecast(None, 0.0, None, None, None)
     low, high = np.quantile(after, [0.1, 0.9])
     return Forecast(
-        expected_improvement=None if is_first else float(gain.mean()),
-        probability=float((gain > 1e-12 * max(1.0, abs(so_far))).mean()) if not is_first else 1.0,
+        expected_improvement=improvement,
+        probability=probability,
         expected_best=sign * float(after.mean()),
         low=sign * float(low),
         high=sign * float(high),

@@ -8,9 +8,15 @@ from botorch.acquisition import AcquisitionFunction
 from botorch.models.model import Model
 from torch import Tensor
 
+from al_loop.transforms import FittedTransform
+
 
 class Acquisition(ABC):
     """Builds a BoTorch acquisition function on a fitted model. Targets are oriented so that larger is better."""
+
+    def in_unit_of(self, transform: FittedTransform, best_f: float) -> Acquisition:
+        """The same for transformed targets, where a setting is in the oracle's unit. best_f: transformed already."""
+        return self
 
     @abstractmethod
     def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:

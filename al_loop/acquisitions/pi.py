@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
+import numpy as np
 import torch
 from botorch.acquisition import AcquisitionFunction, qProbabilityOfImprovement
 from botorch.acquisition.analytic import LogProbabilityOfImprovement
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from al_loop.acquisitions.base import Acquisition
 from al_loop.acquisitions.pending import believe, can_believe, some
+from al_loop.transforms import FittedTransform
 
 
 class PI(Acquisition):
@@ -44,6 +46,12 @@ class PI(Acquisition):
         self.margin = margin
         self.n_samples = n_samples
         self.seed = seed
+
+    def in_unit_of(self, transform: FittedTransform, best_f: float) -> PI:
+        """See the base class: the margin is what it is above the best."""
+        best = transform.inverse(np.array(best_f))
+        margin = float(transform.forward(best + self.margin)) - best_f if self.margin else 0.0
+        return PI(max(margin, 0.0), self.n_samples, self.seed)
 
     def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
         """See the base class; X_baseline is not needed."""

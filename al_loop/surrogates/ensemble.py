@@ -112,7 +112,13 @@ class DeepEnsemble(Surrogate):
         residual, spread, asked = _left_out(networks.predict(X).double(), z.double(), is_trained_on == 0)
         factor, noise = _calibrate(residual.cpu().numpy(), spread.cpu().numpy(), zvar[asked].double().cpu().numpy())
         return DeepEnsembleModel(
-            networks, factor * torch.eye(self.n_members), shift, scale, scale**2 * noise, factor, epoch
+            networks,
+            factor * torch.eye(self.n_members),
+            shift,
+            scale,
+            scale**2 * (noise + float(zvar.mean())),
+            factor,
+            epoch,
         )
 
     def _train(
@@ -285,7 +291,7 @@ class DeepEnsembleModel(EnsembleModel):  # type: ignore[misc]  # BoTorch is unty
         mixing: A, S x S: a times the identity after a fit.
         shift: the targets' mean.
         scale: their standard deviation.
-        noise_variance: of a measurement, in the target's unit squared.
+        noise_variance: of a measurement (the average where it is known one by one), in the target's unit squared.
         factor: a.
         epochs: passes that training took.
     """

@@ -75,6 +75,7 @@ class Feasibility:
         answered = order[is_answered[order]]
         usual = round(most * len(failed) / len(is_answered))
         n_failed = max(min(len(failed), max(round(_FAILED_SHARE * most), usual)), most - len(answered))
+        n_failed = min(n_failed, most - 1)  # a rare answer tells more than one more failure
         return torch.cat([failed[:n_failed], answered[: most - n_failed]]).sort().values
 
 

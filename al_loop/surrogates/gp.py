@@ -16,11 +16,12 @@ from linear_operator import to_linear_operator
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
 from al_loop.surrogates.base import Surrogate
-from al_loop.surrogates.columns import check_data, describe_each
+from al_loop.surrogates.columns import check_data, describe_each, shift_and_scale
 from al_loop.surrogates.composite import best_kernel, kernel_of
 from al_loop.surrogates.kernels import Kernel, Rows, prepare
 
@@ -94,8 +95,8 @@ class ExactGP(Surrogate):
             some = np.sort(np.random.default_rng(0).permutation(len(y))[:most])
             rows, y = Rows(rows.values[some], rows.squared_norms[some]), y[some]
             yvar = None if yvar is None else yvar[some]
-        spread = float(y.std()) or 1.0
-        z = (y - y.mean()) / spread
+        shift, spread = shift_and_scale(torch.from_numpy(y))
+        z = (y - shift) / spread
 
         def density(option: Kernel) -> float:
             gram = Gram.of(option, rows)
@@ -105,8 +106,7 @@ class ExactGP(Surrogate):
         return best_kernel(kernel, density)
 
     def _fit_column(self, gram: Gram, rows: Rows, y: Array, yvar: Array | None) -> ExactGPModel:
-        shift, spread = float(y.mean()), float(y.std())
-        scale = spread if spread > 1e-12 * max(1.0, abs(shift)) else 1.0
+        shift, scale = shift_and_scale(torch.from_numpy(y))
         z = (y - shift) / scale
         fit = self._best_ratio(gram, z)
         noise = np.full(len(z), fit.ratio)
@@ -153,7 +153,9 @@ class ExactGP(Surrogate):
 
         def at(signal: float, ratio: float) -> Fit:
             L = np.linalg.cholesky(T + np.diag(ratio + zvar / signal))
-            ones, target = np.linalg.solve(L, np.stack([np.ones_like(z), z], axis=1)).T
+            both = np.stack([np.ones_like(z), z], axis=1)
+            solved: Array = solve_triangular(L, both, lower=True, check_finite=False)
+            ones, target = solved.T
             mean = float(ones @ target / (ones @ ones))
             residual = float(((target - mean * ones) ** 2).sum())
             density = log_density(len(z), residual, 2 * float(np.log(np.diag(L)).sum()), signal)

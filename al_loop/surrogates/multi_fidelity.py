@@ -13,6 +13,7 @@ import torch
 from botorch.models.model import Model
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from torch import Tensor
 
@@ -94,6 +95,7 @@ class MultiFidelityGP(Surrogate):
         L = torch.linalg.cholesky(R + torch.diag(torch.from_numpy(solved.noise)).to(R))
         z = torch.from_numpy((target - solved.constants[f]) / found.scales[f]).to(R)
         top = self.n_fidelities - 1
+        ratios = [float(solved.noise[f == k].mean()) if (f == k).any() else found.ratio for k in range(top + 1)]
         return FidelityModel(
             kernel=kernel,
             rows=rows,
@@ -102,10 +104,11 @@ class MultiFidelityGP(Surrogate):
             alpha=found.scales[top] * torch.cholesky_solve(z.unsqueeze(-1), L).squeeze(-1),
             mean=float(solved.constants[top]),
             signal_variance=solved.signal * float(found.scales[top]) ** 2,
-            noise_variance=solved.signal * found.ratio * float(found.scales[top]) ** 2,
+            noise_variance=solved.signal * ratios[top] * float(found.scales[top]) ** 2,
             log_density=solved.log_density,
             constants=tuple(solved.constants.tolist()),
             scales=tuple(found.scales.tolist()),
+            noise_ratios=tuple(ratios),
             fidelity=top,
         )
 
@@ -129,9 +132,9 @@ class MultiFidelityGP(Surrogate):
 
     def _search(self, T: Array, f: Indices, y: Array, known: Array) -> _Hyper:
         """The hyperparameters of largest posterior density, by Nelder and Mead's method from two starts."""
-        spread = float(y.std()) or 1.0
-        own = np.array([y[f == k].std() if (f == k).sum() > 2 else np.nan for k in range(self.n_fidelities)])
-        own = np.where(np.isfinite(own) & (own > 0), own, spread)
+        spread = _spread(y) or 1.0
+        own = np.array([_spread(y[f == k]) if (f == k).sum() > 2 else 0.0 for k in range(self.n_fidelities)])
+        own = np.where(own > 0, own, spread)
         log_own = np.log(own)
         apart = np.abs(f[:, None] - f[None])
 
@@ -166,7 +169,7 @@ class MultiFidelityGP(Surrogate):
             L = np.linalg.cholesky(R + np.diag(noise))
             present = np.unique(f)
             H = (f[:, None] == present[None]).astype(float) / scale[:, None]
-            both = np.linalg.solve(L, np.column_stack([H, y / scale]))
+            both = solve_triangular(L, np.column_stack([H, y / scale]), lower=True, check_finite=False)
             A, b = both[:, :-1], both[:, -1]
             c, *_ = np.linalg.lstsq(A, b, rcond=None)
             residual = float(((b - A @ c) ** 2).sum())
@@ -196,6 +199,12 @@ def _describe(model: Model) -> Mapping[str, float]:
         **{f"scale_{k}": b / model.scales[-1] for k, b in enumerate(model.scales)},
         **model.kernel.hyperparameters(),
     }
+
+
+def _spread(y: Array) -> float:
+    """The standard deviation, 0 of values that are equal but for rounding."""
+    spread = float(y.std())
+    return spread if spread > 1e-12 * max(1.0, float(np.abs(y).max())) else 0.0
 
 
 def _at(rows: Rows, indices: Indices) -> Rows:
@@ -247,16 +256,24 @@ class FidelityModel(ExactGPModel):
     Args:
         constants: c_f of every fidelity.
         scales: b_f of every fidelity.
+        noise_ratios: noise variance of a measurement / signal variance at every fidelity, on average.
         fidelity: the one that this is of.
         arguments: those of ``ExactGPModel``.
     """
 
     def __init__(
-        self, *, constants: tuple[float, ...], scales: tuple[float, ...], fidelity: int, **arguments: Any
+        self,
+        *,
+        constants: tuple[float, ...],
+        scales: tuple[float, ...],
+        noise_ratios: tuple[float, ...],
+        fidelity: int,
+        **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
         self.constants = constants
         self.scales = scales
+        self.noise_ratios = noise_ratios
         self.fidelity = fidelity
 
     def prepare(self, X: Tensor) -> Rows:
@@ -274,7 +291,7 @@ class FidelityModel(ExactGPModel):
         other.alpha = self.alpha * factor
         other.mean = self.constants[fidelity] + factor * (self.mean - self.constants[self.fidelity])
         other.signal_variance = self.signal_variance * factor**2
-        other.noise_variance = self.noise_variance * factor**2
+        other.noise_variance = other.signal_variance * self.noise_ratios[fidelity]
         other.fidelity = fidelity
         return other
 
@@ -296,6 +313,6 @@ class FidelityModel(ExactGPModel):
         prior = self.kernel.rho ** abs(fidelity - self.fidelity)
         covariance = prior - (w_here * w_there).sum(0)
         own = (1 - w_here.square().sum(0)).clamp_min(1e-9)
-        asked = (1 - w_there.square().sum(0)).clamp_min(0) + self.noise_variance / self.signal_variance
+        asked = (1 - w_there.square().sum(0)).clamp_min(0) + self.noise_ratios[fidelity]
         found: Tensor = (covariance.square() / (own * asked)).clamp(1e-12, 1.0)
         return found

@@ -70,6 +70,15 @@ class SurrogateContract:
         assert model.rescaled(2.0).noise_variance == pytest.approx(4 * model.noise_variance)
         assert torch.equal(model.mean_and_variance(asked)[1], variance)
 
+    def test_stated_noise_is_part_of_an_answer(self, surrogate: Surrogate) -> None:
+        X = self.rows(60)
+        Y = self.truth(X)
+        stated = 0.3 * Y.std() ** 2
+        Y = Y + stated.sqrt() * torch.from_numpy(np.random.default_rng(5).normal(size=(60, 1)))
+        model: Any = surrogate.fit(X, Y, torch.full_like(Y, float(stated)))
+        assert model.noise_variance >= 0.99 * float(stated)
+        assert model.noise_variance < 4 * float(stated)
+
     @pytest.mark.parametrize("n", [1, 2, 3, 5])
     def test_few_measurements_are_enough(self, surrogate: Surrogate, n: int) -> None:
         model, X, Y = self.fitted(surrogate, n)

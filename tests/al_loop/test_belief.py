@@ -9,14 +9,16 @@ import pytest
 import torch
 
 from al_loop import parts
+from al_loop.acquisitions.knowledge_gradient import KnowledgeGradient
 from al_loop.acquisitions.log_ei import LogEI
 from al_loop.acquisitions.multi_fidelity_ei import MultiFidelityEI
 from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
+from al_loop.acquisitions.pi import PI
 from al_loop.acquisitions.qlognehvi import QLogNEHVI
 from al_loop.acquisitions.ucb import UCB
 from al_loop.belief import Asked, Believer, Limits
 from al_loop.features.one_hot import OneHot
-from al_loop.reward import Constraints
+from al_loop.reward import Constraints, score
 from al_loop.surrogates.ensemble import DeepEnsemble
 from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.multi_fidelity import MultiFidelityGP
@@ -84,11 +86,12 @@ def test_a_model_that_was_fitted_on_another_device_comes_back_whole(surrogate):
 def test_the_deviation_is_that_of_an_answer():
     belief = believer().believe(asked(), [], [1.0])
     model = belief.models[0]
-    expected = (model.mean_and_variance(rows(NEW))[1] + model.noise_variance).sqrt()
-    assert belief.predict(rows(NEW))[1][:, 0] == pytest.approx(expected.numpy())
+    scale = np.std([values(word)[1] for word in KNOWN])
+    expected = scale * (model.mean_and_variance(rows(NEW))[1] + model.noise_variance).sqrt().numpy()
+    assert belief.predict(rows(NEW))[1][:, 0] == pytest.approx(expected)
     draws = belief.joint_samples(rows(NEW), seed=0)
     assert draws.shape == (512, 16, 1)
-    latent = model.mean_and_variance(rows(NEW))[1].sqrt().numpy()
+    latent = scale * model.mean_and_variance(rows(NEW))[1].sqrt().numpy()
     assert draws[..., 0].std(0) == pytest.approx(latent, rel=0.2)
 
 
@@ -150,12 +153,89 @@ def test_what_breaks_a_bound_does_not_set_the_best():
     free = believer(acquisition=LogEI()).believe(asked(), [], [1.0])
     held = believer(bounded, LogEI()).believe(asked(), [], [1.0])
     within = [values(w)[1] for w in KNOWN if values(w)[2] <= 1]
-    assert float(held.acquisition.best_f) == pytest.approx(-min(within))
-    assert float(free.acquisition.best_f) == pytest.approx(-min(values(w)[1] for w in KNOWN))
+    best = [float(b.transforms[0].inverse(b.acquisition.best_f.numpy())) for b in (held, free)]
+    assert best == pytest.approx([-min(within), -min(values(w)[1] for w in KNOWN)])
     many_u = [i for i, w in enumerate(NEW) if w.count("U") >= 3]
     few_u = [i for i, w in enumerate(NEW) if w.count("U") == 0]
     worth = held.prospects.log_worth(rows(NEW))
     assert worth[many_u].max() < worth[few_u].min()
+
+
+def test_the_knowledge_gradient_is_over_what_keeps_the_bounds():
+    bounded = Wanted((1,), ("energy",), ("minimise",), bounds=((2, None, 0.0),))
+    told = [Asked(w, (0.0, values(w)[1], float("C" in w))) for w in KNOWN]
+    among = believer(bounded, KnowledgeGradient()).believe(told, [], [1.0]).acquisition.X_set
+    measured = rows([a.object for a in told if "C" in a.object])
+    assert 2 < len(among) < len(KNOWN) + len(REFERENCE) - len(measured)
+    assert not (among[:, None] == measured).all(dim=-1).any()
+
+
+@pytest.mark.parametrize("kind", ["qlognei", "max_value_entropy"])
+def test_nothing_is_compared_with_what_breaks_a_bound(kind):
+    """Words with C are the best of all, but for the bound; they say nothing of how good the others are."""
+    bounded = Wanted((1,), ("energy",), ("minimise",), bounds=((2, None, 0.0),))
+    acquisition = parts.find("acquisition", kind)()
+    told = [Asked(w, (0.0, -10.0 * w.count("A") - 500.0 * ("C" in w), float("C" in w))) for w in KNOWN]
+    among = [a for a in told if "C" not in a.object]
+    assert 2 < len(among) < len(told) - 2
+    held = believer(bounded, acquisition).believe(told, [], [1.0])
+    fine = torch.tensor([i for i, w in enumerate(NEW) if "C" not in w])
+    scores = score(held.acquisition, rows(NEW)[fine])
+    assert float(scores.max() - scores.min()) > 0.1
+    # with the others it would be next to impossible to be better
+    alone = believer(ONE, acquisition).believe(told, [], [1.0])
+    assert float(scores.max()) > float(score(alone.acquisition, rows(NEW)[fine]).max()) + 1.0
+
+
+@pytest.mark.parametrize("wanted", [ONE, Wanted((1,), ("energy",), ("minimise",), bounds=((0, 1.5, None),))])
+def test_draws_and_forecasts_know_of_answers_and_bounds(wanted):
+    words = [*KNOWN, *REFERENCE]
+    told = [Asked(w, values(w)) if w.count("C") < 2 else Asked(w, None, failure="permanent") for w in words]
+    belief = believer(wanted, feasibility=1.0).believe(told, [], [1.0])
+    expected = belief.prospects.log_success(rows(NEW)).exp().numpy()
+    counts = belief.successes(rows(NEW), 4000, seed=3)
+    assert counts.mean(axis=0) == pytest.approx(expected, abs=0.05)
+    best = np.bincount(belief.draw(rows(NEW), 2000, seed=1).argmax(dim=1).numpy(), minlength=len(NEW)) / 2000
+    free = believer(ONE).believe([a for a in told if a.values], [], [1.0])
+    free_best = np.bincount(free.draw(rows(NEW), 2000, seed=1).argmax(dim=1).numpy(), minlength=len(NEW)) / 2000
+    assert (best * expected).sum() > (free_best * expected).sum() + 0.03
+    assert belief.successes(rows([]), 4, seed=0).shape == (4, 0)
+
+
+@pytest.mark.parametrize("unit", [1e-11, 1.0, 1e9])
+@pytest.mark.parametrize("kind", ["ucb", "log_ei", "pi", "qlogei", "qlognei", "thompson", "max_value_entropy"])
+def test_the_oracles_unit_changes_nothing(kind, unit):
+    def scores(unit):
+        told = [Asked(w, tuple(unit * v for v in values(w))) for w in KNOWN]
+        bounded = Wanted((1,), ("energy",), ("minimise",), bounds=((2, None, 1.5 * unit),))
+        return believer(bounded, parts.find("acquisition", kind)()).believe(told, [], [1.0]).reward(NEW)
+
+    assert torch.allclose(scores(unit), scores(1.0), atol=1e-3)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_a_margin_is_in_the_oracles_unit(transform):
+    belief = believer(acquisition=PI(margin=4.0), transform=transform).believe(asked(), [], [1.0])
+    fitted = belief.transforms[0]
+    asked_for = fitted.inverse(belief.acquisition.best_f.numpy())
+    assert float(asked_for) == pytest.approx(4.0 - min(values(w)[1] for w in KNOWN))
+    plain = believer(acquisition=PI(), transform=transform).believe(asked(), [], [1.0])
+    assert float(fitted.inverse(plain.acquisition.best_f.numpy())) == pytest.approx(-min(values(w)[1] for w in KNOWN))
+
+
+def test_a_constant_objective_leaves_the_others_to_decide():
+    told = [Asked(w, (7.0, values(w)[1])) for w in KNOWN]
+    both = believer(Wanted((0, 1), ("flat", "energy"), ("maximise", "minimise")), QLogNEHVI())
+    mean, variance = both.believe(told, [], [1.0, 1.0]).mean_and_variance(rows(NEW))
+    alone, _ = believer().believe(told, [], [1.0]).mean_and_variance(rows(NEW))
+    assert np.corrcoef(mean, alone)[0, 1] > 0.99
+    assert float(variance.max()) < 10
+
+
+def test_what_a_fidelity_costs_is_no_matter_of_the_object():
+    told = [Asked(w, values(w), cost=50.0 if i % 2 else 1.0, fidelity=i % 2) for i, w in enumerate(KNOWN)]
+    believing = believer(ONE, MultiFidelityEI(), MultiFidelityGP("hamming"), cost=1.0, n_fidelities=2)
+    assert believing.believe(told, [], [1.0]).prospects.log_thrift(rows(NEW)).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("has_preferences", [True, False])

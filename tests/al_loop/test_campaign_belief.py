@@ -125,6 +125,15 @@ def test_a_forecast_is_made_of_every_batch_before_it_goes_out(project: Path) -> 
         assert len(info["nearest"]) == 8
 
 
+def test_what_will_break_its_bounds_is_forecast_to_bring_nothing(project: Path) -> None:
+    """At most one G is allowed, which the first batch shows; a sampler that is hardly paid draws more of them."""
+    bound = "outcome_constraints=[{objective: up, max: 1.0}]"
+    run(project, "optimise=down", bound, "reward.beta=0.01", "rounds.count=3", "rounds.initial=24", run_dir="held")
+    run(project, "optimise=down", "reward.beta=0.01", "rounds.count=3", "rounds.initial=24", run_dir="free")
+    held, free = ([i["forecast"]["probability"] for i in infos(project, where)[1:]] for where in ("held", "free"))
+    assert np.mean(held) < np.mean(free)
+
+
 def test_deviations_are_recalibrated_by_what_came_back_unless_told_not_to(project: Path) -> None:
     run(project, "rounds.count=3")
     run(project, "rounds.count=3", "recalibrate=false", run_dir="plain")

@@ -53,14 +53,35 @@ def test_ranks_are_normal_scores():
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-@pytest.mark.parametrize("case", ["skewed", "two", "one"])
-def test_the_slope_is_that_of_the_transform(name, case):
-    fitted = TRANSFORMS[name].fit(TARGETS[case])
-    y = np.array([TARGETS[case].min() - 0.7, TARGETS[case].mean() + 0.01, TARGETS[case].max() + 1.3])
-    step = 1e-6
-    numerical = (fitted.forward(y + step) - fitted.forward(y - step)) / (2 * step)
-    assert fitted.slope(y) == pytest.approx(numerical, rel=1e-4)
-    assert fitted.variance(y, np.full(3, 4.0)) == pytest.approx(4 * numerical**2, rel=1e-3)
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_noise_is_transformed_with_the_targets(name, share):
+    """Also where targets lie so close to one another that a derivative tells of two of them alone."""
+    y = TARGETS["skewed"]
+    fitted, noise = TRANSFORMS[name].fit(y), share * y.std()
+    draws = fitted.forward(y[:, None] + noise * np.random.default_rng(1).normal(size=(200, 2000)))
+    found = fitted.variance(y, np.full(200, noise**2))
+    assert np.median(found / draws.var(axis=1)) == pytest.approx(1.0, abs=0.2)
+    assert (found < 3 * draws.var(axis=1)).all()
+    assert fitted.variance(y, np.zeros(200)) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_surrogates_learn_the_same_in_any_unit(name, unit):
+    y = TARGETS["skewed"]
+    z = TRANSFORMS[name].fit(unit * y).forward(unit * y)
+    assert z == pytest.approx(TRANSFORMS[name].fit(y).forward(y), abs=1e-5)
+    assert 0.7 < z.std() < 1.3
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_ranks_extrapolate_at_one_end_whatever_is_at_the_other(sign):
+    y = sign * np.append(np.linspace(-11.0, -5.0, 60), 1e5)
+    usual = sign * np.append(np.linspace(-11.0, -5.0, 60), -4.0)
+    fitted, expected = (TRANSFORMS["rank"].fit(targets) for targets in (y, usual))
+    beyond = sign * -3.0  # further than any of the good end
+    assert fitted.inverse(np.array(beyond)) == pytest.approx(expected.inverse(np.array(beyond)), rel=0.02)
+    assert abs(float(fitted.inverse(np.array(beyond)))) < 15
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)

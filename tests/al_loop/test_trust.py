@@ -162,6 +162,7 @@ def test_narrow_batches_raise_an_alarm():
     assert diversity_alarm([0.8, 0.7, 0.3], 0.0).name == "diversity"
     assert diversity_alarm([0.8, 0.7, 0.5], 0.0) is None
     assert diversity_alarm([0.8, 0.1], 0.0) is None  # two are too few to tell
+    assert diversity_alarm([0.8, 0.7, 0.3, NAN], 0.0) is None  # it was told of that one before
     assert "60%" in diversity_alarm([0.8], 0.6).message
 
 
@@ -200,6 +201,19 @@ def test_before_anything_good_was_measured_a_batch_improves_on_nothing_that_coul
     # as the ledger gives it back
     again = Forecast(**json.loads(json.dumps(found.as_dict(), allow_nan=False)))
     assert why_stop({"expected_improvement": 0.1, "probability": 0.1}, [NAN], "maximise", again) is None
+
+
+def test_a_batch_of_which_nothing_counts_brings_nothing():
+    """Samples are infinitely bad where no object answers within its bounds."""
+    bests = np.array([-np.inf, -np.inf, -np.inf, 3.0])
+    found = forecast(bests, 1.0, "maximise")
+    assert (found.expected_improvement, found.probability, found.expected_best) == (0.5, 0.25, 1.5)
+    assert forecast(-bests, -1.0, "minimise").expected_best == -1.5
+    first = forecast(bests, NAN, "maximise")
+    assert (first.expected_improvement, first.probability, first.expected_best) == (None, 0.25, 3.0)
+    none = forecast(bests[:3], NAN, "maximise")
+    assert (none.probability, none.expected_best, none.low, none.high) == (0.0, None, None, None)
+    assert why_stop({"probability": 0.1}, [NAN], "maximise", none) is not None
 
 
 COMING = Forecast(0.1, 0.3, 5.1, 5.0, 5.4)

@@ -26,6 +26,14 @@ def test_without_a_failure_everything_is_about_as_likely_to_answer(n):
     assert none.log_probability(rows(5, seed=1)).exp().tolist() == pytest.approx([1 / (n + 2)] * 5)
 
 
+def test_a_single_answer_among_thousands_is_not_left_out():
+    X = rows(2000)
+    is_answered = torch.zeros(2000, dtype=torch.bool)
+    is_answered[7] = True
+    near, others = Feasibility().fit(X, is_answered).log_probability(X).exp()[[7, 8]]
+    assert near > 1.1 * others
+
+
 def truth(X):
     """Failures where two of the features come together often."""
     return torch.sigmoid(2.5 - 2.0 * X[:, 1] - 2.0 * X[:, 2] + X[:, 3])

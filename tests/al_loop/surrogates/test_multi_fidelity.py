@@ -49,7 +49,7 @@ def dense(asked, f_asked, model=MODEL, X=X, Y=Y, extra_noise=None):
     scales, constants = np.array(model.scales), np.array(model.constants)
     f = X[:, -1].long().numpy()
     s = model.signal_variance / scales[-1] ** 2
-    r = model.noise_variance / model.signal_variance
+    r = model.noise_ratios[0]  # of the cheap fidelity no noise is stated, or next to none
 
     def prior(A, fa, B, fb):
         T = Tanimoto()(A, B).numpy()
@@ -131,6 +131,16 @@ def test_known_noise_is_added():
     model = MultiFidelityGP().fit(X, Y, Yvar)
     mean, _ = dense(NEW, np.ones(30, dtype=int), model, extra_noise=Yvar[:, 0].numpy())
     assert model.mean_and_variance(NEW)[0].numpy() == pytest.approx(mean, rel=1e-3, abs=1e-3)
+    assert model.noise_variance > 4.0  # of an answer at the target
+    assert model.at(0).noise_variance < 4.0
+    assert model.rescaled(2.0).at(0).noise_variance == pytest.approx(4 * model.at(0).noise_variance)
+
+
+@pytest.mark.parametrize("value", [0.1, 1e9])
+def test_equal_answers_leave_something_unknown(value):
+    """Rounding is no variance to learn from."""
+    _, variance = MultiFidelityGP().fit(X, torch.full((len(X), 1), value).double()).mean_and_variance(NEW)
+    assert (variance > 1e-9).all()
 
 
 def test_a_pending_object_at_a_low_fidelity_lowers_the_variance_as_if_it_had_been_measured():
