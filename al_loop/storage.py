@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import tempfile
 import threading
@@ -115,8 +116,8 @@ class Checkpoints:
         path = f"{self._root}/{self._file(number)}"
         patiently(lambda: self._write(path, content), self.name(number), self._patience_s, self._on_wait)
         with suppress(Exception):  # one file too many does no harm
-            for old in self._files.glob(f"{self._root}/round-*.pt"):
-                if Path(old).name < self._file(number - 1):
+            for old in self._files.ls(self._root, detail=False):  # no glob: brackets may stand in the folder's name
+                if re.fullmatch(r"round-\d+\.pt", name := Path(old).name) and name < self._file(number - 1):
                     self._files.rm_file(old)
 
     def load(self, number: int) -> bytes:

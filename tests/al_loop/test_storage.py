@@ -158,6 +158,15 @@ def test_the_last_two_checkpoints_are_kept(place: str) -> None:
     assert again.name(11) == f"{place}/round-00011.pt"
 
 
+def test_brackets_in_a_folders_name_keep_no_more_checkpoints_than_two(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(str(tmp_path / "run [a]"), "uid")
+    (tmp_path / "run [a]" / "round-notes.pt").touch()
+    for number in range(4):
+        checkpoints.save(number, b"state")
+    kept = sorted(path.name for path in (tmp_path / "run [a]").iterdir())
+    assert kept == ["campaign", "round-00002.pt", "round-00003.pt", "round-notes.pt"]
+
+
 def test_checkpoints_of_another_campaign_are_not_written_over(place: str) -> None:
     Checkpoints(place, "mine").save(1, b"mine")
     with pytest.raises(ConfigError, match="another campaign"):
