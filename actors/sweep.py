@@ -177,9 +177,15 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _refuse(combinations: Sequence[Combination]) -> None:
-    """Campaigns that would share a ledger, or wait for people."""
+    """Campaigns that would share a folder or a ledger, or wait for people."""
+    named: dict[str, Combination] = {}
     owners: dict[tuple[str, str], str] = {}
     for c in combinations:
+        if (other := named.setdefault(c.name, c)) is not c:
+            raise ConfigError(
+                f"{c.name}: two combinations would share this folder, {dict(other.settings)} and {dict(c.settings)}; "
+                "leave one out, or sweep over it with another --run-dir"
+            )
         for key, place in (("ledger", c.config.ledger), ("checkpoints", c.config.checkpoints)):
             if place is not None and (owner := owners.setdefault((key, place), c.name)) != c.name:
                 raise ConfigError(

@@ -36,7 +36,7 @@ evaluation: {workers: 1, timeout_s: 60}
 ORACLE = """
 import os, time
 
-def sweep_score(word, weight=0.5, pause=0.0):
+def sweep_score(word, weight=0.5, pause=0.0, tag=None):
     with open("calls.log", "a") as file:
         file.write(word + "\\n")
     time.sleep(pause)
@@ -201,6 +201,8 @@ def test_names_that_a_folder_cannot_have_stay_apart() -> None:
         (["seed=[]"], "there is no value in the list"),
         (["seed=[0,1,0]"], "0 is in the list twice"),
         (["seed=[0]", "seed=[1]"], "swept over twice"),
+        (["oracle.tag=['1',1]"], "oracle.tag=1: two combinations would share this folder, {'oracle.tag': '1'} and"),
+        (["oracle.tag=['true',true]"], "oracle.tag=true: two combinations would share this folder"),
         (["seed=[0,1]", "ledger=sqlite:///one.db"], "seed=1: ledger: it would be shared with seed=0"),
         (["seed=[0,1]", "rounds.review=true"], "a sweep waits for nobody"),
         (["seed=[0,1]", "oracle={kind: human, objectives: [{name: x}]}"], "people answer it"),
