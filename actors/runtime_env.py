@@ -176,6 +176,31 @@ def refuse_lost_ledger(config: CampaignConfig) -> None:
         )
 
 
+def refuse_lost_files(config: CampaignConfig) -> None:
+    """Refuses files of the campaign in the job's folder, which is Ray's copy and goes with the job.
+
+    Raises:
+        ConfigError: a file of the ledger, of checkpoints or of the cache is not named by an absolute path.
+    """
+    from fsspec.core import split_protocol
+
+    for key, value, example in (
+        ("ledger", config.ledger, "sqlite:////shared/far.db"),
+        ("evaluation.cache", config.evaluation.cache, "/shared/cache.db"),
+        ("checkpoints", config.checkpoints, "/shared/checkpoints"),
+    ):
+        protocol, path = split_protocol(value or "/")
+        if (protocol or "").startswith("sqlite"):
+            is_kept = path.partition("/")[2].removeprefix("file:").startswith("/")
+        else:
+            is_kept = protocol not in (None, "file", "local") or path.startswith(("/", "~"))
+        if not is_kept:
+            raise ConfigError(
+                f"{key}: {value!r} is no absolute path, and would be lost with the job's own folder on the cluster; "
+                f"give one as the cluster's head sees it, e.g. {example}"
+            )
+
+
 def modules_elsewhere(config: CampaignConfig, folder: Path) -> list[Path]:
     """Modules and packages of ``target:`` parts that neither lie in the config's folder nor are installed."""
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib", "platstdlib")]

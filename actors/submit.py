@@ -22,7 +22,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from actors.runtime_env import JobEnvironment, large_files, refuse_lost_ledger, refuse_secrets, runtime_env
+from actors.runtime_env import (
+    JobEnvironment,
+    large_files,
+    refuse_lost_files,
+    refuse_lost_ledger,
+    refuse_secrets,
+    runtime_env,
+)
 from al_loop.config import CampaignConfig
 from al_loop.errors import CampaignError, ConfigError, first_line
 
@@ -183,11 +190,12 @@ class Cluster:
             environment: what is installed and handed on; left out: nothing.
 
         Raises:
-            ConfigError: it would make a password visible, or lose the ledger.
+            ConfigError: it would make a password visible, or lose the ledger or other files.
             CampaignError: the cluster refuses the job.
         """
         environment = environment or JobEnvironment()
         refuse_secrets(config_file, config, overrides)
+        refuse_lost_files(config)
         if environment.image is not None:
             refuse_lost_ledger(config)
         found = self.running(run_dir)

@@ -14,6 +14,7 @@ import pytest
 from actors.runtime_env import (
     JobEnvironment,
     modules_elsewhere,
+    refuse_lost_files,
     refuse_lost_ledger,
     refuse_secrets,
     runtime_env,
@@ -31,6 +32,10 @@ features: {kind: joined, parts: [{kind: one_hot}, {target: "own_features:Own"}]}
 sampler: {policy: {target: "own_policy:Own"}, searches: [{target: "own_search:Own"}]}
 constraints: [{target: "own_property:Own", max: 1}]
 """
+
+SEQUENCE = (
+    "name: far\nenvironment: {kind: sequence, alphabet: AC, length: 3}\noracle: {target: 'operator:length_hint'}\n"
+)
 
 
 @pytest.fixture
@@ -154,6 +159,42 @@ def test_a_ledger_in_a_container_would_be_lost(config: CampaignConfig, ledger: s
             refuse_lost_ledger(config)
 
 
+@pytest.mark.parametrize(
+    ("change", "is_kept"),
+    [
+        ("ledger: sqlite:///far.db", False),
+        ("ledger: 'sqlite://'", False),
+        ("ledger: 'sqlite:///file:far.db?uri=true'", False),
+        ("ledger: sqlite:////shared/far.db", True),
+        ("ledger: 'sqlite:///file:/shared/far.db?uri=true'", True),
+        ("ledger: postgresql://host/db", True),
+        ("checkpoints: checkpoints", False),
+        ("checkpoints: file://checkpoints", False),
+        ("checkpoints: file:///shared/checkpoints", True),
+        ("checkpoints: /shared/checkpoints", True),
+        ("checkpoints: s3://bucket/far", True),
+        ("evaluation: {cache: cache.db}", False),
+        ("evaluation: {cache: sqlite:///cache.db}", False),
+        ("evaluation: {cache: /shared/cache.db}", True),
+        ("evaluation: {cache: ~/cache.db}", True),
+        ("evaluation: {cache: postgresql://host/db}", True),
+        ("seed: 1", True),
+    ],
+)
+def test_a_file_in_the_jobs_own_folder_would_be_lost(change: str, is_kept: bool, tmp_path: Path) -> None:
+    (tmp_path / "far.yaml").write_text(f"{SEQUENCE}{change}\n")
+    config = load_config(tmp_path / "far.yaml")
+    cluster = Cluster.__new__(Cluster)
+    cluster.address, cluster._client = "http://nowhere", Recorder()
+    if is_kept:
+        refuse_lost_files(config)
+    else:
+        key = "evaluation.cache" if "cache" in change else change.partition(":")[0]
+        with pytest.raises(ConfigError, match=rf"^{key}: .* no absolute path, .* e\.g\. .*/shared/"):
+            cluster.submit(tmp_path / "far.yaml", config, (), Path("/shared/far"))
+        assert not cluster._client.entrypoint
+
+
 class Recorder:
     """Takes the place of Ray's client, and keeps what it was asked to run."""
 
@@ -223,11 +264,6 @@ def test_a_campaigns_name_means_its_newest_job() -> None:
         cluster.find("far-1x")
     with pytest.raises(ConfigError, match="neither a campaign nor a job"):
         cluster.find("")
-
-
-SEQUENCE = (
-    "name: far\nenvironment: {kind: sequence, alphabet: AC, length: 3}\noracle: {target: 'operator:length_hint'}\n"
-)
 
 
 @pytest.mark.parametrize(
