@@ -21,6 +21,7 @@ from ray.tune import Callback, Stopper, Trainable
 
 from actors.sweep import name_of, reason
 from al_loop.config import CampaignConfig
+from al_loop.errors import CampaignError, first_line
 from al_loop.progress import Reporter, RoundSummary
 from al_loop.terminal import number
 
@@ -83,7 +84,7 @@ class CampaignTrial(Trainable):  # type: ignore[misc]
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         self._name = name_of(config)
-        self._rounds: queue.SimpleQueue[dict[str, Any] | BaseException | None] = queue.SimpleQueue()
+        self._rounds: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
         self._turn = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
         self._last: dict[str, Any] = {}
@@ -100,20 +101,19 @@ class CampaignTrial(Trainable):  # type: ignore[misc]
             self._thread = threading.Thread(target=self._run, name="campaign", daemon=True)
             self._thread.start()
         self._turn.release()
-        while True:
+        while not self._place.stop_file.exists():
             try:
                 found = self._rounds.get(timeout=_LOOK_S)
             except queue.Empty:
-                if not self._place.stop_file.exists():
-                    continue
-                self._interrupt()
-                return {**self._last, "is_new": False, "is_finished": False, "done": True}
-            if isinstance(found, BaseException):
+                continue
+            if isinstance(found, Exception):
                 raise found
             if found is None:
                 return {**self._last, "is_new": False, "is_finished": True, "done": True}
             self._last = found
             return {**found, "is_finished": False}
+        self._interrupt()
+        return {**self._last, "is_new": False, "is_finished": False, "done": True}
 
     def cleanup(self) -> None:
         self._interrupt()
@@ -131,9 +131,11 @@ class CampaignTrial(Trainable):  # type: ignore[misc]
                 for r in known:
                     reporter.earlier(r.number, r.metrics or {}, {**r.seconds, **(r.closing_seconds or {})})
                 campaign.run()
-        except BaseException as error:
+        except BaseException as error:  # after our own interrupt nobody asks for it
             reporter.note("".join(traceback.format_exception(error)).rstrip())
-            self._rounds.put(error if isinstance(error, Exception) else None)
+            if not isinstance(error, Exception):  # Ray would take it for an order to this process
+                error = CampaignError(f"{type(error).__name__} in the campaign: {first_line(error)}")
+            self._rounds.put(error)
         else:
             self._rounds.put(None)
 

@@ -43,6 +43,13 @@ def sweep_score(word, weight=0.5, pause=0.0, tag=None):
     if weight < 0:
         raise ValueError("the furnace is cold")
     return word.count("G") + weight * word.count("GA")
+
+class Quits:
+    def check(self):
+        raise SystemExit("no licence")
+
+    def evaluate(self, words):
+        return []
 """
 GRID = ["seed=[0,1]", "oracle.weight=[1.5,-1]", "rounds.count=2"]
 
@@ -104,6 +111,13 @@ def test_a_setting_that_fails_leaves_the_others_whole(swept: Result, folder: Pat
     assert table["failed"].dropna().str.contains("the furnace is cold").all()
     assert table["calls"].tolist() == [14, 6] * 2
     assert "seed=1,oracle.weight=-1 | failed: the oracle gave no value" in swept.stdout
+
+
+def test_a_campaign_whose_oracle_quits_has_failed_and_has_not_finished(swept: Result, folder: Path) -> None:
+    quits = ["seed=[0]", 'oracle={target: "sweep_oracle:Quits"}', "--run-dir", "quits"]
+    done = CliRunner().invoke(app, ["sweep", "swept.yaml", *quits])
+    assert done.exit_code == 1
+    assert "seed=0 | failed: SystemExit in the campaign: no licence" in done.stdout
 
 
 def test_means_and_standard_errors_are_over_the_seeds(swept: Result, folder: Path) -> None:
