@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import yaml
+
 from al_loop.config import CampaignConfig
 from al_loop.errors import ConfigError
 
@@ -33,7 +35,8 @@ _EXCLUDES = (
 )
 _LARGEST_FILE = 50 * 2**20
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
-_URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s\"'<>]+")
+_URL = re.compile(r"[A-Za-z][\w+.-]*://\S+")
+_STANDS_FOR = re.compile(r"\$\{\w+\}")
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
 #: requirements that name a file here, which the cluster does not have
 _OF_HERE = re.compile(
@@ -85,10 +88,10 @@ class JobEnvironment:
                     f"--requirements: {text!r} ({self.requirements}, line {number}) does not stand by itself, so that "
                     "the cluster could not install it; write packages and their versions, a line each"
                 )
-            if any(_has_password(url) for url in _URL.findall(text)):
+            if any(_has_password(url) or _has_token(url) for url in _URL.findall(text)):
                 raise ConfigError(
-                    f"--requirements: a URL with a password ({self.requirements}, line {number}) would be visible to "
-                    "all who see the cluster; write ${NAME} in its place, and add --env NAME"
+                    f"--requirements: a URL with a password or token ({self.requirements}, line {number}) would be "
+                    "visible to all who see the cluster; write ${NAME} in its place, and add --env NAME"
                 )
             kept += [text] if text else []
         if not kept:
@@ -147,14 +150,21 @@ def refuse_secrets(config_file: Path, config: CampaignConfig, overrides: Sequenc
     Raises:
         ConfigError: there is one, in the file, in a change on the command line, or in the config.
     """
-    texts = [
-        (f"{config_file}, line {number}", line)
-        for number, line in enumerate(config_file.read_text(encoding="utf-8").splitlines(), 1)
+    text = config_file.read_text(encoding="utf-8")
+    found = [
+        (where, url)
+        for where, line in (
+            *((f"{config_file}, line {number}", line) for number, line in enumerate(text.splitlines(), 1)),
+            *((f"{override.partition('=')[0]} on the command line", override) for override in overrides),
+        )
+        for url in _URL.findall(line)
     ]
-    texts += [(f"{override.partition('=')[0]} on the command line", override) for override in overrides]
-    texts += [("ledger", config.ledger or ""), ("evaluation.cache", config.evaluation.cache or "")]
-    for where, text in texts:
-        if any(_has_password(url) for url in _URL.findall(text)):
+    # of a whole value, too, since a password may have spaces
+    found += [(f"{config_file}, {key}", value) for key, value in _texts(yaml.safe_load(text))]
+    found += [(f"{key} on the command line", value) for key, _, value in (o.partition("=") for o in overrides)]
+    found += list(_texts(config.model_dump(mode="json")))
+    for where, url in found:
+        if _has_password(url):
             raise ConfigError(
                 f"a URL with a password ({where}) would be visible to all who see the cluster; leave the password out, "
                 "and set PGPASSWORD in the environment of the cluster's nodes, or here, with --env PGPASSWORD"
@@ -218,19 +228,17 @@ def modules_elsewhere(config: CampaignConfig, folder: Path) -> list[Path]:
 
 def targets(config: CampaignConfig) -> set[str]:
     """The ``package.module:Name`` of every part, also of those that are arguments of another part."""
+    texts = _texts(config.model_dump(mode="json"))
+    return {text for key, text in texts if key.rpartition(".")[2] == "target" and _TARGET.fullmatch(text)}
 
-    def walk(value: Any) -> Iterator[str]:
-        if isinstance(value, dict):
-            target = value.get("target")
-            if isinstance(target, str) and _TARGET.fullmatch(target):
-                yield target
-            for below in value.values():
-                yield from walk(below)
-        elif isinstance(value, list | tuple):
-            for below in value:
-                yield from walk(below)
 
-    return set(walk(config.model_dump(mode="json")))
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a config, and its place, such as ``sampler.searches.0.target``."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict | list | tuple):
+        for name, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(below, f"{key}.{name}" if key else str(name))
 
 
 def large_files(folder: Path) -> list[str]:
@@ -271,11 +279,24 @@ def _has_password(url: str) -> bool:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        if url.lower().startswith(("http:", "https:")):  # here an @ may stand in the path, too
+        if _is_http(url):  # here an @ may stand in the path, too
             password: Any = urlsplit(url).password
         else:
             parsed = make_url(url)
             password = parsed.password or parsed.query.get("password")
     except (ArgumentError, ValueError):
         return False
-    return bool(password) and not re.fullmatch(r"\$\{\w+\}", str(password))
+    return bool(password) and not _STANDS_FOR.fullmatch(str(password))
+
+
+def _has_token(url: str) -> bool:
+    """Whether what stands where a user's name does is, for want of a password, a token."""
+    try:
+        name, password = urlsplit(url).username, urlsplit(url).password
+    except ValueError:
+        return False
+    return _is_http(url) and bool(name) and not password and not _STANDS_FOR.fullmatch(str(name))
+
+
+def _is_http(url: str) -> bool:
+    return url.partition("://")[0].lower().endswith(("http", "https"))

@@ -107,6 +107,10 @@ def test_the_projects_own_pins_can_be_installed() -> None:
         ("./own\n", "does not stand by itself"),
         ("own @ file:///home/me/own\n", "does not stand by itself"),
         ("--index-url https://me:pw@host/simple\nfoo\n", r"password .*line 1.*--env NAME"),
+        ("--index-url https://me:p'w@host/simple\nfoo\n", r"password .*line 1"),
+        ("foo\ngit+https://ghp_x@github.com/me/own.git\n", r"token .*line 2.*--env NAME"),
+        ("own @ git+https://ghp_x:@github.com/me/own.git@v1\n", r"token .*line 1"),
+        ("--index-url=https://tok3n@host/simple\nfoo\n", r"token .*line 1"),
         ("# nothing\n", "no package"),
     ],
 )
@@ -114,6 +118,21 @@ def test_requirements_that_the_cluster_could_not_install_are_refused(text: str, 
     (tmp_path / "r.txt").write_text(text)
     with pytest.raises(ConfigError, match=said):
         JobEnvironment(tmp_path / "r.txt")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git+https://${TOKEN}@github.com/me/own.git@v1",
+        "--extra-index-url https://me:${TOKEN}@host/simple",
+        "own @ git+ssh://git@github.com/me/own.git@v1",
+        "own @ https://host:8443/a@1.0/own.whl",
+        "own @ git+https://host:8443/me/own.git@v1",
+    ],
+)
+def test_a_url_without_a_secret_can_be_installed(line: str, tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text(f"{line}\n")
+    assert JobEnvironment(tmp_path / "r.txt").packages() == [line]
 
 
 def test_a_missing_requirements_file_is_refused(tmp_path: Path) -> None:
@@ -275,6 +294,15 @@ def test_a_campaigns_name_means_its_newest_job() -> None:
         ("evaluation: {cache: 'postgresql://me:hunter2@host/db'}\n", (), r"far.yaml, line 4"),
         ("# ledger: postgresql://me:hunter2@host/db\n", (), r"far.yaml, line 4"),
         ("", ("ledger=postgresql://me:hunter2@host/db",), "ledger on the command line"),
+        ("ledger: 'postgresql://me:hun<ter2@host/db'\n", (), r"far.yaml, line 4"),
+        ('ledger: "postgresql://me:hun\'ter2@host/db"\n', (), r"far.yaml, line 4"),
+        ("ledger: 'postgresql://me:hun\"ter2@host/db'\n", (), r"far.yaml, line 4"),
+        ("ledger: 'postgresql://me:hun ter2@host/db'\n", (), r"far.yaml, ledger"),
+        ("ledger: 'postgresql://me:hun ter2@host/db'\n", ("ledger=null",), r"far.yaml, ledger"),
+        ("ledger: >-\n  postgresql://me:hun\n  ter2@host/db\n", (), r"far.yaml, ledger"),
+        ("evaluation: {cache: 'postgresql://me:hun ter2@host/db'}\n", (), r"far.yaml, evaluation.cache"),
+        ("", ("ledger=postgresql://me:hun ter2@host/db",), "ledger on the command line"),
+        ("", ("evaluation={cache: 'postgresql://me:hun ter2@host/db'}",), "evaluation.cache"),
     ],
 )
 def test_a_password_in_a_url_is_refused(more: str, overrides: tuple[str, ...], where: str, tmp_path: Path) -> None:
