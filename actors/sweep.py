@@ -36,6 +36,8 @@ from al_loop.terminal import number
 if TYPE_CHECKING:
     import pandas as pd
 
+    from al_loop.analysis import Run
+
 _LONGEST_NAME = 120
 _SHOWN_NAMES = 4
 #: of Tune: quiet, no files of its own beside ours, the user's folder stays the working directory
@@ -221,11 +223,13 @@ def sweep(
         tell: told a line for each round and for each end of a campaign.
 
     Raises:
-        ConfigError: the run directory cannot be written to, or the cluster cannot be reached.
+        ConfigError: the run directory cannot be written to, a folder in it holds another campaign, or the cluster
+            cannot be reached.
         CampaignError: Ray Tune itself has failed.
         KeyboardInterrupt: on Ctrl-C (on SIGTERM what its handler raises), after all campaigns have stopped.
     """
     run_dir = run_dir.absolute()
+    _refuse_others(combinations, run_dir)
     storage = run_dir / ".tune" / f"{time.time_ns()}-{os.getpid()}"
     try:
         storage.mkdir(parents=True)
@@ -242,10 +246,41 @@ def sweep(
             connect(address)
             stack.callback(ray.shutdown)
         with _stopping(storage / "stop"):
-            results = _fit(combinations, run_dir, storage, concurrent, tell)
-    made = Sweep(table := _table(combinations, results, run_dir), _means(table, list(combinations[0].settings)))
+            failed = _fit(combinations, run_dir, storage, concurrent, tell)
+    made = Sweep(table := _table(combinations, failed, run_dir), _means(table, list(combinations[0].settings)))
     write_whole(run_dir / "sweep.csv", table.to_csv(index=False).encode())
     return made
+
+
+def _refuse_others(combinations: Sequence[Combination], run_dir: Path) -> None:
+    """Folders that hold campaigns of another sweep, before anything is run."""
+    held, different = [], set()
+    for c in combinations:
+        if (run := _ledger_of(c, run_dir)) is None:
+            continue
+        with run:
+            known = run.ledger.campaign()
+        assert known is not None
+        if known.fingerprint != c.config.fingerprint_with(c.config.build_oracle()):
+            held.append(c.name)
+            now = c.config.model_dump(mode="json", exclude={"ledger"})
+            different |= {key for key in now if known.config.get(key) != now[key]}
+    if held:
+        raise ConfigError(
+            f"{run_dir} holds other campaigns in {_some(held)} (different: "
+            f"{', '.join(sorted(different)) or 'the code or data behind the oracle'}); start this sweep with another "
+            "--run-dir, or go on with the settings of that one"
+        )
+
+
+def _ledger_of(c: Combination, run_dir: Path) -> Run | None:
+    """A campaign as far as it has come; None: it has not begun, or its ledger cannot be reached."""
+    from al_loop.analysis import open_run
+
+    try:
+        return open_run(c.config.ledger or run_dir / c.name)
+    except ConfigError:
+        return None
 
 
 def _fit(
@@ -254,8 +289,8 @@ def _fit(
     storage: Path,
     concurrent: int | None,
     tell: Callable[[str], None],
-) -> dict[str, tuple[dict[str, Any], str]]:
-    """The last metrics of each campaign, and why it failed."""
+) -> dict[str, str]:
+    """Why each campaign has not finished; empty where it has."""
     import ray
     from ray import tune
 
@@ -297,7 +332,13 @@ def _fit(
             f"Ray Tune has failed ({type(error).__name__}: {first_line(error)}); what was measured is safe, the same "
             "command goes on"
         ) from error
-    return {name_of(r.config or {}): (dict(r.metrics or {}), "" if r.error is None else reason(r.error)) for r in grid}
+    return {name_of(result.config or {}): _unfinished(result) for result in grid}
+
+
+def _unfinished(result: Any) -> str:
+    if result.error is not None:
+        return reason(result.error)
+    return "" if (result.metrics or {}).get("is_finished") else "it was stopped"
 
 
 def _distinct(values: Iterator[Any]) -> list[Any]:
@@ -405,22 +446,30 @@ def reason(error: Any) -> str:
 # ---- what came of it ---------------------------------------------------------------------------------------------
 
 
-def _table(
-    combinations: Sequence[Combination], results: Mapping[str, tuple[Mapping[str, Any], str]], run_dir: Path
-) -> pd.DataFrame:
+def _table(combinations: Sequence[Combination], failed: Mapping[str, str], run_dir: Path) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
     for c in combinations:
-        metrics, failed = results.get(c.name, ({}, "it was not started"))
-        if not failed and not metrics.get("is_finished"):
-            failed = "it was stopped"
+        measured, why = _measured(c, run_dir), failed.get(c.name, "it was not started")
         row = {key: _text(v) if isinstance(v, list | dict) else v for key, v in c.settings.items()}
-        row |= {name: metrics.get(name, math.nan) for name in _MEASURES}
-        rows.append({**row, "failed": failed, "run": str(run_dir / c.name)})
-    table = pd.DataFrame(rows)
-    table["calls"] = table["calls"].fillna(0).astype(int)
+        row |= {name: measured.get(name, math.nan) for name in _MEASURES}
+        row["failed"] = why if why or measured else "its ledger cannot be read"
+        rows.append({**row, "run": str(run_dir / c.name)})
+    table = pd.DataFrame(rows).astype({"calls": "Int64"})
     return table.drop(columns="hypervolume") if table["hypervolume"].isna().all() else table
+
+
+def _measured(c: Combination, run_dir: Path) -> dict[str, float]:
+    """What the ledger holds: all calls and seconds until now, the rest as of the last closed round."""
+    run = _ledger_of(c, run_dir)
+    if run is None:
+        return {}
+    with run:
+        calls, rounds = run.status().calls, run.ledger.rounds()
+    last = next((r.metrics for r in reversed(rounds) if r.metrics is not None), {})
+    seconds = sum(sum({**r.seconds, **(r.closing_seconds or {})}.values()) for r in rounds)
+    return {**{name: value for name, value in last.items() if value is not None}, "calls": calls, "seconds": seconds}
 
 
 def _means(table: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
@@ -428,7 +477,7 @@ def _means(table: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     others = [key for key in settings if key != "seed"]
-    whole = table[table["failed"] == ""]
+    whole = table[table["failed"] == ""].astype({"calls": float})
     rows = []
     groups = whole.groupby(others, sort=False, dropna=False) if others else [((), whole)]
     for values, group in groups:
@@ -450,7 +499,8 @@ def show(made: Sweep) -> None:
     console = Console(highlight=False)
     settings = [name for name in made.table if name not in (*_MEASURES, "failed", "run")]
     console.print()
-    console.print(_printable(made.table.drop(columns=["run", "failed", "diversity"]), len(settings)))
+    shown = made.table.drop(columns=["run", "failed", "diversity"]).astype({"calls": "string"})
+    console.print(_printable(shown.fillna({"calls": number(math.nan)}), len(settings)))
     if "seed" in settings and not made.means.empty and made.means["n"].max() > 1:
         console.print("\nmean ± standard error over the seeds", style="bold")
         console.print(_printable(_joined(made.means), len(settings) - 1))

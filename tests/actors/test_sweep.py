@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -165,6 +166,29 @@ def test_the_same_sweep_again_measures_nothing_and_more_rounds_go_on(swept: Resu
     assert n_calls(folder) == before + 4
     assert longer.stdout.count("round 3 | calls 18") == 1
     assert "failed" not in longer.stdout
+
+
+def test_a_sweep_of_other_campaigns_is_refused_and_leaves_the_table_as_it_was(swept: Result, folder: Path) -> None:
+    before, table = n_calls(folder), (folder / "all" / "sweep.csv").read_bytes()
+    other = ["seed=[0,7]", "oracle.weight=[1.5]", "rounds.count=2", "sampler.hidden=16"]
+    done = CliRunner().invoke(app, ["sweep", "swept.yaml", *other, "--run-dir", "all"])
+    assert done.exit_code == 2
+    assert done.stderr.count("error:") == 1
+    assert "holds other campaigns in seed=0,oracle.weight=1.5 (different: sampler)" in done.stderr
+    assert n_calls(folder) == before
+    assert (folder / "all" / "sweep.csv").read_bytes() == table
+
+
+def test_what_a_campaign_paid_for_before_it_was_cut_off_is_in_the_table(swept: Result, folder: Path) -> None:
+    from actors.sweep import _table
+
+    (combination,) = plan(Path("swept.yaml"), ["seed=[1]", "oracle.weight=-1"])
+    shutil.copytree("all/seed=1,oracle.weight=-1", "cut/seed=1")
+    cut, unread = (_table([combination], {"seed=1": "it died"}, Path(run_dir)) for run_dir in ("cut", "nowhere"))
+    assert cut["calls"].tolist() == [6]
+    assert cut["seconds"].notna().all()
+    assert unread["calls"].isna().all()
+    assert cut["failed"].tolist() == unread["failed"].tolist() == ["it died"]
 
 
 def test_a_campaign_asks_for_its_workers_and_never_for_more_than_a_machine_has(folder: Path) -> None:
