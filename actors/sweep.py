@@ -30,7 +30,7 @@ from rich.text import Text
 
 from al_loop.config import CampaignConfig, load_config
 from al_loop.errors import CampaignError, ConfigError, first_line
-from al_loop.storage import write_whole
+from al_loop.storage import hold, write_whole
 from al_loop.terminal import number
 
 if TYPE_CHECKING:
@@ -223,8 +223,8 @@ def sweep(
         tell: told a line for each round and for each end of a campaign.
 
     Raises:
-        ConfigError: the run directory cannot be written to, a folder in it holds another campaign, or the cluster
-            cannot be reached.
+        ConfigError: the run directory cannot be written to or is that of a running sweep, a folder in it holds another
+            campaign, or the cluster cannot be reached.
         CampaignError: Ray Tune itself has failed.
         KeyboardInterrupt: on Ctrl-C (on SIGTERM what its handler raises), after all campaigns have stopped.
     """
@@ -233,10 +233,12 @@ def sweep(
     storage = run_dir / ".tune" / f"{time.time_ns()}-{os.getpid()}"
     try:
         storage.mkdir(parents=True)
+        lock = (run_dir / "lock").open("a+", encoding="utf-8")  # names this process to al-loop stop
     except OSError as error:
         raise ConfigError(f"cannot write to {run_dir}: {error.strerror}; choose another with --run-dir") from None
     with ExitStack() as stack:
         stack.callback(_remove, storage)
+        hold(stack.enter_context(lock), f"the sweep in {run_dir}")
         stack.enter_context(_quietly())
         import ray
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import platform
 import re
 import sqlite3
 import tempfile
@@ -15,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import sqlalchemy as sa
 
@@ -32,6 +34,23 @@ def write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def hold(lock: IO[str], what: str) -> None:
+    """Locks a folder by a file in it, which says by whom; closing the file lets go of it.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        holder = lock.read().strip() or "another process"
+        raise ConfigError(f"{what} is running already ({holder}); stop it first") from None
+    lock.truncate(0)
+    lock.write(f"pid {os.getpid()} on {platform.node()}")
+    lock.flush()
 
 
 def patiently(

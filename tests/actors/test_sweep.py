@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import shutil
@@ -137,7 +138,7 @@ def test_every_round_is_told_and_tune_says_nothing(swept: Result, cluster: Path,
         assert told == ["round 0", "round 1", "round 2", "done"]
     assert swept.stderr == ""
     assert "Warning" not in swept.stdout
-    assert sorted(path.name for path in (folder / "all").iterdir() if "=" not in path.name) == ["sweep.csv"]
+    assert sorted(path.name for path in (folder / "all").iterdir() if "=" not in path.name) == ["lock", "sweep.csv"]
     assert not (cluster / "ray_results").exists()
 
 
@@ -177,6 +178,18 @@ def test_a_sweep_of_other_campaigns_is_refused_and_leaves_the_table_as_it_was(sw
     assert "holds other campaigns in seed=0,oracle.weight=1.5 (different: sampler)" in done.stderr
     assert n_calls(folder) == before
     assert (folder / "all" / "sweep.csv").read_bytes() == table
+
+
+def test_two_sweeps_at_once_have_no_folder_in_common(folder: Path) -> None:
+    (folder / "busy").mkdir()
+    with (folder / "busy" / "lock").open("w") as lock:
+        lock.write("pid 7 on elsewhere")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = CliRunner().invoke(app, ["sweep", "swept.yaml", "seed=[0,1]", "--run-dir", "busy"])
+    assert done.exit_code == 2
+    assert "busy is running already (pid 7 on elsewhere); stop it first" in done.stderr
+    assert [path.name for path in (folder / "busy").iterdir()] == ["lock"]
 
 
 def test_what_a_campaign_paid_for_before_it_was_cut_off_is_in_the_table(swept: Result, folder: Path) -> None:
