@@ -1,4 +1,4 @@
-"""Ends a campaign that runs on this machine as cleanly as Ctrl-C does, from another process."""
+"""Ends a campaign or a sweep that runs on this machine as cleanly as Ctrl-C does, from another process."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _POLL_S = 0.2
 
 
 def stop_here(run_dir: Path, *, wait: bool = True) -> int | None:
-    """Ends the campaign of a run directory.
+    """Ends what runs in a run directory; of a sweep's campaigns the others go on.
 
     Args:
-        run_dir: of ``al-loop run``.
+        run_dir: of ``al-loop run`` or ``al-loop sweep``, or that of one campaign of a sweep.
         wait: until it has let go of the directory.
 
     Returns:
@@ -48,7 +48,7 @@ def stop_here(run_dir: Path, *, wait: bool = True) -> int | None:
             raise CampaignError(f"the lock of {run_dir} is held, but does not say by whom ({holder!r}); end it by hand")
         pid, host = int(found[1]), found[2]
         if host != platform.node():
-            raise ConfigError(f"the campaign in {run_dir} runs on {host} (pid {pid}), not here; stop it there")
+            raise ConfigError(f"{run_dir} runs on {host} (pid {pid}), not here; stop it there")
         _tell(pid, run_dir / "lock")
         while wait and _holder(lock) == holder:
             time.sleep(_POLL_S)
@@ -75,7 +75,7 @@ def _tell(pid: int, lock: Path) -> None:
     except (psutil.NoSuchProcess, ProcessLookupError):
         return  # it has just ended
     except (psutil.AccessDenied, PermissionError):
-        raise CampaignError(f"the process {pid}, which runs the campaign, belongs to another user") from None
+        raise CampaignError(f"the process {pid}, which holds {lock}, belongs to another user") from None
     if not is_it:
         raise CampaignError(
             f"{lock} is held, but not by the process {pid} that it names; does it run in a container? Stop it there"

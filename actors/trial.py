@@ -6,6 +6,7 @@ import ctypes
 import math
 import os
 import queue
+import signal
 import sys
 import threading
 import traceback
@@ -80,14 +81,22 @@ class CampaignTrial(Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], *, campaigns: Mapping[str, CampaignConfig], place: Place) -> None:
         place.enter()
         self._campaigns, self._place = campaigns, place
+        self._sigterm_of_ray = signal.getsignal(signal.SIGTERM)
         self._begin(config)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
+        self._is_told = False
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         self._name = name_of(config)
         self._rounds: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
         self._turn = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
         self._last: dict[str, Any] = {}
+
+    def _on_sigterm(self, which: int, frame: Any) -> None:
+        """Has the campaign stop, as ``al-loop stop`` asks; a second signal ends this process at once, as Ray's do."""
+        signal.signal(signal.SIGTERM, self._sigterm_of_ray)
+        self._is_told = True
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next campaign in this process, where the last has ended."""
@@ -101,7 +110,7 @@ class CampaignTrial(Trainable):  # type: ignore[misc]
             self._thread = threading.Thread(target=self._run, name="campaign", daemon=True)
             self._thread.start()
         self._turn.release()
-        while not self._place.stop_file.exists():
+        while not (self._is_told or self._place.stop_file.exists()):
             try:
                 found = self._rounds.get(timeout=_LOOK_S)
             except queue.Empty:

@@ -1,11 +1,13 @@
-"""``al-loop stop RUN_DIR``, with a real campaign in a process of its own."""
+"""``al-loop stop RUN_DIR``, with a real campaign or sweep in a process of its own."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,14 +42,39 @@ def campaign(folder: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "al_loop.cli", "run", "long.yaml", "--run-dir", "run", "--quiet"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
-            ends = time.monotonic() + 120
-            while n_answers(folder / "run") == 0:
-                assert process.poll() is None
-                assert time.monotonic() < ends
-                time.sleep(0.2)
+            until_answered(process, folder / "run")
             yield process
         finally:
             process.kill()
+
+
+@pytest.fixture
+def sweep(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A sweep of two campaigns, one after the other, of which the first has had an answer."""
+    command = [sys.executable, "-m", "al_loop.cli", "sweep", "long.yaml", "seed=[0,1]", "--concurrent", "1"]
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as home:
+        environment = os.environ | {"HOME": home, "RAY_AUTH_MODE": "disabled"}
+        with subprocess.Popen(
+            [*command, "--run-dir", "all"],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            try:
+                until_answered(process, folder / "all" / "seed=0")
+                yield process
+            finally:
+                process.kill()
+
+
+def until_answered(process: subprocess.Popen[str], run_dir: Path) -> None:
+    ends = time.monotonic() + 120
+    while n_answers(run_dir) == 0:
+        assert process.poll() is None
+        assert time.monotonic() < ends
+        time.sleep(0.2)
 
 
 @contextmanager
@@ -68,8 +95,8 @@ def n_answers(run_dir: Path) -> int:
         return 0
 
 
-def stop(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "al_loop.cli", "stop", "run", *more]
+def stop(folder: Path, run_dir: str = "run") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "al_loop.cli", "stop", run_dir]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
 
 
@@ -84,6 +111,25 @@ def test_a_campaign_is_ended_cleanly_and_its_answers_are_kept(campaign: subproce
     assert n_answers(folder / "run") > 0
     again = stop(folder)
     assert (again.returncode, again.stdout) == (0, "nothing runs in run\n")
+
+
+@pytest.mark.slow
+def test_one_campaign_of_a_sweep_is_ended_cleanly_and_then_the_whole_sweep(
+    sweep: subprocess.Popen[str], folder: Path
+) -> None:
+    done = stop(folder, "all/seed=0")
+    assert done.returncode == 0, done.stderr
+    n = n_answers(folder / "all" / "seed=0")
+    until_answered(sweep, folder / "all" / "seed=1")
+    done = stop(folder, "all")
+    assert done.stdout.startswith(f"all (pid {sweep.pid}) has stopped"), done.stderr
+    assert sweep.wait(timeout=60) == 143
+    assert sweep.stdout is not None
+    told = sweep.stdout.read().splitlines()
+    assert told[0] == "seed=0 | stopped"
+    assert told[-1].startswith("ended by SIGTERM: every answer that had arrived is safe")
+    assert not any("raylet" in line for line in told)
+    assert n_answers(folder / "all" / "seed=0") == n > 0
 
 
 def test_a_campaign_of_another_machine_is_left_alone(tmp_path: Path) -> None:
