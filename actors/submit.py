@@ -24,7 +24,7 @@ from typing import Any
 
 from actors.runtime_env import (
     JobEnvironment,
-    large_files,
+    pack,
     refuse_lost_files,
     refuse_lost_ledger,
     refuse_secrets,
@@ -190,7 +190,7 @@ class Cluster:
             environment: what is installed and handed on; left out: nothing.
 
         Raises:
-            ConfigError: it would make a password visible, or lose the ledger or other files.
+            ConfigError: it would make a password visible, or lose the ledger or other files, or cannot travel.
             CampaignError: the cluster refuses the job.
         """
         environment = environment or JobEnvironment()
@@ -202,8 +202,7 @@ class Cluster:
         if found:
             return Job(found, is_new=False)
         config_file = config_file.resolve()
-        folder = config_file.parent
-        large = large_files(folder) if environment.image is None else []
+        luggage = pack(config_file, config) if environment.image is None else None
         command = ["python", "-m", "al_loop.cli", "run", config_file.name, *overrides]
         command += ["--run-dir", str(run_dir), "--address", "auto"]
         entrypoint = shlex.join(command)
@@ -215,10 +214,10 @@ class Cluster:
             self._begin(
                 job_id,
                 entrypoint=entrypoint,
-                runtime_env=runtime_env(config, folder, environment, Path(staging), large),
+                runtime_env=runtime_env(luggage, environment, Path(staging)),
                 metadata={_RUN_KEY: str(run_dir), _CAMPAIGN_KEY: config.name},
             )
-        return Job(job_id, is_new=True, left_behind=tuple(large))
+        return Job(job_id, is_new=True, left_behind=luggage.left_behind if luggage else ())
 
     def _begin(self, job_id: str, **what: Any) -> None:
         """Starts a job; waits for the agent of a head that is just starting."""

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
+import yaml
 
 from actors.runtime_env import (
     JobEnvironment,
-    modules_elsewhere,
+    Luggage,
+    _contents,
+    pack,
     refuse_lost_files,
     refuse_lost_ledger,
     refuse_secrets,
@@ -40,8 +44,6 @@ SEQUENCE = (
 
 @pytest.fixture
 def config() -> CampaignConfig:
-    import yaml
-
     return CampaignConfig.model_validate(yaml.safe_load(CONFIG))
 
 
@@ -63,31 +65,202 @@ def test_modules_of_parts_of_every_section_travel(
     (elsewhere / "own_search" / "__init__.py").write_text("")
     for place in (folder, elsewhere):
         monkeypatch.syspath_prepend(str(place))
-    found = modules_elsewhere(config, folder)
-    assert found == [elsewhere / "own_features.py", elsewhere / "own_policy.py", elsewhere / "own_search"]
+    (folder / "far.yaml").write_text(CONFIG)
+    found = pack(folder / "far.yaml", config).modules
+    assert found == (elsewhere / "own_features.py", elsewhere / "own_policy.py", elsewhere / "own_search")
 
 
-def test_ray_takes_the_description_and_by_default_nothing_is_installed(config: CampaignConfig, tmp_path: Path) -> None:
+def write(top: Path, *names: str, size: int = 1) -> None:
+    for name in names:
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        with (top / name).open("wb") as file:
+            file.truncate(size)
+
+
+def campaign(folder: Path, target: str = "operator:length_hint") -> tuple[Path, CampaignConfig]:
+    folder.mkdir(exist_ok=True)
+    (folder / "far.yaml").write_text(SEQUENCE.replace("operator:length_hint", target))
+    return folder / "far.yaml", load_config(folder / "far.yaml")
+
+
+def packed_by_ray(described: dict[str, Any], place: str, out: Path) -> set[str]:
+    """The files that Ray's own packer puts into the package of a folder."""
+    from ray._private.runtime_env.packaging import create_package
+
+    create_package(place, out / "o.zip", include_gitignore=True, excludes=described["excludes"])
+    with ZipFile(out / "o.zip") as package:
+        return {name for name in package.namelist() if not name.endswith("/")}
+
+
+def test_secrets_stay_behind(tmp_path: Path) -> None:
+    (folder := tmp_path / "work").mkdir()
+    secrets = [".env", ".env.local", ".netrc", "_netrc", ".pypirc", ".pgpass", ".ssh/config", ".aws/credentials"]
+    secrets += [".gnupg/ring", ".kube/config", "tls.pem", "tls.key", "id_rsa", "id_ed25519.old", "id_ecdsa"]
+    write(folder, *secrets, *(f"below/{name}" for name in secrets), "environment.py", "below/keys.csv")
+    described = runtime_env(pack(*campaign(folder)), JobEnvironment(), tmp_path)
+    assert packed_by_ray(described, str(folder), tmp_path) == {"far.yaml", "environment.py", "below/keys.csv"}
+
+
+@pytest.mark.parametrize("place", [Path.home(), Path("/")])
+def test_a_home_directory_does_not_travel(place: Path, config: CampaignConfig) -> None:
+    with pytest.raises(ConfigError, match=r"far\.yaml: .*a folder of its own"):
+        pack(place.resolve() / "far.yaml", config)
+
+
+def test_what_is_looked_through_is_what_ray_packs(tmp_path: Path) -> None:
+    """Ignore files, links to folders, and links that lead back, which Ray would follow forty times."""
+    folder, outside = tmp_path / "work", tmp_path / "outside"
+    write(folder, "a.py", "data/b.csv", "data/c.log", "data/keep/c.log", "cache/d", ".venv/bin/python", "runs/far/lock")
+    write(outside, "e.csv", "f/g.csv")
+    (folder / ".gitignore").write_text("*.log\n!keep/\n")
+    (folder / "cache" / ".gitignore").write_text("*\n")
+    (folder / "data" / ".rayignore").write_text("/b.csv\n")
+    (folder / "link").symlink_to(outside)
+    (folder / "loop [1]").symlink_to(folder)
+    (folder / "nowhere").symlink_to(tmp_path / "nowhere")
+    (outside / "f" / "back").symlink_to(outside)
+    luggage = pack(*campaign(folder))
+    names = packed_by_ray(runtime_env(luggage, JobEnvironment(), tmp_path), str(folder), tmp_path)
+    assert names == {
+        "far.yaml",
+        "a.py",
+        ".gitignore",
+        "data/.rayignore",
+        "data/keep/c.log",
+        "link/e.csv",
+        "link/f/g.csv",
+    }
+    assert {path.relative_to(folder).as_posix() for path in _contents(folder, 2**30).sizes} == names
+    assert luggage.left_behind == ()
+
+
+def test_large_files_stay_behind_and_no_others(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    large = ["big [1].bin", "#big.bin", "!big.bin", "b*g?.bin", "big.bin ", "a\\b.bin", "data/big.bin", "link/big.bin"]
+    small = ["big 1.bin", "b1g2.bin", "big.bin", "ab.bin", "data/small.bin", "link/small.bin"]
+    (folder / "data").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (folder / "link").symlink_to(tmp_path / "outside")
+    write(folder, *large, size=50 * 2**20 + 1)
+    write(folder, *small)
+    luggage = pack(*campaign(folder))
+    assert luggage.left_behind == tuple(sorted(large))
+    described = runtime_env(luggage, JobEnvironment(), tmp_path)
+    assert packed_by_ray(described, str(folder), tmp_path) == {"far.yaml", *small}
+
+
+def test_more_than_ray_takes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder := tmp_path / "work").mkdir()
+    (tmp_path / "outside").mkdir()
+    (folder / "link").symlink_to(tmp_path / "outside")
+    write(folder, "data/a.bin", "data/b.bin", "link/c.bin", size=30 * 2**20)
+    write(folder, "d.bin", size=10 * 2**20 - 2000)
+    assert pack(*campaign(folder)).left_behind == ()
+    write(folder, "e.bin", size=2000)
+    with pytest.raises(
+        ConfigError, match=r"work .*takes 100\.0 MB.*data/ \(60\.0 MB\), link/ \(30\.0 MB\), d\.bin .*\.gitignore"
+    ):
+        pack(*campaign(folder))
+    write(tmp_path / "other", "vast/__init__.py")
+    write(tmp_path / "other", "vast/weights.bin", size=101 * 2**20)
+    monkeypatch.syspath_prepend(str(tmp_path / "other"))
+    (tmp_path / "small").mkdir()
+    with pytest.raises(ConfigError, match=r"other/vast .*weights\.bin \(101\.0 MB\)"):
+        pack(*campaign_of(tmp_path / "small", "vast:Score"))
+
+
+def campaign_of(folder: Path, target: str) -> tuple[Path, CampaignConfig]:
+    """A campaign whose target need not be there."""
+    config = CampaignConfig.model_validate(yaml.safe_load(CONFIG.replace("own_oracle:score", target)))
+    (folder / "far.yaml").write_text("")
+    return folder / "far.yaml", config
+
+
+def test_a_package_below_src_travels_as_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "work"
+    write(folder, "src/below/__init__.py", "src/below/score.py", "beside/__init__.py", "lib/alone.py", size=0)
+    for place in (folder / "src", folder / "lib", folder):
+        monkeypatch.syspath_prepend(str(place))
+    for target, modules in (
+        ("below.score:Score", (folder / "src" / "below",)),
+        ("beside:Score", ()),
+        ("alone:Score", (folder / "lib" / "alone.py",)),
+    ):
+        luggage = pack(*campaign_of(folder, target))
+        assert luggage.modules == modules
+    described = runtime_env(luggage, JobEnvironment(), tmp_path)
+    assert packed_by_ray(described, described["py_modules"][-1], tmp_path) == {"__init__.py"}
+
+
+@pytest.mark.parametrize(
+    ("ignored", "target", "said"),
+    [
+        ("*.yaml", "operator:length_hint", r"work/far\.yaml .*work/\.gitignore names it"),
+        ("*_mine.py", "score_mine:Score", r"work/score_mine\.py .*\.gitignore names it"),
+        ("deep/", "deep.er.score:Score", r"work/deep/__init__\.py .*\.gitignore names it"),
+        ("score.py", "deep.er.score:Score", r"work/deep/er/score\.py .*\.gitignore names it"),
+        ("", "runs.score:Score", r"work/runs/score\.py .*nothing of such a name travels"),
+        ("/src/", "below.score:Score", None),
+        ("score.py", "below.score:Score", None),
+    ],
+)
+def test_what_the_job_needs_is_not_left_behind(
+    ignored: str, target: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies below src has an ignore file of its own, if any."""
+    folder = tmp_path / "work"
+    write(
+        folder, "score_mine.py", "deep/__init__.py", "deep/er/score.py", "runs/score.py", "src/below/score.py", size=0
+    )
+    (folder / ".gitignore").write_text(f"{ignored}\n")
+    for place in (folder / "src", folder):
+        monkeypatch.syspath_prepend(str(place))
+    if said is None:
+        assert pack(*campaign_of(folder, target)).modules == (folder / "src" / "below",)
+        (folder / "src" / "below" / ".gitignore").write_text(f"{ignored}\nscore.py\n")
+        said = r"src/below/score\.py .*src/below/\.gitignore names it"
+    with pytest.raises(ConfigError, match=said):
+        pack(*campaign_of(folder, target))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [
+        ("queue.py", False),
+        ("email/__init__.py", False),
+        ("queue.csv", True),
+        ("email/inbox.py", True),
+        ("data/queue.py", True),
+        ("own_queue.py", True),
+    ],
+)
+def test_a_name_of_the_standard_library_is_refused(name: str, is_taken: bool, tmp_path: Path) -> None:
+    write(folder := tmp_path / "work", name, size=0)
+    if is_taken:
+        pack(*campaign(folder))
+    else:
+        with pytest.raises(ConfigError, match=rf"work/{name.partition('/')[0]} has the name .*rename it"):
+            pack(*campaign(folder))
+
+
+def test_ray_takes_the_description_and_by_default_nothing_is_installed(tmp_path: Path) -> None:
     from ray.runtime_env import RuntimeEnv
 
-    (folder := tmp_path / "work").mkdir()
-    described = runtime_env(config, folder, JobEnvironment(), tmp_path, ["big.bin"])
-    assert described["working_dir"] == str(folder)
-    assert "/big.bin" in described["excludes"]
+    described = runtime_env(Luggage(tmp_path, excludes=("/big.bin",)), JobEnvironment(), tmp_path)
+    assert described["working_dir"] == str(tmp_path)
+    assert described["excludes"] == ["/big.bin"]
     assert set(described) == {"working_dir", "py_modules", "excludes", "env_vars"}
     assert int(described["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"]) >= 30
     RuntimeEnv(**described)
 
 
-def test_requirements_and_variables_are_handed_on(
-    config: CampaignConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_requirements_and_variables_are_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ray.runtime_env import RuntimeEnv
 
     monkeypatch.setenv("PGPASSWORD", "se'cret")
     wanted = tmp_path / "requirements.txt"
     wanted.write_text("# comment\n--extra-index-url https://me:${TOKEN}@host/simple\n\nfoo==1.0  # why\nbar[x]>=2\n")
-    described = runtime_env(config, tmp_path, JobEnvironment(wanted, None, ("PGPASSWORD",)), tmp_path, [])
+    described = runtime_env(Luggage(tmp_path), JobEnvironment(wanted, None, ("PGPASSWORD",)), tmp_path)
     assert described["pip"] == ["--extra-index-url https://me:${TOKEN}@host/simple", "foo==1.0", "bar[x]>=2"]
     assert described["env_vars"]["PGPASSWORD"] == "se'cret"
     RuntimeEnv(**described)
@@ -150,13 +323,11 @@ def test_a_variable_is_named_and_is_set_here(name: str, said: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_ray_allows_only_variables_beside_an_image(
-    config: CampaignConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ray_allows_only_variables_beside_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ray.runtime_env import RuntimeEnv
 
     monkeypatch.setenv("OWN", "1")
-    described = runtime_env(config, tmp_path, JobEnvironment(image="me/own:1", variables=("OWN",)), tmp_path, [])
+    described = runtime_env(None, JobEnvironment(image="me/own:1", variables=("OWN",)), tmp_path)
     assert described["image_uri"] == "me/own:1"
     assert described["env_vars"]["OWN"] == "1"
     RuntimeEnv(**described)
