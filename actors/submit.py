@@ -45,6 +45,7 @@ _SAID_BY_THE_STATUS = (
 )
 _SETUP_FAILED = "runtime_env setup failed"
 _NO_AGENT = "No available agent"  # of the head's node, which starts later than the job server, or not at all
+_LONGEST_ID = 255 - len("job-driver-.log")  # that of a file name, in which Ray puts it
 _AGENT_S = 60.0
 _POLL_S = 0.5
 
@@ -168,7 +169,7 @@ class Cluster:
         try:
             return getattr(self._client, what)(*arguments)
         except Exception as error:  # requests and Ray raise many types
-            raise CampaignError(f"the Ray cluster at {self.address} does not answer: {first_line(error)}") from error
+            raise CampaignError(f"the Ray cluster at {self.address} does not answer: {_said(error)}") from error
 
     # ---- a new job -----------------------------------------------------------------------------------------------
 
@@ -190,10 +191,15 @@ class Cluster:
             environment: what is installed and handed on; left out: nothing.
 
         Raises:
-            ConfigError: it would make a password visible, or lose the ledger or other files, or cannot travel.
+            ConfigError: it would make a password visible, or lose the ledger or other files, or cannot travel, or its
+                name is too long.
             CampaignError: the cluster refuses the job.
         """
         environment = environment or JobEnvironment()
+        job_id = f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+        if len(job_id) > _LONGEST_ID:
+            most = _LONGEST_ID - len(job_id) + len(config.name)
+            raise ConfigError(f"name: {config.name!r:.40}... is too long for a job of Ray, at most {most} characters")
         refuse_secrets(config_file, config, overrides)
         refuse_lost_files(config)
         if environment.image is not None:
@@ -209,7 +215,6 @@ class Cluster:
         if environment.image is not None:
             text, name = config_file.read_text(encoding="utf-8"), shlex.quote(config_file.name)
             entrypoint = f'cd "$(mktemp -d)" && printf %s {shlex.quote(text)} > {name} && exec {entrypoint}'
-        job_id = f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
         with tempfile.TemporaryDirectory(prefix="al-loop-submit-") as staging, _without_chatter():
             self._begin(
                 job_id,
@@ -228,9 +233,7 @@ class Cluster:
                 return
             except Exception as error:  # requests and Ray raise many types
                 if _NO_AGENT not in str(error):
-                    raise CampaignError(
-                        f"the Ray cluster at {self.address} refused the job: {first_line(error)}"
-                    ) from error
+                    raise CampaignError(f"the Ray cluster at {self.address} refused the job: {_said(error)}") from error
                 if time.monotonic() - began > _AGENT_S:
                     raise CampaignError(
                         f"the Ray cluster at {self.address} takes no jobs: the agent of its head does not answer; "
@@ -267,7 +270,7 @@ class Cluster:
             except Exception as error:
                 failures += 1
                 if failures == 5:
-                    raise CampaignError(f"lost sight of the job {job_id}: {first_line(error)}") from error
+                    raise CampaignError(f"lost sight of the job {job_id}: {_said(error)}") from error
                 time.sleep(2.0)
                 continue
             if job.has_ended:
@@ -294,6 +297,12 @@ def _state(job: Any) -> JobState:
         message=_message(job.message or ""),
         exit_code=None if job.driver_exit_code is None else int(job.driver_exit_code),
     )
+
+
+def _said(error: Exception) -> str:
+    """What an error says, in a line; of a traceback of the job server the last one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" .")]  # Ray's client appends a full stop
+    return lines[-1][:300] if lines and "Traceback (most recent call last)" in lines[0] else first_line(error)
 
 
 def _moment(milliseconds: int | None) -> datetime | None:

@@ -24,7 +24,7 @@ from actors.runtime_env import (
     runtime_env,
     targets,
 )
-from actors.submit import Cluster, _state
+from actors.submit import Cluster, _said, _state
 from al_loop.config import CampaignConfig, load_config
 from al_loop.errors import ConfigError
 
@@ -415,6 +415,32 @@ def test_with_an_image_the_config_travels_in_the_command(config: CampaignConfig,
     ).stdout
     arguments = ["-m", "al_loop.cli", "run", "far it.yaml", "a=b c", "--run-dir", "/shared/far", "--address", "auto"]
     assert printed == f"{arguments} {text}\n"
+
+
+def test_a_name_that_is_too_long_for_ray_is_refused(config: CampaignConfig, tmp_path: Path) -> None:
+    (tmp_path / "far.yaml").write_text("")
+    cluster = Cluster.__new__(Cluster)
+    cluster.address, cluster._client = "http://nowhere", Recorder()
+    longest = config.model_copy(update={"name": 217 * "a"})
+    assert len(cluster.submit(tmp_path / "far.yaml", longest, (), Path("/shared/far")).id) == 240
+    cluster._client = Recorder()
+    with pytest.raises(ConfigError, match=r"^name: 'a+\.\.\. is too long .* 217 characters"):
+        cluster.submit(tmp_path / "far.yaml", config.model_copy(update={"name": 218 * "a"}), (), Path("/shared/far"))
+    assert not cluster._client.entrypoint
+
+
+TRACEBACK = """Request failed with status code 500: Traceback (most recent call last):
+  File "job_agent.py", line 45, in submit_job
+    raise OSError("disk full")
+OSError: disk full
+."""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [(TRACEBACK, "OSError: disk full"), ("no such job\nmore", "no such job"), ("", "RuntimeError")]
+)
+def test_the_last_line_of_the_job_servers_traceback_is_shown(text: str, said: str) -> None:
+    assert _said(RuntimeError(text)) == said
 
 
 def job(**facts: object) -> Any:
