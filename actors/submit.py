@@ -48,6 +48,7 @@ _NO_AGENT = "No available agent"  # of the head's node, which starts later than 
 _LONGEST_ID = 255 - len("job-driver-.log")  # that of a file name, in which Ray puts it
 _AGENT_S = 60.0
 _POLL_S = 0.5
+_RETRY_S, _FAILURES_IN_A_ROW = 2.0, 5
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ class Cluster:
             The exit code of the job's command; 143 where the job was stopped.
 
         Raises:
-            CampaignError: Ray could not run the command, or the cluster has gone.
+            CampaignError: Ray could not run the command, or the cluster has not answered five times in a row.
         """
         n_written = 0
 
@@ -269,10 +270,11 @@ class Cluster:
                 job = _state(self._client.get_job_info(job_id))
             except Exception as error:
                 failures += 1
-                if failures == 5:
+                if failures == _FAILURES_IN_A_ROW:
                     raise CampaignError(f"lost sight of the job {job_id}: {_said(error)}") from error
-                time.sleep(2.0)
+                time.sleep(_RETRY_S)
                 continue
+            failures = 0
             if job.has_ended:
                 break
             time.sleep(_POLL_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,7 @@ from actors.runtime_env import (
 )
 from actors.submit import Cluster, _said, _state
 from al_loop.config import CampaignConfig, load_config
-from al_loop.errors import ConfigError
+from al_loop.errors import CampaignError, ConfigError
 
 CONFIG = """
 name: far
@@ -449,6 +449,42 @@ def job(**facts: object) -> Any:
     status = JobStatus(facts.pop("status", "FAILED"))
     known = {"job_id": None, "start_time": None, "end_time": None, "driver_exit_code": None, "metadata": None}
     return SimpleNamespace(**{**known, "submission_id": "far-1", "status": status, "message": "", **facts})
+
+
+class Unsteady:
+    """Takes the place of Ray's client; connections break, ``n_broken`` of them after each one that holds."""
+
+    def __init__(self, n_broken: int, n_lines: int) -> None:
+        self._n_broken, self._n_lines, self._n_calls, self._n_held = n_broken, n_lines, 0, 0
+
+    async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+        self._n_calls += 1
+        is_broken = self._n_calls % (self._n_broken + 1) > 0
+        self._n_held += not is_broken
+        yield "".join(f"line {i}\n" for i in range(self._n_held))
+        if is_broken:
+            raise ConnectionError("broken")
+
+    def get_job_info(self, job_id: str) -> Any:
+        has_ended = self._n_held == self._n_lines
+        return job(status="SUCCEEDED" if has_ended else "RUNNING", driver_exit_code=0 if has_ended else None)
+
+
+@pytest.mark.parametrize(("n_broken", "is_lost"), [(0, False), (1, False), (4, False), (5, True)])
+def test_a_job_is_followed_until_five_connections_in_a_row_break(
+    n_broken: int, is_lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.submit._POLL_S", 0.0)
+    monkeypatch.setattr("actors.submit._RETRY_S", 0.0)
+    cluster = Cluster.__new__(Cluster)
+    cluster.address, cluster._client = "http://nowhere", Unsteady(n_broken, n_lines=12)
+    written: list[str] = []
+    if is_lost:
+        with pytest.raises(CampaignError, match="lost sight of the job far-1: broken"):
+            cluster.follow("far-1", written.append)
+    else:
+        assert cluster.follow("far-1", written.append) == 0
+        assert "".join(written) == "".join(f"line {i}\n" for i in range(12))
 
 
 @pytest.mark.parametrize(
