@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from al_loop.errors import ConfigError
 
 _LOOK_S = 1.0
 _GB = 1e9
+_PARTS = 10_000  # of one, to which Ray counts
 
 Amounts = dict[str, float]
 
@@ -53,11 +53,11 @@ def placed(roles: Sequence[tuple[str, Role, int]], nodes: Sequence[Mapping[str, 
 
     nodes: as ``ray.nodes()`` gives them.
     """
-    free = [(dict(node["Resources"]), node.get("Labels") or {}) for node in nodes if node["Alive"]]
+    free = [(_counted(node["Resources"]), node.get("Labels") or {}) for node in nodes if node["Alive"]]
     found = dict.fromkeys((name for name, _, _ in roles), 0)
 
     def place(name: str, role: Role) -> bool:
-        needs = needs_of(role)
+        needs = _counted(needs_of(role))
         fitting = [
             resources
             for resources, labels in free
@@ -66,23 +66,37 @@ def placed(roles: Sequence[tuple[str, Role, int]], nodes: Sequence[Mapping[str, 
         ]
         if not fitting:
             return False
-        # where least is that it does not ask for, which others may
-        chosen = min(fitting, key=lambda resources: len(_special(resources) - needs.keys()))
+        # where least is that it does not ask for, which others may, and where least is left over
+        chosen = min(
+            fitting, key=lambda r: (len(_special(r) - needs.keys()), r.get("GPU", 0), r.get("memory", 0), r["CPU"])
+        )
         for what, amount in needs.items():
             chosen[what] -= amount
         found[name] += 1
         return True
 
     # those that ask for most, or for something special, first: they have the fewest nodes to choose from
-    order = sorted(
-        roles, key=lambda r: (len(r[1].labels) + len(r[1].custom), r[1].num_gpus, r[1].num_cpus), reverse=True
-    )
+    def rarity(wanted: tuple[str, Role, int]) -> tuple[float, ...]:
+        role = wanted[1]
+        return len(role.labels) + len(role.custom), role.num_gpus, role.memory_gb or 0.0, role.num_cpus
+
+    order = sorted(roles, key=rarity, reverse=True)
     for name, role, _ in order:
         place(name, role)
     for name, role, count in order:
         while 0 < found[name] < count and place(name, role):
             pass
     return found
+
+
+def _counted(amounts: Mapping[str, float]) -> dict[str, int]:
+    """As Ray counts, so that parts add up to the whole."""
+    return {"CPU": 0, **{name: round(amount * _PARTS) for name, amount in amounts.items()}}
+
+
+def oracle_places(config: CampaignConfig) -> int:
+    """How many oracle actors fit on the cluster as it is beside the other roles."""
+    return placed(roles_of(config), ray.nodes())["oracle"]
 
 
 def _special(resources: Mapping[str, float]) -> set[str]:
@@ -110,8 +124,7 @@ def await_places(config: CampaignConfig, on_note: Callable[[str], None]) -> None
             if time.monotonic() >= ends:
                 raise ConfigError(_told(lacking, nodes, can_wait=wait_s > 0))
             if not has_asked:
-                bundles = [needs_of(role) for _, role, count in roles for _ in range(count) if needs_of(role)]
-                request_resources(bundles=[{k: math.ceil(v) for k, v in bundle.items()} for bundle in bundles])
+                _ask_for(roles)
                 has_asked = True
                 names = ", ".join(name for name, _ in lacking)
                 on_note(f"the cluster has no place for: {names}; it is given {wait_s:g} s to grow")
@@ -122,6 +135,14 @@ def await_places(config: CampaignConfig, on_note: Callable[[str], None]) -> None
     for name, _, count in roles:
         if found[name] < count:
             on_note(f"the cluster has a place for {found[name]} of {count} {name} actors at a time; the others wait")
+
+
+def _ask_for(roles: Sequence[tuple[str, Role, int]]) -> None:
+    wanted = [role for _, role, count in roles for _ in range(count) if needs_of(role)]
+    labels: dict[str, Any] = {}
+    if any(role.labels for role in wanted):  # which earlier versions of Ray know nothing of
+        labels["bundle_label_selectors"] = [dict(role.labels) for role in wanted]
+    request_resources(bundles=[needs_of(role) for role in wanted], **labels)
 
 
 def _told(lacking: Sequence[tuple[str, Role]], nodes: Sequence[Mapping[str, Any]], *, can_wait: bool) -> str:

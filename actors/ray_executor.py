@@ -1,7 +1,8 @@
 """The roles of a campaign as Ray actors. The only file that talks to Ray's core while a campaign runs.
 
-Ray starts actors again where their node or process died (``max_restarts``). What it does not do is to have their work
-done by those that are left, which the samplers need: see ``RaySamplers``.
+Actors whose node or process died are made again here, and not by Ray (``max_restarts``): what they were doing goes to
+those that are left (``RaySamplers``), deaths are counted and told, and the search finds a place before the oracle does
+(``OraclePlaces``).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import signal
 import statistics
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,14 +19,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import ObjectLostError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.local import LocalWorker, make_training
-from actors.placement import await_places, options_of
+from actors.placement import await_places, options_of, oracle_places
 from actors.ray_metrics import RayMetrics
 from al_loop.config import CampaignConfig, Role
-from al_loop.errors import CampaignError, ConfigError, first_line
+from al_loop.errors import AlLoopError, CampaignError, ConfigError, first_line
 from al_loop.execution import (
     CallTimeout,
     Executor,
@@ -51,14 +53,19 @@ _LOOK_S = 1.0
 _MOST_DEATHS = 3  # of samplers in a row, without a draw in between, before something else must be wrong
 _HUNG = 20.0  # times as long as draws usually take, and at least
 _HUNG_S = 120.0
+_FIRST_HUNG_S = 1800.0  # while too few draws are known to tell what is usual
+_STARVED_S = 20.0  # that the search, or a call of an oracle, gets nowhere, before oracle actors without work make room
+_LOST = (RayActorError, ObjectLostError)  # what is said where an actor died, or what it had returned died with its node
 
 
 class _Actor:
     """What the actors of all roles have in common. Ray puts the campaign and the role before each line they print."""
 
     role: ClassVar[str]
+    _label = ""  # Ray prints it also of one that could not be made
 
     def __init__(self, config: CampaignConfig, path: list[str]) -> None:
+        self._config = config
         self._label = f"{config.name} {self.role}"
         # what the driver can import, the actor can, too (a folder that is not on its machine does no harm)
         sys.path += [folder for folder in path if folder not in sys.path]
@@ -77,8 +84,42 @@ def _set_threads(config: CampaignConfig) -> None:
 
 
 def _device(config: CampaignConfig, role: Role) -> str:
-    """Of a role's policy: the config's, or the CPU where the role has no GPU."""
-    return config.sampler.device if role.num_gpus else "cpu"
+    """Where a role computes: on the CPU, or on its GPU if it has one. Ray hides no GPU from a role that has none."""
+    import torch
+
+    if not role.num_gpus:
+        return "cpu"
+    if config.sampler.device != "cpu":
+        return config.sampler.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _told(error: RayTaskError) -> Exception:
+    """What was raised in an actor: al-loop's own errors as they are, others with Ray's traceback of them."""
+    cause: Any = error
+    while isinstance(cause, RayTaskError):
+        cause = cause.cause
+    return cause if isinstance(cause, AlLoopError) else error
+
+
+def _is_faulty(error: Exception) -> bool:
+    """Whether an actor could not be made since its code raised, which it would again."""
+    return "creation task" in str(error)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
+def _after_death(role: str, error: Exception, attempt: int, on_note: Callable[[str], None]) -> None:
+    """Tells that a role is tried again, or raises CampaignError where that was done often enough."""
+    if attempt == _MOST_DEATHS or _is_faulty(error):
+        raise CampaignError(
+            f"the {role} died {attempt + 1} times: {_reason(error)}; see the Ray logs of {role.capitalize()}Actor (out "
+            f"of memory? resources.{role})"
+        )
+    on_note(f"the {role} died; it starts again from where the round began, and nothing measured is lost")
 
 
 # ---- samplers ----------------------------------------------------------------------------------------------------
@@ -145,9 +186,9 @@ class _Sampler:
 class RaySamplers(SamplerGroup):
     """Sampler actors that draw side by side.
 
-    Draws go to whoever is free. What one that dies was drawing goes to the others; Ray starts it again elsewhere, and
-    it is given draws once it is there. One that hangs is ended, and treated alike. Draws on their way are bounded by
-    the pipeline, and so is what lies in the object store.
+    Draws go to whoever is free. What one that dies was drawing goes to the others; another is made elsewhere, and it is
+    given draws once it is there. One that hangs is ended, and treated alike. Draws on their way are bounded by the
+    pipeline, and so is what lies in the object store.
 
     Args:
         config: of the campaign.
@@ -163,18 +204,26 @@ class RaySamplers(SamplerGroup):
         self._waiting: deque[_Draw] = deque()
         self._took_s: deque[float] = deque(maxlen=50)
         self._n_lost = self._deaths_in_a_row = 0
+        self._fault = ""
+        self._looked = time.monotonic()
         role = config.resources.sampler
         # near the learner, as far as there is room
         near = NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=True, _spill_on_unavailable=True
         )
-        make = ray.remote(actor).options(max_restarts=-1, scheduling_strategy=near, **options_of(role))
+        self._make = ray.remote(actor).options(scheduling_strategy=near, **options_of(role))
         for _ in range(role.count):
-            self._await(make.remote(config, list(sys.path)))
+            self._start()
 
-    def _await(self, handle: Any) -> None:
-        """Gives an actor draws once it is there; Ray sees to it that the call outlives any number of restarts."""
-        self._starting[handle.ready.options(max_task_retries=-1).remote()] = handle
+    def _start(self) -> None:
+        """Makes an actor, which is given draws once it is there."""
+        handle = self._make.remote(self._config, list(sys.path))
+        self._starting[handle.ready.remote()] = handle
+
+    def await_one(self) -> None:
+        """Returns when there is a sampler."""
+        while not self._ready:
+            self._step()
 
     @property
     def n_lost(self) -> int:
@@ -212,6 +261,8 @@ class RaySamplers(SamplerGroup):
 
     def _step(self) -> None:
         """Takes in what is done, and what became of the actors."""
+        if not self._ready and not self._starting:
+            raise CampaignError(f"a sampler could not be started: {self._fault}")
         owners = {ref: sampler for sampler in self._ready for ref in sampler.running}
         done, _ = ray.wait([*owners, *self._starting], num_returns=1, timeout=_LOOK_S)
         for ref in done:
@@ -219,7 +270,8 @@ class RaySamplers(SamplerGroup):
                 self._started(ref)
             elif ref in owners[ref].running:
                 self._finished(owners[ref], ref)
-        if not done:
+        if time.monotonic() - self._looked >= _LOOK_S:
+            self._looked = time.monotonic()
             self._end_hung()
         self._dispatch()
 
@@ -227,9 +279,13 @@ class RaySamplers(SamplerGroup):
         handle = self._starting.pop(ref)
         try:
             ray.get(ref)
-        except RayActorError as error:  # it could not be made at all
-            reason = str(error).strip().splitlines()[-1]
-            raise CampaignError(f"a sampler could not be started: {reason}") from error
+        except RayActorError as error:
+            if _is_faulty(error):  # as where a node lacks a package: those that are left do the work
+                self._n_lost += 1
+                self._fault = _reason(error)
+            else:
+                self._replace()
+            return
         self._ready.append(_Sampler(handle))
 
     def _finished(self, sampler: _Sampler, ref: Any) -> None:
@@ -249,24 +305,25 @@ class RaySamplers(SamplerGroup):
         """A sampler died: its draws go to others, before all that wait."""
         self._ready.remove(sampler)
         self._waiting.extendleft(reversed([draw for draw, _ in sampler.running.values()]))
+        self._replace()
+
+    def _replace(self) -> None:
         self._n_lost += 1
         self._deaths_in_a_row += 1
         if self._deaths_in_a_row > _MOST_DEATHS * self._config.resources.sampler.count:
             raise CampaignError(
                 "samplers die whenever they draw; see the Ray logs of SamplerActor (out of memory? resources.sampler)"
             )
-        self._await(sampler.handle)
+        self._start()
 
     def _end_hung(self) -> None:
         """Ends samplers that take far longer than draws usually take."""
-        if len(self._took_s) < 5:
-            return
-        longest = max(_HUNG * statistics.median(self._took_s), _HUNG_S)
+        longest = max(_HUNG * statistics.median(self._took_s), _HUNG_S) if len(self._took_s) >= 5 else _FIRST_HUNG_S
         for sampler in list(self._ready):
             for draw, began in sampler.running.values():
                 if time.monotonic() - began > longest * 2**draw.n_hung:
                     draw.n_hung += 1
-                    ray.kill(sampler.handle, no_restart=False)
+                    ray.kill(sampler.handle)
                     break
 
     def close(self) -> None:
@@ -288,7 +345,17 @@ class LearnerActor(_Actor):
         super().__init__(config, path)
         _set_threads(config)
         device = _device(config, config.resources.learner)
-        self._training = make_training(config, lambda: RaySamplers(config), device)
+        self._samplers: list[RaySamplers] = []
+        self._training = make_training(config, self._make_samplers, device)
+
+    def _make_samplers(self) -> RaySamplers:
+        self._samplers.append(RaySamplers(self._config))
+        return self._samplers[-1]
+
+    def ready(self) -> None:
+        """Returns when it can train: when there is a sampler."""
+        for samplers in self._samplers:
+            samplers.await_one()
 
     def train(self, number: int, reward: list[Any], measured: Sequence[str]) -> Iterator[TrainingStep]:
         yield from self._training.train(number, ray.get(reward[0]), measured)
@@ -304,8 +371,8 @@ class RayTraining(SamplerTraining):
     Since a training depends on nothing else, it comes to the same result as if nothing had happened.
     """
 
-    def __init__(self, config: CampaignConfig, on_note: Callable[[str], None]) -> None:
-        self._config, self._on_note = config, on_note
+    def __init__(self, config: CampaignConfig, on_note: Callable[[str], None], places: OraclePlaces) -> None:
+        self._config, self._on_note, self._places = config, on_note, places
         self._actor: Any = None
         self._state: bytes | None = None
         self._facts: dict[str, Any] = {}
@@ -316,8 +383,9 @@ class RayTraining(SamplerTraining):
         if self._actor is None:
             options = options_of(self._config.resources.learner)
             self._actor = ray.remote(LearnerActor).options(**options).remote(self._config, list(sys.path))
+            self._places.open_after(self._actor.ready.remote())
             if self._state is not None:
-                ray.get(self._actor.call.remote("load", self._state))
+                self._places.get(self._actor.call.remote("load", self._state))
         return self._actor
 
     def _again(self, task: Callable[[], Any]) -> Any:
@@ -325,19 +393,13 @@ class RayTraining(SamplerTraining):
         for attempt in range(_MOST_DEATHS + 1):
             try:
                 return task()
-            except RayActorError as error:
-                self._after_death(error, attempt)
+            except _LOST as error:
+                self.close()
+                _after_death("learner", error, attempt, self._on_note)
         raise AssertionError("the last attempt returns or raises")
 
-    def _after_death(self, error: RayActorError, attempt: int) -> None:
-        self.close()
-        if attempt == _MOST_DEATHS or "creation task" in str(error):
-            reason = str(error).strip().splitlines()[-1]
-            raise CampaignError(f"the learner died {attempt + 1} times: {reason}; see the Ray logs of LearnerActor")
-        self._on_note("the learner died; it starts again from the last checkpoint, and nothing measured is lost")
-
     def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        return self._again(lambda: ray.get(self._learner().call.remote(method, *args, **kwargs)))
+        return self._again(lambda: self._places.get(self._learner().call.remote(method, *args, **kwargs)))
 
     def state(self) -> bytes:
         if self._state is None:
@@ -359,16 +421,18 @@ class RayTraining(SamplerTraining):
         for attempt in range(_MOST_DEATHS + 1):
             try:
                 stream = self._learner().train.options(num_returns="streaming").remote(number, reward, list(measured))
-                for ref in stream:
-                    step = ray.get(ref)
+                for step in self._places.all_of(stream):
                     if step.number >= n_told:
                         n_told = step.number + 1
                         yield step
                 learner = self._learner()  # the state that everything after goes on from, should this learner die
-                self._facts, self._state = ray.get([learner.call.remote("facts"), learner.call.remote("state")])
+                self._facts, self._state = self._places.get(
+                    [learner.call.remote("facts"), learner.call.remote("state")]
+                )
                 return
-            except RayActorError as error:
-                self._after_death(error, attempt)
+            except _LOST as error:
+                self.close()
+                _after_death("learner", error, attempt, self._on_note)
 
     def facts(self) -> dict[str, Any]:
         return self._facts
@@ -403,10 +467,8 @@ class SurrogateActor(_Actor):
     def believe(
         self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
     ) -> Belief:
-        """See ``Believer.believe``; surrogates are fitted on this actor's GPU, where it has one."""
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        """See ``Believer.believe``."""
+        device = _device(self._config, self._config.resources.surrogate)
         return believer.on(device).believe(asked, pending, factors)
 
 
@@ -433,34 +495,160 @@ class OracleActor(_Actor):
         yield from self._worker.call(objects, timeout_s, call)
 
 
+class OraclePlaces:
+    """Which oracle actors there may be, so that those without work never keep the search from its place.
+
+    Once the learner and a sampler are there oracle actors may wait for a place in Ray, where an autoscaler sees them.
+    Before, and when the search gets nowhere, there are no more than fit beside the search, and those without work make
+    room.
+
+    Args:
+        config: of the campaign.
+        on_note: told once where the oracle has no place at all.
+    """
+
+    def __init__(self, config: CampaignConfig, on_note: Callable[[str], None]) -> None:
+        self._config, self._on_note = config, on_note
+        self._lock = threading.Lock()
+        self._holders: list[RayWorker] = []
+        self._is_open = self._is_told = False
+
+    def open_after(self, ready: Any) -> None:
+        """Lets all oracle actors wait in Ray once the search is there. ready: returns then."""
+
+        def look(future: Any) -> None:
+            if not future.cancelled() and future.exception() is None:
+                self._is_open = True
+
+        ready.future().add_done_callback(look)
+
+    def take(self, worker: RayWorker) -> bool:
+        """Waits until a worker may have an actor; False where it was closed before."""
+        while not worker.is_closed:
+            if self._try(worker):
+                return True
+            worker.closed.wait(_LOOK_S)
+        return False
+
+    def _try(self, worker: RayWorker) -> bool:
+        with self._lock:
+            room = oracle_places(self._config)
+            n_over = 0 if self._is_open else max(len(self._holders) + 1 - room, 0)
+            idle = self._idle()
+            if n_over and (not worker.is_busy or len(idle) < n_over):
+                if not room and not self._is_told:
+                    self._is_told = True
+                    self._on_note("the cluster has no place for an oracle actor beside the search; it waits for one")
+                return False
+            self._end(idle[:n_over])
+            self._holders.append(worker)
+            return True
+
+    def _idle(self) -> list[RayWorker]:
+        return [holder for holder in self._holders if not holder.is_busy]
+
+    def _end(self, idle: Sequence[RayWorker]) -> None:
+        for holder in idle:
+            holder.give_up()
+            self._holders.remove(holder)
+
+    def replace_idle(self) -> None:
+        """Ends an oracle actor without work: another one, which has some, waits in vain for a place."""
+        with self._lock:
+            self._end(self._idle()[:1])
+
+    def begin_call(self, worker: RayWorker) -> None:
+        """A worker keeps the actor that it has until its call is over."""
+        with self._lock:
+            worker.is_busy = True
+
+    def leave(self, worker: RayWorker) -> None:
+        """A worker has no actor any more."""
+        with self._lock:
+            if worker in self._holders:
+                self._holders.remove(worker)
+
+    def _make_room(self) -> None:
+        """Ends oracle actors without work, down to those that fit beside the search."""
+        with self._lock:
+            self._is_open = False
+            n_over = len(self._holders) - oracle_places(self._config)
+            self._end(self._idle()[: max(n_over, 0)])
+
+    def get(self, wanted: Any) -> Any:
+        """What actors of the search return (of a reference, or of several), which may have to wait for their place."""
+        refs = wanted if isinstance(wanted, list) else [wanted]
+        while len(ray.wait(refs, num_returns=len(refs), timeout=_STARVED_S)[0]) < len(refs):
+            self._make_room()
+        try:
+            return ray.get(wanted)
+        except RayTaskError as error:
+            raise _told(error) from None
+
+    def all_of(self, stream: Any) -> Iterator[Any]:
+        """All that an actor of the search yields."""
+        while True:
+            while not ray.wait([stream], timeout=_STARVED_S)[0]:
+                self._make_room()
+            try:
+                ref = next(stream)
+            except StopIteration:
+                return
+            item = self.get(ref)
+            self._is_open = True
+            yield item
+
+
 class RayWorker(OracleWorker):
     """An oracle actor that is started again after it died or was ended."""
 
-    def __init__(self, config: CampaignConfig, number: int) -> None:
+    def __init__(self, config: CampaignConfig, number: int, places: OraclePlaces) -> None:
         self.name = f"ray-{number}"
         self._number = number
-        self._config = config
+        self._config, self._places = config, places
         self._actor: Any = None
-        self._is_closed = False
+        self.is_busy = False  # with a call
+        self.closed = threading.Event()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it must not start anything any more."""
+        return self.closed.is_set()
 
     def start(self) -> None:
-        with suppress(RayError):
+        with suppress(RayError, WorkerLost):
             self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
         """Starts the actor where there is none; it may wait for a free place, which is not the oracle's time."""
-        if self._actor is None and not self._is_closed:
+        if self._actor is None and self._places.take(self):
             options = options_of(self._config.resources.oracle)
             actor = ray.remote(OracleActor).options(scheduling_strategy="SPREAD", **options)
             self._actor = actor.remote(self._config, list(sys.path), self._number)
-            ray.get(self._actor.ready.remote())
+            if self.is_closed:  # in between
+                self._kill()
+        actor = self._actor
+        if actor is None:
+            raise WorkerLost("it was closed")
+        ready = actor.ready.remote()
+        while self.is_busy and not ray.wait([ready], timeout=_STARVED_S)[0]:
+            self._places.replace_idle()
+        try:
+            ray.get(ready)
+        except RayError:
+            self._kill()
+            raise
 
     def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
-        if self._is_closed:
+        if self.is_closed:
             raise WorkerLost("it was closed")
         is_over = False
+        self._places.begin_call(self)
         try:
-            self._wait_until_ready()
+            try:
+                self._wait_until_ready()
+            except RayActorError:  # while it had nothing to do, which is no matter of this call
+                self._wait_until_ready()
             stream = self._actor.evaluate.options(num_returns="streaming").remote(list(objects), timeout_s, call)
             # the actor itself sees to the limits; a node that no longer answers at all is given up a while later
             ends = time.monotonic() + timeout_s + _GRACE_S
@@ -483,15 +671,21 @@ class RayWorker(OracleWorker):
         finally:
             if not is_over:
                 self._kill()
+            self.is_busy = False
+
+    def give_up(self) -> None:
+        """Ends the actor."""
+        actor, self._actor = self._actor, None
+        if actor is not None:
+            with suppress(Exception):  # Ray may be gone already
+                ray.kill(actor)
 
     def _kill(self) -> None:
-        if self._actor is not None:
-            with suppress(Exception):  # Ray may be gone already
-                ray.kill(self._actor)
-            self._actor = None
+        self.give_up()
+        self._places.leave(self)
 
     def close(self) -> None:
-        self._is_closed = True
+        self.closed.set()
         self._kill()
 
 
@@ -517,6 +711,7 @@ class RayExecutor(Executor):
                 "http://HEAD:8265), or run it on a machine of the cluster with --address auto"
             )
         self._config, self._on_note = config, on_note
+        self._places = OraclePlaces(config, on_note)
         self._surrogate: Any = None
         self._has_started = not ray.is_initialized()
         if self._has_started:
@@ -526,9 +721,13 @@ class RayExecutor(Executor):
         except BaseException:
             self.close()
             raise
-        options = options_of(config.resources.surrogate)
-        actor = ray.remote(SurrogateActor).options(max_restarts=-1, max_task_retries=-1, **options)
-        self._surrogate = actor.remote(config, list(sys.path))
+        self._surrogate_actor()  # it may start while the first batch is measured
+
+    def _surrogate_actor(self) -> Any:
+        if self._surrogate is None:
+            actor = ray.remote(SurrogateActor).options(**options_of(self._config.resources.surrogate))
+            self._surrogate = actor.remote(self._config, list(sys.path))
+        return self._surrogate
 
     def training(self) -> SamplerTraining:
         sampler, count = self._config.sampler, self._config.resources.sampler.count
@@ -538,26 +737,36 @@ class RayExecutor(Executor):
                 f"{count} samplers, but no more than {at_once} of their draws are on their way at a time; for all of "
                 f"them to be busy set sampler.staleness={2 * count - 1}"
             )
-        return RayTraining(self._config, self._on_note)
+        return RayTraining(self._config, self._on_note, self._places)
 
     def believe(
         self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
     ) -> Belief:
-        belief: Belief = ray.get(self._surrogate.believe.remote(believer, asked, pending, factors))
-        return belief
+        for attempt in range(_MOST_DEATHS + 1):
+            try:
+                told = self._surrogate_actor().believe.remote(believer, asked, pending, factors)
+                belief: Belief = self._places.get(told)
+                return belief
+            except _LOST as error:
+                self._end_surrogate()
+                _after_death("surrogate", error, attempt, self._on_note)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _end_surrogate(self) -> None:
+        if self._surrogate is not None:
+            with suppress(Exception):
+                ray.kill(self._surrogate)
+            self._surrogate = None
 
     def oracle_worker(self, number: int) -> OracleWorker:
-        return RayWorker(self._config, number)
+        return RayWorker(self._config, number, self._places)
 
     def sinks(self) -> list[Sink]:
         return [RayMetrics(self._config.name)]
 
     def close(self) -> None:
         """Leaves the cluster (and ends it where it was started here)."""
-        if self._surrogate is not None:
-            with suppress(Exception):
-                ray.kill(self._surrogate)
-            self._surrogate = None
+        self._end_surrogate()
         if self._has_started:
             ray.shutdown()
 

@@ -264,7 +264,9 @@ class Role(_Frozen):
         0.0
     )
     memory_gb: Annotated[float | None, Field(gt=0)] = None
-    custom: Annotated[dict[str, float], Field(description="Ray's custom resources, by name")] = {}
+    custom: Annotated[
+        dict[str, Annotated[float, Field(gt=0)]], Field(description="Ray's custom resources, by name")
+    ] = {}
     labels: Annotated[dict[str, str], Field(description="labels that its node must have")] = {}
 
     @field_validator("num_gpus")

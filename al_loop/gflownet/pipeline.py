@@ -155,7 +155,9 @@ def pipeline(
                 temperature=training.temperature,
                 jobs=learner.jobs(seed("parents", n_begun)),
             )
+            begins = time.monotonic()  # where there is one sampler, in this process, it draws at once
             coming.append((n_done, [samplers.begin(part) for part in split(order, training.shares)]))
+            told.waited_s += time.monotonic() - begins
             n_begun += 1
 
     send_weights()

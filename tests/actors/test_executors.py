@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from actors.local import LocalExecutor
 from al_loop import Campaign, open_run
 from al_loop.config import CampaignConfig, load_config
-from al_loop.errors import ConfigError
+from al_loop.errors import CampaignError, ConfigError
 from al_loop.execution import CallTimeout, Executor, MemoryExceeded, OracleWorker, WorkerLost
 from oracles.base import Call, Outcome
 
@@ -297,7 +298,7 @@ class _HangsOnce:
 def test_a_sampler_that_hangs_is_ended_and_its_draw_made_by_another(
     samplers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.ray_executor._HUNG_S", 1.0)
+    monkeypatch.setattr("actors.ray_executor._HUNG_S", 5.0)
     expected = _objects(samplers, range(8))
     flag = tmp_path / "hang"
     samplers.set_reward(_HangsOnce(flag))
@@ -316,6 +317,10 @@ def test_a_reward_that_raises_is_told_and_no_sampler_lost(samplers: Any) -> None
     assert samplers.n_lost == 0
 
 
+def _refuses(objects: Any) -> Any:
+    raise CampaignError("the licence server is gone")
+
+
 def _raises(objects: Any) -> Any:
     raise ValueError("no such reward")
 
@@ -325,11 +330,14 @@ def _raises(objects: Any) -> Any:
 def test_a_learner_that_dies_in_the_middle_comes_to_the_same_result(config: CampaignConfig) -> None:
     import ray
 
-    from actors.ray_executor import RayTraining
+    from actors.ray_executor import OraclePlaces, RayTraining
 
     notes: list[str] = []
     objects = ["GGGGGG", "ACGUAC"]
-    with LocalExecutor(config, Path()).training() as here, RayTraining(config, notes.append) as there:
+    with (
+        LocalExecutor(config, Path()).training() as here,
+        RayTraining(config, notes.append, OraclePlaces(config, print)) as there,
+    ):
         losses = {"here": [s.loss for s in here.train(1, _length, objects)]}
         losses["there"] = [s.loss for s in there.train(1, _length, objects)]
         assert losses["there"] == losses["here"]
@@ -349,9 +357,12 @@ def test_a_learner_that_dies_in_the_middle_comes_to_the_same_result(config: Camp
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_damaged_state_is_refused_and_leaves_fresh_weights(config: CampaignConfig) -> None:
-    from actors.ray_executor import RayTraining
+    from actors.ray_executor import OraclePlaces, RayTraining
 
-    with LocalExecutor(config, Path()).training() as here, RayTraining(config, print) as there:
+    with (
+        LocalExecutor(config, Path()).training() as here,
+        RayTraining(config, print, OraclePlaces(config, print)) as there,
+    ):
         with pytest.raises(Exception, match=r"."):
             there.load(b"not a checkpoint")
         assert there.draw(8, seed=1) == here.draw(8, seed=1)
@@ -428,12 +439,134 @@ def test_a_worker_does_not_outlive_a_driver_that_was_killed(config: CampaignConf
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-def test_oracle_workers_without_a_place_in_the_cluster_hold_nothing_up(config: CampaignConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_cpus", [2.5, 1.0])
+def test_oracle_workers_without_a_place_in_the_cluster_hold_nothing_up(
+    config: CampaignConfig, tmp_path: Path, num_cpus: float
+) -> None:
+    """They never take the place of the search either, which starts later; nor do those without work keep it."""
     from actors.ray_executor import RayExecutor
 
-    crowded = _with(config, "rounds", count=0)
-    crowded = _with(crowded, "evaluation", workers=4)
-    crowded = _with(crowded, "resources", oracle={"num_cpus": 2.5})
+    crowded = _with(config, "rounds", count=1)
+    crowded = _with(crowded, "evaluation", workers=5)
+    crowded = _with(crowded, "resources", oracle={"num_cpus": num_cpus}, sampler={"num_cpus": 1.0})
     with Campaign(crowded, tmp_path / "run", RayExecutor(crowded, "auto")) as campaign:
         campaign.run()
+    assert len(open_run(tmp_path / "run").evaluations) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_oracle_actors_without_work_make_room_for_a_search_that_lost_its_place(
+    config: CampaignConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    from actors.ray_executor import OraclePlaces, RayTraining, RayWorker
+
+    monkeypatch.setattr("actors.ray_executor._STARVED_S", 1.0)
+    crowded = _with(config, "resources", oracle={"num_cpus": 1.0}, sampler={"num_cpus": 1.0})
+    crowded = _with(crowded, "evaluation", workers=4)
+    places = OraclePlaces(crowded, print)
+    places._is_open = True  # as if a search had been there before
+    workers = [RayWorker(crowded, i, places) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    assert ray.available_resources().get("CPU", 0) == 0
+    try:
+        with RayTraining(crowded, print, places) as training:
+            assert len(list(training.train(1, _length, ["GGGGGG"]))) == 6
+            assert sum(worker._actor is not None for worker in workers) == 2  # beside two samplers
+            assert call(workers[0], ["GAGGGG"], 30)[0].values == (5.5,)
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_an_oracle_actor_that_died_without_work_costs_no_attempt(config: CampaignConfig) -> None:
+    import ray
+
+    from actors.ray_executor import OraclePlaces, RayWorker
+
+    worker = RayWorker(config, 0, OraclePlaces(config, print))
+    try:
+        assert call(worker, ["GGGGGG"], 30)[0].values == (6.0,)
+        ray.kill(worker._actor)
+        with suppress(ray.exceptions.RayActorError):
+            while ray.get(worker._actor.ready.remote()) is None:
+                time.sleep(0.05)
+        assert call(worker, ["GAGGGG"], 30)[0].values == (5.5,)
+    finally:
+        worker.close()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_surrogate_that_is_always_killed_ends_the_campaign_with_the_reason(
+    config: CampaignConfig, tmp_path: Path
+) -> None:
+    from actors.ray_executor import RayExecutor
+
+    module = f"deadly_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{module}.py").write_text(
+        "import os\nfrom al_loop.surrogates.gp import ExactGP\n\n"
+        "class Deadly(ExactGP):\n    def fit(self, X, Y, Yvar=None):\n        os._exit(9)\n"
+    )
+    deadly = load_config("placed.yaml", [f"surrogate={{target: '{module}:Deadly'}}"])
+    notes: list[str] = []
+    with (
+        pytest.raises(CampaignError, match=r"the surrogate died 4 times.*resources\.surrogate"),
+        Campaign(deadly, tmp_path / "run", RayExecutor(deadly, "auto", notes.append)) as campaign,
+    ):
+        campaign.run()
+    assert len([note for note in notes if "the surrogate died" in note]) == 3
     assert len(open_run(tmp_path / "run").evaluations) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.parametrize("n_bad", [1, 2])
+def test_a_sampler_that_cannot_be_made_leaves_the_work_to_the_others(
+    config: CampaignConfig, tmp_path: Path, n_bad: int
+) -> None:
+    from actors.ray_executor import RaySamplers, SamplerActor
+    from al_loop.training import make_sampler
+
+    flags = [tmp_path / f"bad-{i}" for i in range(n_bad)]
+    for flag in flags:
+        flag.touch()
+
+    class Bad(SamplerActor):
+        def __init__(self, config: CampaignConfig, path: list[str]) -> None:
+            for flag in flags:
+                try:
+                    flag.unlink()
+                except FileNotFoundError:
+                    continue
+                raise ImportError("no module named rare")
+            super().__init__(config, path)
+
+    group = RaySamplers(config, Bad)
+    try:
+        group.set_reward(_length)
+        group.set_weights(make_sampler(config)._policy.state_dict())
+        if n_bad == 2:
+            with pytest.raises(CampaignError, match=r"a sampler could not be started: .*no module named rare"):
+                _objects(group, range(4))
+        else:
+            assert len(_objects(group, range(4))) == 4
+            assert group.n_lost == 1
+    finally:
+        group.close()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_what_goes_wrong_in_the_search_is_one_line(config: CampaignConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    from actors.ray_executor import OraclePlaces, RayTraining
+
+    with RayTraining(config, print, OraclePlaces(config, print)) as training:
+        with pytest.raises(CampaignError) as told:
+            list(training.train(1, _refuses, ["GGGGGG"]))
+        assert str(told.value) == "the licence server is gone"
