@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
-import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +27,7 @@ from al_loop.predictions import kept_predictions
 from al_loop.progress import Reporter, RoundSummary
 from al_loop.seeds import derive_seed
 from al_loop.sinks import Sinks, Status, round_metrics
-from al_loop.storage import ArtifactFolder, Checkpoints, EvaluationCache, RescuedAnswers, patiently, write_whole
+from al_loop.storage import ArtifactFolder, Checkpoints, EvaluationCache, RescuedAnswers, hold, patiently, write_whole
 from al_loop.trust import Alarm, Forecast
 from al_loop.wanted import wanted_of
 from oracles.base import Outcome
@@ -95,15 +93,7 @@ class RunDirectory:
             raise ConfigError(
                 f"cannot write to the run directory {path}: {error.strerror}; choose another with --run-dir"
             ) from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "another process"
-            raise ConfigError(f"the campaign in {path} is running already ({holder}); stop it first") from None
-        self._lock.truncate(0)
-        self._lock.write(f"pid {os.getpid()} on {platform.node()}")
-        self._lock.flush()
+        hold(self._lock, f"the campaign in {path}")
 
     @property
     def checkpoints(self) -> Path:

@@ -290,7 +290,11 @@ def logs(
 @app.command()
 def stop(
     run: Annotated[
-        str, typer.Argument(help="A run directory here; with --address a campaign's name or a job's id.", metavar="RUN")
+        str,
+        typer.Argument(
+            help="The directory of a run or a sweep here; with --address a campaign's name or a job's id.",
+            metavar="RUN",
+        ),
     ],
     address: Annotated[
         str | None, typer.Option(help="The job server of a cluster, http://HEAD:8265.", show_default=False)
@@ -298,7 +302,7 @@ def stop(
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until it has ended.")] = False,
     verbose: _Verbose = False,
 ) -> None:
-    """Ends a running campaign cleanly, here or on a cluster."""
+    """Ends a running campaign or sweep cleanly, here or on a cluster."""
     stopped = "interrupted: it was told to stop, if it was found, and ends by itself"
     with _exit_codes(verbose=verbose, when_interrupted=stopped):
         if address is not None:
@@ -311,7 +315,7 @@ def stop(
             typer.echo(f"nothing runs in {run}")
         else:
             state = "is stopping" if no_wait else "has stopped"
-            typer.echo(f"{run} (pid {pid}) {state}; the same al-loop run goes on with it")
+            typer.echo(f"{run} (pid {pid}) {state}; the same command goes on with it")
 
 
 def _stop_job(name: str, address: str, *, wait: bool) -> None:
