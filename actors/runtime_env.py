@@ -337,9 +337,8 @@ def _contents(root: Path, largest_file: int) -> _Contents:
 
     ignores = [".rayignore"] + ([".gitignore"] if os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE") != "1" else [])
     found = _Contents({}, {})
-    rule = tuple[str, Path, Any]
 
-    def walk(path: Path, rules: list[rule], above: frozenset[Path]) -> None:
+    def walk(path: Path, rules: list[tuple[str, Path, Any]], above: frozenset[Path]) -> None:
         is_folder = path.is_dir()
         if is_folder:
             for file in filter(Path.is_file, (path / name for name in ignores)):

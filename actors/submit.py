@@ -1,6 +1,6 @@
 """A campaign as a Ray job: the same ``al-loop run`` on the cluster's head, with the user's modules beside it.
 
-What travels: the folder of the config (without run directories, environments and large files), the modules of
+What travels: the folder of the config (without run directories, environments, secrets and large files), the modules of
 ``target:`` parts that lie elsewhere outside the installed packages, and al-loop itself. What must be on the cluster:
 al-loop's dependencies, and storage that its head can write, where the run directory is kept. A run directory on the
 head's own disk is lost with the head; put it on shared storage, or the ledger on PostgreSQL.

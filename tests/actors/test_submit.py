@@ -94,16 +94,15 @@ def _family(pid: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's folder with a config and an oracle of their own, and a helper package that lies elsewhere."""
-    top = tmp_path_factory.mktemp("far")
-    folder = top / "work"
+    """A user's folder with a config and an oracle of their own, and another oracle below ``src``."""
+    folder = tmp_path_factory.mktemp("far") / "work"
     folder.mkdir()
     (folder / "far.yaml").write_text(CONFIG)
     (folder / "far_oracle.py").write_text(
         "import os\ndef far_score(word):\n    return float(word.count('A')) + float(os.environ.get('FAR_BONUS', 0))\n"
     )
-    (top / "slow").mkdir()
-    (top / "slow" / "slow_oracle.py").write_text(
+    (folder / "src").mkdir()
+    (folder / "src" / "slow_oracle.py").write_text(
         "import time\ndef slow(word, calls):\n    open(calls, 'a').write(word + '\\n')\n    time.sleep(0.7)\n"
         "    return 1.0\n"
     )
@@ -116,7 +115,7 @@ def al_loop(head: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:1")  # of another cluster, as users have it
     monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(folder.parent / "slow"))
+    monkeypatch.syspath_prepend(str(folder / "src"))
     return lambda *words: CliRunner().invoke(app, [*words, "--address", head])
 
 
@@ -145,7 +144,7 @@ def test_a_job_runs_to_its_end_with_what_it_was_handed(
 
 
 def test_a_killed_job_goes_on_when_it_is_submitted_again(folder: Path, al_loop: Callable[..., Result]) -> None:
-    """Also: a running job is joined, and a module from elsewhere travels."""
+    """Also: a running job is joined, and a module below ``src`` travels, where a job does not look for modules."""
     run_dir, calls = folder / "runs" / "slow", folder / "calls.txt"
     words = ("submit", "far.yaml", "name=slow", "oracle.target=slow_oracle:slow", f"oracle.calls={calls}")
     first = al_loop(*words)
