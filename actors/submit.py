@@ -22,9 +22,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from actors.luggage import pack
 from actors.runtime_env import (
     JobEnvironment,
-    pack,
     refuse_lost_files,
     refuse_lost_ledger,
     refuse_secrets,

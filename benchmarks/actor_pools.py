@@ -24,7 +24,7 @@ import ray
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from actors.ray_executor import RaySamplers, SamplerActor
+from actors.ray_samplers import RaySamplers, SamplerActor
 from al_loop.config import CampaignConfig
 from al_loop.gflownet.sampler import Order
 

@@ -31,7 +31,7 @@ from matplotlib.figure import Figure
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from actors.ray_executor import RaySamplers, SamplerActor
+from actors.ray_samplers import RaySamplers, SamplerActor
 from al_loop.config import CampaignConfig
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.hypergrid_rewards import corners

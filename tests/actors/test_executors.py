@@ -241,7 +241,7 @@ def test_the_same_campaign_runs_alike_on_this_machine_and_on_ray(config: Campaig
 
 @pytest.fixture
 def samplers(ray_cluster: None, config: CampaignConfig) -> Iterator[Any]:
-    from actors.ray_executor import RaySamplers
+    from actors.ray_samplers import RaySamplers
     from al_loop.training import make_sampler
 
     group = RaySamplers(config)
@@ -298,7 +298,7 @@ class _HangsOnce:
 def test_a_sampler_that_hangs_is_ended_and_its_draw_made_by_another(
     samplers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.ray_executor._HUNG_S", 5.0)
+    monkeypatch.setattr("actors.ray_samplers._HUNG_S", 5.0)
     expected = _objects(samplers, range(8))
     flag = tmp_path / "hang"
     samplers.set_reward(_HangsOnce(flag))
@@ -330,7 +330,8 @@ def _raises(objects: Any) -> Any:
 def test_a_learner_that_dies_in_the_middle_comes_to_the_same_result(config: CampaignConfig) -> None:
     import ray
 
-    from actors.ray_executor import OraclePlaces, RayTraining
+    from actors.ray_learner import RayTraining
+    from actors.ray_oracles import OraclePlaces
 
     notes: list[str] = []
     objects = ["GGGGGG", "ACGUAC"]
@@ -357,7 +358,8 @@ def test_a_learner_that_dies_in_the_middle_comes_to_the_same_result(config: Camp
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_damaged_state_is_refused_and_leaves_fresh_weights(config: CampaignConfig) -> None:
-    from actors.ray_executor import OraclePlaces, RayTraining
+    from actors.ray_learner import RayTraining
+    from actors.ray_oracles import OraclePlaces
 
     with (
         LocalExecutor(config, Path()).training() as here,
@@ -461,9 +463,10 @@ def test_oracle_actors_without_work_make_room_for_a_search_that_lost_its_place(
 ) -> None:
     import ray
 
-    from actors.ray_executor import OraclePlaces, RayTraining, RayWorker
+    from actors.ray_learner import RayTraining
+    from actors.ray_oracles import OraclePlaces, RayWorker
 
-    monkeypatch.setattr("actors.ray_executor._STARVED_S", 1.0)
+    monkeypatch.setattr("actors.ray_oracles._STARVED_S", 1.0)
     crowded = _with(config, "resources", oracle={"num_cpus": 1.0}, sampler={"num_cpus": 1.0})
     crowded = _with(crowded, "evaluation", workers=4)
     places = OraclePlaces(crowded, print)
@@ -487,7 +490,7 @@ def test_oracle_actors_without_work_make_room_for_a_search_that_lost_its_place(
 def test_an_oracle_actor_that_died_without_work_costs_no_attempt(config: CampaignConfig) -> None:
     import ray
 
-    from actors.ray_executor import OraclePlaces, RayWorker
+    from actors.ray_oracles import OraclePlaces, RayWorker
 
     worker = RayWorker(config, 0, OraclePlaces(config, print))
     try:
@@ -530,7 +533,7 @@ def test_a_surrogate_that_is_always_killed_ends_the_campaign_with_the_reason(
 def test_a_sampler_that_cannot_be_made_leaves_the_work_to_the_others(
     config: CampaignConfig, tmp_path: Path, n_bad: int
 ) -> None:
-    from actors.ray_executor import RaySamplers, SamplerActor
+    from actors.ray_samplers import RaySamplers, SamplerActor
     from al_loop.training import make_sampler
 
     flags = [tmp_path / f"bad-{i}" for i in range(n_bad)]
@@ -564,7 +567,8 @@ def test_a_sampler_that_cannot_be_made_leaves_the_work_to_the_others(
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_what_goes_wrong_in_the_search_is_one_line(config: CampaignConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    from actors.ray_executor import OraclePlaces, RayTraining
+    from actors.ray_learner import RayTraining
+    from actors.ray_oracles import OraclePlaces
 
     with RayTraining(config, print, OraclePlaces(config, print)) as training:
         with pytest.raises(CampaignError) as told:

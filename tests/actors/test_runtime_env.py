@@ -13,16 +13,13 @@ from zipfile import ZipFile
 import pytest
 import yaml
 
+from actors.luggage import Luggage, _contents, pack, targets
 from actors.runtime_env import (
     JobEnvironment,
-    Luggage,
-    _contents,
-    pack,
     refuse_lost_files,
     refuse_lost_ledger,
     refuse_secrets,
     runtime_env,
-    targets,
 )
 from actors.submit import Cluster, _said, _state
 from al_loop.config import CampaignConfig, load_config
