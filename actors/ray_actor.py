@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, ClassVar
+from contextlib import suppress
+from typing import Any, ClassVar, TypeVar
 
+import ray
 from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 
 from al_loop.config import CampaignConfig, Role
 from al_loop.errors import AlLoopError, CampaignError
 
 MOST_DEATHS = 3  # in a row, before something else must be wrong
+T = TypeVar("T")
 LOST = (RayActorError, ObjectLostError)  # what is said where an actor died, or what it had returned died with its node
 
 
@@ -83,3 +86,21 @@ def after_death(role: str, error: Exception, attempt: int, on_note: Callable[[st
             f"(out of memory? resources.{role})"
         )
     on_note(f"the {role} died; it starts again from where the round began, and nothing measured is lost")
+
+
+def end(actor: Any) -> None:
+    """Ends an actor, if there is one."""
+    if actor is not None:
+        with suppress(Exception):  # Ray may be gone already
+            ray.kill(actor)
+
+
+def again(role: str, task: Callable[[], T], forget: Callable[[], None], on_note: Callable[[str], None]) -> T:
+    """The task's result; once more, with another actor, where the role's died. forget: ends the one there is."""
+    for attempt in range(MOST_DEATHS + 1):
+        try:
+            return task()
+        except LOST as error:
+            forget()
+            after_death(role, error, attempt, on_note)
+    raise AssertionError("the last attempt returns or raises")

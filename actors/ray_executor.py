@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from actors.placement import await_places, options_of
-from actors.ray_actor import LOST, MOST_DEATHS, RoleActor, after_death, device_of, set_threads
+from actors.ray_actor import RoleActor, again, device_of, end, set_threads
 from actors.ray_learner import RayTraining
 from actors.ray_metrics import RayMetrics
 from actors.ray_oracles import OraclePlaces, RayWorker
@@ -94,21 +94,16 @@ class RayExecutor(Executor):
     def believe(
         self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
     ) -> Belief:
-        for attempt in range(MOST_DEATHS + 1):
-            try:
-                told = self._surrogate_actor().believe.remote(believer, asked, pending, factors)
-                belief: Belief = self._places.get(told)
-                return belief
-            except LOST as error:
-                self._end_surrogate()
-                after_death("surrogate", error, attempt, self._on_note)
-        raise AssertionError("the last attempt returns or raises")
+        def task() -> Belief:
+            told = self._surrogate_actor().believe.remote(believer, asked, pending, factors)
+            belief: Belief = self._places.get(told)
+            return belief
+
+        return again("surrogate", task, self._end_surrogate, self._on_note)
 
     def _end_surrogate(self) -> None:
-        if self._surrogate is not None:
-            with suppress(Exception):
-                ray.kill(self._surrogate)
-            self._surrogate = None
+        end(self._surrogate)
+        self._surrogate = None
 
     def oracle_worker(self, number: int) -> OracleWorker:
         return RayWorker(self._config, number, self._places)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -12,7 +11,7 @@ from ray.exceptions import RayTaskError
 
 from actors.local import make_training
 from actors.placement import options_of
-from actors.ray_actor import LOST, MOST_DEATHS, RoleActor, after_death, device_of, set_threads
+from actors.ray_actor import LOST, MOST_DEATHS, RoleActor, after_death, again, device_of, end, set_threads
 from actors.ray_oracles import OraclePlaces
 from actors.ray_samplers import RaySamplers
 from al_loop.config import CampaignConfig
@@ -74,18 +73,11 @@ class RayTraining(SamplerTraining):
                 self._places.get(self._actor.call.remote("load", self._state))
         return self._actor
 
-    def _again(self, task: Callable[[], Any]) -> Any:
-        """The task's result; once more where the learner died."""
-        for attempt in range(MOST_DEATHS + 1):
-            try:
-                return task()
-            except LOST as error:
-                self.close()
-                after_death("learner", error, attempt, self._on_note)
-        raise AssertionError("the last attempt returns or raises")
-
     def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        return self._again(lambda: self._places.get(self._learner().call.remote(method, *args, **kwargs)))
+        def task() -> Any:
+            return self._places.get(self._learner().call.remote(method, *args, **kwargs))
+
+        return again("learner", task, self.close, self._on_note)
 
     def state(self) -> bytes:
         if self._state is None:
@@ -132,7 +124,5 @@ class RayTraining(SamplerTraining):
         return objects
 
     def close(self) -> None:
-        if self._actor is not None:
-            with suppress(Exception):
-                ray.kill(self._actor)
-            self._actor = None
+        end(self._actor)
+        self._actor = None

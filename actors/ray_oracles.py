@@ -14,7 +14,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from actors.local import LocalWorker
 from actors.placement import options_of, oracle_places
-from actors.ray_actor import RoleActor, told_by
+from actors.ray_actor import RoleActor, end, told_by
 from al_loop.config import CampaignConfig
 from al_loop.errors import first_line
 from al_loop.execution import CallTimeout, MemoryExceeded, OracleWorker, WorkerLost
@@ -83,15 +83,17 @@ class OraclePlaces:
 
     def _try(self, worker: RayWorker) -> bool:
         with self._lock:
-            room = oracle_places(self._config)
-            n_over = 0 if self._is_open else max(len(self._holders) + 1 - room, 0)
-            idle = self._idle()
-            if n_over and (not worker.is_busy or len(idle) < n_over):
-                if not room and not self._is_told:
-                    self._is_told = True
-                    self._on_note("the cluster has no place for an oracle actor beside the search; it waits for one")
-                return False
-            self._end(idle[:n_over])
+            if not self._is_open:
+                room, idle = oracle_places(self._config), self._idle()
+                n_over = max(len(self._holders) + 1 - room, 0)
+                if n_over and (not worker.is_busy or len(idle) < n_over):
+                    if not room and not self._is_told:
+                        self._is_told = True
+                        self._on_note(
+                            "the cluster has no place for an oracle actor beside the search; it waits for one"
+                        )
+                    return False
+                self._end(idle[:n_over])
             self._holders.append(worker)
             return True
 
@@ -227,9 +229,7 @@ class RayWorker(OracleWorker):
     def give_up(self) -> None:
         """Ends the actor."""
         actor, self._actor = self._actor, None
-        if actor is not None:
-            with suppress(Exception):  # Ray may be gone already
-                ray.kill(actor)
+        end(actor)
 
     def _kill(self) -> None:
         self.give_up()

@@ -7,7 +7,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.placement import options_of
-from actors.ray_actor import MOST_DEATHS, RoleActor, device_of, is_faulty, reason_of, set_threads
+from actors.ray_actor import MOST_DEATHS, RoleActor, device_of, end, is_faulty, reason_of, set_threads
 from al_loop.config import CampaignConfig
 from al_loop.errors import CampaignError
 from al_loop.gflownet.pipeline import Pending, SamplerGroup
@@ -236,6 +235,5 @@ class RaySamplers(SamplerGroup):
 
     def close(self) -> None:
         for handle in [*(s.handle for s in self._ready), *self._starting.values()]:
-            with suppress(Exception):  # Ray may be gone already
-                ray.kill(handle)
+            end(handle)
         self._ready, self._starting = [], {}
