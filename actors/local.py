@@ -15,14 +15,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from al_loop.campaign.executor import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerTraining, WorkerLost
 from al_loop.config import CampaignConfig
-from al_loop.execution import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerTraining, WorkerLost
-from al_loop.processes import adopt_orphans, end_descendants, end_tree, tree_memory
-from oracles.base import Call, Outcome, evaluate_each
+from al_loop.oracles.base import Call, Outcome, evaluate_each
+from al_loop.system.processes import adopt_orphans, end_descendants, end_tree, tree_memory
 
 if TYPE_CHECKING:
-    from al_loop.belief import Asked, Belief, Believer
     from al_loop.gflownet.pipeline import SamplerGroup
+    from al_loop.modelling.fitter import Asked, FittedModels, ModelFitter
 
 
 _MAIN_LOCK = threading.Lock()
@@ -183,10 +183,10 @@ def make_training(
     samplers: makes those that draw for it, where it has any. device: another than the config's.
     """
     if config.sampler.kind == "ppo":
-        from actors.ppo import PPOTraining
+        from al_loop.actors.ppo.training import PPOTraining
 
         return PPOTraining(config, seed=config.seed)
-    from al_loop.training import GFlowNetTraining
+    from al_loop.campaign.sampler_training import GFlowNetTraining
 
     return GFlowNetTraining(config, samplers(), device)
 
@@ -198,14 +198,14 @@ class LocalExecutor(Executor):
         self._config, self._logs = config, logs
 
     def training(self) -> SamplerTraining:
-        from al_loop.gflownet.pipeline import OwnSampler
-        from al_loop.training import make_sampler
+        from al_loop.campaign.sampler_training import make_sampler
+        from al_loop.gflownet.pipeline import InlineSampler
 
-        return make_training(self._config, lambda: OwnSampler(make_sampler(self._config)))
+        return make_training(self._config, lambda: InlineSampler(make_sampler(self._config)))
 
     def believe(
-        self, believer: Believer, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
-    ) -> Belief:
+        self, believer: ModelFitter, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
+    ) -> FittedModels:
         return believer.on(self._config.sampler.device).believe(asked, pending, factors)
 
     def oracle_worker(self, number: int) -> OracleWorker:

@@ -8,39 +8,43 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from al_loop.system import moved_modules
+
 if TYPE_CHECKING:
     from al_loop.analysis import Run as Run
     from al_loop.analysis import open_run as open_run
     from al_loop.campaign import Campaign as Campaign
     from al_loop.config import CampaignConfig as CampaignConfig
     from al_loop.config import load_config as load_config
-    from oracles.base import Failure as Failure
-    from oracles.base import Fidelity as Fidelity
-    from oracles.base import Objective as Objective
-    from oracles.base import Oracle as Oracle
-    from oracles.base import OracleError as OracleError
-    from oracles.base import Outcome as Outcome
-    from oracles.base import current_call as current_call
-    from oracles.callable import oracle as oracle
+    from al_loop.oracles.base import Failure as Failure
+    from al_loop.oracles.base import Fidelity as Fidelity
+    from al_loop.oracles.base import Objective as Objective
+    from al_loop.oracles.base import Oracle as Oracle
+    from al_loop.oracles.base import OracleError as OracleError
+    from al_loop.oracles.base import Outcome as Outcome
+    from al_loop.oracles.base import current_call as current_call
+    from al_loop.oracles.wrap import oracle as oracle
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Campaign": "al_loop.campaign",
     "CampaignConfig": "al_loop.config",
-    "Failure": "oracles.base",
-    "Fidelity": "oracles.base",
-    "Objective": "oracles.base",
-    "Oracle": "oracles.base",
-    "OracleError": "oracles.base",
-    "Outcome": "oracles.base",
+    "Failure": "al_loop.oracles.base",
+    "Fidelity": "al_loop.oracles.base",
+    "Objective": "al_loop.oracles.base",
+    "Oracle": "al_loop.oracles.base",
+    "OracleError": "al_loop.oracles.base",
+    "Outcome": "al_loop.oracles.base",
     "Run": "al_loop.analysis",
-    "current_call": "oracles.base",
+    "current_call": "al_loop.oracles.base",
     "load_config": "al_loop.config",
     "open_run": "al_loop.analysis",
-    "oracle": "oracles.callable",
+    "oracle": "al_loop.oracles.wrap",
 }
 __all__ = [*_HOMES, "__version__"]
+
+moved_modules.install()
 
 
 def __getattr__(name: str) -> object:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from al_loop.errors import ConfigError
-from oracles.answers import call_keys, named_objectives, priced_fidelities, read_answer
-from oracles.base import Failure, FailureKind, Objective, Oracle, Outcome
-from oracles.program import Program, whole_lines
+from al_loop.oracles._io.row_format import call_keys, named_objectives, priced_fidelities, read_answer
+from al_loop.oracles._io.subprocess_runner import Program, whole_lines
+from al_loop.oracles.base import Failure, FailureKind, Objective, Oracle, Outcome
 
 #: sysexits.h: "temporary failure; the user is invited to retry"
 _EX_TEMPFAIL = 75

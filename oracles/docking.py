@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from al_loop.errors import ConfigError
-from oracles.base import Objective, Oracle, OracleError, Outcome
-from oracles.conformer import embed, parse, require_rdkit
-from oracles.receptors import Protein, Site
+from al_loop.oracles._chemistry.conformer import embed, parse, require_rdkit
+from al_loop.oracles._chemistry.receptors import Protein, Site
+from al_loop.oracles.base import Objective, Oracle, OracleError, Outcome
 
 #: kcal/mol. A pose that leaves the box costs 1,000,000 per Å in Vina: such a score says that the ligand does not fit
 OUTSIDE = 1_000.0
@@ -27,13 +27,13 @@ class Docking(Oracle):
     A ligand is taken as its SMILES is written (no protonation states or tautomers are made), embedded by RDKit (ETKDGv3
     + MMFF94) and prepared by meeko, once for all proteins. The same seed and build of Vina give the same score,
     whatever was docked before and beside it. At exhaustiveness 1 the scores of two seeds may be 2 kcal/mol apart, at 8
-    less than 1 (benchmarks/docking_cost.py, with the time): use it as a low fidelity. In each worker every protein
-    takes 2 to 3 seconds once, and a quarter of a gigabyte for its maps.
+    less than 1 (benchmarks/oracles/docking_cost.py, with the time): use it as a low fidelity. In each worker every
+    protein takes 2 to 3 seconds once, and a quarter of a gigabyte for its maps.
 
     Vina 1.2: Eberhardt et al., J. Chem. Inf. Model. 2021, 61, 3891. The shipped receptor ``seh_4jnc`` is soluble
     epoxide hydrolase (PDB 4JNC), see oracles/data/README.md. dockstring: García-Ortegón et al., J. Chem. Inf. Model.
     2022, 62, 3486; it protonates ligands at pH 7.4, which is not done here. Of twelve neutral ones in its data set the
-    scores differ by 0.23 kcal/mol on average, at most by 0.97 (benchmarks/docking_published.py).
+    scores differ by 0.23 kcal/mol on average, at most by 0.97 (benchmarks/oracles/docking_published.py).
 
     Args:
         receptor: one protein, whose score is the objective ``docking_score``: ``seh_4jnc`` (the default),

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from al_loop.errors import ConfigError
-from oracles.answers import call_keys, named_objectives, priced_fidelities, read_answer
-from oracles.base import Objective, Oracle, OracleError, Outcome, as_outcome
-from oracles.service import RefusedError, Service
+from al_loop.oracles._io.http_client import RefusedError, Service
+from al_loop.oracles._io.row_format import call_keys, named_objectives, priced_fidelities, read_answer
+from al_loop.oracles.base import Objective, Oracle, OracleError, Outcome, as_outcome
 
 _SECRET = re.compile("authorization|cookie|secret|token|api-?key", re.IGNORECASE)
 

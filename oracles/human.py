@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from al_loop.errors import ConfigError
-from oracles.base import Objective, Oracle, Outcome
+from al_loop.oracles.base import Objective, Oracle, Outcome
 
 
 class Human(Oracle):

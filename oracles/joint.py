@@ -8,7 +8,7 @@ from typing import Self
 
 from al_loop.config import Part, oracle_of
 from al_loop.errors import ConfigError
-from oracles.base import Fidelity, Oracle, Outcome, current_call, evaluate_each
+from al_loop.oracles.base import Fidelity, Oracle, Outcome, current_call, evaluate_each
 
 
 class Joint(Oracle):

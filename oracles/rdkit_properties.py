@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from al_loop.errors import ConfigError
-from oracles.base import Goal, Objective, Oracle, Outcome
-from oracles.conformer import require_rdkit
-from oracles.molecules import Measure, descriptor, logp, n_rings, per_molecule, qed, sa_score, tpsa
+from al_loop.oracles._chemistry.conformer import require_rdkit
+from al_loop.oracles._chemistry.molecules import Measure, descriptor, logp, n_rings, per_molecule, qed, sa_score, tpsa
+from al_loop.oracles.base import Goal, Objective, Oracle, Outcome
 
 PropertyName = Literal[
     "fraction_csp3",

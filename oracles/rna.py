@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from al_loop.errors import ConfigError
-from oracles.base import Objective, Oracle, OracleError, Outcome
+from al_loop.oracles.base import Objective, Oracle, OracleError, Outcome
 
 Score = Literal["fitness", "energy", "folding_energy"]
 Combine = Literal["mean", "separate"]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+from al_loop.datafiles.object_tables import ObjectType, is_shipped, object_type_of, read_table
 from al_loop.errors import ConfigError
-from al_loop.molecules import canonical_smiles
-from al_loop.tables import ObjectType, is_shipped, object_type_of, read_table
-from oracles.base import Goal, Objective, Oracle, Outcome
-from oracles.conformer import require_rdkit
+from al_loop.oracles._chemistry.conformer import require_rdkit
+from al_loop.oracles.base import Goal, Objective, Oracle, Outcome
+from al_loop.smiles import canonical_smiles
 
 
 @dataclass(frozen=True)

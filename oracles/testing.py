@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from oracles.base import Oracle, Outcome, evaluate_all
+from al_loop.oracles.base import Oracle, Outcome, evaluate_all
 
 
 class OracleContract:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 from al_loop.errors import ConfigError
-from oracles.base import Fidelity, Objective, Oracle, OracleError, Outcome
-from oracles.conformer import embed, ensemble, parse, require_rdkit
-from oracles.geometry import BOHR_ANGSTROM, GeometryError, Relaxed, relax, xyz
+from al_loop.oracles._chemistry.conformer import embed, ensemble, parse, require_rdkit
+from al_loop.oracles._chemistry.geometry import BOHR_ANGSTROM, GeometryError, Relaxed, relax, xyz
+from al_loop.oracles.base import Fidelity, Objective, Oracle, OracleError, Outcome
 
 Quantity = Literal["ionisation_potential", "homo_lumo_gap", "electron_affinity"]
 FidelityName = Literal["force_field", "optimised", "conformers"]
@@ -71,7 +71,8 @@ class XTB(Oracle):
     affinity of p-benzoquinone: 2.02 and 2.2 eV, 1.9 by experiment. Where the electron is not bound, the value is far
     too negative (the basis set has no diffuse functions): use it to rank molecules that do bind one.
 
-    Fidelities; a call costs 1, 10 and 30 (a tenth, one and four CPU seconds for a drug; benchmarks/xtb_fidelities.py):
+    Fidelities; a call costs 1, 10 and 30 (a tenth, one and four CPU seconds for a drug, see
+    benchmarks/oracles/xtb_fidelities.py):
 
     - ``force_field``: one RDKit conformer (ETKDGv3 + MMFF94), not relaxed by xTB.
     - ``optimised``: that conformer, optimised by xTB.

@@ -8,7 +8,7 @@ from botorch.acquisition import AcquisitionFunction
 from botorch.models.model import Model
 from torch import Tensor
 
-from al_loop.transforms import FittedTransform
+from al_loop.modelling.transforms import FittedTransform
 
 
 class Acquisition(ABC):

@@ -11,8 +11,8 @@ from botorch.models.model import Model
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.acquisitions._kriging_believer import believe, can_believe, some
 from al_loop.acquisitions.base import Acquisition
-from al_loop.acquisitions.pending import believe, can_believe, some
 from al_loop.acquisitions.qlognei import log_improvement
 from al_loop.errors import ConfigError
 from al_loop.surrogates.gp import ExactGPModel

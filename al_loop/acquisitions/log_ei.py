@@ -12,8 +12,8 @@ from botorch.sampling.normal import SobolQMCNormalSampler
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.acquisitions._kriging_believer import believe, can_believe, some
 from al_loop.acquisitions.base import Acquisition
-from al_loop.acquisitions.pending import believe, can_believe, some
 
 
 class LogEI(Acquisition):

@@ -14,8 +14,8 @@ from linear_operator.utils.cholesky import psd_safe_cholesky
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.acquisitions._kriging_believer import believe, can_believe, some
 from al_loop.acquisitions.base import Acquisition
-from al_loop.acquisitions.pending import believe, can_believe, some
 
 
 class MaxValueEntropy(Acquisition):

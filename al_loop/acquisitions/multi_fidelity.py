@@ -11,7 +11,7 @@ from botorch.acquisition import AcquisitionFunction
 from torch import Tensor
 
 from al_loop.acquisitions.base import Acquisition
-from al_loop.reward import score
+from al_loop.modelling.reward import score
 from al_loop.surrogates.multi_fidelity import FidelityModel
 
 

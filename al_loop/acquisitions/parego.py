@@ -13,11 +13,11 @@ from botorch.models.model import Model
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.acquisitions.baseline import Pruning, SampledBaseline, list_sampler, sampled
+from al_loop.acquisitions._baseline_samples import Pruning, SampledBaseline, list_sampler, sampled
+from al_loop.acquisitions._kriging_believer import some
 from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
-from al_loop.acquisitions.pending import some
 from al_loop.acquisitions.qlognei import log_improvement
-from al_loop.seeds import derive_seed
+from al_loop.seeding import derive_seed
 from al_loop.surrogates.gp import ExactGPModel
 
 _SHARE = 0.05  # of the weighted sum beside the worst term: Knowles 2006

@@ -17,9 +17,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from al_loop.acquisitions.baseline import Pruning, SampledBaseline, list_sampler, sampled
+from al_loop.acquisitions._baseline_samples import Pruning, SampledBaseline, list_sampler, sampled
+from al_loop.acquisitions._kriging_believer import some
 from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
-from al_loop.acquisitions.pending import some
 from al_loop.acquisitions.qlognei import log_improvement
 from al_loop.surrogates.gp import ExactGPModel
 

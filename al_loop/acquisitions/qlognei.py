@@ -16,8 +16,8 @@ from linear_operator.utils.cholesky import psd_safe_cholesky
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.acquisitions._kriging_believer import some
 from al_loop.acquisitions.base import Acquisition
-from al_loop.acquisitions.pending import some
 from al_loop.surrogates.gp import ExactGPModel
 
 _PRUNING_SAMPLES = 1024

@@ -12,11 +12,11 @@ from botorch.sampling.pathwise import get_matheron_path_model
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.acquisitions._kriging_believer import can_believe, some
+from al_loop.acquisitions._pathwise_sampling import PosteriorPath
 from al_loop.acquisitions.base import Acquisition
-from al_loop.acquisitions.paths import PosteriorPath
-from al_loop.acquisitions.pending import can_believe, some
 from al_loop.errors import ConfigError
-from al_loop.seeds import derive_seed
+from al_loop.seeding import derive_seed
 from al_loop.surrogates.gp import ExactGPModel
 
 

@@ -8,9 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from al_loop.datafiles.object_tables import object_type_of, read_table
 from al_loop.environments.base import Environment, ObjectType
-from al_loop.molecules import canonical_smiles
-from al_loop.tables import object_type_of, read_table
+from al_loop.smiles import canonical_smiles
 
 
 class Pool(Environment):

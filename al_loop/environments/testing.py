@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.exact import terminal_distribution
+from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.rollout import Trajectories, rollout
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from al_loop.features.base import Features
 from al_loop.features.morgan import min_max_similarity
-from al_loop.molecules import read_smiles
+from al_loop.smiles import read_smiles
 
 
 class AtomPairs(Features):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from al_loop.features.base import Features
-from al_loop.molecules import read_smiles
+from al_loop.smiles import read_smiles
 
 #: RDKit's descriptors that say the same as another but for rounding, cost much more than all others, or depend on
 #: the atoms' order

@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor
 
 from al_loop.features.base import Features
-from al_loop.features.layout import ATOM_FIELDS, GRAPH_UNIT, N_BOND_TYPES, GraphLayout
 from al_loop.features.morgan import Morgan, min_max_similarity
-from al_loop.molecules import read_smiles
+from al_loop.features.row_layout import ATOM_FIELDS, GRAPH_UNIT, N_BOND_TYPES, GraphLayout
+from al_loop.smiles import read_smiles
 
 #: atomic numbers by the code of the element; any other is the last one
 _ELEMENTS = {number: code for code, number in enumerate((6, 7, 8, 9, 16, 17, 35, 53, 15, 5, 14, 34, 1))}

@@ -18,7 +18,7 @@ class Joined(Features):
 
     A sum believes in what any of them tells (substructures here, size and polarity there), a product only in what all
     of them say. On docking scores of Enamine10k a sum of Morgan fingerprints and descriptors finds more of the best
-    molecules than either (benchmarks/pool.py).
+    molecules than either (benchmarks/campaign/pool.py).
 
     Args:
         parts: e.g. ``[{kind: morgan}, {kind: descriptors}]``.

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from al_loop.features.base import Features
-from al_loop.molecules import read_smiles
+from al_loop.smiles import read_smiles
 
 
 class Morgan(Features):

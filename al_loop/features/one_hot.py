@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from al_loop.features.base import Features
-from al_loop.features.layout import SequenceLayout
+from al_loop.features.row_layout import SequenceLayout
 
 
 class OneHot(Features):

@@ -22,8 +22,8 @@ from al_loop.gflownet.replay import Entries, Priority, Replay
 from al_loop.gflownet.rollout import Backward, Trajectories, backward_rollout
 from al_loop.gflownet.sampler import AnyReward, Draw, SearchJob, StateReward
 from al_loop.gflownet.searches.base import Search
-from al_loop.gflownet.terms import evaluate
-from al_loop.seeds import derive_seed
+from al_loop.gflownet.trajectory_terms import evaluate
+from al_loop.seeding import derive_seed
 
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

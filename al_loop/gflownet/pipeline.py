@@ -22,8 +22,8 @@ from typing import Protocol
 from torch import Tensor
 
 from al_loop.gflownet.learner import Learner
-from al_loop.gflownet.sampler import AnyReward, Draw, Order, Sampler
-from al_loop.seeds import derive_seed
+from al_loop.gflownet.sampler import AnyReward, Draw, DrawRequest, Sampler
+from al_loop.seeding import derive_seed
 
 
 class Pending(Protocol):
@@ -50,7 +50,7 @@ class SamplerGroup(ABC):
         """The policy's weights for draws that begin from now on."""
 
     @abstractmethod
-    def begin(self, order: Order) -> Pending:
+    def begin(self, order: DrawRequest) -> Pending:
         """Begins a draw with the weights and the reward of now.
 
         A draw depends on the order, the weights and the reward alone, not on who makes it.
@@ -75,7 +75,7 @@ class _Made:
         return self.draw
 
 
-class OwnSampler(SamplerGroup):
+class InlineSampler(SamplerGroup):
     """One sampler in this process: a draw is made where it begins."""
 
     def __init__(self, sampler: Sampler) -> None:
@@ -87,7 +87,7 @@ class OwnSampler(SamplerGroup):
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
         self._sampler.set_weights(weights)
 
-    def begin(self, order: Order) -> Pending:
+    def begin(self, order: DrawRequest) -> Pending:
         return _Made(self._sampler.fill(order))
 
     def first(self, waiting: Sequence[Sequence[Pending]]) -> int:
@@ -98,7 +98,7 @@ class OwnSampler(SamplerGroup):
 
 
 @dataclass
-class Traffic:
+class PipelineStats:
     """What went on in a training.
 
     seconds: in all. waited_s: of these, the learner waited for draws. trajectories: drawn, those of searches included.
@@ -116,7 +116,7 @@ class Traffic:
     lost: int = 0
 
 
-def split(order: Order, shares: int) -> list[Order]:
+def split(order: DrawRequest, shares: int) -> list[DrawRequest]:
     """An order in parts of about equal size, and each of its searches by itself, with seeds of their own."""
     shares = max(min(shares, order.n), 1)
     sizes = [order.n // shares + (i < order.n % shares) for i in range(shares)]
@@ -125,7 +125,7 @@ def split(order: Order, shares: int) -> list[Order]:
 
 
 def pipeline(
-    learner: Learner, samplers: SamplerGroup, *, seed: Callable[[str, int], int], traffic: Traffic | None = None
+    learner: Learner, samplers: SamplerGroup, *, seed: Callable[[str, int], int], traffic: PipelineStats | None = None
 ) -> Iterator[float]:
     """Trains by the learner's settings; yields the loss of each step.
 
@@ -135,7 +135,7 @@ def pipeline(
         seed: of a purpose (``draw``, ``parents``, ``replay``) in a step.
         traffic: is written while it goes on.
     """
-    training, told = learner.training, traffic or Traffic()
+    training, told = learner.training, traffic or PipelineStats()
     began, lost = time.monotonic(), samplers.n_lost
     coming: list[tuple[int, list[Pending]]] = []
     n_begun = n_done = 0
@@ -148,7 +148,7 @@ def pipeline(
     def begin_more() -> None:
         nonlocal n_begun
         while len(coming) < min(training.staleness + 1, training.steps - n_done):
-            order = Order(
+            order = DrawRequest(
                 training.batch_size * training.updates,
                 seed=seed("draw", n_begun),
                 epsilon=training.epsilon,

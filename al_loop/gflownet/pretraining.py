@@ -22,7 +22,7 @@ from al_loop.errors import ConfigError
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.rollout import backward_rollout
-from al_loop.gflownet.terms import log_probabilities
+from al_loop.gflownet.trajectory_terms import log_probabilities
 
 _VALIDATIONS = 10  # in a training
 _VALIDATION_BATCH = 256

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.distinct import one_of_each
 from al_loop.gflownet.policies.base import Context, Policy
+from al_loop.gflownet.unique_rows import unique_rows
 
 #: where the backward policy comes from: the network, or a formula
 Backward = Literal["learned", "uniform", "maximum_entropy"]
@@ -155,7 +155,7 @@ def _rollout_packed(
                 here = None if len(rows) == n else rows
                 if policy is not None and epsilon < 1:
                     if shares:  # early on many rows are in the same state
-                        place, group = one_of_each(before)
+                        place, group = unique_rows(before)
                         logits = policy.next_logits(before.index_select(0, place), None, memory, None)
                         logits = logits.index_select(0, group)
                         shares = 4 * len(place) < 3 * len(before)

@@ -13,7 +13,7 @@ from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.replay import Entries
 from al_loop.gflownet.rollout import Backward, Trajectories, rollout
-from al_loop.gflownet.searches.base import Parents, Search, Walker
+from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 
 #: log-rewards of objects: n, or n x objectives
 LogReward = Callable[[Sequence[str]], Tensor]
@@ -109,7 +109,7 @@ class SearchJob:
 
 
 @dataclass(frozen=True)
-class Order:
+class DrawRequest:
     """What a sampler is asked for, see ``Sampler.draw``."""
 
     n: int
@@ -157,7 +157,7 @@ class Sampler:
         """The policy's weights for the next draws."""
         self._policy.load_state_dict(weights)
 
-    def fill(self, order: Order) -> Draw:
+    def fill(self, order: DrawRequest) -> Draw:
         """The draw of an order."""
         return self.draw(**vars(order))
 
@@ -234,7 +234,7 @@ class Sampler:
     def _search(self, job: SearchJob, generator: torch.Generator) -> list[Draw]:
         states, rewards = job.parents.states.to(self.device), job.parents.log_reward
         values = self._conditioning.sample(len(states), generator)
-        walker = Walker(self._environment, self._policy, self._backward, self._context(values, generator))
+        walker = SearchContext(self._environment, self._policy, self._backward, self._context(values, generator))
         best = self._conditioning.apply(rewards.to(self.device), values)
         keys = list(job.parents.keys)
         draws = []

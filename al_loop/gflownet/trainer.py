@@ -11,7 +11,7 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.learner import Learner, Training
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.sampler import AnyReward, Sampler
-from al_loop.seeds import derive_seed
+from al_loop.seeding import derive_seed
 
 
 class Trainer:

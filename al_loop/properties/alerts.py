@@ -42,6 +42,6 @@ class Alerts(Property):
 
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
         """How many alerts match each SMILES: n."""
-        from al_loop.properties.molecules import per_molecule
+        from al_loop.properties._molecules import per_molecule
 
         return per_molecule(objects, lambda molecule: len(self._filters.GetMatches(molecule)))

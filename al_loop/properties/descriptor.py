@@ -49,7 +49,7 @@ class Descriptor(Property):
 
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
         """The descriptor of each SMILES: n, NaN also where it has none (some divide by the number of atoms)."""
-        from al_loop.properties.molecules import per_molecule
+        from al_loop.properties._molecules import per_molecule
 
         return per_molecule(objects, self._of)
 

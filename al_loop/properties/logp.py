@@ -22,6 +22,6 @@ class LogP(Property):
         """Crippen logP of SMILES: n."""
         from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors
 
-        from al_loop.properties.molecules import per_molecule
+        from al_loop.properties._molecules import per_molecule
 
         return per_molecule(objects, lambda molecule: CalcCrippenDescriptors(molecule)[0])

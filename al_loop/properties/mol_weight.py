@@ -22,6 +22,6 @@ class MolWeight(Property):
         """Molecular weights of SMILES in g/mol: n."""
         from rdkit.Chem.rdMolDescriptors import _CalcMolWt as average_weight
 
-        from al_loop.properties.molecules import per_molecule
+        from al_loop.properties._molecules import per_molecule
 
         return per_molecule(objects, average_weight)

@@ -22,6 +22,6 @@ class QED(Property):
         """QED of SMILES, by RDKit's weights: n."""
         from rdkit.Chem import QED as rdkit_qed  # noqa: N811
 
-        from al_loop.properties.molecules import per_molecule
+        from al_loop.properties._molecules import per_molecule
 
         return per_molecule(objects, rdkit_qed.qed)

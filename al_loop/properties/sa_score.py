@@ -22,6 +22,6 @@ class SAScore(Property):
         """SA scores of SMILES, by RDKit's contributed module: n."""
         from rdkit.Contrib.SA_Score import sascorer
 
-        from al_loop.properties.molecules import per_molecule
+        from al_loop.properties._molecules import per_molecule
 
         return per_molecule(objects, sascorer.calculateScore)

@@ -40,7 +40,7 @@ class SimilarityTo(Property):
 
     @cached_property
     def _references(self) -> list[Any]:
-        from al_loop.molecules import read_smiles
+        from al_loop.smiles import read_smiles
 
         found = []
         for smiles in self.smiles:
@@ -57,7 +57,7 @@ class SimilarityTo(Property):
         """The largest similarity of each SMILES: n."""
         from rdkit.DataStructs import BulkTanimotoSimilarity
 
-        from al_loop.properties.molecules import per_molecule
+        from al_loop.properties._molecules import per_molecule
 
         return per_molecule(
             objects,

@@ -46,6 +46,6 @@ class Smarts(Property):
 
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
         """How many (unique) matches each SMILES has: n."""
-        from al_loop.properties.molecules import per_molecule
+        from al_loop.properties._molecules import per_molecule
 
         return per_molecule(objects, lambda m: sum(len(m.GetSubstructMatches(query)) for query in self._queries))

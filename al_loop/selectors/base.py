@@ -13,7 +13,7 @@ Similarity = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Facts:
+class SelectionContext:
     """What some selectors ask of a round beside scores and features; what is None is not known.
 
     Args:
@@ -48,7 +48,13 @@ class Selector(ABC):
         """
 
     def select_knowing(
-        self, facts: Facts, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+        self,
+        facts: SelectionContext,
+        q: int,
+        scores: Tensor,
+        X: Tensor,
+        similarity: Similarity,
+        X_pending: Tensor | None = None,
     ) -> list[int]:
         """As ``select``, told more of the round; most selectors need none of it, and ``select`` is all they define."""
         return self.select(q, scores, X, similarity, X_pending)

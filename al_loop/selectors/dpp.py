@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.selectors._similarities import Similarities, best_first, cleaned
 from al_loop.selectors.base import Selector, Similarity
 from al_loop.selectors.diverse import scaled
-from al_loop.selectors.similarities import Similarities, best_first, cleaned
 
 #: added to the similarity of an object to itself, so that equal objects can be picked when nothing else is left
 _RIDGE = 1e-6

@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from torch import Tensor
 
-from al_loop.selectors.base import Facts, Selector, Similarity
+from al_loop.selectors.base import SelectionContext, Selector, Similarity
 
 
 class InformedSelector(Selector):
@@ -22,14 +22,20 @@ class InformedSelector(Selector):
         Raises:
             ValueError: without facts it cannot select.
         """
-        return self.select_knowing(Facts(), q, scores, X, similarity, X_pending)
+        return self.select_knowing(SelectionContext(), q, scores, X, similarity, X_pending)
 
     @abstractmethod
     def select_knowing(
-        self, facts: Facts, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+        self,
+        facts: SelectionContext,
+        q: int,
+        scores: Tensor,
+        X: Tensor,
+        similarity: Similarity,
+        X_pending: Tensor | None = None,
     ) -> list[int]:
         """See the base class."""
 
     def lacks(self, name: str) -> ValueError:
         """The error to raise where a fact is missing."""
-        return ValueError(f"selector.kind: {self.kind!r} needs Facts.{name}; call select_knowing with it")
+        return ValueError(f"selector.kind: {self.kind!r} needs SelectionContext.{name}; call select_knowing with it")

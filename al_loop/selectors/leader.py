@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.selectors._similarities import Similarities, best_first, nearest_pending
 from al_loop.selectors.base import Selector, Similarity
-from al_loop.selectors.similarities import Similarities, best_first, nearest_pending
 
 
 class Leader(Selector):

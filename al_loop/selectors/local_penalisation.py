@@ -9,10 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.selectors.base import Facts, Similarity
+from al_loop.selectors._similarities import Similarities, best_first, cleaned
+from al_loop.selectors.base import SelectionContext, Similarity
 from al_loop.selectors.diverse import scaled
 from al_loop.selectors.informed import InformedSelector
-from al_loop.selectors.similarities import Similarities, best_first, cleaned
 
 #: nearer ones are taken for the same
 _LEAST_DISTANCE = 1e-3
@@ -50,7 +50,13 @@ class LocalPenalisation(InformedSelector):
         self.strength = strength
 
     def select_knowing(
-        self, facts: Facts, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+        self,
+        facts: SelectionContext,
+        q: int,
+        scores: Tensor,
+        X: Tensor,
+        similarity: Similarity,
+        X_pending: Tensor | None = None,
     ) -> list[int]:
         """See the base class; among equals the higher score, then the first given, is picked."""
         if facts.predict is None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from al_loop.config import Part, build
-from al_loop.selectors.base import Facts, Selector, Similarity
+from al_loop.selectors.base import SelectionContext, Selector, Similarity
 from al_loop.selectors.diverse import Diverse
 from al_loop.selectors.informed import InformedSelector
 
@@ -46,7 +46,13 @@ class Mixed(InformedSelector):
         self.selector: Selector = build("selector", selector)
 
     def select_knowing(
-        self, facts: Facts, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+        self,
+        facts: SelectionContext,
+        q: int,
+        scores: Tensor,
+        X: Tensor,
+        similarity: Similarity,
+        X_pending: Tensor | None = None,
     ) -> list[int]:
         """See the base class."""
         n = len(scores)

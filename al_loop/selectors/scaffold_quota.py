@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.selectors.base import Facts, Similarity
+from al_loop.selectors._similarities import best_first
+from al_loop.selectors.base import SelectionContext, Similarity
 from al_loop.selectors.informed import InformedSelector
-from al_loop.selectors.similarities import best_first
 
 
 class ScaffoldQuota(InformedSelector):
@@ -31,7 +31,13 @@ class ScaffoldQuota(InformedSelector):
         self.per_scaffold = per_scaffold
 
     def select_knowing(
-        self, facts: Facts, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+        self,
+        facts: SelectionContext,
+        q: int,
+        scores: Tensor,
+        X: Tensor,
+        similarity: Similarity,
+        X_pending: Tensor | None = None,
     ) -> list[int]:
         """See the base class; equal scores in the order given.
 
@@ -63,7 +69,7 @@ class ScaffoldQuota(InformedSelector):
 
 def _scaffold(smiles: str) -> str:
     from al_loop.errors import ConfigError
-    from al_loop.metrics import scaffold
+    from al_loop.monitoring.metrics import scaffold
 
     found = scaffold(smiles)
     if found is None:

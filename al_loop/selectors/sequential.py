@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.selectors.base import Facts, Similarity
+from al_loop.selectors._similarities import best_first, cleaned
+from al_loop.selectors.base import SelectionContext, Similarity
 from al_loop.selectors.informed import InformedSelector
-from al_loop.selectors.similarities import best_first, cleaned
 
 
 class Sequential(InformedSelector):
@@ -35,7 +35,13 @@ class Sequential(InformedSelector):
         self.block = block
 
     def select_knowing(
-        self, facts: Facts, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+        self,
+        facts: SelectionContext,
+        q: int,
+        scores: Tensor,
+        X: Tensor,
+        similarity: Similarity,
+        X_pending: Tensor | None = None,
     ) -> list[int]:
         """See the base class; among equals the first given is picked."""
         if facts.rescore is None:

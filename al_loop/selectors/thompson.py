@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from al_loop.selectors.base import Facts, Similarity
+from al_loop.selectors._similarities import best_first
+from al_loop.selectors.base import SelectionContext, Similarity
 from al_loop.selectors.informed import InformedSelector
-from al_loop.selectors.similarities import best_first
 
 
 class Thompson(InformedSelector):
@@ -21,7 +21,13 @@ class Thompson(InformedSelector):
     kind = "thompson"
 
     def select_knowing(
-        self, facts: Facts, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
+        self,
+        facts: SelectionContext,
+        q: int,
+        scores: Tensor,
+        X: Tensor,
+        similarity: Similarity,
+        X_pending: Tensor | None = None,
     ) -> list[int]:
         """See the base class."""
         if facts.draw is None:

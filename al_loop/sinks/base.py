@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+from al_loop.campaign.reporter import RoundSummary
 from al_loop.errors import ConfigError
-from al_loop.progress import RoundSummary
 
 Status = Literal["finished", "stopped", "failed"]
 

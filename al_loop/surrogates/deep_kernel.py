@@ -13,15 +13,15 @@ from pydantic import Field
 from scipy.optimize import minimize
 from torch import Tensor
 
-from al_loop.features.layout import Layout
+from al_loop.features.row_layout import Layout
+from al_loop.surrogates._kernel_expression import kernel_of
+from al_loop.surrogates._kernel_mixture import Mixture, Pair, mixed
+from al_loop.surrogates._kernels import RBF, Rows, prepare
+from al_loop.surrogates._network_utils import Network, batches, dot
+from al_loop.surrogates._per_target import check_data, describe_each, fit_columns, shift_and_scale
 from al_loop.surrogates.base import Surrogate
-from al_loop.surrogates.columns import check_data, describe_each, fit_columns, shift_and_scale
-from al_loop.surrogates.composite import kernel_of
-from al_loop.surrogates.encoders.choice import Encoding, Kind
+from al_loop.surrogates.encoders.encoding import Encoding, Kind
 from al_loop.surrogates.gp import _RATIO_BOUNDS, ExactGP, ExactGPModel, Fit, Gram
-from al_loop.surrogates.kernels import RBF, Rows, prepare
-from al_loop.surrogates.mixture import Mixture, Pair, mixed
-from al_loop.surrogates.networks import Network, batches, dot
 
 _BATCH = 256
 #: the fraction of the rows that is held out, and the fewest measurements of which any are
@@ -118,7 +118,7 @@ class DeepKernel(Surrogate):
         held_out, shown = order[:n_out], order[n_out:]
         kernel = self._untrained(encoder, X[shown], z[shown])
         if n_out:
-            judged = Judged(kernel, X, z, zvar, shown[:_JUDGES], held_out[: _JUDGES // 2])
+            judged = HeldOutScorer(kernel, X, z, zvar, shown[:_JUDGES], held_out[: _JUDGES // 2])
             with torch.enable_grad():
                 fit, kernel, epochs = self._train(encoder, kernel, X, z, zvar, shown, judged, generator)
             fit, kernel = self._best(judged, encoder, fit, kernel)
@@ -158,7 +158,7 @@ class DeepKernel(Surrogate):
         plain = exact.best_kernel(plain, rows, z.cpu().numpy())
         return Mixture(encoder.kernel, n_plain, plain, 0.5, rows.values.dtype)
 
-    def _best(self, judged: Judged, encoder: Encoder, start: Fit, kernel: Mixture) -> tuple[Fit, Mixture]:
+    def _best(self, judged: HeldOutScorer, encoder: Encoder, start: Fit, kernel: Mixture) -> tuple[Fit, Mixture]:
         """Signal variance, noise ratio and weight of the largest density of the held-out rows, with their priors."""
         plain, deep = judged.plain, judged.deep(encoder)
         lower, upper = np.log(_RATIO_BOUNDS)
@@ -195,7 +195,7 @@ class DeepKernel(Surrogate):
         z: Tensor,
         zvar: Tensor,
         shown: Tensor,
-        judged: Judged,
+        judged: HeldOutScorer,
         generator: torch.Generator,
     ) -> tuple[Fit, Mixture, int]:
         """Brings the encoder to its best pass: the hyperparameters at that time, and which pass it was."""
@@ -275,7 +275,7 @@ def _describe(model: Model) -> Mapping[str, float]:
     }
 
 
-class Judged:
+class HeldOutScorer:
     """Held-out rows, and those of the shown ones that predict them.
 
     Args:

@@ -17,11 +17,11 @@ from pydantic import Field
 from scipy.optimize import minimize
 from torch import Tensor
 
-from al_loop.features.layout import Layout
+from al_loop.features.row_layout import Layout
+from al_loop.surrogates._network_utils import Network, batches
+from al_loop.surrogates._per_target import check_data, describe_each, fit_columns, shift_and_scale
 from al_loop.surrogates.base import Surrogate
-from al_loop.surrogates.columns import check_data, describe_each, fit_columns, shift_and_scale
-from al_loop.surrogates.encoders.choice import Encoding, Kind
-from al_loop.surrogates.networks import Network, batches
+from al_loop.surrogates.encoders.encoding import Encoding, Kind
 
 Array = NDArray[np.float64]
 

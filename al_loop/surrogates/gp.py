@@ -20,10 +20,10 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
+from al_loop.surrogates._kernel_expression import best_kernel, kernel_of
+from al_loop.surrogates._kernels import Kernel, Rows, prepare
+from al_loop.surrogates._per_target import check_data, describe_each, shift_and_scale
 from al_loop.surrogates.base import Surrogate
-from al_loop.surrogates.columns import check_data, describe_each, shift_and_scale
-from al_loop.surrogates.composite import best_kernel, kernel_of
-from al_loop.surrogates.kernels import Kernel, Rows, prepare
 
 Array = NDArray[np.float64]
 

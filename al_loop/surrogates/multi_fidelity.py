@@ -17,11 +17,11 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from torch import Tensor
 
+from al_loop.surrogates._kernel_expression import Columns, kernel_of
+from al_loop.surrogates._kernels import Kernel, Rows, prepare
+from al_loop.surrogates._per_target import check_data, describe_each, fit_columns
 from al_loop.surrogates.base import Surrogate
-from al_loop.surrogates.columns import check_data, describe_each, fit_columns
-from al_loop.surrogates.composite import Columns, kernel_of
 from al_loop.surrogates.gp import Array, ExactGP, ExactGPModel
-from al_loop.surrogates.kernels import Kernel, Rows, prepare
 
 Indices = NDArray[np.int64]
 

@@ -228,7 +228,7 @@ class SurrogateContract:
         "kind", ["ucb", "log_ei", "qlogei", "pi", "thompson", "knowledge_gradient", "max_value_entropy"]
     )
     def test_acquisitions_work_on_it_with_and_without_pending_rows(self, surrogate: Surrogate, kind: str) -> None:
-        from al_loop.parts import find
+        from al_loop.config.plugins import find
 
         model, X, Y = self.fitted(surrogate)
         Xs = self.rows(30, seed=10)

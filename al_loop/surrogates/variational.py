@@ -12,9 +12,10 @@ from botorch.models.model import Model
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.surrogates._kernel_expression import kernel_of
+from al_loop.surrogates._kernels import Kernel, Rows, prepare
+from al_loop.surrogates._per_target import check_data, describe_each, fit_columns, shift_and_scale
 from al_loop.surrogates.base import Surrogate
-from al_loop.surrogates.columns import check_data, describe_each, fit_columns, shift_and_scale
-from al_loop.surrogates.composite import kernel_of
 from al_loop.surrogates.gp import (
     Array,
     ExactGP,
@@ -24,7 +25,6 @@ from al_loop.surrogates.gp import (
     best_signal_and_ratio,
     log_density,
 )
-from al_loop.surrogates.kernels import Kernel, Rows, prepare
 
 #: rows whose kernel with the inducing rows is held in memory at once
 _CHUNK = 4096

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[2]))
 from gfn.actions import Actions
 from gfn.env import DiscreteEnv
 from gfn.estimators import DiscretePolicyEstimator
@@ -26,7 +26,8 @@ from gfn.preprocessors import KHotPreprocessor, Preprocessor
 from gfn.samplers import Sampler
 from gfn.states import DiscreteStates
 from gfn.utils.modules import MLP
-from tasks import TASKS, distances, tfbind8_log_reward
+
+from benchmarks.support.tasks import TASKS, distances, tfbind8_log_reward
 
 torch.set_num_threads(1)
 

@@ -28,7 +28,7 @@ class Parents:
 
 
 @dataclass(frozen=True)
-class Walker:
+class SearchContext:
     """All that a search needs to walk: the space and the policy that is trained."""
 
     environment: Environment
@@ -54,5 +54,5 @@ class Search(ABC):
         self.size, self.rounds = size, rounds
 
     @abstractmethod
-    def propose(self, walker: Walker, parents: Parents, generator: torch.Generator) -> Trajectories:
+    def propose(self, walker: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
         """Trajectories of the children: as many as there are parents, in their order."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 
 from al_loop.gflownet.rollout import Guide, Trajectories, backward_rollout, rollout
-from al_loop.gflownet.searches.base import Parents, Search, Walker
+from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 
 
 class DeltaConservative(Search):
@@ -35,7 +35,7 @@ class DeltaConservative(Search):
             raise ValueError(f"0 <= least <= delta <= 1 and shrink >= 0 must hold, not {least}, {delta}, {shrink}")
         self.delta, self.shrink, self.least = delta, shrink, least
 
-    def propose(self, walker: Walker, parents: Parents, generator: torch.Generator) -> Trajectories:
+    def propose(self, walker: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
         """A changed copy of each parent."""
         environment, n = walker.environment, len(parents.states)
         history = backward_rollout(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.rollout import Guide, Trajectories, backward_rollout, rollout
-from al_loop.gflownet.searches.base import Parents, Search, Walker
+from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 
 
 class Genetic(Search):
@@ -30,7 +30,7 @@ class Genetic(Search):
             raise ValueError(f"mutation: a share between 0 and 1, not {mutation}")
         self.mutation = mutation
 
-    def propose(self, walker: Walker, parents: Parents, generator: torch.Generator) -> Trajectories:
+    def propose(self, walker: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
         """A child of each parent and of another one that is picked at random."""
         environment, n = walker.environment, len(parents.states)
         device = parents.states.device

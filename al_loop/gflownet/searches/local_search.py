@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from al_loop.gflownet.rollout import Guide, Trajectories, backward_rollout, rollout
-from al_loop.gflownet.searches.base import Parents, Search, Walker
+from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 
 
 class LocalSearch(Search):
@@ -25,7 +25,7 @@ class LocalSearch(Search):
             raise ValueError(f"back: a share between 0 and 1, not {back}")
         self.back = back
 
-    def propose(self, walker: Walker, parents: Parents, generator: torch.Generator) -> Trajectories:
+    def propose(self, walker: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
         """The kept steps of a history of each parent, and new ones from there."""
         environment = walker.environment
         history = backward_rollout(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding, silu
 
-from al_loop.features.layout import ATOM_FIELDS, N_BOND_TYPES, GraphLayout
+from al_loop.features.row_layout import ATOM_FIELDS, N_BOND_TYPES, GraphLayout
 from al_loop.surrogates.encoders.base import Trunk, standardised
 
 

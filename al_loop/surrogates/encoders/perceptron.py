@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
+from al_loop.surrogates._network_utils import dot
 from al_loop.surrogates.encoders.base import Trunk
-from al_loop.surrogates.networks import dot
 
 
 class Perceptron(Trunk):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention, silu
 
-from al_loop.features.layout import SequenceLayout
+from al_loop.features.row_layout import SequenceLayout
 from al_loop.surrogates.encoders.base import Trunk, standardised
 
 #: units of an attention head

@@ -5,10 +5,10 @@ import pickle
 import pytest
 import torch
 
-from al_loop import parts
 from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
 from al_loop.config import Part, build
-from al_loop.reward import score
+from al_loop.config import plugins as parts
+from al_loop.modelling.reward import score
 from al_loop.surrogates.gp import ExactGP
 
 ALL = [part.kind for part in parts.built_in("acquisition")]

@@ -6,8 +6,8 @@ from botorch.models import SingleTaskGP
 
 from al_loop.acquisitions.knowledge_gradient import KnowledgeGradient, log_gain
 from al_loop.errors import ConfigError
+from al_loop.surrogates._kernels import Tanimoto
 from al_loop.surrogates.gp import ExactGP
-from al_loop.surrogates.kernels import Tanimoto
 
 X = torch.randint(0, 4, (12, 30), generator=torch.Generator().manual_seed(0)).double()
 Y = X[:, :3].sum(-1, keepdim=True)

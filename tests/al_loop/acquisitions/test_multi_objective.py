@@ -17,10 +17,10 @@ from botorch.utils.multi_objective.box_decompositions.non_dominated import FastN
 from botorch.utils.multi_objective.hypervolume import Hypervolume, infer_reference_point
 from botorch.utils.multi_objective.scalarization import get_chebyshev_scalarization
 
-from al_loop.acquisitions.baseline import ever_on_the_front
+from al_loop.acquisitions._baseline_samples import ever_on_the_front
 from al_loop.acquisitions.parego import ParEGO
 from al_loop.acquisitions.qlognehvi import QLogNEHVI, inferred
-from al_loop.metrics import hypervolume, non_dominated, reference_point
+from al_loop.monitoring.metrics import hypervolume, non_dominated, reference_point
 from al_loop.surrogates.ensemble import DeepEnsemble
 from al_loop.surrogates.gp import ExactGP
 

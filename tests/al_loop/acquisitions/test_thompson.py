@@ -6,12 +6,12 @@ from botorch.models import SingleTaskGP
 from botorch.models.ensemble import EnsembleModel
 from botorch.models.model import Model
 
-from al_loop.acquisitions.paths import PosteriorPath, draw_prior
+from al_loop.acquisitions._pathwise_sampling import PosteriorPath, draw_prior
 from al_loop.acquisitions.thompson import Thompson
 from al_loop.errors import ConfigError
-from al_loop.surrogates.composite import kernel_of
+from al_loop.surrogates._kernel_expression import kernel_of
+from al_loop.surrogates._kernels import RBF, Hamming, Kernel, Matern, Tanimoto, prepare
 from al_loop.surrogates.gp import ExactGP
-from al_loop.surrogates.kernels import RBF, Hamming, Kernel, Matern, Tanimoto, prepare
 from al_loop.surrogates.variational import SparseGP
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -60,7 +60,9 @@ def test_draws_from_a_sparse_gp_keep_the_correlations_of_its_noise(monkeypatch):
     X = torch.randint(0, 3, (400, 10), generator=torch.Generator().manual_seed(1)).double()
     model = SparseGP("tanimoto", n_inducing=100).fit(X, X[:, :3].sum(-1, keepdim=True))
     # without a prior draw a path is mean - sqrt(s) t(x) R^-1 e, e being the noise alone
-    monkeypatch.setattr("al_loop.acquisitions.paths.draw_prior", lambda *_: lambda rows: torch.zeros(len(rows.values)))
+    monkeypatch.setattr(
+        "al_loop.acquisitions._pathwise_sampling.draw_prior", lambda *_: lambda rows: torch.zeros(len(rows.values))
+    )
     weights = [PosteriorPath(model, 128, seed)._weights - model.alpha for seed in range(4000)]
     drawn = torch.stack(weights) @ (model.L @ model.L.T) / model.signal_variance**0.5
     noise = model.L @ model.L.T - Tanimoto()(model.train_inputs[0], model.train_inputs[0])

@@ -6,11 +6,11 @@ import sys
 import pytest
 import torch
 
+from al_loop.config.plugins import find
 from al_loop.environments.pool import Pool
 from al_loop.environments.testing import EnvironmentContract
 from al_loop.errors import ConfigError
-from al_loop.gflownet.exact import object_distribution
-from al_loop.parts import find
+from al_loop.gflownet.exact_distribution import object_distribution
 
 
 @pytest.fixture

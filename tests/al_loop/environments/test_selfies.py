@@ -12,7 +12,7 @@ from rdkit import Chem
 
 from al_loop.environments.selfies import ZINC_ALPHABET, Selfies
 from al_loop.environments.testing import EnvironmentContract
-from al_loop.gflownet.exact import terminal_states
+from al_loop.gflownet.exact_distribution import terminal_states
 from al_loop.gflownet.rollout import rollout
 
 SMALL = ["[C]", "[=C]", "[O]", "[=O]", "[N]", "[Branch1]", "[Ring1]"]

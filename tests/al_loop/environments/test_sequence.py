@@ -5,10 +5,10 @@ import pickle
 import pytest
 import torch
 
+from al_loop.config.plugins import arguments_model
 from al_loop.environments.sequence import Sequences
 from al_loop.environments.testing import EnvironmentContract
-from al_loop.gflownet.exact import object_distribution, terminal_states
-from al_loop.parts import arguments_model
+from al_loop.gflownet.exact_distribution import object_distribution, terminal_states
 
 
 class TestFixedLength(EnvironmentContract):

@@ -3,10 +3,10 @@ import math
 
 import pytest
 
+from al_loop.config.plugins import arguments_model, find
 from al_loop.environments.set import Sets
 from al_loop.environments.testing import EnvironmentContract
-from al_loop.gflownet.exact import object_distribution, terminal_states
-from al_loop.parts import arguments_model, find
+from al_loop.gflownet.exact_distribution import object_distribution, terminal_states
 
 
 class TestFixedSize(EnvironmentContract):

@@ -8,17 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from al_loop.environments.fragment_vocabulary import describe_block
 from al_loop.environments.fragments import Fragments
+from al_loop.environments.fragments.vocabulary import describe_block
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
-from al_loop.gflownet.exact import object_distribution
+from al_loop.gflownet.exact_distribution import object_distribution
 from al_loop.gflownet.learner import Learner, Training
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.sampler import Draw, Sampler
 from al_loop.gflownet.trainer import train
-from al_loop.seeds import derive_seed
+from al_loop.seeding import derive_seed
 
 
 def distance(environment, log_reward, policy):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from al_loop.environments.hypergrid import Hypergrid
-from al_loop.gflownet.exact import object_distribution
+from al_loop.gflownet.exact_distribution import object_distribution
 from al_loop.gflownet.learner import Training
 from al_loop.gflownet.losses import LOSSES
 from al_loop.gflownet.objectives import make_objective
@@ -15,8 +15,8 @@ from al_loop.gflownet.objectives.trajectory_balance import TrajectoryBalance
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.sampler import StateReward
-from al_loop.gflownet.terms import evaluate
 from al_loop.gflownet.trainer import train
+from al_loop.gflownet.trajectory_terms import evaluate
 
 
 class Table(Policy):

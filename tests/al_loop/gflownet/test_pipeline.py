@@ -9,11 +9,11 @@ import torch
 
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.gflownet.learner import Learner, Training
-from al_loop.gflownet.pipeline import OwnSampler, SamplerGroup, Traffic, pipeline, split
+from al_loop.gflownet.pipeline import InlineSampler, PipelineStats, SamplerGroup, pipeline, split
 from al_loop.gflownet.policies import make_policy
-from al_loop.gflownet.sampler import Order, Sampler, SearchJob, StateReward
+from al_loop.gflownet.sampler import DrawRequest, Sampler, SearchJob, StateReward
 from al_loop.gflownet.searches.local_search import LocalSearch
-from al_loop.seeds import derive_seed
+from al_loop.seeding import derive_seed
 
 ENVIRONMENT = Hypergrid(dimensions=2, height=6)
 REWARD = StateReward(lambda states: -states.float().sum(1))
@@ -111,7 +111,7 @@ def run(settings, group, traffic=None):
 @pytest.mark.parametrize(("staleness", "shares"), [(0, 1), (0, 3), (2, 1), (3, 2), (20, 1)])
 def test_it_does_not_matter_who_draws_and_who_is_first(staleness, shares):
     settings = training(staleness=staleness, shares=shares, searches=(LocalSearch(size=3),))
-    losses, weights = run(settings, OwnSampler(new_sampler(settings)))
+    losses, weights = run(settings, InlineSampler(new_sampler(settings)))
     for seed in (1, 2):
         group = Scattered(settings, seed)
         scattered, others = run(settings, group)
@@ -124,7 +124,7 @@ def test_it_does_not_matter_who_draws_and_who_is_first(staleness, shares):
 
 def test_by_arrival_nobody_waits_for_a_straggler_and_what_comes_too_late_is_kept_but_not_trained_on():
     settings = training(steps=12, staleness=3, order="arrival")
-    group, traffic = OneStraggler(settings), Traffic()
+    group, traffic = OneStraggler(settings), PipelineStats()
     learner = Learner(ENVIRONMENT, settings, seed=1)
     learner.start(REWARD)
     losses = list(pipeline(learner, group, seed=lambda *at: derive_seed(3, *at), traffic=traffic))
@@ -140,8 +140,8 @@ def test_by_arrival_nobody_waits_for_a_straggler_and_what_comes_too_late_is_kept
 @pytest.mark.parametrize("staleness", [0, 2, 5])
 def test_every_draw_is_as_old_as_allowed_and_no_older(staleness):
     settings = training(staleness=staleness)
-    traffic = Traffic()
-    run(settings, OwnSampler(new_sampler(settings)), traffic)
+    traffic = PipelineStats()
+    run(settings, InlineSampler(new_sampler(settings)), traffic)
     assert traffic.staleness == [min(step, staleness) for step in range(settings.steps)]
     assert traffic.trajectories == settings.steps * settings.batch_size
     assert traffic.weight_bytes == (settings.steps + 1) * sum(
@@ -152,7 +152,7 @@ def test_every_draw_is_as_old_as_allowed_and_no_older(staleness):
 
 def test_stale_draws_train_as_well():
     settings = training(steps=150, staleness=8, batch_size=16, lr=0.01)
-    losses, _ = run(settings, OwnSampler(new_sampler(settings)))
+    losses, _ = run(settings, InlineSampler(new_sampler(settings)))
     assert sum(losses[-20:]) < 0.2 * sum(losses[:20])
 
 
@@ -163,11 +163,11 @@ def test_an_order_is_split_into_even_parts_with_searches_by_themselves():
     learner.start(REWARD)
     learner.update(sampler.draw(8, seed=1), seed=1)
     job = SearchJob(LocalSearch(size=3), learner.replay.sample(3, torch.Generator().manual_seed(1)))
-    parts = split(Order(10, seed=4, epsilon=0.5, jobs=(job,)), 3)
+    parts = split(DrawRequest(10, seed=4, epsilon=0.5, jobs=(job,)), 3)
     assert [part.n for part in parts] == [4, 3, 3, 0]
     assert [len(part.jobs) for part in parts] == [0, 0, 0, 1]
     assert len({part.seed for part in parts}) == 4
     assert {part.epsilon for part in parts} == {0.5}
-    assert len(split(Order(2, seed=4), 5)) == 2
+    assert len(split(DrawRequest(2, seed=4), 5)) == 2
     found = sampler.fill(parts[-1])
     assert len(found.trajectories) == 3 * job.search.rounds

@@ -11,7 +11,7 @@ from al_loop.environments.sequence import Sequences
 from al_loop.environments.set import Sets
 from al_loop.errors import ConfigError
 from al_loop.gflownet import Conditioning, Trainer, Training
-from al_loop.gflownet.exact import object_distribution
+from al_loop.gflownet.exact_distribution import object_distribution
 from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.mlp import MLPPolicy
 from al_loop.gflownet.policies.transformer import TransformerPolicy

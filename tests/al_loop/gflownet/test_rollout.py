@@ -4,10 +4,10 @@ import torch
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet import rollout as rollout_module
-from al_loop.gflownet.exact import object_distribution
+from al_loop.gflownet.exact_distribution import object_distribution
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.rollout import Trajectories, rollout
-from al_loop.gflownet.terms import log_probabilities
+from al_loop.gflownet.trajectory_terms import log_probabilities
 
 
 def generator(seed=0):

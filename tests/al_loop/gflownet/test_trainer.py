@@ -9,7 +9,7 @@ import torch
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet.conditioning import Conditioning
-from al_loop.gflownet.exact import object_distribution
+from al_loop.gflownet.exact_distribution import object_distribution
 from al_loop.gflownet.learner import Training
 from al_loop.gflownet.objectives.relative_trajectory_balance import RelativeTrajectoryBalance
 from al_loop.gflownet.policies.base import Context

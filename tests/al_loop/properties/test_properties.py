@@ -9,7 +9,7 @@ from rdkit.Chem import QED as RDKIT_QED
 from rdkit.Chem import Crippen, Descriptors
 from rdkit.Contrib.SA_Score import sascorer
 
-from al_loop import parts
+from al_loop.config import plugins as parts
 from al_loop.properties.alerts import Alerts
 from al_loop.properties.gc_content import GCContent
 from al_loop.properties.logp import LogP

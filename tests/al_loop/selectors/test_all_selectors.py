@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from al_loop import parts
 from al_loop.config import Part, build
+from al_loop.config import plugins as parts
 from al_loop.features.morgan import min_max_similarity
-from al_loop.selectors.base import Facts, Selector
+from al_loop.selectors.base import SelectionContext, Selector
 
 KINDS = [part.kind for part in parts.built_in("selector")]
 GENERATOR = torch.Generator().manual_seed(0)
@@ -28,7 +28,9 @@ def select(kind, q, X_pending=PENDING, n=50, scores=SCORES):
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(k, len(rows), generator=generator).double()
 
-    facts = Facts(objects=CHAINS[:n], pending_objects=["CC"], rescore=rescore, predict=predict, draw=draw, seed=5)
+    facts = SelectionContext(
+        objects=CHAINS[:n], pending_objects=["CC"], rescore=rescore, predict=predict, draw=draw, seed=5
+    )
     selector = build("selector", Part(kind=kind))
     return selector.select_knowing(facts, q, scores[:n], X[:n], min_max_similarity, X_pending)
 
@@ -64,4 +66,4 @@ def test_a_selector_that_defines_select_alone_may_be_told_the_facts():
         def select(self, q, scores, X, similarity, X_pending=None):
             return list(range(len(scores)))[-q:]
 
-    assert Last().select_knowing(Facts(seed=1), 2, SCORES, X, min_max_similarity) == [48, 49]
+    assert Last().select_knowing(SelectionContext(seed=1), 2, SCORES, X, min_max_similarity) == [48, 49]

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from al_loop.selectors.base import Facts
+from al_loop.selectors.base import SelectionContext
 from al_loop.selectors.local_penalisation import LocalPenalisation, log_outside
 
 POSITIONS = torch.linspace(0, 10, 41).double().unsqueeze(-1)
@@ -21,7 +21,7 @@ def predict(X):
 
 def select(q, scores=None, X_pending=None, predict=predict, **options):
     scores = predict(POSITIONS)[0] if scores is None else scores
-    facts = Facts(predict=predict)
+    facts = SelectionContext(predict=predict)
     return LocalPenalisation(**options).select_knowing(facts, q, scores, POSITIONS, closeness, X_pending)
 
 
@@ -84,7 +84,7 @@ def test_a_flat_surrogate_and_scores_that_are_no_numbers_still_give_a_batch():
     assert sorted(picked) == list(range(41))
     assert len(set(select(5, torch.ones(41), predict=flat))) == 5
     assert select(0) == []
-    empty = Facts(predict=predict)
+    empty = SelectionContext(predict=predict)
     assert LocalPenalisation().select_knowing(empty, 3, torch.empty(0), POSITIONS[:0], closeness) == []
 
 
@@ -93,5 +93,5 @@ def test_settings_out_of_range_and_missing_facts_are_refused():
         LocalPenalisation(transform="exp")
     with pytest.raises(ValueError, match="strength"):
         LocalPenalisation(strength=0.0)
-    with pytest.raises(ValueError, match=r"Facts\.predict"):
+    with pytest.raises(ValueError, match=r"SelectionContext\.predict"):
         LocalPenalisation().select(1, torch.ones(41), POSITIONS, closeness)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from al_loop.config import Part, build
-from al_loop.selectors.base import Facts
+from al_loop.selectors.base import SelectionContext
 from al_loop.selectors.diverse import Diverse
 from al_loop.selectors.mixed import Mixed
 
@@ -21,7 +21,7 @@ def predict(X):
 
 def select(q, X_pending=None, seed=0, scores=SCORES, X=X, **options):
     part = Part(kind="mixed", selector={"kind": "greedy"}, **options)
-    facts = Facts(predict=predict, seed=seed)
+    facts = SelectionContext(predict=predict, seed=seed)
     return build("selector", part).select_knowing(facts, q, scores, X, closeness, X_pending)
 
 
@@ -62,7 +62,7 @@ def test_all_are_picked_where_fewer_are_there_than_asked_for():
 
 
 def test_the_inner_selector_is_told_the_facts():
-    facts = Facts(objects=["CC", "CCC", "c1ccccc1"], predict=predict)
+    facts = SelectionContext(objects=["CC", "CCC", "c1ccccc1"], predict=predict)
     mixed = build("selector", Part(kind="mixed", share=0.0, selector={"kind": "scaffold_quota"}))
     assert mixed.select_knowing(facts, 2, SCORES[:3], X[:3], closeness) == [0, 2]
 
@@ -72,5 +72,5 @@ def test_settings_out_of_range_and_missing_facts_are_refused():
         Mixed(share=1.5)
     with pytest.raises(ValueError, match="by"):
         Mixed(by="chance")
-    with pytest.raises(ValueError, match=r"Facts\.predict"):
+    with pytest.raises(ValueError, match=r"SelectionContext\.predict"):
         Mixed(share=0.5).select(4, SCORES, X, closeness)

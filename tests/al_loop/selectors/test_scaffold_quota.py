@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from al_loop.errors import ConfigError
-from al_loop.selectors.base import Facts
+from al_loop.selectors.base import SelectionContext
 from al_loop.selectors.scaffold_quota import ScaffoldQuota
 
 BENZENES = ["Cc1ccccc1", "CCc1ccccc1", "Oc1ccccc1", "Nc1ccccc1"]
@@ -13,7 +13,7 @@ SCORES = torch.arange(8, 0, -1).float()
 
 
 def select(q, objects=OBJECTS, scores=SCORES, pending=None, **options):
-    facts = Facts(objects=objects, pending_objects=pending)
+    facts = SelectionContext(objects=objects, pending_objects=pending)
     X = torch.zeros(len(objects), 1)
     return ScaffoldQuota(**options).select_knowing(facts, q, scores, X, lambda a, b: a @ b.T)
 
@@ -49,5 +49,5 @@ def test_what_is_no_molecule_is_refused_with_the_remedy():
 
 
 def test_without_objects_it_says_what_is_missing():
-    with pytest.raises(ValueError, match=r"Facts\.objects"):
+    with pytest.raises(ValueError, match=r"SelectionContext\.objects"):
         ScaffoldQuota().select(1, SCORES, torch.zeros(8, 1), lambda a, b: a @ b.T)

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from al_loop import parts
+from al_loop.campaign.reporter import RoundSummary
 from al_loop.config import Part, build
+from al_loop.config import plugins as parts
 from al_loop.errors import ConfigError
-from al_loop.progress import RoundSummary
 from al_loop.sinks import Sink, Sinks, round_metrics
 from al_loop.sinks.jsonl import JSONLines
 from al_loop.sinks.mlflow import MLflow

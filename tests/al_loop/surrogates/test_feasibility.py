@@ -70,7 +70,7 @@ def test_far_from_all_data_it_is_the_base_rate(n_failed, expected):
 @pytest.fixture(scope="module")
 def enamine():
     """Real molecules: features, heavy atoms, and which contain a thiophene (4 %) or SO2 or CF3 (13 %)."""
-    data = files("oracles") / "data" / "enamine10k.csv.gz"
+    data = files("al_loop.oracles") / "data" / "enamine10k.csv.gz"
     with data.open("rb") as f, gzip.open(f, "rt") as text:
         smiles = [row["smiles"] for row in csv.DictReader(text)]
     smiles = [smiles[i] for i in np.random.default_rng(0).permutation(len(smiles))[:4000]]

@@ -7,11 +7,11 @@ from collections import defaultdict
 import pytest
 import torch
 
-from al_loop.environments.fragment_vocabulary import describe_block
 from al_loop.environments.fragments import Fragments
+from al_loop.environments.fragments.vocabulary import describe_block
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet import Conditioning, Trainer, Training, train
-from al_loop.gflownet.exact import object_distribution, terminal_states
+from al_loop.gflownet.exact_distribution import object_distribution, terminal_states
 from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.fragment_transformer import FragmentTransformerPolicy
 from al_loop.gflownet.rollout import masked_log_softmax, rollout

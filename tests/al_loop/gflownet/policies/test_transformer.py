@@ -8,11 +8,11 @@ import torch
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet import Conditioning, Trainer, Training, train
-from al_loop.gflownet.exact import object_distribution
+from al_loop.gflownet.exact_distribution import object_distribution
 from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.transformer import Layer, TransformerPolicy
 from al_loop.gflownet.rollout import _rollout_whole, rollout
-from al_loop.gflownet.terms import log_probabilities
+from al_loop.gflownet.trajectory_terms import log_probabilities
 
 WORDS = [Sequences("ACGU", 6), Sequences("ACGU", 6, 2), Sequences(["Ala", "Arg", "Gly"], 5, 1)]
 

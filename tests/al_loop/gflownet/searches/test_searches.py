@@ -8,7 +8,7 @@ from al_loop.environments.sequence import Sequences
 from al_loop.environments.set import Sets
 from al_loop.gflownet.learner import Learner, Training
 from al_loop.gflownet.policies import make_policy
-from al_loop.gflownet.searches.base import Parents, Walker
+from al_loop.gflownet.searches.base import Parents, SearchContext
 from al_loop.gflownet.searches.delta_conservative import DeltaConservative
 from al_loop.gflownet.searches.genetic import Genetic, crossover
 from al_loop.gflownet.searches.local_search import LocalSearch
@@ -24,7 +24,7 @@ def generator(seed=0):
 
 def walker(environment=WORDS):
     torch.manual_seed(0)
-    return Walker(environment, make_policy(environment, 8, 1))
+    return SearchContext(environment, make_policy(environment, 8, 1))
 
 
 def children(search, states, uncertainty=None, environment=WORDS):

@@ -5,14 +5,14 @@ import torch
 from torch.nn.functional import conv1d, layer_norm, multi_head_attention_forward, silu
 
 from al_loop.features.graph import Graph
-from al_loop.features.layout import GraphLayout, SequenceLayout
 from al_loop.features.morgan import Morgan
 from al_loop.features.one_hot import OneHot
+from al_loop.features.row_layout import GraphLayout, SequenceLayout
 from al_loop.surrogates.deep_kernel import DeepKernel
-from al_loop.surrogates.encoders.choice import Encoding
 from al_loop.surrogates.encoders.convolution import Convolution
+from al_loop.surrogates.encoders.encoding import Encoding
 from al_loop.surrogates.encoders.graph import MessagePassing
-from al_loop.surrogates.encoders.strands import reverse_complement
+from al_loop.surrogates.encoders.reverse_complement import reverse_complement
 from al_loop.surrogates.encoders.transformer import Transformer
 from al_loop.surrogates.ensemble import DeepEnsemble
 

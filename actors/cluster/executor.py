@@ -1,0 +1,147 @@
+"""The roles of a campaign as Ray actors."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from al_loop.actors.cluster.learner import RayTraining
+from al_loop.actors.cluster.metrics import RayMetrics
+from al_loop.actors.cluster.oracles import OraclePlaces, RayWorker
+from al_loop.actors.cluster.placement import await_places, options_of
+from al_loop.actors.cluster.roles import RoleActor, again, device_of, end, set_threads
+from al_loop.campaign.executor import Executor, OracleWorker, SamplerTraining
+from al_loop.config import CampaignConfig
+from al_loop.errors import ConfigError, first_line
+
+if TYPE_CHECKING:
+    from al_loop.modelling.fitter import Asked, FittedModels, ModelFitter
+    from al_loop.sinks import Sink
+
+
+class SurrogateActor(RoleActor):
+    """Fits the surrogate."""
+
+    role = "surrogate"
+
+    def __init__(self, config: CampaignConfig, path: list[str]) -> None:
+        super().__init__(config, path)
+        set_threads(config)
+
+    def believe(
+        self, believer: ModelFitter, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
+    ) -> FittedModels:
+        """See ``ModelFitter.believe``."""
+        device = device_of(self._config, self._config.resources.surrogate)
+        return believer.on(device).believe(asked, pending, factors)
+
+
+class RayExecutor(Executor):
+    """The roles of a campaign as actors of a Ray cluster.
+
+    Args:
+        config: of the campaign.
+        address: ``auto`` joins the cluster that is there and starts one where there is none; ``HOST:6379`` joins that
+            cluster; ``local`` always starts one.
+        on_note: told what the user should know.
+
+    Raises:
+        ConfigError: there is no such cluster, or it has no place for a role.
+    """
+
+    def __init__(
+        self, config: CampaignConfig, address: str, on_note: Callable[[str], None] = lambda message: None
+    ) -> None:
+        if address.startswith("ray://"):  # Ray's client streams nothing, and a campaign would end with the connection
+            raise ConfigError(
+                f"--address: a campaign does not run over {address}; submit it as a job (al-loop submit ... --address "
+                "http://HEAD:8265), or run it on a machine of the cluster with --address auto"
+            )
+        self._config, self._on_note = config, on_note
+        self._places = OraclePlaces(config, on_note)
+        self._surrogate: Any = None
+        self._has_started = not ray.is_initialized()
+        if self._has_started:
+            connect(address)
+        try:
+            await_places(config, on_note)
+        except BaseException:
+            self.close()
+            raise
+        self._surrogate_actor()  # it may start while the first batch is measured
+
+    def _surrogate_actor(self) -> Any:
+        if self._surrogate is None:
+            actor = ray.remote(SurrogateActor).options(**options_of(self._config.resources.surrogate))
+            self._surrogate = actor.remote(self._config, list(sys.path))
+        return self._surrogate
+
+    def training(self) -> SamplerTraining:
+        sampler, count = self._config.sampler, self._config.resources.sampler.count
+        at_once = (sampler.staleness + 1) * (sampler.shares + len(sampler.searches))
+        if sampler.kind == "gflownet" and count > at_once:
+            self._on_note(
+                f"{count} samplers, but no more than {at_once} of their draws are on their way at a time; for all of "
+                f"them to be busy set sampler.staleness={2 * count - 1}"
+            )
+        return RayTraining(self._config, self._on_note, self._places)
+
+    def believe(
+        self, believer: ModelFitter, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
+    ) -> FittedModels:
+        def task() -> FittedModels:
+            told = self._surrogate_actor().believe.remote(believer, asked, pending, factors)
+            belief: FittedModels = self._places.get(told)
+            return belief
+
+        return again("surrogate", task, self._end_surrogate, self._on_note)
+
+    def _end_surrogate(self) -> None:
+        end(self._surrogate)
+        self._surrogate = None
+
+    def oracle_worker(self, number: int) -> OracleWorker:
+        return RayWorker(self._config, number, self._places)
+
+    def sinks(self) -> list[Sink]:
+        return [RayMetrics(self._config.name)]
+
+    def close(self) -> None:
+        """Leaves the cluster (and ends it where it was started here)."""
+        self._end_surrogate()
+        if self._has_started:
+            ray.shutdown()
+
+
+def connect(address: str, **local: Any) -> None:
+    """Joins a cluster, or starts one; what the process does on SIGTERM stays as it was, which Ray would change.
+
+    Args:
+        address: see ``RayExecutor``; also ``ray://HOST:10001``.
+        local: settings of ``ray.init`` for a cluster that is started here.
+
+    Raises:
+        ConfigError: it cannot be reached.
+    """
+    settings: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, **local}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        if address == "auto":
+            try:
+                ray.init(address="auto", log_to_driver=False)
+            except ConnectionError:
+                ray.init(address="local", **settings)
+        elif address == "local":
+            ray.init(address="local", **settings)
+        else:
+            ray.init(address=address, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"cannot reach a Ray cluster at {address!r}: {first_line(error)}") from None
+    finally:
+        with suppress(ValueError, TypeError):  # not in the main thread, or not a handler of Python
+            signal.signal(signal.SIGTERM, on_sigterm)

@@ -1,0 +1,1 @@
+"""Submit campaigns as Ray jobs, and stop them."""

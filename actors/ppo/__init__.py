@@ -1,0 +1,1 @@
+"""PPO (RLlib), the reward-maximising baseline."""

@@ -1,0 +1,1 @@
+"""Run many campaigns over a grid of settings."""

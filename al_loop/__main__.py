@@ -1,0 +1,6 @@
+"""``python -m al_loop``."""
+
+from al_loop.cli import main
+
+if __name__ == "__main__":
+    main()

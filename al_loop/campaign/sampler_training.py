@@ -1,0 +1,107 @@
+"""The training of GFlowNet samplers in a campaign: the learner, and the samplers that draw for it."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from al_loop.campaign.executor import SamplerTraining, TrainingStep
+from al_loop.config import CampaignConfig
+from al_loop.gflownet.learner import Learner, find_device
+from al_loop.gflownet.pipeline import PipelineStats, SamplerGroup, pipeline
+from al_loop.gflownet.pretraining import read_prior
+from al_loop.gflownet.sampler import DrawRequest, LogReward, Sampler
+from al_loop.seeding import derive_seed
+from al_loop.system.gpu import GpuWatch
+
+_PART = 512  # objects drawn by one sampler at a time for a batch to be picked from
+
+
+def make_sampler(config: CampaignConfig, device: str | None = None) -> Sampler:
+    """A sampler with a policy of its own; its weights come later."""
+    environment, training = config.build("environment"), config.build_training()
+    policy = config.build_policy(environment, training).to(find_device(device or training.device))
+    return Sampler(environment, policy, training.conditioning, training.backward, training.dtype)
+
+
+class GFlowNetTraining(SamplerTraining):
+    """A learner that lives in this process.
+
+    Args:
+        config: of the campaign.
+        samplers: that draw for it.
+        device: of the learner; left out: the config's.
+    """
+
+    def __init__(self, config: CampaignConfig, samplers: SamplerGroup, device: str | None = None) -> None:
+        self._config, self._samplers = config, samplers
+        environment, training = config.build("environment"), config.build_training(device)
+        seed = derive_seed(config.seed, "weights")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            policy = config.build_policy(environment, training)
+        self._learner = Learner(environment, training, seed, policy, read_prior(config.sampler.prior))
+        samplers.set_weights(self._learner.weights())
+        self._facts: dict[str, Any] = {}
+
+    def state(self) -> bytes:
+        buffer = io.BytesIO()
+        torch.save(self._learner.state_dict(), buffer)
+        return buffer.getvalue()
+
+    def load(self, state: bytes) -> None:
+        self._learner.load_state_dict(
+            torch.load(io.BytesIO(state), weights_only=True, map_location=self._learner.device)
+        )
+        self._samplers.set_weights(self._learner.weights())
+
+    def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
+        learner, seed = self._learner, self._config.seed
+        self._samplers.set_reward(log_reward)
+        learner.start(log_reward)
+        learner.remember(measured, log_reward)
+        traffic, losses = PipelineStats(), []
+        with GpuWatch(learner.device) as gpu:
+            for loss in pipeline(
+                learner,
+                self._samplers,
+                seed=lambda purpose, step: derive_seed(seed, number, purpose, step),
+                traffic=traffic,
+            ):
+                losses.append(loss)
+                yield TrainingStep(len(losses) - 1, loss)
+        seconds = max(traffic.seconds, 1e-9)
+        self._facts = {
+            "loss_first": losses[0],
+            "loss_last": losses[-1],
+            "log_z": float(learner.log_z),
+            "trajectories": traffic.trajectories,
+            "trajectories_per_s": traffic.trajectories / seconds,
+            "staleness_mean": sum(traffic.staleness) / len(traffic.staleness),
+            "staleness_max": max(traffic.staleness),
+            "draws_late": traffic.late,
+            "learner_utilisation": 1 - traffic.waited_s / seconds,
+            "samplers_lost": traffic.lost,
+            "moved_mb": {"draws": traffic.draw_bytes / 1e6, "weights": traffic.weight_bytes / 1e6},
+            "gpu_utilisation": gpu.utilisation,
+            "gpu_memory_gb": gpu.memory_gb,
+        }
+
+    def facts(self) -> dict[str, Any]:
+        return self._facts
+
+    def draw(self, n: int, *, seed: int) -> list[str]:
+        parts = [min(_PART, n - i * _PART) for i in range(math.ceil(n / _PART))]
+        orders = [DrawRequest(part, derive_seed(seed, i), is_scored=False) for i, part in enumerate(parts)]
+        draws = [self._samplers.begin(order) for order in orders]
+        return [name for draw in draws for name in draw.result().objects or []]
+
+    def met(self) -> list[str]:
+        return self._learner.replay.objects
+
+    def close(self) -> None:
+        self._samplers.close()

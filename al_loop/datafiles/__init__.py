@@ -1,0 +1,1 @@
+"""Readers of tables and object lists that people bring."""

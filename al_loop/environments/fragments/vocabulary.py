@@ -1,0 +1,224 @@
+"""Makes a fragment vocabulary from a list of SMILES, and takes molecules apart into it. Needs RDKit.
+
+A molecule is cut at every acyclic single bond that touches a ring atom. The pieces are whole ring systems (with what is
+double-bonded to them) and whole acyclic chains, so that every molecule comes apart in exactly one way, and joining
+pieces by the same rule never makes a bond that would not be cut again: one object, one fragment tree.
+
+``python -m al_loop.environments.fragments.vocabulary zinc250k.smi.xz OUT.json`` makes the shipped file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import lzma
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rdkit import Chem, RDLogger
+
+ELEMENTS = {6, 7, 8, 9, 16, 17, 35}
+MAX_SITES = 6
+MAX_SYMMETRIES = 48
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a molecule: its hydrogen-capped SMILES, and where it was bonded.
+
+    bonds: (atom index in the canonical SMILES, number of the cut bond) for each cut.
+    """
+
+    smiles: str
+    bonds: tuple[tuple[int, int], ...]
+
+
+def _is_cut(bond: Any) -> bool:
+    ends_in_ring = bond.GetBeginAtom().IsInRing() or bond.GetEndAtom().IsInRing()
+    return bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and ends_in_ring
+
+
+def take_apart(mol: Any) -> list[Piece]:
+    """The pieces of a sanitised molecule without stereochemistry."""
+    cut = [bond.GetIdx() for bond in mol.GetBonds() if _is_cut(bond)]
+    if not cut:
+        return [Piece(Chem.MolToSmiles(mol), ())]
+    broken = Chem.FragmentOnBonds(mol, cut, dummyLabels=[(k + 1, k + 1) for k in range(len(cut))])
+    pieces = []
+    for fragment in Chem.GetMolFrags(broken, asMols=True):
+        editable = Chem.RWMol(fragment)
+        bonded: list[tuple[int, int]] = []
+        for atom in editable.GetAtoms():
+            if atom.GetAtomicNum() == 0:
+                neighbour = atom.GetNeighbors()[0]
+                bonded.append((neighbour.GetIdx(), atom.GetIsotope() - 1))
+                # an aromatic nitrogen or a bracket atom has no implicit hydrogens: give back the one the cut took
+                if neighbour.GetNoImplicit() or (neighbour.GetAtomicNum() == 7 and neighbour.GetIsAromatic()):
+                    neighbour.SetNumExplicitHs(neighbour.GetNumExplicitHs() + 1)
+        dummies = [a.GetIdx() for a in editable.GetAtoms() if a.GetAtomicNum() == 0]
+        for index in sorted(dummies, reverse=True):
+            editable.RemoveAtom(index)
+        shift = {old: old - sum(d < old for d in dummies) for old, _ in bonded}
+        core = editable.GetMol()
+        Chem.SanitizeMol(core)
+        smiles = Chem.MolToSmiles(core)
+        order = list(core.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"])
+        rank = {old: new for new, old in enumerate(order)}
+        pieces.append(Piece(smiles, tuple((rank[shift[a]], k) for a, k in bonded)))
+    return pieces
+
+
+def _symmetries(mol: Any, sites: list[int]) -> list[list[int]] | None:
+    """Permutations of the sites that leave the piece as it is; ``p[i]`` is where site i goes.
+
+    None where the sites are a part of what is equivalent: two sets of them would then be the same molecule unseen.
+    """
+    tagged = Chem.Mol(mol)
+    atom: Any
+    for atom in tagged.GetAtoms():  # an isotope label makes hydrogens count in the match
+        atom.SetIsotope(atom.GetTotalNumHs() + 1)
+    used = sorted(set(sites))
+    maps = {tuple(m[a] for a in used) for m in tagged.GetSubstructMatches(tagged, uniquify=False, maxMatches=10_000)}
+    places = {a: [i for i, s in enumerate(sites) if s == a] for a in used}
+    found = set()
+    for image in maps:
+        if any(len(places[a]) != len(places.get(b, ())) for a, b in zip(used, image, strict=True)):
+            return None
+        for choice in itertools.product(*(itertools.permutations(places[b]) for b in image)):
+            permutation = [0] * len(sites)
+            for atom, targets in zip(used, choice, strict=True):
+                for source, target in zip(places[atom], targets, strict=True):
+                    permutation[source] = target
+            found.add(tuple(permutation))
+    return [list(p) for p in sorted(found)]
+
+
+def _tokens(mol: Any, smiles: str) -> list[str]:
+    """The SMILES cut behind each atom symbol, so that ring-closure bonds to other pieces can be written there.
+
+    Token i holds what stands before atom i's closures since atom i - 1; the last token is what is left.
+    """
+    tokens: list[str] = []
+    position, n = 0, 0
+    while position < len(smiles):
+        start = position
+        while not (smiles[position].isalpha() or smiles[position] == "["):
+            position += 1
+            if position == len(smiles):
+                return [*tokens, smiles[start:]]
+        if smiles[position] == "[":
+            position = smiles.index("]", position) + 1
+        else:
+            position += 2 if smiles[position : position + 2] in ("Cl", "Br") else 1
+        tokens.append(smiles[start:position])
+        n += 1
+    assert n == mol.GetNumAtoms()
+    return [*tokens, ""]
+
+
+def _site_class(atom: Any) -> str:
+    if atom.IsInRing():
+        return "ring_carbon" if atom.GetAtomicNum() == 6 else "ring_hetero"
+    if atom.GetAtomicNum() == 16 and atom.GetTotalValence() == 6:
+        return "sulfonyl"
+    return "carbon" if atom.GetAtomicNum() == 6 else "hetero"
+
+
+def describe_block(smiles: str, sites: list[int]) -> dict[str, Any] | None:
+    """A vocabulary entry for a piece and its attachment sites (atom indices), or None where it is not usable."""
+    mol = Chem.MolFromSmiles(smiles)
+    symmetries = _symmetries(mol, sites)
+    classes = [_site_class(mol.GetAtomWithIdx(a)) for a in sites]
+    # a sulfonyl group with a hydrogen left on sulfur is no drug: that bond must be made
+    required = [i for i, c in enumerate(classes) if c == "sulfonyl"]
+    if symmetries is None or len(required) > 1 or len(symmetries) > MAX_SYMMETRIES:
+        return None
+    return {
+        "smiles": smiles,
+        "is_ring": any(a.IsInRing() for a in mol.GetAtoms()),
+        "sites": sites,
+        "classes": classes,
+        "required": required[0] if required else None,
+        "n_atoms": mol.GetNumAtoms(),
+        "tokens": _tokens(mol, smiles),
+        "symmetries": symmetries,
+    }
+
+
+def _clean(smiles: Iterable[str]) -> Iterator[Any]:
+    for line in smiles:
+        mol = Chem.MolFromSmiles(line)
+        if mol is None or any(
+            a.GetAtomicNum() not in ELEMENTS or a.GetFormalCharge() or a.GetIsotope() or a.GetNumRadicalElectrons()
+            for a in mol.GetAtoms()
+        ):
+            continue
+        Chem.RemoveStereochemistry(mol)
+        yield mol
+
+
+def build(smiles: Iterable[str], n_rings: int = 40, n_chains: int = 32, min_count: int = 50) -> list[dict[str, Any]]:
+    """The most frequent ring systems and chains of a set of molecules, with the sites where they were bonded.
+
+    min_count: how often a site has to occur to be kept.
+    """
+    occurrences: Counter[str] = Counter()
+    bonded: dict[str, Counter[tuple[int, int]]] = defaultdict(Counter)  # piece -> (atom, how many bonds at once) -> n
+    for mol in _clean(smiles):
+        for piece in take_apart(mol):
+            if piece.bonds:
+                occurrences[piece.smiles] += 1
+                for atom, n in Counter(a for a, _ in piece.bonds).items():
+                    bonded[piece.smiles].update((atom, k) for k in range(1, n + 1))
+    blocks: list[dict[str, Any]] = []
+    left = {True: n_rings, False: n_chains}
+    for core, _ in occurrences.most_common():
+        mol = Chem.MolFromSmiles(core)
+        if mol is None or Chem.MolToSmiles(mol) != core:
+            continue
+        is_ring = any(a.IsInRing() for a in mol.GetAtoms())
+        if not left[is_ring]:
+            continue
+        # equivalent atoms share their counts; RDKit's ranks without tie-breaking name the orbits
+        ranks = list(Chem.CanonicalRankAtoms(mol, breakTies=False))
+        orbit_counts: Counter[tuple[int, int]] = Counter()
+        for (atom, k), n in bonded[core].items():
+            orbit_counts[ranks[atom], k] += n
+        sites: list[int] = []
+        for (rank, k), n in sorted(orbit_counts.items(), key=lambda item: (-item[1], item[0])):
+            atoms = [a.GetIdx() for a in mol.GetAtoms() if ranks[a.GetIdx()] == rank]
+            atoms = [a for a in atoms if mol.GetAtomWithIdx(a).GetTotalNumHs() >= k]
+            if is_ring:  # one bond per ring atom, and none from what hangs on the ring
+                atoms = [a for a in atoms if k == 1 and mol.GetAtomWithIdx(a).IsInRing()]
+            if n >= min_count and len(sites) + len(atoms) <= MAX_SITES:
+                sites += atoms
+        block = describe_block(core, sorted(sites)) if sites else None
+        if block is not None:
+            blocks.append(block)
+            left[is_ring] -= 1
+    return blocks
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=build.__doc__)
+    parser.add_argument("smiles", type=Path, help="one SMILES a line, plain or .xz")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--rings", type=int, default=40)
+    parser.add_argument("--chains", type=int, default=32)
+    parser.add_argument("--min-count", type=int, default=50)
+    arguments = parser.parse_args()
+    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
+    opener = lzma.open if arguments.smiles.suffix == ".xz" else open
+    with opener(arguments.smiles, "rt", encoding="utf-8") as lines:
+        blocks = build((line.split()[0] for line in lines), arguments.rings, arguments.chains, arguments.min_count)
+    rows = ",\n".join(json.dumps(block, separators=(",", ":")) for block in blocks)
+    arguments.out.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Exact distributions on spaces small enough to enumerate, to hold a sampler against the truth."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import torch
+from torch import Tensor
+
+from al_loop.environments.base import Environment
+from al_loop.gflownet.policies.base import Policy
+from al_loop.gflownet.rollout import masked_log_softmax
+from al_loop.gflownet.unique_rows import unique_rows
+
+
+@torch.no_grad()
+def terminal_states(environment: Environment) -> Tensor:
+    """Every terminal state that can be reached: n x state_size, in a fixed order."""
+    return terminal_distribution(environment, None)[0]
+
+
+@torch.no_grad()
+def terminal_distribution(environment: Environment, policy: Policy | None) -> tuple[Tensor, Tensor]:
+    """Terminal states (n x state_size) and their probabilities (n), by propagating flow; policy None: uniform."""
+    states = environment.initial(1)
+    flow = torch.ones(1, dtype=torch.float64)
+    ended: list[Tensor] = []
+    mass: list[Tensor] = []
+    for _ in range(environment.max_steps + 1):
+        is_over = environment.is_terminal(states)
+        ended.append(states[is_over])
+        mass.append(flow[is_over])
+        states, flow = states[~is_over], flow[~is_over]
+        if not len(states):
+            break
+        mask = environment.forward_mask(states)
+        logits = torch.zeros(mask.shape) if policy is None else policy.forward_logits(states)
+        probabilities = masked_log_softmax(logits.double(), mask).exp()
+        before, (row, action) = flow, mask.nonzero(as_tuple=True)
+        children = environment.step(states[row], action)
+        place, group = unique_rows(children)
+        states = children[place]
+        flow = torch.zeros(len(states), dtype=torch.float64)
+        flow.index_add_(0, group, before[row] * probabilities[row, action])
+    everything = torch.cat(ended)
+    place, group = unique_rows(everything)
+    return everything[place], torch.zeros(len(place), dtype=torch.float64).index_add(0, group, torch.cat(mass))
+
+
+def object_distribution(environment: Environment, policy: Policy | None) -> dict[str, float]:
+    """Probability of each object, over all states that stand for it."""
+    states, probabilities = terminal_distribution(environment, policy)
+    total: dict[str, float] = defaultdict(float)
+    for name, probability in zip(environment.decode(states), probabilities.tolist(), strict=True):
+        total[name] += probability
+    return dict(total)

@@ -1,0 +1,230 @@
+"""What the objectives need to know of trajectories, with gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from al_loop.environments.base import Environment
+from al_loop.gflownet.objectives.base import Objective, Terms
+from al_loop.gflownet.policies.base import Context, Logits, Policy
+from al_loop.gflownet.rollout import Backward, Trajectories, masked_log_softmax, packs
+from al_loop.gflownet.unique_rows import unique_rows
+
+#: log-rewards of states: n x state_size -> n
+LogRewardOfStates = Callable[[Tensor], Tensor]
+
+
+def log_probabilities(
+    environment: Environment,
+    policy: Policy,
+    trajectories: Trajectories,
+    *,
+    backward: Backward = "learned",
+    context: Context | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Log P_F and log P_B of each step, 0 beyond the end, with gradients: T x n and T x n."""
+    steps = _Steps(environment, trajectories, context)
+    log_pf, log_pb, _ = _evaluate(steps, policy, backward, uses_flows=False)
+    return log_pf, log_pb
+
+
+def evaluate(
+    environment: Environment,
+    policy: Policy,
+    trajectories: Trajectories,
+    objective: Objective,
+    *,
+    log_z: Tensor,
+    log_reward: Tensor,
+    backward: Backward = "learned",
+    context: Context | None = None,
+    reference: Policy | None = None,
+    partial_log_reward: LogRewardOfStates | None = None,
+) -> Terms:
+    """All that an objective needs to know of trajectories.
+
+    Args:
+        environment: where they happened.
+        policy: the one that is trained.
+        trajectories: n of them, from anywhere.
+        objective: it says what it needs.
+        log_z: n, or a scalar.
+        log_reward: n, of the objects (the multiplicity of their states is taken off here).
+        backward: where the backward policy comes from.
+        context: of each trajectory.
+        reference: the frozen policy, where the objective needs one.
+        partial_log_reward: forward-looking flows (Pan et al. 2023): log-rewards of partial objects, which the
+            network's flows then come on top of.
+    """
+    steps = _Steps(environment, trajectories, context)
+    uses_flows = objective.uses_flows
+    log_pf, log_pb, network_flow = _evaluate(steps, policy, backward, uses_flows)
+    # relative balance is on trajectories of both policies: what states stand for cancels
+    weight = 0.0 if objective.uses_reference else environment.log_multiplicity(trajectories.terminal)
+    log_reward = log_reward.to(log_pf) - weight
+    log_z = log_z.expand(len(trajectories))
+    terms = Terms(is_step=steps.is_step, log_pf=log_pf, log_pb=log_pb, log_z=log_z, log_reward=log_reward)
+    extra: dict[str, Tensor] = {}
+    if network_flow is not None:
+        extra["log_flow"] = _flows(steps, network_flow, log_z, log_reward, partial_log_reward)
+    if objective.uses_edges:
+        extra["log_inflow"], extra["log_outflow"] = _edge_flows(steps, policy, log_reward)
+    if objective.uses_reference:
+        if reference is None:
+            raise ValueError("a relative objective needs a reference policy: see `al-loop pretrain`")
+        with torch.no_grad():
+            extra["log_reference"], _, _ = _evaluate(steps, reference, "uniform", uses_flows=False)
+    return Terms(**{**vars(terms), **extra})
+
+
+class _Steps:
+    """The steps of trajectories in one flat list: on the CPU those that happened, on a GPU all of them.
+
+    On the CPU that saves work; on a GPU it would cost a wait for its answer.
+    """
+
+    def __init__(self, environment: Environment, trajectories: Trajectories, context: Context | None) -> None:
+        self.environment, self.trajectories, self.context = environment, trajectories, context
+        self.is_step = trajectories.actions >= 0  # T x n
+        self.n_steps, self.n = self.is_step.shape
+        self.packs = packs(self.is_step.device)
+        happened = self.is_step.flatten()
+        everything = torch.arange(len(happened), device=happened.device)
+        self.index = happened.nonzero()[:, 0] if self.packs else everything  # places in T x n
+        self.happened = happened[self.index]
+        self.flat = trajectories.states.flatten(0, 1)  # (T + 1) n x state_size
+        self.before, self.after = self.flat[self.index], self.flat[self.index + self.n]
+        self.actions = trajectories.actions.flatten()[self.index].clamp(min=0)
+        self.backward_actions = environment.backward_action(self.before, self.actions)
+        self.forward_mask = environment.forward_mask(self.before)
+        if not self.packs:  # what did not happen is taken for a free choice, and dropped later
+            self.forward_mask = self.forward_mask | ~self.happened[:, None]
+            self.backward_actions = torch.where(self.happened, self.backward_actions, 0)
+
+    def context_of(self, places: Tensor) -> Context | None:
+        """The context of places in T x n, or in (T + 1) x n."""
+        return None if self.context is None else self.context.rows(places % self.n)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Values of the flat list -> T x n, 0 where nothing happened."""
+        if not self.packs:
+            return torch.where(self.happened, values, 0.0).view(self.n_steps, self.n)
+        zero = values.new_zeros(self.n_steps * self.n)
+        return zero.index_copy(0, self.index, values).view(self.n_steps, self.n)
+
+
+def _evaluate(
+    steps: _Steps, policy: Policy, backward: Backward, uses_flows: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Log P_F and log P_B (T x n each), and the network's log-flow of all states but the first (T x n)."""
+    environment = steps.environment
+    learns_backward = backward == "learned" and environment.n_backward_actions > 1
+    backward_mask = environment.backward_mask(steps.after) if environment.n_backward_actions > 1 else None
+    if backward_mask is not None and not steps.packs:
+        backward_mask = backward_mask | ~steps.happened[:, None]
+    flow: Tensor | None = None
+    logits = policy.along(steps.trajectories.states, steps.context)
+    if logits is not None:
+        logits = Logits(
+            logits.forward.flatten(0, 1)[steps.index],
+            logits.backward.flatten(0, 1)[steps.index + steps.n],
+            logits.log_flow.flatten(0, 1)[steps.index + steps.n],
+        )
+    elif policy.shares_trunk and (learns_backward or uses_flows):
+        logits = _in_one_pass(steps, policy, backward_mask if learns_backward else None, uses_flows)
+    if logits is None:
+        here = steps.context_of(steps.index)
+        log_pf = policy.forward_log_prob(steps.before, steps.forward_mask, steps.actions, here)
+        backward_logits = policy.backward_logits(steps.after, here) if learns_backward else None
+        flow = policy.log_flow(steps.after, here) if uses_flows else None
+    else:
+        log_p = masked_log_softmax(logits.forward, steps.forward_mask)
+        log_pf = log_p.gather(1, steps.actions[:, None])[:, 0]
+        backward_logits = logits.backward
+        flow = logits.log_flow if uses_flows else None
+
+    if backward_mask is None:
+        log_pb = torch.zeros_like(log_pf)
+    elif backward == "uniform":
+        log_pb = -backward_mask.sum(1).to(log_pf.dtype).log()
+    elif backward == "maximum_entropy":
+        log_pb = (environment.log_paths(steps.before) - environment.log_paths(steps.after)).to(log_pf.dtype)
+    else:
+        assert backward_logits is not None
+        log_p = masked_log_softmax(backward_logits, backward_mask)
+        log_pb = log_p.gather(1, steps.backward_actions[:, None])[:, 0]
+    return steps.spread(log_pf), steps.spread(log_pb), None if flow is None else steps.spread(flow)
+
+
+def _in_one_pass(steps: _Steps, policy: Policy, backward_mask: Tensor | None, uses_flows: bool) -> Logits:
+    """The logits of the steps from one pass over their states, each state once."""
+    n_all = len(steps.flat)
+    rank = torch.arange(n_all, device=steps.flat.device)
+    places = rank
+    if steps.packs:
+        # a state with one way back needs no network for it
+        is_used = torch.zeros(n_all, dtype=torch.bool)
+        is_used[steps.index] = True
+        behind = steps.index + steps.n
+        if uses_flows:
+            is_used[behind] = True
+        elif backward_mask is not None:
+            is_used[behind[backward_mask.sum(1) > 1]] = True
+        places = is_used.nonzero()[:, 0]
+        if steps.context is None:  # and where trajectories meet, once for all of them
+            place, group = unique_rows(steps.flat[places])
+            rank = torch.zeros(n_all, dtype=torch.int64).index_copy(0, places, group)
+            places = places[place]
+        else:
+            rank = is_used.cumsum(0) - 1
+    logits = policy.all_logits(steps.flat[places], steps.context_of(places))
+    # where a state was left out, any other stands in: its one way back has probability 1 whatever the logits
+    behind = rank[steps.index + steps.n].clamp(min=0)
+    return Logits(logits.forward[rank[steps.index]], logits.backward[behind], logits.log_flow[behind])
+
+
+def _flows(
+    steps: _Steps,
+    network_flow: Tensor,
+    log_z: Tensor,
+    log_reward: Tensor,
+    partial_log_reward: LogRewardOfStates | None,
+) -> Tensor:
+    """Log-flows of states, T + 1 x n: log Z, the network's, the reward at and beyond the end."""
+    environment = steps.environment
+    flow = network_flow - steps.spread(environment.log_multiplicity(steps.after).to(network_flow.dtype))
+    if partial_log_reward is not None:
+        flow = flow + steps.spread(partial_log_reward(steps.after).to(flow.dtype))
+    is_inside = torch.cat([steps.is_step[1:], torch.zeros_like(steps.is_step[:1])])  # another step follows
+    return torch.cat([log_z[None], torch.where(is_inside, flow, log_reward)])
+
+
+def _edge_flows(steps: _Steps, policy: Policy, log_reward: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-flows into and out of each state after the first: T x n and T x n.
+
+    Where an object has several states, flows are those of the object: an edge of one of its states counts as often
+    as it has states.
+    """
+    environment, after = steps.environment, steps.after
+    here = steps.context_of(steps.index)
+    mask = environment.backward_mask(after)
+    row, choice = mask.nonzero(as_tuple=True)
+    parents = environment.backward_step(after[row], choice)
+    actions = environment.forward_action(after[row], choice)
+    context = None if here is None else here.rows(row)
+    edges = policy.forward_logits(parents, context).gather(1, actions[:, None])[:, 0]
+    # the same object, but perhaps another of its states than `after`
+    edges = edges + environment.log_multiplicity(environment.step(parents, actions)).to(edges.dtype)
+    table = edges.new_full(mask.shape, -torch.inf).index_put((row, choice), edges)
+    inflow = table.logsumexp(1) if steps.packs else table.masked_fill(~steps.happened[:, None], 0.0).logsumexp(1)
+    forward_mask = environment.forward_mask(after)
+    is_end = environment.is_terminal(after)
+    outgoing = policy.forward_logits(after, here).masked_fill(~forward_mask & ~is_end[:, None], -torch.inf)
+    multiplicity = environment.log_multiplicity(after).to(edges.dtype)
+    owner = steps.index % steps.n
+    end = log_reward[owner] + multiplicity
+    outflow = torch.where(is_end, end, outgoing.logsumexp(1) + multiplicity)
+    return steps.spread(inflow), steps.spread(outflow)

@@ -1,0 +1,1 @@
+"""What a campaign learns from the oracle's answers: models, objectives, transforms, reward."""

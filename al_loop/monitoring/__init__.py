@@ -1,0 +1,1 @@
+"""How well the models predict, and when to raise an alarm or stop."""

@@ -1,0 +1,1 @@
+"""How people take part in a campaign: ask, tell, review."""

@@ -1,0 +1,83 @@
+"""Which encoder suits which rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from al_loop.features.row_layout import GraphLayout, Layout, SequenceLayout
+from al_loop.surrogates.encoders.base import Trunk
+from al_loop.surrogates.encoders.convolution import Convolution
+from al_loop.surrogates.encoders.graph import MessagePassing
+from al_loop.surrogates.encoders.perceptron import Perceptron
+from al_loop.surrogates.encoders.reverse_complement import reverse_complement
+from al_loop.surrogates.encoders.transformer import Transformer
+
+Kind = Literal["auto", "mlp", "cnn", "transformer", "graph"]
+
+
+class _Form(NamedTuple):
+    form: Callable[..., Trunk]
+    needs: type
+    features: str
+
+
+_FORMS = {
+    "cnn": _Form(Convolution, SequenceLayout, "one_hot"),
+    "transformer": _Form(Transformer, SequenceLayout, "one_hot"),
+    "graph": _Form(MessagePassing, GraphLayout, "graph"),
+}
+
+
+class Encoding:
+    """The encoder that was asked for, on rows of a layout.
+
+    Args:
+        encoder: its kind; ``auto`` is cnn on sequences, graph on molecules as graphs, else mlp.
+        layout: of the rows, None: plain vectors.
+        reverse_complement: whether a DNA or RNA word is to be the same as its reverse complement.
+
+    Raises:
+        ValueError: the encoder does not work on such rows.
+    """
+
+    def __init__(self, encoder: Kind, layout: Layout | None, reverse_complement: bool) -> None:
+        self.layout = layout
+        natural = {SequenceLayout: "cnn", GraphLayout: "graph"}.get(type(layout), "mlp")
+        self.kind = natural if encoder == "auto" else encoder
+        if self.kind in _FORMS and not isinstance(layout, _FORMS[self.kind].needs):
+            raise ValueError(
+                f"surrogate.encoder: {encoder!r} works on the features {_FORMS[self.kind].features} alone; name these "
+                "(features.kind), or the encoder mlp"
+            )
+        if reverse_complement and not (isinstance(layout, SequenceLayout) and layout.complements):
+            raise ValueError(
+                "surrogate.reverse_complement: true is for the features one_hot of an alphabet of A, C, G and T (or U);"
+                " leave it out"
+            )
+        self.is_tied = reverse_complement
+
+    def trunk(
+        self, X: Tensor, n_members: int, hidden: int, n_layers: int, generator: torch.Generator
+    ) -> tuple[Trunk, float]:
+        """Networks for rows like X, and the root mean square of the norms of these."""
+        norm = float(X.double().square().sum(-1).mean().sqrt()) or 1.0
+        if self.layout is not None and X.shape[1] != self.layout.d:
+            raise ValueError(f"X must have the {self.layout.d} columns of {self.layout}, not {X.shape[1]}")
+        if self.kind == "mlp":
+            return Perceptron(X.shape[1], norm, n_members, hidden, n_layers, generator), norm
+        return _FORMS[self.kind].form(self.layout, n_members, hidden, n_layers, generator), norm
+
+    def n_flat(self, X: Tensor) -> int:
+        """How many of the columns are for kernels: those before a graph."""
+        return self.layout.n_bits if isinstance(self.layout, GraphLayout) else X.shape[1]
+
+    def strands(self, inputs: Tensor) -> list[Tensor]:
+        """The rows, and those of the reverse complements where these are to be the same."""
+        if not self.is_tied:
+            return [inputs]
+        assert isinstance(self.layout, SequenceLayout)
+        return [inputs, reverse_complement(inputs, self.layout)]

@@ -1,0 +1,90 @@
+"""Old import paths of documented modules, which keep working with a ``DeprecationWarning``.
+
+``oracles`` and ``actors`` used to be importable at the top level, where they hid a user's own ``oracles.py`` or
+``actors/``, or were hidden by them. They are ``al_loop.oracles`` and ``al_loop.actors`` now. The old names are looked
+for last of all, so that a user's own modules always win.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+#: old module -> new module; what lies below an old package is found below the new one
+MOVED = {
+    "actors": "al_loop.actors",
+    "oracles": "al_loop.oracles",
+    "oracles.callable": "al_loop.oracles.wrap",
+    "al_loop.execution": "al_loop.campaign.executor",
+    "al_loop.parts": "al_loop.config.plugins",
+    "al_loop.review": "al_loop.people.review",
+    "al_loop.utilisation": "al_loop.system.gpu",
+}
+_PACKAGES = ("actors", "oracles")
+
+
+def new_name(name: str) -> str | None:
+    """Return the new name of a moved module, or None if it has not moved."""
+    if name in MOVED:
+        return MOVED[name]
+    package = name.partition(".")[0]
+    is_ours = package in _PACKAGES and sys.modules.get(package) is sys.modules.get(MOVED[package], object())
+    return f"al_loop.{name}" if is_ours else None
+
+
+class _Alias(Loader):
+    """Load an old name as the module of the new name: the same object, not a copy."""
+
+    def __init__(self, new: str) -> None:
+        self._new = new
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Let the import system create a module, which ``exec_module`` replaces."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Put the module of the new name in place of the old one."""
+        replace(module.__name__, self._new)
+
+
+class _MovedModules(MetaPathFinder):
+    """Finds old names below our own packages, before a second copy of a module could be loaded from its file."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return a spec for a moved module other than a top-level package, else None."""
+        new = new_name(name) if "." in name else None
+        return None if new is None else ModuleSpec(name, _Alias(new))
+
+
+class _MovedPackages(MetaPathFinder):
+    """Finds the old top-level packages, where nobody else has a module of that name."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return a spec for a moved top-level package, else None."""
+        return ModuleSpec(name, _Alias(MOVED[name]), is_package=True) if name in _PACKAGES else None
+
+
+def replace(name: str, new: str) -> None:
+    """Make an old module name mean the new module, and warn its user.
+
+    Args:
+        name: the old name, which is being imported.
+        new: the module to use in its place.
+    """
+    warnings.warn(f"the module {name} is now {new}; import it from there", DeprecationWarning, stacklevel=3)
+    sys.modules[name] = importlib.import_module(new)
+
+
+def install() -> None:
+    """Make the old names importable; safe to call twice."""
+    if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _MovedModules())
+        sys.meta_path.append(_MovedPackages())

@@ -1,0 +1,185 @@
+"""What an answer costs the driver: the ledger alone, and the evaluation pool with a thousand simulated workers.
+
+    python benchmarks/campaign/bookkeeping.py          # about 15 minutes; writes results/bookkeeping.csv and .png
+
+*Ledger*: answers go in one after the other (an attempt and an answer each, both durable before the next), at a ledger
+that holds 1,000 to 100,000 answers already; the floor beside it is the same number of synced writes to a plain file.
+*Pool*: a thousand workers that answer at once, so that nothing but bookkeeping takes time; CPU and wall milliseconds of
+the driver per answer, by the number of answers that the ledger holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[2]))
+
+from al_loop.campaign.evaluation import EvaluationPool
+from al_loop.campaign.executor import OracleWorker
+from al_loop.config import Evaluation
+from al_loop.ledger import Answer, Candidate, Ledger, Proposal
+from al_loop.oracles.base import Call, Objective, Outcome
+
+RESULTS = Path(__file__).parents[1] / "results"
+N_WORKERS, BATCH = 1000, 1000
+SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
+
+
+class Instant(OracleWorker):
+    """A worker that answers at once."""
+
+    def __init__(self, number: int) -> None:
+        self.name = f"simulated-{number}"
+
+    def start(self) -> None:
+        pass
+
+    def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
+        yield from (Outcome((float(len(name)),)) for name in objects)
+
+    def close(self) -> None:
+        pass
+
+
+def begin(url: str) -> Ledger:
+    ledger = Ledger(url, patience_s=600)
+    objectives = (Objective("value"),)
+    ledger.begin_campaign(name="b", config={}, fingerprint="f", seed=0, objectives=objectives, versions={})
+    return ledger
+
+
+def next_batch(ledger: Ledger, number: int, size: int = BATCH) -> list[Candidate]:
+    batch = [Proposal(f"{number}-{i}", "random", 1.0, 0.5, 2.0) for i in range(size)]
+    return ledger.open_round(number, batch, seed=0, seconds={}, info={})
+
+
+def one_by_one(ledger: Ledger, candidates: Sequence[Candidate]) -> float:
+    """Milliseconds of an answer, at the median."""
+    taken = []
+    for candidate in candidates:
+        began = time.perf_counter()
+        ledger.begin_attempts([candidate.id], "w")
+        now = datetime.now(UTC)
+        ledger.commit_answers([Answer(candidate.id, Outcome((1.0,)), "w", now, now)])
+        taken.append(time.perf_counter() - began)
+    return 1000 * statistics.median(taken)
+
+
+def synced_writes(folder: Path, n: int = 300) -> float:
+    """Milliseconds of two synced writes of a line to a plain file, at the median: the disk's own limit."""
+    taken = []
+    with (folder / "plain").open("ab", buffering=0) as file:
+        for _ in range(n):
+            began = time.perf_counter()
+            for _ in range(2):
+                file.write(b"x" * 200)
+                os.fsync(file.fileno())
+            taken.append(time.perf_counter() - began)
+    return 1000 * statistics.median(taken)
+
+
+def measure(database: str, url: str, folder: Path) -> Iterator[dict[str, object]]:
+    ledger = begin(url)
+    workers = [Instant(i) for i in range(N_WORKERS)]
+    pool = EvaluationPool(ledger, workers, Evaluation())
+    n_answers = number = 0
+    for size in SIZES:
+        cpu = wall = 0.0
+        n = 0
+        while n_answers < size:
+            batch = next_batch(ledger, number)
+            number += 1
+            began, cpu_began = time.perf_counter(), time.process_time()
+            pool.submit(batch)
+            pool.wait()
+            n_answers += len(batch)
+            if n_answers > 0.9 * size:
+                wall += time.perf_counter() - began
+                cpu += time.process_time() - cpu_began
+                n += len(batch)
+        single = one_by_one(ledger, next_batch(ledger, number, 200))
+        number += 1
+        n_answers += 200
+        between = []
+        for read in (ledger.known_objects, ledger.observations, ledger.candidates, ledger.pending):
+            began = time.perf_counter()
+            read()
+            between.append(time.perf_counter() - began)
+        row = {
+            "database": database,
+            "answers in the ledger": size,
+            "one by one, ms an answer": round(single, 3),
+            "two synced writes, ms": round(synced_writes(folder), 3),
+            f"{N_WORKERS} workers, CPU ms an answer": round(1000 * cpu / n, 3),
+            f"{N_WORKERS} workers, wall ms an answer": round(1000 * wall / n, 3),
+            "reading it whole once a round, s": round(sum(between), 3),
+        }
+        print("  ".join(f"{k}: {v}" for k, v in row.items()), flush=True)
+        yield row
+    pool.close()
+    ledger.close()
+
+
+def draw(rows: Sequence[dict[str, object]]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.5, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    columns = list(rows[0])
+    for database, colour in (("SQLite", "#1971c2"), ("PostgreSQL", "#d9480f")):
+        mine = [r for r in rows if r["database"] == database]
+        x = [r[columns[1]] for r in mine]
+        left.plot(x, [r[columns[2]] for r in mine], "o-", color=colour, label=database)
+        right.plot(x, [r[columns[4]] for r in mine], "o-", color=colour, label=f"{database}: CPU")
+        right.plot(x, [r[columns[5]] for r in mine], "o--", color=colour, label=f"{database}: wall", mfc="white")
+    mine = [r for r in rows if r["database"] == "SQLite"]
+    left.plot(
+        [r[columns[1]] for r in mine], [r[columns[3]] for r in mine], ":", color="#868e96", label="two synced writes"
+    )
+    left.set_title("one answer after the other", fontsize=10)
+    right.set_title(f"{N_WORKERS:,} workers at once", fontsize=10)
+    for ax in (left, right):
+        ax.set(xscale="log", yscale="log", xlabel="answers in the ledger", ylim=(0.1, 12))
+        ax.set_yticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
+        ax.minorticks_off()
+        ax.grid(color="#e9ecef", which="major")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.legend(fontsize=8, frameon=False)
+    left.set_ylabel("milliseconds an answer")
+    figure.savefig(RESULTS / "bookkeeping.png", dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--database", choices=("SQLite", "PostgreSQL"), action="append")
+    arguments = parser.parse_args()
+    rows: list[dict[str, object]] = []
+    for database in arguments.database or ("SQLite", "PostgreSQL"):
+        with tempfile.TemporaryDirectory(prefix="al-loop-bookkeeping-") as name:
+            folder = Path(name)
+            if database == "SQLite":
+                rows += measure(database, f"sqlite:///{folder}/ledger.db", folder)
+            else:
+                from benchmarks.support.postgresql import PostgresqlServer
+
+                with PostgresqlServer() as server:
+                    rows += measure(database, server.new_database(), folder)
+    if not arguments.database:
+        with (RESULTS / "bookkeeping.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        draw(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Molecules drawn and training steps per CPU second on fragments, beside the figures published for the peer.
+
+    .venv/bin/python benchmarks/engine/fragments_speed.py       # 2 minutes, one thread
+
+Drawing includes the decoding to canonical SMILES; a training step draws 64 molecules, decodes them, scores them by a
+trivial reward, and makes a gradient step of trajectory balance. Prints where the time goes, writes
+fragments_speed.csv. Our molecules take about half as many actions as the peer's, so the speed per action is given too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from al_loop.environments.fragments import Fragments
+from al_loop.gflownet import Trainer, Training
+from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.sampler import Draw
+from al_loop.gflownet.trajectory_terms import log_probabilities
+
+HERE = Path(__file__).parents[1]
+#: recursionpharma/gflownet on sEH fragments: graph transformer 128 x 4, 2.24 M parameters, batch 64, mean length 13.9;
+#: measured on a machine like ours (2 cores, CPU, one thread; 2026-11)
+PEER = {"molecules_per_s": 50.0, "steps_per_s": 0.262, "actions": 13.9}
+BATCH = 64
+
+
+def median_cpu(work: Callable[[], object], repeats: int) -> float:
+    """Median CPU seconds of a call, after one that does not count."""
+    seconds = []
+    for _ in range(repeats + 1):
+        started = time.process_time()
+        work()
+        seconds.append(time.process_time() - started)
+    return sorted(seconds[1:])[repeats // 2]
+
+
+def reward(objects: list[str]) -> torch.Tensor:
+    return torch.tensor([0.1 * smiles.count("N") for smiles in objects])
+
+
+def measure(name: str, hidden: int, layers: int, repeats: int) -> dict[str, float | str]:
+    environment = Fragments()
+    training = Training(batch_size=BATCH, hidden=hidden, layers=layers, replay_size=0, epsilon=0.0)
+    trainer = Trainer(environment, reward, training)
+    for _ in range(20):  # until molecules are of the size that training gives
+        trainer.step()
+    policy = trainer.policy
+    generator = torch.Generator().manual_seed(0)
+    drawn = rollout(environment, policy, BATCH, generator=generator)
+    objects = environment.decode(drawn.terminal)
+    draw = Draw(drawn, reward(objects), objects)
+
+    parts = {
+        "roll-out": median_cpu(lambda: rollout(environment, policy, BATCH, generator=generator), repeats),
+        "  of it without a policy": median_cpu(lambda: rollout(environment, None, BATCH, generator=generator), repeats),
+        "decoding": median_cpu(lambda: environment.decode(drawn.terminal), repeats),
+        "update": median_cpu(lambda: trainer.learner.update(draw, seed=0), repeats),
+        "  of it probabilities": median_cpu(lambda: log_probabilities(environment, policy, drawn), repeats),
+        "  of it multiplicities": median_cpu(lambda: environment.log_multiplicity(drawn.terminal), repeats),
+        "whole step": median_cpu(trainer.step, repeats),
+    }
+    parameters = sum(p.numel() for p in policy.parameters())
+    speed = BATCH / (parts["roll-out"] + parts["decoding"])
+    steps = 1 / parts["whole step"]
+    length = float((drawn.actions >= 0).sum(0).float().mean())
+    print(f"\n{name}: {parameters:,} parameters, {length:.1f} actions a molecule")
+    print(f"  molecules/s      {speed:8.0f}   the peer's {PEER['molecules_per_s']:.0f}: {speed / 50:.0f} times")
+    times = steps / PEER["steps_per_s"]
+    print(f"  training steps/s {steps:8.2f}   the peer's {PEER['steps_per_s']}: {times:.0f} times")
+    actions, theirs = speed * length, PEER["molecules_per_s"] * PEER["actions"]
+    print(f"  actions/s        {actions:8.0f}   the peer's {theirs:.0f}: {actions / theirs:.0f} times")
+    per_step, theirs = steps * length, PEER["steps_per_s"] * PEER["actions"]
+    print(f"  and trained      {per_step:8.2f}   the peer's {theirs:.2f}: {per_step / theirs:.0f} times (per molecule)")
+    for part, seconds in parts.items():
+        print(f"    {part:<26}{1000 * seconds:7.1f} ms")
+    return {
+        "policy": name,
+        "parameters": parameters,
+        "actions_per_molecule": length,
+        "molecules_per_s": speed,
+        "steps_per_s": steps,
+        **{part.strip().replace(" ", "_") + "_ms": 1000 * seconds for part, seconds in parts.items()},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = [
+        measure("message passing 128 x 2", 128, 2, arguments.repeats),
+        measure("message passing 384 x 3", 384, 3, arguments.repeats),
+    ]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with (arguments.out / "fragments_speed.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({k: v if isinstance(v, str) else f"{v:.6g}" for k, v in row.items()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Conformers, geometries, receptors and molecules, shared by oracles."""

@@ -1,0 +1,1 @@
+"""Row formats, subprocesses and HTTP, shared by oracles."""

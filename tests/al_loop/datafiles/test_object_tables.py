@@ -1,0 +1,187 @@
+"""Reading tables: what is understood, and what is refused with the line where it stands."""
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import math
+import sys
+
+import pytest
+
+from al_loop.datafiles.object_tables import object_type_of, read_table, shipped
+from al_loop.errors import ConfigError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="table.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write
+
+
+def test_cells_are_read_by_column_without_blanks_around_them(write):
+    table = read_table(write("\ufeffsmiles , score\r\nCCO, 1.5 \r\n\r\nC,-2\r\n"))
+    assert dict(table.columns) == {"smiles": ("CCO", "C"), "score": ("1.5", "-2")}
+    assert table.lines == (2, 4)
+    assert len(table) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "object,value\na,1\n"),
+        ("t.csv", "object;value\na;1\n"),
+        ("t.tsv", "object\tvalue\na\t1\n"),
+        ("t.csv", '"object","value"\n"a","1"\n'),
+        ("t.CSV.GZ", gzip.compress(b"object,value\na,1\n", mtime=0)),
+        ("t.csv.xz", lzma.compress(b"object,value\na,1\n")),
+        ("t.csv.bz2", bz2.compress(b"object,value\na,1\n")),
+    ],
+)
+def test_separators_quotes_and_compressions(write, name, content):
+    assert dict(read_table(write(content, name)).columns) == {"object": ("a",), "value": ("1",)}
+
+
+def test_quoted_cells_keep_their_separators_and_line_breaks(write):
+    table = read_table(write('object,value\n"a,b",1\n"c\nd",2\ne,x\n'))
+    assert table.columns["object"] == ("a,b", "c\nd", "e")
+    with pytest.raises(ConfigError, match="line 5"):
+        table.numbers("value")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "column", "cells"),
+    [
+        ("list.smi", "CCO ethanol\nC\tmethane\n", "smiles", ("CCO", "C")),
+        ("list.smi", "smiles\nCCO\n", "smiles", ("CCO",)),
+        ("list.smi.gz", gzip.compress(b"CCO\n\nC\n", mtime=0), "smiles", ("CCO", "C")),
+        ("list.txt", "red wine\nrice, brown\n", "object", ("red wine", "rice, brown")),
+    ],
+)
+def test_lists_have_no_header(write, name, content, column, cells):
+    assert dict(read_table(write(content, name)).columns) == {column: cells}
+
+
+def test_the_digest_is_that_of_the_content_not_of_its_compression(write):
+    content = b"object,value\na,1\n"
+    plain, packed = read_table(write(content)), read_table(write(gzip.compress(content), "table.csv.gz"))
+    assert plain.digest == packed.digest == hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_that_has_changed_is_read_again(write):
+    assert len(read_table(write("object,value\na,1\n"))) == 1
+    assert len(read_table(write("object,value\na,1\nb,2\n"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ("id,SMILES,sequence", "SMILES"),
+        ("id,Sequence", "Sequence"),
+        ("value,object", "object"),
+        ("canonical_smiles,value", "canonical_smiles"),
+        ("name,value", "name"),
+    ],
+)
+def test_the_column_of_objects_is_found_by_its_name_or_is_the_first(write, columns, found):
+    n = columns.count(",") + 1
+    assert read_table(write(f"{columns}\n{','.join('x' * n)}\n")).object_column() == found
+
+
+def test_the_name_of_a_column_tells_what_it_holds():
+    assert object_type_of("Canonical_SMILES") == "molecule"
+    assert object_type_of("DNA sequence") == "sequence"
+    assert object_type_of("name") == "other"
+
+
+def test_molecules_are_canonical_whatever_way_they_are_written(write):
+    table = read_table(write("smiles\nOCC\nC1=CC=CC=C1\n[Na+].[Cl-]\n"))
+    assert table.objects("smiles", "molecule") == ("CCO", "c1ccccc1", "[Cl-].[Na+]")
+    assert table.objects("smiles", "molecule", is_canonical=True) == ("OCC", "C1=CC=CC=C1", "[Na+].[Cl-]")
+    assert table.objects("smiles", "other") == ("OCC", "C1=CC=CC=C1", "[Na+].[Cl-]")
+
+
+def test_numbers_may_be_missing(write):
+    numbers = read_table(write("a,b\nx,1e-3\ny,\nz,NA\nw,nan\nv,None\n")).numbers("b")
+    assert numbers[0] == 1e-3
+    assert all(math.isnan(number) for number in numbers[1:])
+
+
+def test_a_column_is_numeric_where_its_first_cell_is(write):
+    table = read_table(write("a,b,c,d\n1,,x,nan\n2,3,4,\n"))
+    assert [table.is_numeric(name) for name in "abcd"] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("cell", ["x", "1,5", ">10", "inf", "-inf", "1_000", "1.2.3"])
+def test_a_cell_that_is_no_number_is_named_with_its_line(write, cell):
+    table = read_table(write(f'object,value\na,1\n\nb,"{cell}"\n'))
+    with pytest.raises(ConfigError, match=rf"line 4.*{cell.replace('.', '[.]')}"):
+        table.numbers("value")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("object,value\na,1\nb\n", "line 3: it has 1 cells, the header 2"),
+        ("object,object\na,1\n", "each differently"),
+        ("object,\na,1\n", "must name each column"),
+        ("object,value\n", "no rows"),
+        ("", "no rows"),
+        ('object,value\n"a,1\n', "line 2"),
+        (b"object,value\n\xff\xfe,1\n", "UTF-8"),
+    ],
+)
+def test_what_is_no_table_is_refused(write, content, message):
+    with pytest.raises(ConfigError, match=message):
+        read_table(write(content))
+
+
+@pytest.mark.parametrize("suffix", ["gz", "xz", "bz2"])
+def test_a_damaged_file_is_refused(write, suffix):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_table(write(b"object,value\na,1\n", f"table.csv.{suffix}"))
+
+
+def test_a_truncated_file_is_refused(write):
+    whole = gzip.compress(b"object,value\n" + b"a,1\n" * 100)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_table(write(whole[:-9], "table.csv.gz"))
+
+
+def test_objects_that_are_none_are_named_with_their_line(write):
+    table = read_table(write("smiles,value\nC,1\n,2\n"))
+    with pytest.raises(ConfigError, match=r"line 3.*names no object"):
+        table.objects("smiles", "molecule")
+    table = read_table(write("smiles,value\nC,1\nxyz,2\nq,3\n", "other.csv"))
+    with pytest.raises(ConfigError, match=r"line 3: 'xyz' is not a valid SMILES \(and 1 further rows\)"):
+        table.objects("smiles", "molecule")
+
+
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(write):
+    table = read_table(write("smiles,value\nC,1\n"))
+    with pytest.raises(ConfigError, match="smiles, value"):
+        table.column("score")
+    with pytest.raises(ConfigError, match="smiles, value"):
+        table.object_column("object")
+
+
+def test_a_missing_file_is_refused_with_the_tables_that_are_shipped():
+    assert {"tfbind8", "enamine10k"} <= set(shipped())
+    with pytest.raises(ConfigError, match=r"'nowhere\.csv'.*enamine10k, tfbind8"):
+        read_table("nowhere.csv")
+
+
+def test_a_file_goes_before_a_shipped_table_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "tfbind8").write_text("object,value\na,1\n")
+    monkeypatch.chdir(tmp_path)
+    assert len(read_table("tfbind8")) == 1
+
+
+def test_a_missing_library_names_the_remedy(monkeypatch, write):
+    monkeypatch.setitem(sys.modules, "rdkit", None)
+    with pytest.raises(ConfigError, match="pip install rdkit"):
+        read_table(write("smiles\nC\n")).objects("smiles", "molecule")

@@ -1,0 +1,24 @@
+"""Faults thrown at random into real campaigns: nothing committed is lost. The benchmark of that name throws more."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.campaign import faults
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", faults.SCENES)
+def test_no_fault_loses_an_answer_or_pays_twice_for_what_was_not_in_flight(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "disk" and not faults.may_mount():
+        pytest.skip("no small file system can be mounted here")
+    for variable in ("HOME", "RAY_AUTH_MODE", "PYTHONPATH"):  # what the Ray scene sets
+        monkeypatch.setenv(variable, os.environ.get(variable, ""))
+    tally = faults.throw(name, n_faults=20, seed=7, folder=tmp_path)
+    assert sum(tally.faults.values()) >= 20
+    assert tally.is_clean, tally
+    assert tally.answers == tally.campaigns * 60
+    assert tally.values > 0.6 * tally.answers

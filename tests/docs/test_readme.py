@@ -1,0 +1,83 @@
+"""What the README shows works as it is written, from a folder outside the project."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_oracle_in_ten_lines_runs_from_the_command_line_in_another_folder(tmp_path: Path) -> None:
+    oracle = next(b for b in blocks("python") if b.startswith("# my_oracle.py"))
+    config = next(b for b in blocks("yaml") if b.startswith("# my_campaign.yaml"))
+    assert len(oracle.strip().splitlines()) <= 10
+    (tmp_path / "my_oracle.py").write_text(oracle)
+    (tmp_path / "my_campaign.yaml").write_text(config)
+    small = ["rounds.initial=5", "rounds.batch_size=4", "rounds.count=1", "sampler.steps=3", "evaluation.workers=1"]
+    command = [sys.executable, "-m", "al_loop.cli", "run", "my_campaign.yaml", *small]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+    reading = next(b for b in blocks("python") if "open_run" in b)
+    (tmp_path / "reading.py").write_text(
+        reading.replace("runs/quickstart", "runs/logp") + "\nprint(len(run.evaluations))"
+    )
+    read = subprocess.run(
+        [sys.executable, "reading.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert read.stdout.strip() == "9", read.stderr
+
+
+def test_files_and_commands_that_the_readme_names_are_there() -> None:
+    named = re.findall(r"`((?:configs|notebooks|docs|benchmarks)/[\w./]+)`", README)
+    linked = re.findall(r"\]\(((?:docs|benchmarks)/[\w./]+)\)", README)
+    assert named
+    assert linked
+    for path in named + linked:
+        assert (ROOT / path).exists(), path
+    helped = subprocess.run([sys.executable, "-m", "al_loop.cli", "--help"], capture_output=True, text=True, check=True)
+    for command in re.findall(r"^al-loop (\w+)", README, flags=re.MULTILINE):
+        assert command in helped.stdout
+
+
+def test_the_sampler_by_itself_as_the_readme_trains_it() -> None:
+    code = next(b for b in blocks("python") if "Training(" in b)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert re.fullmatch(r"\['[ACGT]{8}'(, '[ACGT]{8}'){4}\]\n", done.stdout), done.stderr
+
+
+def test_the_settings_of_calls_and_rounds_are_a_valid_part_of_a_config() -> None:
+    import yaml
+
+    from al_loop.config import parse_config
+
+    settings = yaml.safe_load(next(b for b in blocks("yaml") if b.startswith("evaluation:")))
+    campaign = {
+        "name": "x",
+        "environment": {"kind": "sequence", "alphabet": "AC", "length": 3},
+        "oracle": {"kind": "human"},
+    }
+    config = parse_config({**campaign, **settings})
+    assert config.rounds.keep_busy
+    assert config.budget.calls == 200

@@ -1,0 +1,248 @@
+"""What evaluate_all makes of answers, good and bad."""
+
+import math
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import al_loop.oracles.base
+from al_loop.oracles.base import (
+    Call,
+    Failure,
+    Fidelity,
+    Objective,
+    Oracle,
+    OracleError,
+    Outcome,
+    as_outcome,
+    current_call,
+    evaluate_all,
+    evaluate_each,
+)
+
+
+class Scripted(Oracle):
+    """Yields the given answers; an exception among them is raised."""
+
+    def __init__(self, *answers):
+        self.answers = answers
+
+    def evaluate(self, objects):
+        for answer in self.answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            yield answer
+
+
+class Direct(Oracle):
+    """Returns or raises before any answer is taken."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def evaluate(self, objects):
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+def values_of(outcomes):
+    return [outcome.values for outcome in outcomes]
+
+
+def kinds_of(outcomes):
+    return [outcome.failure and outcome.failure.kind for outcome in outcomes]
+
+
+def test_numbers_and_outcomes_are_answers_in_order():
+    outcomes = evaluate_all(Scripted(1, Outcome(values=(2.5,), cost=3.0, info={"a": 1})), ["x", "y"])
+    assert values_of(outcomes) == [(1.0,), (2.5,)]
+    assert outcomes[1].cost == 3.0
+    assert outcomes[1].info == {"a": 1}
+
+
+@pytest.mark.parametrize("answer", [(1, 2), [1.0, 2.0], np.array([1.0, 2.0]), iter([1, 2])])
+def test_several_values_come_as_any_sequence(answer):
+    assert as_outcome(answer, 2).values == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("answer", [np.float32(1.5), np.array(1.5), np.array([1.5])])
+def test_numpy_numbers_become_plain_floats(answer):
+    values = as_outcome(answer, 1).values
+    assert values == (1.5,)
+    assert type(values[0]) is float
+
+
+def test_exception_midway_fails_its_object_and_the_rest_may_be_retried():
+    outcomes = evaluate_all(Scripted(1.0, ValueError("broken"), 3.0), ["x", "y", "z"])
+    assert outcomes[0].values == (1.0,)
+    assert outcomes[1].failure == Failure("permanent", "ValueError: broken")
+    assert outcomes[2].failure == Failure("retryable", "not reached: ValueError: broken")
+
+
+def test_oracle_error_midway_names_the_kind():
+    outcomes = evaluate_all(Scripted(1.0, OracleError("invalid", "no conformer")), ["x", "y"])
+    assert outcomes[1].failure == Failure("invalid", "no conformer")
+
+
+def test_exception_before_the_first_turn_goes_to_all():
+    assert kinds_of(evaluate_all(Direct(OracleError("retryable", "busy")), ["x", "y"])) == ["retryable", "retryable"]
+    assert kinds_of(evaluate_all(Direct(RuntimeError("no")), ["x", "y"])) == ["permanent", "permanent"]
+
+
+def test_sys_exit_inside_an_oracle_is_a_failure():
+    assert evaluate_all(Scripted(SystemExit(3)), ["x"])[0].failure == Failure("permanent", "SystemExit: 3")
+
+
+def test_keyboard_interrupt_passes_through():
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_all(Scripted(KeyboardInterrupt()), ["x"])
+
+
+@pytest.mark.parametrize("answer", [math.nan, math.inf, Outcome(values=(math.nan,)), np.float64("nan")])
+def test_values_that_are_not_finite_are_failures(answer):
+    outcomes = evaluate_all(Scripted(answer, 2.0), ["x", "y"])
+    assert kinds_of(outcomes) == ["permanent", None]
+    assert "finite" in outcomes[0].failure.reason
+
+
+@pytest.mark.parametrize(
+    "answer", [None, "3.5", b"3", ["1"], {"a": 1.0}, {1.0}, object(), 1j, Outcome(values="7"), Outcome(values=(None,))]
+)
+def test_garbage_is_a_failure_and_the_next_answer_still_counts(answer):
+    outcomes = evaluate_all(Scripted(answer, 2.0), ["x", "y"])
+    assert kinds_of(outcomes) == ["permanent", None]
+    assert "not a number" in outcomes[0].failure.reason
+
+
+@pytest.mark.parametrize("answer", [(), (1.0, 2.0), Outcome(values=(1.0, 2.0))])
+def test_wrong_count_of_values_is_a_failure(answer):
+    assert "expected 1" in as_outcome(answer, 1).failure.reason
+
+
+def test_too_few_answers_fail_the_rest():
+    outcomes = evaluate_all(Scripted(1.0), ["x", "y", "z"])
+    assert kinds_of(outcomes) == [None, "permanent", "permanent"]
+
+
+def test_too_many_answers_fail_all_that_were_not_given_before():
+    assert kinds_of(evaluate_all(Direct([1.0, 2.0, 3.0]), ["x", "y"])) == ["permanent", "permanent"]
+    assert kinds_of(evaluate_all(Scripted(1.0, 2.0), ["x"])) == ["permanent"]
+    assert kinds_of(evaluate_all(Scripted(1.0, 2.0, 3.0), ["x", "y"])) == [None, "permanent"]
+
+
+def test_each_answer_is_handed_on_before_the_next_is_asked_for():
+    asked = []
+
+    class Slow(Oracle):
+        def evaluate(self, objects):
+            for name in objects:
+                asked.append(name)
+                yield 1.0
+
+    answers = evaluate_each(Slow(), ["x", "y", "z"])
+    assert next(answers).values == (1.0,)
+    assert asked == ["x"]
+
+
+def test_an_oracle_sees_the_key_of_its_call():
+    class Billed(Oracle):
+        def evaluate(self, objects):
+            for name in objects:
+                yield Outcome(values=(1.0,), info={"key": current_call().keys[name]})
+
+    assert evaluate_all(Billed(), ["x"], Call({"x": "k1"}))[0].info == {"key": "k1"}
+    assert current_call().keys == {}
+
+
+@pytest.mark.parametrize(
+    ("noise", "kept"), [((0.5,), (0.5,)), (0.5, (0.5,)), ((0.1, 0.2), None), (math.nan, None), (-1.0, None)]
+)
+def test_noise_is_one_standard_deviation_per_value_or_not_stated(noise, kept):
+    outcome = as_outcome(Outcome(values=(1.0,), noise=noise), 1)
+    assert (outcome.values, outcome.noise) == ((1.0,), kept)
+
+
+def test_artifacts_are_read_and_one_that_cannot_be_kept_loses_no_value(tmp_path):
+    (tmp_path / "log").write_bytes(b"\x00log")
+    given = {"a.txt": "text", "b": b"bytes", "c.log": tmp_path / "log"}
+    assert as_outcome(Outcome(values=(1.0,), artifacts=given), 1).artifacts == {
+        "a.txt": b"text",
+        "b": b"bytes",
+        "c.log": b"\x00log",
+    }
+    for name, content in [("../x", b""), ("/etc/x", b""), ("", b""), ("..", b""), ("x", tmp_path / "none"), ("x", 3.0)]:
+        outcome = as_outcome(Outcome(values=(1.0,), artifacts={name: content, "ok": b""}), 1)
+        assert (outcome.values, outcome.artifacts) == ((1.0,), {"ok": b""})
+        assert "artifacts_lost" in outcome.info
+    assert as_outcome(Outcome(values=(1.0,), artifacts=[1]), 1).values == (1.0,)
+
+
+def test_an_oracle_at_another_fidelity_is_another_oracle():
+    class Two(Oracle):
+        fidelities = (Fidelity("low", 1.0), Fidelity("high", 10.0))
+        fidelity = "high"
+
+        def evaluate(self, objects):
+            return [1.0 if self.fidelity == "low" else 2.0 for _ in objects]
+
+    high = Two()
+    assert evaluate_all(high.at("low"), ["x"])[0].values == (1.0,)
+    assert evaluate_all(high, ["x"])[0].values == (2.0,)
+    with pytest.raises(ValueError, match="'middle' is not one of low, high"):
+        high.at("middle")
+
+
+@pytest.mark.parametrize("answer", [None, 1.0])
+def test_evaluate_that_returns_no_iterable_is_a_failure(answer):
+    assert kinds_of(evaluate_all(Direct(answer), ["x"])) == ["permanent"]
+
+
+@pytest.mark.parametrize("cost", [math.nan, math.inf, -1.0, "much"])
+def test_a_cost_that_is_no_cost_does_not_lose_the_value(cost):
+    outcome = as_outcome(Outcome(values=(1.0,), cost=cost), 1)
+    assert outcome.values == (1.0,)
+    assert outcome.cost is None
+
+
+def test_info_is_made_json():
+    info = {"n": np.int64(3), "bad": math.nan, "object": {1, 2}, 4: "key", "fine": [1, None]}
+    outcome = as_outcome(Outcome(values=(1.0,), info=info), 1)
+    assert outcome.info == {"n": 3, "bad": "nan", "object": "{1, 2}", "4": "key", "fine": [1, None]}
+
+
+def test_a_failure_keeps_its_cost():
+    outcome = as_outcome(Outcome(failure=Failure("invalid", "no"), cost=2.0), 1)
+    assert (outcome.failure, outcome.cost) == (Failure("invalid", "no"), 2.0)
+
+
+def test_an_outcome_has_either_values_or_a_failure():
+    with pytest.raises(ValueError, match="either"):
+        Outcome()
+    with pytest.raises(ValueError, match="either"):
+        Outcome(values=(1.0,), failure=Failure("invalid", "no"))
+
+
+def test_words_outside_the_vocabulary_are_refused():
+    with pytest.raises(ValueError, match="retryable"):
+        Failure("odd", "no")
+    with pytest.raises(ValueError, match="minimise"):
+        Objective("x", goal="min")
+
+
+def test_oracle_error_survives_pickling():
+    error = pickle.loads(pickle.dumps(OracleError("timeout", "late")))
+    assert error.failure == Failure("timeout", "late")
+    assert str(error) == "late"
+
+
+def test_importing_the_room_loads_nothing_heavy():
+    folder = Path(al_loop.oracles.base.__file__).parent
+    modules = ", ".join(f"oracles.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__")
+    heavy = "{'torch', 'ray', 'rdkit', 'tblite', 'vina', 'meeko', 'RNA', 'numpy'}"
+    code = f"import sys, {modules}; loaded = {heavy} & set(sys.modules); assert not loaded, loaded"
+    subprocess.run([sys.executable, "-c", code], check=True)
