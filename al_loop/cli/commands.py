@@ -913,7 +913,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     features = build_features(settings, environment)
     for section in ("acquisition", "selector"):
         settings.build(section)
-    settings.build("surrogate", kernel=features.kernel, layout=getattr(features, "layout", None))
+    settings.build("surrogate", kernel=features.kernel, layout=features.layout)
     constraints = Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in settings.constraints))
     generator = torch.Generator().manual_seed(derive_seed(settings.seed, "check"))
     n_drawn = 0

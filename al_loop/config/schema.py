@@ -815,7 +815,7 @@ def _refuse_objectives(config: CampaignConfig, where: _Locations) -> None:
 
 def _refuse_fidelities(config: CampaignConfig, where: _Locations) -> None:
     """Surrogate and acquisition of several fidelities go together, and with one objective."""
-    is_modelled = getattr(config.surrogate.factory("surrogate"), "is_of_fidelities", False)
+    is_modelled = getattr(config.surrogate.factory("surrogate"), "models_fidelities", False)
     if is_modelled != config.chooses_fidelities:
         wanted = "acquisition multi_fidelity_mes or multi_fidelity_ei" if is_modelled else "surrogate multi_fidelity"
         given = config.surrogate if is_modelled else config.acquisition
@@ -827,9 +827,7 @@ def _refuse_fidelities(config: CampaignConfig, where: _Locations) -> None:
 
 
 def _is_of_several(factory: Any) -> bool:
-    from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
-
-    return inspect.isclass(factory) and issubclass(factory, MultiObjectiveAcquisition)
+    return bool(getattr(factory, "is_multi_objective", False))  # a factory may be a function
 
 
 def _refuse_impossible(config: CampaignConfig, where: _Locations) -> None:
