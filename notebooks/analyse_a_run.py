@@ -2,8 +2,8 @@
 # # Analyse a run
 #
 # What a campaign measured, how far it got, and how well its model predicted. To open your run, set the environment
-# variable `AL_LOOP_RUN` or change the path below. The notebook also works while the campaign is running, and never changes
-# the ledger. The two figures are saved in the run directory (or in `AL_LOOP_FIGURES`).
+# variable `AL_LOOP_RUN` or change the path below. The notebook also works while the campaign is running, and never
+# changes the ledger. The two figures are saved in the run directory (or in `AL_LOOP_FIGURES`).
 
 # %%
 import os
