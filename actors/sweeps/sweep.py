@@ -32,7 +32,7 @@ from al_loop.campaign.building import build_oracle, campaign_fingerprint
 from al_loop.cli.terminal import number
 from al_loop.config import CampaignConfig, load_config
 from al_loop.errors import CampaignError, ConfigError, first_line
-from al_loop.storage import hold, write_whole
+from al_loop.storage.files import acquire_lock, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -239,7 +239,7 @@ def sweep(
         raise ConfigError(f"cannot write to {run_dir}: {error.strerror}; choose another with --run-dir") from None
     with ExitStack() as stack:
         stack.callback(_remove, storage)
-        hold(stack.enter_context(lock), f"the sweep in {run_dir}")
+        acquire_lock(stack.enter_context(lock), f"the sweep in {run_dir}")
         stack.enter_context(_quietly())
         import ray
 

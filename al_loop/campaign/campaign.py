@@ -39,7 +39,11 @@ from al_loop.monitoring.trust import Alarm, Forecast
 from al_loop.oracles.base import Outcome
 from al_loop.seeding import derive_seed
 from al_loop.sinks import Sinks, Status, round_metrics
-from al_loop.storage import ArtifactFolder, Checkpoints, EvaluationCache, RescuedAnswers, hold, retry_write, write_whole
+from al_loop.storage.artifacts import ArtifactFolder
+from al_loop.storage.cache import EvaluationCache
+from al_loop.storage.checkpoints import Checkpoints
+from al_loop.storage.files import acquire_lock, retry_write, write_whole
+from al_loop.storage.rescued import RescuedAnswers
 
 if TYPE_CHECKING:
     import torch
@@ -102,7 +106,7 @@ class RunDirectory:
             raise ConfigError(
                 f"cannot write to the run directory {path}: {error.strerror}; choose another with --run-dir"
             ) from None
-        hold(self._lock, f"the campaign in {path}")
+        acquire_lock(self._lock, f"the campaign in {path}")
 
     @property
     def checkpoints(self) -> Path:

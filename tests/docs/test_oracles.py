@@ -103,7 +103,7 @@ def check_melting(answers):
     assert [answer[2] for answer in answers] == [[0.4], [0.4], None]
     assert [answer[3] for answer in answers] == [None, 0.5, None]
     assert answers[0][5] == {"curve.csv": "temperature,absorbance\n20,0.1\n"}
-    assert answers[2][1] == ["invalid", "'AXXA' is no DNA"]
+    assert answers[2][1] == ["invalid", "'AXXA' is not DNA"]
 
 
 def test_a_class(folder):
