@@ -13,7 +13,7 @@ from al_loop.actors.cluster.oracles import OraclePlaces
 from al_loop.actors.cluster.placement import options_of
 from al_loop.actors.cluster.roles import LOST, MOST_DEATHS, RoleActor, after_death, again, device_of, end, set_threads
 from al_loop.actors.cluster.samplers import RaySamplers
-from al_loop.actors.local import make_training
+from al_loop.actors.training import make_training
 from al_loop.campaign.executor import SamplerTraining, TrainingStep
 from al_loop.config import CampaignConfig
 

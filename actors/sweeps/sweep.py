@@ -242,7 +242,7 @@ def sweep(
         stack.enter_context(_quietly())
         import ray
 
-        from al_loop.actors.cluster.executor import connect
+        from al_loop.actors.cluster.connect import connect
 
         if not ray.is_initialized():
             connect(address)
