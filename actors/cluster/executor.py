@@ -13,7 +13,7 @@ from al_loop.actors.cluster.learner import RayTraining
 from al_loop.actors.cluster.metrics import RayMetrics
 from al_loop.actors.cluster.oracles import OraclePlaces, RayWorker
 from al_loop.actors.cluster.placement import await_places, options_of
-from al_loop.actors.cluster.roles import RoleActor, again, device_of, end, set_threads
+from al_loop.actors.cluster.roles import RoleActor, device_of, kill_actor, set_threads, with_restarts
 from al_loop.campaign.executor import Executor, OracleWorker, SamplerTraining
 from al_loop.config import CampaignConfig
 from al_loop.errors import ConfigError
@@ -98,10 +98,10 @@ class RayExecutor(Executor):
             belief: FittedModels = self._places.get(told)
             return belief
 
-        return again("surrogate", task, self._end_surrogate, self._on_note)
+        return with_restarts("surrogate", task, self._end_surrogate, self._on_note)
 
     def _end_surrogate(self) -> None:
-        end(self._surrogate)
+        kill_actor(self._surrogate)
         self._surrogate = None
 
     def oracle_worker(self, number: int) -> OracleWorker:
