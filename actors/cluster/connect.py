@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from al_loop.errors import ConfigError, first_line
+from al_loop.errors import ConfigError, summary
 
 
 def connect(address: str, **local_settings: Any) -> None:
@@ -37,7 +37,7 @@ def connect(address: str, **local_settings: Any) -> None:
         else:
             ray.init(address=address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"cannot reach a Ray cluster at {address!r}: {first_line(error)}") from None
+        raise ConfigError(f"cannot reach a Ray cluster at {address!r}: {summary(error)}") from None
     finally:
         with suppress(ValueError, TypeError):  # outside the main thread, or the handler is not a Python function
             signal.signal(signal.SIGTERM, sigterm_handler)

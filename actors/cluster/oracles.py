@@ -17,7 +17,7 @@ from al_loop.actors.cluster.roles import RoleActor, kill_actor, unwrap_ray_error
 from al_loop.actors.local import LocalWorker
 from al_loop.campaign.executor import CallTimeout, MemoryExceeded, OracleWorker, WorkerLost
 from al_loop.config import CampaignConfig
-from al_loop.errors import first_line
+from al_loop.errors import summary
 from al_loop.oracles.base import Call, Outcome
 
 #: beyond the oracle's own time: the start of its process (at most 120 s where that is more), and the network
@@ -220,7 +220,7 @@ class RayWorker(OracleWorker):
             kind = MemoryExceeded if isinstance(error, MemoryExceeded) else WorkerLost
             raise kind(str(getattr(error, "cause", error))) from error
         except (RayError, StopIteration) as error:
-            raise WorkerLost(first_line(error)) from error
+            raise WorkerLost(summary(error)) from error
         finally:
             if not is_over:
                 self._kill()

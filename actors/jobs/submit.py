@@ -27,7 +27,7 @@ from al_loop.actors.jobs.refusals import refuse_lost_files, refuse_lost_ledger, 
 from al_loop.actors.jobs.runtime_env import JobEnvironment, runtime_env
 from al_loop.actors.jobs.states import CAMPAIGN_KEY, RUN_KEY, JobState, is_campaign, state_of
 from al_loop.config import CampaignConfig
-from al_loop.errors import CampaignError, ConfigError, first_line
+from al_loop.errors import CampaignError, ConfigError, summary
 
 _OVERRIDING_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")  # Ray prefers them to an explicit address
 _EXIT_CODE_STOPPED = 143  # as of a process that was ended by SIGTERM
@@ -74,7 +74,7 @@ class Cluster:
                 self._client: Any = JobSubmissionClient(address)
         except Exception as error:  # requests and Ray raise many types
             raise ConfigError(
-                f"--address: no Ray job server answers at {address} ({first_line(error)}); "
+                f"--address: no Ray job server answers at {address} ({summary(error)}); "
                 "is it the head's dashboard, and is its port open?"
             ) from error
 
@@ -298,7 +298,7 @@ class Cluster:
 def _server_message(error: Exception) -> str:
     """Return the message of an error in one line: the last line of a traceback of the job server."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" .")]  # Ray's client appends a full stop
-    return lines[-1][:300] if lines and "Traceback (most recent call last)" in lines[0] else first_line(error)
+    return lines[-1][:300] if lines and "Traceback (most recent call last)" in lines[0] else summary(error)
 
 
 @contextmanager

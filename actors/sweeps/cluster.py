@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 from al_loop.actors.cluster.roles import kill_actor
 from al_loop.actors.sweeps.trial import ProcessContext, TrialEvent, TrialProcess
 from al_loop.config import CampaignConfig
-from al_loop.errors import first_line
+from al_loop.errors import summary
 
 
 class TrialActor:
@@ -63,7 +63,7 @@ class RayTrial:
         try:
             event: TrialEvent = ray.get(self._actor.next_event.remote())
         except RayError as error:
-            event = TrialEvent("stopped") if self._is_stopping else TrialEvent("failed", reason=first_line(error))
+            event = TrialEvent("stopped") if self._is_stopping else TrialEvent("failed", reason=summary(error))
         if event.kind != "round":
             kill_actor(self._actor)
         return event

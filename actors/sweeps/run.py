@@ -22,8 +22,9 @@ from al_loop.actors.sweeps.plan import Combination, list_names
 from al_loop.actors.sweeps.resources import Machine, needs_of
 from al_loop.actors.sweeps.table import SweepResult, open_ledger, tabulate
 from al_loop.actors.sweeps.trial import ProcessContext, Trial, TrialEvent, TrialProcess
-from al_loop.errors import ConfigError, first_line
-from al_loop.storage import hold, write_whole
+from al_loop.campaign.building import build_oracle, campaign_fingerprint
+from al_loop.errors import ConfigError, summary
+from al_loop.storage.files import acquire_lock, write_whole
 
 _MAX_AT_ONCE = 200  # each has a thread here, and on a cluster an actor that waits for room
 Launch = Callable[[Combination, threading.Event], AbstractContextManager[Trial | None]]
@@ -64,7 +65,7 @@ def sweep(
     except OSError as error:
         raise ConfigError(f"cannot write to {run_dir}: {error.strerror}; choose another with --run-dir") from None
     with ExitStack() as stack:
-        hold(stack.enter_context(lock), f"the sweep in {run_dir}")
+        acquire_lock(stack.enter_context(lock), f"the sweep in {run_dir}")
         is_local = address == "local" and not _is_connected()
         if is_local:
             launch = _local_launch(combinations, run_dir)
@@ -86,7 +87,7 @@ def _refuse_other_campaigns(combinations: Sequence[Combination], run_dir: Path) 
         with run:
             campaign = run.ledger.campaign()
         assert campaign is not None
-        if campaign.fingerprint != c.config.fingerprint_with(c.config.build_oracle()):
+        if campaign.fingerprint != campaign_fingerprint(c.config, build_oracle(c.config)):
             names.append(c.name)
             now = c.config.model_dump(mode="json", exclude={"ledger"})
             different |= {key for key in now if campaign.config.get(key) != now[key]}
@@ -178,7 +179,7 @@ def _run_all(
                     if trial is not None:
                         follow(c.name, trial)
             except Exception as error:  # a process that cannot be started
-                events.put((c.name, TrialEvent("failed", reason=f"{type(error).__name__}: {first_line(error)}")))
+                events.put((c.name, TrialEvent("failed", reason=f"{type(error).__name__}: {summary(error)}")))
         events.put(None)
 
     def follow(name: str, trial: Trial) -> None:

@@ -25,7 +25,7 @@ from typing import Any, Protocol, TextIO
 
 from al_loop.campaign.reporter import Reporter, RoundSummary
 from al_loop.config import CampaignConfig
-from al_loop.errors import CampaignError, ConfigError, first_line
+from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.system.processes import end_tree
 
 #: how long a campaign may take to stop (a fit ends first), before its processes are killed
@@ -203,9 +203,9 @@ def _run(config: CampaignConfig, run_dir: Path, reporter: _TrialReporter) -> Tri
     except BaseException as error:
         reporter.note("".join(traceback.format_exception(error)).rstrip())
         if isinstance(error, CampaignError | ConfigError):
-            return TrialEvent("failed", reason=first_line(error))
+            return TrialEvent("failed", reason=summary(error))
         where = "" if isinstance(error, Exception) else " in the campaign"
-        return TrialEvent("failed", reason=f"{type(error).__name__}{where}: {first_line(error)}")
+        return TrialEvent("failed", reason=f"{type(error).__name__}{where}: {summary(error)}")
     return TrialEvent("done", *_last_round(config, run_dir))
 
 

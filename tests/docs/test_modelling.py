@@ -1,4 +1,4 @@
-"""The guide to beliefs: every snippet is a valid part of a config, and names parts that exist."""
+"""The guide to modelling: every snippet is a valid part of a config, and names parts that exist."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import yaml
 
 from al_loop.config import parse_config
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "beliefs.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[2] / "docs" / "modelling.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
 BASE = {"name": "x", "environment": {"kind": "fragments"}, "oracle": {"kind": "xtb"}}
 
