@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from al_loop.campaign.building import build_oracle
 from al_loop.campaign.executor import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerTraining, WorkerLost
 from al_loop.config import CampaignConfig
 from al_loop.oracles.base import Call, Outcome, evaluate_each
@@ -162,7 +163,7 @@ def _serve(
     threading.Thread(target=watch, daemon=True).start()
     failure: Outcome | None = None
     try:
-        oracle = config.build_oracle()
+        oracle = build_oracle(config)
     except Exception as error:
         failure = Outcome.failed("permanent", f"the oracle could not be built: {type(error).__name__}: {error}")
     while True:

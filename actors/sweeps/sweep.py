@@ -28,10 +28,11 @@ import yaml
 from rich.table import Table
 from rich.text import Text
 
+from al_loop.campaign.building import build_oracle, campaign_fingerprint
 from al_loop.cli.terminal import number
 from al_loop.config import CampaignConfig, load_config
 from al_loop.errors import CampaignError, ConfigError, first_line
-from al_loop.storage import hold, write_whole
+from al_loop.storage.files import acquire_lock, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,7 +239,7 @@ def sweep(
         raise ConfigError(f"cannot write to {run_dir}: {error.strerror}; choose another with --run-dir") from None
     with ExitStack() as stack:
         stack.callback(_remove, storage)
-        hold(stack.enter_context(lock), f"the sweep in {run_dir}")
+        acquire_lock(stack.enter_context(lock), f"the sweep in {run_dir}")
         stack.enter_context(_quietly())
         import ray
 
@@ -263,7 +264,7 @@ def _refuse_others(combinations: Sequence[Combination], run_dir: Path) -> None:
         with run:
             known = run.ledger.campaign()
         assert known is not None
-        if known.fingerprint != c.config.fingerprint_with(c.config.build_oracle()):
+        if known.fingerprint != campaign_fingerprint(c.config, build_oracle(c.config)):
             held.append(c.name)
             now = c.config.model_dump(mode="json", exclude={"ledger"})
             different |= {key for key in now if known.config.get(key) != now[key]}

@@ -19,7 +19,9 @@ from al_loop.config import Budget, Evaluation
 from al_loop.errors import CampaignError
 from al_loop.ledger import Answer, Candidate, Ledger
 from al_loop.oracles.base import Call, Failure, Outcome
-from al_loop.storage import ArtifactFolder, EvaluationCache, RescuedAnswers
+from al_loop.storage.artifacts import ArtifactFolder
+from al_loop.storage.cache import EvaluationCache
+from al_loop.storage.rescued import RescuedAnswers
 
 _LONGEST_BACKOFF_S = 300.0
 _LOOK_S = 1.0  # how often the ledger is asked for answers that others committed

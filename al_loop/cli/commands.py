@@ -447,12 +447,13 @@ def _pretrain(
 
     import torch
 
+    from al_loop.campaign.building import build_policy, training_settings
     from al_loop.gflownet.learner import find_device
     from al_loop.gflownet.pretraining import encode_objects, pretrain, read_objects, save_prior, vocabulary_of
     from al_loop.seeding import derive_seed
 
     torch.set_num_threads(settings.resources.threads)
-    environment, training = settings.build("environment"), settings.build_training()
+    environment, training = settings.build("environment"), training_settings(settings)
     try:
         device = find_device(training.device)
     except ValueError as error:
@@ -460,7 +461,7 @@ def _pretrain(
     seed = derive_seed(settings.seed, "prior")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(settings.seed, "weights"))
-        policy = settings.build_policy(environment, training).to(device)
+        policy = build_policy(settings, environment, training).to(device)
     objects = read_objects(data)
     if limit is not None and limit < len(objects):
         objects = random.Random(seed).sample(objects, limit)
@@ -597,12 +598,13 @@ def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
 def _propose(run: str, ledger: Ledger) -> None:
     """Lets a campaign that waits for people, and whose process does not run, decide on its next batch."""
     from al_loop.analysis import run_folder
+    from al_loop.campaign.building import build_oracle
     from al_loop.people import lab
 
     settings, folder = lab.settings_of(ledger), run_folder(run)
     if folder is None or not lab.add_folders(folder):
         return
-    if not settings.build_oracle().is_external:
+    if not build_oracle(settings).is_external:
         return
     from al_loop.campaign.campaign import Campaign, RunDirectory
 
@@ -864,21 +866,22 @@ def check(
 ) -> None:
     """Validates a config, builds every part, and makes one call of the oracle that is not recorded."""
     with _exit_codes(verbose=verbose):
+        from al_loop.campaign.building import build_oracle, fidelities_of
         from al_loop.config import load_config
-        from al_loop.modelling.objectives import campaign_objectives
+        from al_loop.modelling.objectives import campaign_objectives, oracle_objectives
 
         settings = load_config(config, overrides or ())
-        oracle = settings.build_oracle()
+        oracle = build_oracle(settings)
         oracle.check()
+        wanted, objectives = campaign_objectives(settings, oracle), oracle_objectives(settings, oracle)
         sample, facts = _build_parts(settings)
-        wanted = campaign_objectives(settings, oracle)
-        levels = settings.fidelities_of(oracle)
-        chosen = [oracle.objectives[i] for i in wanted.objectives]
+        levels = fidelities_of(settings, oracle)
+        chosen = [objectives[i] for i in wanted.objectives]
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in chosen]
         facts["oracle"] = f"{_named(settings, 'oracle')}: {', '.join(goals)}"
         if levels:
             facts["fidelities"] = ", ".join(f"{f.name} (cost {f.cost * settings.evaluation.cost:g})" for f in levels)
-        others = [o.name for o in oracle.objectives if o not in chosen]
+        others = [o.name for o in objectives if o not in chosen]
         if others:
             facts["oracle"] += f"; {', '.join(others)} recorded too"
         calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
@@ -896,7 +899,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     """A random acceptable object, and what there is to say of each part."""
     import torch
 
-    from al_loop.campaign.campaign import build_features
+    from al_loop.campaign.building import build_features, build_policy, training_settings
     from al_loop.config import build
     from al_loop.gflownet.pretraining import load_prior, read_prior
     from al_loop.gflownet.rollout import rollout
@@ -906,7 +909,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     environment = settings.build("environment")
     is_list = hasattr(environment, "objects")
     if not is_list:
-        policy = settings.build_policy(environment, settings.build_training())
+        policy = build_policy(settings, environment, training_settings(settings))
         prior = read_prior(settings.sampler.prior)
         if prior is not None:
             load_prior(environment, policy, prior)

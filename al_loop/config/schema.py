@@ -7,21 +7,15 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from al_loop.config import plugins as parts
 from al_loop.errors import ConfigError
-from al_loop.oracles.base import Fidelity, Goal, Objective, Oracle
-
-if TYPE_CHECKING:
-    from al_loop.environments.base import Environment
-    from al_loop.gflownet.learner import Training
-    from al_loop.gflownet.policies.base import Policy
+from al_loop.oracles.base import Goal, Oracle
 
 _Path = tuple[str | int, ...]
 _SECTIONS = ("environment", "oracle", "features", "surrogate", "acquisition", "selector")
@@ -360,21 +354,6 @@ class CampaignConfig(_Frozen):
         """Builds the part of a section; defaults fill arguments that the config leaves out."""
         return build(section, self.part(section), **defaults)
 
-    def build_oracle(self) -> Oracle:
-        """The oracle, with the campaign's goal; the same in every process."""
-        oracle = oracle_of(self.oracle)
-        if self.goal:
-            if self.has_several_objectives:
-                raise ConfigError(
-                    f"goal: {self.goal!r} cannot hold for several objectives; leave it out, the oracle says of each "
-                    "which way is good"
-                )
-            chosen = self.objective_of(oracle.objectives)
-            oracle.objectives = tuple(
-                Objective(o.name, o.unit, self.goal if i == chosen else o.goal) for i, o in enumerate(oracle.objectives)
-            )
-        return oracle
-
     @property
     def has_several_objectives(self) -> bool:
         """Whether a front of trade-offs is looked for rather than a best value."""
@@ -385,99 +364,10 @@ class CampaignConfig(_Frozen):
         """Whether the campaign chooses at which of the oracle's fidelities each object is measured."""
         return bool(getattr(self.acquisition.factory("acquisition"), "chooses_fidelities", False))
 
-    def fidelities_of(self, oracle: Oracle) -> tuple[Fidelity, ...]:
-        """The fidelities that the campaign chooses among, cheapest first and the oracle's own last; none: there is one.
-
-        Raises:
-            ConfigError: it is to choose, but the oracle has none below its own.
-        """
-        if not self.chooses_fidelities:
-            return ()
-        own = [f for f in oracle.fidelities if f.name == oracle.fidelity]
-        below = sorted((f for f in oracle.fidelities if own and f.cost < own[0].cost), key=lambda f: f.cost)
-        if not below:
-            names = ", ".join(f"{f.name} (cost {f.cost:g})" for f in oracle.fidelities) or "none"
-            raise ConfigError(
-                f"acquisition: {self.acquisition.kind or self.acquisition.target!r} chooses among fidelities, but the "
-                f"oracle has none that costs less than its own ({oracle.fidelity or 'unnamed'}); it has {names}"
-            )
-        return (*below, own[0])
-
-    def objectives_of(self, objectives: Sequence[Objective]) -> tuple[int, ...]:
-        """Which of the oracle's objectives the campaign optimises.
-
-        Raises:
-            ConfigError: it measures several and the config does not say which, or names one that it does not measure.
-        """
-        names = [o.name for o in objectives]
-        if self.optimise is None and len(names) == 1:
-            return (0,)
-        if not self.optimise:
-            raise ConfigError(f"optimise: missing; the oracle measures {', '.join(names)}")
-        wanted = (self.optimise,) if isinstance(self.optimise, str) else self.optimise
-        return tuple(_position(name, names, "optimise") for name in wanted)
-
-    def objective_of(self, objectives: Sequence[Objective]) -> int:
-        """The first of ``objectives_of``."""
-        return self.objectives_of(objectives)[0]
-
-    def bounds_of(self, objectives: Sequence[Objective]) -> tuple[tuple[int, float | None, float | None], ...]:
-        """The outcome constraints: which of the oracle's objectives, and its bounds."""
-        names = [o.name for o in objectives]
-        return tuple(
-            (_position(c.objective, names, f"outcome_constraints.{i}.objective"), c.min, c.max)
-            for i, c in enumerate(self.outcome_constraints)
-        )
-
-    def build_training(self, device: str | None = None) -> Training:
-        """The settings of sampler training, with the parts that they name; device: another than the config's."""
-        from al_loop.gflownet.conditioning import Conditioning
-        from al_loop.gflownet.learner import Training
-
-        is_conditioned = self.has_several_objectives and self.reward.preferences
-        here = ("kind", "objective", "searches", "policy", "prior", "pool")
-        settings = {name: value for name, value in self.sampler if name not in here}
-        settings["device"] = device or self.sampler.device
-        return Training(
-            **settings,
-            objective=build("objective", self.sampler.objective),
-            searches=tuple(build("search", part) for part in self.sampler.searches),
-            conditioning=Conditioning(objectives=len(self.optimise or "") if is_conditioned else 1),
-        )
-
-    def build_policy(self, environment: Environment, training: Training) -> Policy:
-        """The policy network, with fresh weights from torch's global generator."""
-        from al_loop.gflownet.policies import make_policy
-
-        settings: dict[str, Any] = {
-            "hidden": training.hidden,
-            "layers": training.layers,
-            "heads": training.heads,
-            "n_conditions": training.conditioning.n_values,
-        }
-        if self.sampler.policy is None:
-            return make_policy(environment, **settings)
-        policy: Policy = build("policy", self.sampler.policy, environment=environment, **settings)
-        return policy
-
     @property
     def folders(self) -> tuple[str, ...]:
         """Where the modules of ``target:`` parts are looked for, besides the installed packages."""
         return self._folders
-
-    def oracle_identity(self, oracle: Oracle) -> str:
-        """Equal where two oracles give the same answers: same part, arguments, versions, and code of one's own."""
-        content: dict[str, Any] = {"part": self.oracle.model_dump(mode="json"), "version": oracle.version}
-        content["objectives"] = [o.name for o in oracle.objectives]
-        content["libraries"] = {name: metadata.version(name) for name in oracle.libraries}
-        if self.oracle.target:
-            source = inspect.getsourcefile(inspect.unwrap(self.oracle.factory("oracle")))
-            content["code"] = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None
-        return json.dumps(content, sort_keys=True)
-
-    def fingerprint_with(self, oracle: Oracle) -> str:
-        """The fingerprint of a campaign with this oracle, whose version tells whether it still answers as before."""
-        return hashlib.sha256(f"{self.fingerprint}-{oracle.version}".encode()).hexdigest()[:16]
 
     @property
     def fingerprint(self) -> str:
@@ -503,12 +393,6 @@ def oracle_of(part: Part) -> Oracle:
         oracle = oracle_from(factory, **part.arguments)
     assert isinstance(oracle, Oracle)
     return oracle
-
-
-def _position(name: str, names: Sequence[str], key: str) -> int:
-    if name not in names:
-        raise ConfigError(f"{key}: {name!r} is not one of them; the oracle measures {', '.join(names)}")
-    return names.index(name)
 
 
 def build(section: str, part: Part, **defaults: Any) -> Any:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from al_loop.errors import ConfigError
 from al_loop.ledger import Answer, Candidate, Decision, EvaluationRow, Ledger
 from al_loop.oracles.base import Failure, FailureKind, Objective, Outcome
-from al_loop.storage import write_whole
+from al_loop.storage.files import write_whole
 
 if TYPE_CHECKING:
     from al_loop.config import CampaignConfig

@@ -37,6 +37,7 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from torch import Tensor
 
 from al_loop import load_config
+from al_loop.campaign.building import build_oracle, training_settings
 from al_loop.config import CampaignConfig
 from al_loop.features.morgan import Morgan
 from al_loop.gflownet.rollout import rollout
@@ -69,7 +70,7 @@ def ask(config: CampaignConfig, smiles: str) -> float:
     torch.set_num_threads(1)
     from al_loop.oracles.base import evaluate_each
 
-    (outcome,) = evaluate_each(config.build_oracle(), [smiles])
+    (outcome,) = evaluate_each(build_oracle(config), [smiles])
     return float("nan") if outcome.values is None else float(outcome.values[0])
 
 
@@ -102,7 +103,7 @@ def believe(config: CampaignConfig, measured: Sequence[str], values: np.ndarray)
         config.build("acquisition"),
         features,
         constraints_of(config),
-        campaign_objectives(config, config.build_oracle()),
+        campaign_objectives(config, build_oracle(config)),
         TRANSFORMS[config.transform],
         random_molecules(config, N_REFERENCE, "reference"),
         config.reward.beta,
@@ -157,7 +158,7 @@ class Arm:
             return random_molecules(config, N_POOL, "random pool", seed)
         if self.name.startswith("GFlowNet"):
             environment = config.build("environment")
-            trainer = Trainer(environment, lambda o: self.sharpness * journal(o), config.build_training(), seed=seed)
+            trainer = Trainer(environment, lambda o: self.sharpness * journal(o), training_settings(config), seed=seed)
             for _ in range(steps):
                 trainer.step()
             generator = torch.Generator().manual_seed(derive_seed(seed, "pool"))

@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from al_loop import load_config
+from al_loop.campaign.building import build_oracle
 from al_loop.config import Part, build
 from al_loop.monitoring.metrics import scaffold
 from al_loop.monitoring.trust import score
@@ -128,7 +129,7 @@ def main() -> None:
     config = load_config(CONFIG)
     objects = list(config.build("environment").objects)
     y = -torch.tensor(
-        [o.values[0] for o in evaluate_all(config.build_oracle(), objects) if o.values], dtype=torch.float64
+        [o.values[0] for o in evaluate_all(build_oracle(config), objects) if o.values], dtype=torch.float64
     )
     scaffolds = [scaffold(o) or "none" for o in objects]
     features = {repr(f): build("features", Part.model_validate(f)) for _, f in OURS.values()}

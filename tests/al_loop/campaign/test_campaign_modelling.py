@@ -256,17 +256,17 @@ def test_several_objectives_also_without_preferences_or_by_scalarisation(project
         (("acquisition.kind=qlognehvi",), "weighs several objectives, but 'optimise' names 1"),
         (
             ("optimise=[up, sideways]", "acquisition.kind=qlognehvi"),
-            "'sideways' is not one of them; the oracle measures",
+            "'sideways' is not one of the values that the oracle measures",
         ),
         (("optimise=[up, up]", "acquisition.kind=qlognehvi"), "names a value twice"),
-        (("optimise=[up, down]", "acquisition.kind=qlognehvi", "goal=maximise"), "cannot hold for several"),
+        (("optimise=[up, down]", "acquisition.kind=qlognehvi", "goal=maximise"), "single objective"),
         (
             ("optimise=[up, down]", "acquisition.kind=qlognehvi", "reference_point={up: 0}"),
             "one value for each of up, down",
         ),
-        (("reference_point={up: 0}",), "leave it out"),
+        (("reference_point={up: 0}",), "remove it"),
         (("outcome_constraints=[{objective: up}]",), "give 'min', 'max' or both"),
-        (("outcome_constraints=[{objective: height, min: 1}]",), "'height' is not one of them"),
+        (("outcome_constraints=[{objective: height, min: 1}]",), "'height' is not one of the values"),
         (("optimise=[up, down]", "acquisition.kind=qlognehvi", "sampler.objective.kind=flow_matching"), "no log Z"),
     ],
 )

@@ -14,7 +14,7 @@ from al_loop.config import Budget, Evaluation
 from al_loop.errors import CampaignError
 from al_loop.ledger import Answer, Candidate, Ledger, Proposal
 from al_loop.oracles.base import Call, Objective, Outcome
-from al_loop.storage import RescuedAnswers
+from al_loop.storage.rescued import RescuedAnswers
 
 
 class Scripted(OracleWorker):

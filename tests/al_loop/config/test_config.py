@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
+from al_loop.campaign.building import build_oracle, oracle_identity
 from al_loop.config import CampaignConfig, json_schema, load_config, parse_config
 from al_loop.errors import ConfigError
 
@@ -341,7 +342,7 @@ def test_a_cache_tells_oracles_apart_by_all_that_changes_their_answers(tmp_path:
 
     def identity(**oracle: object) -> str:
         config = parse_config({**base, "oracle": oracle})
-        return config.oracle_identity(config.build_oracle())
+        return oracle_identity(config, build_oracle(config))
 
     same = identity(kind="rna")
     assert same == identity(kind="rna")

@@ -196,13 +196,14 @@ print(found.__module__, evaluate_all(found(share=2.0), ["abc"])[0].values, parts
 def test_a_campaign_takes_it_as_kind_and_checks_its_arguments(install):
     install("halves", MODULE, {"al_loop.oracles": {"half": "Half"}})
     code = """
+from al_loop.campaign.building import build_oracle
 from al_loop.config import parse_config
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import evaluate_all
 def config(**oracle):
     environment = {"kind": "sequence", "alphabet": "AC", "length": 4}
     return parse_config({"name": "x", "environment": environment, "oracle": oracle})
-print(evaluate_all(config(kind="half", share="2").build_oracle(), ["abc"])[0].values)
+print(evaluate_all(build_oracle(config(kind="half", share="2")), ["abc"])[0].values)
 try:
     config(kind="half", shard=2)
 except ConfigError as error:
