@@ -348,7 +348,7 @@ def sweep(
         typer.Option(help="Where all the runs are kept; left out: runs/<name>-sweep.", show_default=False),
     ] = None,
     address: Annotated[
-        str, typer.Option(help="local: this machine; auto: start or join Ray; ray://...: that cluster.")
+        str, typer.Option(help="local: this machine, without Ray; auto: start or join Ray; ray://...: that cluster.")
     ] = "local",
     concurrent: Annotated[
         int | None, typer.Option(min=1, help="Campaigns at once; left out: as many as there is room for.")
@@ -358,16 +358,23 @@ def sweep(
 ) -> None:
     """Runs a campaign for every combination of seeds and settings; started again, it goes on."""
     with _exit_codes(verbose=verbose, when_interrupted=_goes_on()), _sigterm_as_exception():
-        from al_loop.actors.sweeps.sweep import plan, show
-        from al_loop.actors.sweeps.sweep import sweep as run_sweep
+        from al_loop.actors.sweeps.plan import plan
+        from al_loop.actors.sweeps.run import sweep as run_sweep
+        from al_loop.cli.terminal.sweep import line_of_event, show_sweep
 
         combinations = plan(config, overrides or (), samples)
         folder = run_dir or Path("runs") / f"{combinations[0].config.name}-sweep"
-        made = run_sweep(combinations, folder, address=address, concurrent=concurrent, tell=typer.echo)
-        show(made)
+        result = run_sweep(
+            combinations,
+            folder,
+            address=address,
+            concurrent=concurrent,
+            on_event=lambda name, event: typer.echo(line_of_event(name, event)),
+        )
+        show_sweep(result)
         typer.echo(f"written: {folder / 'sweep.csv'}. To look further: al_loop.open_run(RUN), or")
         typer.echo(f"  al-loop status {shlex.quote(str(folder / combinations[0].name))}")
-        if made.n_failed:
+        if result.n_failed:
             raise typer.Exit(EXIT_FAILURE)
 
 
@@ -447,13 +454,13 @@ def _pretrain(
 
     import torch
 
-    from al_loop.campaign.building import build_policy, training_settings
+    from al_loop.campaign.building import build_environment, build_policy, training_settings
     from al_loop.gflownet.learner import find_device
     from al_loop.gflownet.pretraining import encode_objects, pretrain, read_objects, save_prior, vocabulary_of
     from al_loop.seeding import derive_seed
 
     torch.set_num_threads(settings.resources.threads)
-    environment, training = settings.build("environment"), training_settings(settings)
+    environment, training = build_environment(settings), training_settings(settings)
     try:
         device = find_device(training.device)
     except ValueError as error:
@@ -828,7 +835,7 @@ def list_parts() -> None:
     with _exit_codes():
         from al_loop.config import plugins as parts
 
-        found = {section: parts.known(section) for section in parts.ROOMS}
+        found = {section: parts.available(section) for section in parts.ROOMS}
         width = max(len(part.kind) for section in found.values() for part in section)
         for i, (section, infos) in enumerate(found.items()):
             heading = "property (in constraints)" if section == "property" else section
@@ -899,14 +906,20 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     """A random acceptable object, and what there is to say of each part."""
     import torch
 
-    from al_loop.campaign.building import build_features, build_policy, training_settings
+    from al_loop.campaign.building import (
+        build_environment,
+        build_features,
+        build_policy,
+        build_surrogate,
+        training_settings,
+    )
     from al_loop.config import build
     from al_loop.gflownet.pretraining import load_prior, read_prior
     from al_loop.gflownet.rollout import rollout
     from al_loop.modelling.reward import Bound, Constraints
     from al_loop.seeding import derive_seed
 
-    environment = settings.build("environment")
+    environment: Any = build_environment(settings)
     is_list = hasattr(environment, "objects")
     if not is_list:
         policy = build_policy(settings, environment, training_settings(settings))
@@ -914,9 +927,9 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
         if prior is not None:
             load_prior(environment, policy, prior)
     features = build_features(settings, environment)
-    for section in ("acquisition", "selector"):
-        settings.build(section)
-    settings.build("surrogate", kernel=features.kernel, layout=features.layout)
+    build("acquisition", settings.acquisition)
+    build("selector", settings.selector)
+    build_surrogate(settings, features)
     constraints = Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in settings.constraints))
     generator = torch.Generator().manual_seed(derive_seed(settings.seed, "check"))
     n_drawn = 0

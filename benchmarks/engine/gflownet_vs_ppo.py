@@ -37,8 +37,8 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from torch import Tensor
 
 from al_loop import load_config
-from al_loop.campaign.building import build_oracle, training_settings
-from al_loop.config import CampaignConfig
+from al_loop.campaign.building import build_environment, build_oracle, build_surrogate, training_settings
+from al_loop.config import CampaignConfig, build
 from al_loop.features.morgan import Morgan
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.trainer import Trainer
@@ -61,7 +61,7 @@ SELECTORS = {"greedy": "best by acquisition", "diverse": "the quickstart's selec
 
 
 def random_molecules(config: CampaignConfig, n: int, *names: int | str) -> list[str]:
-    environment = config.build("environment")
+    environment = build_environment(config)
     generator = torch.Generator().manual_seed(derive_seed(config.seed, *names))
     return environment.decode(rollout(environment, None, n, generator=generator).terminal)
 
@@ -100,8 +100,8 @@ def believe(config: CampaignConfig, measured: Sequence[str], values: np.ndarray)
     """What the quickstart would believe after these measurements, and its reward."""
     features = Morgan()
     believer = ModelFitter(
-        config.build("surrogate", kernel=features.kernel),
-        config.build("acquisition"),
+        build_surrogate(config, features),
+        build("acquisition", config.acquisition),
         features,
         constraints_of(config),
         campaign_objectives(config, build_oracle(config)),
@@ -115,8 +115,6 @@ def believe(config: CampaignConfig, measured: Sequence[str], values: np.ndarray)
 
 
 def constraints_of(config: CampaignConfig) -> Constraints:
-    from al_loop.config import build
-
     return Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in config.constraints))
 
 
@@ -158,7 +156,7 @@ class Arm:
                 journal(names[i * size : (i + 1) * size])
             return random_molecules(config, N_POOL, "random pool", seed)
         if self.name.startswith("GFlowNet"):
-            environment = config.build("environment")
+            environment = build_environment(config)
             trainer = Trainer(environment, lambda o: self.sharpness * journal(o), training_settings(config), seed=seed)
             for _ in range(steps):
                 trainer.step()
@@ -254,7 +252,9 @@ def picks(
     X = features(names)
     scores = belief.scores(X)
     chosen = {"greedy": scores.argsort(descending=True)[:N_PICKS].tolist()}
-    chosen["diverse"] = config.build("selector").select(SelectionContext(N_PICKS, scores, X, features.similarity))
+    chosen["diverse"] = build("selector", config.selector).select(
+        SelectionContext(N_PICKS, scores, X, features.similarity)
+    )
     return {selector: [names[i] for i in rows] for selector, rows in chosen.items()}
 
 
