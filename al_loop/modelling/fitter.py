@@ -346,7 +346,7 @@ class ModelFitter:
             bounds.append(OutcomeBound(model, *ends))
         answering = expected_cost = None
         if self._feasibility:
-            from al_loop.surrogates.feasibility import Feasibility
+            from al_loop.modelling.feasibility import Feasibility
 
             # what was given up after connections were lost says nothing of the object
             told = [a for a in asked if a.failure != "retryable"]
@@ -355,7 +355,7 @@ class ModelFitter:
         if self._cost:
             priced = [a for a in asked if a.cost is not None and a.cost > 0]
             if priced:
-                from al_loop.surrogates.feasibility import Expense
+                from al_loop.modelling.feasibility import Expense
 
                 # what a fidelity usually costs is no matter of the object
                 by_fidelity: dict[int, list[float]] = {}

@@ -14,14 +14,14 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from al_loop.features.row_layout import Layout
-from al_loop.surrogates._kernel_expression import kernel_of
-from al_loop.surrogates._kernel_mixture import Mixture, Pair, mixed
-from al_loop.surrogates._kernels import RBF, Rows, prepare
 from al_loop.surrogates._network_utils import Network, batches, dot
 from al_loop.surrogates._standardise import shift_and_scale
 from al_loop.surrogates.base import Surrogate, fit_each_target
 from al_loop.surrogates.encoders.encoding import Encoding, Kind
 from al_loop.surrogates.gp import _RATIO_BOUNDS, ExactGP, ExactGPModel, Fit, Gram
+from al_loop.surrogates.kernels.elementary import RBF, Rows, prepare
+from al_loop.surrogates.kernels.expression import kernel_of
+from al_loop.surrogates.kernels.mixture import Mixture, Pair, mixed
 
 _BATCH = 256
 #: the fraction of the rows that is held out, and the fewest measurements of which any are

@@ -17,11 +17,11 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
-from al_loop.surrogates._kernel_expression import best_kernel, kernel_of
-from al_loop.surrogates._kernels import Kernel, Rows, prepare
-from al_loop.surrogates._prior_paths import draw_prior
 from al_loop.surrogates._standardise import shift_and_scale
 from al_loop.surrogates.base import CrossPosterior, NormalModel, Surrogate, check_data
+from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
+from al_loop.surrogates.kernels.expression import best_kernel, kernel_of
+from al_loop.surrogates.kernels.prior_paths import draw_prior
 
 Array = NDArray[np.float64]
 

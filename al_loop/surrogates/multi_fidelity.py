@@ -17,10 +17,10 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from torch import Tensor
 
-from al_loop.surrogates._kernel_expression import Columns, kernel_of
-from al_loop.surrogates._kernels import Kernel, Rows, prepare
 from al_loop.surrogates.base import MultiFidelityModel, Surrogate, check_data, fit_each_target
 from al_loop.surrogates.gp import Array, ExactGP, ExactGPModel
+from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
+from al_loop.surrogates.kernels.expression import Columns, kernel_of
 
 Indices = NDArray[np.int64]
 

@@ -12,8 +12,6 @@ from botorch.models.model import Model
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.surrogates._kernel_expression import kernel_of
-from al_loop.surrogates._kernels import Kernel, Rows, prepare
 from al_loop.surrogates._standardise import shift_and_scale
 from al_loop.surrogates.base import Surrogate, fit_each_target
 from al_loop.surrogates.gp import (
@@ -25,6 +23,8 @@ from al_loop.surrogates.gp import (
     best_signal_and_ratio,
     log_density,
 )
+from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
+from al_loop.surrogates.kernels.expression import kernel_of
 
 #: rows whose kernel with the inducing rows is held in memory at once
 _CHUNK = 4096

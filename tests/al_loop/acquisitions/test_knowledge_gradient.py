@@ -5,9 +5,9 @@ import torch
 
 from al_loop.acquisitions.base import AcquisitionContext
 from al_loop.acquisitions.knowledge_gradient import KnowledgeGradient, log_gain
-from al_loop.surrogates._kernels import Tanimoto
 from al_loop.surrogates.base import SurrogateModel
 from al_loop.surrogates.gp import ExactGP
+from al_loop.surrogates.kernels.elementary import Tanimoto
 
 X = torch.randint(0, 4, (12, 30), generator=torch.Generator().manual_seed(0)).double()
 Y = X[:, :3].sum(-1, keepdim=True)

@@ -11,8 +11,8 @@ from al_loop.acquisitions.max_value_entropy import MaxValueEntropy
 from al_loop.acquisitions.multi_fidelity_ei import MultiFidelityEI
 from al_loop.acquisitions.multi_fidelity_mes import MultiFidelityMES
 from al_loop.acquisitions.ucb import UCB
-from al_loop.surrogates._kernels import Tanimoto
 from al_loop.surrogates.gp import ExactGP
+from al_loop.surrogates.kernels.elementary import Tanimoto
 from al_loop.surrogates.multi_fidelity import MultiFidelityGP
 
 

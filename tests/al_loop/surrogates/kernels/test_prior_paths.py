@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from al_loop.surrogates._kernel_expression import kernel_of
-from al_loop.surrogates._kernels import RBF, Hamming, Kernel, Matern, Tanimoto, prepare
-from al_loop.surrogates._prior_paths import draw_prior
 from al_loop.surrogates.gp import ExactGP, PosteriorPath
+from al_loop.surrogates.kernels.elementary import RBF, Hamming, Kernel, Matern, Tanimoto, prepare
+from al_loop.surrogates.kernels.expression import kernel_of
+from al_loop.surrogates.kernels.prior_paths import draw_prior
 from al_loop.surrogates.variational import SparseGP
 
 GENERATOR = torch.Generator().manual_seed(0)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from al_loop.seeding import derive_seed
-from al_loop.surrogates._kernel_expression import Columns, Scaled, Sum
-from al_loop.surrogates._kernels import RBF, Hamming, Kernel, Matern, Rows, Tanimoto
+from al_loop.surrogates.kernels.elementary import RBF, Hamming, Kernel, Matern, Rows, Tanimoto
+from al_loop.surrogates.kernels.expression import Columns, Scaled, Sum
 
 #: rates of the mixture that the Tanimoto kernel's inverse scales are drawn from
 _N_RATES = 32
