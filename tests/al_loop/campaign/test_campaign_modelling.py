@@ -270,7 +270,7 @@ def test_several_objectives_also_without_preferences_or_by_scalarisation(project
         (("reference_point={up: 0}",), "remove it"),
         (("outcome_constraints=[{objective: up}]",), "give 'min', 'max' or both"),
         (("outcome_constraints=[{objective: height, min: 1}]",), "'height' is not one of the values"),
-        (("optimise=[up, down]", "acquisition.kind=qlognehvi", "sampler.objective.kind=flow_matching"), "no log Z"),
+        (("optimise=[up, down]", "acquisition.kind=qlognehvi", "sampler.objective.kind=flow_matching"), "does not learn log Z"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_runs(project: Path, overrides: tuple, message: str) -> None:
