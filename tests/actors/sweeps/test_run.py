@@ -1,11 +1,9 @@
-"""Whole campaigns over seeds and settings, by a real Ray Tune."""
+"""Whole campaigns over seeds and settings, as processes of this machine and on a real Ray cluster."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -22,56 +20,23 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from al_loop import Campaign, open_run
-from al_loop.actors.sweeps.sweep import name_of, plan
+from al_loop.actors.sweeps.plan import plan
+from al_loop.actors.sweeps.table import tabulate
 from al_loop.cli import app
 from al_loop.config import load_config
-from al_loop.errors import ConfigError
+from tests.support.sweeps import sweep_folder
 
 ROOT = Path(__file__).parents[3]
-CONFIG = """
-name: swept
-seed: 3
-environment: {kind: sequence, alphabet: ACGU, length: 6}
-oracle: {target: "sweep_oracle:sweep_score"}
-sampler: {steps: 4, batch_size: 8, pool: 32, hidden: 8}
-rounds: {count: 1, batch_size: 4, initial: 6}
-evaluation: {workers: 1, timeout_s: 60}
-"""
-ORACLE = """
-import os, time
 
-def sweep_score(word, weight=0.5, pause=0.0, tag=None):
-    with open("calls.log", "a") as file:
-        file.write(word + "\\n")
-    time.sleep(pause)
-    with open("ended.log", "a") as file:
-        file.write(f"{os.getpid()} {word}\\n")
-    if weight < 0:
-        raise ValueError("the furnace is cold")
-    return word.count("G") + weight * word.count("GA")
 
-class Quits:
-    def check(self):
-        raise SystemExit("no licence")
-
-    def evaluate(self, words):
-        return []
-"""
 GRID = ["seed=[0,1]", "oracle.weight=[1.5,-1]", "rounds.count=2"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A user's folder, which is the working directory."""
-    folder, before, path = tmp_path_factory.mktemp("sweep"), Path.cwd(), list(sys.path)
-    (folder / "sweep_oracle.py").write_text(re.sub(r"\w+\.log", lambda log: str(folder / log[0]), ORACLE))
-    (folder / "swept.yaml").write_text(CONFIG)
-    (folder / "calls.log").touch()
-    os.chdir(folder)
-    yield folder
-    os.chdir(before)
-    sys.path[:] = path
-    sys.modules.pop("sweep_oracle", None)
+    with sweep_folder(tmp_path_factory.mktemp("sweep")) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -197,75 +162,15 @@ def test_two_sweeps_at_once_have_no_folder_in_common(folder: Path) -> None:
 
 
 def test_what_a_campaign_paid_for_before_it_was_cut_off_is_in_the_table(swept: Result, folder: Path) -> None:
-    from al_loop.actors.sweeps.sweep import _table
-
     (combination,) = plan(Path("swept.yaml"), ["seed=[1]", "oracle.weight=-1"])
     shutil.copytree("all/seed=1,oracle.weight=-1", "cut/seed=1")
-    cut, unread = (_table([combination], {"seed=1": "it died"}, Path(run_dir)) for run_dir in ("cut", "nowhere"))
+    cut, unread = (
+        tabulate([combination], {"seed=1": "it died"}, Path(run_dir)).table for run_dir in ("cut", "nowhere")
+    )
     assert cut["calls"].tolist() == [6]
     assert cut["seconds"].notna().all()
     assert unread["calls"].isna().all()
     assert cut["failed"].tolist() == unread["failed"].tolist() == ["it died"]
-
-
-def test_a_campaign_asks_for_its_workers_and_never_for_more_than_a_machine_has(folder: Path) -> None:
-    from al_loop.actors.sweeps.sweep import _needs
-
-    config = load_config("swept.yaml", ["evaluation.workers=3"])
-    assert _needs(config, {"CPU": 16.0, "GPU": 0.0}) == {"CPU": 4.0}
-    assert _needs(config, {"CPU": 2.0, "GPU": 0.0}) == {"CPU": 2.0}
-    cuda = load_config("swept.yaml", ["sampler.device=cuda"])
-    assert _needs(cuda, {"CPU": 16.0, "GPU": 2.0}) == {"CPU": 2.0, "GPU": 1.0}
-
-
-def test_lists_are_swept_over_and_everything_else_holds_for_all(folder: Path) -> None:
-    found = plan(Path("swept.yaml"), ["acquisition.kind=[ucb,log_ei]", "rounds.count=4", "oracle.weight=[1.0e-3]"])
-    assert [c.name for c in found] == [
-        "acquisition.kind=ucb,oracle.weight=0.001",
-        "acquisition.kind=log_ei,oracle.weight=0.001",
-    ]
-    assert [c.config.acquisition.kind for c in found] == ["ucb", "log_ei"]
-    assert {(c.config.rounds.count, c.config.oracle.arguments["weight"]) for c in found} == {(4, 0.001)}
-
-
-def test_a_setting_that_is_a_list_takes_a_list_of_lists(folder: Path) -> None:
-    plain, bounded = plan(Path("swept.yaml"), ["constraints=[[],[{kind: gc_content, max: 0.5}]]"])
-    assert plain.config.constraints == ()
-    assert bounded.config.constraints[0].max == 0.5
-    assert bounded.name.startswith("constraints=-kind-gc_content,-max-0.5-")
-
-
-def test_samples_are_seeds_from_the_configs_own_up(folder: Path) -> None:
-    found = plan(Path("swept.yaml"), ["acquisition.kind=[ucb,log_ei]"], samples=2)
-    assert [c.config.seed for c in found] == [3, 4, 3, 4]
-    with pytest.raises(ConfigError, match="swept over already"):
-        plan(Path("swept.yaml"), ["seed=[0]"], samples=2)
-
-
-def test_names_that_a_folder_cannot_have_stay_apart() -> None:
-    names = [name_of({"oracle.file": value}) for value in ("a/b", "a b", "a-b", "x" * 300, "x" * 301)]
-    assert len(set(names)) == 5
-    assert names[2] == "oracle.file=a-b"
-    assert all("/" not in name and len(name) < 140 for name in names)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["rounds.count=3"], "nothing is swept over"),
-        (["seed=[]"], "there is no value in the list"),
-        (["seed=[0,1,0]"], "0 is in the list twice"),
-        (["seed=[0]", "seed=[1]"], "swept over twice"),
-        (["oracle.tag=['1',1]"], "oracle.tag=1: two combinations would share this folder, {'oracle.tag': '1'} and"),
-        (["oracle.tag=['true',true]"], "oracle.tag=true: two combinations would share this folder"),
-        (["seed=[0,1]", "ledger=sqlite:///one.db"], "seed=1: ledger: it would be shared with seed=0"),
-        (["seed=[0,1]", "rounds.review=true"], "a sweep waits for nobody"),
-        (["seed=[0,1]", "oracle={kind: human, objectives: [{name: x}]}"], "people answer it"),
-    ],
-)
-def test_what_cannot_be_swept_is_refused(folder: Path, overrides: list[str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        plan(Path("swept.yaml"), overrides)
 
 
 def test_every_wrong_combination_is_named_before_ray_starts(folder: Path) -> None:
@@ -323,10 +228,3 @@ def test_an_interrupted_sweep_leaves_no_process_and_loses_no_answer(
         assert answered.total() >= 10
         assert answered <= ended
         assert ended - answered <= in_flight
-
-
-def test_the_readmes_sweep_is_a_valid_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("al-loop sweep ")]
-    _, _, config, *overrides = shlex.split(line, comments=True)
-    monkeypatch.chdir(ROOT)
-    assert len(plan(Path(config), overrides)) == 6
