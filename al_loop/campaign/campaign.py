@@ -677,9 +677,7 @@ class Campaign:
         from al_loop.modelling.fitter import BatchLimits
 
         if not self._fidelities:
-            facts = self._facts(number, belief, names, X)
-            similarity = self._features.similarity
-            picked = self._selector.select_knowing(facts, wanted, scores, X, similarity, belief.X_pending)
+            picked = self._selector.select(self._selection(number, belief, names, X, scores, wanted))
             return picked, [0] * len(picked)
         highest: dict[str, int] = {}
         for c in self._ledger.candidates():
@@ -746,11 +744,18 @@ class Campaign:
             self._end(f"stopped before round {number}: {reason}", "change the rule and run it again")
         return reason is not None
 
-    def _facts(self, number: int, belief: FittedModels, names: Sequence[str], X: Tensor) -> SelectionContext:
-        """What a selector may ask beside scores and features."""
+    def _selection(
+        self, number: int, belief: FittedModels, names: Sequence[str], X: Tensor, scores: Tensor, wanted: int
+    ) -> SelectionContext:
+        """Return what the selector picks from."""
         from al_loop.selectors.base import SelectionContext
 
         return SelectionContext(
+            n=wanted,
+            scores=scores,
+            X=X,
+            similarity=self._features.similarity,
+            X_pending=belief.X_pending,
             objects=names,
             pending_objects=belief.pending,
             rescore=lambda picked, asked: belief.rescore(X[list(picked)], X[list(asked)]),
