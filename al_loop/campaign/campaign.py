@@ -30,17 +30,18 @@ from al_loop.campaign.building import (
     training_settings,
 )
 from al_loop.campaign.evaluation import EvaluationPool
-from al_loop.campaign.reporter import Reporter, RoundSummary
+from al_loop.campaign.reporter import Reporter
 from al_loop.config import CampaignConfig, build
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.ledger import Candidate, Ledger, Observation, Proposal
 from al_loop.modelling.objectives import campaign_objectives, oracle_objectives
 from al_loop.monitoring import metrics, trust
 from al_loop.monitoring.predictions import kept_predictions
+from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.monitoring.trust import Alarm, Forecast
 from al_loop.oracles.base import Outcome
 from al_loop.seeding import derive_seed
-from al_loop.sinks import Sinks, Status, round_metrics
+from al_loop.sinks import Sinks, Status
 from al_loop.storage.artifacts import ArtifactFolder
 from al_loop.storage.cache import EvaluationCache
 from al_loop.storage.checkpoints import Checkpoints
@@ -858,7 +859,7 @@ class Campaign:
     def _numbers(self, number: int, summary: RoundSummary) -> dict[str, float]:
         """What sinks are told of a round."""
         used = self._utilisation.get(number)
-        return round_metrics(summary) | ({} if used is None else {"oracle_utilisation": used})
+        return summary.metrics() | ({} if used is None else {"oracle_utilisation": used})
 
     def _believed(self, number: int) -> dict[str, Any]:
         """How good the predictions of what arrived in a round were, by objective."""
