@@ -876,7 +876,7 @@ def check(
         wanted, objectives = campaign_objectives(settings, oracle), oracle_objectives(settings, oracle)
         sample, facts = _build_parts(settings)
         levels = fidelities_of(settings, oracle)
-        chosen = [objectives[i] for i in wanted.objectives]
+        chosen = [objectives[i] for i in wanted.indices]
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in chosen]
         facts["oracle"] = f"{_named(settings, 'oracle')}: {', '.join(goals)}"
         if levels:
@@ -890,7 +890,7 @@ def check(
         if no_oracle or oracle.is_external:
             cost = _price(settings, oracle)
         else:
-            facts["its value"], cost = _dry_call(settings, sample, oracle, wanted.objectives)
+            facts["its value"], cost = _dry_call(settings, sample, oracle, wanted.indices)
         facts["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
         _facts({"config": f"{config} is valid", **facts})
 
@@ -903,7 +903,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     from al_loop.config import build
     from al_loop.gflownet.pretraining import load_prior, read_prior
     from al_loop.gflownet.rollout import rollout
-    from al_loop.modelling.reward import Bound, Constraints
+    from al_loop.modelling.constraints import Constraints, PropertyBound
     from al_loop.seeding import derive_seed
 
     environment = settings.build("environment")
@@ -917,7 +917,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     for section in ("acquisition", "selector"):
         settings.build(section)
     settings.build("surrogate", kernel=features.kernel, layout=getattr(features, "layout", None))
-    constraints = Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in settings.constraints))
+    constraints = Constraints(tuple(PropertyBound(build("property", c), c.min, c.max) for c in settings.constraints))
     generator = torch.Generator().manual_seed(derive_seed(settings.seed, "check"))
     n_drawn = 0
     accepted: list[str] = []

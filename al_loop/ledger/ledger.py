@@ -91,7 +91,8 @@ class Observation:
     """What the surrogate learns from: the values in raw oracle units, ``None`` where the answer was a failure.
 
     round: in which it was proposed. arrived: the round that was open when the answer came, later for a straggler.
-    noise: standard deviation of each value, where the oracle stated it.
+    noise: standard deviation of each value, where the oracle stated it. cost: of the call, in the oracle's currency.
+    seconds: duration of the call.
     """
 
     object: str
@@ -101,6 +102,8 @@ class Observation:
     arrived: int = 0
     noise: tuple[float, ...] | None = None
     fidelity: str = ""
+    cost: float | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -1279,13 +1282,18 @@ class Ledger:
                 e.c.arrived,
                 e.c.noise,
                 _candidates.c.fidelity,
+                e.c.cost,
+                e.c.seconds,
             )
             .join(_candidates, _candidates.c.id == e.c.candidate_id)
             .where(_is_latest(until))
             .order_by(_candidates.c.id)
         )
         rows = self._read(lambda c: c.execute(query).all())
-        return [Observation(o, _floats(v), kind, r, a, _floats(noise), f) for o, v, kind, r, a, noise, f in rows]
+        return [
+            Observation(o, _floats(v), kind, r, a, _floats(noise), f, cost, seconds)
+            for o, v, kind, r, a, noise, f, cost, seconds in rows
+        ]
 
     def evaluations(self, *, has_all_revisions: bool = False) -> list[EvaluationRow]:
         """Every answer, in the order of the candidates; has_all_revisions: also those that were corrected since."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_loop.ledger import Ledger
-from al_loop.modelling.objectives import Wanted
+from al_loop.modelling.objectives import CampaignObjectives
 
 Array = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ class Predictions:
         )
 
 
-def kept_predictions(ledger: Ledger, wanted: Wanted, until: int | None = None) -> Sequence[Predictions]:
+def kept_predictions(ledger: Ledger, wanted: CampaignObjectives, until: int | None = None) -> Sequence[Predictions]:
     """The predictions of each objective, of the answers up to a number of these."""
     rounds = {row.number: row.info for row in ledger.rounds()}
     candidates = {(c.object, c.fidelity): c for c in ledger.candidates()}
@@ -63,10 +63,10 @@ def kept_predictions(ledger: Ledger, wanted: Wanted, until: int | None = None) -
         if o.values is None or predicted is None or candidate.position >= len(predicted["mean"]):
             continue
         i = candidate.position
-        columns = predicted["mean"][i], predicted["std"][i], wanted.of(o.values), info["factors"]
+        columns = predicted["mean"][i], predicted["std"][i], wanted.optimised(o.values), info["factors"]
         rows.append((columns, info["nearest"][i], o.arrived))
     found = []
-    for j in range(len(wanted.objectives)):
+    for j in range(len(wanted)):
         mean, std, measured, factor = (np.array([c[k][j] for c, _, _ in rows], dtype=np.float64) for k in range(4))
         nearest = np.array([near for _, near, _ in rows], dtype=np.float64)
         found.append(Predictions(mean, std, measured, nearest, factor, np.array([a for *_, a in rows], dtype=np.int64)))
