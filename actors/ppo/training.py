@@ -35,9 +35,9 @@ with warnings.catch_warnings():  # what RLlib's own modules still use is nothing
     from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from al_loop.actors.ppo.gymnasium_env import EpisodeReward, ObjectVectorEnv, Observation, Paid
-from al_loop.campaign.building import build_policy, training_settings
+from al_loop.campaign.building import build_environment, build_policy, training_settings
 from al_loop.campaign.executor import SamplerTraining, TrainingStep
-from al_loop.config import CampaignConfig, ppo_cannot
+from al_loop.config import CampaignConfig, unsupported_by_ppo
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
 from al_loop.gflownet.learner import find_device
@@ -244,11 +244,11 @@ class PPOTraining(SamplerTraining):
     """
 
     def __init__(self, config: CampaignConfig, *, seed: int, settings: PPOSettings | None = None) -> None:
-        if (found := ppo_cannot(config)) is not None:
+        if (found := unsupported_by_ppo(config)) is not None:
             raise ConfigError(f"{'.'.join(found[0])}: {found[1]}")
         training = training_settings(config)
         self._config, self._seed, self._settings = config, seed, settings or PPOSettings()
-        self._training, self._environment = training, config.build("environment")
+        self._training, self._environment = training, build_environment(config)
         self._device = find_device(training.device)
         self._networks = ActorCritic(config, self._environment, derive_seed(seed, "weights"))
         prior = read_prior(config.sampler.prior)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from botorch.acquisition import AcquisitionFunction
 from botorch.models.model import Model
@@ -13,6 +14,8 @@ from al_loop.acquisitions.base import Acquisition
 
 class MultiObjectiveAcquisition(Acquisition):
     """Builds a BoTorch acquisition function on models of several objectives, each oriented so that larger is better."""
+
+    is_multi_objective: ClassVar[bool] = True
 
     @abstractmethod
     def build_front(

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from al_loop.config import CampaignConfig, Part, build, oracle_of
+from al_loop.config import BuildContext, CampaignConfig, Part, build
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Fidelity, Oracle
 
@@ -18,9 +18,20 @@ if TYPE_CHECKING:
     from al_loop.features.base import Features
     from al_loop.gflownet.learner import Training
     from al_loop.gflownet.policies.base import Policy
+    from al_loop.surrogates.base import Surrogate
 
 #: keys of the config's ``sampler`` that are not fields of the training settings under the same name and type
 _NOT_TRAINING_SETTINGS = ("kind", "objective", "searches", "policy", "prior", "pool")
+
+
+def build_environment(config: CampaignConfig) -> Environment:
+    """Build the environment that a config names.
+
+    Raises:
+        ConfigError: its arguments are refused.
+    """
+    environment: Environment = build("environment", config.environment)
+    return environment
 
 
 def build_oracle(config: CampaignConfig) -> Oracle:
@@ -29,7 +40,8 @@ def build_oracle(config: CampaignConfig) -> Oracle:
     Raises:
         ConfigError: its arguments are refused.
     """
-    return oracle_of(config.oracle)
+    oracle: Oracle = build("oracle", config.oracle)
+    return oracle
 
 
 def oracle_identity(config: CampaignConfig, oracle: Oracle) -> str:
@@ -74,14 +86,14 @@ def fidelities_of(config: CampaignConfig, oracle: Oracle) -> tuple[Fidelity, ...
     Raises:
         ConfigError: the campaign chooses fidelities, but the oracle has none that is cheaper than its own.
     """
-    if not config.chooses_fidelities:
+    if not config.acquisition.declared("acquisition", "chooses_fidelities", False):
         return ()
     target = [f for f in oracle.fidelities if f.name == oracle.fidelity]
     cheaper = sorted((f for f in oracle.fidelities if target and f.cost < target[0].cost), key=lambda f: f.cost)
     if not cheaper:
         names = ", ".join(f"{f.name} (cost {f.cost:g})" for f in oracle.fidelities) or "none"
         raise ConfigError(
-            f"acquisition: {config.acquisition.kind or config.acquisition.target!r} chooses among fidelities, but the "
+            f"acquisition: {config.acquisition.name!r} chooses among fidelities, but the "
             f"oracle has none that costs less than its own ({oracle.fidelity or 'unnamed'}); it has {names}"
         )
     return (*cheaper, target[0])
@@ -126,7 +138,7 @@ def build_policy(config: CampaignConfig, environment: Environment, settings: Tra
     }
     if config.sampler.policy is None:
         return make_policy(environment, **arguments)
-    policy: Policy = build("policy", config.sampler.policy, environment=environment, **arguments)
+    policy: Policy = build("policy", config.sampler.policy, BuildContext(environment=environment, **arguments))
     return policy
 
 
@@ -139,5 +151,19 @@ def build_features(config: CampaignConfig, environment: Environment) -> Features
     """
     part = config.features or Part(kind="morgan" if environment.object_type == "molecule" else "one_hot")
     arguments = {k: getattr(environment, k) for k in ("alphabet", "length") if hasattr(environment, k)}
-    features: Features = build("features", part, **arguments)
+    features: Features = build("features", part, BuildContext(**arguments))
     return features
+
+
+def build_surrogate(config: CampaignConfig, features: Features, n_fidelities: int | None = None) -> Surrogate:
+    """Build the surrogate, for the features that it is to be fitted on.
+
+    Args:
+        config: the campaign's config.
+        features: the features of the objects.
+        n_fidelities: among how many fidelities the campaign chooses; None: not known.
+    """
+    layout = getattr(features, "layout", None)
+    context = BuildContext(kernel=features.kernel, layout=layout, n_fidelities=n_fidelities)
+    surrogate: Surrogate = build("surrogate", config.surrogate, context)
+    return surrogate

@@ -19,9 +19,11 @@ from sqlalchemy.engine import make_url
 
 import al_loop
 from al_loop.campaign.building import (
+    build_environment,
     build_features,
     build_oracle,
     build_policy,
+    build_surrogate,
     campaign_fingerprint,
     fidelities_of,
     oracle_identity,
@@ -356,14 +358,14 @@ class Campaign:
 
         config = self.config
         torch.set_num_threads(config.resources.threads)
-        self._environment: Environment = config.build("environment")
+        self._environment: Environment = build_environment(config)
         self._features: Features = build_features(config, self._environment)
         self._constraints: Constraints = Constraints(
             tuple(PropertyBound(build("property", c), c.min, c.max) for c in config.constraints)
         )
-        self._acquisition = config.build("acquisition")
+        self._acquisition = build("acquisition", config.acquisition)
         self._believer: ModelFitter = self._make_believer()
-        self._selector = config.build("selector")
+        self._selector = build("selector", config.selector)
         #: all objects there are, where that is a list: each can be looked at, and no sampler is needed
         self._everything: Sequence[str] | None = getattr(self._environment, "objects", None)
         if self._everything is None:
@@ -378,12 +380,7 @@ class Campaign:
         from al_loop.modelling.transforms import TRANSFORMS
 
         config, features = self.config, self._features
-        self._surrogate: Surrogate = config.build(
-            "surrogate",
-            kernel=features.kernel,
-            layout=getattr(features, "layout", None),
-            n_fidelities=len(self._fidelities),
-        )
+        self._surrogate: Surrogate = build_surrogate(config, features, len(self._fidelities))
         return ModelFitter(
             self._surrogate,
             self._acquisition,
@@ -869,7 +866,7 @@ class Campaign:
 
     def _summary(self, number: int) -> RoundSummary:
         if not hasattr(self, "_features"):  # a finished campaign that lacks only its last report
-            self._environment = self.config.build("environment")
+            self._environment = build_environment(self.config)
             self._features = build_features(self.config, self._environment)
         # an answer counts for the round in which it arrives
         observations = [o for o in self._ledger.observations() if o.arrived <= number]
@@ -928,7 +925,7 @@ def _check_prior(config: CampaignConfig) -> None:
     """Before anything is written: the prior is there, and fits."""
     from al_loop.gflownet.pretraining import load_prior, read_prior
 
-    environment = config.build("environment")
+    environment = build_environment(config)
     prior = read_prior(config.sampler.prior)
     assert prior is not None
     load_prior(environment, build_policy(config, environment, training_settings(config)), prior)

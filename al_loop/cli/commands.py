@@ -447,13 +447,13 @@ def _pretrain(
 
     import torch
 
-    from al_loop.campaign.building import build_policy, training_settings
+    from al_loop.campaign.building import build_environment, build_policy, training_settings
     from al_loop.gflownet.learner import find_device
     from al_loop.gflownet.pretraining import encode_objects, pretrain, read_objects, save_prior, vocabulary_of
     from al_loop.seeding import derive_seed
 
     torch.set_num_threads(settings.resources.threads)
-    environment, training = settings.build("environment"), training_settings(settings)
+    environment, training = build_environment(settings), training_settings(settings)
     try:
         device = find_device(training.device)
     except ValueError as error:
@@ -828,7 +828,7 @@ def list_parts() -> None:
     with _exit_codes():
         from al_loop.config import plugins as parts
 
-        found = {section: parts.known(section) for section in parts.ROOMS}
+        found = {section: parts.available(section) for section in parts.ROOMS}
         width = max(len(part.kind) for section in found.values() for part in section)
         for i, (section, infos) in enumerate(found.items()):
             heading = "property (in constraints)" if section == "property" else section
@@ -899,14 +899,20 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     """A random acceptable object, and what there is to say of each part."""
     import torch
 
-    from al_loop.campaign.building import build_features, build_policy, training_settings
+    from al_loop.campaign.building import (
+        build_environment,
+        build_features,
+        build_policy,
+        build_surrogate,
+        training_settings,
+    )
     from al_loop.config import build
     from al_loop.gflownet.pretraining import load_prior, read_prior
     from al_loop.gflownet.rollout import rollout
     from al_loop.modelling.constraints import Constraints, PropertyBound
     from al_loop.seeding import derive_seed
 
-    environment = settings.build("environment")
+    environment: Any = build_environment(settings)
     is_list = hasattr(environment, "objects")
     if not is_list:
         policy = build_policy(settings, environment, training_settings(settings))
@@ -914,9 +920,9 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
         if prior is not None:
             load_prior(environment, policy, prior)
     features = build_features(settings, environment)
-    for section in ("acquisition", "selector"):
-        settings.build(section)
-    settings.build("surrogate", kernel=features.kernel, layout=getattr(features, "layout", None))
+    build("acquisition", settings.acquisition)
+    build("selector", settings.selector)
+    build_surrogate(settings, features)
     constraints = Constraints(tuple(PropertyBound(build("property", c), c.min, c.max) for c in settings.constraints))
     generator = torch.Generator().manual_seed(derive_seed(settings.seed, "check"))
     n_drawn = 0

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from al_loop.analysis import find_ledger, run_folder
-from al_loop.campaign.building import build_features, build_oracle
+from al_loop.campaign.building import build_environment, build_features, build_oracle
 from al_loop.datafiles.object_tables import read_table
 from al_loop.errors import ConfigError
 from al_loop.ledger import Candidate, Ledger
@@ -197,7 +197,7 @@ class _Check:
     def __call__(self, name: str) -> None:
         if self._features is None:
             settings = lab.settings_of(self._ledger)
-            self._features = build_features(settings, settings.build("environment"))
+            self._features = build_features(settings, build_environment(settings))
         self._features([name])
 
 

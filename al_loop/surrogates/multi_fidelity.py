@@ -51,7 +51,7 @@ class MultiFidelityGP(Surrogate):
 
     kind = "multi_fidelity"
     #: the campaign adds the column
-    is_of_fidelities: ClassVar[bool] = True
+    models_fidelities: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 import al_loop.campaign.campaign
 from al_loop import Campaign, load_config, open_run
-from al_loop.campaign.building import build_oracle
+from al_loop.campaign.building import build_environment, build_oracle
 from al_loop.config import CampaignConfig
 from al_loop.environments.base import Environment
 from al_loop.features.base import Features
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     config = load_config(CONFIG)
-    objects = config.build("environment").objects
+    objects = build_environment(config).objects
     scores = np.array([o.values[0] if o.values else np.inf for o in evaluate_all(build_oracle(config), objects)])
     order = np.argsort(scores, kind="stable")
     n_top = 104  # 1 % of the 10,449 molecules that MolPAL's file has

@@ -37,8 +37,8 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from torch import Tensor
 
 from al_loop import load_config
-from al_loop.campaign.building import build_oracle, training_settings
-from al_loop.config import CampaignConfig
+from al_loop.campaign.building import build_environment, build_oracle, build_surrogate, training_settings
+from al_loop.config import CampaignConfig, build
 from al_loop.features.morgan import Morgan
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.trainer import Trainer
@@ -64,7 +64,7 @@ SELECTORS = {"greedy": "best by acquisition", "diverse": "the quickstart's selec
 
 
 def random_molecules(config: CampaignConfig, n: int, *names: int | str) -> list[str]:
-    environment = config.build("environment")
+    environment = build_environment(config)
     generator = torch.Generator().manual_seed(derive_seed(config.seed, *names))
     return environment.decode(rollout(environment, None, n, generator=generator).terminal)
 
@@ -103,8 +103,8 @@ def fit(config: CampaignConfig, measured: Sequence[str], values: np.ndarray) -> 
     """The models that the quickstart would fit to these measurements, and its reward."""
     features = Morgan()
     fitter = ModelFitter(
-        config.build("surrogate", kernel=features.kernel),
-        config.build("acquisition"),
+        build_surrogate(config, features),
+        build("acquisition", config.acquisition),
         ObjectSpace(features, constraints_of(config), random_molecules(config, N_REFERENCE, "reference")),
         campaign_objectives(config, build_oracle(config)),
         Fidelities(),
@@ -119,8 +119,6 @@ def fit(config: CampaignConfig, measured: Sequence[str], values: np.ndarray) -> 
 
 
 def constraints_of(config: CampaignConfig) -> Constraints:
-    from al_loop.config import build
-
     return Constraints(tuple(PropertyBound(build("property", c), c.min, c.max) for c in config.constraints))
 
 
@@ -162,7 +160,7 @@ class Arm:
                 journal(names[i * size : (i + 1) * size])
             return random_molecules(config, N_POOL, "random pool", seed)
         if self.name.startswith("GFlowNet"):
-            environment = config.build("environment")
+            environment = build_environment(config)
             trainer = Trainer(environment, lambda o: self.sharpness * journal(o), training_settings(config), seed=seed)
             for _ in range(steps):
                 trainer.step()
@@ -258,7 +256,7 @@ def picks(
     X = features(names)
     scores = models.scores(X)
     chosen = {"greedy": scores.argsort(descending=True)[:N_PICKS].tolist()}
-    chosen["diverse"] = config.build("selector").select(N_PICKS, scores, X, features.similarity)
+    chosen["diverse"] = build("selector", config.selector).select(N_PICKS, scores, X, features.similarity)
     return {selector: [names[i] for i in rows] for selector, rows in chosen.items()}
 
 

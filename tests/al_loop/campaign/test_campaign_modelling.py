@@ -252,8 +252,11 @@ def test_several_objectives_also_without_preferences_or_by_scalarisation(project
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("optimise=[up, down]",), "'ucb' knows one objective, but 'optimise' names 2; take .*qlognehvi"),
-        (("acquisition.kind=qlognehvi",), "weighs several objectives, but 'optimise' names 1"),
+        (
+            ("optimise=[up, down]",),
+            r"'ucb' supports a single objective, but the campaign optimises 2 \(up, down\); use .*qlognehvi",
+        ),
+        (("acquisition.kind=qlognehvi",), "requires several objectives, but the campaign optimises one"),
         (
             ("optimise=[up, sideways]", "acquisition.kind=qlognehvi"),
             "'sideways' is not one of the values that the oracle measures",
@@ -322,8 +325,8 @@ def test_a_batch_is_full_when_its_cost_is_spent(project: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (MULTI[:1], "'multi_fidelity' is of several fidelities and needs acquisition multi_fidelity_mes"),
-        (MULTI[1:], "'multi_fidelity_mes' is of several fidelities and needs surrogate multi_fidelity"),
+        (MULTI[:1], "'multi_fidelity' requires an acquisition that chooses fidelities"),
+        (MULTI[1:], "'multi_fidelity_mes' requires a multi-fidelity surrogate"),
         (MULTI, "has none that costs less than its own"),
     ],
 )

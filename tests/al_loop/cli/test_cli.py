@@ -188,7 +188,10 @@ def test_status_and_export(finished: str, folder: Path) -> None:
         (["tiny.yaml", "sampler.stpes=3"], ["sampler.stpes", "did you mean 'steps'"]),
         (["tiny.yaml", "rounds.count=many"], ["rounds.count", "'many'"]),
         (["tiny.yaml", "surrogate.kind=gpp"], ["surrogate.kind", "'gpp'", "gp"]),
-        (["tiny.yaml", "oracle.target=no_such_module:f"], ["oracle.target", "no_such_module", "beside the config"]),
+        (
+            ["tiny.yaml", "oracle.target=no_such_module:f"],
+            ["oracle.target", "no_such_module", "the folder of the config"],
+        ),
         (["tiny.yaml", "oracle.target=cli_oracle:nothing"], ["oracle.target", "cli_oracle", "nothing"]),
         (["tiny.yaml", "rounds"], ["'rounds'", "key=value"]),
         (["broken.yaml"], ["broken.yaml", "line 3"]),
