@@ -335,7 +335,7 @@ class PPOTraining(SamplerTraining):
         """RLlib's algorithm with the weights and the optimiser as they are here, on a new reward."""
         if self._algorithm is None:
             if not ray.is_initialized():
-                from al_loop.actors.cluster.executor import connect
+                from al_loop.actors.cluster.connect import connect
 
                 connect("local", num_cpus=1, logging_level=logging.ERROR)
                 self._has_started = True

@@ -30,17 +30,18 @@ from al_loop.campaign.building import (
     training_settings,
 )
 from al_loop.campaign.evaluation import EvaluationPool
-from al_loop.campaign.reporter import Reporter, RoundSummary
+from al_loop.campaign.reporter import Reporter
 from al_loop.config import CampaignConfig, build
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.ledger import Candidate, Ledger, Observation, Proposal
 from al_loop.modelling.objectives import campaign_objectives, oracle_objectives
 from al_loop.monitoring import metrics, trust
 from al_loop.monitoring.predictions import kept_predictions
+from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.monitoring.trust import Alarm, Forecast
 from al_loop.oracles.base import Outcome
 from al_loop.seeding import derive_seed
-from al_loop.sinks import Sinks, Status, round_metrics
+from al_loop.sinks import Sinks, Status
 from al_loop.storage.artifacts import ArtifactFolder
 from al_loop.storage.cache import EvaluationCache
 from al_loop.storage.checkpoints import Checkpoints
@@ -648,9 +649,7 @@ class Campaign:
         from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
 
         if not self._fidelities:
-            facts = self._facts(number, belief, names, X)
-            similarity = self._features.similarity
-            picked = self._selector.select_knowing(facts, wanted, scores, X, similarity, belief.X_pending)
+            picked = self._selector.select(self._selection(number, belief, names, X, scores, wanted))
             return picked, [0] * len(picked)
         highest: dict[str, int] = {}
         for c in self._ledger.candidates():
@@ -717,11 +716,18 @@ class Campaign:
             self._end(f"stopped before round {number}: {reason}", "change the rule and run it again")
         return reason is not None
 
-    def _facts(self, number: int, belief: FittedModels, names: Sequence[str], X: Tensor) -> SelectionContext:
-        """What a selector may ask beside scores and features."""
+    def _selection(
+        self, number: int, belief: FittedModels, names: Sequence[str], X: Tensor, scores: Tensor, wanted: int
+    ) -> SelectionContext:
+        """Return what the selector picks from."""
         from al_loop.selectors.base import SelectionContext
 
         return SelectionContext(
+            n=wanted,
+            scores=scores,
+            X=X,
+            similarity=self._features.similarity,
+            X_pending=belief.X_pending,
             objects=names,
             pending_objects=belief.pending,
             rescore=lambda picked, asked: belief.rescore(X[list(picked)], X[list(asked)]),
@@ -825,7 +831,7 @@ class Campaign:
     def _numbers(self, number: int, summary: RoundSummary) -> dict[str, float]:
         """What sinks are told of a round."""
         used = self._utilisation.get(number)
-        return round_metrics(summary) | ({} if used is None else {"oracle_utilisation": used})
+        return summary.metrics() | ({} if used is None else {"oracle_utilisation": used})
 
     def _believed(self, number: int) -> dict[str, Any]:
         """How good the predictions of what arrived in a round were, by objective."""

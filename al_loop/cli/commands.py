@@ -348,7 +348,7 @@ def sweep(
         typer.Option(help="Where all the runs are kept; left out: runs/<name>-sweep.", show_default=False),
     ] = None,
     address: Annotated[
-        str, typer.Option(help="local: this machine; auto: start or join Ray; ray://...: that cluster.")
+        str, typer.Option(help="local: this machine, without Ray; auto: start or join Ray; ray://...: that cluster.")
     ] = "local",
     concurrent: Annotated[
         int | None, typer.Option(min=1, help="Campaigns at once; left out: as many as there is room for.")
@@ -358,16 +358,23 @@ def sweep(
 ) -> None:
     """Runs a campaign for every combination of seeds and settings; started again, it goes on."""
     with _exit_codes(verbose=verbose, when_interrupted=_goes_on()), _sigterm_as_exception():
-        from al_loop.actors.sweeps.sweep import plan, show
-        from al_loop.actors.sweeps.sweep import sweep as run_sweep
+        from al_loop.actors.sweeps.plan import plan
+        from al_loop.actors.sweeps.run import sweep as run_sweep
+        from al_loop.cli.terminal.sweep import line_of_event, show_sweep
 
         combinations = plan(config, overrides or (), samples)
         folder = run_dir or Path("runs") / f"{combinations[0].config.name}-sweep"
-        made = run_sweep(combinations, folder, address=address, concurrent=concurrent, tell=typer.echo)
-        show(made)
+        result = run_sweep(
+            combinations,
+            folder,
+            address=address,
+            concurrent=concurrent,
+            on_event=lambda name, event: typer.echo(line_of_event(name, event)),
+        )
+        show_sweep(result)
         typer.echo(f"written: {folder / 'sweep.csv'}. To look further: al_loop.open_run(RUN), or")
         typer.echo(f"  al-loop status {shlex.quote(str(folder / combinations[0].name))}")
-        if made.n_failed:
+        if result.n_failed:
             raise typer.Exit(EXIT_FAILURE)
 
 

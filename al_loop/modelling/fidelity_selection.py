@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from al_loop.acquisitions.multi_fidelity import MultiFidelityAcquisition
+from al_loop.acquisitions.base import MultiFidelityAcquisition
 from al_loop.modelling.fitted import FittedModels
 
 _MOST_PROMISING = 512  # objects whose value at every fidelity is recomputed after each pick

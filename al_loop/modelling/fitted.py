@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from botorch.acquisition import AcquisitionFunction
-from botorch.models.model import Model
 from numpy.typing import NDArray
 from torch import Tensor
 
-from al_loop.modelling.reward import AcquisitionReward, Scale, score
+from al_loop.acquisitions.base import score
+from al_loop.modelling.reward import AcquisitionReward, Scale
 from al_loop.modelling.side_terms import SideTerms
 from al_loop.modelling.transforms import FittedTransform
 from al_loop.seeding import derive_seed
+from al_loop.surrogates.base import MultiFidelityModel, SurrogateModel
 
 Array = NDArray[np.float64]
 
@@ -45,7 +46,7 @@ class FittedModels:
         info: numbers for the ledger.
     """
 
-    models: tuple[Model, ...]
+    models: tuple[SurrogateModel, ...]
     transforms: tuple[FittedTransform, ...]
     signs: tuple[float, ...]
     X: Tensor
@@ -99,16 +100,16 @@ class FittedModels:
         means, stds = np.empty((2, len(X), len(self.models)))
         for level in sorted(set(levels)):
             rows = np.array(levels) == level
-            at_level = self._predict([model.at(level) for model in self.models], X)
+            at_level = self._predict([_at(model, level) for model in self.models], X)
             means[rows], stds[rows] = at_level[0][rows], at_level[1][rows]
         return means, stds
 
-    def _predict(self, models: Sequence[Model], X: Tensor) -> tuple[Array, Array]:
+    def _predict(self, models: Sequence[SurrogateModel], X: Tensor) -> tuple[Array, Array]:
         means, stds = [], []
         for model, transform, sign in zip(models, self.transforms, self.signs, strict=True):
             mean, variance = model.mean_and_variance(X)
-            noise = float(getattr(model, "noise_variance", 0.0))
-            center, spread = transform.center_and_spread(mean.cpu().numpy(), variance.cpu().numpy() + noise)
+            of_answer = variance.cpu().numpy() + model.noise_variance
+            center, spread = transform.center_and_spread(mean.cpu().numpy(), of_answer)
             means.append(sign * center)
             stds.append(spread)
         return np.stack(means, axis=1), np.stack(stds, axis=1)
@@ -130,16 +131,13 @@ class FittedModels:
         """
         total = torch.zeros(k, len(X), dtype=torch.float64)
         for i, model in enumerate(self.models):
-            conditioned = model.condition_on_pending(self.X_pending) if self._can_condition(model) else model
+            conditioned = model if self.X_pending is None else model.condition_on_pending(self.X_pending)
             with torch.random.fork_rng(devices=[]), torch.no_grad():
                 torch.manual_seed(derive_seed(seed, i))
                 total += conditioned.posterior(X).rsample(torch.Size([k])).squeeze(-1).cpu()
         total += total.std(correction=0) * self.side_terms.log_cost_factor(X)
         spread = float(total.max() - total.min()) + 1.0
         return total - spread * (~torch.from_numpy(self.draw_validity(X, k, derive_seed(seed, "success")))).double()
-
-    def _can_condition(self, model: Model) -> bool:
-        return self.X_pending is not None and hasattr(model, "condition_on_pending")
 
     def draw_validity(self, X: Tensor, k: int, seed: int) -> NDArray[np.bool_]:
         """Draw whether each row has values that are within bounds, independently of one another.
@@ -174,3 +172,8 @@ class FittedModels:
                 samples = posterior.rsample(torch.Size([_JOINT_SAMPLES])).squeeze(-1)
             columns.append(sign * transform.inverse(samples.cpu().numpy()))
         return np.stack(columns, axis=-1)
+
+
+def _at(model: SurrogateModel, level: int) -> SurrogateModel:
+    assert isinstance(model, MultiFidelityModel)
+    return model.at(level)

@@ -14,18 +14,17 @@ from botorch.models.model import Model, ModelList
 from numpy.typing import NDArray
 from torch import Tensor
 
-from al_loop.acquisitions.base import Acquisition
-from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
+from al_loop.acquisitions.base import Acquisition, AcquisitionContext, score
 from al_loop.acquisitions.ucb import UCB
 from al_loop.config.schema import Reward as RewardSettings
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.fidelity_selection import at_fidelities
 from al_loop.modelling.fitted import FittedModels
 from al_loop.modelling.objectives import CampaignObjectives
-from al_loop.modelling.reward import AcquisitionReward, ObjectSpace, Scale, score
+from al_loop.modelling.reward import AcquisitionReward, ObjectSpace, Scale
 from al_loop.modelling.side_terms import OutcomeBound, SideTerms
 from al_loop.modelling.transforms import FittedTransform, Standardise, Transform
-from al_loop.surrogates.base import Surrogate
+from al_loop.surrogates.base import Surrogate, SurrogateModel, as_surrogate_model
 
 if TYPE_CHECKING:
     from botorch.acquisition import AcquisitionFunction
@@ -86,19 +85,18 @@ class ModelFitter:
         measured = [o for o in observations if o.values is not None]
         X = self._rows(measured)
         values = np.array([o.values for o in measured], dtype=np.float64)
-        models, transforms, targets, applied = [], [], [], []
+        models, transforms, targets = [], [], []
         described: dict[str, float] = {}
         for i, (index, sign, factor) in enumerate(zip(objectives.indices, objectives.signs, factors, strict=True)):
             oriented = sign * values[:, index]
             transform = self._transform.fit(oriented)
             target = torch.from_numpy(transform.forward(oriented))
             Yvar = _noise_variance(measured, index, transform, oriented)
-            model = self._fit(X, target[:, None], Yvar)
+            fitted = self._fit(X, target[:, None], Yvar)
             suffix = f"_{i}" if objectives.are_several else ""
-            described |= {f"{name}{suffix}": value for name, value in self._surrogate.describe(model).items()}
-            can_rescale = hasattr(model, "rescaled")
-            models.append(model.rescaled(factor) if can_rescale and factor != 1.0 else model)
-            applied.append(factor if can_rescale else 1.0)
+            described |= {f"{name}{suffix}": value for name, value in self._surrogate.describe(fitted).items()}
+            model = as_surrogate_model(fitted)
+            models.append(model if factor == 1.0 else model.rescaled(factor))
             transforms.append(transform)
             targets.append(target)
         X_pending = self._rows(pending) if pending else None
@@ -124,11 +122,12 @@ class ModelFitter:
             info={
                 "surrogate": described,
                 "reward": {"center": scale.center, "spread": scale.spread},
-                "factors": applied,
+                "factors": list(factors),
             },
         )
 
     def _fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None) -> Model:
+        """Fit one target; a surrogate may return any BoTorch model."""
         if self._device == "cpu":
             return self._surrogate.fit(X, Y, Yvar)
         X, Y, Yvar = X.to(self._device), Y.to(self._device), None if Yvar is None else Yvar.to(self._device)
@@ -157,7 +156,8 @@ class ModelFitter:
         for index, low, high in self._objectives.bounds:
             transform = Standardise().fit(values[:, index])
             target = torch.from_numpy(transform.forward(values[:, index]))[:, None]
-            model = self._fit(X, target, _noise_variance(measured, index, transform, values[:, index]))
+            Yvar = _noise_variance(measured, index, transform, values[:, index])
+            model = as_surrogate_model(self._fit(X, target, Yvar))
             ends = [None if end is None else float(transform.forward(np.array(end))) for end in (low, high)]
             bounds.append(OutcomeBound(model, *ends))
         return SideTerms(
@@ -169,7 +169,7 @@ class ModelFitter:
         )
 
     def _log_success_probability(self, observations: Sequence[Observation]) -> Callable[[Tensor], Tensor]:
-        from al_loop.surrogates.feasibility import Feasibility
+        from al_loop.modelling.feasibility import Feasibility
 
         # an object that was given up after lost connections may well be measurable
         decided = [o for o in observations if o.failure != "retryable"]
@@ -179,7 +179,7 @@ class ModelFitter:
 
     def _relative_cost(self, observations: Sequence[Observation]) -> Callable[[Tensor], Tensor] | None:
         """Fit the cost of a call relative to the median at its fidelity, which is no matter of the object."""
-        from al_loop.surrogates.feasibility import Expense
+        from al_loop.modelling.feasibility import Expense
 
         by_level: dict[int, list[float]] = {}
         priced: list[tuple[str, int, float]] = []
@@ -200,7 +200,7 @@ class ModelFitter:
 
     def _builder(
         self,
-        models: Sequence[Model],
+        models: Sequence[SurrogateModel],
         X: Tensor,
         Y: Tensor,
         values: Array,
@@ -221,18 +221,19 @@ class ModelFitter:
         if len(models) == 1:
             best_f = float(Y[valid].max())
             single = self._acquisition.in_unit_of(transforms[0], best_f)
-            return lambda X_pending: single.build_among(models[0], X[valid], X_pending, best_f, among)
+            return lambda X_pending: single.build(models[0], AcquisitionContext(X[valid], best_f, X_pending, among))
         acquisition = self._acquisition
-        assert isinstance(acquisition, MultiObjectiveAcquisition)
         front = ModelList(*models)
         point = None
         if objectives.reference_point is not None:
             raw = zip(objectives.reference_point, objectives.signs, transforms, strict=True)
             point = torch.tensor([float(t.forward(np.array([sign * value]))[0]) for value, sign, t in raw])
-        return lambda X_pending: acquisition.build_front(front, X[valid], Y[valid], point, X_pending)
+        return lambda X_pending: acquisition.build(
+            front, AcquisitionContext(X[valid], X_pending=X_pending, Y=Y[valid], reference_point=point)
+        )
 
     def _builder_at_target(
-        self, model: Model, X: Tensor, Y: Tensor, valid: Tensor, transform: FittedTransform, among: Tensor
+        self, model: SurrogateModel, X: Tensor, Y: Tensor, valid: Tensor, transform: FittedTransform, among: Tensor
     ) -> Callable[[Tensor | None], AcquisitionFunction]:
         """Return a function that builds the acquisition at the target, given rows pending at any fidelity."""
         rows, is_target = X[:, :-1], (X[:, -1] == len(self._fidelities) - 1) & valid
@@ -241,19 +242,19 @@ class ModelFitter:
         acquisition = self._acquisition.in_unit_of(transform, best_f)
 
         def build(X_pending: Tensor | None) -> AcquisitionFunction:
-            has_pending = X_pending is not None and len(X_pending) > 0
-            conditioned = model.condition_on_pending(X_pending) if has_pending else model
-            return acquisition.build_among(conditioned, rows[valid], None, best_f, among)
+            conditioned = model if X_pending is None or not len(X_pending) else model.condition_on_pending(X_pending)
+            return acquisition.build(conditioned, AcquisitionContext(rows[valid], best_f, None, among))
 
         return build
 
     def _rewarded(
-        self, models: Sequence[Model], acquisition: AcquisitionFunction, X_pending: Tensor | None
+        self, models: Sequence[SurrogateModel], acquisition: AcquisitionFunction, X_pending: Tensor | None
     ) -> list[AcquisitionFunction]:
         """Return what samplers are rewarded for: the acquisition, or an optimistic value of each objective."""
         if len(models) == 1 or not self._reward.preferences:
             return [acquisition]
-        return [UCB(_OPTIMISM).build(model, self._reference_rows(), X_pending, math.nan) for model in models]
+        context = AcquisitionContext(self._reference_rows(), X_pending=X_pending)
+        return [UCB(_OPTIMISM).build(model, context) for model in models]
 
 
 def _noise_variance(

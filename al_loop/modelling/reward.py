@@ -7,29 +7,14 @@ from dataclasses import dataclass
 
 import torch
 from botorch.acquisition import AcquisitionFunction
-from botorch.models.model import Model
 from torch import Tensor
 
+from al_loop.acquisitions.base import score
 from al_loop.config.schema import Reward as RewardSettings
 from al_loop.features.base import Features
 from al_loop.modelling.constraints import Constraints
 from al_loop.modelling.side_terms import SideTerms
-
-
-@torch.no_grad()
-def score(acquisition: AcquisitionFunction, X: Tensor, chunk: int = 2048) -> Tensor:
-    """Evaluate an acquisition function at single rows.
-
-    Args:
-        acquisition: maps b x 1 x d features to b values.
-        X: features, n x d.
-        chunk: number of rows evaluated at a time.
-
-    Returns:
-        Acquisition values, n.
-    """
-    parts = [acquisition(rows.unsqueeze(1)) for rows in X.split(chunk)]
-    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64)
+from al_loop.surrogates.base import SurrogateModel
 
 
 @dataclass(frozen=True)
@@ -90,7 +75,7 @@ class AcquisitionReward:
     def __init__(
         self,
         acquisitions: Sequence[AcquisitionFunction],
-        models: Sequence[Model],
+        models: Sequence[SurrogateModel],
         space: ObjectSpace,
         settings: RewardSettings,
         side_terms: SideTerms | None = None,

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from botorch.models.model import Model
 from torch import Tensor
+
+from al_loop.surrogates.base import SurrogateModel
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,12 @@ class OutcomeBound:
     """An interval in which one of the oracle's values must lie, and the model that predicts this value.
 
     Args:
-        model: a model of the standardised value, with ``mean_and_variance``.
+        model: a model of the standardised value.
         min: the lowest acceptable value, standardised in the same way; None for no lower bound.
         max: the highest acceptable value, standardised in the same way; None for no upper bound.
     """
 
-    model: Model
+    model: SurrogateModel
     min: float | None
     max: float | None
 

@@ -5,7 +5,6 @@ import inspect
 import numpy as np
 import pytest
 
-from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
 from al_loop.config import plugins as parts
 from al_loop.surrogates.multi_fidelity import MultiFidelityGP
 from tests.support.fitting import (
@@ -92,13 +91,12 @@ def travels(models, X):
 @pytest.mark.parametrize("kind", sorted(info.kind for info in parts.built_in("acquisition")))
 def test_a_belief_comes_back_whole_from_the_actor_that_made_it(kind):
     acquisition = parts.find("acquisition", kind)()
-    if getattr(acquisition, "chooses_fidelities", False):
+    if acquisition.chooses_fidelities:
         objectives = ONE
         made = fitter(objectives, acquisition, MultiFidelityGP(n_fidelities=2), fidelities=LEVELS)
         known = [*observed(KNOWN, fidelity="exact"), *observed(NEW, fidelity="rough")]
     else:
-        several = isinstance(acquisition, MultiObjectiveAcquisition)
-        objectives = TWO if several else ONE
+        objectives = TWO if acquisition.is_multi_objective else ONE
         made, known = fitter(objectives, acquisition, feasibility=1.0, cost=1.0), observed(cost=2.0)
         known.append(observation("GGGGGG", failure="permanent", cost=5.0))
     travels(made.fit(known, [pending("GGGCCC")], [1.0] * len(objectives)), rows(NEW))

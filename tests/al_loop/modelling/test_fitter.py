@@ -5,7 +5,9 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from botorch.models import SingleTaskGP
 
+from al_loop.acquisitions.base import score
 from al_loop.acquisitions.knowledge_gradient import KnowledgeGradient
 from al_loop.acquisitions.log_ei import LogEI
 from al_loop.acquisitions.multi_fidelity_ei import MultiFidelityEI
@@ -13,8 +15,8 @@ from al_loop.acquisitions.pi import PI
 from al_loop.acquisitions.qlognehvi import QLogNEHVI
 from al_loop.config import plugins as parts
 from al_loop.modelling.objectives import CampaignObjectives
-from al_loop.modelling.reward import score
 from al_loop.modelling.transforms import TRANSFORMS
+from al_loop.surrogates.base import Surrogate
 from al_loop.surrogates.ensemble import DeepEnsemble
 from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.multi_fidelity import MultiFidelityGP
@@ -45,32 +47,23 @@ def test_a_model_that_was_fitted_on_another_device_comes_back_whole(surrogate):
     assert torch.equal(here.scores(rows(NEW)), there.scores(rows(NEW)))
 
 
-def test_a_factor_widens_what_it_can_and_is_recorded_only_there():
+def test_a_factor_widens_any_model_and_is_recorded():
     plain, wide = (fitter().fit(observed(), [], [factor]) for factor in (1.0, 2.0))
     assert wide.predict(rows(NEW))[1] == pytest.approx(2 * plain.predict(rows(NEW))[1])
     assert wide.info["factors"] == [2.0]
 
-    class Fixed(ExactGP):
+
+def test_a_surrogate_may_return_any_botorch_model():
+    class Stock(Surrogate):
         def fit(self, X, Y, Yvar=None):
-            model = super().fit(X, Y, Yvar)
+            return SingleTaskGP(X, Y, Yvar)  # with the hyperparameters that it begins with
 
-            class Model:
-                mean_and_variance, noise_variance = staticmethod(model.mean_and_variance), model.noise_variance
-                posterior = staticmethod(model.posterior)
-
-            return Model()
-
-        def describe(self, model):
-            return {}
-
-    from al_loop.acquisitions.base import Acquisition
-
-    class Mean(Acquisition):
-        def build(self, model, X_baseline, X_pending, best_f):
-            return lambda X: model.mean_and_variance(X.squeeze(1))[0]
-
-    fixed = fitter(acquisition=Mean(), surrogate=Fixed("hamming")).fit(observed(), [], [2.0])
-    assert fixed.info["factors"] == [1.0]
+    waiting = [pending(NEW[0])]
+    plain, wide = (fitter(surrogate=Stock()).fit(observed(), waiting, [factor]) for factor in (1.0, 2.0))
+    assert wide.predict(rows(NEW))[1] == pytest.approx(2 * plain.predict(rows(NEW))[1], rel=1e-6)
+    assert wide.info["factors"] == [2.0]
+    assert plain.draw(rows(NEW), 3, 0).shape == (3, 16)
+    assert plain.rescore(rows(NEW)[1:2], rows(NEW)).isfinite().all()
 
 
 def test_what_is_pending_is_worth_less():
