@@ -30,7 +30,7 @@ from al_loop.campaign.building import (
     training_settings,
 )
 from al_loop.campaign.evaluation import EvaluationPool
-from al_loop.campaign.reporter import Reporter, RoundSummary
+from al_loop.campaign.reporter import Reporter
 from al_loop.config import CampaignConfig, build
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.ledger import Candidate, Ledger, Observation, Proposal
@@ -40,11 +40,12 @@ from al_loop.monitoring.alarms import Alarm, diversity_alarm, prediction_alarms,
 from al_loop.monitoring.forecast import Forecast, forecast
 from al_loop.monitoring.predictions import past_predictions
 from al_loop.monitoring.recalibration import recalibration_factor
+from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.monitoring.scores import score, score_by_distance
 from al_loop.monitoring.stopping import stop_reason
 from al_loop.oracles.base import Outcome
 from al_loop.seeding import derive_seed
-from al_loop.sinks import Sinks, Status, round_metrics
+from al_loop.sinks import Sinks, Status
 from al_loop.storage.artifacts import ArtifactFolder
 from al_loop.storage.cache import EvaluationCache
 from al_loop.storage.checkpoints import Checkpoints
@@ -680,9 +681,7 @@ class Campaign:
         from al_loop.modelling.fitter import BatchLimits
 
         if not self._fidelities:
-            facts = self._facts(number, belief, names, X)
-            similarity = self._features.similarity
-            picked = self._selector.select_knowing(facts, wanted, scores, X, similarity, belief.X_pending)
+            picked = self._selector.select(self._selection(number, belief, names, X, scores, wanted))
             return picked, [0] * len(picked)
         highest: dict[str, int] = {}
         for c in self._ledger.candidates():
@@ -749,11 +748,18 @@ class Campaign:
             self._end(f"stopped before round {number}: {reason}", "change the rule and run it again")
         return reason is not None
 
-    def _facts(self, number: int, belief: FittedModels, names: Sequence[str], X: Tensor) -> SelectionContext:
-        """What a selector may ask beside scores and features."""
+    def _selection(
+        self, number: int, belief: FittedModels, names: Sequence[str], X: Tensor, scores: Tensor, wanted: int
+    ) -> SelectionContext:
+        """Return what the selector picks from."""
         from al_loop.selectors.base import SelectionContext
 
         return SelectionContext(
+            n=wanted,
+            scores=scores,
+            X=X,
+            similarity=self._features.similarity,
+            X_pending=belief.X_pending,
             objects=names,
             pending_objects=belief.pending,
             rescore=lambda picked, asked: belief.rescore(X[list(picked)], X[list(asked)]),
@@ -857,7 +863,7 @@ class Campaign:
     def _numbers(self, number: int, summary: RoundSummary) -> dict[str, float]:
         """What sinks are told of a round."""
         used = self._utilisation.get(number)
-        return round_metrics(summary) | ({} if used is None else {"oracle_utilisation": used})
+        return summary.metrics() | ({} if used is None else {"oracle_utilisation": used})
 
     def _believed(self, number: int) -> dict[str, Any]:
         """How good the predictions of what arrived in a round were, by objective."""

@@ -273,7 +273,7 @@ class EvaluationPool:
             self._ready.clear()
             self._delayed.clear()
             self._work.notify_all()
-        self._ledger.patience_s = 0.0  # what waits for it now is put beside
+        self._ledger.stop_waiting()  # answers that cannot be committed now are rescued
         for worker in self._workers:
             worker.close()
         for thread in self._threads:

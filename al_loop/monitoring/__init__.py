@@ -7,6 +7,7 @@ ray; ``metrics.hypervolume`` loads BoTorch when it is called.
 Modules:
     metrics: numbers of a round's report: top-k, diversity, scaffolds, rank correlation, fronts, hypervolume.
     predictions: past predictions, matched with the measurements that followed.
+    round_summary: the report of one round.
     scores: accuracy and calibration of predictions.
     recalibration: the factor by which predicted standard deviations are corrected.
     alarms: warnings about predictions, diversity and progress.

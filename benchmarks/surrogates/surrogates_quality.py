@@ -52,7 +52,7 @@ Predictor = Callable[[Tensor, Tensor, Tensor], tuple[np.ndarray, np.ndarray]]
 
 def ours(part: dict[str, object], features: object) -> Predictor:
     """Fit, then mean and variance of an answer."""
-    context = BuildContext(kernel=features.kernel, layout=getattr(features, "layout", None))  # type: ignore[attr-defined]
+    context = BuildContext(kernel=features.kernel, layout=features.layout)  # type: ignore[attr-defined]
     surrogate = build("surrogate", Part.model_validate(part), context)
 
     def predict(X: Tensor, y: Tensor, asked: Tensor) -> tuple[np.ndarray, np.ndarray]:
