@@ -25,6 +25,3 @@ def summary(error: object, *, max_length: int = 300) -> str:
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines()
     return lines[0][:max_length] if lines else type(cause).__name__
-
-
-first_line = summary

@@ -23,9 +23,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from al_loop.campaign.reporter import Reporter, RoundSummary
+from al_loop.campaign.reporter import Reporter
 from al_loop.config import CampaignConfig
 from al_loop.errors import CampaignError, ConfigError, summary
+from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.system.processes import end_tree
 
 #: how long a campaign may take to stop (a fit ends first), before its processes are killed

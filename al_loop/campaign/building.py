@@ -163,7 +163,6 @@ def build_surrogate(config: CampaignConfig, features: Features, n_fidelities: in
         features: the features of the objects.
         n_fidelities: among how many fidelities the campaign chooses; None: not known.
     """
-    layout = getattr(features, "layout", None)
-    context = BuildContext(kernel=features.kernel, layout=layout, n_fidelities=n_fidelities)
+    context = BuildContext(kernel=features.kernel, layout=features.layout, n_fidelities=n_fidelities)
     surrogate: Surrogate = build("surrogate", config.surrogate, context)
     return surrogate

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from al_loop.errors import CampaignError, ConfigError, first_line
+from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.ledger import migrations, schema
 from al_loop.ledger.engines import make_engine, parse_url
 
@@ -84,7 +84,7 @@ class Database:
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def _why_not_opened(self, error: Exception) -> str:
-        reason = first_line(error)
+        reason = summary(error)
         if "file is not a database" in reason:
             return f"ledger {self.name}: not a ledger (the file is not a SQLite database); choose another --run-dir"
         if "readonly" in reason or "read-only" in reason:
@@ -185,7 +185,7 @@ class Database:
                     raise
                 raise ConfigError(
                     f"ledger {self.name}: has schema {version}, and this user must not upgrade it to "
-                    f"{schema.SCHEMA_VERSION} ({first_line(error)}); open it once as the owner of its tables"
+                    f"{schema.SCHEMA_VERSION} ({summary(error)}); open it once as the owner of its tables"
                 ) from None
 
     # -- transactions ------------------------------------------------------------------------------------------------
@@ -254,14 +254,14 @@ class Database:
                 waited_s = time.monotonic() - began
                 if waited_s >= self._patience_s or not _is_transient(error):
                     raise CampaignError(
-                        f"ledger {self.name}: {first_line(error)}; every committed row is safe, fix the cause and run "
+                        f"ledger {self.name}: {summary(error)}; every committed row is safe, fix the cause and run "
                         "the same command again"
                     ) from error
                 pause_s = min(_pause_s(n), max(self._patience_s - waited_s, 0.0))
                 if waited_s + pause_s > _SILENT_S and not has_reported:
                     has_reported = True
                     self._on_wait(
-                        f"the ledger {self.name} is unavailable at present ({first_line(error)}); retrying for "
+                        f"the ledger {self.name} is unavailable at present ({summary(error)}); retrying for "
                         f"{self._patience_s:g} s, and nothing is lost meanwhile"
                     )
                 time.sleep(pause_s)

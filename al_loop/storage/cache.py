@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from al_loop.errors import ConfigError, first_line
+from al_loop.errors import ConfigError, summary
 from al_loop.ledger import make_engine
 from al_loop.oracles.base import Outcome
 from al_loop.storage.outcome_json import outcome_from_json, outcome_to_json
@@ -50,7 +50,7 @@ class EvaluationCache:
         try:
             _cache.metadata.create_all(self._engine)
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-            raise ConfigError(f"evaluation.cache: {url!r:.200} is not usable: {first_line(error)}") from None
+            raise ConfigError(f"evaluation.cache: {url!r:.200} is not usable: {summary(error)}") from None
 
     def _key(self, name: str, fidelity: str) -> str:
         return hashlib.sha256("\0".join((self._oracle, fidelity, name)).encode()).hexdigest()
@@ -105,7 +105,7 @@ class EvaluationCache:
 
     def _give_up(self, error: Exception) -> None:
         self._is_broken = True
-        self._on_note(f"evaluation.cache stopped working ({first_line(error)}); the campaign continues without it")
+        self._on_note(f"evaluation.cache stopped working ({summary(error)}); the campaign continues without it")
 
     def close(self) -> None:
         """Close the connections."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from al_loop.errors import ConfigError, first_line
+from al_loop.errors import ConfigError, summary
 from al_loop.storage.files import retry_write, write_whole
 
 
@@ -40,7 +40,7 @@ class Checkpoints:
             if owner is None:
                 self._write(owner_file, uid.encode())
         except Exception as error:  # every kind of storage has errors of its own
-            raise ConfigError(f"checkpoints: {location} is not usable: {first_line(error)}") from error
+            raise ConfigError(f"checkpoints: {location} is not usable: {summary(error)}") from error
         if owner not in (None, uid):
             raise ConfigError(f"checkpoints: {location} belongs to another campaign; choose another folder")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from al_loop.errors import CampaignError, ConfigError, first_line
+from al_loop.errors import CampaignError, ConfigError, summary
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -72,7 +72,7 @@ def retry_write(
             write()
             return
         except Exception as error:  # every kind of storage has errors of its own
-            reason = first_line(getattr(error, "strerror", None) or error)
+            reason = summary(getattr(error, "strerror", None) or error)
             if time.monotonic() - began >= patience_s:
                 raise CampaignError(
                     f"cannot write {target} ({reason}); every measured value is safe in the ledger; fix the cause and "

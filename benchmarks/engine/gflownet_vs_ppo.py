@@ -48,6 +48,7 @@ from al_loop.modelling.reward import Bound, Constraints
 from al_loop.modelling.transforms import TRANSFORMS
 from al_loop.monitoring.metrics import mean_pairwise_distance
 from al_loop.seeding import derive_seed
+from al_loop.selectors.base import SelectionContext
 
 HERE = Path(__file__).parents[1]
 CONFIG = HERE.parent / "configs" / "quickstart.yaml"
@@ -251,7 +252,9 @@ def picks(
     X = features(names)
     scores = belief.scores(X)
     chosen = {"greedy": scores.argsort(descending=True)[:N_PICKS].tolist()}
-    chosen["diverse"] = build("selector", config.selector).select(N_PICKS, scores, X, features.similarity)
+    chosen["diverse"] = build("selector", config.selector).select(
+        SelectionContext(N_PICKS, scores, X, features.similarity)
+    )
     return {selector: [names[i] for i in rows] for selector, rows in chosen.items()}
 
 

@@ -29,7 +29,7 @@ from al_loop import load_config
 from al_loop.campaign.building import build_environment, build_oracle
 from al_loop.config import BuildContext, Part, build
 from al_loop.monitoring.metrics import scaffold
-from al_loop.monitoring.trust import score
+from al_loop.monitoring.scores import score
 from al_loop.oracles.base import evaluate_all
 
 HERE = Path(__file__).parents[1]
@@ -52,7 +52,7 @@ Predictor = Callable[[Tensor, Tensor, Tensor], tuple[np.ndarray, np.ndarray]]
 
 def ours(part: dict[str, object], features: object) -> Predictor:
     """Fit, then mean and variance of an answer."""
-    context = BuildContext(kernel=features.kernel, layout=getattr(features, "layout", None))  # type: ignore[attr-defined]
+    context = BuildContext(kernel=features.kernel, layout=features.layout)  # type: ignore[attr-defined]
     surrogate = build("surrogate", Part.model_validate(part), context)
 
     def predict(X: Tensor, y: Tensor, asked: Tensor) -> tuple[np.ndarray, np.ndarray]:

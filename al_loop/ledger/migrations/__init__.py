@@ -16,7 +16,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from al_loop.errors import ConfigError, first_line
+from al_loop.errors import ConfigError, summary
 from al_loop.ledger import schema
 from al_loop.ledger.engines import make_engine, parse_url
 
@@ -80,7 +80,7 @@ def keep_backup(connection: Connection, version: int) -> None:
         partial.replace(backup)
     except (sqlite3.Error, OSError) as error:
         raise ConfigError(
-            f"ledger {path}: cannot be copied to {backup.name} before its upgrade ({first_line(error)}); make room for "
+            f"ledger {path}: cannot be copied to {backup.name} before its upgrade ({summary(error)}); make room for "
             "the copy"
         ) from error
 

@@ -14,10 +14,11 @@ import pytest
 
 from al_loop import Campaign, open_run
 from al_loop.campaign.campaign import public_url
-from al_loop.campaign.reporter import Reporter, RoundSummary
+from al_loop.campaign.reporter import Reporter
 from al_loop.config import load_config
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.ledger import Answer, Ledger
+from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.oracles.base import Outcome
 
 CONFIG = """

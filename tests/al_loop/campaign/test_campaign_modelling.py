@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from al_loop import Campaign, open_run
-from al_loop.campaign.reporter import Reporter, RoundSummary
+from al_loop.campaign.reporter import Reporter
 from al_loop.config import load_config
 from al_loop.errors import ConfigError
 from al_loop.ledger import Ledger
+from al_loop.monitoring.round_summary import RoundSummary
 
 CONFIG = """
 name: tiny
@@ -270,7 +271,10 @@ def test_several_objectives_also_without_preferences_or_by_scalarisation(project
         (("reference_point={up: 0}",), "remove it"),
         (("outcome_constraints=[{objective: up}]",), "give 'min', 'max' or both"),
         (("outcome_constraints=[{objective: height, min: 1}]",), "'height' is not one of the values"),
-        (("optimise=[up, down]", "acquisition.kind=qlognehvi", "sampler.objective.kind=flow_matching"), "no log Z"),
+        (
+            ("optimise=[up, down]", "acquisition.kind=qlognehvi", "sampler.objective.kind=flow_matching"),
+            "does not learn log Z",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_runs(project: Path, overrides: tuple, message: str) -> None:

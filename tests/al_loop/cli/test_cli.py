@@ -418,8 +418,8 @@ def test_the_table_fits_a_terminal_of_100_columns() -> None:
 
     from rich.console import Console
 
-    from al_loop.campaign.reporter import RoundSummary
     from al_loop.cli.terminal import CampaignFacts
+    from al_loop.monitoring.round_summary import RoundSummary
     from al_loop.oracles.base import Objective
 
     text = io.StringIO()

@@ -9,7 +9,7 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 
-from al_loop.surrogates.feasibility import Expense, Feasibility
+from al_loop.modelling.feasibility import Expense, Feasibility
 
 
 def rows(n, seed=0, d=40):

@@ -7,8 +7,8 @@ from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process.kernels import Kernel as SklearnKernel
 
-from al_loop.surrogates._ep_classifier import mean_sigmoid, offset_of, posterior
-from al_loop.surrogates._kernels import Tanimoto
+from al_loop.modelling.ep_classifier import mean_sigmoid, offset_of, posterior
+from al_loop.surrogates.kernels.elementary import Tanimoto
 
 
 def rows(n, seed=0):

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from al_loop.surrogates._kernels import RBF, Kernel, Rows, prepare
+from al_loop.surrogates.kernels.elementary import RBF, Kernel, Rows, prepare
 
 #: the kernel matrix of some rows with each other, and that of others with them
 Pair = tuple[Tensor, Tensor]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from al_loop.errors import ConfigError
-from al_loop.surrogates._kernels import KERNELS, RBF, Kernel, Matern, Rows, prepare
+from al_loop.surrogates.kernels.elementary import KERNELS, RBF, Kernel, Matern, Rows, prepare
 
 #: relative weights of a term of a sum among which a fit chooses
 _WEIGHTS = (0.1, 0.3, 1.0, 3.0)

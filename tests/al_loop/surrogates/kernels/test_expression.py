@@ -8,9 +8,9 @@ from scipy.spatial.distance import cdist
 from scipy.special import gamma, kv
 
 from al_loop.errors import ConfigError
-from al_loop.surrogates._kernel_expression import Columns, Product, Scaled, Sum, best_kernel, kernel_of
-from al_loop.surrogates._kernels import RBF, Hamming, Matern, MinMax, Tanimoto, prepare
 from al_loop.surrogates.gp import ExactGP
+from al_loop.surrogates.kernels.elementary import RBF, Hamming, Matern, MinMax, Tanimoto, prepare
+from al_loop.surrogates.kernels.expression import Columns, Product, Scaled, Sum, best_kernel, kernel_of
 from al_loop.surrogates.variational import SparseGP
 
 TEXTS = [

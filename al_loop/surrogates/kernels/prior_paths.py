@@ -1,4 +1,4 @@
-"""Functions drawn from the prior and posterior of an exact GP, fixed by a seed wherever they are evaluated."""
+"""Functions drawn from the prior of a Gaussian process, fixed by a seed wherever they are evaluated."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
-from botorch.acquisition import AcquisitionFunction
 from torch import Tensor
 
-from al_loop.errors import ConfigError
 from al_loop.seeding import derive_seed
-from al_loop.surrogates._kernel_expression import Columns, Scaled, Sum
-from al_loop.surrogates._kernels import RBF, Hamming, Kernel, Matern, Rows, Tanimoto
-from al_loop.surrogates.gp import ExactGPModel
+from al_loop.surrogates.kernels.elementary import RBF, Hamming, Kernel, Matern, Rows, Tanimoto
+from al_loop.surrogates.kernels.expression import Columns, Scaled, Sum
 
 #: rates of the mixture that the Tanimoto kernel's inverse scales are drawn from
 _N_RATES = 32
@@ -205,7 +202,7 @@ def draw_prior(kernel: Kernel, rows: Rows, n_features: int, seed: int) -> Path:
     """A function drawn from GP(0, kernel), to be evaluated on rows like these.
 
     Raises:
-        ConfigError: no features of the kernel are known.
+        NotImplementedError: no random features of the kernel are known.
     """
     if isinstance(kernel, Tanimoto):
         return TanimotoPath(rows, n_features, seed)
@@ -218,36 +215,7 @@ def draw_prior(kernel: Kernel, rows: Rows, n_features: int, seed: int) -> Path:
     if isinstance(kernel, Sum):
         parts = [draw_prior(part, rows, n_features, derive_seed(seed, i)) for i, part in enumerate(kernel.parts)]
         return SumOfPaths(kernel.shares, parts)
-    raise ConfigError(
-        f"acquisition.kind: 'thompson' draws functions of tanimoto, hamming, rbf, matern kernels and their sums, not "
-        f"of {type(kernel).__name__}; choose another acquisition"
+    raise NotImplementedError(
+        f"functions can be drawn for tanimoto, hamming, rbf and matern kernels and their sums, not for "
+        f"{type(kernel).__name__}"
     )
-
-
-class PosteriorPath(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
-    """A function drawn from an exact GP's posterior, by Matheron's rule.
-
-    With a prior draw g and noise e on the training rows, f(x) = mean + sqrt(s) g(x) + t(x) R^-1 (y - mean - sqrt(s)
-    (g + e)), in the terms of ``ExactGPModel``: one product with t(x) and no triangular solve.
-    """
-
-    def __init__(self, model: ExactGPModel, n_features: int, seed: int) -> None:
-        super().__init__(model)
-        rows = model.rows
-        self._prior = draw_prior(model.kernel, rows, n_features, seed)
-        self._scale = model.signal_variance**0.5
-        generator = torch.Generator().manual_seed(seed + 1)
-        noise = model.draw_noise(
-            torch.randn(len(model.alpha), generator=generator, dtype=torch.float64).to(model.alpha)
-        )
-        drawn = self._prior(rows) + noise
-        correction = torch.cholesky_solve(drawn.unsqueeze(-1), model.L).squeeze(-1)
-        self.register_buffer("_weights", model.alpha - self._scale * correction)
-
-    def forward(self, X: Tensor) -> Tensor:
-        """Values of ``b x 1 x d`` features: b."""
-        model = self.model
-        rows = model.prepare(X)
-        value: Tensor = model.mean + model.kernel.cross(rows, model.rows) @ self._weights
-        value += self._scale * self._prior(rows)
-        return value

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from al_loop.surrogates._ep_classifier import Posterior, mean_sigmoid, offset_of, posterior
-from al_loop.surrogates._kernel_expression import best_kernel, kernel_of
-from al_loop.surrogates._kernels import Kernel, Rows, prepare
+from al_loop.modelling.ep_classifier import Posterior, mean_sigmoid, offset_of, posterior
 from al_loop.surrogates.gp import ExactGP
+from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
+from al_loop.surrogates.kernels.expression import best_kernel, kernel_of
 
 #: rows that a classifier is fitted to, and those that its hyperparameters are chosen on
 _MOST_ROWS, _CHOOSING_ROWS = 1500, 400

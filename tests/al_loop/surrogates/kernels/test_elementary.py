@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from al_loop.surrogates._kernels import RBF, Hamming, Tanimoto, prepare
+from al_loop.surrogates.kernels.elementary import RBF, Hamming, Tanimoto, prepare
 
 
 def counts(n: int, d: int = 40, seed: int = 0) -> torch.Tensor:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from al_loop.surrogates._kernel_mixture import Mixture, mixed
-from al_loop.surrogates._kernels import RBF, Rows, Tanimoto, prepare
+from al_loop.surrogates.kernels.elementary import RBF, Rows, Tanimoto, prepare
+from al_loop.surrogates.kernels.mixture import Mixture, mixed
 
 
 class Halves:
