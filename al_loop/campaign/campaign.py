@@ -35,10 +35,14 @@ from al_loop.config import CampaignConfig, build
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.ledger import Candidate, Ledger, Observation, Proposal
 from al_loop.modelling.objectives import campaign_objectives, oracle_objectives
-from al_loop.monitoring import metrics, trust
-from al_loop.monitoring.predictions import kept_predictions
+from al_loop.monitoring import metrics
+from al_loop.monitoring.alarms import Alarm, diversity_alarm, prediction_alarms, progress_alarm
+from al_loop.monitoring.forecast import Forecast, forecast
+from al_loop.monitoring.predictions import past_predictions
+from al_loop.monitoring.recalibration import recalibration_factor
 from al_loop.monitoring.round_summary import RoundSummary
-from al_loop.monitoring.trust import Alarm, Forecast
+from al_loop.monitoring.scores import score, score_by_distance
+from al_loop.monitoring.stopping import stop_reason
 from al_loop.oracles.base import Outcome
 from al_loop.seeding import derive_seed
 from al_loop.sinks import Sinks, Status
@@ -672,12 +676,12 @@ class Campaign:
             worst = -math.inf if goal == "maximise" else math.inf
             rows = np.where(counts, values[..., 0], worst)
             bests = rows.max(axis=1, initial=worst) if goal == "maximise" else rows.min(axis=1, initial=worst)
-            return trust.forecast(bests, metrics.best([v[0] for v in measured], goal), goal)
+            return forecast(bests, metrics.best([v[0] for v in measured], goal), goal)
         point, goals = self._reference_point(), self._wanted.goals
         front = [v for v, is_on in zip(measured, metrics.non_dominated(measured, goals), strict=True) if is_on]
         drawn = [sample[is_on] for sample, is_on in zip(values[:_FORECASTS], counts, strict=False)]
         volumes = [metrics.hypervolume([*front, *rows], goals, point) for rows in drawn]
-        return trust.forecast(np.array(volumes), self._hypervolume(measured), "maximise")
+        return forecast(np.array(volumes), self._hypervolume(measured), "maximise")
 
     def _is_good(self, observation: Observation) -> bool:
         """Whether there are values, of the target fidelity, and those that are bounded keep their bounds."""
@@ -699,8 +703,8 @@ class Campaign:
         """What the standard deviations of the surrogates are multiplied with, see ``recalibrate``."""
         if not self.config.recalibrate:
             return [1.0] * len(self._wanted)
-        kept = kept_predictions(self._ledger, self._wanted, until=n_answers)
-        return [trust.recalibration(p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in kept]
+        kept = past_predictions(self._ledger, self._wanted, until=n_answers)
+        return [recalibration_factor(p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in kept]
 
     def _records(self) -> list[float]:
         """What is best so far after each round that is closed; of several objectives the hypervolume."""
@@ -711,7 +715,7 @@ class Campaign:
     def _stops(self, number: int, coming: Forecast | None) -> bool:
         """Whether a stop rule of the config ends the campaign before a round."""
         goal = self._wanted.goals[0] if len(self._wanted) == 1 else "maximise"
-        reason = trust.why_stop(self.config.stop.model_dump(), self._records(), goal, coming)
+        reason = stop_reason(self.config.stop.model_dump(), self._records(), goal, coming)
         if reason is not None:
             self._end(f"stopped before round {number}: {reason}", "change the rule and run it again")
         return reason is not None
@@ -836,33 +840,33 @@ class Campaign:
     def _believed(self, number: int) -> dict[str, Any]:
         """How good the predictions of what arrived in a round were, by objective."""
         found = {}
-        for name, all_of_it in zip(self._wanted.names, kept_predictions(self._ledger, self._wanted), strict=True):
+        for name, all_of_it in zip(self._wanted.names, past_predictions(self._ledger, self._wanted), strict=True):
             p = all_of_it.of_round(number)
             if len(p.mean):
-                near = trust.by_distance(p.mean, p.std, p.measured, p.nearest)
-                scores = trust.score(p.mean, p.std, p.measured).as_dict()
+                near = score_by_distance(p.mean, p.std, p.measured, p.nearest)
+                scores = score(p.mean, p.std, p.measured).as_dict()
                 found[name] = {**scores, "by_distance": {key: value.as_dict() for key, value in near.items()}}
         return found
 
     def _alarms(self, number: int, summary: RoundSummary) -> list[Alarm]:
         found = []
         wanted, rounds = self._wanted, self._ledger.rounds()
-        for name, goal, p in zip(wanted.names, wanted.goals, kept_predictions(self._ledger, wanted), strict=True):
+        for name, goal, p in zip(wanted.names, wanted.goals, past_predictions(self._ledger, wanted), strict=True):
             p = p.pick(p.arrived <= number)
             # of small batches some more, so that there is enough to judge by
             since = min(number - _RECENT + 1, np.sort(p.arrived)[-_RECENT_ANSWERS:].min(initial=number))
             recent = p.pick(p.arrived >= since)
             if (p.arrived == number).any():
-                found += trust.prediction_alarms(recent.mean, recent.std, recent.measured, goal, name)
+                found += prediction_alarms(recent.mean, recent.std, recent.measured, goal, name)
         batch = [c for c in self._ledger.candidates() if c.round == number]
         if number and self._has_sampler and batch:
             drawn = [r.metrics["diversity"] for r in rounds[1:number] if r.metrics] + [summary.diversity]
             filled = sum(c.origin == "random" for c in batch) / len(batch)
-            alarm = trust.diversity_alarm([math.nan if d is None else d for d in drawn], filled)
+            alarm = diversity_alarm([math.nan if d is None else d for d in drawn], filled)
             found += [alarm] if alarm else []
         goal = wanted.goals[0] if len(wanted.goals) == 1 else "maximise"
         record = summary.best if summary.hypervolume is None else summary.hypervolume
-        alarm = trust.progress_alarm([*self._records()[:number], record], goal)
+        alarm = progress_alarm([*self._records()[:number], record], goal)
         return [*found, alarm] if alarm else found
 
     @property
@@ -879,7 +883,7 @@ class Campaign:
         batch = [o for o in observations if o.arrived == number]
         goal = self._wanted.goals[0]
         values = [self._value(o) for o in observations if self._is_good(o)]
-        p = kept_predictions(self._ledger, self._wanted)[0].of_round(number)
+        p = past_predictions(self._ledger, self._wanted)[0].of_round(number)
         X = self._features([o.object for o in batch])
         is_molecule = self._environment.object_type == "molecule"
         earlier = [o.object for o in observations if o.arrived < number]
@@ -899,7 +903,7 @@ class Campaign:
             rank_correlation=metrics.rank_correlation(p.mean, p.measured),
             # what was decided before a kill was timed by the process that was killed
             seconds={**self._ledger.rounds()[number].seconds, **self._seconds.get(number, {})},
-            coverage=trust.score(p.mean, p.std, p.measured).coverage.get("80", math.nan),
+            coverage=score(p.mean, p.std, p.measured).coverage.get("80", math.nan),
             hypervolume=hypervolume,
             front=front,
         )
