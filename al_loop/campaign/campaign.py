@@ -351,7 +351,7 @@ class Campaign:
         self._believer: ModelFitter = self._make_believer()
         self._selector = config.build("selector")
         #: all objects there are, where that is a list: each can be looked at, and no sampler is needed
-        self._everything: Sequence[str] | None = getattr(self._environment, "objects", None)
+        self._everything: Sequence[str] | None = self._environment.objects
         if self._everything is None:
             self._training: SamplerTraining = self._executor.training()
             self._open.callback(self._training.close)
@@ -880,7 +880,7 @@ class Campaign:
     @property
     def _has_sampler(self) -> bool:
         """Whether batches come from a sampler, not from a list of all there is."""
-        return getattr(self._environment, "objects", None) is None
+        return self._environment.objects is None
 
     def _summary(self, number: int) -> RoundSummary:
         if not hasattr(self, "_features"):  # a finished campaign that lacks only its last report
@@ -941,7 +941,7 @@ def _seconds_since(moment: datetime) -> float:
 
 def _check_prior(config: CampaignConfig) -> None:
     """Before anything is written: the prior is there, and fits."""
-    from al_loop.gflownet.pretraining import load_prior, read_prior
+    from al_loop.gflownet.priors import load_prior, read_prior
 
     environment = config.build("environment")
     prior = read_prior(config.sampler.prior)
@@ -954,6 +954,6 @@ def build_features(config: CampaignConfig, environment: Environment) -> Features
     from al_loop.config import Part
 
     part = config.features or Part(kind="morgan" if environment.object_type == "molecule" else "one_hot")
-    facts = {k: getattr(environment, k) for k in ("alphabet", "length") if hasattr(environment, k)}
-    features: Features = build("features", part, **facts)
+    words = {} if environment.alphabet is None else {"alphabet": environment.alphabet, "length": environment.length}
+    features: Features = build("features", part, **words)
     return features
