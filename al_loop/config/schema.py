@@ -20,8 +20,8 @@ from al_loop.oracles.base import Fidelity, Goal, Objective, Oracle
 
 if TYPE_CHECKING:
     from al_loop.environments.base import Environment
-    from al_loop.gflownet.learner import Training
     from al_loop.gflownet.policies.base import Policy
+    from al_loop.gflownet.settings import TrainingSettings
 
 _Path = tuple[str | int, ...]
 _SECTIONS = ("environment", "oracle", "features", "surrogate", "acquisition", "selector")
@@ -429,23 +429,23 @@ class CampaignConfig(_Frozen):
             for i, c in enumerate(self.outcome_constraints)
         )
 
-    def build_training(self, device: str | None = None) -> Training:
+    def build_training(self, device: str | None = None) -> TrainingSettings:
         """The settings of sampler training, with the parts that they name; device: another than the config's."""
         from al_loop.gflownet.conditioning import Conditioning
-        from al_loop.gflownet.learner import Training
+        from al_loop.gflownet.settings import TrainingSettings
 
         is_conditioned = self.has_several_objectives and self.reward.preferences
         here = ("kind", "objective", "searches", "policy", "prior", "pool")
         settings = {name: value for name, value in self.sampler if name not in here}
         settings["device"] = device or self.sampler.device
-        return Training(
+        return TrainingSettings(
             **settings,
             objective=build("objective", self.sampler.objective),
             searches=tuple(build("search", part) for part in self.sampler.searches),
             conditioning=Conditioning(objectives=len(self.optimise or "") if is_conditioned else 1),
         )
 
-    def build_policy(self, environment: Environment, training: Training) -> Policy:
+    def build_policy(self, environment: Environment, training: TrainingSettings) -> Policy:
         """The policy network, with fresh weights from torch's global generator."""
         from al_loop.gflownet.policies import make_policy
 

@@ -11,6 +11,7 @@ from botorch.models.model import Model
 from torch import Tensor
 
 from al_loop.features.base import Features
+from al_loop.gflownet.reward import Reward
 from al_loop.modelling.side_terms import SideTerms
 from al_loop.properties.base import Property
 
@@ -75,7 +76,7 @@ class Scale:
         return cls(center, spread if spread > 1e-9 else max(float(values.std(correction=0)), 1e-9))
 
 
-class AcquisitionReward:
+class AcquisitionReward(Reward):
     """log R = beta (standardised acquisition - violation + log worth), the scale being set anew in every round.
 
     The acquisition is standardised by its median and its spread over reference objects, and clipped, so that one beta
