@@ -9,19 +9,20 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from al_loop.actors.training import make_training
+from al_loop.campaign.building import build_oracle
 from al_loop.campaign.executor import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerTraining, WorkerLost
 from al_loop.config import CampaignConfig
 from al_loop.oracles.base import Call, Outcome, evaluate_each
 from al_loop.system.processes import adopt_orphans, end_descendants, end_tree, tree_memory
 
 if TYPE_CHECKING:
-    from al_loop.gflownet.pipeline import SamplerGroup
     from al_loop.modelling.fitter import Asked, FittedModels, ModelFitter
 
 
@@ -162,7 +163,7 @@ def _serve(
     threading.Thread(target=watch, daemon=True).start()
     failure: Outcome | None = None
     try:
-        oracle = config.build_oracle()
+        oracle = build_oracle(config)
     except Exception as error:
         failure = Outcome.failed("permanent", f"the oracle could not be built: {type(error).__name__}: {error}")
     while True:
@@ -173,22 +174,6 @@ def _serve(
                 connection.send(outcome)
         except (EOFError, OSError):
             return
-
-
-def make_training(
-    config: CampaignConfig, samplers: Callable[[], SamplerGroup], device: str | None = None
-) -> SamplerTraining:
-    """What trains the sampler of a config, in this process.
-
-    samplers: makes those that draw for it, where it has any. device: another than the config's.
-    """
-    if config.sampler.kind == "ppo":
-        from al_loop.actors.ppo.training import PPOTraining
-
-        return PPOTraining(config, seed=config.seed)
-    from al_loop.campaign.sampler_training import GFlowNetTraining
-
-    return GFlowNetTraining(config, samplers(), device)
 
 
 class LocalExecutor(Executor):

@@ -1,20 +1,27 @@
-"""Error types, by who must act on them, and what others have to say."""
+"""The exceptions of al-loop, by who has to act on them, and the one-line summary of any other exception."""
 
 
 class AlLoopError(Exception):
-    """Base of every error that al-loop raises on purpose; its text is one clear line for the user."""
+    """Base class of the errors that al-loop raises on purpose. The message is one clear line for the user."""
 
 
 class ConfigError(AlLoopError):
-    """The user's input is wrong: a config, a path, a ledger of another campaign. Exit code 2."""
+    """The user's input is wrong: a config, a path, or a ledger of another campaign. Exit code 2."""
 
 
 class CampaignError(AlLoopError):
-    """The campaign cannot go on although the input was right (exit code 1); nothing measured is lost."""
+    """The campaign cannot continue although the input was right; nothing measured is lost. Exit code 1."""
 
 
-def first_line(error: object) -> str:
-    """What an error (of a database: the one behind it) says in its first line; its type where it says nothing."""
+def summary(error: object, *, max_length: int = 300) -> str:
+    """Return the first line of an error's message, or the name of its type if the message is empty.
+
+    Of an error of SQLAlchemy, the message is that of the underlying driver's error.
+
+    Args:
+        error: an exception, or the text of one.
+        max_length: most characters of the summary.
+    """
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines()
-    return lines[0][:300] if lines else type(cause).__name__
+    return lines[0][:max_length] if lines else type(cause).__name__

@@ -1,4 +1,4 @@
-"""One seed per random choice."""
+"""Derivation of one seed for each random choice from the campaign's seed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import hashlib
 
 
 def derive_seed(*names: int | str) -> int:
-    """A 63-bit seed for a choice named by e.g. (campaign seed, round, role, step); the same on every machine."""
+    """Return a 63-bit seed for one random choice; the same on every machine.
+
+    Args:
+        names: what identifies the choice, e.g. campaign seed, round, role and step.
+    """
     digest = hashlib.blake2b("/".join(map(str, names)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

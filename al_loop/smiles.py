@@ -1,4 +1,4 @@
-"""SMILES -> RDKit molecules, read once. RDKit is loaded with the first molecule."""
+"""SMILES as RDKit molecules, parsed once. RDKit is imported with the first molecule."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 @lru_cache(maxsize=4096)
 def read_smiles(smiles: str) -> Any:
-    """The sanitised RDKit molecule (not to be changed: it is shared), or None where RDKit cannot read the SMILES.
+    """Return the sanitised RDKit molecule, or None if RDKit cannot parse the SMILES.
 
-    A sampler's draw goes through several properties and a fingerprint in a row; reading it is a third of their time.
+    The molecule is cached and shared, so it must not be modified. The objects of a draw go through several properties
+    and a fingerprint in succession, and parsing takes a third of their time.
     """
     from rdkit import Chem
 
@@ -18,7 +19,7 @@ def read_smiles(smiles: str) -> Any:
 
 
 def canonical_smiles(smiles: str) -> str | None:
-    """The canonical SMILES of a molecule, None where RDKit cannot read it. It does not print what is wrong."""
+    """Return the canonical SMILES of a molecule, or None if RDKit cannot parse it; RDKit's messages are suppressed."""
     from rdkit import Chem, rdBase
 
     with rdBase.BlockLogs():

@@ -1,4 +1,4 @@
-"""Draws docs/images/loop.png: python docs/draw_loop.py."""
+"""Draw docs/images/loop.png: python docs/draw_loop.py."""
 
 from pathlib import Path
 

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Analyse a run
 #
-# What a campaign measured, how far it got, and how well its model predicted. Point it at your run: set the
-# environment variable `AL_LOOP_RUN`, or write the path below. It works while the campaign still goes on, and it never
-# changes the ledger; the two figures are saved in the run directory (or in `AL_LOOP_FIGURES`).
+# What a campaign measured, how far it got, and how well its model predicted. To open your run, set the environment
+# variable `AL_LOOP_RUN` or change the path below. The notebook also works while the campaign is running, and never
+# changes the ledger. The two figures are saved in the run directory (or in `AL_LOOP_FIGURES`).
 
 # %%
 import os
@@ -19,7 +19,7 @@ figures = Path(os.environ.get("AL_LOOP_FIGURES", run.path if Path(run.path).is_d
 run
 
 # %% [markdown]
-# ## Where it stands
+# ## Status
 
 # %%
 status = run.status()
@@ -29,7 +29,7 @@ print(f"{status.answered} answers, {status.failed} of them failures; {status.pen
 # %% [markdown]
 # ## The best objects
 #
-# In the oracle's own unit; best first, whether the goal is high or low.
+# In the oracle's unit, best first, whether high or low values are better.
 
 # %%
 best = run.best(10)
@@ -40,7 +40,7 @@ print(best[["object", value, "round", "predicted_mean", "predicted_std"]].to_str
 # ## Progress
 #
 # Each dot is one measurement, coloured by its round; red ticks at the bottom are failures. Grey dots are the random
-# first batch: what the campaign found later should leave them behind.
+# first batch, which later rounds should surpass.
 
 # %%
 progress = run.plot_progress()
@@ -50,8 +50,8 @@ progress
 # %% [markdown]
 # ## Calibration
 #
-# The model predicted every object before it was measured. Points near the dashed line were predicted well; about two
-# thirds of the bars should touch it. A high rank correlation means that the model knows which object is better.
+# Each object's value was predicted before it was measured. Points near the dashed line were predicted well; about two
+# thirds of the error bars should cross it. A high rank correlation means that the model ranks objects correctly.
 
 # %%
 calibration = run.plot_calibration()
@@ -75,17 +75,17 @@ seconds = rounds.filter(like="seconds_").rename(columns=lambda name: name.remove
 print(seconds.round(1).to_string())
 
 # %% [markdown]
-# ## What failed, and why
+# ## Failures and their reasons
 
 # %%
 failures = run.evaluations.dropna(subset=["failure"])
-print(failures.groupby(["failure", "reason"]).size().to_string() if len(failures) else "nothing failed")
+print(failures.groupby(["failure", "reason"]).size().to_string() if len(failures) else "no failures")
 
 # %% [markdown]
 # ## Your own question
 #
-# `run.evaluations`, `run.candidates` and `run.rounds` are plain pandas DataFrames. For example: does the oracle get
-# slower, and how many candidates did the sampler propose against the random ones?
+# `run.evaluations`, `run.candidates` and `run.rounds` are plain pandas DataFrames. For example: is the oracle slowing
+# down, and how many candidates came from the sampler, how many were random?
 
 # %%
 evaluations = run.evaluations

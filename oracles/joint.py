@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Self
 
-from al_loop.config import Part, oracle_of
+from al_loop.config import Part, build
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Fidelity, Oracle, Outcome, current_call, evaluate_each
 
@@ -26,7 +26,7 @@ class Joint(Oracle):
     kind = "joint"
 
     def __init__(self, oracles: Sequence[Part]) -> None:
-        self.members = tuple(oracle_of(part) for part in oracles)
+        self.members = tuple(build("oracle", part) for part in oracles)
         if len(self.members) < 2:
             raise ConfigError(f"oracle.oracles: a joint oracle has at least two members, not {len(self.members)}")
         self.objectives = tuple(objective for member in self.members for objective in member.objectives)

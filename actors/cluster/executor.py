@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
 
+from al_loop.actors.cluster.connect import connect
 from al_loop.actors.cluster.learner import RayTraining
 from al_loop.actors.cluster.metrics import RayMetrics
 from al_loop.actors.cluster.oracles import OraclePlaces, RayWorker
 from al_loop.actors.cluster.placement import await_places, options_of
-from al_loop.actors.cluster.roles import RoleActor, again, device_of, end, set_threads
+from al_loop.actors.cluster.roles import RoleActor, device_of, kill_actor, set_threads, with_restarts
 from al_loop.campaign.executor import Executor, OracleWorker, SamplerTraining
 from al_loop.config import CampaignConfig
-from al_loop.errors import ConfigError, first_line
+from al_loop.errors import ConfigError
 
 if TYPE_CHECKING:
     from al_loop.modelling.fitter import Asked, FittedModels, ModelFitter
@@ -99,10 +98,10 @@ class RayExecutor(Executor):
             belief: FittedModels = self._places.get(told)
             return belief
 
-        return again("surrogate", task, self._end_surrogate, self._on_note)
+        return with_restarts("surrogate", task, self._end_surrogate, self._on_note)
 
     def _end_surrogate(self) -> None:
-        end(self._surrogate)
+        kill_actor(self._surrogate)
         self._surrogate = None
 
     def oracle_worker(self, number: int) -> OracleWorker:
@@ -116,32 +115,3 @@ class RayExecutor(Executor):
         self._end_surrogate()
         if self._has_started:
             ray.shutdown()
-
-
-def connect(address: str, **local: Any) -> None:
-    """Joins a cluster, or starts one; what the process does on SIGTERM stays as it was, which Ray would change.
-
-    Args:
-        address: see ``RayExecutor``; also ``ray://HOST:10001``.
-        local: settings of ``ray.init`` for a cluster that is started here.
-
-    Raises:
-        ConfigError: it cannot be reached.
-    """
-    settings: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, **local}
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        if address == "auto":
-            try:
-                ray.init(address="auto", log_to_driver=False)
-            except ConnectionError:
-                ray.init(address="local", **settings)
-        elif address == "local":
-            ray.init(address="local", **settings)
-        else:
-            ray.init(address=address, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"cannot reach a Ray cluster at {address!r}: {first_line(error)}") from None
-    finally:
-        with suppress(ValueError, TypeError):  # not in the main thread, or not a handler of Python
-            signal.signal(signal.SIGTERM, on_sigterm)

@@ -11,9 +11,18 @@ from ray.exceptions import RayTaskError
 
 from al_loop.actors.cluster.oracles import OraclePlaces
 from al_loop.actors.cluster.placement import options_of
-from al_loop.actors.cluster.roles import LOST, MOST_DEATHS, RoleActor, after_death, again, device_of, end, set_threads
+from al_loop.actors.cluster.roles import (
+    DEATHS,
+    MAX_DEATHS,
+    RoleActor,
+    device_of,
+    kill_actor,
+    report_death,
+    set_threads,
+    with_restarts,
+)
 from al_loop.actors.cluster.samplers import RaySamplers
-from al_loop.actors.local import make_training
+from al_loop.actors.training import make_training
 from al_loop.campaign.executor import SamplerTraining, TrainingStep
 from al_loop.config import CampaignConfig
 
@@ -77,7 +86,7 @@ class RayTraining(SamplerTraining):
         def task() -> Any:
             return self._places.get(self._learner().call.remote(method, *args, **kwargs))
 
-        return again("learner", task, self.close, self._on_note)
+        return with_restarts("learner", task, self.close, self._on_note)
 
     def state(self) -> bytes:
         if self._state is None:
@@ -96,7 +105,7 @@ class RayTraining(SamplerTraining):
     def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
         reward = [ray.put(log_reward)]
         n_told = 0
-        for attempt in range(MOST_DEATHS + 1):
+        for attempt in range(MAX_DEATHS + 1):
             try:
                 stream = self._learner().train.options(num_returns="streaming").remote(number, reward, list(measured))
                 for step in self._places.all_of(stream):
@@ -108,9 +117,9 @@ class RayTraining(SamplerTraining):
                     [learner.call.remote("facts"), learner.call.remote("state")]
                 )
                 return
-            except LOST as error:
+            except DEATHS as error:
                 self.close()
-                after_death("learner", error, attempt, self._on_note)
+                report_death("learner", error, attempt, self._on_note)
 
     def facts(self) -> dict[str, Any]:
         return self._facts
@@ -124,5 +133,5 @@ class RayTraining(SamplerTraining):
         return objects
 
     def close(self) -> None:
-        end(self._actor)
+        kill_actor(self._actor)
         self._actor = None

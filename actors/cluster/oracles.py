@@ -13,11 +13,11 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from al_loop.actors.cluster.placement import options_of, oracle_places
-from al_loop.actors.cluster.roles import RoleActor, end, told_by
+from al_loop.actors.cluster.roles import RoleActor, kill_actor, unwrap_ray_error
 from al_loop.actors.local import LocalWorker
 from al_loop.campaign.executor import CallTimeout, MemoryExceeded, OracleWorker, WorkerLost
 from al_loop.config import CampaignConfig
-from al_loop.errors import first_line
+from al_loop.errors import summary
 from al_loop.oracles.base import Call, Outcome
 
 #: beyond the oracle's own time: the start of its process (at most 120 s where that is more), and the network
@@ -136,7 +136,7 @@ class OraclePlaces:
         try:
             return ray.get(wanted)
         except RayTaskError as error:
-            raise told_by(error) from None
+            raise unwrap_ray_error(error) from None
 
     def all_of(self, stream: Any) -> Iterator[Any]:
         """All that an actor of the search yields."""
@@ -220,7 +220,7 @@ class RayWorker(OracleWorker):
             kind = MemoryExceeded if isinstance(error, MemoryExceeded) else WorkerLost
             raise kind(str(getattr(error, "cause", error))) from error
         except (RayError, StopIteration) as error:
-            raise WorkerLost(first_line(error)) from error
+            raise WorkerLost(summary(error)) from error
         finally:
             if not is_over:
                 self._kill()
@@ -229,7 +229,7 @@ class RayWorker(OracleWorker):
     def give_up(self) -> None:
         """Ends the actor."""
         actor, self._actor = self._actor, None
-        end(actor)
+        kill_actor(actor)
 
     def _kill(self) -> None:
         self.give_up()

@@ -1,7 +1,7 @@
-"""What the Ray actors of all roles have in common, and what is said where one dies.
+"""The common parts of the Ray actors of all roles, and the restart of those that die.
 
-Actors whose node or process died are made again by whoever had them made, and not by Ray (``max_restarts``), which
-would do so without end and without a word.
+An actor whose node or process has died is replaced by its owner. Ray's own ``max_restarts`` would replace it without
+end and without a word.
 """
 
 from __future__ import annotations
@@ -17,39 +17,52 @@ from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 from al_loop.config import CampaignConfig, Role
 from al_loop.errors import AlLoopError, CampaignError
 
-MOST_DEATHS = 3  # in a row, before something else must be wrong
+MAX_DEATHS = 3  # in a row; after one more, something else must be wrong
 T = TypeVar("T")
-LOST = (RayActorError, ObjectLostError)  # what is said where an actor died, or what it had returned died with its node
+#: the errors that Ray raises where an actor has died, or where a value was lost with the node that held it
+DEATHS = (RayActorError, ObjectLostError)
 
 
 class RoleActor:
-    """What the actors of all roles have in common. Ray puts the campaign and the role before each line they print."""
+    """Base class of the actors of all roles. Ray puts the campaign's name and the role before each line they print.
+
+    Args:
+        config: The campaign's configuration.
+        path: The driver's import path.
+    """
 
     role: ClassVar[str]
-    _label = ""  # Ray prints it also of one that could not be made
+    _label = ""  # Ray also prints it for an actor whose constructor has failed
 
     def __init__(self, config: CampaignConfig, path: list[str]) -> None:
         self._config = config
         self._label = f"{config.name} {self.role}"
-        # what the driver can import, the actor can, too (a folder that is not on its machine does no harm)
+        # the actor can import what the driver can (a folder that its machine lacks does no harm)
         sys.path += [folder for folder in path if folder not in sys.path]
 
     def __repr__(self) -> str:
         return self._label
 
     def ready(self) -> None:
-        """Returns when it is there."""
+        """Return when the actor has been created."""
 
 
 def set_threads(config: CampaignConfig) -> None:
-    """Torch's, in this process."""
+    """Set the number of threads that torch uses in this process."""
     import torch
 
     torch.set_num_threads(config.resources.threads)
 
 
 def device_of(config: CampaignConfig, role: Role) -> str:
-    """Where a role computes: on the CPU, or on its GPU if it has one. Ray hides no GPU from a role that has none."""
+    """Return the device of a role: its GPU if it has one, else the CPU.
+
+    Ray does not hide GPUs from an actor that has asked for none.
+
+    Args:
+        config: The campaign's configuration.
+        role: The resources of the role.
+    """
     import torch
 
     if not role.num_gpus:
@@ -59,48 +72,68 @@ def device_of(config: CampaignConfig, role: Role) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def told_by(error: RayTaskError) -> Exception:
-    """What was raised in an actor: al-loop's own errors as they are, others with Ray's traceback of them."""
+def unwrap_ray_error(error: RayTaskError) -> Exception:
+    """Return the error that was raised in an actor, if it is one of al-loop's; else Ray's, with the traceback."""
     cause: Any = error
     while isinstance(cause, RayTaskError):
         cause = cause.cause
     return cause if isinstance(cause, AlLoopError) else error
 
 
-def is_faulty(error: Exception) -> bool:
-    """Whether an actor could not be made since its code raised, which it would again."""
-    return "creation task" in str(error)
+def has_failed_to_start(error: Exception) -> bool:
+    """Return whether an actor's constructor raised an error, which it would do again."""
+    return isinstance(error, RayActorError) and bool(error.actor_init_failed)
 
 
-def reason_of(error: Exception) -> str:
-    """The last line of what Ray says of an actor's death."""
+def last_line(error: Exception) -> str:
+    """Return the last line of Ray's message, which has the reason of an actor's death."""
     lines = str(error).strip().splitlines()
     return lines[-1] if lines else type(error).__name__
 
 
-def after_death(role: str, error: Exception, attempt: int, on_note: Callable[[str], None]) -> None:
-    """Tells that a role is tried again, or raises CampaignError where that was done often enough."""
-    if attempt == MOST_DEATHS or is_faulty(error):
+def report_death(role: str, error: Exception, n_deaths_before: int, on_note: Callable[[str], None]) -> None:
+    """Report that a role is started again.
+
+    Args:
+        role: The role's name.
+        error: Ray's error.
+        n_deaths_before: How often the role has died in a row before.
+        on_note: Called with a message for the user.
+
+    Raises:
+        CampaignError: The role has died too often, or could not even be started.
+    """
+    if n_deaths_before == MAX_DEATHS or has_failed_to_start(error):
         raise CampaignError(
-            f"the {role} died {attempt + 1} times: {reason_of(error)}; see the Ray logs of {role.capitalize()}Actor "
-            f"(out of memory? resources.{role})"
+            f"the {role} died {n_deaths_before + 1} times: {last_line(error)}; see the Ray logs of "
+            f"{role.capitalize()}Actor (out of memory? resources.{role})"
         )
-    on_note(f"the {role} died; it starts again from where the round began, and nothing measured is lost")
+    on_note(f"the {role} died; it is restarted from the beginning of the round, and no measurement is lost")
 
 
-def end(actor: Any) -> None:
-    """Ends an actor, if there is one."""
+def kill_actor(actor: Any) -> None:
+    """Kill an actor; None is ignored."""
     if actor is not None:
-        with suppress(Exception):  # Ray may be gone already
+        with suppress(Exception):  # Ray may have been shut down already
             ray.kill(actor)
 
 
-def again(role: str, task: Callable[[], T], forget: Callable[[], None], on_note: Callable[[str], None]) -> T:
-    """The task's result; once more, with another actor, where the role's died. forget: ends the one there is."""
-    for attempt in range(MOST_DEATHS + 1):
+def with_restarts(role: str, task: Callable[[], T], kill: Callable[[], None], on_note: Callable[[str], None]) -> T:
+    """Return the result of a task, repeating it with a new actor each time that the role's actor dies.
+
+    Args:
+        role: The role's name.
+        task: The task; starts an actor if there is none.
+        kill: Kills and forgets the actor.
+        on_note: Called with a message for the user.
+
+    Raises:
+        CampaignError: The role has died too often, or could not even be started.
+    """
+    for n_deaths in range(MAX_DEATHS + 1):
         try:
             return task()
-        except LOST as error:
-            forget()
-            after_death(role, error, attempt, on_note)
+        except DEATHS as error:
+            kill()
+            report_death(role, error, n_deaths, on_note)
     raise AssertionError("the last attempt returns or raises")

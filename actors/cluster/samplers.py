@@ -15,7 +15,15 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from al_loop.actors.cluster.placement import options_of
-from al_loop.actors.cluster.roles import MOST_DEATHS, RoleActor, device_of, end, is_faulty, reason_of, set_threads
+from al_loop.actors.cluster.roles import (
+    MAX_DEATHS,
+    RoleActor,
+    device_of,
+    has_failed_to_start,
+    kill_actor,
+    last_line,
+    set_threads,
+)
 from al_loop.config import CampaignConfig
 from al_loop.errors import CampaignError
 from al_loop.gflownet.pipeline import Pending, SamplerGroup
@@ -188,9 +196,9 @@ class RaySamplers(SamplerGroup):
         try:
             ray.get(ref)
         except RayActorError as error:
-            if is_faulty(error):  # as where a node lacks a package: those that are left do the work
+            if has_failed_to_start(error):  # as where a node lacks a package: those that are left do the work
                 self._n_lost += 1
-                self._fault = reason_of(error)
+                self._fault = last_line(error)
             else:
                 self._replace()
             return
@@ -218,7 +226,7 @@ class RaySamplers(SamplerGroup):
     def _replace(self) -> None:
         self._n_lost += 1
         self._deaths_in_a_row += 1
-        if self._deaths_in_a_row > MOST_DEATHS * self._config.resources.sampler.count:
+        if self._deaths_in_a_row > MAX_DEATHS * self._config.resources.sampler.count:
             raise CampaignError(
                 "samplers die whenever they draw; see the Ray logs of SamplerActor (out of memory? resources.sampler)"
             )
@@ -236,5 +244,5 @@ class RaySamplers(SamplerGroup):
 
     def close(self) -> None:
         for handle in [*(s.handle for s in self._ready), *self._starting.values()]:
-            end(handle)
+            kill_actor(handle)
         self._ready, self._starting = [], {}

@@ -1,4 +1,4 @@
-"""What has to travel with a job: the config's folder and the modules that it names, by Ray's own rules."""
+"""The package of a job: the config's folder, and the modules that the config names, where they are not installed."""
 
 from __future__ import annotations
 
@@ -8,75 +8,88 @@ import re
 import sys
 import sysconfig
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from al_loop.actors.jobs.contents import TOO_LARGE, FolderContents, link_files, list_contents, write_archive
+from al_loop.actors.name_clashes import refuse_shadows
 from al_loop.config import CampaignConfig
 from al_loop.errors import ConfigError
 
-#: what the cluster gets from us, whatever lies beside the config
-OWN_PACKAGES = ("al_loop", "actors", "oracles")
-_EXCLUDES = (
-    "runs/",
-    ".git/",
-    ".venv/",
-    "venv/",
-    "__pycache__/",
-    "*.pyc",
-    ".mypy_cache/",
-    ".ruff_cache/",
-    ".pytest_cache/",
-    ".env*",
-    ".netrc",
-    "_netrc",
-    ".pypirc",
-    ".pgpass",
-    ".ssh/",
-    ".aws/",
-    ".gnupg/",
-    ".kube/",
-    "*.pem",
-    "*.key",
-    "id_rsa*",
-    "id_ed25519*",
-    "id_ecdsa*",
-)
 _LARGEST_FILE = 50 * 2**20
-_LARGEST_PACKAGE = 100 * 2**20  # of Ray's job server; Ray does not compress what it packs
-_NEVER = "nothing of such a name travels, since it may hold secrets, or belongs to a run or an environment"
-_TOO_LARGE = "it is too large"
-_LOOP = "it is a link to a folder above it"
+_LARGEST_PACKAGE = 100 * 2**20  # the limit of Ray's job server
+_IGNORE_FILES = (".gitignore", ".rayignore")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
 class JobPackage:
-    """What travels with a job beside its command and al-loop itself.
+    """The files that travel with a job, beside its command and al-loop itself.
 
     Attributes:
-        folder: of the config.
-        modules: packages and files of ``target:`` parts from elsewhere.
-        left_behind: files of the folder that are too large, relative to it.
-        excludes: what Ray has to leave behind, patterns as in a .gitignore.
+        folder: The config's folder.
+        files: The files of the folder that travel.
+        modules: Packages (folders) and modules (files) of ``target:`` parts outside the folder.
+        left_behind: Files of the folder that are too large to travel, relative to it.
     """
 
     folder: Path
+    files: tuple[Path, ...] = ()
     modules: tuple[Path, ...] = ()
     left_behind: tuple[str, ...] = ()
-    excludes: tuple[str, ...] = _EXCLUDES
+
+    def write_folder(self, staging: Path) -> Path:
+        """Write the folder's files into an archive, and return the archive.
+
+        Args:
+            staging: An existing folder to write to.
+        """
+        return write_archive(self.folder, self.files, staging / "working_dir.zip")
+
+    def link_modules(self, staging: Path) -> list[Path]:
+        """Make a folder for each module from elsewhere, and return these folders.
+
+        Ray's job API accepts folders only, so a module that is a file becomes a package.
+
+        Args:
+            staging: An existing folder to write to.
+        """
+        return [link_module(path, staging) for path in self.modules]
+
+
+def link_module(path: Path, staging: Path) -> Path:
+    """Make a folder with the files of a package that travel, or with a single module as its ``__init__.py``.
+
+    Args:
+        path: The folder of a package, or the file of a module.
+        staging: An existing folder to write to.
+
+    Returns:
+        The folder, named after the module.
+    """
+    if path.is_dir():
+        files = [f for f in list_contents(path, sys.maxsize).sizes if f.name not in _IGNORE_FILES]
+        return link_files(path, files, staging / path.name)
+    package = staging / path.stem
+    package.mkdir()
+    (package / "__init__.py").symlink_to(path.resolve())
+    return package
 
 
 def pack(config_file: Path, config: CampaignConfig) -> JobPackage:
-    """What has to travel with a campaign.
+    """Collect the files that have to travel with a campaign.
 
     Args:
-        config_file: without links in its path; its folder travels.
-        config: the same, read and valid.
+        config_file: The config's file, by a path without links; its folder travels.
+        config: The valid configuration in it.
+
+    Returns:
+        The package.
 
     Raises:
-        ConfigError: something in it cannot travel, or the job could not be run with it.
+        ConfigError: A file that the job needs cannot travel, or the job would not run with what travels.
     """
     folder = config_file.parent
     if folder in (Path(folder.anchor), Path(os.environ.get("HOME") or "/").resolve()):
@@ -84,117 +97,74 @@ def pack(config_file: Path, config: CampaignConfig) -> JobPackage:
             f"{config_file}: the config's folder travels with the job, and {folder} holds much else; put the config "
             "and what it needs into a folder of its own"
         )
-    modules = _modules(config)
-    elsewhere = sorted({place for place in modules.values() if place.parent != folder})
-    boxes: dict[Path, _Contents] = {}
-    excludes = list(_EXCLUDES)
-    for place in (folder, *filter(Path.is_dir, elsewhere)):
-        boxes[place] = box = _contents(place, _LARGEST_FILE if place == folder else sys.maxsize)
-        _refuse_too_large(place, box.sizes)
-        ours = [path for path, why in box.left.items() if why in (_TOO_LARGE, _LOOP)]
-        excludes += [f"/{_escaped(path.relative_to(place).as_posix())}" for path in ours]
-    needed = [(config_file, folder)]
-    for module, place in modules.items():
-        needed += [(file, folder if place.parent == folder else place) for file in _files(module, place.parent)]
-    for file, place in needed:
-        if place in boxes and file not in boxes[place].sizes:
-            left = boxes[place].left
-            why = next(left[above] for above in (file, *file.parents) if above in left)
-            raise ConfigError(f"{file} would not travel with the job, which needs it: {why}")
-    _refuse_shadows(folder, boxes[folder].sizes)
-    large = [path.relative_to(folder).as_posix() for path, why in boxes[folder].left.items() if why == _TOO_LARGE]
-    return JobPackage(folder, tuple(elsewhere), tuple(sorted(large)), tuple(excludes))
+    sources = _module_sources(config)
+    elsewhere = sorted({source for source in sources.values() if source.parent != folder})
+    contents: dict[Path, FolderContents] = {}
+    for root in (folder, *filter(Path.is_dir, elsewhere)):
+        contents[root] = list_contents(root, _LARGEST_FILE if root == folder else sys.maxsize)
+        _refuse_too_large(root, contents[root].sizes)
+    required = [(config_file, folder)]
+    for module, source in sources.items():
+        root = folder if source.parent == folder else source
+        required += [(file, root) for file in _imported_files(module, source.parent)]
+    for file, root in required:
+        if root in contents and file not in contents[root].sizes:
+            raise ConfigError(
+                f"{file} would not travel with the job, which needs it: {contents[root].reason_for_missing(file)}"
+            )
+    refuse_shadows(folder, contents[folder].sizes, "by the job")
+    left_behind = [path for path, reason in contents[folder].left_out.items() if reason == TOO_LARGE]
+    return JobPackage(
+        folder,
+        tuple(sorted(contents[folder].sizes)),
+        tuple(elsewhere),
+        tuple(sorted(path.relative_to(folder).as_posix() for path in left_behind)),
+    )
 
 
-def _modules(config: CampaignConfig) -> dict[str, Path]:
-    """The modules of ``target:`` parts that are not installed, each with the file or folder of its top package."""
+def _module_sources(config: CampaignConfig) -> dict[str, Path]:
+    """Return the ``target:`` modules that are not installed, each with the file or folder of its top-level package."""
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib", "platstdlib")]
-    found = {}
+    sources = {}
     for module in sorted({target.split(":")[0] for target in targets(config)}):
-        top = module.split(".")[0]
-        spec = None if top in OWN_PACKAGES else importlib.util.find_spec(top)
-        places = [*(spec.submodule_search_locations or ()), spec.origin or ""] if spec else [""]
-        if not places[0]:
+        spec = importlib.util.find_spec(module.split(".")[0])
+        if spec is None or spec.name.split(".")[0] == "al_loop":  # oracles.x is an old name of al_loop.oracles.x
             continue
-        place = Path(places[0])
-        if place.exists() and not any(place.resolve().is_relative_to(known) for known in installed):
-            found[module] = place.parent.resolve() / place.name
-    return found
+        locations = [*(spec.submodule_search_locations or ()), spec.origin or ""]
+        if not locations[0]:
+            continue
+        source = Path(locations[0])
+        if source.exists() and not any(source.resolve().is_relative_to(folder) for folder in installed):
+            sources[module] = source.parent.resolve() / source.name
+    return sources
 
 
-def _files(module: str, root: Path) -> Iterator[Path]:
-    """The files that Python reads to import a module, as far as they are there."""
+def _imported_files(module: str, root: Path) -> Iterator[Path]:
+    """Yield the existing files that Python reads to import a module."""
     names = module.split(".")
     for n in range(1, len(names) + 1):
-        place = root.joinpath(*names[:n])
-        yield from filter(Path.is_file, (place / "__init__.py", place.with_suffix(".py")))
+        path = root.joinpath(*names[:n])
+        yield from filter(Path.is_file, (path / "__init__.py", path.with_suffix(".py")))
 
 
 def targets(config: CampaignConfig) -> set[str]:
-    """The ``package.module:Name`` of every part, also of those that are arguments of another part."""
+    """Return the ``package.module:Name`` of every part, including parts that are arguments of other parts."""
     texts = texts_of(config.model_dump(mode="json"))
     return {text for key, text in texts if key.rpartition(".")[2] == "target" and _TARGET.fullmatch(text)}
 
 
 def texts_of(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in a config, and its place, such as ``sampler.searches.0.target``."""
+    """Yield every text in a config with its key, such as ``sampler.searches.0.target``.
+
+    Args:
+        value: The config's content, or a part of it.
+        key: The key of this part; empty for the whole.
+    """
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, dict | list | tuple):
-        for name, below in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from texts_of(below, f"{key}.{name}" if key else str(name))
-
-
-@dataclass(frozen=True)
-class _Contents:
-    """What Ray's packer takes of a folder.
-
-    Attributes:
-        sizes: in bytes, of each file that travels.
-        left: why each of the others, or its folder, does not.
-    """
-
-    sizes: dict[Path, int]
-    left: dict[Path, str]
-
-
-def _contents(root: Path, largest_file: int) -> _Contents:
-    """Looks through a folder as Ray's packer does: into linked folders, and by ignore files in each."""
-    from ray._private.thirdparty.pathspec import PathSpec  # what it matches with itself
-
-    ignores = [".rayignore"] + ([".gitignore"] if os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE") != "1" else [])
-    found = _Contents({}, {})
-
-    def walk(path: Path, rules: list[tuple[str, Path, Any]], above: frozenset[Path]) -> None:
-        is_folder = path.is_dir()
-        if is_folder:
-            for file in filter(Path.is_file, (path / name for name in ignores)):
-                lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-                rules = [*rules, (f"{file} names it", path, PathSpec.from_lines("gitwildmatch", lines))]
-        real = path.resolve() if is_folder else path
-        why = next((why for why, top, spec in rules if spec.match_file(str(path.relative_to(top)))), "")
-        if not why and real in above:
-            why = _LOOP
-        elif not why and path.is_file():
-            size = path.stat().st_size
-            if size <= largest_file:
-                found.sizes[path] = size
-            else:
-                why = _TOO_LARGE
-        if why:
-            found.left[path] = why
-        elif is_folder:
-            for below in path.iterdir():
-                walk(below, rules, above | {real})
-
-    try:
-        walk(root, [(_NEVER, root, PathSpec.from_lines("gitwildmatch", _EXCLUDES))], frozenset())
-    except OSError as error:
-        raise ConfigError(
-            f"{error.filename} cannot be read ({error.strerror}), and {root} travels with the job; put what the job "
-            "needs into a folder without it"
-        ) from None
-    return found
+        for name, child in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from texts_of(child, f"{key}.{name}" if key else str(name))
 
 
 def _refuse_too_large(folder: Path, sizes: Mapping[Path, int]) -> None:
@@ -203,31 +173,15 @@ def _refuse_too_large(folder: Path, sizes: Mapping[Path, int]) -> None:
         return
     largest: Counter[str] = Counter()
     for path, size in sizes.items():
-        top, *below = path.relative_to(folder).parts
-        largest[f"{top}/" if below else top] += size
-    shown = ", ".join(f"{name} ({_mb(size)})" for name, size in largest.most_common(3))
+        top, *rest = path.relative_to(folder).parts
+        largest[f"{top}/" if rest else top] += size
+    examples = ", ".join(f"{name} ({_megabytes(size)})" for name, size in largest.most_common(3))
     raise ConfigError(
-        f"{folder} would travel with the job and has {_mb(total)}, of which Ray takes {_mb(_LARGEST_PACKAGE)} at most; "
-        f"the largest are {shown}; name what the job does not need in a .gitignore there, and put what it needs on "
-        "storage that the cluster sees"
+        f"{folder} has to travel with the job, but holds {_megabytes(total)}, and Ray takes "
+        f"{_megabytes(_LARGEST_PACKAGE)} at most; the largest are {examples}; list what the job does not need in a "
+        ".gitignore there, and move what it needs to storage that the cluster sees"
     )
 
 
-def _refuse_shadows(folder: Path, files: Iterable[Path]) -> None:
-    for file in files:
-        module = file.parent if file.name == "__init__.py" else file
-        is_at_top = file.suffix == ".py" and module.parent == folder
-        if is_at_top and module.name.removesuffix(".py") in sys.stdlib_module_names:
-            raise ConfigError(
-                f"{module} has the name of a module of Python's standard library, and would be imported in its place "
-                "by the job; rename it"
-            )
-
-
-def _mb(size: int) -> str:
+def _megabytes(size: int) -> str:
     return f"{size / 2**20:.1f} MB"
-
-
-def _escaped(name: str) -> str:
-    """A name as a pattern of a .gitignore that means this name only."""
-    return re.sub(r"\s", r"[\g<0>]", re.sub(r"[\\*?\[\]!#]", r"\\\g<0>", name))

@@ -1,45 +1,38 @@
-"""The environment of a job on a Ray cluster: requirements, variables, what travels; and what must not be in it."""
+"""The environment of a job on a Ray cluster: what is installed, handed on and uploaded for it."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
-import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import yaml
-
-from al_loop.actors.jobs.package import OWN_PACKAGES, JobPackage, texts_of
-from al_loop.config import CampaignConfig
+import al_loop
+from al_loop.actors.jobs.package import JobPackage, link_module
+from al_loop.actors.jobs.refusals import find_urls, has_password, has_token
 from al_loop.errors import ConfigError
 
-_URL = re.compile(r"[A-Za-z][\w+.-]*://\S+")
-_STANDS_FOR = re.compile(r"\$\{\w+\}")
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
-#: requirements that name a file here, which the cluster does not have
-_OF_HERE = re.compile(
+#: requirements that name a file on this machine, which the cluster does not have
+_LOCAL_REQUIREMENT = re.compile(
     r"-[rcef]|--(requirement|constraint|editable|find-links)\b|\.+$|\.{0,2}/|file:|[^@]+@ *file:", re.IGNORECASE
 )
-_STOP_WAIT_S = 60  # for a clean stop, before Ray kills the driver; its own default is 3 s
-_SETUP_TIMEOUT_S = 3600  # Ray's own 10 minutes are too short for the installation of torch
+_STOP_WAIT_S = 60  # for a clean stop, before Ray kills the driver; Ray's default is 3 s
+_SETUP_TIMEOUT_S = 3600  # Ray's 10 minutes are too short for an installation of torch
 
 
 @dataclass(frozen=True)
 class JobEnvironment:
-    """What a user asks of the job's environment on the cluster; by default nothing is installed.
+    """What a user asks for in the job's environment on the cluster; by default, nothing is installed.
 
     Attributes:
-        requirements: a pip requirements file, installed on top of what the nodes have.
-        image: a container image, in which the driver and all actors run; al-loop is in it.
-        variables: names of variables of the environment here that are handed on.
+        requirements: A pip requirements file, installed on top of what the nodes have.
+        image: A container image that has al-loop, in which the driver and all actors run.
+        variables: The names of environment variables of this machine that are handed on.
 
     Raises:
-        ConfigError: they cannot be combined, or cannot be read.
+        ConfigError: They cannot be combined, or cannot be read.
     """
 
     requirements: Path | None = None
@@ -49,13 +42,17 @@ class JobEnvironment:
     def __post_init__(self) -> None:
         if self.image is not None and self.requirements is not None:
             raise ConfigError(
-                "--requirements: Ray installs nothing into a container; leave out --image, or install them in the image"
+                "--requirements: Ray installs nothing into a container; remove --image, or install them in the image"
             )
         self.packages()
         self.environment()
 
     def packages(self) -> list[str]:
-        """The lines of the requirements file."""
+        """Return the lines of the requirements file.
+
+        Raises:
+            ConfigError: The file cannot be read, the cluster could not install it, or it would disclose a secret.
+        """
         if self.requirements is None:
             return []
         try:
@@ -63,27 +60,31 @@ class JobEnvironment:
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not a text file in UTF-8"
             raise ConfigError(f"--requirements: cannot read {self.requirements}: {reason}") from None
-        kept = []
+        packages = []
         for number, line in enumerate(lines, 1):
             text = re.sub(r"(^|\s)#.*", "", line).strip()
-            if _OF_HERE.match(text) or text.endswith("\\"):
+            if _LOCAL_REQUIREMENT.match(text) or text.endswith("\\"):
                 raise ConfigError(
-                    f"--requirements: {text!r} ({self.requirements}, line {number}) does not stand by itself, so that "
-                    "the cluster could not install it; write packages and their versions, a line each"
+                    f"--requirements: {text!r} ({self.requirements}, line {number}) refers to this machine or to "
+                    "another line, so the cluster could not install it; write one package with its version per line"
                 )
-            if any(_has_password(url) or _has_token(url) for url in _URL.findall(text)):
+            if any(has_password(url) or has_token(url) for url in find_urls(text)):
                 raise ConfigError(
                     f"--requirements: a URL with a password or token ({self.requirements}, line {number}) would be "
-                    "visible to all who see the cluster; write ${NAME} in its place, and add --env NAME"
+                    "visible to everybody who sees the cluster; write ${NAME} in its place, and add --env NAME"
                 )
-            kept += [text] if text else []
-        if not kept:
-            raise ConfigError(f"--requirements: no package stands in {self.requirements}")
-        return kept
+            packages += [text] if text else []
+        if not packages:
+            raise ConfigError(f"--requirements: {self.requirements} lists no package")
+        return packages
 
     def environment(self) -> dict[str, str]:
-        """The variables that are handed on, with their values here."""
-        found = {}
+        """Return the environment variables that are handed on, with their values on this machine.
+
+        Raises:
+            ConfigError: A variable is not set here, or cannot be handed on.
+        """
+        values = {}
         for name in self.variables:
             if not _VARIABLE.fullmatch(name):
                 shown = name.partition("=")[0]
@@ -95,143 +96,31 @@ class JobEnvironment:
                     f"--env: the value of {name} has a quote or a line break, which Ray cannot hand on to a container; "
                     "set it in the image or in the environment of the cluster's nodes"
                 )
-            found[name] = os.environ[name]
-        return found
+            values[name] = os.environ[name]
+        return values
 
 
-def runtime_env(luggage: JobPackage | None, wanted: JobEnvironment, staging: Path) -> dict[str, Any]:
-    """Ray's description of a job's environment.
+def runtime_env(package: JobPackage | None, environment: JobEnvironment, staging: Path) -> dict[str, Any]:
+    """Return Ray's description of a job's environment.
+
+    al-loop itself is uploaded, so that the cluster runs exactly the code that submitted the job.
 
     Args:
-        luggage: what travels; with an image nothing does.
-        wanted: of the user.
-        staging: an empty folder, kept until the job is submitted.
+        package: The files that travel; None with an image, since Ray allows nothing else beside a container.
+        environment: The user's wishes.
+        staging: An empty folder, which has to exist until the job is submitted.
     """
-    variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S), **wanted.environment()}
-    if luggage is None:  # Ray allows nothing else beside a container
-        return {"image_uri": wanted.image, "env_vars": variables}
-    described: dict[str, Any] = {
-        "working_dir": str(luggage.folder),
-        "py_modules": [*_own_packages(), *(_as_package(place, staging) for place in luggage.modules)],
-        "excludes": list(luggage.excludes),
+    variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S), **environment.environment()}
+    if package is None:
+        return {"image_uri": environment.image, "env_vars": variables}
+    assert al_loop.__file__ is not None, "the package al_loop has no folder"
+    own_package = link_module(Path(al_loop.__file__).parent, staging)
+    description: dict[str, Any] = {
+        "working_dir": str(package.write_folder(staging)),
+        "py_modules": [str(folder) for folder in (own_package, *package.link_modules(staging))],
         "env_vars": variables,
     }
-    if packages := wanted.packages():
-        described["pip"] = packages
-        described["config"] = {"setup_timeout_seconds": _SETUP_TIMEOUT_S}
-    return described
-
-
-def refuse_secrets(config_file: Path, config: CampaignConfig, overrides: Sequence[str]) -> None:
-    """Refuses a config, which all who see the cluster can read, with a password in a URL.
-
-    Raises:
-        ConfigError: there is one, in the file, in a change on the command line, or in the config.
-    """
-    text = config_file.read_text(encoding="utf-8")
-    found = [
-        (where, url)
-        for where, line in (
-            *((f"{config_file}, line {number}", line) for number, line in enumerate(text.splitlines(), 1)),
-            *((f"{override.partition('=')[0]} on the command line", override) for override in overrides),
-        )
-        for url in _URL.findall(line)
-    ]
-    # of a whole value, too, since a password may have spaces
-    found += [(f"{config_file}, {key}", value) for key, value in texts_of(yaml.safe_load(text))]
-    found += [(f"{key} on the command line", value) for key, _, value in (o.partition("=") for o in overrides)]
-    found += list(texts_of(config.model_dump(mode="json")))
-    for where, url in found:
-        if _has_password(url):
-            raise ConfigError(
-                f"a URL with a password ({where}) would be visible to all who see the cluster; leave the password out, "
-                "and set PGPASSWORD in the environment of the cluster's nodes, or here, with --env PGPASSWORD"
-            )
-
-
-def refuse_lost_ledger(config: CampaignConfig) -> None:
-    """Refuses a ledger that would be a file in a container, which ends with the job.
-
-    Raises:
-        ConfigError: it would be.
-    """
-    from sqlalchemy.engine import make_url
-
-    if config.ledger is None or make_url(config.ledger).get_backend_name() == "sqlite":
-        raise ConfigError(
-            "--image: Ray mounts no storage into the container, so that a ledger in a file would be lost with it; set "
-            "ledger to a database, e.g. ledger=postgresql://USER@HOST/NAME"
-        )
-
-
-def refuse_lost_files(config: CampaignConfig) -> None:
-    """Refuses files of the campaign in the job's folder, which is Ray's copy and goes with the job.
-
-    Raises:
-        ConfigError: a file of the ledger, of checkpoints or of the cache is not named by an absolute path.
-    """
-    from fsspec.core import split_protocol
-
-    for key, value, example in (
-        ("ledger", config.ledger, "sqlite:////shared/far.db"),
-        ("evaluation.cache", config.evaluation.cache, "/shared/cache.db"),
-        ("checkpoints", config.checkpoints, "/shared/checkpoints"),
-    ):
-        protocol, path = split_protocol(value or "/")
-        if (protocol or "").startswith("sqlite"):
-            is_kept = path.partition("/")[2].removeprefix("file:").startswith("/")
-        else:
-            is_kept = protocol not in (None, "file", "local") or path.startswith(("/", "~"))
-        if not is_kept:
-            raise ConfigError(
-                f"{key}: {value!r} is no absolute path, and would be lost with the job's own folder on the cluster; "
-                f"give one as the cluster's head sees it, e.g. {example}"
-            )
-
-
-def _own_packages() -> list[str]:
-    """The folders of al-loop itself, so that the cluster runs exactly what was submitted."""
-    folders = []
-    for name in OWN_PACKAGES:
-        origin = importlib.import_module(name).__file__
-        assert origin is not None, f"the package {name} has no folder"
-        folders.append(str(Path(origin).parent))
-    return folders
-
-
-def _as_package(place: Path, staging: Path) -> str:
-    """A module as a folder, the only form in which Ray's job API lets one travel: a file becomes a package."""
-    if place.is_dir():
-        return str(place)
-    package = staging / place.stem
-    package.mkdir()
-    shutil.copyfile(place, package / "__init__.py")
-    return str(package)
-
-
-def _has_password(url: str) -> bool:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        if _is_http(url):  # here an @ may stand in the path, too
-            password: Any = urlsplit(url).password
-        else:
-            parsed = make_url(url)
-            password = parsed.password or parsed.query.get("password")
-    except (ArgumentError, ValueError):
-        return False
-    return bool(password) and not _STANDS_FOR.fullmatch(str(password))
-
-
-def _has_token(url: str) -> bool:
-    """Whether what stands where a user's name does is, for want of a password, a token."""
-    try:
-        name, password = urlsplit(url).username, urlsplit(url).password
-    except ValueError:
-        return False
-    return _is_http(url) and bool(name) and not password and not _STANDS_FOR.fullmatch(str(name))
-
-
-def _is_http(url: str) -> bool:
-    return url.partition("://")[0].lower().endswith(("http", "https"))
+    if packages := environment.packages():
+        description["pip"] = packages
+        description["config"] = {"setup_timeout_seconds": _SETUP_TIMEOUT_S}
+    return description

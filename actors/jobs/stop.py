@@ -1,4 +1,4 @@
-"""Ends a campaign or a sweep that runs on this machine as cleanly as Ctrl-C does, from another process."""
+"""Stop a campaign or a sweep that runs on this machine, from another process, as cleanly as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _POLL_S = 0.2
 
 
 def stop_here(run_dir: Path, *, wait: bool = True) -> int | None:
-    """Ends what runs in a run directory; of a sweep's campaigns the others go on.
+    """Stop what runs in a run directory; where that is one campaign of a sweep, the others go on.
 
     Args:
-        run_dir: of ``al-loop run`` or ``al-loop sweep``, or that of one campaign of a sweep.
-        wait: until it has let go of the directory.
+        run_dir: The directory of ``al-loop run`` or ``al-loop sweep``, or of one campaign of a sweep.
+        wait: Whether to wait until the process has released the directory.
 
     Returns:
-        The process that was told to stop; None: nothing ran.
+        The id of the process that was stopped, or None where nothing ran.
 
     Raises:
-        ConfigError: this is no run directory, or the campaign runs on another machine.
-        CampaignError: the process cannot be told.
+        ConfigError: This is not a run directory, or the campaign runs on another machine.
+        CampaignError: The process cannot be signalled.
     """
     try:
         lock = (run_dir / "lock").open("r+", encoding="utf-8")
@@ -43,20 +43,20 @@ def stop_here(run_dir: Path, *, wait: bool = True) -> int | None:
         holder = _holder(lock)
         if holder is None:
             return None
-        found = re.fullmatch(r"pid (\d+) on (.+)", holder)
-        if not found:
-            raise CampaignError(f"the lock of {run_dir} is held, but does not say by whom ({holder!r}); end it by hand")
-        pid, host = int(found[1]), found[2]
+        match = re.fullmatch(r"pid (\d+) on (.+)", holder)
+        if not match:
+            raise CampaignError(f"{run_dir} is locked, but its lock does not say by whom ({holder!r}); end it by hand")
+        pid, host = int(match[1]), match[2]
         if host != platform.node():
             raise ConfigError(f"{run_dir} runs on {host} (pid {pid}), not here; stop it there")
-        _tell(pid, run_dir / "lock")
+        _terminate(pid, run_dir / "lock")
         while wait and _holder(lock) == holder:
             time.sleep(_POLL_S)
     return pid
 
 
 def _holder(lock: IO[str]) -> str | None:
-    """What is written in a lock file by the process that holds it; None: no process does."""
+    """Return the text that the process holding a lock file has written into it, or None where none holds it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -66,17 +66,17 @@ def _holder(lock: IO[str]) -> str | None:
     return None
 
 
-def _tell(pid: int, lock: Path) -> None:
-    """Sends SIGTERM to the process that has the lock open, never to one that got its number since."""
+def _terminate(pid: int, lock: Path) -> None:
+    """Send SIGTERM to the process that has the lock open, never to a later process of the same id."""
     try:
-        is_it = any(Path(file.path) == lock.resolve() for file in psutil.Process(pid).open_files())
-        if is_it:
+        is_holder = any(Path(file.path) == lock.resolve() for file in psutil.Process(pid).open_files())
+        if is_holder:
             os.kill(pid, signal.SIGTERM)
     except (psutil.NoSuchProcess, ProcessLookupError):
         return  # it has just ended
     except (psutil.AccessDenied, PermissionError):
         raise CampaignError(f"the process {pid}, which holds {lock}, belongs to another user") from None
-    if not is_it:
+    if not is_holder:
         raise CampaignError(
             f"{lock} is held, but not by the process {pid} that it names; does it run in a container? Stop it there"
         )

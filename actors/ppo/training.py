@@ -35,8 +35,9 @@ with warnings.catch_warnings():  # what RLlib's own modules still use is nothing
     from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from al_loop.actors.ppo.gymnasium_env import EpisodeReward, ObjectVectorEnv, Observation, Paid
+from al_loop.campaign.building import build_environment, build_policy, training_settings
 from al_loop.campaign.executor import SamplerTraining, TrainingStep
-from al_loop.config import CampaignConfig, ppo_cannot
+from al_loop.config import CampaignConfig, unsupported_by_ppo
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
 from al_loop.gflownet.device import find_device
@@ -82,11 +83,11 @@ class ActorCritic(nn.Module):
 
     def __init__(self, config: CampaignConfig, environment: Environment, seed: int) -> None:
         super().__init__()
-        training = config.build_training()
+        training = training_settings(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.policy: Policy = config.build_policy(environment, training)
-            self.value: Policy = config.build_policy(environment, training)
+            self.policy: Policy = build_policy(config, environment, training)
+            self.value: Policy = build_policy(config, environment, training)
         if self.value.log_flow(environment.initial(1)) is None:
             raise ConfigError(
                 f"sampler.policy: ppo requires a policy that implements log_flow, for the values of states, and "
@@ -244,11 +245,11 @@ class PPOTraining(SamplerTraining):
     """
 
     def __init__(self, config: CampaignConfig, *, seed: int, settings: PPOSettings | None = None) -> None:
-        if (found := ppo_cannot(config)) is not None:
+        if (found := unsupported_by_ppo(config)) is not None:
             raise ConfigError(f"{'.'.join(found[0])}: {found[1]}")
-        training = config.build_training()
+        training = training_settings(config)
         self._config, self._seed, self._settings = config, seed, settings or PPOSettings()
-        self._training, self._environment = training, config.build("environment")
+        self._training, self._environment = training, build_environment(config)
         self._device = find_device(training.device)
         self._networks = ActorCritic(config, self._environment, derive_seed(seed, "weights"))
         prior = read_prior(config.sampler.prior)
@@ -335,7 +336,7 @@ class PPOTraining(SamplerTraining):
         """RLlib's algorithm with the weights and the optimiser as they are here, on a new reward."""
         if self._algorithm is None:
             if not ray.is_initialized():
-                from al_loop.actors.cluster.executor import connect
+                from al_loop.actors.cluster.connect import connect
 
                 connect("local", num_cpus=1, logging_level=logging.ERROR)
                 self._has_started = True

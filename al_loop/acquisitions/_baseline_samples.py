@@ -5,7 +5,7 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 import torch
-from botorch.models.model import Model
+from botorch.models.model import ModelList
 from botorch.sampling.get_sampler import get_sampler
 from botorch.sampling.list_sampler import ListSampler
 from botorch.utils.multi_objective.pareto import is_non_dominated
@@ -13,7 +13,7 @@ from botorch.utils.sampling import draw_sobol_normal_samples
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 
-from al_loop.surrogates.gp import ExactGPModel
+from al_loop.surrogates.base import SurrogateModel
 
 _PRUNING_SAMPLES = 256
 
@@ -31,31 +31,23 @@ class SampledBaseline(torch.nn.Module):
     """
 
     values: Tensor  #: at the baseline, samples x n
-    _W: Tensor
     _L: Tensor
     _z: Tensor
 
-    def __init__(self, model: ExactGPModel, X_baseline: Tensor, z: Tensor) -> None:
+    def __init__(self, model: SurrogateModel, X_baseline: Tensor, z: Tensor) -> None:
         super().__init__()
-        self.model = model
-        self._rows = model.prepare(X_baseline)
-        mean, whitened = model.mean_and_whitened(self._rows)
-        W = whitened.T.contiguous()
-        L = psd_safe_cholesky(model.covariance(model.kernel.cross(self._rows, self._rows), W, W, is_same=True))
-        self.register_buffer("_W", W)
+        self.cross_posterior = model.cross_posterior(X_baseline)
+        L = psd_safe_cholesky(self.cross_posterior.covariance)
         self.register_buffer("_L", L)
         self.register_buffer("_z", z)
-        self.register_buffer("values", mean + z @ L.T)
+        self.register_buffer("values", self.cross_posterior.mean + z @ L.T)
 
     def given(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        """Means of f in each sample, b x samples, and its standard deviation, b, of ``b x 1 x d`` features."""
-        model = self.model
-        rows = model.prepare(X)
-        mean, whitened = model.mean_and_whitened(rows)
-        cross = model.covariance(model.kernel.cross(rows, self._rows), whitened.T, self._W, is_same=False)
+        """Return the means of f given each sample, b x samples, and its standard deviations, b, at b x 1 x d rows."""
+        mean, prior_variance, cross = self.cross_posterior(X)
         own = torch.linalg.solve_triangular(self._L, cross.T, upper=False)  # l(x) as columns
-        variance = model.signal_variance * (1 - whitened.square().sum(0)) - own.square().sum(0)
-        std = variance.clamp_min(1e-9 * model.signal_variance).sqrt()
+        variance = prior_variance - own.square().sum(0)
+        std = variance.clamp_min(self.cross_posterior.least_variance).sqrt()
         return mean[:, None] + own.T @ self._z.T, std
 
 
@@ -63,9 +55,9 @@ class Pruning:
     """Tells what of the measured objects may be on the front; of the models last asked about it is remembered."""
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[Model, tuple[Tensor, Tensor]] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[ModelList, tuple[Tensor, Tensor]] = WeakKeyDictionary()
 
-    def __call__(self, model: Model, X: Tensor, seed: int) -> Tensor:
+    def __call__(self, model: ModelList, X: Tensor, seed: int) -> Tensor:
         """Which rows (n x d) are on the front in any of 256 joint samples of their values: n, bool."""
         known = self._known.get(model)
         if known is None or not torch.equal(known[0], X):
@@ -76,7 +68,7 @@ class Pruning:
         return Pruning, ()  # what is remembered stays behind
 
 
-def ever_on_the_front(model: Model, X: Tensor, seed: int) -> Tensor:
+def ever_on_the_front(model: ModelList, X: Tensor, seed: int) -> Tensor:
     """Which rows (n x d) are on the front in any of 256 joint samples of their values: n, bool."""
     generator = torch.Generator().manual_seed(seed)
     columns = []
@@ -93,7 +85,7 @@ def ever_on_the_front(model: Model, X: Tensor, seed: int) -> Tensor:
 
 
 def sampled(
-    model: Model, X_baseline: Tensor, n_samples: int, seed: int, n_more: int = 0
+    model: ModelList, X_baseline: Tensor, n_samples: int, seed: int, n_more: int = 0
 ) -> tuple[list[SampledBaseline], Tensor]:
     """The baseline (n x d) of each objective, and n_more standard normal numbers beside, samples x n_more.
 
@@ -107,7 +99,7 @@ def sampled(
     return [SampledBaseline(one, X_baseline, z) for one, z in zip(models, parts, strict=True)], draws[:, :n_more]
 
 
-def list_sampler(model: Model, X: Tensor, n_samples: int, seed: int) -> ListSampler:
+def list_sampler(model: ModelList, X: Tensor, n_samples: int, seed: int) -> ListSampler:
     """BoTorch's samplers for a model of several objectives, which may be of any kinds. X: some rows, n x d."""
     shape = torch.Size([n_samples])
     return ListSampler(*[get_sampler(m.posterior(X[:1]), shape, seed=seed + i) for i, m in enumerate(model.models)])

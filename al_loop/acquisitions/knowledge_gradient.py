@@ -7,15 +7,13 @@ from typing import Annotated
 
 import torch
 from botorch.acquisition import AcquisitionFunction
-from botorch.models.model import Model
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.acquisitions._kriging_believer import believe, can_believe, some
-from al_loop.acquisitions.base import Acquisition
-from al_loop.acquisitions.qlognei import log_improvement
-from al_loop.errors import ConfigError
-from al_loop.surrogates.gp import ExactGPModel
+from al_loop.acquisitions._kriging_believer import believe
+from al_loop.acquisitions._log_improvement import log_improvement
+from al_loop.acquisitions.base import Acquisition, AcquisitionContext
+from al_loop.surrogates.base import SurrogateModel
 
 _LEAST = -1e9
 
@@ -28,7 +26,8 @@ class KnowledgeGradient(Acquisition):
     tell that another one is better than thought. Over a finite set it has a closed form, used here; BoTorch's
     ``qKnowledgeGradient`` searches a continuous space instead and cannot be had on a list of molecules.
 
-    Pending objects count as measured at their posterior mean, which needs the exact GP.
+    Pending objects count as measured at their posterior mean. Posteriors that are not normal are replaced by normal
+    ones of the same means and covariances.
 
     Args:
         n_set: how many others there are, those of the largest mean + 2 deviations of what was measured, what is
@@ -40,35 +39,11 @@ class KnowledgeGradient(Acquisition):
     def __init__(self, n_set: Annotated[int, Field(ge=1)] = 256) -> None:
         self.n_set = n_set
 
-    def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
-        """See the base class; best_f is not needed."""
-        return self.build_among(model, X_baseline, X_pending, best_f, None)
-
     @torch.no_grad()
-    def build_among(
-        self,
-        model: Model,
-        X_baseline: Tensor,
-        X_pending: Tensor | None,
-        best_f: float,
-        X_candidates: Tensor | None,
-    ) -> AcquisitionFunction:
-        """See the base class.
-
-        Raises:
-            ConfigError: objects are pending and the model cannot count them as measured.
-        """
-        X_pending = some(X_pending)
-        if X_pending is not None:
-            if not can_believe(model):
-                raise ConfigError(
-                    f"acquisition.kind: 'knowledge_gradient' takes pending objects on the surrogate gp only, not on a "
-                    f"{type(model).__name__}; choose another acquisition, or rounds that wait for all answers"
-                )
-            model, _ = believe(model, X_pending, best_f)
-        X_set = torch.unique(
-            torch.cat([X for X in (X_baseline, X_pending, X_candidates) if X is not None]).to(X_baseline), dim=0
-        )
+    def build(self, model: SurrogateModel, context: AcquisitionContext) -> AcquisitionFunction:
+        if context.X_pending is not None:
+            model, _ = believe(model, context.X_pending, context.best_f)
+        X_set = context.objects
         posterior = model.posterior(X_set.unsqueeze(1))
         promise = (posterior.mean + 2 * posterior.variance.sqrt()).flatten()
         return DiscreteKnowledgeGradient(model, X_set[promise.topk(min(self.n_set, len(X_set))).indices])
@@ -86,35 +61,20 @@ class DiscreteKnowledgeGradient(AcquisitionFunction):  # type: ignore[misc]  # B
         X_set: the others, m x d.
     """
 
-    def __init__(self, model: Model, X_set: Tensor) -> None:
+    def __init__(self, model: SurrogateModel, X_set: Tensor) -> None:
         super().__init__(model)
         self.register_buffer("X_set", X_set)
         self.register_buffer("_means", model.posterior(X_set.unsqueeze(1)).mean.flatten())
-        self._rows = None
-        if isinstance(model, ExactGPModel):
-            self._rows = model.prepare(X_set)
-            self.register_buffer("_W", model.mean_and_whitened(self._rows)[1].T.contiguous())
+        self.cross_posterior = model.cross_posterior(X_set)
 
     def forward(self, X: Tensor) -> Tensor:
         """Values of ``b x 1 x d`` features: b."""
-        mean, variance, covariance, noise = self._joint(X)
+        mean, variance, covariance = self.cross_posterior(X)
+        variance = variance.clamp_min(self.cross_posterior.least_variance)
+        noise = self.model.noise_at(X)
         intercepts = torch.cat([mean.unsqueeze(-1), self._means.expand(len(mean), -1)], dim=-1)
         slopes = torch.cat([variance.unsqueeze(-1), covariance], dim=-1) / (variance + noise).sqrt().unsqueeze(-1)
         return log_gain(intercepts, slopes).clamp_min(_LEAST)  # finite, so that a scale can be taken of them
-
-    def _joint(self, X: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | float]:
-        """Of each object: mean, variance, covariances with the set (b x m), and a measurement's noise variance."""
-        model = self.model
-        if self._rows is not None:
-            rows = model.prepare(X)
-            mean, whitened = model.mean_and_whitened(rows)
-            covariance = model.covariance(model.kernel.cross(rows, self._rows), whitened.T, self._W, is_same=False)
-            variance = model.signal_variance * (1 - whitened.square().sum(0)).clamp_min(1e-9)
-            return mean, variance, covariance, model.noise_variance
-        posterior = model.posterior(torch.cat([X, self.X_set.expand(len(X), -1, -1)], dim=-2))
-        row = posterior.distribution.covariance_matrix[:, 0]
-        noise = model.posterior(X, observation_noise=True).variance.flatten() - model.posterior(X).variance.flatten()
-        return posterior.mean[:, 0, 0], row[:, 0], row[:, 1:], noise
 
 
 def log_gain(intercepts: Tensor, slopes: Tensor) -> Tensor:

@@ -7,15 +7,14 @@ from typing import Annotated
 
 import torch
 from botorch.acquisition import AcquisitionFunction
-from botorch.acquisition.max_value_entropy_search import qLowerBoundMaxValueEntropy
-from botorch.models.model import Model
 from botorch.utils.sampling import draw_sobol_normal_samples
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.acquisitions._kriging_believer import believe, can_believe, some
-from al_loop.acquisitions.base import Acquisition
+from al_loop.acquisitions._kriging_believer import believe
+from al_loop.acquisitions.base import Acquisition, AcquisitionContext
+from al_loop.surrogates.base import SurrogateModel
 
 
 class MaxValueEntropy(Acquisition):
@@ -27,8 +26,8 @@ class MaxValueEntropy(Acquisition):
     without candidates it is the maximum over what was measured, which is too low. The log keeps the many objects
     apart that tell next to nothing; it does not change their order.
 
-    Pending objects count as measured at their posterior mean where the model can do that (``condition_on_pending``);
-    other models must be BoTorch GPs then, and get GIBBON's repulsion from pending objects (and its value, not a log).
+    Pending objects count as measured at their posterior mean. Posteriors that are not normal are replaced by normal
+    ones of the same means and covariances.
 
     Args:
         n_samples: quasi-random samples of the maximum.
@@ -41,35 +40,15 @@ class MaxValueEntropy(Acquisition):
         self.n_samples = n_samples
         self.seed = seed
 
-    def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
-        """See the base class; best_f is not needed."""
-        return self.build_among(model, X_baseline, X_pending, best_f, None)
-
     @torch.no_grad()
-    def build_among(
-        self,
-        model: Model,
-        X_baseline: Tensor,
-        X_pending: Tensor | None,
-        best_f: float,
-        X_candidates: Tensor | None,
-    ) -> AcquisitionFunction:
-        """See the base class."""
-        X_pending = some(X_pending)
-        X_set = torch.cat([X for X in (X_baseline, X_pending, X_candidates) if X is not None])
-        X_set = torch.unique(X_set, dim=0)
-        if X_pending is not None and not can_believe(model):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
-                return qLowerBoundMaxValueEntropy(
-                    model, X_set, num_mv_samples=self.n_samples, use_gumbel=False, X_pending=X_pending
-                )
-        if X_pending is not None:
-            model, _ = believe(model, X_pending, best_f)
-        posterior = model.posterior(X_set)
-        L = psd_safe_cholesky(posterior.distribution.covariance_matrix)
+    def build(self, model: SurrogateModel, context: AcquisitionContext) -> AcquisitionFunction:
+        X_set = context.objects
+        if context.X_pending is not None:
+            model, _ = believe(model, context.X_pending, context.best_f)
+        mean, covariance = model.mean_and_covariance(X_set)
+        L = psd_safe_cholesky(covariance)
         z = draw_sobol_normal_samples(len(X_set), self.n_samples, device=L.device, dtype=L.dtype, seed=self.seed)
-        return InformationOnMaximum(model, (posterior.mean.squeeze(-1) + z @ L.T).max(dim=-1).values)
+        return InformationOnMaximum(model, (mean + z @ L.T).max(dim=-1).values)
 
 
 class InformationOnMaximum(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
@@ -83,17 +62,18 @@ class InformationOnMaximum(AcquisitionFunction):  # type: ignore[misc]  # BoTorc
         maxima: samples of the maximum, m.
     """
 
-    def __init__(self, model: Model, maxima: Tensor) -> None:
+    def __init__(self, model: SurrogateModel, maxima: Tensor) -> None:
         super().__init__(model)
         self.register_buffer("maxima", maxima)
 
     def log_rho2(self, X: Tensor, variance: Tensor) -> Tensor:
-        """Log squared correlation of an answer with the value itself: b x 1 x d, variances b x 1 -> b x 1."""
-        noise = getattr(self.model, "noise_variance", None)
-        if noise is None:
-            noise = self.model.posterior(X, observation_noise=True).variance.squeeze(-1) - variance
-        found: Tensor = torch.log(variance / (variance + noise))
-        return found
+        """Return the log squared correlation of a measurement with the value itself: b x 1.
+
+        Args:
+            X: b x 1 x d features.
+            variance: b x 1 posterior variances of the value.
+        """
+        return torch.log(variance / (variance + self.model.noise_variance))
 
     def forward(self, X: Tensor) -> Tensor:
         """Values of ``b x 1 x d`` features: b."""

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from botorch.acquisition import AcquisitionFunction
-from botorch.models.model import Model
 from pydantic import Field
-from torch import Tensor
 
+from al_loop.acquisitions.base import AcquisitionContext, MultiFidelityAcquisition
 from al_loop.acquisitions.log_ei import LogEI
-from al_loop.acquisitions.multi_fidelity import MultiFidelityAcquisition
-from al_loop.surrogates.multi_fidelity import FidelityModel
+from al_loop.surrogates.base import MultiFidelityModel, SurrogateModel
 
 
 class MultiFidelityEI(MultiFidelityAcquisition):
@@ -29,12 +27,10 @@ class MultiFidelityEI(MultiFidelityAcquisition):
     def __init__(self, target_share: Annotated[float, Field(ge=0, le=1)] = 0.5) -> None:
         super().__init__(target_share)
 
-    def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
-        """See the base class: log expected improvement at the target fidelity."""
-        return LogEI().build(model, X_baseline, X_pending, best_f)
+    def build(self, model: SurrogateModel, context: AcquisitionContext) -> AcquisitionFunction:
+        return LogEI().build(model, context)
 
     def build_shares(
-        self, model: FidelityModel, acquisition: AcquisitionFunction
+        self, model: MultiFidelityModel, acquisition: AcquisitionFunction
     ) -> Sequence[AcquisitionFunction | None]:
-        """See the base class."""
-        return [None] * len(model.scales)
+        return [None] * model.n_fidelities

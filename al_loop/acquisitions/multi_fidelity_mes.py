@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from botorch.acquisition import AcquisitionFunction
-from botorch.models.model import Model
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.acquisitions.base import AcquisitionContext, MultiFidelityAcquisition
 from al_loop.acquisitions.max_value_entropy import InformationOnMaximum, MaxValueEntropy
-from al_loop.acquisitions.multi_fidelity import MultiFidelityAcquisition
-from al_loop.surrogates.multi_fidelity import FidelityModel
+from al_loop.surrogates.base import MultiFidelityModel, SurrogateModel
 
 
 class MultiFidelityMES(MultiFidelityAcquisition):
@@ -38,37 +37,24 @@ class MultiFidelityMES(MultiFidelityAcquisition):
         super().__init__(target_share)
         self._target = MaxValueEntropy(n_samples, seed)
 
-    def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
-        """See the base class: max-value entropy search at the target fidelity."""
-        return self._target.build(model, X_baseline, X_pending, best_f)
-
-    def build_among(
-        self,
-        model: Model,
-        X_baseline: Tensor,
-        X_pending: Tensor | None,
-        best_f: float,
-        X_candidates: Tensor | None,
-    ) -> AcquisitionFunction:
-        """See the base class."""
-        return self._target.build_among(model, X_baseline, X_pending, best_f, X_candidates)
+    def build(self, model: SurrogateModel, context: AcquisitionContext) -> AcquisitionFunction:
+        return self._target.build(model, context)
 
     def build_shares(
-        self, model: FidelityModel, acquisition: AcquisitionFunction
+        self, model: MultiFidelityModel, acquisition: AcquisitionFunction
     ) -> Sequence[AcquisitionFunction | None]:
-        """See the base class."""
         assert isinstance(acquisition, InformationOnMaximum)
-        return [InformationFrom(model, acquisition.maxima, f) for f in range(len(model.scales))]
+        return [InformationFrom(model, acquisition.maxima, f) for f in range(model.n_fidelities)]
 
 
 class InformationFrom(InformationOnMaximum):
     """Information on the maximum at the model's fidelity, from an answer at another."""
 
-    def __init__(self, model: FidelityModel, maxima: Tensor, fidelity: int) -> None:
+    def __init__(self, model: MultiFidelityModel, maxima: Tensor, fidelity: int) -> None:
         super().__init__(model, maxima)
         self._fidelity = fidelity
 
     def log_rho2(self, X: Tensor, variance: Tensor) -> Tensor:
-        """Log squared correlation of an answer with the value at the target: b x 1 x d -> b x 1."""
+        """Return the log squared correlation of a measurement at the fidelity with the value at the target: b x 1."""
         found: Tensor = self.model.correlation(X.squeeze(-2), self._fidelity).log().unsqueeze(-1)
         return found

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from botorch.acquisition import AcquisitionFunction
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement
 from botorch.acquisition.objective import GenericMCObjective
-from botorch.models.model import Model
+from botorch.models.model import ModelList
 from pydantic import Field
 from torch import Tensor
 
 from al_loop.acquisitions._baseline_samples import Pruning, SampledBaseline, list_sampler, sampled
-from al_loop.acquisitions._kriging_believer import some
-from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
-from al_loop.acquisitions.qlognei import log_improvement
+from al_loop.acquisitions._log_improvement import log_improvement
+from al_loop.acquisitions.base import Acquisition, AcquisitionContext
 from al_loop.seeding import derive_seed
-from al_loop.surrogates.gp import ExactGPModel
 
 _SHARE = 0.05  # of the weighted sum beside the worst term: Knowles 2006
 _SOFT = 0.003
 
 
-class ParEGO(MultiObjectiveAcquisition):
+class ParEGO(Acquisition):
     """Log noisy improvement of a random weighting of the objectives, another one for each pick (Knowles 2006).
 
     The scalarisation is the augmented Chebyshev one, -max_j w_j (1 - y_j) - 0.05 sum_j w_j (1 - y_j), of values scaled
@@ -41,6 +39,7 @@ class ParEGO(MultiObjectiveAcquisition):
     """
 
     kind = "parego"
+    is_multi_objective: ClassVar[bool] = True
 
     def __init__(self, n_samples: Annotated[int, Field(ge=1)] = 128, seed: Annotated[int, Field(ge=0)] = 0) -> None:
         self.n_samples = n_samples
@@ -48,21 +47,13 @@ class ParEGO(MultiObjectiveAcquisition):
         self._on_the_front = Pruning()
 
     @torch.no_grad()
-    def build_front(
-        self,
-        model: Model,
-        X_baseline: Tensor,
-        Y: Tensor,
-        reference_point: Tensor | None,
-        X_pending: Tensor | None,
-    ) -> AcquisitionFunction:
-        """See the base class; a reference point is not needed."""
-        X_pending = some(X_pending)
+    def build(self, model: ModelList, context: AcquisitionContext) -> AcquisitionFunction:
+        X_baseline, X_pending, Y = context.X_baseline, context.X_pending, context.targets
         n_pending = 0 if X_pending is None else len(X_pending)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "parego", len(X_baseline), n_pending))
         waits = torch.empty(Y.shape[1], dtype=torch.float64).exponential_(generator=generator)
         scalarisation = Scalarisation(Y, (waits / waits.sum()).to(Y))
-        if not all(isinstance(m, ExactGPModel) for m in model.models):
+        if not all(m.has_fast_cross_posterior for m in model.models):
             return qLogNoisyExpectedImprovement(
                 model,
                 X_baseline,
@@ -113,7 +104,7 @@ class ScalarisedImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTor
     """
 
     def __init__(
-        self, model: Model, X_baseline: Tensor, scalarisation: Scalarisation, n_samples: int, seed: int
+        self, model: ModelList, X_baseline: Tensor, scalarisation: Scalarisation, n_samples: int, seed: int
     ) -> None:
         super().__init__(model)
         baselines, z = sampled(model, X_baseline, n_samples, seed, n_more=len(model.models))

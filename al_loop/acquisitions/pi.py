@@ -9,23 +9,22 @@ import numpy as np
 import torch
 from botorch.acquisition import AcquisitionFunction, qProbabilityOfImprovement
 from botorch.acquisition.analytic import LogProbabilityOfImprovement
-from botorch.models.model import Model
-from botorch.sampling.normal import SobolQMCNormalSampler
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.acquisitions._kriging_believer import believe, can_believe, some
-from al_loop.acquisitions.base import Acquisition
-from al_loop.modelling.transforms import FittedTransform
+from al_loop.acquisitions._kriging_believer import believe
+from al_loop.acquisitions._samplers import sampler_of
+from al_loop.acquisitions.base import Acquisition, AcquisitionContext, TargetTransform
+from al_loop.surrogates.base import SurrogateModel
 
 
 class PI(Acquisition):
     """Log of the probability that an object beats the best target by a margin (Kushner 1964).
 
-    It asks whether, not by how much: small sure gains come first, and with ``margin`` larger ones are asked for.
-    Pending objects count as measured at their posterior mean, and the best of those means as measured too, where the
-    model can do that (``condition_on_pending``); on other models it is the probability for an object and the pending
-    ones together, from posterior samples.
+    It values whether an object improves, not by how much: small sure gains come first, unless ``margin`` requires
+    larger ones. Pending objects count as measured at their posterior mean, and the best of those means as measured too.
+    On models whose posteriors are not normal it is the probability for an object and the pending ones together, from
+    posterior samples.
 
     Args:
         margin: by how much the best is to be beaten, in the oracle's unit, for either goal.
@@ -47,18 +46,17 @@ class PI(Acquisition):
         self.n_samples = n_samples
         self.seed = seed
 
-    def in_unit_of(self, transform: FittedTransform, best_f: float) -> PI:
-        """See the base class: the margin is what it is above the best."""
+    def in_unit_of(self, transform: TargetTransform, best_f: float) -> PI:
+        """Return the acquisition with the margin that the configured one is just above the best target."""
         best = transform.inverse(np.array(best_f))
         margin = float(transform.forward(best + self.margin)) - best_f if self.margin else 0.0
         return PI(max(margin, 0.0), self.n_samples, self.seed)
 
-    def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
-        """See the base class; X_baseline is not needed."""
-        X_pending = some(X_pending)
+    def build(self, model: SurrogateModel, context: AcquisitionContext) -> AcquisitionFunction:
+        X_pending, best_f = context.X_pending, context.best_f
         if X_pending is not None:
-            if not can_believe(model):
-                sampler = SobolQMCNormalSampler(torch.Size([self.n_samples]), seed=self.seed)
+            if not model.has_normal_posterior:
+                sampler = sampler_of(model, context.X_baseline, self.n_samples, self.seed)
                 return _Log(
                     qProbabilityOfImprovement(model, best_f + self.margin, sampler=sampler, X_pending=X_pending)
                 )

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from botorch.acquisition import AcquisitionFunction
 from botorch.acquisition.logei import qLogExpectedImprovement
 from botorch.acquisition.objective import IdentityMCObjective
-from botorch.models.model import Model
-from botorch.sampling.normal import SobolQMCNormalSampler
 from pydantic import Field
-from torch import Tensor
 
-from al_loop.acquisitions.base import Acquisition
+from al_loop.acquisitions._samplers import sampler_of
+from al_loop.acquisitions.base import Acquisition, AcquisitionContext
+from al_loop.surrogates.base import SurrogateModel
 
 
 class QLogEI(Acquisition):
@@ -30,15 +28,12 @@ class QLogEI(Acquisition):
         self.n_samples = n_samples
         self.seed = seed
 
-    def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
-        """See the base class."""
-        sampler = SobolQMCNormalSampler(torch.Size([self.n_samples]), seed=self.seed)
-        if X_pending is not None and len(X_pending) == 0:
-            X_pending = None
-        if X_pending is not None and hasattr(model, "jointly_with"):  # the same values without copying X_pending
-            joint = model.jointly_with(X_pending)
-            return qLogExpectedImprovement(joint, best_f=best_f, sampler=sampler, objective=_Identity())
-        return qLogExpectedImprovement(model, best_f=best_f, sampler=sampler, X_pending=X_pending)
+    def build(self, model: SurrogateModel, context: AcquisitionContext) -> AcquisitionFunction:
+        sampler = sampler_of(model, context.X_baseline, self.n_samples, self.seed)
+        if context.X_pending is None:
+            return qLogExpectedImprovement(model, best_f=context.best_f, sampler=sampler)
+        joint = model.jointly_with(context.X_pending)  # the same values as BoTorch's X_pending, without its copies
+        return qLogExpectedImprovement(joint, best_f=context.best_f, sampler=sampler, objective=_Identity())
 
 
 class _Identity(IdentityMCObjective):  # type: ignore[misc]  # BoTorch is untyped here

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from botorch.acquisition import AcquisitionFunction
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
-from botorch.models.model import Model
+from botorch.models.model import ModelList
 from botorch.utils.multi_objective.box_decompositions.box_decomposition_list import BoxDecompositionList
 from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
 from botorch.utils.multi_objective.hypervolume import infer_reference_point
@@ -18,15 +18,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from al_loop.acquisitions._baseline_samples import Pruning, SampledBaseline, list_sampler, sampled
-from al_loop.acquisitions._kriging_believer import some
-from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
-from al_loop.acquisitions.qlognei import log_improvement
-from al_loop.surrogates.gp import ExactGPModel
+from al_loop.acquisitions._log_improvement import log_improvement
+from al_loop.acquisitions.base import Acquisition, AcquisitionContext
 
 _HELD = 4_000_000  # improvements, of objects over boxes, that are held at once
 
 
-class QLogNEHVI(MultiObjectiveAcquisition):
+class QLogNEHVI(Acquisition):
     """Log of the hypervolume expected to be gained over the front of what is truly best so far (Daulton et al. 2021).
 
     The values at what was measured, and at what is pending, are known as distributions only: they are sampled. Given a
@@ -42,6 +40,7 @@ class QLogNEHVI(MultiObjectiveAcquisition):
     """
 
     kind = "qlognehvi"
+    is_multi_objective: ClassVar[bool] = True
 
     def __init__(self, n_samples: Annotated[int, Field(ge=1)] = 32, seed: Annotated[int, Field(ge=0)] = 0) -> None:
         self.n_samples = n_samples
@@ -49,18 +48,10 @@ class QLogNEHVI(MultiObjectiveAcquisition):
         self._on_the_front = Pruning()
 
     @torch.no_grad()
-    def build_front(
-        self,
-        model: Model,
-        X_baseline: Tensor,
-        Y: Tensor,
-        reference_point: Tensor | None,
-        X_pending: Tensor | None,
-    ) -> AcquisitionFunction:
-        """See the base class."""
-        X_pending = some(X_pending)
-        point = inferred(Y) if reference_point is None else reference_point.to(Y)
-        if not all(isinstance(m, ExactGPModel) for m in model.models):
+    def build(self, model: ModelList, context: AcquisitionContext) -> AcquisitionFunction:
+        X_baseline, X_pending, Y = context.X_baseline, context.X_pending, context.targets
+        point = inferred(Y) if context.reference_point is None else context.reference_point.to(Y)
+        if not all(m.has_fast_cross_posterior for m in model.models):
             return qLogNoisyExpectedHypervolumeImprovement(
                 model,
                 ref_point=point,
@@ -96,7 +87,7 @@ class HypervolumeImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTo
     over boxes of the products over the objectives. Boxes share their sides: psi is computed once for each.
     """
 
-    def __init__(self, model: Model, X_baseline: Tensor, point: Tensor, n_samples: int, seed: int) -> None:
+    def __init__(self, model: ModelList, X_baseline: Tensor, point: Tensor, n_samples: int, seed: int) -> None:
         super().__init__(model)
         baselines, _ = sampled(model, X_baseline, n_samples, seed)
         self.baselines = torch.nn.ModuleList(baselines)

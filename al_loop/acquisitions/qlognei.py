@@ -9,16 +9,15 @@ import torch
 from botorch.acquisition import AcquisitionFunction
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement
 from botorch.acquisition.utils import prune_inferior_points
-from botorch.models.model import Model
-from botorch.sampling.normal import SobolQMCNormalSampler
 from botorch.utils.sampling import draw_sobol_normal_samples
-from linear_operator.utils.cholesky import psd_safe_cholesky
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.acquisitions._kriging_believer import some
-from al_loop.acquisitions.base import Acquisition
-from al_loop.surrogates.gp import ExactGPModel
+from al_loop.acquisitions._baseline_samples import SampledBaseline
+from al_loop.acquisitions._log_improvement import log_improvement
+from al_loop.acquisitions._samplers import sampler_of
+from al_loop.acquisitions.base import Acquisition, AcquisitionContext
+from al_loop.surrogates.base import SurrogateModel
 
 _PRUNING_SAMPLES = 1024
 
@@ -52,17 +51,16 @@ class QLogNEI(Acquisition):
         self.seed = seed
 
     @torch.no_grad()
-    def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
-        """See the base class; best_f, which noise has a part in, is not needed."""
-        X_pending = some(X_pending)
+    def build(self, model: SurrogateModel, context: AcquisitionContext) -> AcquisitionFunction:
+        X_baseline, X_pending = context.X_baseline, context.X_pending
         if self.prune_baseline and len(X_baseline) > 1:
-            sampler = SobolQMCNormalSampler(torch.Size([_PRUNING_SAMPLES]), seed=self.seed)
+            sampler = sampler_of(model, X_baseline, _PRUNING_SAMPLES, self.seed)
             X_baseline = prune_inferior_points(model, X_baseline, sampler=sampler)
-        if not isinstance(model, ExactGPModel):
+        if not model.has_fast_cross_posterior:
             return qLogNoisyExpectedImprovement(
                 model,
                 X_baseline,
-                sampler=SobolQMCNormalSampler(torch.Size([self.n_samples]), seed=self.seed),
+                sampler=sampler_of(model, context.X_baseline, self.n_samples, self.seed),
                 X_pending=X_pending,
                 prune_baseline=False,
             )
@@ -72,50 +70,26 @@ class QLogNEI(Acquisition):
 
 
 class NoisyImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
-    """log E max(f(x) - max f(baseline), 0) of single objects under an exact GP.
+    """log E max(f(x) - max f(baseline), 0) of single objects: the baseline is sampled, the object integrated out.
 
-    With C = L L' the posterior covariance of the baseline, its values are mean + L z for standard normal z, and given
-    them f(x) is normal with mean mean(x) + l(x)'z and variance var(x) - |l(x)|², l(x) = L^-1 cov(baseline, x). So the
-    baseline is factorised once, and no object needs a copy of it.
+    Args:
+        model: its joint posteriors are normal.
+        X_baseline: n x d features.
+        n_samples: quasi-random samples of the values at the baseline.
+        seed: of the samples.
     """
 
-    def __init__(self, model: ExactGPModel, X_baseline: Tensor, n_samples: int, seed: int) -> None:
+    def __init__(self, model: SurrogateModel, X_baseline: Tensor, n_samples: int, seed: int) -> None:
         super().__init__(model)
-        self._rows = model.prepare(X_baseline)
-        mean, whitened = model.mean_and_whitened(self._rows)
-        W = whitened.T.contiguous()
-        L = psd_safe_cholesky(model.covariance(model.kernel.cross(self._rows, self._rows), W, W, is_same=True))
-        z = draw_sobol_normal_samples(len(mean), n_samples, device=mean.device, dtype=mean.dtype, seed=seed)
-        self.register_buffer("_W", W)
-        self.register_buffer("_L", L)
-        self.register_buffer("_z", z)
-        self.register_buffer("_best", (mean + z @ L.T).max(dim=-1).values)
+        z = draw_sobol_normal_samples(
+            len(X_baseline), n_samples, device=X_baseline.device, dtype=torch.float64, seed=seed
+        )
+        self.baseline = SampledBaseline(model, X_baseline, z)
+        self.register_buffer("_best", self.baseline.values.max(dim=-1).values)
 
     def forward(self, X: Tensor) -> Tensor:
-        """Values of ``b x 1 x d`` features: b."""
-        model = self.model
-        rows = model.prepare(X)
-        mean, whitened = model.mean_and_whitened(rows)
-        cross = model.covariance(model.kernel.cross(rows, self._rows), whitened.T, self._W, is_same=False)
-        own = torch.linalg.solve_triangular(self._L, cross.T, upper=False)  # l(x) as columns
-        variance = model.signal_variance * (1 - whitened.square().sum(0)) - own.square().sum(0)
-        std = variance.clamp_min(1e-9 * model.signal_variance).sqrt().unsqueeze(-1)
-        given = mean.unsqueeze(-1) + own.T @ self._z.T  # b x samples
-        value = log_improvement((given - self._best) / std) + std.log()
+        """Return the values of ``b x 1 x d`` features: b."""
+        means, std = self.baseline.given(X)
+        std = std.unsqueeze(-1)
+        value = log_improvement((means - self._best) / std) + std.log()
         return torch.logsumexp(value, dim=-1) - math.log(len(self._best))
-
-
-def log_improvement(u: Tensor) -> Tensor:
-    """log(phi(u) + u Phi(u)), the log expected improvement of a standard normal on -u, exact far into both tails.
-
-    Below -1 it is log phi(u) + log(1 - |u| Phi(u) / phi(u)), with the ratio from the scaled complementary error
-    function; below -1,000 the difference, by then 1 / u² to six digits, would be lost to rounding.
-    """
-    log_phi = -0.5 * u * u - 0.5 * math.log(2 * math.pi)
-    near = u.clamp_min(-1.0)
-    direct = ((-0.5 * near * near).exp() / math.sqrt(2 * math.pi) + near * torch.special.ndtr(near)).log()
-    size = u.clamp(-1e3, -1.0).neg()
-    mills = math.sqrt(math.pi / 2) * torch.special.erfcx(size / math.sqrt(2))
-    tail = log_phi + torch.log1p(-size * mills)
-    far = log_phi - 2 * u.clamp_max(-1.0).abs().log()
-    return torch.where(u > -1, direct, torch.where(u > -1e3, tail, far))

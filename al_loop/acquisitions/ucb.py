@@ -6,18 +6,21 @@ import math
 from typing import Annotated
 
 from botorch.acquisition import AcquisitionFunction, UpperConfidenceBound, qUpperConfidenceBound
-from botorch.models.model import Model
 from pydantic import Field
-from torch import Tensor
 
-from al_loop.acquisitions.base import Acquisition
+from al_loop.acquisitions._samplers import sampler_of
+from al_loop.acquisitions.base import Acquisition, AcquisitionContext
+from al_loop.surrogates.base import SurrogateModel
+
+#: fixed posterior samples on models whose posteriors are not normal
+_N_SAMPLES = 256
 
 
 class UCB(Acquisition):
     """Upper confidence bound, mean + kappa * standard deviation (Srinivas et al. 2010).
 
-    Pending objects count as measured at their posterior mean where the model can do that (``condition_on_pending``:
-    GP-BUCB, Desautels et al. 2014); on other models BoTorch's batch form with ``X_pending`` is used.
+    Pending objects count as measured at their posterior mean (GP-BUCB, Desautels et al. 2014); on models whose
+    posteriors are not normal, BoTorch's batch form with ``X_pending`` is used.
 
     Args:
         kappa: how many standard deviations an unknown is worth; 0 would only exploit.
@@ -30,10 +33,10 @@ class UCB(Acquisition):
             raise ValueError(f"acquisition.kappa: {kappa} must be a positive number")
         self.kappa = kappa
 
-    def build(self, model: Model, X_baseline: Tensor, X_pending: Tensor | None, best_f: float) -> AcquisitionFunction:
-        """See the base class; X_baseline and best_f are not needed."""
-        if X_pending is not None and len(X_pending):
-            if not hasattr(model, "condition_on_pending"):
-                return qUpperConfidenceBound(model, beta=self.kappa**2, X_pending=X_pending)
-            model = model.condition_on_pending(X_pending)
+    def build(self, model: SurrogateModel, context: AcquisitionContext) -> AcquisitionFunction:
+        if context.X_pending is not None:
+            if not model.has_normal_posterior:
+                sampler = sampler_of(model, context.X_baseline, _N_SAMPLES, seed=0)
+                return qUpperConfidenceBound(model, beta=self.kappa**2, sampler=sampler, X_pending=context.X_pending)
+            model = model.condition_on_pending(context.X_pending)
         return UpperConfidenceBound(model, beta=self.kappa**2)

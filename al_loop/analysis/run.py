@@ -30,7 +30,7 @@ from al_loop.errors import ConfigError
 from al_loop.ledger import CampaignRow, Ledger
 from al_loop.monitoring.metrics import non_dominated, rank_correlation
 from al_loop.oracles.base import Goal, Objective
-from al_loop.storage import ArtifactFolder
+from al_loop.storage.artifacts import ArtifactFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,19 +18,35 @@ import numpy as np
 from sqlalchemy.engine import make_url
 
 import al_loop
+from al_loop.campaign.building import (
+    build_environment,
+    build_features,
+    build_oracle,
+    build_policy,
+    build_surrogate,
+    campaign_fingerprint,
+    fidelities_of,
+    oracle_identity,
+    training_settings,
+)
 from al_loop.campaign.evaluation import EvaluationPool
-from al_loop.campaign.reporter import Reporter, RoundSummary
+from al_loop.campaign.reporter import Reporter
 from al_loop.config import CampaignConfig, build
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.ledger import Candidate, Ledger, Observation, Proposal
-from al_loop.modelling.objectives import campaign_objectives
+from al_loop.modelling.objectives import campaign_objectives, oracle_objectives
 from al_loop.monitoring import metrics, trust
 from al_loop.monitoring.predictions import kept_predictions
+from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.monitoring.trust import Alarm, Forecast
 from al_loop.oracles.base import Outcome
 from al_loop.seeding import derive_seed
-from al_loop.sinks import Sinks, Status, round_metrics
-from al_loop.storage import ArtifactFolder, Checkpoints, EvaluationCache, RescuedAnswers, hold, retry_write, write_whole
+from al_loop.sinks import Sinks, Status
+from al_loop.storage.artifacts import ArtifactFolder
+from al_loop.storage.cache import EvaluationCache
+from al_loop.storage.checkpoints import Checkpoints
+from al_loop.storage.files import acquire_lock, retry_write, write_whole
+from al_loop.storage.rescued import RescuedAnswers
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +109,7 @@ class RunDirectory:
             raise ConfigError(
                 f"cannot write to the run directory {path}: {error.strerror}; choose another with --run-dir"
             ) from None
-        hold(self._lock, f"the campaign in {path}")
+        acquire_lock(self._lock, f"the campaign in {path}")
 
     @property
     def checkpoints(self) -> Path:
@@ -148,12 +164,12 @@ class Campaign:
         self._n_told = 0
         self._open = ExitStack()
         try:
-            self._oracle = config.build_oracle()
+            self._oracle = build_oracle(config)
             self._wanted = campaign_objectives(config, self._oracle)
             self._objective = self._wanted.objectives[0]
             #: those that the campaign chooses among, the target last; empty: there is one only
-            self._fidelities = [f.name for f in config.fidelities_of(self._oracle)]
-            self._costs_of_fidelities = [f.cost * config.evaluation.cost for f in config.fidelities_of(self._oracle)]
+            self._fidelities = [f.name for f in fidelities_of(config, self._oracle)]
+            self._costs_of_fidelities = [f.cost * config.evaluation.cost for f in fidelities_of(config, self._oracle)]
             self._oracle.check()
             if config.sampler.prior is not None:
                 _check_prior(config)
@@ -167,9 +183,9 @@ class Campaign:
             self.is_new = self._ledger.begin_campaign(
                 name=config.name,
                 config=config.model_dump(mode="json", exclude={"ledger"}),
-                fingerprint=config.fingerprint_with(self._oracle),
+                fingerprint=campaign_fingerprint(config, self._oracle),
                 seed=config.seed,
-                objectives=self._oracle.objectives,
+                objectives=oracle_objectives(config, self._oracle),
                 versions=versions(),
             )
             campaign = self._ledger.campaign()
@@ -280,7 +296,7 @@ class Campaign:
         settings, oracle = self.config.evaluation, self._oracle
         cache = None
         if settings.cache is not None:
-            cache = EvaluationCache(settings.cache, self.config.oracle_identity(oracle), self.config.name, self._note)
+            cache = EvaluationCache(settings.cache, oracle_identity(self.config, oracle), self.config.name, self._note)
             stack.callback(cache.close)
         used = self._fidelities or [oracle.fidelity]
         n_workers = settings.workers if has_workers and not oracle.is_external else 0
@@ -342,14 +358,14 @@ class Campaign:
 
         config = self.config
         torch.set_num_threads(config.resources.threads)
-        self._environment: Environment = config.build("environment")
+        self._environment: Environment = build_environment(config)
         self._features: Features = build_features(config, self._environment)
         self._constraints: Constraints = Constraints(
             tuple(Bound(build("property", c), c.min, c.max) for c in config.constraints)
         )
-        self._acquisition = config.build("acquisition")
+        self._acquisition = build("acquisition", config.acquisition)
         self._believer: ModelFitter = self._make_believer()
-        self._selector = config.build("selector")
+        self._selector = build("selector", config.selector)
         #: all objects there are, where that is a list: each can be looked at, and no sampler is needed
         self._everything: Sequence[str] | None = self._environment.objects
         if self._everything is None:
@@ -362,12 +378,7 @@ class Campaign:
         from al_loop.modelling.transforms import TRANSFORMS
 
         config, features, reward = self.config, self._features, self.config.reward
-        self._surrogate: Surrogate = config.build(
-            "surrogate",
-            kernel=features.kernel,
-            layout=getattr(features, "layout", None),
-            n_fidelities=len(self._fidelities),
-        )
+        self._surrogate: Surrogate = build_surrogate(config, features, len(self._fidelities))
         return ModelFitter(
             self._surrogate,
             self._acquisition,
@@ -666,9 +677,7 @@ class Campaign:
         from al_loop.modelling.fitter import BatchLimits
 
         if not self._fidelities:
-            facts = self._facts(number, belief, names, X)
-            similarity = self._features.similarity
-            picked = self._selector.select_knowing(facts, wanted, scores, X, similarity, belief.X_pending)
+            picked = self._selector.select(self._selection(number, belief, names, X, scores, wanted))
             return picked, [0] * len(picked)
         highest: dict[str, int] = {}
         for c in self._ledger.candidates():
@@ -685,7 +694,7 @@ class Campaign:
         seed = derive_seed(self.config.seed, number, "forecast")
         values = belief.joint_samples(X, seed)
         counts = belief.successes(X, len(values), derive_seed(seed, "success"))
-        goal = self._oracle.objectives[self._objective].goal
+        goal = self._wanted.goals[0]
         measured = [self._wanted.of(o.values) for o in self._ledger.observations() if self._is_good(o)]
         if len(self._wanted.objectives) == 1:
             worst = -math.inf if goal == "maximise" else math.inf
@@ -729,17 +738,24 @@ class Campaign:
 
     def _stops(self, number: int, coming: Forecast | None) -> bool:
         """Whether a stop rule of the config ends the campaign before a round."""
-        goal = self._oracle.objectives[self._objective].goal if len(self._wanted.objectives) == 1 else "maximise"
+        goal = self._wanted.goals[0] if len(self._wanted.objectives) == 1 else "maximise"
         reason = trust.why_stop(self.config.stop.model_dump(), self._records(), goal, coming)
         if reason is not None:
             self._end(f"stopped before round {number}: {reason}", "change the rule and run it again")
         return reason is not None
 
-    def _facts(self, number: int, belief: FittedModels, names: Sequence[str], X: Tensor) -> SelectionContext:
-        """What a selector may ask beside scores and features."""
+    def _selection(
+        self, number: int, belief: FittedModels, names: Sequence[str], X: Tensor, scores: Tensor, wanted: int
+    ) -> SelectionContext:
+        """Return what the selector picks from."""
         from al_loop.selectors.base import SelectionContext
 
         return SelectionContext(
+            n=wanted,
+            scores=scores,
+            X=X,
+            similarity=self._features.similarity,
+            X_pending=belief.X_pending,
             objects=names,
             pending_objects=belief.pending,
             rescore=lambda picked, asked: belief.rescore(X[list(picked)], X[list(asked)]),
@@ -843,7 +859,7 @@ class Campaign:
     def _numbers(self, number: int, summary: RoundSummary) -> dict[str, float]:
         """What sinks are told of a round."""
         used = self._utilisation.get(number)
-        return round_metrics(summary) | ({} if used is None else {"oracle_utilisation": used})
+        return summary.metrics() | ({} if used is None else {"oracle_utilisation": used})
 
     def _believed(self, number: int) -> dict[str, Any]:
         """How good the predictions of what arrived in a round were, by objective."""
@@ -884,12 +900,12 @@ class Campaign:
 
     def _summary(self, number: int) -> RoundSummary:
         if not hasattr(self, "_features"):  # a finished campaign that lacks only its last report
-            self._environment = self.config.build("environment")
+            self._environment = build_environment(self.config)
             self._features = build_features(self.config, self._environment)
         # an answer counts for the round in which it arrives
         observations = [o for o in self._ledger.observations() if o.arrived <= number]
         batch = [o for o in observations if o.arrived == number]
-        goal = self._oracle.objectives[self._objective].goal
+        goal = self._wanted.goals[0]
         values = [self._value(o) for o in observations if self._is_good(o)]
         p = kept_predictions(self._ledger, self._wanted)[0].of_round(number)
         X = self._features([o.object for o in batch])
@@ -943,17 +959,7 @@ def _check_prior(config: CampaignConfig) -> None:
     """Before anything is written: the prior is there, and fits."""
     from al_loop.gflownet.priors import load_prior, read_prior
 
-    environment = config.build("environment")
+    environment = build_environment(config)
     prior = read_prior(config.sampler.prior)
     assert prior is not None
-    load_prior(environment, config.build_policy(environment, config.build_training()), prior)
-
-
-def build_features(config: CampaignConfig, environment: Environment) -> Features:
-    """The config's features, or those that suit the environment's objects."""
-    from al_loop.config import Part
-
-    part = config.features or Part(kind="morgan" if environment.object_type == "molecule" else "one_hot")
-    words = {} if environment.alphabet is None else {"alphabet": environment.alphabet, "length": environment.length}
-    features: Features = build("features", part, **words)
-    return features
+    load_prior(environment, build_policy(config, environment, training_settings(config)), prior)

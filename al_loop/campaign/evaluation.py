@@ -19,7 +19,9 @@ from al_loop.config import Budget, Evaluation
 from al_loop.errors import CampaignError
 from al_loop.ledger import Answer, Candidate, Ledger
 from al_loop.oracles.base import Call, Failure, Outcome
-from al_loop.storage import ArtifactFolder, EvaluationCache, RescuedAnswers
+from al_loop.storage.artifacts import ArtifactFolder
+from al_loop.storage.cache import EvaluationCache
+from al_loop.storage.rescued import RescuedAnswers
 
 _LONGEST_BACKOFF_S = 300.0
 _LOOK_S = 1.0  # how often the ledger is asked for answers that others committed
@@ -271,7 +273,7 @@ class EvaluationPool:
             self._ready.clear()
             self._delayed.clear()
             self._work.notify_all()
-        self._ledger.patience_s = 0.0  # what waits for it now is put beside
+        self._ledger.stop_waiting()  # answers that cannot be committed now are rescued
         for worker in self._workers:
             worker.close()
         for thread in self._threads:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from al_loop.campaign.building import build_environment, build_policy, training_settings
 from al_loop.campaign.executor import SamplerTraining, TrainingStep
 from al_loop.config import CampaignConfig
 from al_loop.gflownet.device import find_device
@@ -25,8 +26,8 @@ _PART = 512  # objects drawn by one sampler at a time for a batch to be picked f
 
 def make_sampler(config: CampaignConfig, device: str | None = None) -> Sampler:
     """A sampler with a policy of its own; its weights come later."""
-    environment, training = config.build("environment"), config.build_training()
-    policy = config.build_policy(environment, training).to(find_device(device or training.device))
+    environment, training = build_environment(config), training_settings(config)
+    policy = build_policy(config, environment, training).to(find_device(device or training.device))
     return Sampler(environment, policy, training.conditioning, training.backward, training.dtype)
 
 
@@ -41,11 +42,11 @@ class GFlowNetTraining(SamplerTraining):
 
     def __init__(self, config: CampaignConfig, samplers: SamplerGroup, device: str | None = None) -> None:
         self._config, self._samplers = config, samplers
-        environment, training = config.build("environment"), config.build_training(device)
+        environment, training = build_environment(config), training_settings(config, device)
         seed = derive_seed(config.seed, "weights")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            policy = config.build_policy(environment, training)
+            policy = build_policy(config, environment, training)
         self._learner = Learner(environment, training, seed, policy, read_prior(config.sampler.prior))
         samplers.set_weights(self._learner.weights())
         self._facts: dict[str, Any] = {}

@@ -348,7 +348,7 @@ def sweep(
         typer.Option(help="Where all the runs are kept; left out: runs/<name>-sweep.", show_default=False),
     ] = None,
     address: Annotated[
-        str, typer.Option(help="local: this machine; auto: start or join Ray; ray://...: that cluster.")
+        str, typer.Option(help="local: this machine, without Ray; auto: start or join Ray; ray://...: that cluster.")
     ] = "local",
     concurrent: Annotated[
         int | None, typer.Option(min=1, help="Campaigns at once; left out: as many as there is room for.")
@@ -358,16 +358,23 @@ def sweep(
 ) -> None:
     """Runs a campaign for every combination of seeds and settings; started again, it goes on."""
     with _exit_codes(verbose=verbose, when_interrupted=_goes_on()), _sigterm_as_exception():
-        from al_loop.actors.sweeps.sweep import plan, show
-        from al_loop.actors.sweeps.sweep import sweep as run_sweep
+        from al_loop.actors.sweeps.plan import plan
+        from al_loop.actors.sweeps.run import sweep as run_sweep
+        from al_loop.cli.terminal.sweep import line_of_event, show_sweep
 
         combinations = plan(config, overrides or (), samples)
         folder = run_dir or Path("runs") / f"{combinations[0].config.name}-sweep"
-        made = run_sweep(combinations, folder, address=address, concurrent=concurrent, tell=typer.echo)
-        show(made)
+        result = run_sweep(
+            combinations,
+            folder,
+            address=address,
+            concurrent=concurrent,
+            on_event=lambda name, event: typer.echo(line_of_event(name, event)),
+        )
+        show_sweep(result)
         typer.echo(f"written: {folder / 'sweep.csv'}. To look further: al_loop.open_run(RUN), or")
         typer.echo(f"  al-loop status {shlex.quote(str(folder / combinations[0].name))}")
-        if made.n_failed:
+        if result.n_failed:
             raise typer.Exit(EXIT_FAILURE)
 
 
@@ -441,9 +448,10 @@ def _split_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str
 
 
 def _pretrain(settings: CampaignConfig, output: Path, data: str, limit: int | None = None, **options: Any) -> None:
-    from al_loop.gflownet.pretraining import PretrainingSettings, pretrain_from_config
+    from al_loop.campaign.prior_training import train_prior
+    from al_loop.gflownet.pretraining import PretrainingSettings
 
-    result = pretrain_from_config(
+    result = train_prior(
         settings, data, output, PretrainingSettings(**options), limit=limit, bar=_bar, report=typer.echo
     )
     held_out = f", {result.validation_nll:.3f} nats for each of {result.n_validation} held out"
@@ -548,12 +556,13 @@ def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
 def _propose(run: str, ledger: Ledger) -> None:
     """Lets a campaign that waits for people, and whose process does not run, decide on its next batch."""
     from al_loop.analysis import run_folder
+    from al_loop.campaign.building import build_oracle
     from al_loop.people import lab
 
     settings, folder = lab.settings_of(ledger), run_folder(run)
     if folder is None or not lab.add_folders(folder):
         return
-    if not settings.build_oracle().is_external:
+    if not build_oracle(settings).is_external:
         return
     from al_loop.campaign.campaign import Campaign, RunDirectory
 
@@ -777,7 +786,7 @@ def list_parts() -> None:
     with _exit_codes():
         from al_loop.config import plugins as parts
 
-        found = {section: parts.known(section) for section in parts.ROOMS}
+        found = {section: parts.available(section) for section in parts.ROOMS}
         width = max(len(part.kind) for section in found.values() for part in section)
         for i, (section, infos) in enumerate(found.items()):
             heading = "property (in constraints)" if section == "property" else section
@@ -815,21 +824,22 @@ def check(
 ) -> None:
     """Validates a config, builds every part, and makes one call of the oracle that is not recorded."""
     with _exit_codes(verbose=verbose):
+        from al_loop.campaign.building import build_oracle, fidelities_of
         from al_loop.config import load_config
-        from al_loop.modelling.objectives import campaign_objectives
+        from al_loop.modelling.objectives import campaign_objectives, oracle_objectives
 
         settings = load_config(config, overrides or ())
-        oracle = settings.build_oracle()
+        oracle = build_oracle(settings)
         oracle.check()
+        wanted, objectives = campaign_objectives(settings, oracle), oracle_objectives(settings, oracle)
         sample, facts = _build_parts(settings)
-        wanted = campaign_objectives(settings, oracle)
-        levels = settings.fidelities_of(oracle)
-        chosen = [oracle.objectives[i] for i in wanted.objectives]
+        levels = fidelities_of(settings, oracle)
+        chosen = [objectives[i] for i in wanted.objectives]
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in chosen]
         facts["oracle"] = f"{_named(settings, 'oracle')}: {', '.join(goals)}"
         if levels:
             facts["fidelities"] = ", ".join(f"{f.name} (cost {f.cost * settings.evaluation.cost:g})" for f in levels)
-        others = [o.name for o in oracle.objectives if o not in chosen]
+        others = [o.name for o in objectives if o not in chosen]
         if others:
             facts["oracle"] += f"; {', '.join(others)} recorded too"
         calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
@@ -847,24 +857,30 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     """A random acceptable object, and what there is to say of each part."""
     import torch
 
-    from al_loop.campaign.campaign import build_features
+    from al_loop.campaign.building import (
+        build_environment,
+        build_features,
+        build_policy,
+        build_surrogate,
+        training_settings,
+    )
     from al_loop.config import build
     from al_loop.gflownet.priors import load_prior, read_prior
     from al_loop.gflownet.rollout import rollout
     from al_loop.modelling.reward import Bound, Constraints
     from al_loop.seeding import derive_seed
 
-    environment = settings.build("environment")
+    environment = build_environment(settings)
     is_list = environment.objects is not None
     if not is_list:
-        policy = settings.build_policy(environment, settings.build_training())
+        policy = build_policy(settings, environment, training_settings(settings))
         prior = read_prior(settings.sampler.prior)
         if prior is not None:
             load_prior(environment, policy, prior)
     features = build_features(settings, environment)
-    for section in ("acquisition", "selector"):
-        settings.build(section)
-    settings.build("surrogate", kernel=features.kernel, layout=getattr(features, "layout", None))
+    build("acquisition", settings.acquisition)
+    build("selector", settings.selector)
+    build_surrogate(settings, features)
     constraints = Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in settings.constraints))
     generator = torch.Generator().manual_seed(derive_seed(settings.seed, "check"))
     n_drawn = 0
@@ -882,7 +898,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     facts = {
         "environment": f"{_named(settings, 'environment')}: {environment.object_type}s, "
         + (
-            f"{len(environment.objects)}, each of which is looked at in every round"
+            f"{len(environment.objects or ())}, each of which is looked at in every round"
             if is_list
             else f"{environment.n_actions} actions, at most {environment.max_steps} steps"
         ),

@@ -1,23 +1,25 @@
-"""Campaign configs: schema, loading, building the parts they name."""
+"""Configs of campaigns: their schema, loading and checking, and the parts that they name.
 
-from al_loop.config.schema import (
-    Budget,
-    CampaignConfig,
-    Evaluation,
-    Part,
-    Role,
-    SamplerRole,
-    add_to_path,
-    build,
-    json_schema,
-    load_config,
-    oracle_of,
-    parse_config,
-    ppo_cannot,
-)
+- ``schema``: the pydantic models, one for each section
+- ``plugins``: discovery of parts by ``kind`` or ``target``, and the schema of their arguments
+- ``build``: building a part from its section, with the values that the campaign supplies
+- ``load``: YAML file and overrides to a checked ``CampaignConfig``
+- ``locations``: YAML text with line numbers, for error messages
+- ``overrides``: ``key=value`` on the command line
+- ``check``: validation of parts, each by itself and together
+- ``json_schema``: the JSON schema of a config file
+"""
+
+from al_loop.config.build import BuildContext, build
+from al_loop.config.check import unsupported_by_ppo
+from al_loop.config.json_schema import json_schema
+from al_loop.config.load import add_to_path, load_config, parse_config
+from al_loop.config.plugins import Part
+from al_loop.config.schema import Budget, CampaignConfig, Evaluation, Role, SamplerRole
 
 __all__ = [
     "Budget",
+    "BuildContext",
     "CampaignConfig",
     "Evaluation",
     "Part",
@@ -27,7 +29,6 @@ __all__ = [
     "build",
     "json_schema",
     "load_config",
-    "oracle_of",
     "parse_config",
-    "ppo_cannot",
+    "unsupported_by_ppo",
 ]

@@ -1,11 +1,14 @@
-"""Finding and building the exchangeable parts of a campaign.
+"""The plug-in mechanism: discovery of the exchangeable parts of a campaign, and the schema of their arguments.
 
 A built-in part is a class with a class attribute ``kind`` in a module of its room named after that kind
-(``al_loop/surrogates/gp.py`` holds the class with ``kind = "gp"``), or in a package with such a module
-(``al_loop/environments/fragments/fragments.py``). Nothing is registered by hand: adding a file adds
-the part. An installed package brings parts as entry points in the group of their room (``al_loop.oracles``,
-``al_loop.surrogates``, ...): the entry point's name is the kind. Anybody's own part needs no package and is named by
+(``al_loop/surrogates/gp.py`` contains the class with ``kind = "gp"``), or in a package with such a module
+(``al_loop/environments/fragments/fragments.py``). There is no registry: adding a file adds the part. An installed
+package provides parts as entry points in the group of their room (``al_loop.oracles``, ``al_loop.surrogates``, ...);
+the entry point's name is the kind. A user's own part needs no package and is named by
 ``target: "package.module:Name"``.
+
+A part's constructor is the schema of its config section. It is also called to check a config, possibly on a machine
+that lacks what the part needs at run time, so it must be cheap and free of side effects.
 """
 
 from __future__ import annotations
@@ -18,16 +21,17 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, create_model, model_validator
 
 from al_loop.errors import ConfigError
 
-#: config section -> package that holds its built-in parts
+#: config section -> package with its built-in parts
 ROOMS: Mapping[str, str] = {
     "environment": "al_loop.environments",
     "oracle": "al_loop.oracles",
@@ -42,12 +46,70 @@ ROOMS: Mapping[str, str] = {
     "sink": "al_loop.sinks",
 }
 
+#: config section -> the function that builds a part from a user's function or from a class without our base class:
+#: ``adapter(factory, **arguments)``, which also checks the arguments
+ADAPTERS: Mapping[str, str] = {"oracle": "al_loop.oracles.wrap:oracle_from"}
+
+
+class Part(BaseModel):
+    """An exchangeable part: a built-in one by ``kind``, or anybody's own by ``target: "package.module:Name"``.
+
+    All other keys are the part's own arguments.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str | None = None
+    target: str | None = None
+
+    @model_validator(mode="after")
+    def _has_one_name(self) -> Part:
+        if (self.kind is None) == (self.target is None):
+            raise ValueError("give either 'kind' (a built-in part) or 'target' (\"package.module:Name\")")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The ``kind`` or ``target``."""
+        return self.kind or self.target or ""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The part's own arguments, as written in the config."""
+        return dict(self.model_extra or {})
+
+    def factory(self, section: str) -> Any:
+        """Import and return the class (for an oracle also the function) that this part names.
+
+        Raises:
+            ConfigError: there is no such part, or it cannot be imported.
+        """
+        return find(section, self.kind) if self.kind else load_target(self.target or "")
+
+    def declared(self, section: str, attribute: str, default: Any) -> Any:
+        """Return a class attribute of the named class without building the part.
+
+        A user's own class or function need not derive from our base class, so the attribute may be missing.
+
+        Args:
+            section: the config section of the part.
+            attribute: the name of the class attribute.
+            default: the value if the class does not declare it.
+
+        Raises:
+            ConfigError: there is no such part, or it cannot be imported.
+        """
+        return getattr(self.factory(section), attribute, default)
+
 
 @dataclass(frozen=True)
 class PartInfo:
     """A part as ``al-loop list`` shows it.
 
-    distribution: name and version of the installed package that brings it; empty for a built-in one.
+    Args:
+        section: the config section.
+        kind: the name in a config.
+        summary: one line for the user.
+        distribution: name and version of the installed package that provides it; empty for a built-in part.
     """
 
     section: str
@@ -56,72 +118,35 @@ class PartInfo:
     distribution: str = ""
 
 
-def _room_folder(section: str) -> Path:
-    top, *rooms = ROOMS[section].split(".")
-    spec = importlib.util.find_spec(top)  # of the top alone: of a room it would import the packages around it
-    assert spec is not None, f"the package {top} is missing"
-    assert spec.origin is not None, f"the package {top} has no folder"
-    return Path(spec.origin).parent.joinpath(*rooms)
+@dataclass(frozen=True)
+class _Declaration:
+    """A class that declares a ``kind``, as read from its source file.
 
+    Args:
+        class_name: the name of the class.
+        summary: first line of its docstring.
+        module: the module of the class, relative to its room.
+    """
 
-def _declared_class(path: Path, kind: str) -> ast.ClassDef | None:
-    """The class in a file that declares ``kind = "<kind>"``, read without importing the file."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef):
-            for statement in node.body:
-                targets = statement.targets if isinstance(statement, ast.Assign) else []
-                if any(isinstance(t, ast.Name) and t.id == "kind" for t in targets):
-                    value = statement.value  # type: ignore[attr-defined]
-                    if isinstance(value, ast.Constant) and value.value == kind:
-                        return node
-    return None
-
-
-def _declaration(section: str, kind: str) -> tuple[str, ast.ClassDef] | None:
-    """The module and class that declare a built-in part: ``<kind>.py`` or ``<kind>/<kind>.py`` in its room."""
-    folder = _room_folder(section)
-    for path, module in ((folder / f"{kind}.py", kind), (folder / kind / f"{kind}.py", f"{kind}.{kind}")):
-        declared = _declared_class(path, kind) if path.is_file() else None
-        if declared is not None:
-            return f"{ROOMS[section]}.{module}", declared
-    return None
+    class_name: str
+    summary: str
+    module: str = ""
 
 
 def built_in(section: str) -> list[PartInfo]:
     """List the built-in parts of a section, read from the source files without importing them."""
-    entries = []
+    infos = []
     for kind in sorted({path.stem for path in _room_folder(section).iterdir()}):
         declaration = _declaration(section, kind)
         if declaration is not None:
-            summary = (ast.get_docstring(declaration[1]) or "").strip().splitlines()
-            entries.append(PartInfo(section, kind, summary[0] if summary else ""))
-    return entries
+            infos.append(PartInfo(section, kind, declaration.summary))
+    return infos
 
 
-def group(section: str) -> str:
-    """The group of entry points in which an installed package brings parts of a section."""
-    return f"al_loop.{ROOMS[section].rpartition('.')[2]}"
-
-
-@lru_cache(maxsize=8)
-def _entry_points(path: tuple[str, ...]) -> Any:
-    """All entry points of the packages on a path, kept: reading their metadata takes 15 ms."""
-    return entry_points()
-
-
-def _plugged_in(section: str) -> list[EntryPoint]:
-    points = _entry_points(tuple(sys.path)).select(group=group(section))
-    return sorted(points, key=lambda point: (point.name, _distribution(point)))
-
-
-def _distribution(point: EntryPoint) -> str:
-    return "an unknown package" if point.dist is None else f"{point.dist.name} {point.dist.version}"
-
-
-def known(section: str) -> list[PartInfo]:
-    """Every part of a section, built-in ones first, and of packages without importing them."""
-    here = built_in(section)
-    kinds = {info.kind for info in here}
+def available(section: str) -> list[PartInfo]:
+    """List every part of a section, built-in ones first, without importing installed packages."""
+    infos = built_in(section)
+    kinds = {info.kind for info in infos}
     points = _plugged_in(section)
     for point in points:
         others = sorted({_distribution(p) for p in points if p.name == point.name} - {_distribution(point)})
@@ -129,61 +154,49 @@ def known(section: str) -> list[PartInfo]:
         if point.name in kinds:
             summary += " (hidden by the built-in part of this name: use target)"
         elif others:
-            summary += f" (so does {', '.join(others)}: use target)"
-        here.append(PartInfo(section, point.name, summary, _distribution(point)))
-    return here
+            summary += f" (also provided by {', '.join(others)}: use target)"
+        infos.append(PartInfo(section, point.name, summary, _distribution(point)))
+    return infos
 
 
 def find(section: str, kind: str) -> Any:
-    """The part of a section by its kind: the class of a built-in one, or what an entry point names.
+    """Import and return the part of a section by its kind.
 
     A built-in part wins over an entry point of its name, with a warning.
 
+    Args:
+        section: the config section.
+        kind: the name of the part.
+
+    Returns:
+        The class of a built-in part, or the object that an entry point names.
+
     Raises:
-        ConfigError: no such kind, with the kinds there are; or a package's part that cannot be loaded, with the reason.
+        ConfigError: there is no such kind, or a package's part cannot be loaded.
     """
     declaration = _declaration(section, kind) if kind.isidentifier() else None
     points = [point for point in _plugged_in(section) if point.name == kind]
     if declaration is None:
         if not points:
-            names = ", ".join(dict.fromkeys(part.kind for part in known(section)))
-            raise ConfigError(f"{kind!r} is not one of {names}")
+            names = list(dict.fromkeys(part.kind for part in available(section)))
+            raise ConfigError(f"{kind!r} is not one of {', '.join(names)}{suggestion(kind, names)}")
         return _load(section, points)
     if points:
         warnings.warn(
-            f"{section} {kind!r} is the built-in one, and not that of {_distribution(points[0])}; "
-            f"for that one write target: {points[0].value!r} in place of kind",
+            f"{section} {kind!r} is the built-in part, not the one of {_distribution(points[0])}; "
+            f"for the latter write target: {points[0].value!r} in place of kind",
             stacklevel=2,
         )
-    module, declared = declaration
-    found = getattr(importlib.import_module(module), declared.name)
-    assert isinstance(found, type)
-    return found
-
-
-def _load(section: str, points: Sequence[EntryPoint]) -> Any:
-    point = points[0]
-    where = f"the entry point {point.name!r} = {point.value!r} of {_distribution(point)}"
-    if len({(p.value, _distribution(p)) for p in points}) > 1:
-        choices = ", ".join(f"{p.value!r} ({_distribution(p)})" for p in points)
-        raise ConfigError(f"{point.name!r} is brought by several packages; write target: with one of {choices}")
-    try:
-        found = point.load()
-    except (Exception, SystemExit) as error:  # whatever a package raises at import is its user's to read
-        raise ConfigError(
-            f"{where} cannot be loaded: {type(error).__name__}: {error}; "
-            "install the package again, with what it needs, or ask its author"
-        ) from error
-    if not callable(found):
-        raise ConfigError(f"{where} is neither a class nor a function, so it is no {section}; ask its author")
-    return found
+    part = getattr(importlib.import_module(f"{ROOMS[section]}.{declaration.module}"), declaration.class_name)
+    assert isinstance(part, type)
+    return part
 
 
 def load_target(target: str) -> Any:
-    """What ``"package.module:Name"`` names.
+    """Import and return the object named ``"package.module:Name"``.
 
     Raises:
-        ConfigError: it does not import, with the reason.
+        ConfigError: the target is malformed, or cannot be imported.
     """
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
@@ -193,7 +206,7 @@ def load_target(target: str) -> Any:
     except (Exception, SystemExit) as error:  # whatever a user's module raises at import is theirs to read
         raise ConfigError(
             f"cannot import {module_name!r}: {type(error).__name__}: {error} "
-            "(modules are looked for beside the config file, in the current folder and in the installed packages)"
+            "(searched: the folder of the config file, the current folder and the installed packages)"
         ) from error
     try:
         return getattr(module, attribute)
@@ -201,8 +214,18 @@ def load_target(target: str) -> Any:
         raise ConfigError(f"the module {module_name!r} has no {attribute!r}") from None
 
 
+def entry_point_group(section: str) -> str:
+    """Return the group of entry points in which an installed package provides parts of a section."""
+    return f"al_loop.{ROOMS[section].rpartition('.')[2]}"
+
+
 def arguments_model(factory: Any, without: Sequence[str] = ()) -> type[BaseModel]:
-    """A pydantic model of a factory's keyword arguments (but some), to check and convert what a config says."""
+    """Return a pydantic model of a factory's keyword arguments, which checks and converts values of a config.
+
+    Args:
+        factory: a class, a function or a ``functools.partial``.
+        without: names of arguments to leave out.
+    """
     signature = inspect.signature(factory)
     function = factory
     while isinstance(function, partial):
@@ -224,3 +247,94 @@ def arguments_model(factory: Any, without: Sequence[str] = ()) -> type[BaseModel
             fields[name] = (hints.get(name, Any), default)
     config = ConfigDict(extra="allow" if is_open else "forbid", arbitrary_types_allowed=True, protected_namespaces=())
     return create_model(getattr(factory, "__name__", "part"), __config__=config, **fields)
+
+
+def suggestion(name: str, names: Sequence[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` with the most similar name, or an empty text if none is similar.
+
+    Args:
+        name: the unknown name.
+        names: those that exist.
+    """
+    nearest = get_close_matches(name, names, n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+
+
+# ---- built-in parts: files of a room -------------------------------------------------------------------------------
+
+
+def _room_folder(section: str) -> Path:
+    top, *rooms = ROOMS[section].split(".")
+    spec = importlib.util.find_spec(top)  # of the top package only: that of a room would import the packages around it
+    assert spec is not None, f"the package {top} is missing"
+    assert spec.origin is not None, f"the package {top} has no folder"
+    return Path(spec.origin).parent.joinpath(*rooms)
+
+
+def _declaration(section: str, kind: str) -> _Declaration | None:
+    """Return the class that declares a built-in part, in ``<kind>.py`` or ``<kind>/<kind>.py`` of its room."""
+    folder = _room_folder(section)
+    for path, module in ((folder / f"{kind}.py", kind), (folder / kind / f"{kind}.py", f"{kind}.{kind}")):
+        if path.is_file():
+            declaration = _declarations(path, path.stat().st_mtime_ns).get(kind)
+            if declaration is not None:
+                return _Declaration(declaration.class_name, declaration.summary, module)
+    return None
+
+
+@lru_cache(maxsize=512)
+def _declarations(path: Path, modified_ns: int) -> Mapping[str, _Declaration]:
+    """Return the classes of a file by the ``kind`` that they declare, read without importing it.
+
+    Args:
+        path: the file.
+        modified_ns: when it was last modified, so that the cache is not used for a changed file.
+    """
+    declarations: dict[str, _Declaration] = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            for statement in node.body:
+                match statement:
+                    case ast.Assign(targets=[*_, ast.Name(id="kind")], value=ast.Constant(value=str(kind))):
+                        docstring = (ast.get_docstring(node) or "").strip().splitlines()
+                        declaration = _Declaration(node.name, docstring[0] if docstring else "")
+                        declarations.setdefault(kind, declaration)
+    return declarations
+
+
+# ---- parts of installed packages: entry points ---------------------------------------------------------------------
+
+
+@lru_cache(maxsize=8)
+def _entry_points(path: tuple[str, ...]) -> Any:
+    """Return the entry points of all packages on a path; cached, since reading their metadata takes 15 ms."""
+    return entry_points()
+
+
+def _plugged_in(section: str) -> list[EntryPoint]:
+    points = _entry_points(tuple(sys.path)).select(group=entry_point_group(section))
+    return sorted(points, key=lambda point: (point.name, _distribution(point)))
+
+
+def _distribution(point: EntryPoint) -> str:
+    return "an unknown package" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+
+
+def _load(section: str, points: Sequence[EntryPoint]) -> Any:
+    point = points[0]
+    description = f"the entry point {point.name!r} = {point.value!r} of {_distribution(point)}"
+    if len({(p.value, _distribution(p)) for p in points}) > 1:
+        choices = ", ".join(f"{p.value!r} ({_distribution(p)})" for p in points)
+        raise ConfigError(f"{point.name!r} is provided by several packages; write target: with one of {choices}")
+    try:
+        part = point.load()
+    except (Exception, SystemExit) as error:  # whatever a package raises at import is its user's to read
+        raise ConfigError(
+            f"{description} cannot be loaded: {type(error).__name__}: {error}; "
+            "reinstall the package with its dependencies, or contact its author"
+        ) from error
+    if not callable(part):
+        raise ConfigError(
+            f"{description} is neither a class nor a function, so it cannot be a {section}; contact its author"
+        )
+    return part

@@ -10,6 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from al_loop.features.row_layout import Layout
+
 
 class Features(ABC):
     """Turns objects into vectors; objects that were seen before come from a cache (bounded by ``cache_size``)."""
@@ -35,6 +37,11 @@ class Features(ABC):
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_cache": {}}  # the cache does not travel to other processes
+
+    @property
+    def layout(self) -> Layout | None:
+        """Return how a row is structured, for encoders that read more in it than a vector; None: it is a vector."""
+        return None
 
     @property
     @abstractmethod

@@ -45,7 +45,11 @@ class Graph(Features):
     ) -> None:
         super().__init__(cache_size=50_000)
         self._morgan = Morgan(radius, n_bits)
-        self.layout = GraphLayout(n_bits, max_atoms, max_atoms + max_atoms // 4 + 1)
+        self._layout = GraphLayout(n_bits, max_atoms, max_atoms + max_atoms // 4 + 1)
+
+    @property
+    def layout(self) -> GraphLayout:
+        return self._layout
 
     @property
     def d(self) -> int:

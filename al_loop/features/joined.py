@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.config import Part, build
+from al_loop.config import BuildContext, Part, build
 from al_loop.features.base import Features
 
 
@@ -37,9 +37,8 @@ class Joined(Features):
         length: int | None = None,
     ) -> None:
         super().__init__()
-        given = {"alphabet": alphabet, "length": length}
-        known = {name: value for name, value in given.items() if value is not None}
-        self.parts: tuple[Features, ...] = tuple(build("features", part, **known) for part in parts)
+        context = BuildContext(alphabet=alphabet, length=length)
+        self.parts: tuple[Features, ...] = tuple(build("features", part, context) for part in parts)
         kinds = {part.object_type for part in self.parts} - {None}
         if len(kinds) > 1:
             raise ValueError(f"features.parts: one describes {'s, another '.join(sorted(map(str, kinds)))}s")

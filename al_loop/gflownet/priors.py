@@ -15,6 +15,7 @@ from torch import Tensor
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
 from al_loop.gflownet.policies.base import Policy
+from al_loop.storage.files import write_whole
 
 
 class Prior(dict[str, Tensor]):
@@ -50,8 +51,6 @@ def save_prior(path: str | Path, policy: Policy, metadata: Mapping[str, Any]) ->
     Raises:
         ConfigError: the file cannot be written.
     """
-    from al_loop.storage import write_whole
-
     weights = {name: weight.detach().cpu() for name, weight in policy.state_dict().items()}
     buffer = io.BytesIO()
     torch.save({"weights": weights, "facts": {"policy": type(policy).__name__, **metadata}}, buffer)

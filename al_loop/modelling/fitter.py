@@ -16,18 +16,16 @@ from botorch.models.model import Model, ModelList
 from numpy.typing import NDArray
 from torch import Tensor
 
-from al_loop.acquisitions.base import Acquisition
-from al_loop.acquisitions.multi_fidelity import MultiFidelityAcquisition
-from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
+from al_loop.acquisitions.base import Acquisition, AcquisitionContext, MultiFidelityAcquisition, score
 from al_loop.acquisitions.ucb import UCB
 from al_loop.features.base import Features
 from al_loop.modelling.objectives import Wanted
-from al_loop.modelling.reward import AcquisitionReward, Constraints, Scale, score
+from al_loop.modelling.reward import AcquisitionReward, Constraints, Scale
 from al_loop.modelling.side_terms import OutcomeBound, SideTerms
 from al_loop.modelling.transforms import FittedTransform, Standardise, Transform
 from al_loop.oracles.base import FailureKind
 from al_loop.seeding import derive_seed
-from al_loop.surrogates.base import Surrogate
+from al_loop.surrogates.base import Surrogate, SurrogateModel, as_surrogate_model
 
 if TYPE_CHECKING:
     from botorch.acquisition import AcquisitionFunction
@@ -87,7 +85,7 @@ class FittedModels:
         facts: numbers for the ledger.
     """
 
-    models: tuple[Model, ...]
+    models: tuple[SurrogateModel, ...]
     transforms: tuple[FittedTransform, ...]
     signs: tuple[float, ...]
     X: Tensor
@@ -159,8 +157,9 @@ class FittedModels:
         models = self.models if fidelity is None else [model.at(fidelity) for model in self.models]
         for model, transform, sign in zip(models, self.transforms, self.signs, strict=True):
             mean, variance = model.mean_and_variance(X)
-            noise = float(getattr(model, "noise_variance", 0.0))
-            center, spread = transform.center_and_spread(mean.cpu().numpy(), variance.cpu().numpy() + noise)
+            center, spread = transform.center_and_spread(
+                mean.cpu().numpy(), variance.cpu().numpy() + model.noise_variance
+            )
             means.append(sign * center)
             stds.append(spread)
         return np.stack(means, axis=1), np.stack(stds, axis=1)
@@ -173,7 +172,7 @@ class FittedModels:
         """
         total = torch.zeros(k, len(X), dtype=torch.float64)
         for i, model in enumerate(self.models):
-            held = model.condition_on_pending(self.X_pending) if self._can_hold(model) else model
+            held = model if self.X_pending is None else model.condition_on_pending(self.X_pending)
             with torch.random.fork_rng(devices=[]), torch.no_grad():
                 torch.manual_seed(derive_seed(seed, i))
                 total += held.posterior(X).rsample(torch.Size([k])).squeeze(-1).cpu()
@@ -186,9 +185,6 @@ class FittedModels:
         probability = self.prospects.log_success(X).exp().cpu().numpy()
         drawn: NDArray[np.bool_] = np.random.default_rng(seed).random((k, len(X))) < probability
         return drawn
-
-    def _can_hold(self, model: Model) -> bool:
-        return self.X_pending is not None and hasattr(model, "condition_on_pending")
 
     def joint_samples(self, X: Tensor, seed: int) -> Array:
         """True values that a batch may have, in the oracle's units: n x d -> samples x n x objectives."""
@@ -261,6 +257,7 @@ class ModelFitter:
         return other
 
     def _fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None) -> Model:
+        """Fit one target; the surrogate may return any BoTorch model."""
         if self._device == "cpu":
             return self._surrogate.fit(X, Y, Yvar)
         X, Y, Yvar = X.to(self._device), Y.to(self._device), None if Yvar is None else Yvar.to(self._device)
@@ -288,19 +285,18 @@ class ModelFitter:
         observed = [a for a in asked if a.values is not None]
         X = self._rows(observed)
         values = np.array([a.values for a in observed], dtype=np.float64)
-        models, transforms, targets, applied = [], [], [], []
+        models, transforms, targets = [], [], []
         described: dict[str, float] = {}
         for i, (objective, sign, factor) in enumerate(zip(wanted.objectives, wanted.signs, factors, strict=True)):
             oriented = sign * values[:, objective]
             transform = self._transform.fit(oriented)
             target = torch.from_numpy(transform.forward(oriented))
             Yvar = _noise(observed, objective, transform, oriented)
-            model = self._fit(X, target[:, None], Yvar)
+            fitted = self._fit(X, target[:, None], Yvar)
+            model = as_surrogate_model(fitted)
             suffix = f"_{i}" if len(wanted.objectives) > 1 else ""
-            described |= {f"{name}{suffix}": value for name, value in self._surrogate.describe(model).items()}
-            can_rescale = hasattr(model, "rescaled")
-            models.append(model.rescaled(factor) if can_rescale and factor != 1.0 else model)
-            applied.append(factor if can_rescale else 1.0)
+            described |= {f"{name}{suffix}": value for name, value in self._surrogate.describe(fitted).items()}
+            models.append(model if factor == 1.0 else model.rescaled(factor))
             transforms.append(transform)
             targets.append(target)
         Y = torch.stack(targets, dim=1)
@@ -335,7 +331,7 @@ class ModelFitter:
             facts={
                 "surrogate": described,
                 "reward": {"center": scale.center, "spread": scale.spread},
-                "factors": applied,
+                "factors": list(factors),
             },
         )
 
@@ -344,12 +340,13 @@ class ModelFitter:
         for objective, low, high in self._wanted.bounds:
             transform = Standardise().fit(values[:, objective])
             target = torch.from_numpy(transform.forward(values[:, objective]))[:, None]
-            model = self._fit(X, target, _noise(observed, objective, transform, values[:, objective]))
+            Yvar = _noise(observed, objective, transform, values[:, objective])
+            model = as_surrogate_model(self._fit(X, target, Yvar))
             ends = [None if end is None else float(transform.forward(np.array(end))) for end in (low, high)]
             bounds.append(OutcomeBound(model, *ends))
         answering = expected_cost = None
         if self._feasibility:
-            from al_loop.surrogates.feasibility import Feasibility
+            from al_loop.modelling.feasibility import Feasibility
 
             # what was given up after connections were lost says nothing of the object
             told = [a for a in asked if a.failure != "retryable"]
@@ -358,7 +355,7 @@ class ModelFitter:
         if self._cost:
             priced = [a for a in asked if a.cost is not None and a.cost > 0]
             if priced:
-                from al_loop.surrogates.feasibility import Expense
+                from al_loop.modelling.feasibility import Expense
 
                 # what a fidelity usually costs is no matter of the object
                 by_fidelity: dict[int, list[float]] = {}
@@ -377,7 +374,7 @@ class ModelFitter:
 
     def _builder(
         self,
-        models: Sequence[Model],
+        models: Sequence[SurrogateModel],
         X: Tensor,
         Y: Tensor,
         values: Array,
@@ -395,19 +392,20 @@ class ModelFitter:
         if len(models) == 1:
             best_f = float(Y[good].max())
             single = self._acquisition.in_unit_of(transforms[0], best_f)
-            return lambda X_pending: single.build_among(models[0], X[good], X_pending, best_f, among)
+            return lambda X_pending: single.build(models[0], AcquisitionContext(X[good], best_f, X_pending, among))
         acquisition = self._acquisition
-        assert isinstance(acquisition, MultiObjectiveAcquisition)
         front = ModelList(*models)
         reference = wanted.reference_point
         point = None
         if reference is not None:
             raw = zip(reference, wanted.signs, transforms, strict=True)
             point = torch.tensor([float(t.forward(np.array([sign * value]))[0]) for value, sign, t in raw])
-        return lambda X_pending: acquisition.build_front(front, X[good], Y[good], point, X_pending)
+        return lambda X_pending: acquisition.build(
+            front, AcquisitionContext(X[good], X_pending=X_pending, Y=Y[good], reference_point=point)
+        )
 
     def _builder_of_fidelities(
-        self, model: Model, X: Tensor, Y: Tensor, good: Tensor, transform: FittedTransform, among: Tensor
+        self, model: SurrogateModel, X: Tensor, Y: Tensor, good: Tensor, transform: FittedTransform, among: Tensor
     ) -> Callable[[Tensor | None], AcquisitionFunction]:
         """The acquisition at the target, given what is pending at any fidelity (p x (d + 1))."""
         rows, is_target = X[:, :-1], (X[:, -1] == self._n_fidelities - 1) & good
@@ -417,14 +415,15 @@ class ModelFitter:
 
         def build(X_pending: Tensor | None) -> AcquisitionFunction:
             held = model if X_pending is None or not len(X_pending) else model.condition_on_pending(X_pending)
-            return acquisition.build_among(held, rows[good], None, best_f, among)
+            return acquisition.build(held, AcquisitionContext(rows[good], best_f, None, among))
 
         return build
 
     def _paid(
-        self, models: Sequence[Model], acquisition: AcquisitionFunction, X_pending: Tensor | None
+        self, models: Sequence[SurrogateModel], acquisition: AcquisitionFunction, X_pending: Tensor | None
     ) -> list[AcquisitionFunction]:
         """What the samplers are paid for: the acquisition, or an optimistic value of each objective."""
         if len(models) == 1 or not self._has_preferences:
             return [acquisition]
-        return [UCB(_OPTIMISM).build(model, self._reference_rows, X_pending, math.nan) for model in models]
+        context = AcquisitionContext(self._reference_rows, X_pending=X_pending)
+        return [UCB(_OPTIMISM).build(model, context) for model in models]

@@ -10,6 +10,7 @@ from botorch.acquisition import AcquisitionFunction
 from botorch.models.model import Model
 from torch import Tensor
 
+from al_loop.acquisitions.base import score
 from al_loop.features.base import Features
 from al_loop.gflownet.reward import Reward
 from al_loop.modelling.side_terms import SideTerms
@@ -51,13 +52,6 @@ class Constraints:
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_seen": {}}
-
-
-@torch.no_grad()
-def score(acquisition: AcquisitionFunction, X: Tensor, chunk: int = 2048) -> Tensor:
-    """Acquisition values of single objects: n x d -> n."""
-    parts = [acquisition(rows.unsqueeze(1)) for rows in X.split(chunk)]
-    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64)
 
 
 @dataclass(frozen=True)

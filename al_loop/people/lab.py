@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from al_loop.errors import ConfigError
 from al_loop.ledger import Answer, Candidate, Decision, EvaluationRow, Ledger
 from al_loop.oracles.base import Failure, FailureKind, Objective, Outcome
-from al_loop.storage import write_whole
+from al_loop.storage.files import write_whole
 
 if TYPE_CHECKING:
     from al_loop.config import CampaignConfig
@@ -83,8 +83,10 @@ def add_folders(folder: Path | None) -> bool:
 
 def of_objects(ledger: Ledger) -> tuple[str, Callable[[str], str | None]]:
     """What a campaign's objects are, and how one is written in the one canonical way (None: it is none)."""
+    from al_loop.campaign.building import build_environment
+
     try:
-        object_type = str(settings_of(ledger).build("environment").object_type)
+        object_type = str(build_environment(settings_of(ledger)).object_type)
     except ConfigError:  # an environment of the user's own that is not on this machine
         object_type = "other"
     if object_type != "molecule":

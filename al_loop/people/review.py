@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from al_loop.analysis import find_ledger, run_folder
+from al_loop.campaign.building import build_environment, build_features, build_oracle
 from al_loop.datafiles.object_tables import read_table
 from al_loop.errors import ConfigError
 from al_loop.ledger import Candidate, Ledger
@@ -183,7 +184,7 @@ def open_review(run: str | Path) -> Iterator[Review]:
     with Ledger(find_ledger(run)) as ledger:
         lab.add_folders(run_folder(str(run)))
         _, canonical = lab.of_objects(ledger)
-        yield Review(ledger, canonical, _Check(ledger), lambda: lab.settings_of(ledger).build_oracle().fidelity)
+        yield Review(ledger, canonical, _Check(ledger), lambda: build_oracle(lab.settings_of(ledger)).fidelity)
 
 
 class _Check:
@@ -195,10 +196,8 @@ class _Check:
 
     def __call__(self, name: str) -> None:
         if self._features is None:
-            from al_loop.campaign.campaign import build_features
-
             settings = lab.settings_of(self._ledger)
-            self._features = build_features(settings, settings.build("environment"))
+            self._features = build_features(settings, build_environment(settings))
         self._features([name])
 
 

@@ -39,7 +39,7 @@ class Similarities:
 
 def nearest_pending(X: Tensor, similarity: Similarity, X_pending: Tensor | None) -> Tensor:
     """The largest similarity of each candidate to a pending object, 0 without any: n, float64."""
-    if X_pending is None or not len(X_pending) or not len(X):
+    if X_pending is None or not len(X):
         return torch.zeros(len(X), dtype=torch.float64)
     nearest: Tensor = similarity(X, X_pending).double().max(dim=1).values
     return nearest

@@ -1,10 +1,11 @@
-"""What a selector is."""
+"""Base class of selectors, and the context in which they select."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from torch import Tensor
 
@@ -12,49 +13,80 @@ from torch import Tensor
 Similarity = Callable[[Tensor, Tensor], Tensor]
 
 
+class _Missing(Sequence[Any]):
+    """A field of a context that was not passed: any use of it raises a ValueError."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def _refuse(self) -> NoReturn:
+        raise ValueError(
+            f"SelectionContext.{self._name} is required by this selector; pass it when the context is created"
+        )
+
+    def __call__(self, *_: Any) -> NoReturn:
+        self._refuse()
+
+    def __getitem__(self, _: Any) -> NoReturn:
+        self._refuse()
+
+    def __len__(self) -> NoReturn:
+        self._refuse()
+
+
+_OBJECTS, _RESCORE, _PREDICT, _DRAW = (_Missing(name) for name in ("objects", "rescore", "predict", "draw"))
+
+
 @dataclass(frozen=True)
 class SelectionContext:
-    """What some selectors ask of a round beside scores and features; what is None is not known.
+    """The candidates of a round, and what is known about them and about the pending objects.
+
+    Most selectors need ``n``, ``scores``, ``X`` and ``similarity`` only; the first use of a field that was not passed
+    raises a ValueError that names it.
 
     Args:
-        objects: the candidates, n.
-        pending_objects: what is being measured, p.
-        rescore: (picked, asked) -> the scores that the candidates at the indices ``asked`` have once those at the
-            indices ``picked`` are pending too.
-        predict: posterior mean and variance of single feature rows, n x d -> n, n; larger is better.
-        draw: (rows n x d, how many k, seed) -> k joint draws from the posterior of their values, k x n.
-        seed: of random choices, one for each round.
+        n: how many candidates to pick.
+        scores: c acquisition values of the candidates, larger is better; NaN counts as the worst.
+        X: c x d features of the candidates.
+        similarity: of feature rows, in [0, 1].
+        X_pending: p x d features of the objects being measured; no rows count as None.
+        objects: the c candidates.
+        pending_objects: the p objects being measured.
+        rescore: (picked, indices) -> the scores that the candidates at ``indices`` have once those at ``picked`` are
+            pending too.
+        predict: posterior means and variances of single feature rows, n x d -> n, n; larger is better.
+        draw: (rows n x d, number of draws k, seed) -> k joint draws from the posterior of their values, k x n.
+        seed: of random choices, another one for each round.
     """
 
-    objects: Sequence[str] | None = None
-    pending_objects: Sequence[str] | None = None
-    rescore: Callable[[Sequence[int], Sequence[int]], Tensor] | None = None
-    predict: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
-    draw: Callable[[Tensor, int, int], Tensor] | None = None
+    n: int
+    scores: Tensor
+    X: Tensor
+    similarity: Similarity
+    X_pending: Tensor | None = None
+    objects: Sequence[str] = _OBJECTS
+    pending_objects: Sequence[str] = ()
+    rescore: Callable[[Sequence[int], Sequence[int]], Tensor] = _RESCORE
+    predict: Callable[[Tensor], tuple[Tensor, Tensor]] = _PREDICT
+    draw: Callable[[Tensor, int, int], Tensor] = _DRAW
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.X_pending is not None and not len(self.X_pending):
+            object.__setattr__(self, "X_pending", None)
+
+    @property
+    def n_picks(self) -> int:
+        """Return how many picks there can be: n, or the number of candidates if there are fewer."""
+        return max(min(self.n, len(self.scores)), 0)
 
 
 class Selector(ABC):
-    """Picks a batch from candidates that the sampler drew. Deterministic."""
+    """Picks a batch from candidates. Deterministic: it holds settings only."""
 
     @abstractmethod
-    def select(
-        self, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
-    ) -> list[int]:
-        """Indices of the min(q, n) picked candidates, in the order of picking.
+    def select(self, context: SelectionContext) -> list[int]:
+        """Return the indices of the min(n, c) picked candidates, in the order of picking.
 
-        scores: acquisition values, n, larger is better. X: features, n x d. X_pending: features of what is being
-        measured, p x d; the batch should keep away from it.
+        The batch should keep away from pending objects. The tensors of the context must not be changed.
         """
-
-    def select_knowing(
-        self,
-        facts: SelectionContext,
-        q: int,
-        scores: Tensor,
-        X: Tensor,
-        similarity: Similarity,
-        X_pending: Tensor | None = None,
-    ) -> list[int]:
-        """As ``select``, told more of the round; most selectors need none of it, and ``select`` is all they define."""
-        return self.select(q, scores, X, similarity, X_pending)

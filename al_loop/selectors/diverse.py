@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.selectors.base import Selector, Similarity
+from al_loop.selectors._similarities import nearest_pending
+from al_loop.selectors.base import SelectionContext, Selector
 
 
 class Diverse(Selector):
@@ -39,27 +40,23 @@ class Diverse(Selector):
         self.trade = trade
         self.max_similarity = max_similarity
 
-    def select(
-        self, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
-    ) -> list[int]:
-        """See the base class; among equals the higher score, then the first given, is picked."""
-        n = len(scores)
+    def select(self, context: SelectionContext) -> list[int]:
+        """Return the picks; among equals the higher score, then the first given, is picked."""
+        n, similarity = len(context.scores), context.similarity
         # best first, so that the first of equal values is the one of the higher score
-        known = scores.double().nan_to_num(nan=-float("inf"), posinf=float("inf"), neginf=-float("inf"))
-        order = known.sort(descending=True, stable=True).indices
-        worth = (1 - self.trade) * scaled(known[order])
-        X = X[order]
-        nearest = torch.zeros(n, dtype=torch.float64)
-        if X_pending is not None and len(X_pending) and n:
-            nearest = similarity(X, X_pending).double().max(dim=1).values
+        scores = context.scores.double().nan_to_num(nan=-float("inf"), posinf=float("inf"), neginf=-float("inf"))
+        order = scores.sort(descending=True, stable=True).indices
+        value_of_score = (1 - self.trade) * scaled(scores[order])
+        X = context.X[order]
+        nearest = nearest_pending(X, similarity, context.X_pending)
         is_free = torch.ones(n, dtype=torch.bool)
         picked: list[int] = []
-        for _ in range(min(q, n)):
+        for _ in range(context.n_picks):
             is_allowed = is_free
             if self.max_similarity is not None:
                 is_apart = is_free & (nearest <= self.max_similarity)
                 is_allowed = is_apart if bool(is_apart.any()) else is_free
-            value = (worth - self.trade * nearest).masked_fill(~is_allowed, -float("inf"))
+            value = (value_of_score - self.trade * nearest).masked_fill(~is_allowed, -float("inf"))
             best = int(value.numpy().argmax())  # NumPy promises the first of equals
             picked.append(best)
             is_free = is_free.clone()

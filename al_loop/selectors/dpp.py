@@ -6,10 +6,9 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from al_loop.selectors._similarities import Similarities, best_first, cleaned
-from al_loop.selectors.base import Selector, Similarity
+from al_loop.selectors.base import SelectionContext, Selector
 from al_loop.selectors.diverse import scaled
 
 #: added to the similarity of an object to itself, so that equal objects can be picked when nothing else is left
@@ -36,38 +35,36 @@ class DPP(Selector):
             raise ValueError(f"selector.trade: {trade} must be between 0 (scores alone) and 1 (the determinant alone)")
         self.trade = trade
 
-    def select(
-        self, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
-    ) -> list[int]:
-        """See the base class; among equals the higher score, then the first given, is picked.
+    def select(self, context: SelectionContext) -> list[int]:
+        """Return the picks; among equals the higher score, then the first given, is picked.
 
         The similarity must be positive semi-definite, as those of the built-in features are.
         """
-        n = len(scores)
-        order = best_first(scores)
-        X = X[order]
-        worth = (1 - self.trade) * scaled(cleaned(scores)[order])
-        similarities = Similarities(X, similarity, min(q, n))
-        rows = min(q, n)
-        # column i of `whitened` is L^-1 S(batch, i), and `left` what of S(i, i) the batch does not span
+        n, rows, similarity = len(context.scores), context.n_picks, context.similarity
+        order = best_first(context.scores)
+        X = context.X[order]
+        value_of_score = (1 - self.trade) * scaled(cleaned(context.scores)[order])
+        similarities = Similarities(X, similarity, rows)
+        # column i of `whitened` is L^-1 S(batch, i), and `unspanned` the part of S(i, i) that the batch does not span
         whitened = torch.zeros(rows, n, dtype=torch.float64)
-        left = torch.full((n,), 1.0 + _RIDGE, dtype=torch.float64)
-        if X_pending is not None and len(X_pending) and n:
+        unspanned = torch.full((n,), 1.0 + _RIDGE, dtype=torch.float64)
+        if context.X_pending is not None and n:
+            X_pending = context.X_pending
             own = similarity(X_pending, X_pending).double()
             L = torch.linalg.cholesky(own + _RIDGE * torch.eye(len(own), dtype=own.dtype))
             before = torch.linalg.solve_triangular(L, similarity(X_pending, X).double(), upper=False)
             whitened = torch.cat([before, whitened])
-            left = left - before.square().sum(0)
+            unspanned = unspanned - before.square().sum(0)
         first = len(whitened) - rows
         is_free = torch.ones(n, dtype=torch.bool)
         picked: list[int] = []
         for row in range(first, first + rows):
-            left = left.clamp_min(_RIDGE)
-            value = (worth + self.trade * left.log()).masked_fill(~is_free, -float("inf"))
+            unspanned = unspanned.clamp_min(_RIDGE)
+            value = (value_of_score + self.trade * unspanned.log()).masked_fill(~is_free, -float("inf"))
             best = int(value.numpy().argmax())  # NumPy promises the first of equals
             picked.append(best)
             is_free[best] = False
-            added = (similarities[best] - whitened[:row].T @ whitened[:row, best]) / left[best].sqrt()
+            added = (similarities[best] - whitened[:row].T @ whitened[:row, best]) / unspanned[best].sqrt()
             whitened[row] = added
-            left = left - added.square()
+            unspanned = unspanned - added.square()
         return [order[i] for i in picked]

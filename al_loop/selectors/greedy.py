@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from al_loop.selectors.base import Selector, Similarity
+from al_loop.selectors.base import SelectionContext, Selector
 
 
 class Greedy(Selector):
@@ -12,10 +10,8 @@ class Greedy(Selector):
 
     kind = "greedy"
 
-    def select(
-        self, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
-    ) -> list[int]:
-        """See the base class; equal scores in the order given, scores that are not a number last."""
-        known = scores.nan_to_num(nan=-float("inf"), posinf=float("inf"), neginf=-float("inf"))
-        order: list[int] = known.sort(descending=True, stable=True).indices[: max(q, 0)].tolist()
+    def select(self, context: SelectionContext) -> list[int]:
+        """Return the picks; equal scores in the order given, scores that are not a number last."""
+        scores = context.scores.nan_to_num(nan=-float("inf"), posinf=float("inf"), neginf=-float("inf"))
+        order: list[int] = scores.sort(descending=True, stable=True).indices[: max(context.n, 0)].tolist()
         return order

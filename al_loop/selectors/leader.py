@@ -6,10 +6,9 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from al_loop.selectors._similarities import Similarities, best_first, nearest_pending
-from al_loop.selectors.base import Selector, Similarity
+from al_loop.selectors.base import SelectionContext, Selector
 
 
 class Leader(Selector):
@@ -31,20 +30,17 @@ class Leader(Selector):
             raise ValueError(f"selector.threshold: {threshold} must be above 0 and at most 1")
         self.threshold = threshold
 
-    def select(
-        self, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
-    ) -> list[int]:
-        """See the base class; equal scores in the order given."""
-        n = len(scores)
-        wanted = min(q, n)
-        order = best_first(scores)
-        X = X[order]
-        similarities = Similarities(X, similarity, wanted)
-        is_near_pending = nearest_pending(X, similarity, X_pending) >= self.threshold
+    def select(self, context: SelectionContext) -> list[int]:
+        """Return the picks; equal scores in the order given."""
+        n_picks, similarity = context.n_picks, context.similarity
+        order = best_first(context.scores)
+        X = context.X[order]
+        similarities = Similarities(X, similarity, n_picks)
+        is_near_pending = nearest_pending(X, similarity, context.X_pending) >= self.threshold
         leaders: list[int] = []
         clusters: list[list[int]] = []
         is_free = ~is_near_pending
-        while len(leaders) < wanted and bool(is_free.any()):
+        while len(leaders) < n_picks and bool(is_free.any()):
             leader = int(torch.argmax(is_free.int()))  # the first
             is_member = is_free & (similarities[leader] >= self.threshold)
             is_member[leader] = True
@@ -55,7 +51,7 @@ class Leader(Selector):
         picked = list(leaders)
         followers = [*clusters, near_pending]
         rank = 0
-        while len(picked) < wanted:
+        while len(picked) < n_picks:
             picked += [members[rank] for members in followers if rank < len(members)]
             rank += 1
-        return [order[i] for i in picked[:wanted]]
+        return [order[i] for i in picked[:n_picks]]

@@ -10,9 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from al_loop.selectors._similarities import Similarities, best_first, cleaned
-from al_loop.selectors.base import SelectionContext, Similarity
+from al_loop.selectors.base import SelectionContext, Selector
 from al_loop.selectors.diverse import scaled
-from al_loop.selectors.informed import InformedSelector
 
 #: nearer ones are taken for the same
 _LEAST_DISTANCE = 1e-3
@@ -20,7 +19,7 @@ _LEAST_DISTANCE = 1e-3
 _MOST_PAIRED = 4096
 
 
-class LocalPenalisation(InformedSelector):
+class LocalPenalisation(Selector):
     """A ball around each pick is ruled out, as wide as the surrogate thinks it cannot hold the best (González 2016).
 
     If f changes by at most K per unit of distance and M is its maximum, then the maximum is no nearer to x than (M
@@ -49,40 +48,31 @@ class LocalPenalisation(InformedSelector):
         self.transform = transform
         self.strength = strength
 
-    def select_knowing(
-        self,
-        facts: SelectionContext,
-        q: int,
-        scores: Tensor,
-        X: Tensor,
-        similarity: Similarity,
-        X_pending: Tensor | None = None,
-    ) -> list[int]:
-        """See the base class; among equals the higher score, then the first given, is picked."""
-        if facts.predict is None:
-            raise self.lacks("predict")
-        n = len(scores)
+    def select(self, context: SelectionContext) -> list[int]:
+        """Return the picks; among equals the higher score, then the first given, is picked."""
+        n, similarity = len(context.scores), context.similarity
         if not n:
             return []
-        order = best_first(scores)
-        X, known = X[order], cleaned(scores)[order]
+        order = best_first(context.scores)
+        X, scores = context.X[order], cleaned(context.scores)[order]
         if self.transform == "log":
-            value = known.clamp_max(torch.finfo(known.dtype).max)
+            value = scores.clamp_max(torch.finfo(scores.dtype).max)
         else:
-            value = torch.nn.functional.softplus(scaled(known)).log()
-        mean, variance = (part.double() for part in facts.predict(X))
+            value = torch.nn.functional.softplus(scaled(scores)).log()
+        mean, variance = (part.double() for part in context.predict(X))
         top = float(mean.max())
         steepest = _steepest(mean[:_MOST_PAIRED], variance, similarity(X[:_MOST_PAIRED], X[:_MOST_PAIRED]).double())
-        if X_pending is not None and len(X_pending):
+        if context.X_pending is not None:
+            X_pending = context.X_pending
             rows = similarity(X_pending, X).double()
-            for row, m, v in zip(rows, *(part.double() for part in facts.predict(X_pending)), strict=True):
+            for row, m, v in zip(rows, *(part.double() for part in context.predict(X_pending)), strict=True):
                 value = value + self.strength * log_outside(row, m, v, top, steepest)
-        similarities = Similarities(X, similarity, min(q, n))
+        similarities = Similarities(X, similarity, context.n_picks)
         is_free = torch.ones(n, dtype=torch.bool)
         picked: list[int] = []
-        for _ in range(min(q, n)):
+        for _ in range(context.n_picks):
             best = int(value.masked_fill(~is_free, -float("inf")).numpy().argmax())
-            if not is_free[best]:  # every one that is left is at minus infinity
+            if not is_free[best]:  # all the others are at minus infinity
                 best = int(is_free.int().numpy().argmax())
             picked.append(best)
             is_free[best] = False

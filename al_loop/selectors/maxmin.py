@@ -7,10 +7,9 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from al_loop.selectors._similarities import Similarities, best_first, nearest_pending
-from al_loop.selectors.base import Selector, Similarity
+from al_loop.selectors.base import SelectionContext, Selector
 
 
 class MaxMin(Selector):
@@ -28,20 +27,18 @@ class MaxMin(Selector):
             raise ValueError(f"selector.share: {share} must be above 0 and at most 1")
         self.share = share
 
-    def select(
-        self, q: int, scores: Tensor, X: Tensor, similarity: Similarity, X_pending: Tensor | None = None
-    ) -> list[int]:
-        """See the base class; among those equally far the one of the higher score, then the first given, is picked."""
-        wanted = min(q, len(scores))
-        order = best_first(scores)[: max(math.ceil(self.share * len(scores)), wanted)]
-        if not wanted:
+    def select(self, context: SelectionContext) -> list[int]:
+        """Return the picks; among those equally far the one of the higher score, then the first given, is picked."""
+        n_picks, similarity = context.n_picks, context.similarity
+        order = best_first(context.scores)[: max(math.ceil(self.share * len(context.scores)), n_picks)]
+        if not n_picks:
             return []
-        X = X[order]
-        similarities = Similarities(X, similarity, wanted)
-        nearest = nearest_pending(X, similarity, X_pending)
+        X = context.X[order]
+        similarities = Similarities(X, similarity, n_picks)
+        nearest = nearest_pending(X, similarity, context.X_pending)
         picked = [0]
         is_free = torch.ones(len(order), dtype=torch.bool)
-        while len(picked) < wanted:
+        while len(picked) < n_picks:
             is_free[picked[-1]] = False
             nearest = torch.maximum(nearest, similarities[picked[-1]])
             picked.append(int((-nearest).masked_fill(~is_free, -math.inf).numpy().argmax()))  # the first of equals

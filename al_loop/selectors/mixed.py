@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from al_loop.config import Part, build
-from al_loop.selectors.base import SelectionContext, Selector, Similarity
+from al_loop.selectors.base import SelectionContext, Selector
 from al_loop.selectors.diverse import Diverse
-from al_loop.selectors.informed import InformedSelector
 
 
-class Mixed(InformedSelector):
+class Mixed(Selector):
     """Another selector's picks, and a stated share of the batch by uncertainty or at random.
 
     A surrogate that is wrong about a region keeps the batch out of it, and is never told. Some picks that do not
@@ -45,33 +44,21 @@ class Mixed(InformedSelector):
         self.by = by
         self.selector: Selector = build("selector", selector)
 
-    def select_knowing(
-        self,
-        facts: SelectionContext,
-        q: int,
-        scores: Tensor,
-        X: Tensor,
-        similarity: Similarity,
-        X_pending: Tensor | None = None,
-    ) -> list[int]:
-        """See the base class."""
-        n = len(scores)
-        wanted = min(q, n)
-        n_explored = math.floor(self.share * wanted + 0.5)
+    def select(self, context: SelectionContext) -> list[int]:
+        n_picks, X, X_pending = context.n_picks, context.X, context.X_pending
+        n_explored = math.floor(self.share * n_picks + 0.5)
         picked = []
-        if n_explored < wanted:
-            picked = self.selector.select_knowing(facts, wanted - n_explored, scores, X, similarity, X_pending)
+        if n_explored < n_picks:
+            picked = self.selector.select(replace(context, n=n_picks - n_explored))
         if not n_explored:
             return picked
         taken = set(picked)
-        rest = [i for i in range(n) if i not in taken]
+        rest = [i for i in range(len(context.scores)) if i not in taken]
         if self.by == "random":
-            generator = torch.Generator().manual_seed(facts.seed)
+            generator = torch.Generator().manual_seed(context.seed)
             order = torch.randperm(len(rest), generator=generator).tolist()
             return picked + [rest[i] for i in order[:n_explored]]
-        if facts.predict is None:
-            raise self.lacks("predict")
-        deviation = facts.predict(X[rest])[1].double().sqrt()
+        deviations = context.predict(X[rest])[1].double().sqrt()
         near = X[picked] if X_pending is None else torch.cat([X_pending.to(X), X[picked]])
-        explored = Diverse().select(n_explored, deviation, X[rest], similarity, near)
+        explored = Diverse().select(SelectionContext(n_explored, deviations, X[rest], context.similarity, near))
         return picked + [rest[i] for i in explored]

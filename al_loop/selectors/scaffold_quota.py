@@ -6,14 +6,12 @@ from collections import Counter
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor
 
 from al_loop.selectors._similarities import best_first
-from al_loop.selectors.base import SelectionContext, Similarity
-from al_loop.selectors.informed import InformedSelector
+from al_loop.selectors.base import SelectionContext, Selector
 
 
-class ScaffoldQuota(InformedSelector):
+class ScaffoldQuota(Selector):
     """The best by score, at most so many per Bemis-Murcko scaffold (Bemis & Murcko 1996).
 
     Molecules without a ring share the empty scaffold, and so one quota. Pending molecules use up the quotas of their
@@ -30,40 +28,30 @@ class ScaffoldQuota(InformedSelector):
             raise ValueError(f"selector.per_scaffold: {per_scaffold} must be at least 1")
         self.per_scaffold = per_scaffold
 
-    def select_knowing(
-        self,
-        facts: SelectionContext,
-        q: int,
-        scores: Tensor,
-        X: Tensor,
-        similarity: Similarity,
-        X_pending: Tensor | None = None,
-    ) -> list[int]:
-        """See the base class; equal scores in the order given.
+    def select(self, context: SelectionContext) -> list[int]:
+        """Return the picks; equal scores in the order given.
 
         Raises:
-            ConfigError: an object is no molecule.
+            ConfigError: an object is not a molecule.
         """
-        if facts.objects is None:
-            raise self.lacks("objects")
-        used = Counter(_scaffold(smiles) for smiles in facts.pending_objects or ())
-        left = best_first(scores)
+        used = Counter(_scaffold(smiles) for smiles in context.pending_objects)
+        waiting = best_first(context.scores)
         picked: list[int] = []
-        known: dict[int, str] = {}
-        wanted, quota = min(q, len(left)), self.per_scaffold
-        while len(picked) < wanted:
-            over = []
-            for i in left:
-                if len(picked) == wanted:
+        scaffolds: dict[int, str] = {}
+        quota = self.per_scaffold
+        while len(picked) < context.n_picks:
+            over_quota = []
+            for i in waiting:
+                if len(picked) == context.n_picks:
                     break
-                if i not in known:
-                    known[i] = _scaffold(facts.objects[i])
-                if used[known[i]] < quota:
-                    used[known[i]] += 1
+                if i not in scaffolds:
+                    scaffolds[i] = _scaffold(context.objects[i])
+                if used[scaffolds[i]] < quota:
+                    used[scaffolds[i]] += 1
                     picked.append(i)
                 else:
-                    over.append(i)
-            left, quota = over, quota + self.per_scaffold
+                    over_quota.append(i)
+            waiting, quota = over_quota, quota + self.per_scaffold
         return picked
 
 

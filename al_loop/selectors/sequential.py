@@ -6,14 +6,12 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from al_loop.selectors._similarities import best_first, cleaned
-from al_loop.selectors.base import SelectionContext, Similarity
-from al_loop.selectors.informed import InformedSelector
+from al_loop.selectors.base import SelectionContext, Selector
 
 
-class Sequential(InformedSelector):
+class Sequential(Selector):
     """Greedy by the acquisition itself: after each pick it counts as pending, and scores are renewed.
 
     With ``ucb`` that is GP-BUCB (Desautels et al. 2014), with ``log_ei`` the kriging believer (Ginsbourger et al.
@@ -34,30 +32,20 @@ class Sequential(InformedSelector):
         self.lazy = lazy
         self.block = block
 
-    def select_knowing(
-        self,
-        facts: SelectionContext,
-        q: int,
-        scores: Tensor,
-        X: Tensor,
-        similarity: Similarity,
-        X_pending: Tensor | None = None,
-    ) -> list[int]:
-        """See the base class; among equals the first given is picked."""
-        if facts.rescore is None:
-            raise self.lacks("rescore")
-        bounds = cleaned(scores).clone()
-        is_free = torch.ones(len(scores), dtype=torch.bool)
+    def select(self, context: SelectionContext) -> list[int]:
+        """Return the picks; among equals the first given is picked."""
+        bounds = cleaned(context.scores).clone()
+        is_free = torch.ones(len(bounds), dtype=torch.bool)
         is_fresh = is_free.clone()
         picked: list[int] = []
-        while len(picked) < min(q, len(scores)):
+        while len(picked) < context.n_picks:
             while True:
                 order = [i for i in best_first(bounds) if is_free[i]]
                 if is_fresh[order[0]]:
                     break
-                asked = [i for i in order if not is_fresh[i]][: self.block if self.lazy else None]
-                bounds[asked] = cleaned(facts.rescore(picked, asked)).to(bounds)
-                is_fresh[asked] = True
+                stale = [i for i in order if not is_fresh[i]][: self.block if self.lazy else None]
+                bounds[stale] = cleaned(context.rescore(picked, stale)).to(bounds)
+                is_fresh[stale] = True
             picked.append(order[0])
             is_free[order[0]] = False
             is_fresh = torch.zeros_like(is_free)

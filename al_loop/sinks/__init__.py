@@ -1,5 +1,11 @@
-"""Sinks: other tools that a campaign's numbers are told to while it runs."""
+"""Sinks: tools that receive a campaign's metrics while it runs.
 
-from al_loop.sinks.base import Sink, Sinks, Status, round_metrics
+- ``base``: the base class
+- ``jsonl``, ``mlflow``, ``wandb``: a file of JSON lines, MLflow, Weights & Biases
+- ``_sinks``: distribution to several sinks, each in its own thread
+"""
 
-__all__ = ["Sink", "Sinks", "Status", "round_metrics"]
+from al_loop.sinks._sinks import Sinks
+from al_loop.sinks.base import Sink, Status
+
+__all__ = ["Sink", "Sinks", "Status"]

@@ -16,7 +16,7 @@ class JSONLines(Sink):
     """Appends one JSON line per record to a file: begin, metrics, note, end.
 
     Args:
-        path: the file; a relative one is in the current folder.
+        path: the file; a relative path starts at the current folder.
     """
 
     kind = "jsonl"
@@ -48,7 +48,7 @@ class JSONLines(Sink):
     def end(self, status: Status) -> None:
         self._write("end", status=status)
 
-    def _write(self, record: str, **what: Any) -> None:
+    def _write(self, record: str, **content: Any) -> None:
         line = {"record": record, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), "run": self._run}
-        with self.path.open("a", encoding="utf-8") as file:  # opened anew: it may have been moved away meanwhile
-            file.write(json.dumps(line | what, ensure_ascii=False, default=str) + "\n")
+        with self.path.open("a", encoding="utf-8") as file:  # opened anew: the file may have been moved meanwhile
+            file.write(json.dumps(line | content, ensure_ascii=False, default=str) + "\n")

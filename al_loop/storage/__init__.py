@@ -1,21 +1,11 @@
-"""Files that a run keeps: checkpoints, artifacts, caches."""
+"""Files and databases that a run keeps beside its ledger.
 
-from al_loop.storage.storage import (
-    ArtifactFolder,
-    Checkpoints,
-    EvaluationCache,
-    RescuedAnswers,
-    hold,
-    retry_write,
-    write_whole,
-)
+- ``files``: write a file as a whole, retry a write, lock a folder (standard library alone).
+- ``checkpoints``: the learner's state after each round, in a folder or an object store.
+- ``artifacts``: files that came with answers.
+- ``rescued``: answers that could not be committed before the campaign had to stop.
+- ``cache``: answers that campaigns share.
+- ``outcome_json``: outcomes as JSON.
 
-__all__ = [
-    "ArtifactFolder",
-    "Checkpoints",
-    "EvaluationCache",
-    "RescuedAnswers",
-    "hold",
-    "retry_write",
-    "write_whole",
-]
+Import from these modules: the package itself loads nothing, so that writing a file never loads a database library.
+"""

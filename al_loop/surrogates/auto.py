@@ -63,9 +63,12 @@ class Auto(Surrogate):
         return self.choice(len(X)).fit(X, Y, Yvar)
 
     def describe(self, model: Model) -> Mapping[str, float]:
-        """What the surrogate that was chosen says of it, and ``is_exact``: 1 for the exact one, 0 for the sparse."""
-        first = model.models[0] if isinstance(model, ModelList) else model
-        is_sparse = isinstance(first, SparseGPModel)
-        described = (self._sparse if is_sparse else self._exact).describe(model)
-        names = [f"is_exact_{i}" for i in range(len(model.models))] if isinstance(model, ModelList) else ["is_exact"]
-        return {**described, **dict.fromkeys(names, float(not is_sparse))}
+        """Return the hyperparameters by name, and ``is_exact``: 1 for the exact model, 0 for the sparse one."""
+        described = super().describe(model)
+        if isinstance(model, ModelList):
+            return {**described, **{f"is_exact_{i}": _is_exact(one) for i, one in enumerate(model.models)}}
+        return {**described, "is_exact": _is_exact(model)}
+
+
+def _is_exact(model: Model) -> float:
+    return float(not isinstance(model, SparseGPModel))

@@ -1,32 +1,121 @@
-"""What a surrogate is."""
+"""Base classes of surrogates and of the fitted models that they return."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
-from botorch.models.model import Model
+from botorch.models.model import Model, ModelList
 from torch import Tensor
+
+from al_loop.surrogates._stock_model import StockModel, as_surrogate_model
+from al_loop.surrogates._surrogate_model import (
+    CrossPosterior,
+    MultiFidelityModel,
+    NormalModel,
+    RowFunction,
+    SurrogateModel,
+)
+
+__all__ = [
+    "CrossPosterior",
+    "FitTarget",
+    "MultiFidelityModel",
+    "NormalModel",
+    "RowFunction",
+    "StockModel",
+    "Surrogate",
+    "SurrogateModel",
+    "as_surrogate_model",
+    "check_data",
+    "fit_each_target",
+]
+
+#: fits a model to n x d features, a target (n, float64) and its known noise variances (n, or None)
+FitTarget = Callable[[Tensor, Tensor, Tensor | None], Model]
 
 
 class Surrogate(ABC):
-    """Fits a BoTorch ``Model`` to what was measured. It holds settings only; the model is the result.
+    """A regression method: fits a BoTorch ``Model`` to measurements. It holds settings only; the model is the result.
 
-    The model's posterior must be efficient on ``b x q x d`` inputs of any b, since acquisition values of thousands of
-    objects are computed with it in every training step of the sampler.
+    ``fit`` may return any BoTorch model, a ``SingleTaskGP`` for instance: the campaign wraps it by
+    ``as_surrogate_model``. A ``SurrogateModel`` is faster where it overrides the defaults.
     """
+
+    #: whether the last column of X is the index of the fidelity, and the models are ``MultiFidelityModel``s
+    models_fidelities: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
-        """Fits to features X (n x d) and targets Y (n x m, larger is better), with noise variances Yvar (n x m).
+        """Fit a model. Deterministic: the same data give the same model. Works from n = 1 on.
 
-        Deterministic: the same data give the same model. Works from n = 1 on.
+        Args:
+            X: n x d features.
+            Y: n x m targets, larger is better.
+            Yvar: n x m known noise variances of the targets; None: unknown.
+
+        Returns:
+            A model of the target, or a ``ModelList`` with one model per target where m > 1.
+
+        Raises:
+            ValueError: the data are unusable; ``check_data`` finds out.
         """
 
     def explain(self, n: int) -> str | None:
-        """What n measurements are fitted with, and why, where the surrogate chooses that itself; else None."""
+        """Return a line on which method n measurements get, and why; None where there is no choice."""
         return None
 
     def describe(self, model: Model) -> Mapping[str, float]:
-        """The fitted hyperparameters by name, for the ledger and the verbose log."""
-        return {}
+        """Return the fitted hyperparameters by name, for the ledger and the verbose log.
+
+        Args:
+            model: what ``fit`` returned; the names of a ``ModelList`` end in the number of the target.
+        """
+        model = as_surrogate_model(model)
+        if not isinstance(model, ModelList):
+            description: Mapping[str, float] = model.describe()
+            return description
+        descriptions = [one.describe() for one in model.models]
+        return {f"{name}_{i}": value for i, each in enumerate(descriptions) for name, value in each.items()}
+
+
+def check_data(X: Tensor, Y: Tensor, Yvar: Tensor | None) -> None:
+    """Raise an error if training data are unusable.
+
+    Args:
+        X: n x d features.
+        Y: n x m targets.
+        Yvar: n x m known noise variances, or None.
+
+    Raises:
+        ValueError: the shapes do not match, there are no rows, or a value is not finite.
+    """
+    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y) or len(X) == 0:
+        raise ValueError(f"X must be n x d and Y n x m with n >= 1, got {tuple(X.shape)} and {tuple(Y.shape)}")
+    if Yvar is not None and (Yvar.shape != Y.shape or bool((Yvar < 0).any())):
+        raise ValueError(f"Yvar must be non-negative variances of shape {tuple(Y.shape)}, got {tuple(Yvar.shape)}")
+    if not bool(X.isfinite().all()) or not bool(Y.isfinite().all()):
+        raise ValueError("X and Y must be finite; leave failed measurements out of the training data")
+    if Yvar is not None and not bool(Yvar.isfinite().all()):
+        raise ValueError("Yvar must be finite; pass Yvar=None for measurements of unknown noise")
+
+
+def fit_each_target(fit: FitTarget, X: Tensor, Y: Tensor, Yvar: Tensor | None) -> Model:
+    """Check the data and fit each target by itself.
+
+    Args:
+        fit: fits one target.
+        X: n x d features.
+        Y: n x m targets.
+        Yvar: n x m known noise variances, or None.
+
+    Returns:
+        The model where m = 1, else a ``ModelList``.
+
+    Raises:
+        ValueError: the data are unusable.
+    """
+    check_data(X, Y, Yvar)
+    models = [fit(X, Y[:, i].double(), None if Yvar is None else Yvar[:, i].double()) for i in range(Y.shape[1])]
+    return models[0] if len(models) == 1 else ModelList(*models)

@@ -14,14 +14,14 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from al_loop.features.row_layout import Layout
-from al_loop.surrogates._kernel_expression import kernel_of
-from al_loop.surrogates._kernel_mixture import Mixture, Pair, mixed
-from al_loop.surrogates._kernels import RBF, Rows, prepare
 from al_loop.surrogates._network_utils import Network, batches, dot
-from al_loop.surrogates._per_target import check_data, describe_each, fit_columns, shift_and_scale
-from al_loop.surrogates.base import Surrogate
+from al_loop.surrogates._standardise import shift_and_scale
+from al_loop.surrogates.base import Surrogate, fit_each_target
 from al_loop.surrogates.encoders.encoding import Encoding, Kind
 from al_loop.surrogates.gp import _RATIO_BOUNDS, ExactGP, ExactGPModel, Fit, Gram
+from al_loop.surrogates.kernels.elementary import RBF, Rows, prepare
+from al_loop.surrogates.kernels.expression import kernel_of
+from al_loop.surrogates.kernels.mixture import Mixture, Pair, mixed
 
 _BATCH = 256
 #: the fraction of the rows that is held out, and the fewest measurements of which any are
@@ -104,8 +104,7 @@ class DeepKernel(Surrogate):
 
         Yvar adds known noise to the fitted one.
         """
-        check_data(X, Y, Yvar)
-        return fit_columns(self._fit_column, X, Y, Yvar)
+        return fit_each_target(self._fit_column, X, Y, Yvar)
 
     def _fit_column(self, X: Tensor, y: Tensor, yvar: Tensor | None) -> DeepKernelModel:
         generator = torch.Generator().manual_seed(self.seed)
@@ -258,22 +257,6 @@ class DeepKernel(Surrogate):
         loss: Tensor = -likelihood / len(z) - prior / n
         return loss
 
-    def describe(self, model: Model) -> Mapping[str, float]:
-        """As of ``gp`` (the density is that of the held-out rows), and the passes that the network was trained for."""
-        return describe_each(_describe, model)
-
-
-def _describe(model: Model) -> Mapping[str, float]:
-    assert isinstance(model, DeepKernelModel)
-    return {
-        "mean": model.mean,
-        "signal_std": model.signal_variance**0.5,
-        "noise_std": model.noise_variance**0.5,
-        "log_density": model.log_density,
-        **model.kernel.hyperparameters(),
-        "epochs": float(model.epochs),
-    }
-
 
 class HeldOutScorer:
     """Held-out rows, and those of the shown ones that predict them.
@@ -390,3 +373,7 @@ class DeepKernelModel(ExactGPModel):
             noise_variance=self.noise_variance,
             log_density=self.log_density,
         )
+
+    def describe(self) -> Mapping[str, float]:
+        """Return what ``gp`` does (the density is that of the held-out rows), and the passes that were trained."""
+        return {**super().describe(), "epochs": float(self.epochs)}

@@ -18,9 +18,10 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from al_loop.features.row_layout import Layout
+from al_loop.surrogates._ensemble_member import EnsembleMember
 from al_loop.surrogates._network_utils import Network, batches
-from al_loop.surrogates._per_target import check_data, describe_each, fit_columns, shift_and_scale
-from al_loop.surrogates.base import Surrogate
+from al_loop.surrogates._standardise import shift_and_scale
+from al_loop.surrogates.base import RowFunction, Surrogate, SurrogateModel, fit_each_target
 from al_loop.surrogates.encoders.encoding import Encoding, Kind
 
 Array = NDArray[np.float64]
@@ -95,8 +96,7 @@ class DeepEnsemble(Surrogate):
 
         Measurements of larger known noise Yvar weigh less, by 1 / (0.1 + Yvar) on targets of unit variance.
         """
-        check_data(X, Y, Yvar)
-        return fit_columns(self._fit_column, X, Y, Yvar)
+        return fit_each_target(self._fit_column, X, Y, Yvar)
 
     def _fit_column(self, X: Tensor, y: Tensor, yvar: Tensor | None) -> DeepEnsembleModel:
         generator = torch.Generator().manual_seed(self.seed)
@@ -153,21 +153,6 @@ class DeepEnsemble(Surrogate):
         if is_stopped_early:
             networks.load_state_dict(best_weights)
         return networks.requires_grad_(False), best_epoch
-
-    def describe(self, model: Model) -> Mapping[str, float]:
-        """Mean and deviation of the targets, the calibrated factor a, noise (target's unit), and passes trained."""
-        return describe_each(_describe, model)
-
-
-def _describe(model: Model) -> Mapping[str, float]:
-    assert isinstance(model, DeepEnsembleModel)
-    return {
-        "mean": model.shift,
-        "target_std": model.scale,
-        "spread_factor": model.factor,
-        "noise_std": model.noise_variance**0.5,
-        "epochs": float(model.epochs),
-    }
 
 
 def _left_out(values: Tensor, z: Tensor, is_left_out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -283,7 +268,7 @@ class EnsembleGaussian(EnsemblePosterior):  # type: ignore[misc]  # BoTorch is u
         return samples
 
 
-class DeepEnsembleModel(EnsembleModel):  # type: ignore[misc]  # BoTorch is untyped here
+class DeepEnsembleModel(SurrogateModel, EnsembleModel):  # type: ignore[misc]  # BoTorch is untyped here
     """A fitted ensemble. What member i predicts is shift + scale (mean + sum_j A_ij (member_j - mean)).
 
     Args:
@@ -312,11 +297,6 @@ class DeepEnsembleModel(EnsembleModel):  # type: ignore[misc]  # BoTorch is unty
         self.shift, self.scale, self.noise_variance = shift, scale, noise_variance
         self.factor, self.epochs = factor, epochs
         self.register_buffer("mixing", mixing.double())
-
-    @property
-    def batch_shape(self) -> torch.Size:
-        """Empty: one model."""
-        return torch.Size()
 
     def predictions(self, X: Tensor) -> Tensor:
         """What each member predicts, in the target's unit: n x d -> S x n."""
@@ -348,9 +328,10 @@ class DeepEnsembleModel(EnsembleModel):  # type: ignore[misc]  # BoTorch is unty
         posterior_transform: Any = None,
     ) -> Any:
         """The posterior at ... x q x d, ``EnsembleGaussian``, with the noise of measurements if asked for."""
-        return self._as_posterior(X, self.forward(X), observation_noise, posterior_transform)
+        return self.ensemble_posterior(X, self.forward(X), observation_noise, posterior_transform)
 
-    def _as_posterior(self, X: Tensor, values: Tensor, noise: bool | Tensor, transform: Any) -> Any:
+    def ensemble_posterior(self, X: Tensor, values: Tensor, noise: bool | Tensor, transform: Any) -> Any:
+        """Return the posterior with the members' values, ... x S x q x 1."""
         if isinstance(noise, Tensor):
             added = noise.to(values)
         else:
@@ -382,8 +363,21 @@ class DeepEnsembleModel(EnsembleModel):  # type: ignore[misc]  # BoTorch is unty
         )
 
     def jointly_with(self, X_pending: Tensor) -> PendingEnsemble:
-        """A model whose posterior at ... x q x d is that of the q rows and the pending ones (p x d) together."""
         return PendingEnsemble(self, X_pending)
+
+    def draw_function(self, n_features: int, seed: int) -> RowFunction:
+        """Draw a member."""
+        return EnsembleMember(self, seed)
+
+    def describe(self) -> Mapping[str, float]:
+        """Return mean and deviation of the targets, the factor a, the noise (target's unit) and passes trained."""
+        return {
+            "mean": self.shift,
+            "target_std": self.scale,
+            "spread_factor": self.factor,
+            "noise_std": self.noise_variance**0.5,
+            "epochs": float(self.epochs),
+        }
 
 
 class PendingEnsemble(EnsembleModel):  # type: ignore[misc]  # BoTorch is untyped here
@@ -413,4 +407,4 @@ class PendingEnsemble(EnsembleModel):  # type: ignore[misc]  # BoTorch is untype
         posterior_transform: Any = None,
     ) -> Any:
         """The joint posterior of the rows of each t-batch, then the pending ones."""
-        return self.model._as_posterior(X, self.forward(X), observation_noise, posterior_transform)
+        return self.model.ensemble_posterior(X, self.forward(X), observation_noise, posterior_transform)

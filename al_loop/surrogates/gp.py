@@ -5,14 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from botorch.models.model import Model, ModelList
-from botorch.posteriors.gpytorch import GPyTorchPosterior
-from gpytorch.distributions import MultivariateNormal
-from linear_operator import to_linear_operator
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from numpy.typing import NDArray
 from pydantic import Field
@@ -20,10 +17,11 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
-from al_loop.surrogates._kernel_expression import best_kernel, kernel_of
-from al_loop.surrogates._kernels import Kernel, Rows, prepare
-from al_loop.surrogates._per_target import check_data, describe_each, shift_and_scale
-from al_loop.surrogates.base import Surrogate
+from al_loop.surrogates._standardise import shift_and_scale
+from al_loop.surrogates.base import CrossPosterior, NormalModel, Surrogate, check_data
+from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
+from al_loop.surrogates.kernels.expression import best_kernel, kernel_of
+from al_loop.surrogates.kernels.prior_paths import draw_prior
 
 Array = NDArray[np.float64]
 
@@ -163,21 +161,6 @@ class ExactGP(Surrogate):
 
         return best_signal_and_ratio(at, start)
 
-    def describe(self, model: Model) -> Mapping[str, float]:
-        """Mean, standard deviations of signal and noise (in the target's unit) and the kernel's own hyperparameters."""
-        return describe_each(_describe, model)
-
-
-def _describe(model: Model) -> Mapping[str, float]:
-    assert isinstance(model, ExactGPModel)
-    return {
-        "mean": model.mean,
-        "signal_std": model.signal_variance**0.5,
-        "noise_std": model.noise_variance**0.5,
-        "log_density": model.log_density,
-        **model.kernel.hyperparameters(),
-    }
-
 
 @dataclass(frozen=True)
 class Fit:
@@ -242,7 +225,7 @@ def log_density(n: int, residual: float, log_det: float, signal: float) -> float
     return float(likelihood - 0.5 * (np.log(signal) + 1 / signal))
 
 
-class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
+class ExactGPModel(NormalModel):
     """A fitted Gaussian process whose posterior on b x q x d inputs never copies the training rows.
 
     With R = L L' the training covariance / s, t(x) the kernel between x and the training rows, and everything in
@@ -261,6 +244,8 @@ class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
         log_density: of the hyperparameters, from the fit.
         has_correlated_noise: whether R differs from the rows' kernel matrix off its diagonal, too.
     """
+
+    has_fast_cross_posterior: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -298,16 +283,6 @@ class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
         """The training rows: (n x d,), float64."""
         return (self._values.double(),)
 
-    @property
-    def num_outputs(self) -> int:
-        """One: several targets are several models."""
-        return 1
-
-    @property
-    def batch_shape(self) -> torch.Size:
-        """Empty: one model."""
-        return torch.Size()
-
     def prepare(self, X: Tensor) -> Rows:
         """Feature rows in the number type of the training rows, flattened: ... x d -> n."""
         return prepare(X.reshape(-1, X.shape[-1]), self._values.dtype)
@@ -327,26 +302,18 @@ class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
             variances.append(self.signal_variance * reduced.clamp_min_(_LEAST_VARIANCE))
         return (torch.cat(means), torch.cat(variances)) if means else (self.alpha[:0], self.alpha[:0])
 
-    def posterior(
-        self,
-        X: Tensor,
-        output_indices: list[int] | None = None,
-        observation_noise: bool | Tensor = False,
-        posterior_transform: Any = None,
-    ) -> Any:
-        """The joint posterior of the q rows in each t-batch: ... x q x d -> means ... x q x 1."""
-        batch, q = X.shape[:-2], X.shape[-2]
-        if q == 1:
+    def mean_and_covariance(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        if X.shape[-2] == 1:
             mean, variance = self.mean_and_variance(X.reshape(-1, X.shape[-1]))
-            mean, covariance = mean.reshape(*batch, 1), variance.reshape(*batch, 1, 1)
-        else:
-            rows = self.prepare(X)
-            mean, whitened = self.mean_and_whitened(rows)
-            mean = mean.reshape(*batch, q)
-            W = whitened.T.reshape(*batch, q, -1)
-            own = rows.grouped(X.shape[:-1])
-            covariance = self.covariance(self.kernel.cross(own, own), W, W, is_same=True)
-        return self._as_posterior(X, mean, covariance, observation_noise, posterior_transform)
+            return mean.reshape(X.shape[:-1]), variance.reshape(*X.shape[:-1], 1)
+        rows = self.prepare(X)
+        mean, whitened = self.mean_and_whitened(rows)
+        W = whitened.T.reshape(*X.shape[:-1], -1)
+        own = rows.grouped(X.shape[:-1])
+        return mean.reshape(X.shape[:-1]), self.covariance(self.kernel.cross(own, own), W, W, is_same=True)
+
+    def noise_at(self, X: Tensor) -> Tensor | float:
+        return self.noise_variance
 
     def covariance(self, T: Tensor, W1: Tensor, W2: Tensor, is_same: bool) -> Tensor:
         """Posterior covariance from the kernel T (... x q1 x q2) and whitened rows (... x q x n_train)."""
@@ -354,14 +321,6 @@ class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
         if is_same:  # equal rows make it singular: what follows factorises it
             reduced = reduced + 1e-8 * torch.eye(reduced.shape[-1], dtype=reduced.dtype, device=reduced.device)
         return self.signal_variance * reduced
-
-    def _as_posterior(self, X: Tensor, mean: Tensor, covariance: Tensor, noise: bool | Tensor, transform: Any) -> Any:
-        if isinstance(noise, Tensor):
-            covariance = covariance + torch.diag_embed(noise.squeeze(-1).expand(mean.shape))
-        elif noise:
-            covariance = covariance + self.noise_variance * torch.eye(mean.shape[-1], dtype=mean.dtype).to(mean.device)
-        posterior = GPyTorchPosterior(MultivariateNormal(mean, to_linear_operator(covariance)))
-        return posterior if transform is None else transform(posterior=posterior, X=X)
 
     def condition_on_pending(self, X_pending: Tensor) -> ExactGPModel:
         """The model as if each pending row (p x d) had been measured at its posterior mean.
@@ -414,8 +373,93 @@ class ExactGPModel(Model):  # type: ignore[misc]  # BoTorch is untyped here
         return root.matmul(z)
 
     def jointly_with(self, X_pending: Tensor) -> PendingView:
-        """A model whose posterior at ... x q x d is that of the q rows and the pending ones (p x d) together."""
         return PendingView(self, X_pending)
+
+    def cross_posterior(self, X_fixed: Tensor) -> CrossPosterior:
+        return ExactCrossPosterior(self, X_fixed)
+
+    def draw_function(self, n_features: int, seed: int) -> PosteriorPath:
+        """Draw a function by pathwise conditioning (Wilson et al. 2020).
+
+        Raises:
+            NotImplementedError: no random features of the kernel are known.
+        """
+        return PosteriorPath(self, n_features, seed)
+
+    def describe(self) -> Mapping[str, float]:
+        """Return the mean, standard deviations of signal and noise (target's unit) and the kernel's hyperparameters."""
+        return {
+            "mean": self.mean,
+            "signal_std": self.signal_variance**0.5,
+            "noise_std": self.noise_variance**0.5,
+            "log_density": self.log_density,
+            **self.kernel.hyperparameters(),
+        }
+
+
+class ExactCrossPosterior(CrossPosterior):
+    """The joint posterior of an object with fixed rows under an exact GP: whitened rows are computed once."""
+
+    model: ExactGPModel
+    _mean: Tensor
+    _W: Tensor
+
+    def __init__(self, model: ExactGPModel, X_fixed: Tensor) -> None:
+        super().__init__(_LEAST_VARIANCE * model.signal_variance)
+        self.model = model
+        self._rows = model.prepare(X_fixed)
+        mean, whitened = model.mean_and_whitened(self._rows)
+        self.register_buffer("_mean", mean)
+        self.register_buffer("_W", whitened.T.contiguous())
+
+    @property
+    def mean(self) -> Tensor:
+        return self._mean
+
+    @property
+    def covariance(self) -> Tensor:
+        model = self.model
+        return model.covariance(model.kernel.cross(self._rows, self._rows), self._W, self._W, is_same=True)
+
+    def forward(self, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        model = self.model
+        rows = model.prepare(X)
+        mean, whitened = model.mean_and_whitened(rows)
+        cross = model.covariance(model.kernel.cross(rows, self._rows), whitened.T, self._W, is_same=False)
+        return mean, model.signal_variance * (1 - whitened.square().sum(0)), cross
+
+
+class PosteriorPath(torch.nn.Module):
+    """A function drawn from an exact GP's posterior, by Matheron's rule.
+
+    With a prior draw g and noise e on the training rows, f(x) = mean + sqrt(s) g(x) + t(x) R^-1 (y - mean - sqrt(s)
+    (g + e)), in the terms of ``ExactGPModel``: one product with t(x) and no triangular solve.
+    """
+
+    model: ExactGPModel
+    _weights: Tensor
+
+    def __init__(self, model: ExactGPModel, n_features: int, seed: int) -> None:
+        super().__init__()
+        self.model = model
+        rows = model.rows
+        self._prior = draw_prior(model.kernel, rows, n_features, seed)
+        self._scale = model.signal_variance**0.5
+        generator = torch.Generator().manual_seed(seed + 1)
+        noise = model.draw_noise(
+            torch.randn(len(model.alpha), generator=generator, dtype=torch.float64).to(model.alpha)
+        )
+        drawn = self._prior(rows) + noise
+        correction = torch.cholesky_solve(drawn.unsqueeze(-1), model.L).squeeze(-1)
+        self.register_buffer("_weights", model.alpha - self._scale * correction)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the function's values at n x d rows: n."""
+        model = self.model
+        rows = model.prepare(X)
+        value: Tensor = model.mean + model.kernel.cross(rows, model.rows) @ self._weights
+        value += self._scale * self._prior(rows)
+        return value
 
 
 class PendingView(Model):  # type: ignore[misc]  # BoTorch is untyped here
@@ -470,4 +514,4 @@ class PendingView(Model):  # type: ignore[misc]  # BoTorch is untyped here
         joint[..., q:, :q] = joint[..., :q, q:].transpose(-1, -2)
         joint[..., q:, q:] = self._own
         means = torch.cat([mean.reshape(*batch, q), self._mean.expand(*batch, p)], dim=-1)
-        return model._as_posterior(X, means, joint, observation_noise, posterior_transform)
+        return model.as_posterior(X, means, joint, observation_noise, posterior_transform)

@@ -17,11 +17,10 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from torch import Tensor
 
-from al_loop.surrogates._kernel_expression import Columns, kernel_of
-from al_loop.surrogates._kernels import Kernel, Rows, prepare
-from al_loop.surrogates._per_target import check_data, describe_each, fit_columns
-from al_loop.surrogates.base import Surrogate
+from al_loop.surrogates.base import MultiFidelityModel, Surrogate, check_data, fit_each_target
 from al_loop.surrogates.gp import Array, ExactGP, ExactGPModel
+from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
+from al_loop.surrogates.kernels.expression import Columns, kernel_of
 
 Indices = NDArray[np.int64]
 
@@ -50,8 +49,7 @@ class MultiFidelityGP(Surrogate):
     """
 
     kind = "multi_fidelity"
-    #: the campaign adds the column
-    is_of_fidelities: ClassVar[bool] = True
+    models_fidelities: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -78,7 +76,7 @@ class MultiFidelityGP(Surrogate):
         index = X[:, -1]
         if bool((index != index.round()).any()) or float(index.min()) < 0 or float(index.max()) >= self.n_fidelities:
             raise ValueError(f"the last column of X must be the index of one of {self.n_fidelities} fidelities")
-        return fit_columns(self._fit_column, X, Y, Yvar)
+        return fit_each_target(self._fit_column, X, Y, Yvar)
 
     def _fit_column(self, X: Tensor, y: Tensor, yvar: Tensor | None) -> FidelityModel:
         rows, f = prepare(X), X[:, -1].long().cpu().numpy()
@@ -182,24 +180,6 @@ class MultiFidelityGP(Surrogate):
             constants[k] = c[int(np.argmin(np.abs(present - k)))]
         return _Solved(constants, signal, noise, density)
 
-    def describe(self, model: Model) -> Mapping[str, float]:
-        """As of ``gp``, the correlation of neighbouring fidelities, and each one's constant and scale."""
-        return describe_each(_describe, model)
-
-
-def _describe(model: Model) -> Mapping[str, float]:
-    assert isinstance(model, FidelityModel)
-    assert isinstance(model.kernel, Fidelities)
-    return {
-        "mean": model.mean,
-        "signal_std": model.signal_variance**0.5,
-        "noise_std": model.noise_variance**0.5,
-        "log_density": model.log_density,
-        **{f"constant_{k}": c for k, c in enumerate(model.constants)},
-        **{f"scale_{k}": b / model.scales[-1] for k, b in enumerate(model.scales)},
-        **model.kernel.hyperparameters(),
-    }
-
 
 def _spread(y: Array) -> float:
     """The standard deviation, 0 of values that are equal but for rounding."""
@@ -247,7 +227,7 @@ class Fidelities(Kernel):
         return {"correlation": self.rho, **self.base.hyperparameters()}
 
 
-class FidelityModel(ExactGPModel):
+class FidelityModel(ExactGPModel, MultiFidelityModel):
     """A fitted ``MultiFidelityGP`` as seen at one fidelity, an exact Gaussian process of features (d columns).
 
     Rows of d + 1 columns are taken at the fidelity that they name, in the unit and about the mean of this one: that is
@@ -283,6 +263,10 @@ class FidelityModel(ExactGPModel):
             X = torch.cat([X, torch.full_like(X[:, :1], self.fidelity)], dim=1)
         return prepare(X, self._values.dtype)
 
+    @property
+    def n_fidelities(self) -> int:
+        return len(self.scales)
+
     def at(self, fidelity: int) -> FidelityModel:
         """The same model as seen at another fidelity."""
         factor = self.scales[fidelity] / self.scales[self.fidelity]
@@ -316,3 +300,14 @@ class FidelityModel(ExactGPModel):
         asked = (1 - w_there.square().sum(0)).clamp_min(0) + self.noise_ratios[fidelity]
         found: Tensor = (covariance.square() / (own * asked)).clamp(1e-12, 1.0)
         return found
+
+    def describe(self) -> Mapping[str, float]:
+        """Return what ``gp`` does, the correlation of neighbouring fidelities, and each one's constant and scale."""
+        hyperparameters = self.kernel.hyperparameters()
+        described = {name: value for name, value in super().describe().items() if name not in hyperparameters}
+        return {
+            **described,
+            **{f"constant_{k}": c for k, c in enumerate(self.constants)},
+            **{f"scale_{k}": b / self.scales[-1] for k, b in enumerate(self.scales)},
+            **hyperparameters,
+        }

@@ -12,10 +12,8 @@ from botorch.models.model import Model
 from pydantic import Field
 from torch import Tensor
 
-from al_loop.surrogates._kernel_expression import kernel_of
-from al_loop.surrogates._kernels import Kernel, Rows, prepare
-from al_loop.surrogates._per_target import check_data, describe_each, fit_columns, shift_and_scale
-from al_loop.surrogates.base import Surrogate
+from al_loop.surrogates._standardise import shift_and_scale
+from al_loop.surrogates.base import Surrogate, fit_each_target
 from al_loop.surrogates.gp import (
     Array,
     ExactGP,
@@ -25,6 +23,8 @@ from al_loop.surrogates.gp import (
     best_signal_and_ratio,
     log_density,
 )
+from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
+from al_loop.surrogates.kernels.expression import kernel_of
 
 #: rows whose kernel with the inducing rows is held in memory at once
 _CHUNK = 4096
@@ -80,8 +80,7 @@ class SparseGP(Surrogate):
 
         Yvar adds known noise to the fitted one; then s and r are searched for together, on up to 2,048 rows.
         """
-        check_data(X, Y, Yvar)
-        return fit_columns(self._fit_column, X, Y, Yvar)
+        return fit_each_target(self._fit_column, X, Y, Yvar)
 
     def _fit_column(self, X: Tensor, y: Tensor, yvar: Tensor | None) -> SparseGPModel:
         generator = torch.Generator().manual_seed(self.seed)
@@ -161,24 +160,6 @@ class SparseGP(Surrogate):
             return Fit(reduced.mean, signal, ratio, density + float(exact._log_prior(np.log(ratio))))
 
         return best_signal_and_ratio(at, Fit(0.0, 1.0, self.noise_ratio, float("nan")))
-
-    def describe(self, model: Model) -> Mapping[str, float]:
-        """As of ``gp``, and the numbers of inducing rows and of measurements, and how much of these they explain."""
-        return describe_each(_describe, model)
-
-
-def _describe(model: Model) -> Mapping[str, float]:
-    assert isinstance(model, SparseGPModel)
-    return {
-        "mean": model.mean,
-        "signal_std": model.signal_variance**0.5,
-        "noise_std": model.noise_variance**0.5,
-        "log_density": model.log_density,
-        "n_inducing": float(len(model.alpha)),
-        "n_data": float(model.n_data),
-        "explained": model.explained,
-        **model.kernel.hyperparameters(),
-    }
 
 
 def _at(rows: Rows, indices: Tensor) -> Rows:
@@ -342,3 +323,15 @@ class SparseGPModel(ExactGPModel):
         super().__init__(**arguments)
         self.n_data = n_data
         self.explained = explained
+
+    def describe(self) -> Mapping[str, float]:
+        """Return what ``gp`` does, the numbers of inducing rows and measurements, and the explained share of these."""
+        hyperparameters = self.kernel.hyperparameters()
+        described = {name: value for name, value in super().describe().items() if name not in hyperparameters}
+        return {
+            **described,
+            "n_inducing": float(len(self.alpha)),
+            "n_data": float(self.n_data),
+            "explained": self.explained,
+            **hyperparameters,
+        }

@@ -1,8 +1,8 @@
 """Old import paths of documented modules, which keep working with a ``DeprecationWarning``.
 
-``oracles`` and ``actors`` used to be importable at the top level, where they hid a user's own ``oracles.py`` or
-``actors/``, or were hidden by them. They are ``al_loop.oracles`` and ``al_loop.actors`` now. The old names are looked
-for last of all, so that a user's own modules always win.
+``oracles`` and ``actors`` used to be importable at the top level, where they shadowed a user's own ``oracles.py`` or
+``actors/``, or were shadowed by them. They are ``al_loop.oracles`` and ``al_loop.actors`` now. The old names are
+searched last, so that a user's own modules always win.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-#: old module -> new module; what lies below an old package is found below the new one
+#: old module -> new module; the submodules of an old package are found below the new one
 MOVED = {
     "actors": "al_loop.actors",
     "oracles": "al_loop.oracles",
@@ -38,7 +38,7 @@ def new_name(name: str) -> str | None:
 
 
 class _Alias(Loader):
-    """Load an old name as the module of the new name: the same object, not a copy."""
+    """Loads an old name as the module of the new name: the same object, not a copy."""
 
     def __init__(self, new: str) -> None:
         self._new = new
@@ -63,7 +63,7 @@ class _MovedModules(MetaPathFinder):
 
 
 class _MovedPackages(MetaPathFinder):
-    """Finds the old top-level packages, where nobody else has a module of that name."""
+    """Finds the old top-level packages, if there is no other module of that name."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -73,7 +73,7 @@ class _MovedPackages(MetaPathFinder):
 
 
 def replace(name: str, new: str) -> None:
-    """Make an old module name mean the new module, and warn its user.
+    """Make an old module name refer to the new module, and warn whoever imports it.
 
     Args:
         name: the old name, which is being imported.

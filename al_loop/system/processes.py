@@ -1,4 +1,4 @@
-"""Ending a process together with all that it started."""
+"""Termination and memory of a process together with all processes that it started."""
 
 from __future__ import annotations
 
@@ -13,38 +13,41 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of its descendants' orphans (Linux), so that end_tree still finds them."""
+    """Make this process the parent of its descendants' orphans (Linux), so that ``end_tree`` still finds them."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_tree(pid: int) -> None:
-    """Kills a process and every descendant, also those in sessions and process groups of their own.
+    """Kill a process and all its descendants, including those in sessions and process groups of their own.
 
-    The tree is stopped first, from the root down, so that nothing is started while it is being walked.
+    The tree is stopped first, from the root down, so that it cannot grow while it is being traversed.
+
+    Args:
+        pid: the process at the root of the tree.
     """
-    found: list[psutil.Process] = []
+    stopped: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
-        waiting = [psutil.Process(pid)]
-        while waiting:
-            process = waiting.pop()
+        pending = [psutil.Process(pid)]
+        while pending:
+            process = pending.pop()
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 process.send_signal(signal.SIGSTOP)
-                found.append(process)
-                waiting += process.children()
-    for process in reversed(found):
+                stopped.append(process)
+                pending += process.children()
+    for process in reversed(stopped):
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.kill()
 
 
 def end_descendants() -> None:
-    """Kills all that this process has started, but not itself."""
+    """Kill all processes that this process has started, but not itself."""
     for child in psutil.Process().children():
         end_tree(child.pid)
 
 
 def tree_memory(pid: int) -> int:
-    """Bytes of memory that a process and its descendants hold (resident; what they share counts for each)."""
+    """Return the resident memory of a process and its descendants in bytes; shared pages count for each process."""
     total = 0
     with suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)

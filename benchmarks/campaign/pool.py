@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-import al_loop.campaign
+import al_loop.campaign.campaign
 from al_loop import Campaign, load_config, open_run
+from al_loop.campaign.building import build_environment, build_oracle
 from al_loop.config import CampaignConfig
 from al_loop.environments.base import Environment
 from al_loop.features.base import Features
@@ -75,8 +76,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     config = load_config(CONFIG)
-    objects = config.build("environment").objects
-    scores = np.array([o.values[0] if o.values else np.inf for o in evaluate_all(config.build_oracle(), objects)])
+    objects = build_environment(config).objects
+    scores = np.array([o.values[0] if o.values else np.inf for o in evaluate_all(build_oracle(config), objects)])
     order = np.argsort(scores, kind="stable")
     n_top = 104  # 1 % of the 10,449 molecules that MolPAL's file has
     top, threshold = {objects[i] for i in order[:n_top]}, float(scores[order[n_top - 1]])
@@ -85,7 +86,7 @@ def main() -> None:
     )
     # the same features for every campaign of this process: descriptors of the whole pool take a minute
     kept: dict[str, Features] = {}
-    build_anew = al_loop.campaign.build_features
+    build_anew = al_loop.campaign.campaign.build_features
 
     def build_once(config: CampaignConfig, environment: Environment) -> Features:
         key = repr(config.features)
@@ -93,7 +94,7 @@ def main() -> None:
             kept[key] = build_anew(config, environment)
         return kept[key]
 
-    al_loop.campaign.build_features = build_once
+    al_loop.campaign.campaign.build_features = build_once
     path = arguments.out / "pool.csv"
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["arm", "seed"])
     for seed in range(arguments.seeds):

@@ -16,8 +16,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from al_loop import Campaign, load_config, open_run
-from al_loop.campaign.reporter import Reporter, RoundSummary
+from al_loop.campaign.reporter import Reporter
 from al_loop.monitoring.metrics import top_k_mean
+from al_loop.monitoring.round_summary import RoundSummary
 
 HERE = Path(__file__).parents[1]
 CONFIG = HERE.parent / "configs" / "quickstart.yaml"

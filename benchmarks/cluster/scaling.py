@@ -32,6 +32,7 @@ from matplotlib.figure import Figure
 sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop.actors.cluster.samplers import RaySamplers, SamplerActor
+from al_loop.campaign.building import build_environment, training_settings
 from al_loop.campaign.sampler_training import make_sampler
 from al_loop.config import CampaignConfig
 from al_loop.environments.hypergrid import Hypergrid
@@ -83,7 +84,7 @@ def settings(environment: dict[str, Any], actors: int, **sampler: Any) -> Campai
 
 def run(config: CampaignConfig, group: SamplerGroup, reward: AnyReward, seed: int = 0) -> dict[str, Any]:
     """A training: how long it took, what moved, and the weights over time."""
-    learner = Learner(config.build("environment"), config.build_training(), seed)
+    learner = Learner(build_environment(config), training_settings(config), seed)
     group.set_reward(reward)
     learner.start(reward)
     stats, history = PipelineStats(), []

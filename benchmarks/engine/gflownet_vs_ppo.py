@@ -37,7 +37,8 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from torch import Tensor
 
 from al_loop import load_config
-from al_loop.config import CampaignConfig
+from al_loop.campaign.building import build_environment, build_oracle, build_surrogate, training_settings
+from al_loop.config import CampaignConfig, build
 from al_loop.features.morgan import Morgan
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.trainer import Trainer
@@ -47,6 +48,7 @@ from al_loop.modelling.reward import Bound, Constraints
 from al_loop.modelling.transforms import TRANSFORMS
 from al_loop.monitoring.metrics import mean_pairwise_distance
 from al_loop.seeding import derive_seed
+from al_loop.selectors.base import SelectionContext
 
 HERE = Path(__file__).parents[1]
 CONFIG = HERE.parent / "configs" / "quickstart.yaml"
@@ -59,7 +61,7 @@ SELECTORS = {"greedy": "best by acquisition", "diverse": "the quickstart's selec
 
 
 def random_molecules(config: CampaignConfig, n: int, *names: int | str) -> list[str]:
-    environment = config.build("environment")
+    environment = build_environment(config)
     generator = torch.Generator().manual_seed(derive_seed(config.seed, *names))
     return environment.decode(rollout(environment, None, n, generator=generator).terminal)
 
@@ -69,7 +71,7 @@ def ask(config: CampaignConfig, smiles: str) -> float:
     torch.set_num_threads(1)
     from al_loop.oracles.base import evaluate_each
 
-    (outcome,) = evaluate_each(config.build_oracle(), [smiles])
+    (outcome,) = evaluate_each(build_oracle(config), [smiles])
     return float("nan") if outcome.values is None else float(outcome.values[0])
 
 
@@ -98,11 +100,11 @@ def believe(config: CampaignConfig, measured: Sequence[str], values: np.ndarray)
     """What the quickstart would believe after these measurements, and its reward."""
     features = Morgan()
     believer = ModelFitter(
-        config.build("surrogate", kernel=features.kernel),
-        config.build("acquisition"),
+        build_surrogate(config, features),
+        build("acquisition", config.acquisition),
         features,
         constraints_of(config),
-        campaign_objectives(config, config.build_oracle()),
+        campaign_objectives(config, build_oracle(config)),
         TRANSFORMS[config.transform],
         random_molecules(config, N_REFERENCE, "reference"),
         config.reward.beta,
@@ -113,8 +115,6 @@ def believe(config: CampaignConfig, measured: Sequence[str], values: np.ndarray)
 
 
 def constraints_of(config: CampaignConfig) -> Constraints:
-    from al_loop.config import build
-
     return Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in config.constraints))
 
 
@@ -156,8 +156,8 @@ class Arm:
                 journal(names[i * size : (i + 1) * size])
             return random_molecules(config, N_POOL, "random pool", seed)
         if self.name.startswith("GFlowNet"):
-            environment = config.build("environment")
-            trainer = Trainer(environment, lambda o: self.sharpness * journal(o), config.build_training(), seed=seed)
+            environment = build_environment(config)
+            trainer = Trainer(environment, lambda o: self.sharpness * journal(o), training_settings(config), seed=seed)
             for _ in range(steps):
                 trainer.step()
             generator = torch.Generator().manual_seed(derive_seed(seed, "pool"))
@@ -252,7 +252,9 @@ def picks(
     X = features(names)
     scores = belief.scores(X)
     chosen = {"greedy": scores.argsort(descending=True)[:N_PICKS].tolist()}
-    chosen["diverse"] = config.build("selector").select(N_PICKS, scores, X, features.similarity)
+    chosen["diverse"] = build("selector", config.selector).select(
+        SelectionContext(N_PICKS, scores, X, features.similarity)
+    )
     return {selector: [names[i] for i in rows] for selector, rows in chosen.items()}
 
 

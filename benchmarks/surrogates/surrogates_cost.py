@@ -46,11 +46,12 @@ SURROGATES = {
 def rows(n: int, seed: int) -> np.ndarray:
     """Fingerprints: of real molecules as far as there are any, then recombined ones; n x 2,048, float32."""
     from al_loop import load_config
+    from al_loop.campaign.building import build_environment
     from al_loop.config import Part, build
 
     path = HERE.parent / "runs" / "surrogates_cost.npy"
     if not path.exists():
-        objects = load_config(HERE.parent / "configs" / "pool_enamine10k.yaml").build("environment").objects
+        objects = build_environment(load_config(HERE.parent / "configs" / "pool_enamine10k.yaml")).objects
         path.parent.mkdir(exist_ok=True)
         np.save(path, build("features", Part(kind="morgan"))(objects).numpy().astype(np.uint8))
     real = np.load(path)
@@ -67,7 +68,7 @@ def measure(name: str, n: int, device: str) -> dict[str, float]:
     """In a process of its own."""
     import torch
 
-    from al_loop.config import Part, build
+    from al_loop.config import BuildContext, Part, build
 
     torch.set_num_threads(1)
     X = torch.from_numpy(rows(n, 0))
@@ -77,7 +78,7 @@ def measure(name: str, n: int, device: str) -> dict[str, float]:
     y += 0.1 * y.std() * torch.randn(n, generator=generator).double()
     X, y, asked = X.to(device), y.to(device), asked.to(device)
     is_gpu = X.is_cuda
-    surrogate = build("surrogate", Part.model_validate(SURROGATES[name]), kernel="tanimoto")
+    surrogate = build("surrogate", Part.model_validate(SURROGATES[name]), BuildContext(kernel="tanimoto"))
     surrogate.fit(X[:50], y[:50, None]).mean_and_variance(asked[:10])  # imports and first calls
 
     def peak_mb() -> float:

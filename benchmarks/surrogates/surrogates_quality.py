@@ -26,7 +26,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from al_loop import load_config
-from al_loop.config import Part, build
+from al_loop.campaign.building import build_environment, build_oracle
+from al_loop.config import BuildContext, Part, build
 from al_loop.monitoring.metrics import scaffold
 from al_loop.monitoring.trust import score
 from al_loop.oracles.base import evaluate_all
@@ -51,8 +52,8 @@ Predictor = Callable[[Tensor, Tensor, Tensor], tuple[np.ndarray, np.ndarray]]
 
 def ours(part: dict[str, object], features: object) -> Predictor:
     """Fit, then mean and variance of an answer."""
-    facts = {"kernel": features.kernel, "layout": getattr(features, "layout", None)}  # type: ignore[attr-defined]
-    surrogate = build("surrogate", Part.model_validate(part), **facts)
+    context = BuildContext(kernel=features.kernel, layout=features.layout)  # type: ignore[attr-defined]
+    surrogate = build("surrogate", Part.model_validate(part), context)
 
     def predict(X: Tensor, y: Tensor, asked: Tensor) -> tuple[np.ndarray, np.ndarray]:
         model = surrogate.fit(X, y[:, None])
@@ -126,9 +127,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     config = load_config(CONFIG)
-    objects = list(config.build("environment").objects)
+    objects = list(build_environment(config).objects)
     y = -torch.tensor(
-        [o.values[0] for o in evaluate_all(config.build_oracle(), objects) if o.values], dtype=torch.float64
+        [o.values[0] for o in evaluate_all(build_oracle(config), objects) if o.values], dtype=torch.float64
     )
     scaffolds = [scaffold(o) or "none" for o in objects]
     features = {repr(f): build("features", Part.model_validate(f)) for _, f in OURS.values()}

@@ -49,7 +49,7 @@ LOOP = [
     "al_loop.acquisitions.qlognehvi",
     "al_loop.acquisitions.multi_fidelity_mes",
     "al_loop.surrogates.multi_fidelity",
-    "al_loop.surrogates.feasibility",
+    "al_loop.modelling.feasibility",
     "al_loop.features.joined",
     "al_loop.modelling.fitter",
     "al_loop.modelling.reward",

@@ -22,13 +22,14 @@ REST = {
 TOKEN = "token-of-the-lab"
 ASK = """
 import json, sys, yaml
+from al_loop.campaign.building import build_oracle
 from al_loop.config import CampaignConfig, load_config
 from al_loop.oracles.base import Call, evaluate_all
 if overrides := sys.argv[2:]:
     config = load_config("campaign.yaml", overrides)
 else:  # the same without building the other parts, which takes seconds
     config = CampaignConfig.model_validate(yaml.safe_load(open("campaign.yaml")))
-oracle = config.build_oracle()
+oracle = build_oracle(config)
 oracle.check()
 objects = sys.argv[1].split(",")
 for o in evaluate_all(oracle, objects, Call({name: f"key of {name}" for name in objects})):
@@ -102,7 +103,7 @@ def check_melting(answers):
     assert [answer[2] for answer in answers] == [[0.4], [0.4], None]
     assert [answer[3] for answer in answers] == [None, 0.5, None]
     assert answers[0][5] == {"curve.csv": "temperature,absorbance\n20,0.1\n"}
-    assert answers[2][1] == ["invalid", "'AXXA' is no DNA"]
+    assert answers[2][1] == ["invalid", "'AXXA' is not DNA"]
 
 
 def test_a_class(folder):

@@ -26,8 +26,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from al_loop.campaign.reporter import Phase, Reporter, RoundSummary
+from al_loop.campaign.reporter import Phase, Reporter
 from al_loop.ledger import Candidate
+from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.oracles.base import Objective
 
 #: key of RoundSummary.seconds -> what it is called here, in the order of a round

@@ -68,9 +68,7 @@ def _with(config: CampaignConfig, section: str, **changes: Any) -> CampaignConfi
     content = getattr(config, section).model_dump()
     for key, value in changes.items():
         content[key] = {**content[key], **value} if isinstance(value, dict) else value
-    changed = config.model_copy(update={section: type(getattr(config, section)).model_validate(content)})
-    changed._folders = config.folders
-    return changed
+    return config.model_copy(update={section: type(getattr(config, section)).model_validate(content)})
 
 
 def call(worker: OracleWorker, objects: list[str], timeout_s: float) -> list[Outcome]:

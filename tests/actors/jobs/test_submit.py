@@ -241,7 +241,7 @@ def test_a_head_whose_agent_is_not_there_yet_is_waited_for(
     assert n_calls == 2
 
     patience = 0.0
-    monkeypatch.setattr("al_loop.actors.jobs.submit._AGENT_S", patience)
+    monkeypatch.setattr("al_loop.actors.jobs.submit._AGENT_WAIT_S", patience)
     done = al_loop("submit", "far.yaml", "name=never")
     assert done.exit_code == 1
     assert len(done.output.splitlines()) == 1, done.output

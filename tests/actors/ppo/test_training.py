@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from al_loop.actors.ppo.training import PPOSettings, PPOTraining
+from al_loop.campaign.building import build_environment
 from al_loop.config import CampaignConfig, parse_config
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
@@ -77,7 +78,7 @@ def corner(objects: Sequence[str]) -> Tensor:
 
 
 def at_random(config: CampaignConfig, n: int) -> list[str]:
-    environment = config.build("environment")
+    environment = build_environment(config)
     drawn = rollout(environment, None, n, generator=torch.Generator().manual_seed(0))
     return environment.decode(drawn.terminal)
 

@@ -5,14 +5,13 @@ import pickle
 import pytest
 import torch
 
-from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
+from al_loop.acquisitions.base import AcquisitionContext, score
 from al_loop.config import Part, build
 from al_loop.config import plugins as parts
-from al_loop.modelling.reward import score
 from al_loop.surrogates.gp import ExactGP
 
 ALL = [part.kind for part in parts.built_in("acquisition")]
-KINDS = [kind for kind in ALL if not issubclass(parts.find("acquisition", kind), MultiObjectiveAcquisition)]
+KINDS = [kind for kind in ALL if not parts.find("acquisition", kind).is_multi_objective]
 GENERATOR = torch.Generator().manual_seed(0)
 WORDS = torch.eye(4).double()[torch.randint(0, 4, (90, 8), generator=GENERATOR)].flatten(1)
 X, PENDING, XS, MORE = WORDS[:20], WORDS[20:24], WORDS[24:60], WORDS[60:]
@@ -21,7 +20,9 @@ Y = X[:, ::4].sum(-1, keepdim=True) + 0.1 * torch.randn(20, 1, generator=GENERAT
 
 def values(kind, pending=PENDING, Xs=XS, n=20):
     model = ExactGP(kernel="hamming").fit(X[:n], Y[:n])
-    acquisition = build("acquisition", Part(kind=kind)).build_among(model, X[:n], pending, float(Y[:n].max()), MORE)
+    acquisition = build("acquisition", Part(kind=kind)).build(
+        model, AcquisitionContext(X[:n], float(Y[:n].max()), pending, MORE)
+    )
     return score(pickle.loads(pickle.dumps(acquisition)), Xs)
 
 

@@ -6,7 +6,9 @@ import torch
 from botorch.acquisition.max_value_entropy_search import qLowerBoundMaxValueEntropy
 from botorch.models import SingleTaskGP
 
+from al_loop.acquisitions.base import AcquisitionContext
 from al_loop.acquisitions.max_value_entropy import InformationOnMaximum, MaxValueEntropy
+from al_loop.surrogates.base import as_surrogate_model
 from al_loop.surrogates.gp import ExactGP
 
 X = torch.randint(0, 4, (12, 30), generator=torch.Generator().manual_seed(0)).double()
@@ -17,7 +19,7 @@ MODEL = ExactGP(kernel="tanimoto").fit(X, Y)
 
 
 def built(pending=None, model=MODEL, **options):
-    return MaxValueEntropy(**options).build_among(model, X, pending, BEST, Xs)
+    return MaxValueEntropy(**options).build(model, AcquisitionContext(X, BEST, pending, Xs))
 
 
 @pytest.mark.parametrize("pending", [None, Xs[:2]])
@@ -74,7 +76,7 @@ def test_pending_objects_lower_the_value_near_them():
 
 
 def test_candidates_raise_the_maximum_that_is_asked_about():
-    alone = MaxValueEntropy().build(MODEL, X, None, BEST)
+    alone = MaxValueEntropy().build(MODEL, AcquisitionContext(X, BEST))
     assert alone.maxima.mean() < built().maxima.mean()
 
 
@@ -86,12 +88,9 @@ def test_it_travels_to_other_processes_and_is_the_same_each_time():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_other_models_get_botorchs_own_repulsion():
+def test_on_a_botorch_gp_it_is_botorchs_value_for_the_same_maxima():
     stock = SingleTaskGP(X[:, :3], Y)
-    acquisition = MaxValueEntropy().build_among(stock, X[:, :3], Xs[:2, :3], BEST, Xs[:, :3])
-    assert isinstance(acquisition, qLowerBoundMaxValueEntropy)
-    assert acquisition(Xs[2:4, None, :3]).isfinite().all()
-    ours = MaxValueEntropy().build_among(stock, X[:, :3], None, BEST, Xs[:, :3])
+    ours = MaxValueEntropy().build(as_surrogate_model(stock), AcquisitionContext(X[:, :3], BEST, None, Xs[:, :3]))
     theirs = qLowerBoundMaxValueEntropy(stock, Xs[:, :3])
     theirs.posterior_max_values = ours.maxima[:, None]
     assert torch.allclose(ours(Xs[:, None, :3]).exp(), theirs(Xs[:, None, :3]), rtol=1e-6, atol=1e-9)

@@ -18,6 +18,7 @@ from botorch.utils.multi_objective.hypervolume import Hypervolume, infer_referen
 from botorch.utils.multi_objective.scalarization import get_chebyshev_scalarization
 
 from al_loop.acquisitions._baseline_samples import ever_on_the_front
+from al_loop.acquisitions.base import AcquisitionContext
 from al_loop.acquisitions.parego import ParEGO
 from al_loop.acquisitions.qlognehvi import QLogNEHVI, inferred
 from al_loop.monitoring.metrics import hypervolume, non_dominated, reference_point
@@ -35,7 +36,9 @@ MODELS = {m: ExactGP().fit(X, Y[:, :m]) for m in (2, 3)}
 
 def values(kind, m, n_samples=256, X_pending=None, point=None, **arguments):
     acquisition = kind(n_samples=n_samples, **arguments)
-    return acquisition.build_front(MODELS[m], X, Y[:, :m], point, X_pending)(NEW[:, None])
+    return acquisition.build(MODELS[m], AcquisitionContext(X, Y=Y[:, :m], reference_point=point, X_pending=X_pending))(
+        NEW[:, None]
+    )
 
 
 @pytest.mark.parametrize("n_pending", [0, 3])
@@ -68,7 +71,7 @@ def test_without_noise_it_is_the_analytic_improvement(m):
     exact_Y = torch.cat([one.posterior(X).mean for one in model.models], dim=1)
     point = inferred(exact_Y)
     analytic = ExpectedHypervolumeImprovement(model, point, FastNondominatedPartitioning(point, exact_Y))
-    ours = QLogNEHVI(n_samples=32).build_front(model, X, exact_Y, point, None)(NEW[:, None])
+    ours = QLogNEHVI(n_samples=32).build(model, AcquisitionContext(X, Y=exact_Y, reference_point=point))(NEW[:, None])
     with torch.no_grad():
         expected = torch.cat([analytic(row) for row in NEW[:, None].split(10)])
     large = expected > 0.02 * expected.max()
@@ -126,8 +129,8 @@ def test_chunks_do_not_matter(monkeypatch):
 def test_what_is_remembered_is_of_the_same_belief(kind):
     acquisition = kind(n_samples=16)
     for model, rows in ((MODELS[2], X), (MODELS[2], X[:20]), (ExactGP().fit(X[:20], Y[:20, 1:]), X[:20])):
-        again = acquisition.build_front(model, rows, Y[: len(rows), :2], None, None)
-        fresh = kind(n_samples=16).build_front(model, rows, Y[: len(rows), :2], None, None)
+        again = acquisition.build(model, AcquisitionContext(rows, Y=Y[: len(rows), :2]))
+        fresh = kind(n_samples=16).build(model, AcquisitionContext(rows, Y=Y[: len(rows), :2]))
         assert torch.equal(again(NEW[:, None]), fresh(NEW[:, None]))
     assert pickle.loads(pickle.dumps(acquisition)).n_samples == 16
 
@@ -144,20 +147,20 @@ def test_only_what_can_be_on_the_front_is_kept():
 @pytest.mark.parametrize("kind", [QLogNEHVI, ParEGO])
 def test_models_that_are_no_gaussian_processes_will_do(kind):
     model = DeepEnsemble(n_members=3, hidden=8, max_epochs=3).fit(X, Y[:, :2])
-    found = kind(n_samples=16).build_front(model, X, Y[:, :2], None, None)(NEW[:4, None])
+    found = kind(n_samples=16).build(model, AcquisitionContext(X, Y=Y[:, :2]))(NEW[:4, None])
     assert found.shape == (4,)
     assert found.isfinite().all()
 
 
 @pytest.mark.parametrize("kind", [QLogNEHVI, ParEGO])
 def test_values_are_the_same_again_and_after_pickling(kind):
-    acquisition = kind().build_front(MODELS[2], X, Y[:, :2], None, NEW[:2])
+    acquisition = kind().build(MODELS[2], AcquisitionContext(X, Y=Y[:, :2], X_pending=NEW[:2]))
     copy = pickle.loads(pickle.dumps(acquisition))
     assert torch.equal(copy(NEW[:, None]), acquisition(NEW[:, None]))
 
 
 def test_the_scalarisation_is_botorchs_augmented_chebyshev():
-    scalarisation = ParEGO().build_front(MODELS[3], X, Y, None, None).scalarisation
+    scalarisation = ParEGO().build(MODELS[3], AcquisitionContext(X, Y=Y)).scalarisation
     theirs = get_chebyshev_scalarization(scalarisation.weights, Y, alpha=0.05)
     assert torch.allclose(scalarisation(Y), theirs(Y), atol=1e-12)
 
@@ -165,7 +168,7 @@ def test_the_scalarisation_is_botorchs_augmented_chebyshev():
 @pytest.mark.parametrize(("m", "n_pending"), [(2, 0), (2, 3), (3, 3)])
 def test_parego_is_botorchs_noisy_improvement_of_the_scalarisation(m, n_pending):
     pending = NEW[-n_pending:] if n_pending else None
-    acquisition = ParEGO(n_samples=512).build_front(MODELS[m], X[:8], Y[:8, :m], None, pending)
+    acquisition = ParEGO(n_samples=512).build(MODELS[m], AcquisitionContext(X[:8], Y=Y[:8, :m], X_pending=pending))
     weights = acquisition.scalarisation.weights
     theirs = qLogNoisyExpectedImprovement(
         MODELS[m],
@@ -186,8 +189,8 @@ def test_parego_is_botorchs_noisy_improvement_of_the_scalarisation(m, n_pending)
 
 
 def test_each_pick_is_weighed_anew():
-    one = ParEGO().build_front(MODELS[2], X, Y[:, :2], None, None)
-    other = ParEGO().build_front(MODELS[2], X, Y[:, :2], None, NEW[:1])
+    one = ParEGO().build(MODELS[2], AcquisitionContext(X, Y=Y[:, :2]))
+    other = ParEGO().build(MODELS[2], AcquisitionContext(X, Y=Y[:, :2], X_pending=NEW[:1]))
     assert not torch.allclose(one.scalarisation.weights, other.scalarisation.weights)
 
 
@@ -232,5 +235,5 @@ def test_a_front_of_one_object_has_a_reference_point_below_it():
 
 def test_one_objective_is_not_weighed():
     with pytest.raises(ValueError, match="several objectives"):
-        QLogNEHVI().build(MODELS[2], X, None, 0.0)
+        QLogNEHVI().build(MODELS[2], AcquisitionContext(X, 0.0))
     assert isinstance(MODELS[2], ModelList)

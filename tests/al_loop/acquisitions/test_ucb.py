@@ -1,10 +1,12 @@
 import pytest
 import torch
 from botorch.acquisition import qUpperConfidenceBound
-from botorch.models.ensemble import EnsembleModel
 
+from al_loop.acquisitions.base import AcquisitionContext
 from al_loop.acquisitions.ucb import UCB
+from al_loop.surrogates.base import as_surrogate_model
 from al_loop.surrogates.gp import ExactGP
+from tests.support.models import SumEnsemble
 
 X = torch.randint(0, 4, (12, 30), generator=torch.Generator().manual_seed(0)).double()
 Y = X.sum(-1, keepdim=True) + 10
@@ -14,30 +16,22 @@ Xs = torch.randint(0, 4, (6, 30), generator=torch.Generator().manual_seed(1)).do
 def test_ucb_is_the_mean_plus_kappa_standard_deviations():
     model = ExactGP(kernel="tanimoto").fit(X, Y)
     mean, variance = model.mean_and_variance(Xs)
-    value = UCB(kappa=1.7).build(model, X, None, 0.0)(Xs.unsqueeze(1))
+    value = UCB(kappa=1.7).build(model, AcquisitionContext(X, 0.0))(Xs.unsqueeze(1))
     assert torch.allclose(value, mean + 1.7 * variance.sqrt())
 
 
 def test_pending_objects_lower_the_value_near_them_and_nowhere_raise_it():
     model = ExactGP(kernel="tanimoto").fit(X, Y)
-    before = UCB().build(model, X, None, 0.0)(Xs.unsqueeze(1))
-    after = UCB().build(model, X, Xs[:2], 0.0)(Xs.unsqueeze(1))
+    before = UCB().build(model, AcquisitionContext(X, 0.0))(Xs.unsqueeze(1))
+    after = UCB().build(model, AcquisitionContext(X, 0.0, Xs[:2]))(Xs.unsqueeze(1))
     assert (after <= before + 1e-9).all()
     assert (before - after)[:2].min() > (before - after)[2:].max()
-    assert torch.equal(UCB().build(model, X, Xs[:0], 0.0)(Xs.unsqueeze(1)), before)
+    assert torch.equal(UCB().build(model, AcquisitionContext(X, 0.0, Xs[:0]))(Xs.unsqueeze(1)), before)
 
 
-class Lines(EnsembleModel):
-    """A model that knows no pending objects: an ensemble of two sums."""
-
-    num_outputs = 1
-
-    def forward(self, X):
-        return torch.stack([X.sum(-1, keepdim=True), 2 * X.sum(-1, keepdim=True)], dim=-3)
-
-
-def test_other_models_take_pending_objects_in_botorchs_way():
-    assert isinstance(UCB().build(Lines(), X, Xs[:2], 0.0), qUpperConfidenceBound)
+def test_without_normal_posteriors_it_is_botorchs_batch_form():
+    model = as_surrogate_model(SumEnsemble())
+    assert isinstance(UCB().build(model, AcquisitionContext(X, 0.0, Xs[:2])), qUpperConfidenceBound)
 
 
 def test_kappa_must_be_positive():

@@ -15,7 +15,7 @@ import pytest
 
 from al_loop.analysis import Run, export, open_run
 from al_loop.errors import ConfigError
-from al_loop.ledger import Ledger, Proposal
+from al_loop.ledger import Answer, Ledger, Proposal
 from al_loop.oracles.base import Goal, Objective, Outcome
 
 ROOT = Path(__file__).parents[3]
@@ -50,13 +50,13 @@ def fill(folder: Path, *, goal: Goal = "maximise", n_rounds: int = 4, batch: int
             answered = candidates if number + 1 < n_rounds else candidates[: batch - pending]
             for candidate, truth in zip(answered, truths, strict=False):
                 n += 1
-                ledger.begin_attempt(candidate.id, "w0")
+                ledger.begin_attempts([candidate.id], "w0")
                 outcome = Outcome((truth, 1.0), cost=2.0, info={"conformer": n})
                 if n % 11 == 0:
                     outcome = Outcome.failed("timeout", "more than 60 s")
                 started = START + timedelta(seconds=n)
                 finished = started + timedelta(seconds=0.5)
-                ledger.commit_answer(candidate.id, outcome, worker="w0", started=started, finished=finished)
+                ledger.commit_answers([Answer(candidate.id, outcome, "w0", started, finished)])
             if len(answered) == batch:
                 ledger.close_round(number, metrics={"top10_mean": 1.5, "rank": math.nan}, seconds={"oracle": 6.0})
     return folder
@@ -148,7 +148,7 @@ def test_a_value_far_off_is_drawn_at_the_edge_unless_it_is_the_best(tmp_path: Pa
         values = [-7.0, -7.5, -8.0, -6.5, 900.0, -7.2, -7.1, -30.0]
         batch = [Proposal(f"C{i}", "random", -7.0, 1.0) for i in range(len(values))]
         for candidate, value in zip(ledger.open_round(0, batch, seed=0, seconds={}, info={}), values, strict=True):
-            ledger.commit_answer(candidate.id, Outcome((value,)), worker="w", started=START, finished=START)
+            ledger.commit_answers([Answer(candidate.id, Outcome((value,)), "w", START, START)])
     run = open_run(tmp_path)
     ax = run.plot_progress().axes[0]
     low, high = ax.get_ylim()
@@ -192,7 +192,7 @@ def test_a_run_without_answers_has_empty_tables_and_figures(tmp_path: Path) -> N
         assert "young" in run._repr_html_()
         (only,) = ledger.open_round(0, [Proposal("C", "random")], seed=0, seconds={}, info={})
         failed = Outcome.failed("invalid", "no molecule")
-        ledger.commit_answer(only.id, failed, worker="w", started=START, finished=START)
+        ledger.commit_answers([Answer(only.id, failed, "w", START, START)])
         assert run.evaluations["failure"].tolist() == ["invalid"]  # the same Run sees what came later
         run.plot_progress()
         run.plot_calibration()

@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from al_loop import Campaign, open_run
-from al_loop.campaign.reporter import Reporter, RoundSummary
+from al_loop.campaign.reporter import Reporter
 from al_loop.config import load_config
 from al_loop.errors import ConfigError
 from al_loop.ledger import Ledger
+from al_loop.monitoring.round_summary import RoundSummary
 
 CONFIG = """
 name: tiny
@@ -252,22 +253,28 @@ def test_several_objectives_also_without_preferences_or_by_scalarisation(project
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("optimise=[up, down]",), "'ucb' knows one objective, but 'optimise' names 2; take .*qlognehvi"),
-        (("acquisition.kind=qlognehvi",), "weighs several objectives, but 'optimise' names 1"),
+        (
+            ("optimise=[up, down]",),
+            r"'ucb' supports a single objective, but the campaign optimises 2 \(up, down\); use .*qlognehvi",
+        ),
+        (("acquisition.kind=qlognehvi",), "requires several objectives, but the campaign optimises one"),
         (
             ("optimise=[up, sideways]", "acquisition.kind=qlognehvi"),
-            "'sideways' is not one of them; the oracle measures",
+            "'sideways' is not one of the values that the oracle measures",
         ),
         (("optimise=[up, up]", "acquisition.kind=qlognehvi"), "names a value twice"),
-        (("optimise=[up, down]", "acquisition.kind=qlognehvi", "goal=maximise"), "cannot hold for several"),
+        (("optimise=[up, down]", "acquisition.kind=qlognehvi", "goal=maximise"), "single objective"),
         (
             ("optimise=[up, down]", "acquisition.kind=qlognehvi", "reference_point={up: 0}"),
             "one value for each of up, down",
         ),
-        (("reference_point={up: 0}",), "leave it out"),
+        (("reference_point={up: 0}",), "remove it"),
         (("outcome_constraints=[{objective: up}]",), "give 'min', 'max' or both"),
-        (("outcome_constraints=[{objective: height, min: 1}]",), "'height' is not one of them"),
-        (("optimise=[up, down]", "acquisition.kind=qlognehvi", "sampler.objective.kind=flow_matching"), "no log Z"),
+        (("outcome_constraints=[{objective: height, min: 1}]",), "'height' is not one of the values"),
+        (
+            ("optimise=[up, down]", "acquisition.kind=qlognehvi", "sampler.objective.kind=flow_matching"),
+            "does not learn log Z",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_runs(project: Path, overrides: tuple, message: str) -> None:
@@ -322,8 +329,8 @@ def test_a_batch_is_full_when_its_cost_is_spent(project: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (MULTI[:1], "'multi_fidelity' is of several fidelities and needs acquisition multi_fidelity_mes"),
-        (MULTI[1:], "'multi_fidelity_mes' is of several fidelities and needs surrogate multi_fidelity"),
+        (MULTI[:1], "'multi_fidelity' requires an acquisition that chooses fidelities"),
+        (MULTI[1:], "'multi_fidelity_mes' requires a multi-fidelity surrogate"),
         (MULTI, "has none that costs less than its own"),
     ],
 )

@@ -14,7 +14,7 @@ from al_loop.config import Budget, Evaluation
 from al_loop.errors import CampaignError
 from al_loop.ledger import Answer, Candidate, Ledger, Proposal
 from al_loop.oracles.base import Call, Objective, Outcome
-from al_loop.storage import RescuedAnswers
+from al_loop.storage.rescued import RescuedAnswers
 
 
 class Scripted(OracleWorker):
@@ -264,7 +264,7 @@ def test_a_second_answer_to_the_same_object_is_told_and_not_taken(ledger: Ledger
     pool.wait()
     pool.close()
     assert [e.values for e in ledger.evaluations()] == [(7.0,)]
-    assert "has its answer already" in notes[0]
+    assert "already has an answer" in notes[0]
     assert "4.0" in notes[0]
 
 

@@ -188,7 +188,10 @@ def test_status_and_export(finished: str, folder: Path) -> None:
         (["tiny.yaml", "sampler.stpes=3"], ["sampler.stpes", "did you mean 'steps'"]),
         (["tiny.yaml", "rounds.count=many"], ["rounds.count", "'many'"]),
         (["tiny.yaml", "surrogate.kind=gpp"], ["surrogate.kind", "'gpp'", "gp"]),
-        (["tiny.yaml", "oracle.target=no_such_module:f"], ["oracle.target", "no_such_module", "beside the config"]),
+        (
+            ["tiny.yaml", "oracle.target=no_such_module:f"],
+            ["oracle.target", "no_such_module", "the folder of the config"],
+        ),
         (["tiny.yaml", "oracle.target=cli_oracle:nothing"], ["oracle.target", "cli_oracle", "nothing"]),
         (["tiny.yaml", "rounds"], ["'rounds'", "key=value"]),
         (["broken.yaml"], ["broken.yaml", "line 3"]),
@@ -415,8 +418,8 @@ def test_the_table_fits_a_terminal_of_100_columns() -> None:
 
     from rich.console import Console
 
-    from al_loop.campaign.reporter import RoundSummary
     from al_loop.cli.terminal import CampaignFacts
+    from al_loop.monitoring.round_summary import RoundSummary
     from al_loop.oracles.base import Objective
 
     text = io.StringIO()

@@ -196,13 +196,14 @@ print(found.__module__, evaluate_all(found(share=2.0), ["abc"])[0].values, parts
 def test_a_campaign_takes_it_as_kind_and_checks_its_arguments(install):
     install("halves", MODULE, {"al_loop.oracles": {"half": "Half"}})
     code = """
+from al_loop.campaign.building import build_oracle
 from al_loop.config import parse_config
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import evaluate_all
 def config(**oracle):
     environment = {"kind": "sequence", "alphabet": "AC", "length": 4}
     return parse_config({"name": "x", "environment": environment, "oracle": oracle})
-print(evaluate_all(config(kind="half", share="2").build_oracle(), ["abc"])[0].values)
+print(evaluate_all(build_oracle(config(kind="half", share="2")), ["abc"])[0].values)
 try:
     config(kind="half", shard=2)
 except ConfigError as error:
@@ -210,7 +211,7 @@ except ConfigError as error:
 """
     value, error = install.run(code).splitlines()
     assert value == "(6.0,)"
-    assert error.startswith("oracle.shard: unknown key (did you mean 'share'?)")
+    assert error.startswith("oracle.shard: unknown key; did you mean 'share'?")
 
 
 def test_a_function_may_be_an_entry_point(install):
@@ -226,10 +227,10 @@ print(evaluate_all(oracle_from(parts.find("oracle", "third"), share=3.0), ["abc"
 def test_parts_of_packages_are_listed_with_their_package_and_not_imported(install):
     install("halves", MODULE, {"al_loop.oracles": {"half": "Half", "third": "third"}})
     code = """
-for info in parts.known("oracle"):
+for info in parts.available("oracle"):
     if info.distribution:
         print(info.kind, "|", info.summary, "|", info.distribution)
-assert [info for info in parts.known("oracle") if not info.distribution] == parts.built_in("oracle")
+assert [info for info in parts.available("oracle") if not info.distribution] == parts.built_in("oracle")
 assert "halves_module" not in sys.modules
 """
     assert install.run(code).splitlines() == [
@@ -245,11 +246,11 @@ import warnings
 with warnings.catch_warnings(record=True) as caught:
     print(parts.find("oracle", "rna").__module__)
 print(caught[0].message)
-print(next(info.summary for info in parts.known("oracle") if info.distribution))
+print(next(info.summary for info in parts.available("oracle") if info.distribution))
 """
     found, warning, summary = install.run(code).splitlines()
     assert found == "al_loop.oracles.rna"
-    assert "not that of halves 1.2" in warning
+    assert "not the one of halves 1.2" in warning
     assert "target: 'halves_module:Half'" in warning
     assert "hidden by the built-in part" in summary
 
@@ -296,6 +297,6 @@ def test_an_unknown_kind_names_those_of_packages_too(install):
 
 
 def test_every_room_has_a_group_of_its_own():
-    groups = [parts.group(section) for section in parts.ROOMS]
+    groups = [parts.entry_point_group(section) for section in parts.ROOMS]
     assert len(set(groups)) == len(groups)
     assert {"al_loop.oracles", "al_loop.policies", "al_loop.searches", "al_loop.properties"} <= set(groups)

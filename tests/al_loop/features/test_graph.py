@@ -8,7 +8,7 @@ import torch
 from al_loop.features.graph import Graph
 from al_loop.features.morgan import Morgan
 from al_loop.features.row_layout import ATOM_FIELDS, GRAPH_UNIT
-from al_loop.surrogates._kernels import KERNELS
+from al_loop.surrogates.kernels.elementary import KERNELS
 
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "C#N", "[NH3+]CC([O-])=S", "C", "c1ccc2[nH]ccc2c1", "O=[Se]=O"]
 

@@ -7,11 +7,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from botorch.models import SingleTaskGP
 
 from al_loop.acquisitions.knowledge_gradient import KnowledgeGradient
 from al_loop.acquisitions.log_ei import LogEI
 from al_loop.acquisitions.multi_fidelity_ei import MultiFidelityEI
-from al_loop.acquisitions.multi_objective import MultiObjectiveAcquisition
 from al_loop.acquisitions.pi import PI
 from al_loop.acquisitions.qlognehvi import QLogNEHVI
 from al_loop.acquisitions.ucb import UCB
@@ -21,6 +21,7 @@ from al_loop.modelling.fitter import Asked, BatchLimits, ModelFitter
 from al_loop.modelling.objectives import Wanted
 from al_loop.modelling.reward import Constraints, score
 from al_loop.modelling.transforms import TRANSFORMS
+from al_loop.surrogates.base import Surrogate
 from al_loop.surrogates.ensemble import DeepEnsemble
 from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.multi_fidelity import MultiFidelityGP
@@ -95,32 +96,23 @@ def test_the_deviation_is_that_of_an_answer():
     assert draws[..., 0].std(0) == pytest.approx(latent, rel=0.2)
 
 
-def test_a_factor_widens_what_it_can_and_is_recorded_only_there():
+def test_a_factor_widens_any_model_and_is_recorded():
     plain, wide = (believer().believe(asked(), [], [factor]) for factor in (1.0, 2.0))
     assert wide.predict(rows(NEW))[1] == pytest.approx(2 * plain.predict(rows(NEW))[1])
     assert wide.facts["factors"] == [2.0]
 
-    class Fixed(ExactGP):
+
+def test_a_surrogate_may_return_any_botorch_model():
+    class Stock(Surrogate):
         def fit(self, X, Y, Yvar=None):
-            model = super().fit(X, Y, Yvar)
+            return SingleTaskGP(X, Y, Yvar)  # with the hyperparameters that it begins with
 
-            class Model:
-                mean_and_variance, noise_variance = staticmethod(model.mean_and_variance), model.noise_variance
-                posterior = staticmethod(model.posterior)
-
-            return Model()
-
-        def describe(self, model):
-            return {}
-
-    from al_loop.acquisitions.base import Acquisition
-
-    class Mean(Acquisition):
-        def build(self, model, X_baseline, X_pending, best_f):
-            return lambda X: model.mean_and_variance(X.squeeze(1))[0]
-
-    fixed = believer(acquisition=Mean(), surrogate=Fixed("hamming")).believe(asked(), [], [2.0])
-    assert fixed.facts["factors"] == [1.0]
+    pending = [Asked(NEW[0], None)]
+    plain, wide = (believer(surrogate=Stock()).believe(asked(), pending, [factor]) for factor in (1.0, 2.0))
+    assert wide.predict(rows(NEW))[1] == pytest.approx(2 * plain.predict(rows(NEW))[1], rel=1e-6)
+    assert wide.facts["factors"] == [2.0]
+    assert plain.draw(rows(NEW), 3, 0).shape == (3, 16)
+    assert plain.rescore(rows(NEW)[1:2], rows(NEW)).isfinite().all()
 
 
 def test_what_is_pending_is_worth_less():
@@ -319,7 +311,7 @@ def test_a_belief_comes_back_whole_from_the_actor_that_made_it(kind):
         made = believer(ONE, acquisition, MultiFidelityGP(n_fidelities=2), n_fidelities=2)
         known = [*asked(KNOWN, fidelity=1), *asked(NEW, fidelity=0)]
     else:
-        several = isinstance(acquisition, MultiObjectiveAcquisition)
+        several = acquisition.is_multi_objective
         made, known = believer(TWO if several else ONE, acquisition, feasibility=1.0, cost=1.0), asked(cost=2.0)
         known.append(Asked("GGGGGG", None, failure="permanent", cost=5.0))
     travels(made.believe(known, [Asked("GGGCCC", None)], [1.0] * len(made._wanted.objectives)), rows(NEW))

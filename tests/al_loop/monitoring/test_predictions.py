@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from al_loop.ledger import Ledger, Proposal
+from al_loop.ledger import Answer, Ledger, Proposal
 from al_loop.modelling.objectives import Wanted
 from al_loop.monitoring.predictions import kept_predictions
 from al_loop.oracles.base import Objective, Outcome
@@ -21,9 +21,9 @@ def ledger(tmp_path):
 
 
 def answer(ledger, candidate, outcome):
-    ledger.begin_attempt(candidate.id, "worker")
+    ledger.begin_attempts([candidate.id], "worker")
     now = datetime.now(UTC)
-    ledger.commit_answer(candidate.id, outcome, worker="worker", started=now, finished=now)
+    assert ledger.commit_answers([Answer(candidate.id, outcome, "worker", now, now)]) == [None]
 
 
 def test_predictions_stand_beside_what_came_of_them(ledger):

@@ -243,7 +243,7 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(ledger: Ledger, tmp_path
 def test_two_people_who_tell_at_once_do_not_both_win(ledger: Ledger, tmp_path: Path) -> None:
     mine = read(ledger, "id,ic50 (nM)\n1,5\n2,6\n")
     tell(ledger, "id,ic50 (nM)\n2,7\n")
-    with pytest.raises(CampaignError, match="candidate 2 has its answer already"):
+    with pytest.raises(CampaignError, match="candidate 2 already has an answer"):
         lab.commit(ledger, mine, tmp_path / "results.csv", ImportOptions())
     assert [(e.candidate_id, e.values) for e in ledger.evaluations()] == [(2, (7.0,))]
 

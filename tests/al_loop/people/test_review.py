@@ -186,7 +186,7 @@ def test_a_campaign_does_not_wait_for_what_was_vetoed(ledger: Ledger) -> None:
 
 
 def test_without_a_batch_that_waits_there_is_nothing_to_decide(ledger: Ledger) -> None:
-    ledger.begin_attempt(1, "w0")
+    ledger.begin_attempts([1], "w0")
     with pytest.raises(ConfigError, match=r"gone out already; to look at batches first: rounds\.review=true"):
         Review(ledger, canonical_smiles)
 

@@ -6,7 +6,7 @@ import torch
 from al_loop.config import Part, build
 from al_loop.config import plugins as parts
 from al_loop.features.morgan import min_max_similarity
-from al_loop.selectors.base import SelectionContext, Selector
+from al_loop.selectors.base import SelectionContext
 
 KINDS = [part.kind for part in parts.built_in("selector")]
 GENERATOR = torch.Generator().manual_seed(0)
@@ -28,11 +28,20 @@ def select(kind, q, X_pending=PENDING, n=50, scores=SCORES):
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(k, len(rows), generator=generator).double()
 
-    facts = SelectionContext(
-        objects=CHAINS[:n], pending_objects=["CC"], rescore=rescore, predict=predict, draw=draw, seed=5
+    context = SelectionContext(
+        q,
+        scores[:n],
+        X[:n],
+        min_max_similarity,
+        X_pending,
+        objects=CHAINS[:n],
+        pending_objects=["CC"],
+        rescore=rescore,
+        predict=predict,
+        draw=draw,
+        seed=5,
     )
-    selector = build("selector", Part(kind=kind))
-    return selector.select_knowing(facts, q, scores[:n], X[:n], min_max_similarity, X_pending)
+    return build("selector", Part(kind=kind)).select(context)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,9 +70,10 @@ def test_scores_that_are_all_no_numbers_still_give_a_batch(kind):
     assert len(set(select(kind, 5, scores=torch.full((50,), float("nan"))))) == 5
 
 
-def test_a_selector_that_defines_select_alone_may_be_told_the_facts():
-    class Last(Selector):
-        def select(self, q, scores, X, similarity, X_pending=None):
-            return list(range(len(scores)))[-q:]
-
-    assert Last().select_knowing(SelectionContext(seed=1), 2, SCORES, X, min_max_similarity) == [48, 49]
+@pytest.mark.parametrize("name", ["objects", "rescore", "predict", "draw"])
+def test_a_field_that_was_not_passed_is_named_where_it_is_used(name):
+    context = SelectionContext(2, SCORES, X, min_max_similarity)
+    missing = getattr(context, name)
+    for use in (lambda: missing[0], lambda: missing(X), lambda: len(missing)):
+        with pytest.raises(ValueError, match=rf"SelectionContext\.{name} is required"):
+            use()

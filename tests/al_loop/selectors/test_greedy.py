@@ -1,10 +1,11 @@
 import torch
 
+from al_loop.selectors.base import SelectionContext
 from al_loop.selectors.greedy import Greedy
 
 
 def select(q: int, scores: list[float]) -> list[int]:
-    return Greedy().select(q, torch.tensor(scores), torch.zeros(len(scores), 1), lambda a, b: a @ b.T)
+    return Greedy().select(SelectionContext(q, torch.tensor(scores), torch.zeros(len(scores), 1), lambda a, b: a @ b.T))
 
 
 def test_the_best_are_picked_in_order():

@@ -21,8 +21,8 @@ def predict(X):
 
 def select(q, scores=None, X_pending=None, predict=predict, **options):
     scores = predict(POSITIONS)[0] if scores is None else scores
-    facts = SelectionContext(predict=predict)
-    return LocalPenalisation(**options).select_knowing(facts, q, scores, POSITIONS, closeness, X_pending)
+    context = SelectionContext(q, scores, POSITIONS, closeness, X_pending, predict=predict)
+    return LocalPenalisation(**options).select(context)
 
 
 def test_the_penalty_is_the_probability_to_lie_outside_of_the_ball():
@@ -84,8 +84,8 @@ def test_a_flat_surrogate_and_scores_that_are_no_numbers_still_give_a_batch():
     assert sorted(picked) == list(range(41))
     assert len(set(select(5, torch.ones(41), predict=flat))) == 5
     assert select(0) == []
-    empty = SelectionContext(predict=predict)
-    assert LocalPenalisation().select_knowing(empty, 3, torch.empty(0), POSITIONS[:0], closeness) == []
+    empty = SelectionContext(3, torch.empty(0), POSITIONS[:0], closeness, predict=predict)
+    assert LocalPenalisation().select(empty) == []
 
 
 def test_settings_out_of_range_and_missing_facts_are_refused():
@@ -94,4 +94,4 @@ def test_settings_out_of_range_and_missing_facts_are_refused():
     with pytest.raises(ValueError, match="strength"):
         LocalPenalisation(strength=0.0)
     with pytest.raises(ValueError, match=r"SelectionContext\.predict"):
-        LocalPenalisation().select(1, torch.ones(41), POSITIONS, closeness)
+        LocalPenalisation().select(SelectionContext(1, torch.ones(41), POSITIONS, closeness))

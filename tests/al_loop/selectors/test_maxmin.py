@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from al_loop.features.morgan import min_max_similarity
+from al_loop.selectors.base import SelectionContext
 from al_loop.selectors.maxmin import MaxMin
 
 RNG = np.random.default_rng(0)
@@ -14,7 +15,7 @@ PENDING = torch.from_numpy(RNG.poisson(0.7, (3, 12)).astype(float))
 @pytest.mark.parametrize("pending", [None, PENDING])
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_each_pick_is_the_farthest_of_the_best(share, pending):
-    picked = MaxMin(share).select(8, SCORES, X, min_max_similarity, pending)
+    picked = MaxMin(share).select(SelectionContext(8, SCORES, X, min_max_similarity, pending))
     best = np.argsort(-SCORES.numpy(), kind="stable")[: int(np.ceil(share * 40))]
     assert picked[0] == best[0]
     for k in range(1, 8):
@@ -25,9 +26,9 @@ def test_each_pick_is_the_farthest_of_the_best(share, pending):
 
 
 def test_the_batch_is_full_also_where_the_share_is_small():
-    assert len(set(MaxMin(0.01).select(10, SCORES, X, min_max_similarity))) == 10
-    assert MaxMin().select(5, SCORES[:0], X[:0], min_max_similarity) == []
-    assert len(MaxMin().select(50, SCORES, X, min_max_similarity)) == 40
+    assert len(set(MaxMin(0.01).select(SelectionContext(10, SCORES, X, min_max_similarity)))) == 10
+    assert MaxMin().select(SelectionContext(5, SCORES[:0], X[:0], min_max_similarity)) == []
+    assert len(MaxMin().select(SelectionContext(50, SCORES, X, min_max_similarity))) == 40
 
 
 def test_a_share_of_nothing_is_refused():

@@ -21,8 +21,8 @@ def predict(X):
 
 def select(q, X_pending=None, seed=0, scores=SCORES, X=X, **options):
     part = Part(kind="mixed", selector={"kind": "greedy"}, **options)
-    facts = SelectionContext(predict=predict, seed=seed)
-    return build("selector", part).select_knowing(facts, q, scores, X, closeness, X_pending)
+    context = SelectionContext(q, scores, X, closeness, X_pending, predict=predict, seed=seed)
+    return build("selector", part).select(context)
 
 
 def test_a_share_of_the_batch_is_the_most_uncertain_and_the_rest_the_inner_selectors():
@@ -30,7 +30,7 @@ def test_a_share_of_the_batch_is_the_most_uncertain_and_the_rest_the_inner_selec
     assert picked[:7] == list(range(7))
     assert picked[7] == 20
     deviation = predict(X[7:])[1].sqrt()
-    assert picked[7:] == [7 + i for i in Diverse().select(3, deviation, X[7:], closeness, X[:7])]
+    assert picked[7:] == [7 + i for i in Diverse().select(SelectionContext(3, deviation, X[7:], closeness, X[:7]))]
 
 
 @pytest.mark.parametrize(("share", "n_explored"), [(0.0, 0), (0.04, 0), (0.05, 1), (0.5, 5), (1.0, 10)])
@@ -62,9 +62,10 @@ def test_all_are_picked_where_fewer_are_there_than_asked_for():
 
 
 def test_the_inner_selector_is_told_the_facts():
-    facts = SelectionContext(objects=["CC", "CCC", "c1ccccc1"], predict=predict)
     mixed = build("selector", Part(kind="mixed", share=0.0, selector={"kind": "scaffold_quota"}))
-    assert mixed.select_knowing(facts, 2, SCORES[:3], X[:3], closeness) == [0, 2]
+    objects = ["CC", "CCC", "c1ccccc1"]
+    context = SelectionContext(2, SCORES[:3], X[:3], closeness, objects=objects, predict=predict)
+    assert mixed.select(context) == [0, 2]
 
 
 def test_settings_out_of_range_and_missing_facts_are_refused():
@@ -73,4 +74,4 @@ def test_settings_out_of_range_and_missing_facts_are_refused():
     with pytest.raises(ValueError, match="by"):
         Mixed(by="chance")
     with pytest.raises(ValueError, match=r"SelectionContext\.predict"):
-        Mixed(share=0.5).select(4, SCORES, X, closeness)
+        Mixed(share=0.5).select(SelectionContext(4, SCORES, X, closeness))

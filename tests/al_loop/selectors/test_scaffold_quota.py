@@ -12,10 +12,10 @@ OBJECTS = [*BENZENES, *PYRIDINES, *CHAINS]  # scores fall in this order
 SCORES = torch.arange(8, 0, -1).float()
 
 
-def select(q, objects=OBJECTS, scores=SCORES, pending=None, **options):
-    facts = SelectionContext(objects=objects, pending_objects=pending)
+def select(q, objects=OBJECTS, scores=SCORES, pending=(), **options):
     X = torch.zeros(len(objects), 1)
-    return ScaffoldQuota(**options).select_knowing(facts, q, scores, X, lambda a, b: a @ b.T)
+    context = SelectionContext(q, scores, X, lambda a, b: a @ b.T, objects=objects, pending_objects=pending)
+    return ScaffoldQuota(**options).select(context)
 
 
 def test_each_scaffold_gives_its_best():
@@ -50,4 +50,4 @@ def test_what_is_no_molecule_is_refused_with_the_remedy():
 
 def test_without_objects_it_says_what_is_missing():
     with pytest.raises(ValueError, match=r"SelectionContext\.objects"):
-        ScaffoldQuota().select(1, SCORES, torch.zeros(8, 1), lambda a, b: a @ b.T)
+        ScaffoldQuota().select(SelectionContext(1, SCORES, torch.zeros(8, 1), lambda a, b: a @ b.T))

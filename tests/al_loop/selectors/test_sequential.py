@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from al_loop.acquisitions.base import AcquisitionContext, score
 from al_loop.acquisitions.log_ei import LogEI
 from al_loop.acquisitions.qlognei import QLogNEI
 from al_loop.acquisitions.ucb import UCB
-from al_loop.modelling.reward import score
 from al_loop.selectors.base import SelectionContext
 from al_loop.selectors.sequential import Sequential
 from al_loop.surrogates.gp import ExactGP
@@ -21,7 +21,7 @@ BEST = float(Y.max())
 def values(acquisition, picked, X_pending):
     also = CANDIDATES[list(picked)]
     both = also if X_pending is None else torch.cat([X_pending, also])
-    return score(acquisition.build(MODEL, X, both, BEST), CANDIDATES)
+    return score(acquisition.build(MODEL, AcquisitionContext(X, BEST, both)), CANDIDATES)
 
 
 def select(acquisition, q, X_pending=None, asked_for=None, **options):
@@ -31,8 +31,8 @@ def select(acquisition, q, X_pending=None, asked_for=None, **options):
         return values(acquisition, picked, X_pending)[list(asked)]
 
     scores = values(acquisition, [], X_pending)
-    facts = SelectionContext(rescore=rescore)
-    return Sequential(**options).select_knowing(facts, q, scores, CANDIDATES, lambda a, b: a @ b.T, X_pending)
+    context = SelectionContext(q, scores, CANDIDATES, lambda a, b: a @ b.T, X_pending, rescore=rescore)
+    return Sequential(**options).select(context)
 
 
 @pytest.mark.parametrize("acquisition", [UCB(kappa=3.0), LogEI(), QLogNEI()])
@@ -61,10 +61,16 @@ def test_all_are_picked_where_fewer_are_there_than_asked_for():
 
 def test_scores_that_are_no_numbers_come_last():
     scores = torch.tensor([float("nan"), 1.0, 2.0])
-    facts = SelectionContext(rescore=lambda picked, asked: scores[list(asked)] - 0.1 * len(picked))
-    assert Sequential().select_knowing(facts, 3, scores, CANDIDATES[:3], lambda a, b: a @ b.T) == [2, 1, 0]
+    context = SelectionContext(
+        3,
+        scores,
+        CANDIDATES[:3],
+        lambda a, b: a @ b.T,
+        rescore=lambda picked, asked: scores[list(asked)] - 0.1 * len(picked),
+    )
+    assert Sequential().select(context) == [2, 1, 0]
 
 
 def test_without_renewed_scores_it_says_what_is_missing():
     with pytest.raises(ValueError, match=r"SelectionContext\.rescore"):
-        Sequential().select(1, torch.ones(2), CANDIDATES[:2], lambda a, b: a @ b.T)
+        Sequential().select(SelectionContext(2, torch.ones(2), CANDIDATES[:2], lambda a, b: a @ b.T))

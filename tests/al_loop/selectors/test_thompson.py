@@ -9,7 +9,7 @@ X = torch.arange(6.0)[:, None]
 SCORES = torch.tensor([0.0, 5.0, 1.0, 4.0, 2.0, 3.0])
 
 
-def facts(draws):
+def draw_of(draws):
     def draw(rows, k, seed):
         assert seed == 7
         return draws[:k][:, rows[:, 0].long()]
@@ -19,14 +19,20 @@ def facts(draws):
 
 def test_each_pick_is_the_best_that_is_left_of_its_own_draw():
     draws = torch.tensor([[9.0, 0, 0, 8, 0, 0], [9.0, 0, 0, 8, 0, 0], [0, 1.0, 0, 0, 2, 3]])
-    assert Thompson().select_knowing(facts(draws), 3, SCORES, X, min_max_similarity) == [0, 3, 5]
+    assert Thompson().select(SelectionContext(3, SCORES, X, min_max_similarity, draw=draw_of(draws), seed=7)) == [
+        0,
+        3,
+        5,
+    ]
 
 
 def test_among_equals_the_better_score_is_picked():
-    assert Thompson().select_knowing(facts(torch.zeros(2, 6)), 2, SCORES, X, min_max_similarity) == [1, 3]
+    assert Thompson().select(
+        SelectionContext(2, SCORES, X, min_max_similarity, draw=draw_of(torch.zeros(2, 6)), seed=7)
+    ) == [1, 3]
 
 
 def test_what_is_not_told_is_named():
     with pytest.raises(ValueError, match=r"needs SelectionContext\.draw"):
-        Thompson().select(2, SCORES, X, min_max_similarity)
-    assert Thompson().select_knowing(facts(torch.zeros(0, 0)), 3, SCORES[:0], X[:0], min_max_similarity) == []
+        Thompson().select(SelectionContext(2, SCORES, X, min_max_similarity))
+    assert Thompson().select(SelectionContext(3, SCORES[:0], X[:0], min_max_similarity)) == []

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from al_loop.config import Part, build
+from al_loop.config import BuildContext, Part, build
 from al_loop.surrogates.auto import Auto
 from al_loop.surrogates.gp import ExactGP, ExactGPModel
 from al_loop.surrogates.testing import SurrogateContract
@@ -43,6 +43,6 @@ def test_it_says_what_it_chose_and_why():
 
 @pytest.mark.parametrize("kind", ["gp", "variational", "auto", "ensemble", "deep_kernel"])
 def test_a_config_builds_every_surrogate(kind):
-    surrogate = build("surrogate", Part(kind=kind), kernel="tanimoto")
+    surrogate = build("surrogate", Part(kind=kind), BuildContext(kernel="tanimoto"))
     X = rows(4).round()
     assert surrogate.fit(X, X[:, :1]).mean_and_variance(X)[0].shape == (4,)

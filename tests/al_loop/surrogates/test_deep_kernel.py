@@ -7,10 +7,10 @@ from torch.distributions import MultivariateNormal, Normal
 
 from al_loop.acquisitions.thompson import Thompson
 from al_loop.errors import ConfigError
-from al_loop.surrogates._kernel_mixture import Mixture
 from al_loop.surrogates.deep_kernel import DeepKernel, Encoder, HeldOutScorer
 from al_loop.surrogates.encoders.encoding import Encoding
 from al_loop.surrogates.gp import ExactGP
+from al_loop.surrogates.kernels.mixture import Mixture
 from al_loop.surrogates.testing import SurrogateContract
 
 

@@ -7,6 +7,7 @@ from botorch.acquisition.logei import qLogExpectedImprovement
 from botorch.sampling.index_sampler import IndexSampler
 from botorch.sampling.normal import SobolQMCNormalSampler
 
+from al_loop.acquisitions.base import AcquisitionContext
 from al_loop.surrogates.ensemble import DeepEnsemble, EnsembleGaussian, _calibrate, _left_out
 from al_loop.surrogates.testing import SurrogateContract
 
@@ -75,7 +76,7 @@ def test_qlogei_with_pending_rows_is_botorchs_own(model):
     botorchs = qLogExpectedImprovement(model, best_f=best, sampler=sampler, X_pending=X_pending)(X.unsqueeze(1))
     from al_loop.acquisitions.qlogei import QLogEI
 
-    ours = QLogEI(n_samples=64, seed=1).build(model, X, X_pending, best)(X.unsqueeze(1))
+    ours = QLogEI(n_samples=64, seed=1).build(model, AcquisitionContext(X, best, X_pending))(X.unsqueeze(1))
     assert torch.allclose(ours, botorchs, atol=0.05)
 
 

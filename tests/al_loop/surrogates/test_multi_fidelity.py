@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
+from al_loop.acquisitions.base import AcquisitionContext, score
 from al_loop.acquisitions.log_ei import LogEI
 from al_loop.acquisitions.max_value_entropy import MaxValueEntropy
 from al_loop.acquisitions.multi_fidelity_ei import MultiFidelityEI
 from al_loop.acquisitions.multi_fidelity_mes import MultiFidelityMES
 from al_loop.acquisitions.ucb import UCB
-from al_loop.modelling.reward import score
-from al_loop.surrogates._kernels import Tanimoto
 from al_loop.surrogates.gp import ExactGP
+from al_loop.surrogates.kernels.elementary import Tanimoto
 from al_loop.surrogates.multi_fidelity import MultiFidelityGP
 
 
@@ -161,9 +161,9 @@ def test_a_pending_object_at_a_low_fidelity_lowers_the_variance_as_if_it_had_bee
 def test_every_acquisition_of_the_target_takes_the_model():
     pending = torch.cat([NEW[:2], torch.tensor([[0.0], [1.0]])], dim=1)
     for acquisition in (UCB(), LogEI(), MaxValueEntropy()):
-        built = acquisition.build_among(MODEL, X[80:, :-1], None, 1.0, NEW)
+        built = acquisition.build(MODEL, AcquisitionContext(X[80:, :-1], 1.0, None, NEW))
         assert score(built, NEW).isfinite().all()
-    assert score(UCB().build(MODEL, X, pending, 1.0), NEW).shape == (30,)
+    assert score(UCB().build(MODEL, AcquisitionContext(X, 1.0, pending)), NEW).shape == (30,)
 
 
 def test_the_squared_correlation_is_that_of_the_joint_posterior():
@@ -183,7 +183,7 @@ def test_the_squared_correlation_is_that_of_the_joint_posterior():
 
 def test_information_at_the_target_is_max_value_entropys_and_below_it_less():
     acquisition = MultiFidelityMES()
-    built = acquisition.build_among(MODEL, X[80:, :-1], None, 0.0, NEW)
+    built = acquisition.build(MODEL, AcquisitionContext(X[80:, :-1], 0.0, None, NEW))
     values = acquisition.per_cost(MODEL, built, [1.0, 1.0], NEW)
     assert torch.allclose(values[:, 1], score(built, NEW), atol=1e-9)
     assert (values[:, 0] < values[:, 1]).all()
@@ -195,7 +195,7 @@ def test_information_at_the_target_is_max_value_entropys_and_below_it_less():
 def test_information_bounds_the_mutual_information_from_below():
     """By numerical integration: y at the low fidelity given f <= m at the target is an extended skew normal."""
     acquisition = MultiFidelityMES(n_samples=1)
-    built = acquisition.build_among(MODEL, X[80:, :-1], None, 0.0, NEW)
+    built = acquisition.build(MODEL, AcquisitionContext(X[80:, :-1], 0.0, None, NEW))
     found = acquisition.per_cost(MODEL, built, [1.0, 1.0], NEW)[:, 0].exp()
     m = float(built.maxima)
     mean, variance = MODEL.mean_and_variance(NEW)
@@ -214,7 +214,7 @@ def test_information_bounds_the_mutual_information_from_below():
 
 def test_improvement_is_shared_by_the_squared_correlation():
     acquisition = MultiFidelityEI()
-    built = acquisition.build(MODEL, X[80:, :-1], None, 1.0)
+    built = acquisition.build(MODEL, AcquisitionContext(X[80:, :-1], 1.0))
     values = acquisition.per_cost(MODEL, built, [0.1, 2.0], NEW)
     target = score(built, NEW)
     assert torch.allclose(values[:, 0], target + MODEL.correlation(NEW, 0).log() - math.log(0.1))

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import al_loop.surrogates.variational as variational
-from al_loop.surrogates._kernels import Tanimoto
 from al_loop.surrogates.gp import ExactGP
+from al_loop.surrogates.kernels.elementary import Tanimoto
 from al_loop.surrogates.testing import SurrogateContract
 from al_loop.surrogates.variational import SparseGP, SparseGPModel, greedy_rows
 

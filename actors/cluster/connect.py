@@ -1,0 +1,43 @@
+"""The connection of this process to a Ray cluster."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+from typing import Any
+
+import ray
+
+from al_loop.errors import ConfigError, summary
+
+
+def connect(address: str, **local_settings: Any) -> None:
+    """Join a Ray cluster, or start one on this machine.
+
+    Ray replaces the process's SIGTERM handler; the previous one is put back.
+
+    Args:
+        address: ``auto`` joins the running cluster, or starts one if there is none; ``HOST:6379`` and
+            ``ray://HOST:10001`` join that cluster; ``local`` always starts one.
+        local_settings: settings of ``ray.init`` for a cluster that is started here.
+
+    Raises:
+        ConfigError: The cluster cannot be reached.
+    """
+    settings: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, **local_settings}
+    sigterm_handler = signal.getsignal(signal.SIGTERM)
+    try:
+        if address == "auto":
+            try:
+                ray.init(address="auto", log_to_driver=False)
+            except ConnectionError:
+                ray.init(address="local", **settings)
+        elif address == "local":
+            ray.init(address="local", **settings)
+        else:
+            ray.init(address=address, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"cannot reach a Ray cluster at {address!r}: {summary(error)}") from None
+    finally:
+        with suppress(ValueError, TypeError):  # outside the main thread, or the handler is not a Python function
+            signal.signal(signal.SIGTERM, sigterm_handler)

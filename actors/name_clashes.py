@@ -1,0 +1,36 @@
+"""Modules of a user that have the name of a module of Python's standard library."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from al_loop.errors import ConfigError
+
+#: modules that no other module imports, so that a file of the name harms nobody
+_HARMLESS = frozenset({"antigravity", "idlelib", "test", "this", "turtle", "turtledemo"})
+
+
+def refuse_shadows(folder: Path, files: Iterable[Path], importer: str) -> None:
+    """Refuse modules that would be imported in place of a module of the standard library.
+
+    Python's own libraries, and those of al-loop, would import the user's file and break.
+
+    Args:
+        folder: The folder that comes first on the import path.
+        files: Files in it; those below a subfolder count where it is a package.
+        importer: The process that would import the wrong module, such as "by the job".
+
+    Raises:
+        ConfigError: There is such a module; the message names it.
+    """
+    for file in files:
+        module = file.parent if file.name == "__init__.py" else file
+        name = module.name.removesuffix(".py")
+        is_at_top = file.suffix == ".py" and module.parent == folder
+        if is_at_top and name in sys.stdlib_module_names and name not in _HARMLESS:
+            raise ConfigError(
+                f"{module} has the name of a module of Python's standard library, and would be imported in place of "
+                f"it {importer}; rename it, e.g. to my_{module.name}"
+            )

@@ -1,0 +1,247 @@
+"""One campaign of a sweep, in a process of its own, and the process that supervises it.
+
+The campaign's process reads what to run from its standard input and writes events to a pipe. When its standard input
+ends, because the sweep stops it or has died, the campaign stops as cleanly as on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from al_loop.campaign.reporter import Reporter
+from al_loop.config import CampaignConfig
+from al_loop.errors import CampaignError, ConfigError, summary
+from al_loop.monitoring.round_summary import RoundSummary
+from al_loop.system.processes import end_tree
+
+#: how long a campaign may take to stop (a fit ends first), before its processes are killed
+STOP_WAIT_S = 60.0
+_MEASURES = ("best", "top10_mean", "hypervolume")
+_MAIN = "import sys; sys.path[:] = {path!r}; from al_loop.actors.sweeps.trial import main; main(int(sys.argv[1]))"
+
+
+@dataclass(frozen=True)
+class TrialEvent:
+    """Something that a campaign reports.
+
+    Attributes:
+        kind: ``round``: a round has ended; ``done``: the campaign has finished; ``stopped``: it was stopped;
+            ``failed``: it cannot go on.
+        round: The number of the last closed round, where there is one.
+        measures: That round's ``calls``, ``best``, ``top10_mean`` and ``hypervolume``; NaN where there is no value.
+        reason: Why the campaign failed, in one line.
+    """
+
+    kind: str
+    round: int | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ProcessContext:
+    """The context that every campaign takes over from the process that started the sweep.
+
+    Attributes:
+        folder: The working directory.
+        path: The import path.
+        threads: The variable ``OMP_NUM_THREADS``, which Ray sets to a campaign's CPUs, so that oracles would compute
+            differently; None where it is not set.
+    """
+
+    folder: Path
+    path: Sequence[str]
+    threads: str | None
+
+    @classmethod
+    def here(cls) -> ProcessContext:
+        """Return the context of this process."""
+        return cls(Path.cwd(), tuple(sys.path), os.environ.get("OMP_NUM_THREADS"))
+
+    def environment(self, changes: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment variables of a campaign's process.
+
+        Args:
+            changes: Variables to set.
+        """
+        variables = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+        threads = {} if self.threads is None else {"OMP_NUM_THREADS": self.threads}
+        return {**variables, **threads, **changes}
+
+
+class Trial(Protocol):
+    """A campaign that runs somewhere."""
+
+    def next_event(self) -> TrialEvent:
+        """Wait for the next event of the campaign; the last one is not of the kind ``round``."""
+
+    def stop(self) -> None:
+        """Have the campaign stop cleanly; called from another thread than ``next_event``."""
+
+
+# ---- the supervisor ----------------------------------------------------------------------------------------------
+
+
+class TrialProcess:
+    """A campaign in a process of its own, in a session of its own.
+
+    Args:
+        config: The campaign's configuration.
+        run_dir: The campaign's run directory.
+        context: The context of the process that started the sweep.
+        variables: Further environment variables.
+    """
+
+    def __init__(
+        self, config: CampaignConfig, run_dir: Path, context: ProcessContext, variables: Mapping[str, str] | None = None
+    ) -> None:
+        path = [*context.path, *(folder for folder in sys.path if folder not in context.path)]
+        read, write = os.pipe()
+        self._events = os.fdopen(read, encoding="utf-8")
+        self._is_stopping = False
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  closed when the process has ended
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _MAIN.format(path=path), str(write)],
+            stdin=subprocess.PIPE,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            pass_fds=(write,),
+            start_new_session=True,
+            cwd=context.folder if context.folder.is_dir() else None,  # another machine may lack the folder
+            env=context.environment(variables or {}),
+        )
+        os.close(write)
+        with suppress(BrokenPipeError):  # it has died already, which the next event reports
+            self._stdin.write(pickle.dumps((config, run_dir)))
+            self._stdin.flush()
+
+    @property
+    def _stdin(self) -> Any:
+        return self._process.stdin
+
+    def next_event(self) -> TrialEvent:
+        for line in self._events:
+            event = TrialEvent(**json.loads(line))
+            if event.kind != "round":
+                self._process.wait()
+                self._output.close()
+            return event
+        code = self._process.wait()
+        with self._output:
+            self._output.seek(0)
+            lines = self._output.read().decode(errors="replace").strip().splitlines()
+        if self._is_stopping:
+            return TrialEvent("stopped")
+        return TrialEvent("failed", reason=": ".join([f"its process ended with exit code {code}", *lines[-1:]])[:300])
+
+    def stop(self) -> None:
+        self._is_stopping = True
+        with suppress(OSError):
+            self._stdin.close()
+        killer = threading.Timer(STOP_WAIT_S, self._kill)
+        killer.daemon = True
+        killer.start()
+
+    def _kill(self) -> None:
+        if self._process.poll() is None:
+            end_tree(self._process.pid)
+
+
+# ---- the campaign's process --------------------------------------------------------------------------------------
+
+
+def main(events_fd: int) -> None:
+    """Run the campaign that standard input describes.
+
+    Args:
+        events_fd: The file descriptor to write events to, one JSON object per line.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _interrupt)
+    config, run_dir = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_terminate_at_end_of_input, daemon=True).start()
+    with os.fdopen(events_fd, "w", encoding="utf-8", buffering=1) as events:
+        event = _run(config, run_dir, _TrialReporter(run_dir / "logs" / "campaign.log", events))
+        with suppress(BrokenPipeError):
+            _write(events, event)
+
+
+def _interrupt(*_: object) -> None:
+    """Interrupt the campaign at the first SIGTERM, and leave it alone while it stops."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _terminate_at_end_of_input() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _run(config: CampaignConfig, run_dir: Path, reporter: _TrialReporter) -> TrialEvent:
+    """Run a campaign, and return its last event."""
+    from al_loop.campaign.campaign import Campaign
+
+    try:
+        with Campaign(config, run_dir, reporter=reporter) as campaign:
+            campaign.run()
+    except KeyboardInterrupt:
+        return TrialEvent("stopped", *_last_round(config, run_dir))
+    except BaseException as error:
+        reporter.note("".join(traceback.format_exception(error)).rstrip())
+        if isinstance(error, CampaignError | ConfigError):
+            return TrialEvent("failed", reason=summary(error))
+        where = "" if isinstance(error, Exception) else " in the campaign"
+        return TrialEvent("failed", reason=f"{type(error).__name__}{where}: {summary(error)}")
+    return TrialEvent("done", *_last_round(config, run_dir))
+
+
+def _last_round(config: CampaignConfig, run_dir: Path) -> tuple[int | None, dict[str, float]]:
+    """Return the number and the measures of the last closed round in the ledger."""
+    from al_loop.analysis import open_run
+    from al_loop.campaign.campaign import ledger_url
+
+    with suppress(ConfigError), open_run(ledger_url(config, run_dir)) as run:
+        for row in reversed(run.ledger.rounds()):
+            if row.metrics is not None:
+                return row.number, _measures(row.metrics)
+    return None, {}
+
+
+class _TrialReporter(Reporter):
+    """Writes rounds as events, and everything else to the run's log."""
+
+    def __init__(self, log: Path, events: TextIO) -> None:
+        self._log, self._events = log, events
+        self._lock = threading.Lock()
+
+    def round(self, summary: RoundSummary) -> None:
+        with self._lock, suppress(BrokenPipeError):  # the sweep has died; this process is being stopped
+            _write(self._events, TrialEvent("round", summary.number, _measures(vars(summary))))
+
+    def note(self, message: str) -> None:
+        with self._lock, suppress(OSError), self._log.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {message}\n")
+
+
+def _measures(metrics: Mapping[str, Any]) -> dict[str, float]:
+    values = {name: math.nan if metrics.get(name) is None else float(metrics[name]) for name in _MEASURES}
+    return {**values, "calls": int(metrics["calls"])}
+
+
+def _write(events: TextIO, event: TrialEvent) -> None:
+    events.write(json.dumps(vars(event)) + "\n")

@@ -1,0 +1,111 @@
+"""Building a part: its arguments from the config, and the values that the campaign supplies."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from al_loop.config.plugins import ADAPTERS, Part, arguments_model, load_target
+from al_loop.errors import ConfigError
+from al_loop.oracles.base import Oracle
+
+#: config section -> the values of a BuildContext that its parts are supplied with
+SUPPLIED: Mapping[str, tuple[str, ...]] = {
+    "features": ("alphabet", "length"),
+    "policy": ("environment", "hidden", "layers", "heads", "n_conditions"),
+    "surrogate": ("kernel", "layout", "n_fidelities"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildContext:
+    """What a campaign knows when it builds a part, and the part's constructor may want to know.
+
+    The rule: a constructor is passed each value that ``SUPPLIED`` lists for its section, provided that it has a
+    parameter of that name, that the value is not None, and that the config does not set it. Every other parameter
+    comes from the config or has its own default.
+
+    Args:
+        alphabet: of features: the letters of the environment's sequences.
+        length: of features: the longest sequence of the environment.
+        kernel: of surrogates: the kernel that suits the features.
+        layout: of surrogates: what the columns of the features are, for encoders (a ``RowLayout``).
+        n_fidelities: of surrogates: how many fidelities the campaign chooses among.
+        environment: of policies: the environment whose actions the policy chooses.
+        hidden: of policies: width of a layer.
+        layers: of policies: number of layers.
+        heads: of policies: members of an ensemble of policies.
+        n_conditions: of policies: length of the condition vector.
+    """
+
+    alphabet: Sequence[str] | None = None
+    length: int | None = None
+    kernel: str | None = None
+    layout: Any = None
+    n_fidelities: int | None = None
+    environment: Any = None
+    hidden: int | None = None
+    layers: int | None = None
+    heads: int | None = None
+    n_conditions: int | None = None
+
+    def values_for(self, section: str) -> dict[str, Any]:
+        """Return the values that parts of a section are supplied with, by name."""
+        values = {name: getattr(self, name) for name in SUPPLIED.get(section, ())}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def supplied_arguments(section: str, factory: Any, context: BuildContext) -> dict[str, Any]:
+    """Return the arguments that a constructor is passed besides those of the config.
+
+    Args:
+        section: the config section.
+        factory: the class of the part.
+        context: what the campaign knows.
+    """
+    parameters = inspect.signature(factory).parameters
+    return {name: value for name, value in context.values_for(section).items() if name in parameters}
+
+
+def adapter_for(section: str, part: Part, factory: Any) -> Callable[..., Any] | None:
+    """Return the function that builds a part from a user's function or foreign class, or None if none is needed.
+
+    The adapter is called with the factory and the part's arguments, which it checks itself.
+
+    Args:
+        section: the config section.
+        part: the part as the config names it.
+        factory: the class or function that it names.
+    """
+    is_our_class = part.kind is not None and inspect.isclass(factory) and issubclass(factory, Oracle)
+    return None if section not in ADAPTERS or is_our_class else load_target(ADAPTERS[section])
+
+
+def build(section: str, part: Part, context: BuildContext | None = None) -> Any:
+    """Build a part; its arguments are checked and converted by its constructor's signature.
+
+    Args:
+        section: the config section, a key of ``plugins.ROOMS``.
+        part: the part as the config names it.
+        context: what the campaign supplies to constructors that have a parameter for it.
+
+    Raises:
+        ConfigError: an argument is unknown, missing, of the wrong type, or refused by the part.
+    """
+    factory = part.factory(section)
+    adapt = adapter_for(section, part, factory)
+    if adapt is not None:
+        return adapt(factory, **part.arguments)
+    arguments = supplied_arguments(section, factory, context or BuildContext()) | part.arguments
+    try:
+        checked = arguments_model(factory).model_validate(arguments)
+    except ValidationError as error:
+        raise ConfigError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None
+    try:
+        return factory(**{name: getattr(checked, name) for name in arguments})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

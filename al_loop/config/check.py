@@ -1,0 +1,215 @@
+"""Validation of a config beyond its schema: the arguments of each part, and combinations of parts.
+
+Every part is built once to check it, without the values that only a campaign can supply. The messages name the key,
+the value, what was expected, the remedy, and where the key was set.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from al_loop.config.build import SUPPLIED, adapter_for, build
+from al_loop.config.locations import KeyPath, Locations
+from al_loop.config.plugins import Part, arguments_model, built_in, suggestion
+from al_loop.config.schema import CampaignConfig
+from al_loop.errors import ConfigError
+
+#: object types with default features
+_HAS_DEFAULT_FEATURES = ("molecule", "sequence")
+#: sections of the config that are one part each
+SECTIONS = ("environment", "oracle", "features", "surrogate", "acquisition", "selector")
+
+
+def check_config(config: CampaignConfig, locations: Locations) -> None:
+    """Check the parts of a config, each by itself and then together.
+
+    Args:
+        config: a config that satisfies the schema.
+        locations: where each key was set, for the messages.
+
+    Raises:
+        ConfigError: a part is unknown or refuses its arguments (one line per part), or parts cannot work together.
+    """
+    problems = [
+        message
+        for section, part, path in parts_of(config)
+        for message in _part_problems(section, part, path, locations)
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    for check in (_check_object_types, _check_objectives, _check_fidelities, _check_sampler):
+        check(config, locations)
+
+
+def parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, KeyPath]]:
+    """Yield each part that a config names: its kind of part (a key of ``plugins.ROOMS``), itself, and its key."""
+    for section in SECTIONS:
+        part = getattr(config, section)
+        if part is not None:
+            yield section, part, (section,)
+    yield "objective", config.sampler.objective, ("sampler", "objective")
+    if config.sampler.policy is not None:
+        yield "policy", config.sampler.policy, ("sampler", "policy")
+    for i, search in enumerate(config.sampler.searches):
+        yield "search", search, ("sampler", "searches", i)
+    for i, constraint in enumerate(config.constraints):
+        yield "property", constraint, ("constraints", i)
+    for i, sink in enumerate(config.sinks):
+        yield "sink", sink, ("sinks", i)
+
+
+def messages(
+    error: ValidationError, path: KeyPath, locations: Locations, model: type[BaseModel] | None
+) -> Iterator[str]:
+    """Yield a line for each error that pydantic found: key, value, what was expected, and where the key was set.
+
+    Args:
+        error: the errors.
+        path: the key of the section that was validated; () for the whole config.
+        locations: where each key was set.
+        model: the model of the section, to list its keys.
+    """
+    for item in error.errors():
+        item_path: KeyPath = (*path, *item["loc"])
+        key = ".".join(map(str, item_path)) or "config"
+        location = locations.describe(item_path)
+        if item["type"] == "extra_forbidden":
+            keys = _keys_of(model, item["loc"][:-1])
+            yield f"{key}: unknown key{suggestion(str(item_path[-1]), keys)}; known keys: {', '.join(keys)} {location}"
+        elif item["type"] == "missing":
+            yield f"{key}: missing; add it to the config {location}"
+        else:
+            reason = item["msg"].removeprefix("Value error, ")
+            value = "" if isinstance(item["input"], dict) else f"{item['input']!r} is not valid: "
+            yield f"{key}: {value}{reason[0].lower()}{reason[1:]} {location}"
+
+
+def unsupported_by_ppo(config: CampaignConfig) -> tuple[tuple[str, ...], str] | None:
+    """Return the first config key that PPO does not support, with the reason, or None."""
+    if config.has_several_objectives and config.reward.preferences:
+        return (
+            ("sampler", "kind"),
+            "ppo maximises a single value; for several objectives set reward.preferences=false",
+        )
+    if config.sampler.searches:
+        return ("sampler", "searches"), "ppo is on-policy and cannot learn from searches; remove them"
+    return None
+
+
+def _keys_of(model: Any, path: Sequence[str | int]) -> list[str]:
+    """Return the keys of the section at a path below a model, or none if it has no fixed keys."""
+    for key in path:
+        if not (inspect.isclass(model) and issubclass(model, BaseModel)):
+            return []
+        model = model.model_fields[str(key)].annotation if str(key) in model.model_fields else model
+    return sorted(model.model_fields) if inspect.isclass(model) and issubclass(model, BaseModel) else []
+
+
+# ---- each part by itself ---------------------------------------------------------------------------------------------
+
+
+def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations) -> Iterator[str]:
+    key = ".".join(map(str, path))
+    name = "kind" if part.kind else "target"
+    try:
+        factory = part.factory(section)
+    except ConfigError as error:
+        yield f"{key}.{name}: {error} {locations.describe((*path, name))}"
+        return
+    if adapter_for(section, part, factory) is None:  # an adapter checks the arguments itself
+        model = arguments_model(factory)
+        try:
+            model.model_validate(part.arguments)
+        except ValidationError as error:
+            supplied = SUPPLIED.get(section, ())
+            is_supplied = [e["type"] == "missing" and e["loc"] and e["loc"][0] in supplied for e in error.errors()]
+            if not all(is_supplied):
+                for message, is_known in zip(messages(error, path, locations, model), is_supplied, strict=True):
+                    if not is_known:
+                        yield message
+            return  # it cannot be built without what the campaign supplies
+    if section == "policy":  # it can only be built for an environment
+        return
+    try:
+        build(section, part)
+    except ConfigError as error:
+        yield f"{key}: {error} {locations.describe(path)}"
+
+
+# ---- parts together --------------------------------------------------------------------------------------------------
+
+
+def _check_object_types(config: CampaignConfig, locations: Locations) -> None:
+    """Refuse parts that work on other objects than the environment makes, and missing features."""
+    # of an instance, since the objects of a pool depend on its file
+    object_type = getattr(build("environment", config.environment), "object_type", "other")
+    for section, part, path in parts_of(config):
+        expected = part.declared(section, "object_type", None)
+        if section != "environment" and expected not in (None, object_type):
+            raise ConfigError(
+                f"{'.'.join(map(str, path))}: {part.name!r} works on {expected}s, but the environment "
+                f"{config.environment.name!r} makes {object_type}s; change one of them {locations.describe(path)}"
+            )
+    if config.features is None and object_type not in _HAS_DEFAULT_FEATURES:
+        raise ConfigError(
+            f"features: missing, and the objects of this environment have no default features; set features.kind to "
+            f"one of {', '.join(info.kind for info in built_in('features'))}, or give a target {locations.describe(())}"
+        )
+
+
+def _check_objectives(config: CampaignConfig, locations: Locations) -> None:
+    """Refuse an acquisition for another number of objectives, and a loss that cannot be conditioned on preferences."""
+    names = config.optimise if isinstance(config.optimise, tuple) else (config.optimise or "one",)
+    is_for_several = config.acquisition.declared("acquisition", "is_multi_objective", False)
+    location = locations.describe(("acquisition",))
+    if is_for_several and not config.has_several_objectives:
+        raise ConfigError(
+            f"acquisition: {config.acquisition.name!r} requires several objectives, but the campaign optimises one; "
+            f"list several in optimise, or use a single-objective acquisition {location}"
+        )
+    if config.has_several_objectives and not is_for_several:
+        kinds = [info.kind for info in built_in("acquisition")]
+        suitable = [kind for kind in kinds if Part(kind=kind).declared("acquisition", "is_multi_objective", False)]
+        raise ConfigError(
+            f"acquisition: {config.acquisition.name!r} supports a single objective, but the campaign optimises "
+            f"{len(names)} ({', '.join(names)}); use {' or '.join(suitable)} {location}"
+        )
+    objective = config.sampler.objective
+    if config.has_several_objectives and config.reward.preferences and not build("objective", objective).uses_log_z:
+        raise ConfigError(
+            f"sampler.objective: {objective.name!r} does not learn log Z, which depends on the preferences; use "
+            f"trajectory_balance, or set reward.preferences=false {locations.describe(('sampler', 'objective'))}"
+        )
+
+
+def _check_fidelities(config: CampaignConfig, locations: Locations) -> None:
+    """Refuse a multi-fidelity surrogate without an acquisition that chooses fidelities, and the reverse."""
+    is_modelled = config.surrogate.declared("surrogate", "models_fidelities", False)
+    is_chosen = config.acquisition.declared("acquisition", "chooses_fidelities", False)
+    if is_modelled and not is_chosen:
+        raise ConfigError(
+            f"surrogate: {config.surrogate.name!r} requires an acquisition that chooses fidelities; set "
+            f"acquisition.kind to multi_fidelity_mes or multi_fidelity_ei {locations.describe(('surrogate',))}"
+        )
+    if is_chosen and not is_modelled:
+        raise ConfigError(
+            f"acquisition: {config.acquisition.name!r} requires a multi-fidelity surrogate; set surrogate.kind: "
+            f"multi_fidelity {locations.describe(('acquisition',))}"
+        )
+
+
+def _check_sampler(config: CampaignConfig, locations: Locations) -> None:
+    """Refuse what the sampler does not support."""
+    unsupported = unsupported_by_ppo(config) if config.sampler.kind == "ppo" else None
+    if unsupported is not None:
+        path, reason = unsupported
+        raise ConfigError(f"{'.'.join(path)}: {reason} {locations.describe(path)}")
+    if config.sampler.pool < config.rounds.batch_size:
+        raise ConfigError(
+            f"sampler.pool: {config.sampler.pool} is smaller than rounds.batch_size ({config.rounds.batch_size}), too "
+            f"small to select a full batch from; increase it {locations.describe(('sampler', 'pool'))}"
+        )

@@ -1,0 +1,72 @@
+"""Loading of a config: YAML file and overrides to a validated ``CampaignConfig``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from al_loop.config.check import check_config, messages
+from al_loop.config.locations import Locations, read_yaml
+from al_loop.config.overrides import apply_overrides
+from al_loop.config.schema import CampaignConfig
+from al_loop.errors import ConfigError
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> CampaignConfig:
+    """Read and validate a YAML config; the folder of the file is put on the import path, for ``target:`` modules.
+
+    Args:
+        path: the YAML file.
+        overrides: ``a.b=value`` each, the value in YAML.
+
+    Raises:
+        ConfigError: the config is invalid; the message gives file, line, key, value and remedy, one line per error.
+    """
+    path = Path(path)
+    try:
+        content, lines = read_yaml(_read_text(path))
+    except ValueError as error:
+        raise ConfigError(f"the config {path} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"the config {path} must be a mapping of keys to values, see configs/quickstart.yaml")
+    content, origins = apply_overrides(content, overrides)
+    folders = (str(path.resolve().parent), str(Path.cwd()))
+    add_to_path(folders)
+    return parse_config(content, Locations(str(path), lines, origins)).with_folders(*folders)
+
+
+def parse_config(content: Mapping[str, Any], locations: Locations | None = None) -> CampaignConfig:
+    """Validate a config that is already a mapping.
+
+    Args:
+        content: sections and keys as in a config file.
+        locations: where each key was set, for the messages.
+
+    Raises:
+        ConfigError: the config is invalid; one line per error.
+    """
+    locations = locations or Locations()
+    try:
+        config = CampaignConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("\n".join(messages(error, (), locations, CampaignConfig))) from None
+    check_config(config, locations)
+    return config
+
+
+def add_to_path(folders: Sequence[str]) -> None:
+    """Append folders to the import path, so that the modules of ``target:`` parts are found there."""
+    sys.path += [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"the config {path} is not a text file in UTF-8") from None

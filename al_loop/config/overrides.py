@@ -1,0 +1,70 @@
+"""Overrides of a config on the command line: ``key=value`` or ``a.b=value``, the value in YAML."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from al_loop.config.locations import KeyPath, read_yaml
+from al_loop.errors import ConfigError
+
+
+def apply_overrides(content: Mapping[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    """Return a config's content with some values replaced.
+
+    A number in a key is the index of a list item, counted from 0: ``constraints.0.min=0.3``.
+
+    Args:
+        content: the content of the config file; it is not changed.
+        overrides: ``a.b=value`` each, the value in YAML; later ones win.
+
+    Returns:
+        The new content, and the text of the override that set each changed key.
+
+    Raises:
+        ConfigError: an override is malformed, or names a list item or mapping that the config does not have.
+    """
+    result = copy.deepcopy(dict(content))
+    origins: dict[KeyPath, str] = {}
+    for override in overrides:
+        path, value = _parse(override)
+        container = _container(result, path, override)
+        container[path[-1]] = value
+        origins[path] = override
+    return result, origins
+
+
+def _parse(override: str) -> tuple[KeyPath, Any]:
+    """Return the key and the value of an override."""
+    name, equals, text = override.partition("=")
+    path = tuple(int(key) if key.isdecimal() else key for key in name.split("."))
+    if not equals or not all(str(key) for key in path):
+        raise ConfigError(f"{override!r} is not of the form key=value or a.b=value")
+    try:
+        value, _ = read_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{override!r}: the value is not valid YAML: {error}") from None
+    return path, value
+
+
+def _container(content: dict[str, Any], path: KeyPath, override: str) -> Any:
+    """Return the mapping or list that contains the last key of a path; missing mappings are created."""
+    target: Any = content
+    for key in path[:-1]:
+        if isinstance(key, int) or isinstance(target, list):
+            _require_item(target, key, override)
+        elif target.get(key) is None:
+            target[key] = {}
+        target = target[key]
+        if not isinstance(target, dict | list):
+            raise ConfigError(f"{override!r}: {key!r} is {target!r} in the config, which has no keys of its own")
+    if isinstance(target, list):
+        _require_item(target, path[-1], override)
+    return target
+
+
+def _require_item(target: Any, key: str | int, override: str) -> None:
+    """Raise ConfigError unless a key is the index of an item of a list."""
+    if not (isinstance(target, list) and isinstance(key, int) and key < len(target)):
+        raise ConfigError(f"{override!r}: the config has no item {key} there; items of a list are counted from 0")

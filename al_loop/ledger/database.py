@@ -1,0 +1,289 @@
+"""The database behind a ledger: opening, retries of transient faults, and read and write transactions."""
+
+from __future__ import annotations
+
+import random
+import re
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from al_loop.errors import CampaignError, ConfigError, summary
+from al_loop.ledger import migrations, schema
+from al_loop.ledger.engines import make_engine, parse_url
+
+PATIENCE_S: Final = 3.0
+_LONGEST_PAUSE_S: Final = 3.0
+_SILENT_S: Final = 2.0  # of waiting before ``on_wait`` is called
+_N_TRIES_TO_OPEN: Final = 5  # while another process creates or upgrades the same ledger
+_LOCK_KEY: Final = 0x616C_6C6F_6F70  # "alloop": the advisory lock of a ledger's writers on PostgreSQL
+
+T = TypeVar("T")
+#: a step of a write transaction; the flag is true where an earlier try may have been committed after all
+Write = Callable[[Connection, bool], T]
+
+
+class Database:
+    """A SQLite file or a PostgreSQL database with the ledger's tables. Safe to use from many threads.
+
+    Writes run one after the other: under a lock of this process, and under SQLite's write lock or an advisory lock of
+    PostgreSQL among processes. A ledger of an older schema is upgraded when it is opened; one that is opened for
+    reading is upgraded in a temporary copy, and shows what the ledger contained when it was opened.
+
+    Args:
+        url: ``sqlite:///RUN/ledger.db`` or ``postgresql+psycopg://user@host/database``.
+        read_only: whether every write raises, and the database itself refuses changes.
+        patience_s: how long a step that fails for a transient reason is retried, in seconds.
+        on_wait: receives one message when that takes long.
+
+    Raises:
+        ConfigError: the database is not reachable or writable, has other contents, or belongs to a newer al-loop.
+    """
+
+    def __init__(self, url: str, *, read_only: bool, patience_s: float, on_wait: Callable[[str], None]) -> None:
+        parsed = parse_url(url)
+        self.name = parsed.render_as_string(hide_password=True)
+        self.url = parsed.render_as_string(hide_password=False)
+        self._read_only = read_only
+        self._patience_s, self._on_wait = patience_s, on_wait
+        self._lock = threading.RLock()
+        self._is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._engine: Engine | None = None
+        try:
+            if self._is_sqlite and not str(parsed.database).startswith("file:"):
+                self._prepare_path(Path(str(parsed.database)))
+            self._engine = make_engine(parsed, read_only=read_only)
+            self._open()
+        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+            self.close()
+            raise ConfigError(self._why_not_opened(error)) from error
+        except ConfigError:
+            self.close()
+            raise
+
+    @property
+    def engine(self) -> Engine:
+        """Return the engine behind the ledger."""
+        assert self._engine is not None
+        return self._engine
+
+    def _prepare_path(self, path: Path) -> None:
+        if self._read_only:
+            if not path.is_file():
+                raise ConfigError(f"ledger {path}: no such file")
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def _why_not_opened(self, error: Exception) -> str:
+        reason = summary(error)
+        if "file is not a database" in reason:
+            return f"ledger {self.name}: not a ledger (the file is not a SQLite database); choose another --run-dir"
+        if "readonly" in reason or "read-only" in reason:
+            return f"ledger {self.name}: cannot be written ({reason}); choose a --run-dir with write permission"
+        remedy = "check the path" if self._is_sqlite else "check the URL and the server"
+        return f"ledger {self.name}: cannot be opened ({reason}); {remedy}"
+
+    # -- opening -----------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        version = self._try_a_few_times(self._create_or_check, only_if=self._is_sqlite)
+        if version == schema.SCHEMA_VERSION:
+            return
+        if self._read_only:
+            self._copy = tempfile.TemporaryDirectory(prefix="al-loop-ledger-", ignore_cleanup_errors=True)
+            original = self.engine
+            self._engine = migrations.upgraded_copy(original, Path(self._copy.name) / "ledger.db")
+            original.dispose()
+        else:
+            try:
+                self._try_a_few_times(self._upgrade)
+            finally:
+                self.engine.dispose()  # closes the connection without foreign keys
+
+    def _try_a_few_times(self, step: Callable[[], T], *, only_if: bool = True) -> T:
+        for n in range(_N_TRIES_TO_OPEN):
+            try:
+                return step()
+            except (sa.exc.DBAPIError, sqlite3.Error) as error:
+                if not (only_if and _is_transient(error)) or n == _N_TRIES_TO_OPEN - 1:
+                    raise
+                time.sleep(_pause_s(n))
+        raise AssertionError("unreachable")
+
+    def _create_or_check(self) -> int:
+        """Return the version of the schema, after creating the tables in an empty database."""
+        with self.engine.execution_options(ledger_write=not self._read_only).begin() as connection:
+            if not self._read_only:
+                self._take_turn(connection)
+            tables = set(sa.inspect(connection).get_table_names())
+            if schema.versions.name in tables:
+                version = migrations.version_of(connection)
+                self._require_supported(version)
+                self._require_writable(connection, tables)
+                return version
+            foreign = tables if self._is_sqlite else tables & set(schema.metadata.tables)
+            if foreign or self._read_only:
+                reason = f"it has the tables {', '.join(sorted(foreign)[:5])}" if foreign else "it is empty"
+                raise ConfigError(f"ledger {self.name}: not a ledger ({reason}); choose another --run-dir or database")
+            schema.create_tables(connection)
+            return schema.SCHEMA_VERSION
+
+    def _require_supported(self, version: int) -> None:
+        if version > schema.SCHEMA_VERSION:
+            raise ConfigError(
+                f"ledger {self.name}: has schema {version}, but this al-loop supports schemas up to "
+                f"{schema.SCHEMA_VERSION}; upgrade al-loop"
+            )
+        if version < schema.OLDEST_SCHEMA:
+            raise ConfigError(
+                f"ledger {self.name}: has schema {version} of an unreleased al-loop, which cannot be upgraded; finish "
+                "the campaign with the al-loop that began it, or start another with a new --run-dir"
+            )
+
+    def _require_writable(self, connection: Connection, tables: set[str]) -> None:
+        if self._read_only:
+            return
+        if self._is_sqlite:
+            # BEGIN IMMEDIATE succeeds on a read-only file; creating a table does not, and undoing it leaves no trace
+            for statement in ("SAVEPOINT probe", "CREATE TABLE al_loop_probe (x)", "ROLLBACK TO probe"):
+                connection.exec_driver_sql(statement)
+            return
+        names = sorted(tables & set(schema.metadata.tables))
+        may_insert = sa.select(sa.func.bool_and(sa.func.has_table_privilege(sa.column("t"), "INSERT"))).select_from(
+            sa.func.unnest(sa.cast(names, sa.ARRAY(sa.Text))).alias("t")
+        )
+        if connection.scalar(sa.text("SHOW transaction_read_only")) == "on" or not connection.scalar(may_insert):
+            raise ConfigError(f"ledger {self.name}: cannot be written by this user; ask for the INSERT privilege")
+
+    def _upgrade(self) -> None:
+        """Upgrade an older ledger in one transaction, unless another process has done so meanwhile.
+
+        The file of a SQLite ledger is copied to ``ledger.db.schema-<version>.bak`` first.
+        """
+        options = {"ledger_write": True, "ledger_migration": True}
+        with self.engine.connect().execution_options(**options) as connection, connection.begin():
+            self._take_turn(connection)
+            version = migrations.version_of(connection)
+            self._require_supported(version)
+            if version == schema.SCHEMA_VERSION:
+                return
+            if self._is_sqlite:
+                migrations.keep_backup(connection, version)
+            try:
+                migrations.upgrade(connection, version)
+            except sa.exc.ProgrammingError as error:
+                if getattr(error.orig, "sqlstate", None) != "42501":  # insufficient privilege
+                    raise
+                raise ConfigError(
+                    f"ledger {self.name}: has schema {version}, and this user must not upgrade it to "
+                    f"{schema.SCHEMA_VERSION} ({summary(error)}); open it once as the owner of its tables"
+                ) from None
+
+    # -- transactions ------------------------------------------------------------------------------------------------
+
+    def read(self, action: Callable[[Connection], T]) -> T:
+        """Run a function in a read transaction.
+
+        Args:
+            action: reads through the connection; it is called again after a transient fault.
+
+        Returns:
+            The result of ``action``.
+
+        Raises:
+            CampaignError: the database was unavailable for ``patience_s``.
+        """
+        return self._retry(lambda _: self._transact(action, write=False))
+
+    def write(self, action: Write[T]) -> T:
+        """Run a function in a write transaction, which is committed and durable when this returns.
+
+        Args:
+            action: writes through the connection. It is called again after a transient fault, with True as second
+                argument: then it must look whether the first try was committed after all.
+
+        Returns:
+            The result of ``action``.
+
+        Raises:
+            CampaignError: the database was unavailable for ``patience_s``, or is opened for reading only.
+        """
+        if self._read_only:
+            raise CampaignError(f"ledger {self.name}: opened for reading only")
+        with self._lock:
+            return self._retry(lambda n: self._transact(lambda connection: action(connection, n > 0), write=True))
+
+    def stop_waiting(self) -> None:
+        """Let every step that is being retried, and every later one, fail at its next transient fault."""
+        self._patience_s = 0.0
+
+    def close(self) -> None:
+        """Close the connections; every committed row is on disk already."""
+        if self._engine is not None:
+            with suppress(sa.exc.SQLAlchemyError):
+                self._engine.dispose()
+        if self._copy is not None:
+            self._copy.cleanup()
+
+    def _transact(self, action: Callable[[Connection], T], *, write: bool) -> T:
+        with self.engine.connect().execution_options(ledger_write=write) as connection, connection.begin():
+            if write:
+                self._take_turn(connection)
+            return action(connection)
+
+    def _take_turn(self, connection: Connection) -> None:
+        """Wait for the other writers on PostgreSQL; on SQLite the transaction has the write lock already."""
+        if not self._is_sqlite:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
+
+    def _retry(self, step: Callable[[int], T]) -> T:
+        began, n, has_reported = time.monotonic(), 0, False
+        while True:
+            try:
+                return step(n)
+            except (sa.exc.DBAPIError, sqlite3.Error) as error:
+                waited_s = time.monotonic() - began
+                if waited_s >= self._patience_s or not _is_transient(error):
+                    raise CampaignError(
+                        f"ledger {self.name}: {summary(error)}; every committed row is safe, fix the cause and run "
+                        "the same command again"
+                    ) from error
+                pause_s = min(_pause_s(n), max(self._patience_s - waited_s, 0.0))
+                if waited_s + pause_s > _SILENT_S and not has_reported:
+                    has_reported = True
+                    self._on_wait(
+                        f"the ledger {self.name} is unavailable at present ({summary(error)}); retrying for "
+                        f"{self._patience_s:g} s, and nothing is lost meanwhile"
+                    )
+                time.sleep(pause_s)
+                n += 1
+
+
+def _pause_s(n: int) -> float:
+    """Return the pause after the n-th failed try (from 0), in seconds."""
+    return min(0.1 * 2.0 ** min(n, 10), _LONGEST_PAUSE_S) * (1 + random.random()) / 2
+
+
+def _is_transient(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
+    """Return whether a retry may succeed: a locked database, a lost connection, a restarting server, a full disk."""
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sqlite3.OperationalError):
+        return False
+    cause = getattr(error, "orig", None) or error
+    state = getattr(cause, "sqlstate", None)
+    if state:
+        return str(state)[:2] in ("08", "40", "53") or state in ("57P01", "57P02", "57P03", "55P03")
+    text = str(cause).lower()
+    words = "locked|busy|connection|closed|timeout|starting up|shutting down|terminat"
+    # SQLite reports a full disk as an I/O error at times
+    return re.search(f"{words}|disk is full|disk i/o error", text) is not None

@@ -1,0 +1,129 @@
+"""Upgrades of ledgers of older schemas: Alembic scripts in ``versions``, one for each schema.
+
+An upgrade runs in one transaction under the ledger's write lock: it succeeds as a whole, or the ledger is as before.
+Two processes that open the same old ledger at once both succeed. The version is the largest number in
+``al_loop_schema``, whose rows are never changed, so that an older al-loop still recognises and refuses a newer ledger.
+Alembic is imported only when there is something to upgrade.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from al_loop.errors import ConfigError, summary
+from al_loop.ledger import schema
+from al_loop.ledger.engines import make_engine, parse_url
+
+#: has the folder ``versions``
+SCRIPTS = Path(__file__).parent
+
+
+def version_of(connection: Connection) -> int:
+    """Return the version of a ledger's schema."""
+    version: int | None = connection.scalar(sa.select(sa.func.max(schema.versions.c.version)))
+    return version or 0
+
+
+def upgrade(connection: Connection, version: int) -> None:
+    """Upgrade a ledger to the present schema.
+
+    Args:
+        connection: in a write transaction with ``ledger_migration``; the caller commits.
+        version: the present version of its schema.
+
+    Raises:
+        ConfigError: the result violates a foreign key, which is a bug of a script.
+    """
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(SCRIPTS))
+    steps = list(scripts.iterate_revisions(str(schema.SCHEMA_VERSION), str(version)))[::-1]
+    schema.drop_guards(connection)
+    with Operations.context(MigrationContext.configure(connection)):
+        for step in steps:
+            step.module.upgrade()
+            connection.execute(schema.versions.insert().values(version=int(step.revision)))
+    schema.create_guards(connection)
+    if connection.dialect.name == "sqlite":  # PostgreSQL checks its foreign keys all along
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        if broken:
+            raise ConfigError(f"ledger: the upgrade from schema {version} would break {len(broken)} references")
+
+
+def keep_backup(connection: Connection, version: int) -> None:
+    """Copy a SQLite ledger to ``ledger.db.schema-<version>.bak`` beside it, before it is upgraded.
+
+    Args:
+        connection: to the ledger, in a transaction that has written nothing yet.
+        version: the version of its schema.
+
+    Raises:
+        ConfigError: the copy cannot be written.
+    """
+    path = Path(connection.exec_driver_sql("PRAGMA database_list").one()[2])
+    backup = path.with_name(f"{path.name}.schema-{version}.bak")
+    partial = path.with_name(f"{backup.name}.part")
+    try:
+        partial.unlink(missing_ok=True)
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as source:
+            _copy_file(source, partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(backup)
+    except (sqlite3.Error, OSError) as error:
+        raise ConfigError(
+            f"ledger {path}: cannot be copied to {backup.name} before its upgrade ({summary(error)}); make room for "
+            "the copy"
+        ) from error
+
+
+def upgraded_copy(source: Engine, path: Path) -> Engine:
+    """Copy an older ledger to a SQLite file, and upgrade the copy.
+
+    Args:
+        source: the ledger, which is only read.
+        path: the file, which must not exist.
+
+    Returns:
+        An engine that reads the copy.
+    """
+    url = parse_url(f"sqlite:///{path}")
+    if source.dialect.name == "sqlite":
+        with source.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            _copy_file(driver, path)
+    target = make_engine(url).execution_options(ledger_write=True, ledger_migration=True)
+    with target.begin() as connection:
+        if source.dialect.name != "sqlite":
+            _copy_rows(source, connection)
+        upgrade(connection, version_of(connection))
+    target.dispose()
+    return make_engine(url, read_only=True)
+
+
+def _copy_file(source: sqlite3.Connection, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as copy:
+        source.backup(copy)
+
+
+def _copy_rows(source: Engine, target: Connection) -> None:
+    """Copy the ledger's tables, as they are in the source, with their rows."""
+    tables = sa.MetaData()
+    with source.connect().execution_options(isolation_level="REPEATABLE READ") as connection:  # one snapshot of all
+        tables.reflect(connection, only=sorted({table for table, _ in schema.guards(connection)}))
+        for column in (column for table in tables.sorted_tables for column in table.columns):
+            column.server_default = None  # in the source's dialect; every row has its value
+        tables.create_all(target, checkfirst=False)
+        for table in tables.sorted_tables:
+            rows = connection.execute(sa.select(table)).mappings().all()
+            if rows:
+                target.execute(table.insert(), [dict(row) for row in rows])

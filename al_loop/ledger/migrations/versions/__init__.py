@@ -1,0 +1,1 @@
+"""One Alembic script for each schema of the ledger; ``revision`` is the schema's number."""

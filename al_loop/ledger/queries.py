@@ -1,0 +1,267 @@
+"""Reading the ledger: functions of a connection."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from al_loop.ledger import schema
+from al_loop.ledger.records import (
+    AttemptRow,
+    CampaignRow,
+    Candidate,
+    Decision,
+    EvaluationRow,
+    Observation,
+    RoundRow,
+    SessionRow,
+)
+from al_loop.oracles.base import Failure, Objective
+
+_UNCHANGED: Final = ("cost", "seconds", "started", "finished", "worker", "attempts", "info", "artifacts", "number")
+
+
+# -- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def sha256(text: str) -> str:
+    """Return the SHA-256 of a text in hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def exists(connection: Connection, table: sa.Table, **equal: object) -> bool:
+    """Return whether a table has a row with these values."""
+    query = sa.select(sa.literal(1)).select_from(table).where(*(table.c[k] == v for k, v in equal.items())).limit(1)
+    return connection.scalar(query) is not None
+
+
+def largest(connection: Connection, column: sa.Column[Any], *where: sa.ColumnElement[bool]) -> int | None:
+    """Return the largest value of a column, ``None`` where there is no row."""
+    number: int | None = connection.scalar(sa.select(sa.func.max(column)).where(*where))
+    return number
+
+
+def pairs(connection: Connection, query: sa.Select[Any]) -> dict[int, int]:
+    """Return the rows of a query of two integers as a mapping from the first to the second."""
+    return {int(row[0]): int(row[1]) for row in connection.execute(query)}
+
+
+def candidates(connection: Connection, *where: sa.ColumnElement[bool]) -> list[Candidate]:
+    """Return the candidates that meet all conditions, in order."""
+    names = list(Candidate.__dataclass_fields__)
+    query = sa.select(*(schema.candidates.c[name] for name in names)).where(*where).order_by(schema.candidates.c.id)
+    return [Candidate(**row) for row in connection.execute(query).mappings()]
+
+
+def _floats(values: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(map(float, values))
+
+
+def _is_latest(until: int | None = None) -> sa.ColumnElement[bool]:
+    """Return the condition of an answer to be its candidate's latest, among those up to number ``until``."""
+    e, later = schema.evaluations.c, schema.evaluations.alias("later")
+    is_corrected = (later.c.candidate_id == e.candidate_id) & (later.c.revision > e.revision)
+    if until is None:
+        return ~sa.exists().where(is_corrected)
+    return (e.number <= until) & ~sa.exists().where(is_corrected & (later.c.number <= until))
+
+
+# -- campaign, sessions, rounds --------------------------------------------------------------------------------------
+
+
+def campaign(connection: Connection) -> CampaignRow | None:
+    """Return the campaign, ``None`` in a ledger without one."""
+    row = connection.execute(sa.select(schema.campaign)).one_or_none()
+    if row is None:
+        return None
+    objectives = tuple(Objective(**o) for o in row.objectives)
+    return CampaignRow(row.name, row.config, row.fingerprint, row.seed, objectives, row.created, row.uid)
+
+
+def sessions(connection: Connection) -> list[SessionRow]:
+    """Return every start of the campaign's process, in order."""
+    query = sa.select(schema.sessions).order_by(schema.sessions.c.id)
+    return [SessionRow(**row) for row in connection.execute(query).mappings()]
+
+
+def rounds(connection: Connection) -> list[RoundRow]:
+    """Return every round with its report, in order."""
+    reports = schema.round_reports.c
+    query = (
+        sa.select(schema.rounds, reports.closed, reports.metrics, reports.seconds.label("closing_seconds"))
+        .outerjoin(schema.round_reports, reports.round == schema.rounds.c.number)
+        .order_by(schema.rounds.c.number)
+    )
+    return [RoundRow(**row) for row in connection.execute(query).mappings()]
+
+
+def last_round(connection: Connection) -> int | None:
+    """Return the number of the newest round, ``None`` before the first."""
+    return largest(connection, schema.rounds.c.number)
+
+
+def is_closed(connection: Connection, number: int) -> bool:
+    """Return whether the report of a round is committed."""
+    return exists(connection, schema.round_reports, round=number)
+
+
+# -- candidates and decisions ----------------------------------------------------------------------------------------
+
+
+def pending(connection: Connection) -> list[Candidate]:
+    """Return the candidates that have no answer and were not vetoed, in order."""
+    id_ = schema.candidates.c.id
+    is_veto = schema.decisions.c.action == "veto"
+    return candidates(
+        connection,
+        id_.not_in(sa.select(schema.evaluations.c.candidate_id)),
+        id_.not_in(sa.select(schema.decisions.c.candidate_id).where(is_veto)),
+    )
+
+
+def in_flight(connection: Connection) -> dict[Candidate, int]:
+    """Return the candidates with oracle calls but without an answer, each with the number of calls."""
+    answered = sa.select(schema.evaluations.c.candidate_id)
+    attempted = schema.attempts.c.candidate_id
+    counts = pairs(
+        connection,
+        sa.select(attempted, sa.func.count()).where(attempted.not_in(answered)).group_by(attempted),
+    )
+    id_ = schema.candidates.c.id
+    rows = candidates(connection, id_.not_in(answered), id_.in_(sa.select(attempted)))
+    # a call may have begun between the two queries
+    return {candidate: counts[candidate.id] for candidate in rows if candidate.id in counts}
+
+
+def known_objects(connection: Connection) -> set[str]:
+    """Return every object ever proposed."""
+    return set(connection.scalars(sa.select(schema.candidates.c.object)))
+
+
+def decisions(connection: Connection) -> list[Decision]:
+    """Return every decision, in order."""
+    query = sa.select(schema.decisions).order_by(schema.decisions.c.id)
+    return [
+        Decision(r["round"], r["action"], r["candidate_id"], r["reason"], r["decided_by"], r["decided"])
+        for r in connection.execute(query).mappings()
+    ]
+
+
+def vetoed(connection: Connection, candidate_ids: Sequence[int] | None = None) -> set[int]:
+    """Return the ids of the vetoed candidates, among the given ones if there are any."""
+    d = schema.decisions.c
+    query = sa.select(d.candidate_id).where(d.action == "veto")
+    if candidate_ids is not None:
+        query = query.where(d.candidate_id.in_(candidate_ids))
+    return set(connection.scalars(query))
+
+
+def is_approved(connection: Connection, number: int) -> bool:
+    """Return whether a person approved the batch of a round."""
+    return exists(connection, schema.decisions, round=number, action="approve")
+
+
+def has_gone_out(connection: Connection, number: int) -> bool:
+    """Return whether the batch of a round was approved, or the oracle was called for some of it."""
+    in_round = sa.select(schema.candidates.c.id).where(schema.candidates.c.round == number)
+    begun = sa.select(sa.literal(1)).where(schema.attempts.c.candidate_id.in_(in_round)).limit(1)
+    return is_approved(connection, number) or connection.scalar(begun) is not None
+
+
+# -- answers ---------------------------------------------------------------------------------------------------------
+
+
+def observations(connection: Connection, until: int | None = None) -> list[Observation]:
+    """Return the latest answer of each candidate with its object, in the order of the candidates.
+
+    Args:
+        connection: to the ledger.
+        until: leaves out answers with a larger number, so that the result is as it was then.
+    """
+    c, e = schema.candidates.c, schema.evaluations.c
+    query = (
+        sa.select(c.object, e["values"], e.failure_kind, c.round, e.arrived, e.noise, c.fidelity)
+        .join(schema.candidates, c.id == e.candidate_id)
+        .where(_is_latest(until))
+        .order_by(c.id)
+    )
+    rows = connection.execute(query).all()
+    return [Observation(o, _floats(v), kind, r, a, _floats(noise), f) for o, v, kind, r, a, noise, f in rows]
+
+
+def evaluations(connection: Connection, *, has_all_revisions: bool = False) -> list[EvaluationRow]:
+    """Return the answers in the order of the candidates, with or without those that were corrected since."""
+    e = schema.evaluations.c
+    query = sa.select(schema.evaluations).order_by(e.candidate_id, e.revision)
+    if not has_all_revisions:
+        query = query.where(_is_latest())
+    return [
+        EvaluationRow(
+            candidate_id=row["candidate_id"],
+            values=_floats(row["values"]),
+            noise=_floats(row["noise"]),
+            failure=None if row["failure_kind"] is None else Failure(row["failure_kind"], row["failure_reason"]),
+            arrived=row["arrived"],
+            revision=row["revision"],
+            **{key: row[key] for key in _UNCHANGED},
+        )
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def n_answers(connection: Connection) -> int:
+    """Return the number of the newest answer."""
+    return largest(connection, schema.evaluations.c.number) or 0
+
+
+def answered_since(connection: Connection, number: int) -> tuple[int, dict[int, bool]]:
+    """Return the number of the newest answer, and for each candidate answered after ``number`` whether with a value."""
+    e = schema.evaluations.c
+    query = sa.select(e.number, e.candidate_id, e.failure_kind).where(e.number > number).order_by(e.number)
+    rows = connection.execute(query).all()
+    return (rows[-1][0] if rows else number), {id_: kind is None for _, id_, kind in rows}
+
+
+def is_answered(connection: Connection, candidate_ids: Sequence[int]) -> dict[int, bool]:
+    """Return for each candidate whether it has an answer; unknown ids are not in the result."""
+    c, e = schema.candidates.c, schema.evaluations.c
+    query = (
+        sa.select(c.id, e.candidate_id)
+        .outerjoin(schema.evaluations, (e.candidate_id == c.id) & (e.revision == 0))
+        .where(c.id.in_(candidate_ids))
+    )
+    return {id_: answered is not None for id_, answered in connection.execute(query)}
+
+
+def cost(connection: Connection) -> float:
+    """Return the sum of all recorded costs."""
+    return float(connection.scalar(sa.select(sa.func.sum(schema.evaluations.c.cost))) or 0.0)
+
+
+# -- oracle calls ----------------------------------------------------------------------------------------------------
+
+
+def attempts(connection: Connection) -> list[AttemptRow]:
+    """Return every oracle call, by candidate and number."""
+    query = sa.select(schema.attempts).order_by(schema.attempts.c.candidate_id, schema.attempts.c.number)
+    return [AttemptRow(**row) for row in connection.execute(query).mappings()]
+
+
+def n_calls(connection: Connection) -> int:
+    """Return the number of oracle calls, retries included."""
+    return int(connection.scalar(sa.select(sa.func.count()).select_from(schema.attempts)) or 0)
+
+
+def n_attempts(connection: Connection, candidate_ids: Sequence[int]) -> dict[int, int]:
+    """Return the number of oracle calls for each candidate that has any."""
+    a = schema.attempts.c
+    query = (
+        sa.select(a.candidate_id, sa.func.max(a.number))
+        .where(a.candidate_id.in_(candidate_ids))
+        .group_by(a.candidate_id)
+    )
+    return pairs(connection, query)

@@ -1,0 +1,128 @@
+"""The reading half of the ledger."""
+
+from __future__ import annotations
+
+from al_loop.ledger import queries
+from al_loop.ledger.database import Database
+from al_loop.ledger.records import (
+    AttemptRow,
+    CampaignRow,
+    Candidate,
+    Decision,
+    EvaluationRow,
+    Observation,
+    RoundRow,
+    SessionRow,
+)
+
+
+class LedgerReader:
+    """The methods of a ledger that only read; ``Ledger`` adds those that write.
+
+    Each method reads in a transaction of its own, retries transient faults, and raises CampaignError where the database
+    stays unavailable.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- campaign, sessions, rounds
+
+    def campaign(self) -> CampaignRow | None:
+        """Return the campaign, ``None`` in a ledger without one."""
+        return self._database.read(queries.campaign)
+
+    def sessions(self) -> list[SessionRow]:
+        """Return every start of the campaign's process, in order."""
+        return self._database.read(queries.sessions)
+
+    def rounds(self) -> list[RoundRow]:
+        """Return every round with its report, in order."""
+        return self._database.read(queries.rounds)
+
+    def last_round(self) -> int | None:
+        """Return the number of the newest round, ``None`` before the first."""
+        return self._database.read(queries.last_round)
+
+    def is_closed(self, number: int) -> bool:
+        """Return whether the report of a round is committed."""
+        return self._database.read(lambda c: queries.is_closed(c, number))
+
+    # -- candidates and decisions
+
+    def candidates(self) -> list[Candidate]:
+        """Return every candidate, in order."""
+        return self._database.read(queries.candidates)
+
+    def pending(self) -> list[Candidate]:
+        """Return the candidates that have no answer and were not vetoed, in order."""
+        return self._database.read(queries.pending)
+
+    def in_flight(self) -> dict[Candidate, int]:
+        """Return the candidates whose oracle calls (perhaps paid for) have no answer, each with the number of calls."""
+        return self._database.read(queries.in_flight)
+
+    def known_objects(self) -> set[str]:
+        """Return every object ever proposed."""
+        return self._database.read(queries.known_objects)
+
+    def decisions(self) -> list[Decision]:
+        """Return every decision of people and of the campaign's rules, in order."""
+        return self._database.read(queries.decisions)
+
+    def vetoed(self) -> set[int]:
+        """Return the ids of the candidates that people vetoed."""
+        return self._database.read(queries.vetoed)
+
+    def is_approved(self, number: int) -> bool:
+        """Return whether a person approved the batch of a round."""
+        return self._database.read(lambda c: queries.is_approved(c, number))
+
+    def has_gone_out(self, number: int) -> bool:
+        """Return whether the batch of a round was approved, or the oracle was called for some of it."""
+        return self._database.read(lambda c: queries.has_gone_out(c, number))
+
+    # -- answers and oracle calls
+
+    def observations(self, until: int | None = None) -> list[Observation]:
+        """Return the latest answer of each candidate with its object, in the order of the candidates.
+
+        Args:
+            until: leaves out answers with a larger number, so that the result is as it was then.
+        """
+        return self._database.read(lambda c: queries.observations(c, until))
+
+    def evaluations(self, *, has_all_revisions: bool = False) -> list[EvaluationRow]:
+        """Return the answers, in the order of the candidates.
+
+        Args:
+            has_all_revisions: includes the answers that were corrected since.
+        """
+        return self._database.read(lambda c: queries.evaluations(c, has_all_revisions=has_all_revisions))
+
+    def n_answers(self) -> int:
+        """Return the number of answers committed, corrections included, which is the number of the newest."""
+        return self._database.read(queries.n_answers)
+
+    def answered_since(self, number: int) -> tuple[int, dict[int, bool]]:
+        """Return the answers after a number.
+
+        Args:
+            number: the number of an answer; 0 stands for the time before the first.
+
+        Returns:
+            The number of the newest answer, and for each candidate answered since whether it has a value.
+        """
+        return self._database.read(lambda c: queries.answered_since(c, number))
+
+    def attempts(self) -> list[AttemptRow]:
+        """Return every oracle call, by candidate and number."""
+        return self._database.read(queries.attempts)
+
+    def n_calls(self) -> int:
+        """Return the number of oracle calls, retries included."""
+        return self._database.read(queries.n_calls)
+
+    def cost(self) -> float:
+        """Return the sum of all recorded costs in the oracle's currency; calls in flight are not included."""
+        return self._database.read(queries.cost)

@@ -1,0 +1,213 @@
+"""Records that go into the ledger and come out of it. All are frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from al_loop.oracles.base import Failure, FailureKind, Objective, Outcome
+
+DecisionAction = Literal["veto", "pin", "approve", "stop"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An object for the next batch.
+
+    Args:
+        object: the object as text, such as a SMILES string.
+        origin: what proposed it, such as ``sampler`` or ``random``.
+        predicted_mean: predicted value in raw oracle units; ``None`` where there was no prediction.
+        predicted_std: standard deviation of the prediction, in the same unit.
+        acquisition: its acquisition value.
+        fidelity: the fidelity at which to measure it; empty where the oracle has one only.
+    """
+
+    object: str
+    origin: str
+    predicted_mean: float | None = None
+    predicted_std: float | None = None
+    acquisition: float | None = None
+    fidelity: str = ""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A proposed object in the ledger.
+
+    Args:
+        id: orders all candidates of a campaign, from 1.
+        round: the round that proposed it.
+        position: its position within the batch, from 0.
+        object: the object as text.
+        origin: what proposed it; ``told`` and ``pinned`` where a person did.
+        predicted_mean: predicted value in raw oracle units; ``None`` where there was no prediction.
+        predicted_std: standard deviation of the prediction, in the same unit.
+        acquisition: its acquisition value.
+        fidelity: the fidelity at which to measure it; empty where the oracle has one only.
+    """
+
+    id: int
+    round: int
+    position: int
+    object: str
+    origin: str
+    predicted_mean: float | None = None
+    predicted_std: float | None = None
+    acquisition: float | None = None
+    fidelity: str = ""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """An object and its latest answer, from which the surrogate learns.
+
+    Args:
+        object: the object as text.
+        values: one value per objective, in raw oracle units; ``None`` where the answer was a failure.
+        failure: the kind of failure; ``None`` where there are values.
+        round: the round that proposed the object.
+        arrived: the round that was open when the answer arrived; a later one for a straggler.
+        noise: standard deviation of each value, where the oracle stated it.
+        fidelity: the fidelity at which it was measured; empty where the oracle has one only.
+    """
+
+    object: str
+    values: tuple[float, ...] | None
+    failure: FailureKind | None
+    round: int
+    arrived: int = 0
+    noise: tuple[float, ...] | None = None
+    fidelity: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a worker or a person for a candidate, to be committed."""
+
+    candidate_id: int
+    outcome: Outcome
+    worker: str
+    started: datetime
+    finished: datetime
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision about a batch: a person's veto, pin or approval, or the campaign's rule to stop.
+
+    Args:
+        round: the round that it concerns; a ``stop`` takes effect after that round.
+        action: what was decided.
+        candidate_id: the vetoed or pinned candidate; ``None`` for an approval or a stop.
+        reason: why; may be empty for an approval.
+        by: the person; ``al-loop`` for a stop.
+        decided: when.
+    """
+
+    round: int
+    action: DecisionAction
+    candidate_id: int | None
+    reason: str
+    by: str
+    decided: datetime
+
+
+@dataclass(frozen=True)
+class CampaignRow:
+    """The one campaign of a ledger; ``uid`` is unique among all campaigns."""
+
+    name: str
+    config: dict[str, Any]
+    fingerprint: str
+    seed: int
+    objectives: tuple[Objective, ...]
+    created: datetime
+    uid: str
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """One start of the campaign's process, with its config; keys such as ``rounds`` may change between starts."""
+
+    id: int
+    started: datetime
+    host: str
+    pid: int
+    versions: dict[str, str]
+    command: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """A round; ``closed``, ``metrics`` and ``closing_seconds`` are ``None`` until it is closed."""
+
+    number: int
+    opened: datetime
+    seed: int
+    seconds: dict[str, float]
+    info: dict[str, Any]
+    closed: datetime | None = None
+    metrics: dict[str, Any] | None = None
+    closing_seconds: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """One oracle call for a candidate, recorded before it starts; ``number`` counts from 1 for each candidate."""
+
+    candidate_id: int
+    number: int
+    started: datetime
+    worker: str
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """The answer of a candidate.
+
+    Args:
+        candidate_id: the candidate.
+        values: one value per objective, in raw oracle units; ``None`` where it is a failure.
+        failure: the failure; ``None`` where there are values.
+        cost: in the oracle's currency; ``None`` where the oracle did not state it.
+        seconds: how long the call took.
+        started: when the call started.
+        finished: when the answer arrived.
+        worker: who answered.
+        attempts: the number of oracle calls it took.
+        info: further facts from the oracle (JSON types).
+        noise: standard deviation of each value, where the oracle stated it.
+        artifacts: for each file in the run directory, by name, its size in bytes and its SHA-256.
+        number: counts all answers of the ledger in the order of their commits, from 1.
+        arrived: the round that was open then; a later one than its own for a straggler.
+        revision: the number of earlier answers that this one corrects; 0 for the first answer.
+    """
+
+    candidate_id: int
+    values: tuple[float, ...] | None
+    failure: Failure | None
+    cost: float | None
+    seconds: float
+    started: datetime
+    finished: datetime
+    worker: str
+    attempts: int
+    info: dict[str, Any]
+    noise: tuple[float, ...] | None
+    artifacts: dict[str, dict[str, Any]]
+    number: int
+    arrived: int
+    revision: int
+
+    @property
+    def failure_kind(self) -> FailureKind | None:
+        """Return the kind of failure, ``None`` where there are values."""
+        return None if self.failure is None else self.failure.kind
+
+    @property
+    def reason(self) -> str | None:
+        """Return the reason of the failure, ``None`` where there are values."""
+        return None if self.failure is None else self.failure.reason

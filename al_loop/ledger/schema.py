@@ -1,0 +1,282 @@
+"""The ledger's tables and column types, and the triggers that make every table insert-only.
+
+``SCHEMA_VERSION`` numbers the tables as defined here; ``migrations`` upgrades an older ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+SCHEMA_VERSION: Final = 4
+OLDEST_SCHEMA: Final = 4  # earlier ones were never released
+_MAX_REPR: Final = 200  # characters stored of a value that JSON has no type for
+
+
+# -- values ----------------------------------------------------------------------------------------------------------
+
+
+def clean_json(value: object) -> Any:
+    """Return a value as JSON that both databases accept: non-finite numbers become null, foreign types their text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return storable_text(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {storable_text(str(k)): clean_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_json(v) for v in value]
+    if isinstance(value, set | frozenset):
+        return sorted((clean_json(v) for v in value), key=repr)
+    if isinstance(value, datetime | Path):
+        return str(value)
+    if callable(getattr(value, "tolist", None)):  # numpy scalars and arrays, without importing numpy
+        return clean_json(value.tolist())  # type: ignore[attr-defined]
+    return storable_text(repr(value))[:_MAX_REPR]
+
+
+def storable_text(value: str) -> str:
+    """Return a text without NUL, which PostgreSQL rejects, and without lone surrogates, which UTF-8 cannot encode."""
+    return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """Return a number as a plain float, or ``None`` for anything else, so that an odd cost never loses a value."""
+    try:
+        number = float(value) if value is not None else math.nan
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+class Json(sa.types.TypeDecorator[Any]):
+    """JSON without NaN or infinity, stored as text so that the order of keys and all digits are preserved."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else json.dumps(clean_json(value), allow_nan=False)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class Utc(sa.types.TypeDecorator[datetime]):
+    """A time as ISO text in UTC with microseconds, which sorts and is the same in every database."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone; use datetime.now(UTC)")
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class BigInt(sa.types.TypeDecorator[int]):
+    """An integer of any size (seeds may have 128 bits) as decimal text."""
+
+    impl = sa.String(64)
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else str(int(value))
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> int | None:
+        return None if value is None else int(value)
+
+
+# -- tables ----------------------------------------------------------------------------------------------------------
+
+metadata = sa.MetaData()
+
+#: one row for the schema that the ledger was created with, and one for each upgrade; the largest is the present one
+versions = sa.Table(
+    "al_loop_schema",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+)
+campaign = sa.Table(
+    "campaign",
+    metadata,
+    sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    sa.Column("uid", sa.String(32), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("config", Json, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("seed", BigInt, nullable=False),
+    sa.Column("objectives", Json, nullable=False),
+    sa.Column("created", Utc, nullable=False),
+)
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("started", Utc, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("versions", Json, nullable=False),
+    sa.Column("command", sa.Text, nullable=False),
+    sa.Column("config", Json, nullable=False),
+)
+rounds = sa.Table(
+    "rounds",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("opened", Utc, nullable=False),
+    sa.Column("seed", BigInt, nullable=False),
+    sa.Column("seconds", Json, nullable=False),
+    sa.Column("info", Json, nullable=False),
+)
+candidates = sa.Table(
+    "candidates",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("round", sa.ForeignKey(rounds.c.number), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("object", sa.Text, nullable=False),
+    # unique through its hash: PostgreSQL's index rejects texts above 2.7 kB, which a long sequence reaches
+    sa.Column("object_sha256", sa.String(64), nullable=False),
+    sa.Column("fidelity", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("predicted_mean", sa.Double),
+    sa.Column("predicted_std", sa.Double),
+    sa.Column("acquisition", sa.Double),
+    sa.Column("created", Utc, nullable=False),
+    sa.UniqueConstraint("round", "position"),
+    sa.UniqueConstraint("object_sha256", "fidelity"),
+)
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("candidate_id", sa.ForeignKey(candidates.c.id), primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("started", Utc, nullable=False),
+    sa.Column("worker", sa.Text, nullable=False),
+)
+evaluations = sa.Table(
+    "evaluations",
+    metadata,
+    sa.Column("candidate_id", sa.ForeignKey(candidates.c.id), primary_key=True, autoincrement=False),
+    sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, nullable=False, unique=True),
+    sa.Column("arrived", sa.Integer, nullable=False),
+    sa.Column("values", Json),
+    sa.Column("noise", Json),
+    sa.Column("failure_kind", sa.Text),
+    sa.Column("failure_reason", sa.Text),
+    sa.Column("cost", sa.Double),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("started", Utc, nullable=False),
+    sa.Column("finished", Utc, nullable=False),
+    sa.Column("worker", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("info", Json, nullable=False),
+    sa.Column("artifacts", Json, nullable=False),
+    sa.CheckConstraint('("values" IS NULL) <> (failure_kind IS NULL)', name="values_or_failure"),
+)
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("round", sa.ForeignKey(rounds.c.number), nullable=False),
+    sa.Column("candidate_id", sa.ForeignKey(candidates.c.id)),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("decided_by", sa.Text, nullable=False),
+    sa.Column("decided", Utc, nullable=False),
+    sa.UniqueConstraint("candidate_id", "action"),  # a candidate pinned by mistake can still be vetoed
+)
+round_reports = sa.Table(
+    "round_reports",
+    metadata,
+    sa.Column("round", sa.ForeignKey(rounds.c.number), primary_key=True, autoincrement=False),
+    sa.Column("closed", Utc, nullable=False),
+    sa.Column("metrics", Json, nullable=False),
+    sa.Column("seconds", Json, nullable=False),
+)
+
+
+def create_tables(connection: Connection) -> None:
+    """Create every table and trigger in a database that has none of them, and record the schema's version."""
+    metadata.create_all(connection, checkfirst=False)
+    create_guards(connection)
+    connection.execute(versions.insert().values(version=SCHEMA_VERSION))
+
+
+# -- insert-only -----------------------------------------------------------------------------------------------------
+
+_REFUSE: Final = "al_loop_refuse_change"  # the trigger function on PostgreSQL
+
+
+def create_guards(connection: Connection) -> None:
+    """Create the triggers that make every table insert-only."""
+    if connection.dialect.name == "postgresql":
+        # psycopg reads a single per cent sign as a parameter
+        connection.exec_driver_sql(
+            f"CREATE OR REPLACE FUNCTION {_REFUSE}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION "
+            "'the ledger is insert-only: %% on %% refused', TG_OP, TG_TABLE_NAME; END $$"
+        )
+    for table in metadata.sorted_tables:
+        for statement in _guards_of(table, connection.dialect.name):
+            connection.exec_driver_sql(statement)
+
+
+def _guards_of(table: sa.Table, dialect: str) -> list[str]:
+    name = table.name
+    if dialect == "postgresql":
+        return [
+            f"CREATE TRIGGER {name}_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {name} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {_REFUSE}()"
+        ]
+    refuse = f"BEGIN SELECT RAISE(ABORT, 'the ledger is insert-only: %s on {name} refused'); END"
+    statements = [
+        f"CREATE TRIGGER {name}_no_{change.lower()} BEFORE {change} ON {name} {refuse % change}"
+        for change in ("UPDATE", "DELETE")
+    ]
+    # INSERT OR REPLACE deletes without firing the DELETE trigger, so no row of the same key may exist
+    keys = [list(table.primary_key.columns)]
+    unique = [list(c.columns) for c in table.constraints if isinstance(c, sa.UniqueConstraint)]
+    keys += sorted(unique, key=lambda columns: [c.name for c in columns])
+    same = " OR ".join("(" + " AND ".join(f'"{c.name}" = NEW."{c.name}"' for c in key) + ")" for key in keys)
+    statements.append(
+        f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} WHEN EXISTS "
+        f"(SELECT 1 FROM {name} WHERE {same}) {refuse % 'REPLACE'}"
+    )
+    return statements
+
+
+def guards(connection: Connection) -> list[tuple[str, str]]:
+    """Return the table and the name of each trigger in the database that makes a table insert-only."""
+    if connection.dialect.name == "postgresql":
+        query = (
+            "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON "
+            f"p.oid = t.tgfoid WHERE p.proname = '{_REFUSE}' AND c.relnamespace = current_schema()::regnamespace"
+        )
+    else:
+        query = "SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%insert-only%'"
+    return sorted((row[0], row[1]) for row in connection.execute(sa.text(query)))
+
+
+def drop_guards(connection: Connection) -> None:
+    """Drop the triggers that make tables insert-only, for a migration within the same transaction."""
+    on_table = connection.dialect.name == "postgresql"
+    for table, name in guards(connection):
+        connection.exec_driver_sql(f'DROP TRIGGER "{name}" ON "{table}"' if on_table else f'DROP TRIGGER "{name}"')

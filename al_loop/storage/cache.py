@@ -1,0 +1,117 @@
+"""Answers that campaigns share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from al_loop.errors import ConfigError, summary
+from al_loop.ledger import make_engine
+from al_loop.oracles.base import Outcome
+from al_loop.storage.outcome_json import outcome_from_json, outcome_to_json
+
+_cache = sa.Table(
+    "al_loop_evaluation_cache",
+    sa.MetaData(),
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("object", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("campaign", sa.Text, nullable=False),
+)
+
+
+class EvaluationCache:
+    """Outcomes of any campaign, by object, oracle (its arguments and version) and fidelity.
+
+    Values and ``invalid`` failures are shared; other failures may be temporary, and are not. A cache that stops working
+    costs further oracle calls, never an answer: it is not used any more, and one message reports that.
+
+    Args:
+        url: a file, or the URL of a database.
+        oracle: identifies the oracle: its name, arguments and version.
+        campaign: the name of the campaign that uses the cache.
+        on_note: receives a message when the cache stops working.
+
+    Raises:
+        ConfigError: the database is not usable.
+    """
+
+    def __init__(self, url: str, oracle: str, campaign: str, on_note: Callable[[str], None]) -> None:
+        self._oracle, self._campaign, self._on_note = oracle, campaign, on_note
+        self._is_broken = False
+        url = url if "://" in url else f"sqlite:///{Path(url).expanduser().absolute()}"
+        self._engine = make_engine(url)
+        try:
+            _cache.metadata.create_all(self._engine)
+        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise ConfigError(f"evaluation.cache: {url!r:.200} is not usable: {summary(error)}") from None
+
+    def _key(self, name: str, fidelity: str) -> str:
+        return hashlib.sha256("\0".join((self._oracle, fidelity, name)).encode()).hexdigest()
+
+    def find(self, queries: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Outcome]:
+        """Look up objects.
+
+        Args:
+            queries: pairs of object and fidelity.
+
+        Returns:
+            The outcomes in the cache, by pair; each costs nothing, and ``info["from_campaign"]`` names its source.
+        """
+        pairs = {self._key(*pair): pair for pair in queries}
+        outcomes = {}
+        for keys in _chunks(list(pairs)):
+            query = sa.select(_cache.c.key, _cache.c.outcome, _cache.c.campaign).where(_cache.c.key.in_(keys))
+            try:
+                with self._engine.connect() as connection:
+                    rows = connection.execute(query).all()
+            except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+                self._give_up(error)
+                break
+            for key, text, campaign in rows:
+                outcome = outcome_from_json(json.loads(text))
+                outcomes[pairs[key]] = replace(outcome, cost=0.0, info={**outcome.info, "from_campaign": campaign})
+        return outcomes
+
+    def add(self, name: str, fidelity: str, outcome: Outcome) -> None:
+        """Share an outcome; an earlier one of the same object stays.
+
+        Args:
+            name: the object.
+            fidelity: the fidelity at which it was measured; empty where there is one only.
+            outcome: its outcome.
+        """
+        if self._is_broken or (outcome.failure is not None and outcome.failure.kind != "invalid"):
+            return
+        row = {
+            "key": self._key(name, fidelity),
+            "object": name,
+            "outcome": json.dumps(outcome_to_json(outcome)),
+            "campaign": self._campaign,
+        }
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_cache.insert().values(row))
+        except sa.exc.IntegrityError:
+            pass  # another campaign was first
+        except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self._is_broken = True
+        self._on_note(f"evaluation.cache stopped working ({summary(error)}); the campaign continues without it")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+
+def _chunks(keys: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+    for i in range(0, len(keys), size):
+        yield keys[i : i + size]

@@ -1,0 +1,76 @@
+"""A campaign in a process of its own, without a sweep around it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from al_loop import open_run
+from al_loop.actors.sweeps.trial import ProcessContext, TrialProcess
+from al_loop.config import load_config
+from tests.support.sweeps import sweep_folder
+
+ROOT = Path(__file__).parents[3]
+SLOW = ["oracle.pause=0.3", "rounds.count=50"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A user's folder, which is the working directory."""
+    with sweep_folder(tmp_path_factory.mktemp("trial")) as folder:
+        yield folder
+
+
+def test_the_events_of_a_campaign_are_its_rounds_and_its_end(folder: Path) -> None:
+    trial = TrialProcess(load_config("swept.yaml"), folder / "whole", ProcessContext.here())
+    events = [trial.next_event() for _ in range(3)]
+    assert [(event.kind, event.round) for event in events] == [("round", 0), ("round", 1), ("done", 1)]
+    assert events[2].measures["calls"] == 10
+    assert dict(events[2].measures).keys() == {"calls", "best", "top10_mean", "hypervolume"}
+
+
+def test_a_campaign_that_is_stopped_has_lost_no_answer_and_left_no_process(folder: Path) -> None:
+    trial = TrialProcess(load_config("swept.yaml", SLOW), folder / "stopped", ProcessContext.here())
+    assert trial.next_event().round == 0
+    started = psutil.Process(trial._process.pid).children(recursive=True)
+    trial.stop()
+    last = trial.next_event()
+    while last.kind == "round":
+        last = trial.next_event()
+    assert (last.kind, last.reason) == ("stopped", "")
+    assert trial._process.poll() == 0
+    assert psutil.wait_procs(started, timeout=120)[1] == []
+    with open_run(folder / "stopped") as run:
+        assert run.status().failed == 0
+        assert run.status().answered >= 6
+
+
+def test_a_campaign_whose_process_is_killed_has_failed(folder: Path) -> None:
+    trial = TrialProcess(load_config("swept.yaml", SLOW), folder / "killed", ProcessContext.here())
+    assert trial.next_event().kind == "round"
+    os.kill(trial._process.pid, signal.SIGKILL)
+    event = trial.next_event()
+    while event.kind == "round":
+        event = trial.next_event()
+    assert event.kind == "failed"
+    assert event.reason.startswith("its process ended with exit code -9")
+
+
+def test_a_campaign_does_not_outlive_a_sweep_that_is_killed(folder: Path) -> None:
+    command = [sys.executable, "-m", "al_loop.cli", "sweep", "swept.yaml", "seed=[0]", *SLOW, "--run-dir", "orphan"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    ) as sweep:
+        assert sweep.stdout is not None
+        assert any("| round 0 |" in line for line in sweep.stdout)
+        started = psutil.Process(sweep.pid).children(recursive=True)
+        sweep.kill()
+    _, alive = psutil.wait_procs(started, timeout=120)
+    assert alive == []

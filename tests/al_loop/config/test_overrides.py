@@ -1,0 +1,43 @@
+import pytest
+
+from al_loop.config import load_config
+from tests.support.configs import refused
+
+
+def test_overrides_change_nested_keys_and_list_items(write):
+    config = load_config(
+        write(),
+        ["rounds.count=9", "constraints.0.min=0.3", "evaluation.workers=3", "name=other", "environment.alphabet=ACGT"],
+    )
+    assert (config.rounds.count, config.rounds.batch_size) == (9, 4)
+    assert config.constraints[0].min == 0.3
+    assert config.evaluation.workers == 3
+    assert config.name == "other"
+    assert config.environment.arguments["alphabet"] == "ACGT"
+
+
+def test_an_override_may_be_a_whole_mapping(write):
+    config = load_config(write(), ["acquisition={kind: ucb, kappa: 2.5}"])
+    assert config.acquisition.arguments == {"kappa": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("rounds.count", "not of the form key=value"),
+        ("=3", "not of the form key=value"),
+        ("rounds..count=3", "not of the form key=value"),
+        ("constraints.5.min=1", "no item 5"),
+        ("constraints.1={kind: gc_content}", "no item 1"),
+        ("seed.x=1", "'seed' is 1"),
+        ("rounds.count=[1", "not valid YAML"),
+        ("constraints.min=1", "no item min"),
+        ("constraints.x.min=1", "no item x"),
+        ("0=1", "0"),
+        ("rounds.0.x=1", "no item 0"),
+    ],
+)
+def test_bad_overrides_are_named(write, override, says):
+    message = refused(write(), [override])
+    assert override in message
+    assert says in message

@@ -1,0 +1,69 @@
+"""The cache of answers that campaigns share."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from al_loop.errors import ConfigError
+from al_loop.oracles.base import Failure, Outcome
+from al_loop.storage.cache import EvaluationCache
+
+
+def cache(path: Path, oracle: str = "o", notes: list[str] | None = None) -> EvaluationCache:
+    return EvaluationCache(str(path / "cache.db"), oracle, "mine", (notes if notes is not None else []).append)
+
+
+def test_a_cache_shares_values_and_invalid_objects_and_says_whose_they_are(tmp_path: Path) -> None:
+    first = cache(tmp_path)
+    first.add("A", "", Outcome((1.5,), cost=9.0, noise=(0.1,), info={"n": 1}))
+    first.add("B", "", Outcome.failed("invalid", "no molecule"))
+    for kind in ("permanent", "retryable", "timeout"):
+        first.add(f"C{kind}", "", Outcome.failed(kind, "it may pass"))
+    names = ["A", "B", "Cpermanent", "Cretryable", "Ctimeout", "D"]
+    found = cache(tmp_path).find([(name, "") for name in names])
+    assert set(found) == {("A", ""), ("B", "")}
+    a = found["A", ""]
+    assert (a.values, a.noise, a.cost, a.info) == ((1.5,), (0.1,), 0.0, {"n": 1, "from_campaign": "mine"})
+    assert found["B", ""].failure == Failure("invalid", "no molecule")
+
+
+def test_a_cache_tells_oracles_and_fidelities_apart(tmp_path: Path) -> None:
+    cache(tmp_path).add("A", "low", Outcome((1.0,)))
+    assert cache(tmp_path).find([("A", "high"), ("A", "")]) == {}
+    assert cache(tmp_path, oracle="another").find([("A", "low")]) == {}
+    assert cache(tmp_path).find([("A", "low")])["A", "low"].values == (1.0,)
+
+
+def test_the_first_answer_in_a_cache_stays(tmp_path: Path) -> None:
+    one, two = cache(tmp_path), cache(tmp_path)
+    one.add("A", "", Outcome((1.0,)))
+    two.add("A", "", Outcome((2.0,)))
+    assert two.find([("A", "")])["A", ""].values == (1.0,)
+
+
+def test_a_cache_finds_more_objects_than_one_query_takes(tmp_path: Path) -> None:
+    one = cache(tmp_path)
+    for i in (0, 600, 1199):
+        one.add(f"o{i}", "", Outcome((float(i),)))
+    assert len(one.find([(f"o{i}", "") for i in range(1200)])) == 3
+
+
+def test_a_cache_that_breaks_is_left_out_and_told_once(tmp_path: Path) -> None:
+    notes: list[str] = []
+    broken = cache(tmp_path, notes=notes)
+    broken.add("A", "", Outcome((1.0,)))
+    with sqlite3.connect(tmp_path / "cache.db") as connection:
+        connection.execute("DROP TABLE al_loop_evaluation_cache")
+    assert broken.find([("A", "")]) == {}
+    broken.add("B", "", Outcome((1.0,)))
+    assert len(notes) == 1
+    assert "the campaign continues without it" in notes[0]
+
+
+def test_a_cache_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cache.db").write_text("not a database, but long enough to be looked at as one" * 20)
+    with pytest.raises(ConfigError, match=r"evaluation\.cache.*is not usable"):
+        cache(tmp_path)
+    with pytest.raises(ConfigError):
+        EvaluationCache("mysql://host/db", "o", "mine", print)

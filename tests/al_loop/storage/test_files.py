@@ -1,0 +1,63 @@
+"""Writing files as a whole, retrying, and locking folders."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from al_loop.errors import CampaignError, ConfigError
+from al_loop.storage.files import acquire_lock, retry_write, write_whole
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state.json"
+    write_whole(path, b"old")
+    write_whole(path, b"newer")
+    assert path.read_bytes() == b"newer"
+
+    def interrupt(descriptor: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(OSError, match="no space left"):
+        write_whole(path, b"cut off")
+    assert path.read_bytes() == b"newer"
+
+
+def test_a_lock_names_the_process_that_holds_it_until_it_is_closed(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("a+") as first, (tmp_path / "lock").open("a+") as second:
+        acquire_lock(first, "the campaign in runs/1")
+        with pytest.raises(ConfigError, match=rf"^the campaign in runs/1 is running already \(pid {os.getpid()} on .*"):
+            acquire_lock(second, "the campaign in runs/1")
+        first.close()
+        acquire_lock(second, "the campaign in runs/1")
+
+
+def test_a_write_is_retried_until_it_succeeds_and_the_wait_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    attempts, notes = iter([OSError("busy"), OSError("busy"), None]), []
+
+    def write() -> None:
+        if (error := next(attempts)) is not None:
+            raise error
+
+    retry_write(write, "x.pt", 60.0, notes.append)
+    assert notes == ["cannot write x.pt at present (busy); retrying"]
+
+
+def test_a_write_that_never_succeeds_is_an_error_with_the_cause() -> None:
+    def write() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(CampaignError, match=r"^cannot write x\.pt \(No space left on device\); every measured value"):
+        retry_write(write, "x.pt", 0.0)
+
+
+def test_writing_a_file_loads_no_database_library() -> None:
+    program = "import sys, al_loop.storage.files; print({'sqlalchemy', 'fsspec', 'torch', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "set()"

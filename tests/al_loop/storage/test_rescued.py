@@ -1,0 +1,67 @@
+"""Answers that the ledger did not accept before the campaign had to stop."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from al_loop.errors import CampaignError
+from al_loop.ledger import Answer, Ledger, Proposal
+from al_loop.oracles.base import Failure, Objective, Outcome
+from al_loop.storage.rescued import RescuedAnswers
+
+NOW = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        objectives = (Objective("value"),)
+        ledger.begin_campaign(name="t", config={}, fingerprint="f", seed=0, objectives=objectives, versions={})
+        ledger.open_round(0, [Proposal(o, "random") for o in "ABC"], seed=0, seconds={}, info={})
+        yield ledger
+
+
+def answer(candidate_id: int, outcome: Outcome) -> Answer:
+    return Answer(candidate_id, outcome, "w", NOW, NOW)
+
+
+def test_rescued_answers_come_back_as_they_were(ledger: Ledger, tmp_path: Path) -> None:
+    value = Outcome((1.5,), cost=2.0, info={"k": [1, "x"]}, noise=(0.5,))
+    failure = Outcome(failure=Failure("timeout", "late"), cost=1.0)
+    rescued = RescuedAnswers(tmp_path, "uid")
+    error = rescued.keep([answer(1, value)], OSError("full"))
+    assert isinstance(error, CampaignError)
+    rescued.keep([answer(2, failure)], OSError("full"))
+    assert RescuedAnswers(tmp_path, "uid").restore(ledger) == 2
+    first, second = ledger.evaluations()
+    assert (first.values, first.noise, first.cost, first.info, first.finished) == ((1.5,), (0.5,), 2.0, value.info, NOW)
+    assert (second.failure, second.cost) == (failure.failure, 1.0)
+    assert not (tmp_path / "rescued.jsonl").exists()
+
+
+def test_answers_are_rescued_elsewhere_where_the_run_cannot_be_written(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    rescued = RescuedAnswers(tmp_path / "no such folder", "uid7")
+    error = rescued.keep([answer(1, Outcome((1.0,)))], OSError("full"))
+    assert "al-loop-rescued-uid7.jsonl" in str(error)
+    assert RescuedAnswers(tmp_path / "no such folder", "another campaign").restore(ledger) == 0
+    assert rescued.restore(ledger) == 1
+
+
+def test_answers_that_can_be_kept_nowhere_are_at_least_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    error = RescuedAnswers(tmp_path / "none", "uid").keep([answer(1, Outcome((1.25,)))], OSError("full"))
+    assert "could not be saved anywhere" in str(error)
+    assert '"values": [1.25]' in str(error)
+
+
+def test_a_rescued_line_that_was_cut_off_does_not_stop_the_others(ledger: Ledger, tmp_path: Path) -> None:
+    rescued = RescuedAnswers(tmp_path, "uid")
+    rescued.keep([answer(1, Outcome((1.0,))), answer(2, Outcome((2.0,)))], OSError("full"))
+    file = tmp_path / "rescued.jsonl"
+    file.write_text(file.read_text()[:-20])
+    assert rescued.restore(ledger) == 1

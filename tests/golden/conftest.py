@@ -1,0 +1,24 @@
+"""Campaigns that several golden tests look at are run once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import golden
+import pytest
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Runs the campaign of a name on this machine, the first time that it is asked for; gives its run directory."""
+    folder = golden.copy_campaigns(tmp_path_factory.mktemp("golden"))
+
+    @cache
+    def run(name: str) -> Path:
+        done = golden.run("run", f"{name}.yaml", "--run-dir", f"runs/{name}", folder=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return folder / "runs" / name
+
+    return run

@@ -1,0 +1,31 @@
+"""A config and a seed give the batches that they gave at commit 9dda6e4, to the byte; see make.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import golden
+import pytest
+
+
+def test_every_campaign_has_its_expectation() -> None:
+    assert sorted(path.stem for path in golden.EXPECTED.glob("*.json")) == golden.NAMES
+    assert len(golden.NAMES) >= 6
+
+
+@pytest.mark.parametrize("name", golden.NAMES)
+def test_a_campaign_gives_the_expected_batches(name: str, finished: Callable[[str], Path]) -> None:
+    assert golden.batches(finished(name) / "ledger.db") == (golden.EXPECTED / f"{name}.json").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["words", "weights"])
+def test_a_campaign_gives_the_expected_batches_on_ray(
+    name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    golden.copy_campaigns(tmp_path)
+    arguments = ("run", f"{name}.yaml", "--run-dir", "run", "--quiet")
+    done = golden.run_on_ray(*arguments, folder=tmp_path, home=tmp_path_factory.mktemp("home"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert golden.batches(tmp_path / "run/ledger.db") == (golden.EXPECTED / f"{name}.json").read_text()
