@@ -834,7 +834,7 @@ def check(
         wanted, objectives = campaign_objectives(settings, oracle), oracle_objectives(settings, oracle)
         sample, facts = _build_parts(settings)
         levels = fidelities_of(settings, oracle)
-        chosen = [objectives[i] for i in wanted.objectives]
+        chosen = [objectives[i] for i in wanted.indices]
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in chosen]
         facts["oracle"] = f"{_named(settings, 'oracle')}: {', '.join(goals)}"
         if levels:
@@ -848,7 +848,7 @@ def check(
         if no_oracle or oracle.is_external:
             cost = _price(settings, oracle)
         else:
-            facts["its value"], cost = _dry_call(settings, sample, oracle, wanted.objectives)
+            facts["its value"], cost = _dry_call(settings, sample, oracle, wanted.indices)
         facts["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
         _facts({"config": f"{config} is valid", **facts})
 
@@ -867,7 +867,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     from al_loop.config import build
     from al_loop.gflownet.priors import load_prior, read_prior
     from al_loop.gflownet.rollout import rollout
-    from al_loop.modelling.reward import Bound, Constraints
+    from al_loop.modelling.constraints import Constraints, PropertyBound
     from al_loop.seeding import derive_seed
 
     environment = build_environment(settings)
@@ -881,7 +881,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     build("acquisition", settings.acquisition)
     build("selector", settings.selector)
     build_surrogate(settings, features)
-    constraints = Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in settings.constraints))
+    constraints = Constraints(tuple(PropertyBound(build("property", c), c.min, c.max) for c in settings.constraints))
     generator = torch.Generator().manual_seed(derive_seed(settings.seed, "check"))
     n_drawn = 0
     accepted: list[str] = []

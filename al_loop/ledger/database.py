@@ -66,7 +66,7 @@ class Database:
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
             self.close()
             raise ConfigError(self._why_not_opened(error)) from error
-        except ConfigError:
+        except BaseException:
             self.close()
             raise
 

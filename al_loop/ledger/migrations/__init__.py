@@ -68,7 +68,7 @@ def keep_backup(connection: Connection, version: int) -> None:
     Raises:
         ConfigError: the copy cannot be written.
     """
-    path = Path(connection.exec_driver_sql("PRAGMA database_list").one()[2])
+    path = Path(connection.exec_driver_sql("PRAGMA database_list").all()[0][2])
     backup = path.with_name(f"{path.name}.schema-{version}.bak")
     partial = path.with_name(f"{backup.name}.part")
     try:

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from al_loop.errors import CampaignError, ConfigError
-from al_loop.ledger import SCHEMA_VERSION, Candidate, Ledger
+from al_loop.ledger import Candidate, Ledger
 from al_loop.oracles.base import Outcome
 from benchmarks.support.postgresql import PostgresqlServer
 from tests.support.ledgers import (
@@ -38,13 +38,6 @@ def test_opening_a_new_ledger_from_many_threads_creates_it_once(url: str) -> Non
     with ThreadPoolExecutor(4) as pool:
         for ledger in pool.map(lambda _: Ledger(url), range(4)):
             ledger.close()
-
-
-def test_a_newer_schema_is_refused(url: str, ledger: Ledger) -> None:
-    with engine_of(ledger).begin() as connection:
-        connection.exec_driver_sql(f"INSERT INTO al_loop_schema VALUES ({SCHEMA_VERSION + 1})")
-    with pytest.raises(ConfigError, match="upgrade al-loop"):
-        Ledger(url)
 
 
 def test_a_read_only_ledger_reads_and_never_writes(url: str, ledger: Ledger) -> None:

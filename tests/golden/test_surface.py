@@ -14,8 +14,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import golden
 import pytest
+
+from tests.golden import golden
 
 #: the groups of entry points by which installed packages bring parts, and the section that `al-loop list` shows them in
 GROUPS = {
