@@ -39,9 +39,17 @@ class Table(Policy):
 
 
 HEIGHT = 5
+
+
 GRID = Hypergrid(2, HEIGHT)
+
+
 REWARD = torch.rand(HEIGHT, HEIGHT, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.1
+
+
 BALANCES = ["trajectory_balance", "log_partition_variance", "detailed_balance", "sub_trajectory_balance"]
+
+
 ALL = [*BALANCES, "flow_matching"]
 
 
@@ -161,18 +169,6 @@ def test_sub_trajectories_weighted_to_the_longest_are_trajectory_balance():
     )
     whole = losses(policy, TrajectoryBalance())
     torch.testing.assert_close(losses(policy, SubTrajectoryBalance(weight=1e6)), whole, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_every_regression_loss_is_zero_with_zero_slope_at_zero_alone(name):
-    t = torch.linspace(-12, 12, 481, dtype=torch.float64, requires_grad=True)
-    values = LOSSES[name](t)
-    values.sum().backward()
-    assert values[240].item() == pytest.approx(0, abs=1e-12)
-    assert t.grad[240].item() == pytest.approx(0, abs=1e-12)
-    assert (values[torch.arange(481) != 240] > 0).all()
-    assert (t.grad.diff() >= -1e-9).all()  # convex
-    assert torch.isfinite(LOSSES[name](torch.tensor([-1e6, 1e6]))).all()
 
 
 @pytest.mark.parametrize("name", LOSSES)
