@@ -455,8 +455,9 @@ def _pretrain(
     import torch
 
     from al_loop.campaign.building import build_environment, build_policy, training_settings
+    from al_loop.datafiles.object_lists import read_objects
     from al_loop.gflownet.learner import find_device
-    from al_loop.gflownet.pretraining import encode_objects, pretrain, read_objects, save_prior, vocabulary_of
+    from al_loop.gflownet.pretraining import encode_objects, pretrain, save_prior, vocabulary_of
     from al_loop.seeding import derive_seed
 
     torch.set_num_threads(settings.resources.threads)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import gzip
 import hashlib
 import json
-import lzma
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -180,27 +178,6 @@ def pretrain(
 
 
 # ---- files -------------------------------------------------------------------------------------------------------
-
-
-def read_objects(path: str | Path) -> list[str]:
-    """The objects of a text file, one a line; the first column of a ``.smi`` file; also packed by gzip or xz.
-
-    Raises:
-        ConfigError: it cannot be read, or holds nothing.
-    """
-    path = Path(path)
-    opens: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
-    name = path.stem if path.suffix in (".gz", ".xz") else path.name
-    try:
-        with opens(path, "rt", encoding="utf-8") as file:
-            lines = [line.strip() for line in file]
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"data: cannot read {path}: {reason}") from None
-    objects = [line.split()[0] if name.endswith(".smi") else line for line in lines if line]
-    if not objects:
-        raise ConfigError(f"data: {path} holds no object; it has to be a text file with one a line")
-    return objects
 
 
 def vocabulary_of(environment: Environment) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Maximum likelihood on data sets whose best likelihood is known, and the files of priors."""
 
-import gzip
-import lzma
 import math
 
 import pytest
@@ -19,7 +17,6 @@ from al_loop.gflownet.pretraining import (
     encode_objects,
     load_prior,
     pretrain,
-    read_objects,
     read_prior,
     save_prior,
     vocabulary_of,
@@ -102,36 +99,6 @@ def test_what_is_not_in_the_space_is_counted():
 def test_a_loss_that_explodes_is_refused():
     with pytest.raises(ConfigError, match=r"lr: .* not finite; take less"):
         pretrain(WORDS, DATA, made(kind=MLPPolicy), steps=50, lr=1e30)
-
-
-def test_data_files_of_all_kinds(tmp_path):
-    (tmp_path / "a.txt").write_text("CCO \n\nc1ccccc1\n")
-    (tmp_path / "a.smi").write_text("CCO ethanol\nc1ccccc1\tbenzene\n")
-    with lzma.open(tmp_path / "a.smi.xz", "wt") as file:
-        file.write("CCO ethanol\nc1ccccc1 benzene\n")
-    with gzip.open(tmp_path / "a.txt.gz", "wt") as file:
-        file.write("CCO\nc1ccccc1")
-    for name in ("a.txt", "a.smi", "a.smi.xz", "a.txt.gz"):
-        assert read_objects(tmp_path / name) == ["CCO", "c1ccccc1"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("missing.txt", None, "No such file"),
-        ("empty.txt", b"\n \n", "holds no object"),
-        ("no.xz", b"CCO", "cannot read"),
-        ("no.gz", b"CCO", "cannot read"),
-        ("no.txt", b"\xff\xfe\x00", "cannot read"),
-    ],
-)
-def test_data_files_that_cannot_be_read(name, content, reason, tmp_path):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(ConfigError, match=reason) as caught:
-        read_objects(tmp_path / name)
-    assert name in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.fixture
