@@ -12,8 +12,9 @@ from al_loop.environments.fragments import Fragments
 from al_loop.environments.fragments.vocabulary import describe_block
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
+from al_loop.gflownet import Training
 from al_loop.gflownet.exact_distribution import object_distribution
-from al_loop.gflownet.learner import Learner, Training
+from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.sampler import Draw, Sampler
@@ -208,7 +209,7 @@ def test_some_rewards_of_zero_train_with_finite_weights():
 
 def test_log_reward_of_the_wrong_length_is_refused():
     environment = Hypergrid(2, 3)
-    with pytest.raises(ValueError, match=r"shape \(2,\) for 8 objects"):
+    with pytest.raises(ValueError, match=r"each of 8 objects, got shape \(2,\)"):
         train(environment, lambda objects: torch.zeros(2), SHORT)
 
 

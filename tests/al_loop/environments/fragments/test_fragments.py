@@ -313,7 +313,7 @@ def test_small_molecules_that_cannot_grow_may_stop_and_are_encoded(tmp_path):
 
 def test_what_could_go_on_is_not_encoded_below_the_minimum(tmp_path):
     environment = Fragments(max_fragments=3, min_fragments=2, vocabulary=vocabulary(tmp_path))
-    with pytest.raises(ValueError, match="1 pieces, not 2 to 3"):
+    with pytest.raises(ValueError, match="1 fragments, not 2 to 3"):
         environment.encode(["c1ccccc1"])
 
 
