@@ -11,6 +11,7 @@ import torch
 
 from al_loop.campaign.building import build_environment, build_policy, training_settings
 from al_loop.config import CampaignConfig
+from al_loop.datafiles.object_lists import read_objects
 from al_loop.errors import ConfigError
 from al_loop.gflownet.device import find_device
 from al_loop.gflownet.pretraining import (
@@ -18,7 +19,6 @@ from al_loop.gflownet.pretraining import (
     PretrainingSettings,
     encode_objects,
     pretrain,
-    read_objects,
 )
 from al_loop.gflownet.priors import environment_metadata, save_prior
 from al_loop.seeding import derive_seed

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-import gzip
-import lzma
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -202,24 +199,3 @@ def pretrain(
         policy.load_state_dict(best)
     best_step = min(validation, key=lambda pair: pair[1])[0] if validation else settings.steps
     return PretrainingResult(len(train), n_validation, data.n_skipped, validation, best_step, loss)
-
-
-def read_objects(path: str | Path) -> list[str]:
-    """Read the objects of a text file: one per line, or the first column of a ``.smi`` file; also ``.gz`` or ``.xz``.
-
-    Raises:
-        ConfigError: the file cannot be read, or contains no objects.
-    """
-    path = Path(path)
-    opens: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
-    name = path.stem if path.suffix in (".gz", ".xz") else path.name
-    try:
-        with opens(path, "rt", encoding="utf-8") as file:
-            lines = [line.strip() for line in file]
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"data: cannot read {path}: {reason}") from None
-    objects = [line.split()[0] if name.endswith(".smi") else line for line in lines if line]
-    if not objects:
-        raise ConfigError(f"data: {path} contains no objects; expected a text file with one object per line")
-    return objects

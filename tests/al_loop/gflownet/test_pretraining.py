@@ -1,7 +1,5 @@
 """Maximum likelihood on data sets whose best likelihood is known."""
 
-import gzip
-import lzma
 import math
 
 import pytest
@@ -15,7 +13,7 @@ from al_loop.gflownet.exact_distribution import object_distribution
 from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.mlp import MLPPolicy
 from al_loop.gflownet.policies.transformer import TransformerPolicy
-from al_loop.gflownet.pretraining import PretrainingSettings, encode_objects, pretrain, read_objects
+from al_loop.gflownet.pretraining import PretrainingSettings, encode_objects, pretrain
 from al_loop.gflownet.rollout import rollout
 
 WORDS = Sequences("ACGU", 4)
@@ -101,33 +99,3 @@ def test_a_loss_that_explodes_is_refused():
 def test_a_share_that_leaves_nothing_to_train_on_is_refused(share):
     with pytest.raises(ConfigError, match="validation: must be at least 0 and below 1"):
         PretrainingSettings(validation=share)
-
-
-def test_data_files_of_all_kinds(tmp_path):
-    (tmp_path / "a.txt").write_text("CCO \n\nc1ccccc1\n")
-    (tmp_path / "a.smi").write_text("CCO ethanol\nc1ccccc1\tbenzene\n")
-    with lzma.open(tmp_path / "a.smi.xz", "wt") as file:
-        file.write("CCO ethanol\nc1ccccc1 benzene\n")
-    with gzip.open(tmp_path / "a.txt.gz", "wt") as file:
-        file.write("CCO\nc1ccccc1")
-    for name in ("a.txt", "a.smi", "a.smi.xz", "a.txt.gz"):
-        assert read_objects(tmp_path / name) == ["CCO", "c1ccccc1"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("missing.txt", None, "No such file"),
-        ("empty.txt", b"\n \n", "contains no objects"),
-        ("no.xz", b"CCO", "cannot read"),
-        ("no.gz", b"CCO", "cannot read"),
-        ("no.txt", b"\xff\xfe\x00", "cannot read"),
-    ],
-)
-def test_data_files_that_cannot_be_read(name, content, reason, tmp_path):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(ConfigError, match=reason) as caught:
-        read_objects(tmp_path / name)
-    assert name in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
