@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -38,7 +38,7 @@ def check(
         chosen, objectives = campaign_objectives(settings, oracle), oracle_objectives(settings, oracle)
         sample, fields = _build_parts(settings)
         levels = fidelities_of(settings, oracle)
-        optimised = [objectives[i] for i in chosen.objectives]
+        optimised = [objectives[i] for i in chosen.indices]
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in optimised]
         fields["oracle"] = f"{_named(settings, 'oracle')}: {', '.join(goals)}"
         if levels:
@@ -52,7 +52,7 @@ def check(
         if no_oracle or oracle.is_external:
             cost = _call_cost(settings, oracle)
         else:
-            fields["its value"], cost = _dry_call(settings, sample, oracle, chosen.objectives)
+            fields["its value"], cost = _dry_call(settings, sample, oracle, chosen.indices)
         fields["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
         print_fields({"config": f"{config} is valid", **fields})
 
@@ -69,13 +69,13 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
         training_settings,
     )
     from al_loop.config import build
-    from al_loop.gflownet.pretraining import load_prior, read_prior
+    from al_loop.gflownet.priors import load_prior, read_prior
     from al_loop.gflownet.rollout import rollout
-    from al_loop.modelling.reward import Bound, Constraints
+    from al_loop.modelling.constraints import Constraints, PropertyBound
     from al_loop.seeding import derive_seed
 
-    environment: Any = build_environment(settings)
-    is_list = hasattr(environment, "objects")
+    environment = build_environment(settings)
+    is_list = environment.objects is not None
     if not is_list:
         policy = build_policy(settings, environment, training_settings(settings))
         prior = read_prior(settings.sampler.prior)
@@ -85,7 +85,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     build("acquisition", settings.acquisition)
     build("selector", settings.selector)
     build_surrogate(settings, features)
-    constraints = Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in settings.constraints))
+    constraints = Constraints(tuple(PropertyBound(build("property", c), c.min, c.max) for c in settings.constraints))
     generator = torch.Generator().manual_seed(derive_seed(settings.seed, "check"))
     n_drawn = 0
     accepted: list[str] = []
@@ -102,7 +102,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     fields = {
         "environment": f"{_named(settings, 'environment')}: {environment.object_type}s, "
         + (
-            f"{len(environment.objects)}, all of which are scored in every round"
+            f"{len(environment.objects or ())}, all of which are scored in every round"
             if is_list
             else f"{environment.n_actions} actions, at most {environment.max_steps} steps"
         ),

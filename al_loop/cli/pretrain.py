@@ -82,66 +82,17 @@ def _split_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str
     return own, rest
 
 
-def _pretrain(
-    settings: CampaignConfig, output: Path, data: str, limit: int | None = None, steps: int = 1000, **options: Any
-) -> None:
-    import random
-
-    import torch
-
-    from al_loop.campaign.building import build_environment, build_policy, training_settings
+def _pretrain(settings: CampaignConfig, output: Path, data: str, limit: int | None = None, **options: Any) -> None:
+    from al_loop.campaign.prior_training import train_prior
     from al_loop.cli.terminal import progress_bar
-    from al_loop.gflownet.learner import find_device
-    from al_loop.gflownet.pretraining import encode_objects, pretrain, read_objects, save_prior, vocabulary_of
-    from al_loop.seeding import derive_seed
+    from al_loop.gflownet.pretraining import PretrainingSettings
 
-    torch.set_num_threads(settings.resources.threads)
-    environment, training = build_environment(settings), training_settings(settings)
-    try:
-        device = find_device(training.device)
-    except ValueError as error:
-        raise ConfigError(f"sampler.{error}") from None
-    seed = derive_seed(settings.seed, "prior")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(settings.seed, "weights"))
-        policy = build_policy(settings, environment, training).to(device)
-    objects = read_objects(data)
-    if limit is not None and limit < len(objects):
-        objects = random.Random(seed).sample(objects, limit)
-    with progress_bar("encoding", len(objects)) as advance:
-        encoded = encode_objects(environment, objects, advance)
-    n_kept, n_skipped = len(encoded.states), encoded.n_skipped
-    typer.echo(f"{n_kept} of {len(objects)} objects are in the space of the environment")
-    if n_skipped:
-        typer.echo(f"{n_skipped} are not and are left out; the first: {encoded.reason}")
-
-    def tell(done: int, nll: float) -> None:
-        typer.echo(f"step {done} of {steps}: validation {nll:.3f} nats an object")
-
-    with progress_bar("training", steps) as advance:
-        found = pretrain(
-            environment,
-            encoded,
-            policy,
-            steps=steps,
-            seed=seed,
-            on_step=lambda step, loss: advance(f"loss {loss:.2f}"),
-            on_validation=tell,
-            **options,
-        )
-    facts = {
-        "data": Path(data).name,
-        "n_train": found.n_train,
-        "n_validation": found.n_validation,
-        "n_skipped": found.n_skipped,
-        "validation_nll": found.validation_nll,
-        "steps": found.step,
-        "seed": settings.seed,
-    }
-    save_prior(output, policy, {**vocabulary_of(environment), **facts})
-    held_out = f", {found.validation_nll:.3f} nats for each of {found.n_validation} held out"
+    result = train_prior(
+        settings, data, output, PretrainingSettings(**options), limit=limit, bar=progress_bar, report=typer.echo
+    )
+    held_out = f", {result.validation_nll:.3f} nats per object on {result.n_validation} held-out objects"
     typer.echo(
-        f"written: {output}: trained on {found.n_train} objects for {found.step} steps"
-        f"{held_out if found.n_validation else ''}. To start from it, in the config:"
+        f"written: {output}: trained on {result.n_train} objects for {result.step} steps"
+        f"{held_out if result.n_validation else ''}. To start from it, add to the config:"
     )
     typer.echo(f"sampler: {{prior: {json.dumps(str(output)) if ' ' in str(output) else output}}}")
