@@ -372,7 +372,7 @@ class Campaign:
         self._believer: ModelFitter = self._make_believer()
         self._selector = build("selector", config.selector)
         #: all objects there are, where that is a list: each can be looked at, and no sampler is needed
-        self._everything: Sequence[str] | None = getattr(self._environment, "objects", None)
+        self._everything: Sequence[str] | None = self._environment.objects
         if self._everything is None:
             self._training: SamplerTraining = self._executor.training()
             self._open.callback(self._training.close)
@@ -872,7 +872,7 @@ class Campaign:
     @property
     def _has_sampler(self) -> bool:
         """Whether batches come from a sampler, not from a list of all there is."""
-        return getattr(self._environment, "objects", None) is None
+        return self._environment.objects is None
 
     def _summary(self, number: int) -> RoundSummary:
         if not hasattr(self, "_features"):  # a finished campaign that lacks only its last report
@@ -933,7 +933,7 @@ def _seconds_since(moment: datetime) -> float:
 
 def _check_prior(config: CampaignConfig) -> None:
     """Before anything is written: the prior is there, and fits."""
-    from al_loop.gflownet.pretraining import load_prior, read_prior
+    from al_loop.gflownet.priors import load_prior, read_prior
 
     environment = build_environment(config)
     prior = read_prior(config.sampler.prior)

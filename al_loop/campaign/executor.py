@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from al_loop.oracles.base import Call, Outcome
 
 if TYPE_CHECKING:
-    from al_loop.gflownet.sampler import LogReward
+    from al_loop.gflownet.reward import LogReward
     from al_loop.ledger import Candidate, Observation
     from al_loop.modelling.fitted import FittedModels
     from al_loop.modelling.fitter import ModelFitter

@@ -12,6 +12,7 @@ from torch import Tensor
 from al_loop.acquisitions.base import score
 from al_loop.config.schema import Reward as RewardSettings
 from al_loop.features.base import Features
+from al_loop.gflownet.reward import Reward
 from al_loop.modelling.constraints import Constraints
 from al_loop.modelling.side_terms import SideTerms
 from al_loop.surrogates.base import SurrogateModel
@@ -53,7 +54,7 @@ class Scale:
         return cls(center, spread if spread > 1e-9 else max(float(values.std(correction=0)), 1e-9))
 
 
-class AcquisitionReward:
+class AcquisitionReward(Reward):
     """The log-reward of objects, log R = beta (clip(standardised acquisition) + log weight - violation).
 
     The acquisition is standardised by its median and its spread over reference objects, anew in every round, so that
