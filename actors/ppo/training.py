@@ -40,12 +40,12 @@ from al_loop.campaign.executor import SamplerTraining, TrainingStep
 from al_loop.config import CampaignConfig, unsupported_by_ppo
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
-from al_loop.gflownet.learner import find_device
+from al_loop.gflownet.device import find_device
 from al_loop.gflownet.policies.base import Policy
-from al_loop.gflownet.pretraining import load_prior, read_prior
+from al_loop.gflownet.priors import load_prior, read_prior
 from al_loop.gflownet.replay import Replay
+from al_loop.gflownet.reward import LogReward
 from al_loop.gflownet.rollout import rollout
-from al_loop.gflownet.sampler import LogReward
 from al_loop.seeding import derive_seed
 
 _NEVER = torch.finfo(torch.float32).min  # finite: the logits of a finished object are all masked
@@ -88,12 +88,11 @@ class ActorCritic(nn.Module):
             torch.manual_seed(seed)
             self.policy: Policy = build_policy(config, environment, training)
             self.value: Policy = build_policy(config, environment, training)
-        try:
-            self.value.log_flow(environment.initial(1))
-        except ValueError as error:
+        if self.value.log_flow(environment.initial(1)) is None:
             raise ConfigError(
-                f"sampler.policy: ppo needs a policy with log_flow, for values of states ({error})"
-            ) from None
+                f"sampler.policy: ppo requires a policy that implements log_flow, for the values of states, and "
+                f"{type(self.value).__name__} does not"
+            )
 
     def logits(self, states: Tensor, mask: Tensor) -> Tensor:
         """Of the allowed actions; the others have the least number there is: n x n_actions."""
@@ -101,7 +100,9 @@ class ActorCritic(nn.Module):
 
     def values(self, states: Tensor) -> Tensor:
         """What is expected to be paid: n."""
-        return self.value.log_flow(states).float()
+        values = self.value.log_flow(states)
+        assert values is not None
+        return values.float()
 
 
 class _Module(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # RLlib is untyped here

@@ -1,7 +1,11 @@
-"""The numbers that a round's report is made of; values are in the oracle's unit, ``goal`` says which way is good."""
+"""Metrics of a round's report, on values in the oracle's unit with the goal as the better direction.
+
+Importing this module loads neither torch nor RDKit; ``hypervolume`` loads BoTorch and ``scaffold`` RDKit when called.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -16,21 +20,45 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def top_k_mean(values: ArrayLike, k: int, goal: Goal) -> float:
-    """The mean of the k best values (of all where there are fewer); NaN where there are none."""
+    """Return the mean of the k best finite values (of all where there are fewer), or NaN where there are none.
+
+    Args:
+        values: measured values, shape n.
+        k: number of best values.
+        goal: the better direction.
+    """
     ordered = np.sort(_finite(values))
     best = ordered[::-1][:k] if goal == "maximise" else ordered[:k]
     return float(best.mean()) if len(best) else float("nan")
 
 
 def best(values: ArrayLike, goal: Goal) -> float:
-    """The best value; NaN where there are none."""
+    """Return the best finite value, or NaN where there is none."""
     return top_k_mean(values, 1, goal)
 
 
-def mean_pairwise_distance(S: ArrayLike) -> float:
-    """The mean of 1 - similarity over all pairs of different objects; NaN for fewer than two.
+def rounds_without_progress(bests: Sequence[float], goal: Goal) -> int:
+    """Return the number of rounds since the best value last improved.
 
-    S: similarities in [0, 1], n x n, symmetric.
+    Args:
+        bests: the best value so far after each round; NaN where there is none yet.
+        goal: the better direction.
+    """
+    sign = 1.0 if goal == "maximise" else -1.0
+    oriented = [sign * b for b in bests]
+    count = 0
+    for before, after in zip(oriented[-2::-1], oriented[:0:-1], strict=True):
+        if math.isnan(before) or after > before:
+            break
+        count += 1
+    return count
+
+
+def mean_pairwise_distance(S: ArrayLike) -> float:
+    """Return the mean of 1 - similarity over all pairs of different objects, or NaN for fewer than two objects.
+
+    Args:
+        S: symmetric similarities in [0, 1], shape n x n.
     """
     similarity = np.asarray(S, dtype=np.float64)
     n = len(similarity)
@@ -40,9 +68,9 @@ def mean_pairwise_distance(S: ArrayLike) -> float:
 
 
 def scaffold(smiles: str) -> str | None:
-    """The Bemis-Murcko scaffold as SMILES ('' of an acyclic molecule); None where RDKit cannot read the molecule.
+    """Return the Bemis-Murcko scaffold as SMILES, or None where RDKit cannot parse the molecule.
 
-    Bemis & Murcko 1996: the rings and what links them, with atom types kept.
+    The scaffold is the rings and their linkers, atom types kept (Bemis & Murcko 1996); '' for an acyclic molecule.
     """
     from rdkit import Chem
     from rdkit.Chem.rdmolops import MurckoDecompose
@@ -52,29 +80,42 @@ def scaffold(smiles: str) -> str | None:
 
 
 def scaffolds(smiles: Iterable[str]) -> set[str]:
-    """The different Bemis-Murcko scaffolds of the molecules; those without a ring have none."""
-    return {found for found in map(scaffold, smiles) if found}
+    """Return the distinct Bemis-Murcko scaffolds of molecules; acyclic molecules have none."""
+    return {murcko for murcko in map(scaffold, smiles) if murcko}
 
 
-def new_scaffolds(smiles: Sequence[str], known: Iterable[str]) -> int:
-    """How many scaffolds the molecules have that are not among the known molecules' (both given as SMILES)."""
-    return len(scaffolds(smiles) - scaffolds(known))
+def new_scaffolds(smiles: Sequence[str], reference: Iterable[str]) -> int:
+    """Return the number of scaffolds of molecules that do not occur among reference molecules.
+
+    Args:
+        smiles: the molecules.
+        reference: SMILES of the molecules whose scaffolds are not new.
+    """
+    return len(scaffolds(smiles) - scaffolds(reference))
 
 
 def rank_correlation(predicted: ArrayLike, measured: ArrayLike) -> float:
-    """Spearman's correlation over the pairs that are both finite; NaN for fewer than three or a constant side."""
+    """Return Spearman's correlation over the pairs that are both finite.
+
+    Args:
+        predicted: shape n.
+        measured: shape n.
+
+    Returns:
+        The correlation; NaN for fewer than three pairs or a constant side.
+    """
     from scipy.stats import rankdata
 
     x, y = np.asarray(predicted, dtype=np.float64).ravel(), np.asarray(measured, dtype=np.float64).ravel()
-    both = np.isfinite(x) & np.isfinite(y)
-    x, y = x[both], y[both]
+    is_pair = np.isfinite(x) & np.isfinite(y)
+    x, y = x[is_pair], y[is_pair]
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
 def _oriented(values: ArrayLike, goals: Sequence[Goal]) -> NDArray[np.float64]:
-    """Values of several objectives, n x m, so that larger is better."""
+    """Return the values, shape n x m, with signs such that larger is better in each objective."""
     table = np.asarray(values, dtype=np.float64).reshape(-1, len(goals))
     signs = np.array([1.0 if goal == "maximise" else -1.0 for goal in goals], dtype=np.float64)
     oriented: NDArray[np.float64] = table * signs
@@ -82,28 +123,37 @@ def _oriented(values: ArrayLike, goals: Sequence[Goal]) -> NDArray[np.float64]:
 
 
 def non_dominated(values: ArrayLike, goals: Sequence[Goal]) -> NDArray[np.bool_]:
-    """Which objects are on the front of best trade-offs: none is as good in everything and better in something.
+    """Return a mask, shape n, of the Pareto front: no other row is as good in everything and better in something.
 
-    values: n x m; rows that are not finite are on no front. Of equal rows all are on it.
+    Args:
+        values: shape n x m; rows with a non-finite value are never on the front. Equal rows are on it together.
+        goals: the better direction of each of the m objectives.
     """
     Y = _oriented(values, goals)
-    is_known = np.isfinite(Y).all(1)
-    found = np.zeros(len(Y), dtype=bool)
-    for i in np.flatnonzero(is_known):
-        others = Y[is_known]
-        found[i] = not ((others >= Y[i]).all(1) & (others > Y[i]).any(1)).any()
-    return found
+    is_finite = np.isfinite(Y).all(1)
+    is_on_front = np.zeros(len(Y), dtype=bool)
+    for i in np.flatnonzero(is_finite):
+        others = Y[is_finite]
+        is_on_front[i] = not ((others >= Y[i]).all(1) & (others > Y[i]).any(1)).any()
+    return is_on_front
 
 
 def reference_point(values: ArrayLike, goals: Sequence[Goal]) -> tuple[float, ...]:
-    """A point below the front of values (n x m), by a tenth of its range in each objective, as BoTorch infers one.
+    """Return a point that is worse than the front by a tenth of the front's range in each objective, as in BoTorch.
 
-    Where the front has no range in an objective, a tenth of the range of all values, or of the value's size.
+    Where the front has no range in an objective, it is a tenth of the range of all values, or else of the value itself.
+
+    Args:
+        values: shape n x m.
+        goals: the better direction of each of the m objectives.
+
+    Raises:
+        ValueError: no row is finite.
     """
     Y = _oriented(values, goals)
     Y = Y[np.isfinite(Y).all(1)]
     if not len(Y):
-        raise ValueError("no values: there is no front to put a reference point below")
+        raise ValueError("cannot infer a reference point: no row of values is finite")
     front = Y[non_dominated(Y, ["maximise"] * len(goals))]
     worst, width = front.min(0), np.ptp(front, axis=0)
     width = np.where(width > 0, width, np.ptp(Y, axis=0))
@@ -113,7 +163,13 @@ def reference_point(values: ArrayLike, goals: Sequence[Goal]) -> tuple[float, ..
 
 
 def hypervolume(values: ArrayLike, goals: Sequence[Goal], reference: Sequence[float]) -> float:
-    """The volume of what the values (n x m) dominate, down to the reference point, in the product of their units."""
+    """Return the hypervolume that the values dominate, in the product of their units.
+
+    Args:
+        values: shape n x m.
+        goals: the better direction of each of the m objectives.
+        reference: the reference point, m values.
+    """
     import torch
     from botorch.utils.multi_objective.hypervolume import Hypervolume
 

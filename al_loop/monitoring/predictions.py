@@ -1,4 +1,4 @@
-"""Predictions that were made before the answers came, beside these answers. Needs no torch."""
+"""Past predictions, matched with the measurements that followed. Needs no torch."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_loop.ledger import Ledger
-from al_loop.modelling.objectives import Wanted
+from al_loop.modelling.objectives import CampaignObjectives
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """Of one objective, for n objects that were measured, in the oracle's unit.
+class PastPredictions:
+    """Past predictions of one objective for n objects measured since, in the oracle's unit.
 
     Args:
-        mean: predicted, n.
-        std: standard deviation that was predicted of the answer, its noise included, n.
-        measured: what came, n.
-        nearest: similarity to the nearest object that was measured when it was predicted, n.
-        factor: what the surrogate's own standard deviation had been multiplied with, n.
-        arrived: the round that was open when the answer came, n.
+        mean: predicted values, shape n.
+        std: predicted standard deviations of the measurements, noise included, shape n.
+        measured: measured values, shape n.
+        nearest: similarity to the nearest object that was measured at the time of the prediction, shape n.
+        factor: recalibration factor that std contains, beside the surrogate's own deviation, shape n.
+        arrived: number of the round that was open when the measurement arrived, shape n.
     """
 
     mean: Array
@@ -34,13 +34,13 @@ class Predictions:
     factor: Array
     arrived: NDArray[np.int64]
 
-    def of_round(self, number: int) -> Predictions:
-        """Those whose answers came in a round."""
+    def of_round(self, number: int) -> PastPredictions:
+        """Return the subset whose measurements arrived in a round."""
         return self.pick(self.arrived == number)
 
-    def pick(self, rows: NDArray[np.bool_]) -> Predictions:
-        """Some of them."""
-        return Predictions(
+    def pick(self, rows: NDArray[np.bool_]) -> PastPredictions:
+        """Return the subset selected by a boolean mask, shape n."""
+        return PastPredictions(
             self.mean[rows],
             self.std[rows],
             self.measured[rows],
@@ -50,8 +50,16 @@ class Predictions:
         )
 
 
-def kept_predictions(ledger: Ledger, wanted: Wanted, until: int | None = None) -> Sequence[Predictions]:
-    """The predictions of each objective, of the answers up to a number of these."""
+def past_predictions(
+    ledger: Ledger, objectives: CampaignObjectives, until: int | None = None
+) -> Sequence[PastPredictions]:
+    """Return the past predictions of each optimised objective.
+
+    Args:
+        ledger: the campaign's ledger.
+        objectives: the objectives that the campaign optimises.
+        until: use only the first ``until`` measurements; None: all.
+    """
     rounds = {row.number: row.info for row in ledger.rounds()}
     candidates = {(c.object, c.fidelity): c for c in ledger.candidates()}
     rows = []
@@ -59,15 +67,16 @@ def kept_predictions(ledger: Ledger, wanted: Wanted, until: int | None = None) -
         candidate = candidates[o.object, o.fidelity]
         info = rounds[candidate.round]
         predicted = info.get("predicted")
-        # what people added to a batch was not predicted
+        # objects that people added to a batch have no prediction
         if o.values is None or predicted is None or candidate.position >= len(predicted["mean"]):
             continue
         i = candidate.position
-        columns = predicted["mean"][i], predicted["std"][i], wanted.of(o.values), info["factors"]
+        columns = predicted["mean"][i], predicted["std"][i], objectives.optimised(o.values), info["factors"]
         rows.append((columns, info["nearest"][i], o.arrived))
-    found = []
-    for j in range(len(wanted.objectives)):
+    nearest = np.array([similarity for _, similarity, _ in rows], dtype=np.float64)
+    arrived = np.array([number for *_, number in rows], dtype=np.int64)
+    predictions = []
+    for j in range(len(objectives)):
         mean, std, measured, factor = (np.array([c[k][j] for c, _, _ in rows], dtype=np.float64) for k in range(4))
-        nearest = np.array([near for _, near, _ in rows], dtype=np.float64)
-        found.append(Predictions(mean, std, measured, nearest, factor, np.array([a for *_, a in rows], dtype=np.int64)))
-    return found
+        predictions.append(PastPredictions(mean, std, measured, nearest, factor, arrived))
+    return predictions

@@ -29,7 +29,7 @@ from al_loop import load_config
 from al_loop.campaign.building import build_environment, build_oracle
 from al_loop.config import BuildContext, Part, build
 from al_loop.monitoring.metrics import scaffold
-from al_loop.monitoring.trust import score
+from al_loop.monitoring.scores import score
 from al_loop.oracles.base import evaluate_all
 
 HERE = Path(__file__).parents[1]

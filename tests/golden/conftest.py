@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import golden
 import pytest
+
+from tests.golden import golden
 
 
 @pytest.fixture(scope="session")

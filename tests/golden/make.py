@@ -1,4 +1,4 @@
-"""Makes the expectations and fixtures of the golden tests anew: ``python tests/golden/make.py WHAT... [--force]``.
+"""Makes the expectations and fixtures of the golden tests anew: ``python -m tests.golden.make WHAT... [--force]``.
 
 WHAT is one of
 
@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import golden
+from tests.golden import golden
 
 #: runs al-loop without what would tell of this machine: its name, and where the program lies
 _ANONYMOUS = """
@@ -122,5 +122,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(golden.ROOT))
     main()

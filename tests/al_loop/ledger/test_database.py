@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from al_loop.errors import CampaignError, ConfigError
-from al_loop.ledger import SCHEMA_VERSION, Candidate, Ledger
+from al_loop.ledger import Candidate, Ledger
 from al_loop.oracles.base import Outcome
 from benchmarks.support.postgresql import PostgresqlServer
 from tests.support.ledgers import (
@@ -38,13 +38,6 @@ def test_opening_a_new_ledger_from_many_threads_creates_it_once(url: str) -> Non
     with ThreadPoolExecutor(4) as pool:
         for ledger in pool.map(lambda _: Ledger(url), range(4)):
             ledger.close()
-
-
-def test_a_newer_schema_is_refused(url: str, ledger: Ledger) -> None:
-    with engine_of(ledger).begin() as connection:
-        connection.exec_driver_sql(f"INSERT INTO al_loop_schema VALUES ({SCHEMA_VERSION + 1})")
-    with pytest.raises(ConfigError, match="upgrade al-loop"):
-        Ledger(url)
 
 
 def test_a_read_only_ledger_reads_and_never_writes(url: str, ledger: Ledger) -> None:
@@ -102,6 +95,27 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
         connection.exec_driver_sql("CREATE TABLE albums (id INTEGER)")
     with pytest.raises(ConfigError, match=r"not a ledger \(it has the tables albums\)"):
         Ledger(f"sqlite:///{tmp_path}/ledger.db")
+
+
+@sqlite_only
+def test_a_ledger_that_stops_waiting_fails_at_the_next_fault(
+    url: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_tries = 0
+
+    def fail(*_: object, **__: object) -> None:
+        nonlocal n_tries
+        n_tries += 1
+        if n_tries == 3:
+            ledger.stop_waiting()
+        raise sa.exc.OperationalError("SELECT", {}, Exception("database is locked"))
+
+    with Ledger(url, patience_s=600) as ledger:
+        monkeypatch.setattr(ledger._database, "_transact", fail)
+        for _ in range(2):
+            with pytest.raises(CampaignError, match="every committed row is safe"):
+                ledger.pending()
+        assert n_tries == 4
 
 
 @sqlite_only

@@ -37,7 +37,7 @@ def test_scaffolds_are_those_of_bemis_and_murcko():
 def test_new_scaffolds_are_counted_once_and_only_if_unknown():
     batch = ["Cc1ccccc1", "CCc1ccccc1", "C1CCCCC1O", "c1ccncc1", "CCO", "not a molecule"]
     assert metrics.scaffolds(batch) == {"c1ccccc1", "C1CCCCC1", "c1ccncc1"}
-    assert metrics.new_scaffolds(batch, known=["Oc1ccccc1"]) == 2
+    assert metrics.new_scaffolds(batch, reference=["Oc1ccccc1"]) == 2
 
 
 def test_rank_correlation_is_spearmans_with_ties():
@@ -52,3 +52,12 @@ def test_rank_correlation_is_missing_without_a_warning(x, y):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert math.isnan(metrics.rank_correlation(x, y))
+
+
+def test_rounds_without_progress_are_counted_from_the_last():
+    assert metrics.rounds_without_progress([], "maximise") == 0
+    assert metrics.rounds_without_progress([1.0], "maximise") == 0
+    assert metrics.rounds_without_progress([1.0, 2.0, 2.0, 2.0], "maximise") == 2
+    assert metrics.rounds_without_progress([1.0, 2.0, 2.0, 2.0], "minimise") == 3
+    assert metrics.rounds_without_progress([math.nan, math.nan, 1.0, 1.0], "maximise") == 1
+    assert metrics.rounds_without_progress([3.0, 2.0, 1.0], "minimise") == 0

@@ -124,7 +124,7 @@ if __name__ == "__main__":
     sys.argv = ["al-loop", "run", "campaign.yaml"]
     with Ledger(f"sqlite:///{folder}/schema_4.db") as made:
         fill(made)
-    import golden
+    from tests.golden import golden
 
     golden.query(folder / "schema_4.db", "PRAGMA wal_checkpoint(TRUNCATE)")
     (folder / "schema_4.json").write_text(golden.as_text(golden.dump(folder / "schema_4.db")))

@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import golden
 import pytest
+
+from tests.golden import golden
 
 NAMES = ("words", "fidelities")
 

@@ -6,8 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
-import golden
 import pytest
+
+from tests.golden import golden
 
 SCHEMAS = sorted(path.stem for path in golden.LEDGERS.glob("schema_*.db"))
 

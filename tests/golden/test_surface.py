@@ -14,8 +14,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import golden
 import pytest
+
+from tests.golden import golden
 
 #: the groups of entry points by which installed packages bring parts, and the section that `al-loop list` shows them in
 GROUPS = {
@@ -152,7 +153,7 @@ def test_a_command_exits_with_the_same_code(arguments: list[str], code: int, pro
 def test_another_campaign_is_not_written_into_a_run(project: Path, finished: Callable[[str], Path]) -> None:
     code, _, err = golden.call("run", "pool.yaml", "seed=99", "--run-dir", str(finished("pool")))
     assert code == 2
-    assert "holds another campaign" in err
+    assert "another campaign" in err
 
 
 @pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

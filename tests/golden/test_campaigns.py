@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import golden
 import pytest
+
+from tests.golden import golden
 
 
 def test_every_campaign_has_its_expectation() -> None:

@@ -1,0 +1,67 @@
+"""The improvement that a batch is expected to bring, before it is measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_loop.oracles.base import Goal
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Expected result of a batch, in the oracle's unit (with several objectives: in hypervolume).
+
+    Args:
+        expected_improvement: on the best value so far, 0 or more; None where no acceptable value is measured yet.
+        probability: of any improvement.
+        expected_best: the best value after the batch; None, like low and high, where no acceptable value is measured
+            and none is expected.
+        low: best value that is reached with probability 0.9, in the direction of the goal.
+        high: best value that is reached with probability 0.1.
+    """
+
+    expected_improvement: float | None
+    probability: float
+    expected_best: float | None
+    low: float | None
+    high: float | None
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Return the forecast as the ledger stores it."""
+        return asdict(self)
+
+
+def forecast(bests: Array, so_far: float, goal: Goal) -> Forecast:
+    """Return the forecast of a batch from samples of its outcome.
+
+    Args:
+        bests: samples of the batch's best value (or of the hypervolume with it), shape n; infinitely bad where no
+            object of the batch succeeds within the bounds.
+        so_far: the best value so far; not finite where there is none, and the expected best is then that of the samples
+            with an acceptable value.
+        goal: the direction of the objective.
+    """
+    sign = 1.0 if goal == "maximise" else -1.0
+    if math.isfinite(so_far):
+        after = np.maximum(sign * bests, sign * so_far)
+        gain = after - sign * so_far
+        probability, improvement = float((gain > 1e-12 * abs(so_far)).mean()), float(gain.mean())
+    else:
+        is_acceptable = np.isfinite(bests)
+        after, improvement, probability = sign * bests[is_acceptable], None, float(is_acceptable.mean())
+    if not len(after):
+        return Forecast(None, 0.0, None, None, None)
+    low, high = np.quantile(after, [0.1, 0.9])
+    return Forecast(
+        expected_improvement=improvement,
+        probability=probability,
+        expected_best=sign * float(after.mean()),
+        low=sign * float(low),
+        high=sign * float(high),
+    )
