@@ -227,8 +227,9 @@ class SurrogateContract:
             ours, theirs = joint.distribution.covariance_matrix, copied.distribution.covariance_matrix
             assert torch.allclose(ours, theirs, atol=1e-6 * float(theirs.max()))
 
+    @pytest.mark.filterwarnings("ignore")
     @pytest.mark.parametrize(
-        "kind", ["ucb", "log_ei", "qlogei", "pi", "thompson", "knowledge_gradient", "max_value_entropy"]
+        "kind", ["ucb", "log_ei", "qlogei", "qlognei", "pi", "thompson", "knowledge_gradient", "max_value_entropy"]
     )
     def test_acquisitions_work_on_it_with_and_without_pending_rows(self, surrogate: Surrogate, kind: str) -> None:
         from al_loop.acquisitions.base import AcquisitionContext
@@ -239,11 +240,26 @@ class SurrogateContract:
         for X_pending in (None, Xs[:2]):
             with torch.no_grad():
                 context = AcquisitionContext(X, float(Y.max()), X_pending, Xs)
-                acquisition = find("acquisition", kind)().build(model, context)
-                values = acquisition(Xs.unsqueeze(1))
+                values = find("acquisition", kind)().build(model, context)(Xs.unsqueeze(1))
             assert values.shape == (30,)
             assert values.isfinite().all()
             assert values.std() > 0
+
+    @pytest.mark.filterwarnings("ignore")
+    @pytest.mark.parametrize("kind", ["qlognehvi", "parego"])
+    def test_multi_objective_acquisitions_work_on_it(self, surrogate: Surrogate, kind: str) -> None:
+        from al_loop.acquisitions.base import AcquisitionContext
+        from al_loop.config.plugins import find
+
+        X, Xs = self.rows(20), self.rows(6, seed=10)
+        Y = torch.cat([self.truth(X), X[:, :1]], dim=1)
+        model = _fit(surrogate, X, Y)
+        for X_pending in (None, Xs[:2]):
+            with torch.no_grad():
+                context = AcquisitionContext(X, X_pending=X_pending, Y=Y)
+                values = find("acquisition", kind)(n_samples=8).build(model, context)(Xs.unsqueeze(1))
+            assert values.shape == (6,)
+            assert values.isfinite().all()
 
     @pytest.mark.parametrize(
         ("X", "Y", "words"),
