@@ -267,7 +267,7 @@ def test_a_cluster_without_a_place_says_so_at_once_and_one_that_grows_is_waited_
 
     waiting = load_config("nodes.yaml", ["resources.oracle={custom: {licence: 1}}", "resources.wait_s=60"])
     RayExecutor(waiting, "auto", grow).close()
-    assert notes == ["the cluster has no place for: oracle; it is given 60 s to grow"]
+    assert notes == ["the cluster has no place for: oracle; waiting up to 60 s for it to grow"]
 
 
 def test_a_job_with_an_oracle_of_its_own_uses_the_nodes_that_its_config_names(nodes: Nodes, tmp_path: Path) -> None:
