@@ -23,7 +23,9 @@ from al_loop.oracles.base import Call, Outcome, evaluate_each
 from al_loop.system.processes import adopt_orphans, end_descendants, end_tree, tree_memory
 
 if TYPE_CHECKING:
-    from al_loop.modelling.fitter import Asked, FittedModels, ModelFitter
+    from al_loop.ledger import Candidate, Observation
+    from al_loop.modelling.fitted import FittedModels
+    from al_loop.modelling.fitter import ModelFitter
 
 
 _SPAWN_LOCK = threading.Lock()
@@ -224,10 +226,14 @@ class LocalExecutor(Executor):
 
         return make_training(self._config, lambda: InlineSampler(make_sampler(self._config)))
 
-    def believe(
-        self, believer: ModelFitter, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
+    def fit(
+        self,
+        fitter: ModelFitter,
+        observations: Sequence[Observation],
+        pending: Sequence[Candidate],
+        factors: Sequence[float],
     ) -> FittedModels:
-        return believer.on(self._config.sampler.device).believe(asked, pending, factors)
+        return fitter.on(self._config.sampler.device).fit(observations, pending, factors)
 
     def oracle_worker(self, number: int) -> OracleWorker:
         return LocalWorker(self._config, number, self._logs)

@@ -19,7 +19,9 @@ from al_loop.config import CampaignConfig
 from al_loop.errors import ConfigError
 
 if TYPE_CHECKING:
-    from al_loop.modelling.fitter import Asked, FittedModels, ModelFitter
+    from al_loop.ledger import Candidate, Observation
+    from al_loop.modelling.fitted import FittedModels
+    from al_loop.modelling.fitter import ModelFitter
     from al_loop.sinks import Sink
 
 
@@ -32,12 +34,16 @@ class SurrogateActor(RoleActor):
         super().__init__(config, path)
         set_threads(config)
 
-    def believe(
-        self, believer: ModelFitter, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
+    def fit(
+        self,
+        fitter: ModelFitter,
+        observations: Sequence[Observation],
+        pending: Sequence[Candidate],
+        factors: Sequence[float],
     ) -> FittedModels:
-        """See ``ModelFitter.believe``."""
+        """Fit the models of a round, see ``ModelFitter.fit``."""
         device = device_of(self._config, self._config.resources.surrogate)
-        return believer.on(device).believe(asked, pending, factors)
+        return fitter.on(device).fit(observations, pending, factors)
 
 
 class RayExecutor(Executor):
@@ -90,13 +96,17 @@ class RayExecutor(Executor):
             )
         return RayTraining(self._config, self._on_note, self._places)
 
-    def believe(
-        self, believer: ModelFitter, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
+    def fit(
+        self,
+        fitter: ModelFitter,
+        observations: Sequence[Observation],
+        pending: Sequence[Candidate],
+        factors: Sequence[float],
     ) -> FittedModels:
         def task() -> FittedModels:
-            told = self._surrogate_actor().believe.remote(believer, asked, pending, factors)
-            belief: FittedModels = self._places.get(told)
-            return belief
+            reference = self._surrogate_actor().fit.remote(fitter, observations, pending, factors)
+            models: FittedModels = self._places.get(reference)
+            return models
 
         return with_restarts("surrogate", task, self._end_surrogate, self._on_note)
 

@@ -27,7 +27,7 @@ from al_loop.campaign.executor import SamplerTraining, TrainingStep
 from al_loop.config import CampaignConfig
 
 if TYPE_CHECKING:
-    from al_loop.gflownet.sampler import LogReward
+    from al_loop.gflownet.reward import LogReward
 
 
 class LearnerActor(RoleActor):

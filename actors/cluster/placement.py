@@ -75,9 +75,7 @@ def placed(roles: Sequence[tuple[str, Role, int]], nodes: Sequence[Mapping[str, 
         if not fitting:
             return False
         # the node with the fewest rare resources that this role does not need, then the one that is fullest
-        node = min(
-            fitting, key=lambda r: (len(_rare(r) - needs.keys()), r.get("GPU", 0), r.get("memory", 0), r["CPU"])
-        )
+        node = min(fitting, key=lambda r: (len(_rare(r) - needs.keys()), r.get("GPU", 0), r.get("memory", 0), r["CPU"]))
         for resource, amount in needs.items():
             node[resource] -= amount
         counts[name] += 1

@@ -31,7 +31,8 @@ from al_loop.gflownet.pipeline import Pending, SamplerGroup
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from al_loop.gflownet.sampler import AnyReward, Draw, DrawRequest
+    from al_loop.gflownet.reward import AnyReward
+    from al_loop.gflownet.sampler import Draw, DrawRequest
 
 _DEPTH = 2  # draws that a sampler is given at a time, so that the next one lies ready when one is done
 _LOOK_S = 1.0

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.sampler import LogReward
+from al_loop.gflownet.reward import LogReward
 
 #: the reward of an episode: log R, or R itself
 Paid = Literal["log_reward", "reward"]

@@ -33,12 +33,11 @@ class ActorCritic(nn.Module):
             torch.manual_seed(seed)
             self.policy: Policy = build_policy(config, environment, training)
             self.value: Policy = build_policy(config, environment, training)
-        try:
-            self.value.log_flow(environment.initial(1))
-        except ValueError as error:
+        if self.value.log_flow(environment.initial(1)) is None:
             raise ConfigError(
-                f"sampler.policy: ppo needs a policy with log_flow, for the values of states ({error})"
-            ) from None
+                f"sampler.policy: ppo requires a policy that implements log_flow, for the values of states, and "
+                f"{type(self.value).__name__} does not"
+            )
 
     def logits(self, states: Tensor, mask: Tensor) -> Tensor:
         """Return the logits of all actions; those that are not allowed have the smallest finite number.
@@ -58,4 +57,6 @@ class ActorCritic(nn.Module):
         Args:
             states: n x state_size.
         """
-        return self.value.log_flow(states).float()
+        values = self.value.log_flow(states)
+        assert values is not None
+        return values.float()

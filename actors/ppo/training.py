@@ -17,12 +17,12 @@ from al_loop.campaign.building import build_environment, training_settings
 from al_loop.campaign.executor import SamplerTraining, TrainingStep
 from al_loop.config import CampaignConfig, unsupported_by_ppo
 from al_loop.errors import ConfigError
-from al_loop.gflownet.learner import find_device
+from al_loop.gflownet.device import find_device
 from al_loop.gflownet.policies.base import Policy
-from al_loop.gflownet.pretraining import load_prior, read_prior
+from al_loop.gflownet.priors import load_prior, read_prior
 from al_loop.gflownet.replay import Replay
+from al_loop.gflownet.reward import LogReward
 from al_loop.gflownet.rollout import rollout
-from al_loop.gflownet.sampler import LogReward
 from al_loop.seeding import derive_seed
 
 _MAX_AT_ONCE = 256  # objects per roll-out when a pool is drawn

@@ -150,7 +150,7 @@ def _refuse_conflicts(combinations: Sequence[Combination]) -> None:
                 )
         if c.config.rounds.review:
             raise ConfigError(f"{c.name}: rounds.review: a sweep cannot wait for people; set it to false")
-        if getattr(c.config.oracle.factory("oracle"), "is_external", False):
+        if c.config.oracle.declared("oracle", "is_external", False):
             raise ConfigError(
                 f"{c.name}: oracle: people answer it, and a sweep cannot wait for people; use al-loop run"
             )

@@ -16,8 +16,8 @@ from al_loop.oracles.base import Fidelity, Oracle
 if TYPE_CHECKING:
     from al_loop.environments.base import Environment
     from al_loop.features.base import Features
-    from al_loop.gflownet.learner import Training
     from al_loop.gflownet.policies.base import Policy
+    from al_loop.gflownet.settings import TrainingSettings
     from al_loop.surrogates.base import Surrogate
 
 #: keys of the config's ``sampler`` that are not fields of the training settings under the same name and type
@@ -99,7 +99,7 @@ def fidelities_of(config: CampaignConfig, oracle: Oracle) -> tuple[Fidelity, ...
     return (*cheaper, target[0])
 
 
-def training_settings(config: CampaignConfig, device: str | None = None) -> Training:
+def training_settings(config: CampaignConfig, device: str | None = None) -> TrainingSettings:
     """Return the settings of sampler training, with the parts that they name.
 
     Args:
@@ -107,12 +107,12 @@ def training_settings(config: CampaignConfig, device: str | None = None) -> Trai
         device: a torch device in place of the config's.
     """
     from al_loop.gflownet.conditioning import Conditioning
-    from al_loop.gflownet.learner import Training
+    from al_loop.gflownet.settings import TrainingSettings
 
     is_conditioned = config.has_several_objectives and config.reward.preferences
     settings = {name: value for name, value in config.sampler if name not in _NOT_TRAINING_SETTINGS}
     settings["device"] = device or config.sampler.device
-    return Training(
+    return TrainingSettings(
         **settings,
         objective=build("objective", config.sampler.objective),
         searches=tuple(build("search", part) for part in config.sampler.searches),
@@ -120,7 +120,7 @@ def training_settings(config: CampaignConfig, device: str | None = None) -> Trai
     )
 
 
-def build_policy(config: CampaignConfig, environment: Environment, settings: Training) -> Policy:
+def build_policy(config: CampaignConfig, environment: Environment, settings: TrainingSettings) -> Policy:
     """Build the policy network, with fresh weights from torch's global generator.
 
     Args:
@@ -150,8 +150,8 @@ def build_features(config: CampaignConfig, environment: Environment) -> Features
         environment: the environment whose objects they describe.
     """
     part = config.features or Part(kind="morgan" if environment.object_type == "molecule" else "one_hot")
-    arguments = {k: getattr(environment, k) for k in ("alphabet", "length") if hasattr(environment, k)}
-    features: Features = build("features", part, BuildContext(**arguments))
+    context = BuildContext(alphabet=environment.alphabet, length=environment.length)
+    features: Features = build("features", part, context)
     return features
 
 

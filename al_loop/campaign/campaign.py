@@ -59,8 +59,9 @@ if TYPE_CHECKING:
     from al_loop.campaign.executor import Executor, SamplerTraining
     from al_loop.environments.base import Environment
     from al_loop.features.base import Features
-    from al_loop.modelling.fitter import FittedModels, ModelFitter
-    from al_loop.modelling.reward import Constraints
+    from al_loop.modelling.constraints import Constraints
+    from al_loop.modelling.fitted import FittedModels
+    from al_loop.modelling.fitter import ModelFitter
     from al_loop.selectors.base import SelectionContext
     from al_loop.surrogates.base import Surrogate
 
@@ -170,7 +171,7 @@ class Campaign:
         try:
             self._oracle = build_oracle(config)
             self._wanted = campaign_objectives(config, self._oracle)
-            self._objective = self._wanted.objectives[0]
+            self._objective = self._wanted.indices[0]
             #: those that the campaign chooses among, the target last; empty: there is one only
             self._fidelities = [f.name for f in fidelities_of(config, self._oracle)]
             self._costs_of_fidelities = [f.cost * config.evaluation.cost for f in fidelities_of(config, self._oracle)]
@@ -358,45 +359,41 @@ class Campaign:
     def _prepare(self) -> None:
         import torch
 
-        from al_loop.modelling.reward import Bound, Constraints
+        from al_loop.modelling.constraints import Constraints, PropertyBound
 
         config = self.config
         torch.set_num_threads(config.resources.threads)
         self._environment: Environment = build_environment(config)
         self._features: Features = build_features(config, self._environment)
         self._constraints: Constraints = Constraints(
-            tuple(Bound(build("property", c), c.min, c.max) for c in config.constraints)
+            tuple(PropertyBound(build("property", c), c.min, c.max) for c in config.constraints)
         )
         self._acquisition = build("acquisition", config.acquisition)
         self._believer: ModelFitter = self._make_believer()
         self._selector = build("selector", config.selector)
         #: all objects there are, where that is a list: each can be looked at, and no sampler is needed
-        self._everything: Sequence[str] | None = getattr(self._environment, "objects", None)
+        self._everything: Sequence[str] | None = self._environment.objects
         if self._everything is None:
             self._training: SamplerTraining = self._executor.training()
             self._open.callback(self._training.close)
         self._restore()
 
     def _make_believer(self) -> ModelFitter:
+        from al_loop.modelling.fidelities import Fidelities
         from al_loop.modelling.fitter import ModelFitter
+        from al_loop.modelling.reward import ObjectSpace
         from al_loop.modelling.transforms import TRANSFORMS
 
-        config, features, reward = self.config, self._features, self.config.reward
+        config, features = self.config, self._features
         self._surrogate: Surrogate = build_surrogate(config, features, len(self._fidelities))
         return ModelFitter(
             self._surrogate,
             self._acquisition,
-            features,
-            self._constraints,
+            ObjectSpace(features, self._constraints, self._reference()),
             self._wanted,
+            Fidelities(tuple(self._fidelities), tuple(self._costs_of_fidelities)) if self._fidelities else Fidelities(),
             TRANSFORMS[config.transform],
-            self._reference(),
-            reward.beta,
-            reward.clip,
-            reward.feasibility,
-            reward.cost,
-            has_preferences=reward.preferences,
-            n_fidelities=len(self._fidelities),
+            config.reward,
         )
 
     def _restore(self) -> None:
@@ -441,7 +438,7 @@ class Campaign:
                     info |= self._train(number, belief)
             with _Clock(seconds, "select"):
                 proposals, expected = self._select(number, belief, wanted)
-            info = {**info, **belief.facts, **expected}
+            info = {**info, **belief.info, **expected}
             if self._stops(number, Forecast(**expected["forecast"]) if "forecast" in expected else None):
                 return False
         self._decided_in_s = time.monotonic() - began
@@ -548,42 +545,19 @@ class Campaign:
 
     def _believe(self, n_answers: int) -> FittedModels:
         """The belief from the answers up to a number; what was proposed and is not among them counts as pending."""
-        from al_loop.modelling.fitter import Asked
-
         known = self._ledger.observations(until=n_answers)
         if not any(o.values is not None for o in known):
             raise CampaignError(self._all_failed())
-        costs = self._costs() if self.config.reward.cost else {}
-        levels = {name: i for i, name in enumerate(self._fidelities)}
-        asked = [
-            Asked(
-                o.object,
-                o.values,
-                o.noise,
-                o.failure,
-                costs.get((o.object, o.fidelity)),
-                levels.get(o.fidelity, len(levels) - 1),
-            )
-            for o in known
-        ]
         answered = {(o.object, o.fidelity) for o in known}
         vetoed = self._ledger.vetoed()
         pending = [
-            Asked(c.object, None, fidelity=levels.get(c.fidelity, len(levels) - 1))
-            for c in self._ledger.candidates()
-            if (c.object, c.fidelity) not in answered and c.id not in vetoed
+            c for c in self._ledger.candidates() if (c.object, c.fidelity) not in answered and c.id not in vetoed
         ]
         explained = self._surrogate.explain(sum(o.values is not None for o in known))
         if explained is not None and explained.split(":")[0] != self._explained:
             self._explained = explained.split(":")[0]
             self._note(explained)
-        return self._executor.believe(self._believer, asked, pending, self._factors(n_answers))
-
-    def _costs(self) -> dict[tuple[str, str], float | None]:
-        """What each call took, see ``reward.cost_by``."""
-        asked = {c.id: (c.object, c.fidelity) for c in self._ledger.candidates()}
-        by = self.config.reward.cost_by
-        return {asked[e.candidate_id]: getattr(e, by) for e in self._ledger.evaluations()}
+        return self._executor.fit(self._believer, known, pending, self._factors(n_answers))
 
     def _value(self, observation: Observation) -> float:
         """The value that is optimised (of several the first), in the oracle's unit; NaN of a failure."""
@@ -662,9 +636,7 @@ class Campaign:
         """Mean and standard deviation of the answers, each at its fidelity: n x d -> n x objectives each."""
         if not self._fidelities:
             return belief.predict(X)
-        at = [belief.predict(X, level) for level in range(len(self._fidelities))]
-        means, stds = (np.stack([at[level][part][i] for i, level in enumerate(levels)]) for part in (0, 1))
-        return means, stds
+        return belief.predict(X, levels)
 
     def _known(self) -> set[str]:
         """Objects that need not be proposed again: of several fidelities those that were asked for at the target."""
@@ -678,7 +650,7 @@ class Campaign:
         """Which candidates become the batch, and at which fidelities."""
         import torch
 
-        from al_loop.modelling.fitter import BatchLimits
+        from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
 
         if not self._fidelities:
             picked = self._selector.select(self._selection(number, belief, names, X, scores, wanted))
@@ -690,17 +662,17 @@ class Campaign:
         levels = torch.arange(len(self._fidelities))
         is_open = torch.stack([levels > highest.get(name, -1) for name in names])
         limits = BatchLimits(wanted, min(self.config.rounds.batch_cost or math.inf, self._pool.cost_left))
-        pairs = belief.choose(self._acquisition, X, is_open, self._costs_of_fidelities, limits)
+        pairs = select_with_fidelities(belief, self._acquisition, X, is_open, self._costs_of_fidelities, limits)
         return [i for i, _ in pairs], [level for _, level in pairs]
 
     def _forecast(self, number: int, belief: FittedModels, X: Tensor) -> Forecast:
         """What a batch is likely to bring: objects that are asked for at the target (rows of X)."""
         seed = derive_seed(self.config.seed, number, "forecast")
         values = belief.joint_samples(X, seed)
-        counts = belief.successes(X, len(values), derive_seed(seed, "success"))
+        counts = belief.draw_validity(X, len(values), derive_seed(seed, "success"))
         goal = self._wanted.goals[0]
-        measured = [self._wanted.of(o.values) for o in self._ledger.observations() if self._is_good(o)]
-        if len(self._wanted.objectives) == 1:
+        measured = [self._wanted.optimised(o.values) for o in self._ledger.observations() if self._is_good(o)]
+        if len(self._wanted) == 1:
             worst = -math.inf if goal == "maximise" else math.inf
             rows = np.where(counts, values[..., 0], worst)
             bests = rows.max(axis=1, initial=worst) if goal == "maximise" else rows.min(axis=1, initial=worst)
@@ -714,14 +686,14 @@ class Campaign:
     def _is_good(self, observation: Observation) -> bool:
         """Whether there are values, of the target fidelity, and those that are bounded keep their bounds."""
         is_target = not self._fidelities or observation.fidelity in ("", self._fidelities[-1])
-        return observation.values is not None and is_target and self._wanted.keeps_bounds(observation.values)
+        return observation.values is not None and is_target and self._wanted.are_within_bounds(observation.values)
 
     def _reference_point(self) -> tuple[float, ...]:
         """The worst values of interest: the config's, or what the first batch suggests, so that volumes compare."""
         if self._wanted.reference_point is not None:
             return self._wanted.reference_point
         observed = [o for o in self._ledger.observations() if o.values is not None]
-        first = [self._wanted.of(o.values) for o in observed if o.round == 0]
+        first = [self._wanted.optimised(o.values) for o in observed if o.round == 0]
         return metrics.reference_point(first, self._wanted.goals)
 
     def _hypervolume(self, values: Sequence[tuple[float, ...]]) -> float:
@@ -730,19 +702,19 @@ class Campaign:
     def _factors(self, n_answers: int) -> list[float]:
         """What the standard deviations of the surrogates are multiplied with, see ``recalibrate``."""
         if not self.config.recalibrate:
-            return [1.0] * len(self._wanted.objectives)
+            return [1.0] * len(self._wanted)
         kept = past_predictions(self._ledger, self._wanted, until=n_answers)
         return [recalibration_factor(p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in kept]
 
     def _records(self) -> list[float]:
         """What is best so far after each round that is closed; of several objectives the hypervolume."""
-        name = "best" if len(self._wanted.objectives) == 1 else "hypervolume"
+        name = "best" if len(self._wanted) == 1 else "hypervolume"
         reports = [r.metrics[name] for r in self._ledger.rounds() if r.metrics is not None]
         return [math.nan if value is None else value for value in reports]
 
     def _stops(self, number: int, coming: Forecast | None) -> bool:
         """Whether a stop rule of the config ends the campaign before a round."""
-        goal = self._wanted.goals[0] if len(self._wanted.objectives) == 1 else "maximise"
+        goal = self._wanted.goals[0] if len(self._wanted) == 1 else "maximise"
         reason = stop_reason(self.config.stop.model_dump(), self._records(), goal, coming)
         if reason is not None:
             self._end(f"stopped before round {number}: {reason}", "change the rule and run it again")
@@ -900,7 +872,7 @@ class Campaign:
     @property
     def _has_sampler(self) -> bool:
         """Whether batches come from a sampler, not from a list of all there is."""
-        return getattr(self._environment, "objects", None) is None
+        return self._environment.objects is None
 
     def _summary(self, number: int) -> RoundSummary:
         if not hasattr(self, "_features"):  # a finished campaign that lacks only its last report
@@ -916,8 +888,8 @@ class Campaign:
         is_molecule = self._environment.object_type == "molecule"
         earlier = [o.object for o in observations if o.arrived < number]
         hypervolume = front = None
-        if len(self._wanted.objectives) > 1:
-            good = [self._wanted.of(o.values) for o in observations if self._is_good(o)]
+        if len(self._wanted) > 1:
+            good = [self._wanted.optimised(o.values) for o in observations if self._is_good(o)]
             hypervolume = self._hypervolume(good)
             front = int(np.sum(metrics.non_dominated(good, self._wanted.goals))) if good else 0
         return RoundSummary(
@@ -961,7 +933,7 @@ def _seconds_since(moment: datetime) -> float:
 
 def _check_prior(config: CampaignConfig) -> None:
     """Before anything is written: the prior is there, and fits."""
-    from al_loop.gflownet.pretraining import load_prior, read_prior
+    from al_loop.gflownet.priors import load_prior, read_prior
 
     environment = build_environment(config)
     prior = read_prior(config.sampler.prior)

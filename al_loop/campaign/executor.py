@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 from al_loop.oracles.base import Call, Outcome
 
 if TYPE_CHECKING:
-    from al_loop.gflownet.sampler import LogReward
-    from al_loop.modelling.fitter import Asked, FittedModels, ModelFitter
+    from al_loop.gflownet.reward import LogReward
+    from al_loop.ledger import Candidate, Observation
+    from al_loop.modelling.fitted import FittedModels
+    from al_loop.modelling.fitter import ModelFitter
     from al_loop.sinks import Sink
 
 
@@ -126,10 +128,14 @@ class Executor(ABC):
         """The role that trains samplers."""
 
     @abstractmethod
-    def believe(
-        self, believer: ModelFitter, asked: Sequence[Asked], pending: Sequence[Asked], factors: Sequence[float]
+    def fit(
+        self,
+        fitter: ModelFitter,
+        observations: Sequence[Observation],
+        pending: Sequence[Candidate],
+        factors: Sequence[float],
     ) -> FittedModels:
-        """Has the surrogate fitted, see ``ModelFitter.believe``."""
+        """Fit the models of a round, see ``ModelFitter.fit``."""
 
     @abstractmethod
     def oracle_worker(self, number: int) -> OracleWorker:

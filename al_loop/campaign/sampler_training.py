@@ -12,10 +12,12 @@ import torch
 from al_loop.campaign.building import build_environment, build_policy, training_settings
 from al_loop.campaign.executor import SamplerTraining, TrainingStep
 from al_loop.config import CampaignConfig
-from al_loop.gflownet.learner import Learner, find_device
+from al_loop.gflownet.device import find_device
+from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.pipeline import PipelineStats, SamplerGroup, pipeline
-from al_loop.gflownet.pretraining import read_prior
-from al_loop.gflownet.sampler import DrawRequest, LogReward, Sampler
+from al_loop.gflownet.priors import read_prior
+from al_loop.gflownet.reward import LogReward
+from al_loop.gflownet.sampler import DrawRequest, Sampler
 from al_loop.seeding import derive_seed
 from al_loop.system.gpu import GpuWatch
 
@@ -65,29 +67,29 @@ class GFlowNetTraining(SamplerTraining):
         self._samplers.set_reward(log_reward)
         learner.start(log_reward)
         learner.remember(measured, log_reward)
-        traffic, losses = PipelineStats(), []
+        stats, losses = PipelineStats(), []
         with GpuWatch(learner.device) as gpu:
             for loss in pipeline(
                 learner,
                 self._samplers,
                 seed=lambda purpose, step: derive_seed(seed, number, purpose, step),
-                traffic=traffic,
+                stats=stats,
             ):
                 losses.append(loss)
                 yield TrainingStep(len(losses) - 1, loss)
-        seconds = max(traffic.seconds, 1e-9)
+        seconds = max(stats.seconds, 1e-9)
         self._facts = {
             "loss_first": losses[0],
             "loss_last": losses[-1],
             "log_z": float(learner.log_z),
-            "trajectories": traffic.trajectories,
-            "trajectories_per_s": traffic.trajectories / seconds,
-            "staleness_mean": sum(traffic.staleness) / len(traffic.staleness),
-            "staleness_max": max(traffic.staleness),
-            "draws_late": traffic.late,
-            "learner_utilisation": 1 - traffic.waited_s / seconds,
-            "samplers_lost": traffic.lost,
-            "moved_mb": {"draws": traffic.draw_bytes / 1e6, "weights": traffic.weight_bytes / 1e6},
+            "trajectories": stats.trajectories,
+            "trajectories_per_s": stats.trajectories / seconds,
+            "staleness_mean": sum(stats.staleness) / len(stats.staleness),
+            "staleness_max": max(stats.staleness),
+            "draws_late": stats.late,
+            "learner_utilisation": 1 - stats.waited_s / seconds,
+            "samplers_lost": stats.lost,
+            "moved_mb": {"draws": stats.draw_bytes / 1e6, "weights": stats.weight_bytes / 1e6},
             "gpu_utilisation": gpu.utilisation,
             "gpu_memory_gb": gpu.memory_gb,
         }
@@ -97,8 +99,8 @@ class GFlowNetTraining(SamplerTraining):
 
     def draw(self, n: int, *, seed: int) -> list[str]:
         parts = [min(_PART, n - i * _PART) for i in range(math.ceil(n / _PART))]
-        orders = [DrawRequest(part, derive_seed(seed, i), is_scored=False) for i, part in enumerate(parts)]
-        draws = [self._samplers.begin(order) for order in orders]
+        requests = [DrawRequest(part, derive_seed(seed, i), is_scored=False) for i, part in enumerate(parts)]
+        draws = [self._samplers.begin(request) for request in requests]
         return [name for draw in draws for name in draw.result().objects or []]
 
     def met(self) -> list[str]:

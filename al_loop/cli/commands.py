@@ -447,66 +447,17 @@ def _split_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str
     return own, rest
 
 
-def _pretrain(
-    settings: CampaignConfig, output: Path, data: str, limit: int | None = None, steps: int = 1000, **options: Any
-) -> None:
-    import random
+def _pretrain(settings: CampaignConfig, output: Path, data: str, limit: int | None = None, **options: Any) -> None:
+    from al_loop.campaign.prior_training import train_prior
+    from al_loop.gflownet.pretraining import PretrainingSettings
 
-    import torch
-
-    from al_loop.campaign.building import build_environment, build_policy, training_settings
-    from al_loop.gflownet.learner import find_device
-    from al_loop.gflownet.pretraining import encode_objects, pretrain, read_objects, save_prior, vocabulary_of
-    from al_loop.seeding import derive_seed
-
-    torch.set_num_threads(settings.resources.threads)
-    environment, training = build_environment(settings), training_settings(settings)
-    try:
-        device = find_device(training.device)
-    except ValueError as error:
-        raise ConfigError(f"sampler.{error}") from None
-    seed = derive_seed(settings.seed, "prior")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(settings.seed, "weights"))
-        policy = build_policy(settings, environment, training).to(device)
-    objects = read_objects(data)
-    if limit is not None and limit < len(objects):
-        objects = random.Random(seed).sample(objects, limit)
-    with _bar("encoding", len(objects)) as advance:
-        encoded = encode_objects(environment, objects, advance)
-    n_kept, n_skipped = len(encoded.states), encoded.n_skipped
-    typer.echo(f"{n_kept} of {len(objects)} objects are in the space of the environment")
-    if n_skipped:
-        typer.echo(f"{n_skipped} are not and are left out; the first: {encoded.reason}")
-
-    def tell(done: int, nll: float) -> None:
-        typer.echo(f"step {done} of {steps}: validation {nll:.3f} nats an object")
-
-    with _bar("training", steps) as advance:
-        found = pretrain(
-            environment,
-            encoded,
-            policy,
-            steps=steps,
-            seed=seed,
-            on_step=lambda step, loss: advance(f"loss {loss:.2f}"),
-            on_validation=tell,
-            **options,
-        )
-    facts = {
-        "data": Path(data).name,
-        "n_train": found.n_train,
-        "n_validation": found.n_validation,
-        "n_skipped": found.n_skipped,
-        "validation_nll": found.validation_nll,
-        "steps": found.step,
-        "seed": settings.seed,
-    }
-    save_prior(output, policy, {**vocabulary_of(environment), **facts})
-    held_out = f", {found.validation_nll:.3f} nats for each of {found.n_validation} held out"
+    result = train_prior(
+        settings, data, output, PretrainingSettings(**options), limit=limit, bar=_bar, report=typer.echo
+    )
+    held_out = f", {result.validation_nll:.3f} nats for each of {result.n_validation} held out"
     typer.echo(
-        f"written: {output}: trained on {found.n_train} objects for {found.step} steps"
-        f"{held_out if found.n_validation else ''}. To start from it, in the config:"
+        f"written: {output}: trained on {result.n_train} objects for {result.step} steps"
+        f"{held_out if result.n_validation else ''}. To start from it, in the config:"
     )
     typer.echo(f"sampler: {{prior: {json.dumps(str(output)) if ' ' in str(output) else output}}}")
 
@@ -883,7 +834,7 @@ def check(
         wanted, objectives = campaign_objectives(settings, oracle), oracle_objectives(settings, oracle)
         sample, facts = _build_parts(settings)
         levels = fidelities_of(settings, oracle)
-        chosen = [objectives[i] for i in wanted.objectives]
+        chosen = [objectives[i] for i in wanted.indices]
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in chosen]
         facts["oracle"] = f"{_named(settings, 'oracle')}: {', '.join(goals)}"
         if levels:
@@ -897,7 +848,7 @@ def check(
         if no_oracle or oracle.is_external:
             cost = _price(settings, oracle)
         else:
-            facts["its value"], cost = _dry_call(settings, sample, oracle, wanted.objectives)
+            facts["its value"], cost = _dry_call(settings, sample, oracle, wanted.indices)
         facts["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
         _facts({"config": f"{config} is valid", **facts})
 
@@ -914,13 +865,13 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
         training_settings,
     )
     from al_loop.config import build
-    from al_loop.gflownet.pretraining import load_prior, read_prior
+    from al_loop.gflownet.priors import load_prior, read_prior
     from al_loop.gflownet.rollout import rollout
-    from al_loop.modelling.reward import Bound, Constraints
+    from al_loop.modelling.constraints import Constraints, PropertyBound
     from al_loop.seeding import derive_seed
 
-    environment: Any = build_environment(settings)
-    is_list = hasattr(environment, "objects")
+    environment = build_environment(settings)
+    is_list = environment.objects is not None
     if not is_list:
         policy = build_policy(settings, environment, training_settings(settings))
         prior = read_prior(settings.sampler.prior)
@@ -930,7 +881,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     build("acquisition", settings.acquisition)
     build("selector", settings.selector)
     build_surrogate(settings, features)
-    constraints = Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in settings.constraints))
+    constraints = Constraints(tuple(PropertyBound(build("property", c), c.min, c.max) for c in settings.constraints))
     generator = torch.Generator().manual_seed(derive_seed(settings.seed, "check"))
     n_drawn = 0
     accepted: list[str] = []
@@ -947,7 +898,7 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     facts = {
         "environment": f"{_named(settings, 'environment')}: {environment.object_type}s, "
         + (
-            f"{len(environment.objects)}, each of which is looked at in every round"
+            f"{len(environment.objects or ())}, each of which is looked at in every round"
             if is_list
             else f"{environment.n_actions} actions, at most {environment.max_steps} steps"
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ class BuildContext:
         n_conditions: of policies: length of the condition vector.
     """
 
-    alphabet: str | None = None
+    alphabet: Sequence[str] | None = None
     length: int | None = None
     kernel: str | None = None
     layout: Any = None

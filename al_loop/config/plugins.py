@@ -21,7 +21,6 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -258,6 +257,8 @@ def suggestion(name: str, names: Sequence[str]) -> str:
         name: the unknown name.
         names: those that exist.
     """
+    from difflib import get_close_matches
+
     nearest = get_close_matches(name, names, n=1)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
 

@@ -1,10 +1,10 @@
-"""What an environment is: whole batches of states in tensors on one device."""
+"""The interface of all environments: whole batches of states in tensors on one device."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,134 +13,227 @@ ObjectType = Literal["molecule", "sequence", "other"]
 
 
 class Environment(ABC):
-    """A space of objects, each built from an initial state by actions; it knows nothing of rewards.
+    """A space of objects, each built from an initial state by a sequence of actions; independent of any reward.
 
-    States are ``n x state_size`` int64 tensors. Action ``n_actions - 1`` is *stop*: it ends the object. A trajectory
-    is over when ``is_terminal`` says so. Every method takes whole batches, loops over no object and leaves its
-    arguments as they are.
+    States are ``n x state_size`` int64 tensors. Action ``n_actions - 1`` is *stop*, which ends the object. A trajectory
+    is over when ``is_terminal`` returns True. Every method works on whole batches, without a loop over objects, and
+    leaves its arguments unchanged.
+
+    Two sets are built by one action each, and taken apart again:
+
+    >>> from al_loop.environments.set import Sets
+    >>> environment = Sets(["a", "b", "c"], size=2, min_size=1)
+    >>> states = environment.initial(2)  # whether a, b, c are in the set, and whether it was stopped
+    >>> environment.forward_mask(states).tolist()[0]  # any item may be added; an empty set may not be stopped
+    [True, True, True, False]
+    >>> actions = torch.tensor([0, 2])
+    >>> after = environment.step(states, actions)
+    >>> after.tolist()
+    [[1, 0, 0, 0], [0, 0, 1, 0]]
+    >>> undo = environment.backward_action(states, actions)  # a column of backward_mask(after)
+    >>> environment.backward_step(after, undo).equal(states)
+    True
+    >>> environment.forward_action(after, undo).tolist()  # the actions that lead back to `after`
+    [0, 2]
+    >>> environment.decode(environment.step(after, torch.tensor([1, 3])))
+    ['a,b', 'c']
     """
 
-    #: what ``decode`` returns: it picks default features and shows what may be combined
+    #: name in a config; an environment named by ``target:`` needs none
+    kind: ClassVar[str] = ""
+    #: type of the objects that ``decode`` returns; selects the default features
     object_type: ClassVar[ObjectType] = "other"
+    #: kind of the policy network that suits the states
+    default_policy: ClassVar[str] = "mlp"
+
     n_actions: int
-    #: how many choices a backward policy has in a state
+    #: number of backward actions, a policy's choices when it takes an object apart
     n_backward_actions: int
     state_size: int
     #: actions in the longest trajectory, stop included
     max_steps: int
-    #: how many numbers ``features`` gives for a state
+    #: length of the vector that ``features`` returns for a state
     n_features: int
+
+    #: all objects, if the space is a finite list: a campaign then scores each of them and trains no sampler
+    objects: Sequence[str] | None = None
+    #: letters of the objects, if these are words
+    alphabet: Sequence[str] | None = None
+    #: letters in the longest word, if the objects are words
+    length: int | None = None
+    #: order in which letters are added, if there is a choice
+    order: str = ""
+
+    @property
+    def name(self) -> str:
+        """The kind, or the name of the class if it has none."""
+        return self.kind or type(self).__name__
 
     @abstractmethod
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
-        """N initial states: n x state_size."""
+        """Return n initial states.
+
+        Args:
+            n: number of states.
+            device: where they are created.
+
+        Returns:
+            n x state_size.
+        """
 
     @abstractmethod
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
-        """The states after the actions (n): n x state_size. The actions must be allowed."""
+        """Return the states after one action each.
+
+        Args:
+            states: n x state_size, none of them terminal.
+            actions: n, allowed by ``forward_mask``.
+
+        Returns:
+            n x state_size.
+        """
 
     @abstractmethod
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
-        """The states before, by backward actions (n): n x state_size."""
+        """Return the states before the last action, one choice of which is undone.
+
+        Args:
+            states: n x state_size, none of them initial.
+            backward_actions: n, allowed by ``backward_mask``.
+
+        Returns:
+            n x state_size.
+        """
 
     @abstractmethod
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
-        """The backward action (n) that undoes ``actions`` taken in ``states``.
+        """Return the backward actions that undo actions.
 
-        It is a column of ``backward_mask`` at ``step(states, actions)``.
+        Args:
+            states: n x state_size, the states in which the actions are taken.
+            actions: n.
+
+        Returns:
+            n, columns of ``backward_mask`` at ``step(states, actions)``.
         """
 
     @abstractmethod
     def forward_action(self, states: Tensor, backward_actions: Tensor) -> Tensor:
-        """The action (n) that leads from ``backward_step(states, backward_actions)`` back to ``states``.
+        """Return the actions that lead from ``backward_step(states, backward_actions)`` back to ``states``.
 
-        Where an object has several states, the state that it leads to may be another one of the same object.
+        If an object has several states, the action may lead to another state of the same object.
+
+        Args:
+            states: n x state_size, the states before the backward step.
+            backward_actions: n.
+
+        Returns:
+            n.
         """
 
     @abstractmethod
     def forward_mask(self, states: Tensor) -> Tensor:
-        """Which actions are allowed: n x n_actions, bool. No action is allowed in a terminal state."""
+        """Return the allowed actions, none of them in a terminal state: n x n_actions, bool."""
 
     @abstractmethod
     def backward_mask(self, states: Tensor) -> Tensor:
-        """Which backward actions are allowed: n x n_backward_actions, bool. None is in an initial state."""
+        """Return the allowed backward actions, none of them in an initial state: n x n_backward_actions, bool."""
 
     @abstractmethod
     def is_terminal(self, states: Tensor) -> Tensor:
-        """Whether each object is finished: n, bool."""
+        """Return whether each object is finished: n, bool."""
 
     @abstractmethod
     def features(self, states: Tensor) -> Tensor:
-        """What a policy network sees of the states: n x n_features, float."""
+        """Return the input of a policy network: n x n_features, float."""
 
     def feature_index(self, states: Tensor) -> Tensor | None:
-        """Where ``features`` are 1, if all others are 0: n x k. None: they are no such features."""
+        """Return the k indices at which ``features`` are 1, if all others are 0: n x k; None for other features."""
         return None
 
     @abstractmethod
     def decode(self, states: Tensor) -> list[str]:
-        """The canonical objects (SMILES, sequences) of terminal states."""
+        """Return the canonical objects (SMILES, sequences) of terminal states."""
 
     @abstractmethod
     def encode(self, objects: Sequence[str]) -> Tensor:
-        """Terminal states of objects: n x state_size.
+        """Return terminal states of objects: n x state_size.
 
         Raises:
-            ValueError: an object is not in this space.
+            ValueError: an object is not in this space, with the reason.
         """
 
     def retrace(self, states: Tensor, backward_actions: Tensor) -> tuple[Tensor, Tensor]:
-        """The forward trajectories that backward walks undo.
+        """Return the forward trajectories that backward walks undo.
 
         Args:
             states: terminal states, n x state_size.
-            backward_actions: T x n, from the terminal states down to the initial state, -1 where a walk is over.
+            backward_actions: T x n, from the terminal states down to the initial state, -1 once a walk is over.
 
         Returns:
             States (T + 1 x n x state_size, from the initial state on, padded with the last) and actions (T x n, -1
-            where a trajectory is over).
+            once a trajectory is over).
         """
         n_steps, n = backward_actions.shape
-        walked, undone = [states], []
+        walk, actions = [states], []
         for choice in backward_actions:
             is_step = choice >= 0
             choice = choice.clamp(min=0)
-            undone.append(torch.where(is_step, self.forward_action(walked[-1], choice), -1))
-            walked.append(torch.where(is_step[:, None], self.backward_step(walked[-1], choice), walked[-1]))
+            actions.append(torch.where(is_step, self.forward_action(walk[-1], choice), -1))
+            walk.append(torch.where(is_step[:, None], self.backward_step(walk[-1], choice), walk[-1]))
         length = (backward_actions >= 0).sum(0)
         time = torch.arange(n_steps + 1, device=states.device)[:, None]
         column = torch.arange(n, device=states.device)
-        forward = torch.stack(walked)[(length - time).clamp(min=0), column]
+        forward = torch.stack(walk)[(length - time).clamp(min=0), column]
         is_step = time[:-1] < length
-        return forward, torch.where(is_step, torch.stack(undone)[(length - 1 - time[:-1]).clamp(min=0), column], -1)
+        return forward, torch.where(is_step, torch.stack(actions)[(length - 1 - time[:-1]).clamp(min=0), column], -1)
 
     def log_paths(self, states: Tensor) -> Tensor:
-        """Logarithm of the number of ways to build each state from the initial one: n, double precision.
+        """Return the logarithm of the number of ways to build each state from the initial one: n, double precision.
 
-        The backward policy of maximum entropy (Mohammadpour et al. 2024) takes a state's last step in proportion to
-        it. Where an object has several states, it counts the orders of building.
+        The backward policy of maximum entropy (Mohammadpour et al. 2024) chooses a state's parent in proportion to this
+        number. If an object has several states, this is the number of orders in which the object can be built.
+
+        Raises:
+            ValueError: the environment cannot count the ways.
         """
         raise ValueError(
-            f"{type(self).__name__} does not count the ways to build a state: take backward: learned or uniform"
+            f"the environment {self.name} does not implement log_paths, which backward: maximum_entropy requires; "
+            "use backward: learned or uniform"
         )
 
     def crossover(self, a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor] | None:
-        """A child of each pair of terminal states, and whether one could be made; None: the steps are crossed instead.
+        """Return a child of each pair of terminal states, or None if the environment has no crossover of its own.
+
+        Without one, a search crosses the steps of the parents instead.
 
         Args:
             a: n x state_size.
             b: n x state_size.
-            generator: all randomness.
+            generator: source of all randomness.
 
         Returns:
-            Terminal states (n x state_size) and n booleans.
+            Terminal states (n x state_size), and whether a child was found for each pair (n, bool).
         """
         return None
 
     def log_multiplicity(self, states: Tensor) -> Tensor:
-        """Logarithm of how often states stand for the same (finished or partial) object: n, 0 where each has one state.
+        """Return the logarithm of how many states represent the same (finished or partial) object: n.
 
-        Where one object has several states, a sampler trained on R(object) would draw it that many times too often;
-        training on ``log R - log_multiplicity`` makes the objects, not the states, proportional to R.
+        If an object has several states, a sampler trained on R(object) would draw it that many times too often;
+        training on ``log R - log_multiplicity`` makes the objects, not the states, proportional to R. The default is 0:
+        each object has one state.
         """
         return torch.zeros(states.shape[0], device=states.device)
+
+    def vocabulary(self) -> list[Any]:
+        """Return JSON values that define the meaning of the actions.
+
+        Environments with equal vocabularies can share the weights of a policy. The default is the letters and their
+        order, or the number of actions if there is no alphabet.
+        """
+        return [self.n_actions] if self.alphabet is None else [*self.alphabet, self.order]
+
+    def describe(self) -> str:
+        """Return a short description for messages, such as ``sequence (4 letters)``."""
+        return self.name if self.alphabet is None else f"{self.name} ({len(self.alphabet)} letters)"

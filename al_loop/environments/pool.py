@@ -1,4 +1,4 @@
-"""A finite list of objects in a file: what a library, a catalogue or a table offers."""
+"""A finite list of objects in a file, such as a library, a catalogue or a table."""
 
 from __future__ import annotations
 
@@ -16,23 +16,30 @@ from al_loop.smiles import canonical_smiles
 class Pool(Environment):
     """A finite list of objects (a library of molecules, say) from a file; one action picks one of them.
 
-    All of them stand in ``objects``, so that a campaign may score each instead of training a sampler: for some thousand
-    objects and more that is what should be done, as nothing that is learned of one object tells of the others.
+    All of them are in ``objects``, so that a campaign scores each instead of training a sampler. For more than some
+    thousand objects there is no alternative, since what a sampler learns about one object does not carry over to
+    others.
 
-    Each object counts once, and they are sorted, so that nothing of their order in the file (often that of the answers)
-    is seen.
+    Duplicates are removed and the objects are sorted, so that their order in the file (often that of the measured
+    values) does not matter.
 
     Args:
-        file: a path, from the folder in which the campaign is started (a CSV with a header, or ``.smi`` or ``.txt``
-            with an object a line; perhaps ``.gz``, ``.xz`` or ``.bz2``), or the name of a table that is shipped.
-        column: the column of the objects; left out: smiles, sequence or object, else the first.
-        object_type: what they are; left out: molecule where the column's name speaks of SMILES, sequence where it
-            speaks of sequences, else other. Molecules are brought to canonical SMILES by RDKit.
-        is_canonical: the SMILES are RDKit's canonical ones already, which saves a quarter of a millisecond each.
+        file: a path, relative to the folder in which the campaign is started (a CSV with a header, or ``.smi`` or
+            ``.txt`` with one object per line; also ``.gz``, ``.xz`` or ``.bz2``), or the name of a table that is
+            included.
+        column: the column of the objects; None: smiles, sequence or object, else the first.
+        object_type: type of the objects; None: molecule if the column's name contains SMILES, sequence if it contains
+            sequence, else other. Molecules are converted to canonical SMILES by RDKit.
+        is_canonical: whether the SMILES are RDKit's canonical ones already, which saves a quarter of a millisecond
+            each.
+
+    Raises:
+        ConfigError: the file cannot be read, or an object is not valid.
     """
 
     kind = "pool"
-    object_type: ObjectType = "molecule"  # type: ignore[misc]  # of most; an instance has its own
+    object_type: ObjectType = "molecule"  # type: ignore[misc]  # the usual one; each instance sets its own
+    objects: list[str]
 
     def __init__(
         self,
@@ -44,75 +51,71 @@ class Pool(Environment):
         table = read_table(file)
         column = table.object_column(column)
         self.object_type = object_type or object_type_of(column)
-        #: all objects, each once, sorted
-        self.objects: list[str] = sorted(set(table.objects(column, self.object_type, is_canonical)))
+        self.objects = sorted(set(table.objects(column, self.object_type, is_canonical)))
         self.file = file
         self.n_actions = len(self.objects) + 1  # the last: stop, which is never allowed, as a pick ends the object
         self.n_backward_actions = 1
-        self.state_size = 1  # the object's place in the list, -1 where none is picked yet
+        self.state_size = 1  # the object's index, -1 before one is picked
         self.max_steps = 1
         self.n_features = 1
-        if self.object_type == "sequence":  # what one-hot features ask for
-            self.alphabet = "".join(sorted(set().union(*self.objects)))
-            self.length = max(map(len, self.objects))
+        is_sequence = self.object_type == "sequence"  # one-hot features need the alphabet
+        self.alphabet = "".join(sorted(set().union(*self.objects))) if is_sequence else None
+        self.length = max(map(len, self.objects)) if is_sequence else None
 
     @cached_property
-    def _places(self) -> dict[str, int]:
+    def _index(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.objects)}
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
-        """N times nothing picked."""
         return torch.full((n, 1), -1, dtype=torch.int64, device=device)
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
-        """Picks an object each."""
         return actions[:, None].clone()
 
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
-        """Puts the objects back."""
         return torch.full_like(states, -1)
 
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
-        """The only one there is."""
         return torch.zeros_like(actions)
 
     def forward_action(self, states: Tensor, backward_actions: Tensor) -> Tensor:
-        """To pick the same object."""
         return states[:, 0].clone()
 
     def forward_mask(self, states: Tensor) -> Tensor:
-        """Any object where none is picked; never the stop."""
+        """Return all objects before one is picked; never stop."""
         is_open = states < 0
         return torch.cat([is_open.expand(-1, len(self.objects)), torch.zeros_like(is_open)], dim=1)
 
     def backward_mask(self, states: Tensor) -> Tensor:
-        """What is picked can be put back."""
         return states >= 0
 
     def is_terminal(self, states: Tensor) -> Tensor:
-        """Whether each is picked."""
         return states[:, 0] >= 0
 
     def features(self, states: Tensor) -> Tensor:
-        """1 where an object is picked, else 0: which one, no policy needs to know."""
+        """Return 1 if an object is picked, else 0, whichever object it is: n x 1."""
         return (states >= 0).float()
 
     def log_paths(self, states: Tensor) -> Tensor:
-        """0: each object is picked in one way."""
+        """Return 0, since each object is picked in one way."""
         return torch.zeros(states.shape[0], dtype=torch.float64, device=states.device)
 
     def decode(self, states: Tensor) -> list[str]:
-        """The objects, molecules as canonical SMILES."""
+        """Return the objects, molecules as canonical SMILES."""
         return [self.objects[i] for i in states[:, 0].tolist()]
 
     def encode(self, objects: Sequence[str]) -> Tensor:
-        """The places of objects; a molecule may be written in any way."""
-        return torch.tensor([[self._place(name)] for name in objects], dtype=torch.int64).reshape(-1, 1)
+        """Return the indices of objects; any SMILES of a molecule is accepted."""
+        return torch.tensor([[self._index_of(name)] for name in objects], dtype=torch.int64).reshape(-1, 1)
 
-    def _place(self, name: str) -> int:
-        place = self._places.get(name)
-        if place is None and self.object_type == "molecule":
-            place = self._places.get(canonical_smiles(name) or "")
-        if place is None:
+    def _index_of(self, name: str) -> int:
+        index = self._index.get(name)
+        if index is None and self.object_type == "molecule":
+            index = self._index.get(canonical_smiles(name) or "")
+        if index is None:
             raise ValueError(f"{name!r:.120} is not among the {len(self.objects)} objects of {self.file}")
-        return place
+        return index
+
+    def vocabulary(self) -> list[int]:
+        """Return the number of actions; nothing is built from letters."""
+        return [self.n_actions]

@@ -1,4 +1,4 @@
-"""What every environment must hold to, as tests: subclass EnvironmentContract in your own test file and run pytest."""
+"""The contract of environments, as tests: subclass EnvironmentContract in your own test file and run pytest."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from al_loop.gflownet.rollout import Trajectories, rollout
 
 
 def _take(environment: Environment, states: Tensor, choices: Tensor, is_backward: bool = False) -> Tensor:
-    """``step`` or ``backward_step`` on copies, with a check that the arguments are left as they are."""
+    """Return the result of ``step`` or ``backward_step``, after a check that the arguments are unchanged."""
     before, chosen = states.clone(), choices.clone()
     moved = environment.backward_step(states, choices) if is_backward else environment.step(states, choices)
     name = "backward_step" if is_backward else "step"
-    assert torch.equal(states, before), f"{name} changed the states it was given"
-    assert torch.equal(choices, chosen), f"{name} changed the actions it was given"
-    assert moved.shape == states.shape, f"{name} gives {tuple(moved.shape)} for states of {tuple(states.shape)}"
+    assert torch.equal(states, before), f"{name} changed its argument states"
+    assert torch.equal(choices, chosen), f"{name} changed its argument actions"
+    assert moved.shape == states.shape, (
+        f"{name} returned shape {tuple(moved.shape)} for states of shape {tuple(states.shape)}"
+    )
     return moved
 
 
@@ -37,29 +39,29 @@ class EnvironmentContract:
                 return MyEnvironment()
     """
 
-    #: objects that are not in the space
+    #: objects outside the space, which ``encode`` must refuse
     invalid: ClassVar[Sequence[str]] = ()
-    #: random roll-outs that the tests look at
+    #: number of random roll-outs that the tests examine
     n_rollouts: ClassVar[int] = 32
-    #: most pairs of a state and an action that are tried out
+    #: largest number of pairs of a state and an action that are tested
     n_pairs: ClassVar[int] = 2000
     #: whether the space is small enough (some thousand states) to be enumerated
     is_small: ClassVar[bool] = False
 
     def make(self) -> Environment:
-        """A new environment, built from the same arguments each time."""
+        """Return a new environment, built from the same arguments each time."""
         raise NotImplementedError(f"{type(self).__name__} must implement make()")
 
     def _rollouts(self, environment: Environment) -> Trajectories:
         return rollout(environment, None, self.n_rollouts, generator=torch.Generator().manual_seed(0))
 
     def _states(self, environment: Environment) -> Tensor:
-        """The distinct states that the roll-outs meet."""
+        """Return the distinct states of the roll-outs."""
         states: Tensor = torch.unique(self._rollouts(environment).states.flatten(0, 1), dim=0)
         return states
 
     def _pairs(self, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows and columns that a mask allows, a random part of them where there are too many."""
+        """Return rows and columns that a mask allows, at most ``n_pairs`` of them at random."""
         pairs = mask.nonzero()
         if len(pairs) > self.n_pairs:
             pairs = pairs[torch.randperm(len(pairs), generator=torch.Generator().manual_seed(1))[: self.n_pairs]]
@@ -93,7 +95,7 @@ class EnvironmentContract:
 
     def test_roll_outs_end_within_max_steps(self) -> None:
         environment = self.make()
-        trajectories = self._rollouts(environment)  # raises where one does not end
+        trajectories = self._rollouts(environment)  # raises if one does not end
         assert len(trajectories.actions) <= environment.max_steps
         assert environment.is_terminal(trajectories.terminal).all()
 
@@ -121,17 +123,19 @@ class EnvironmentContract:
         undo = environment.backward_action(before, action)
         is_allowed = environment.backward_mask(after).gather(1, undo[:, None])[:, 0]
         assert is_allowed.all(), (
-            f"the mask forbids to undo action {int(action[~is_allowed][0])} in {before[~is_allowed][0].tolist()}"
+            f"backward_mask forbids undoing action {int(action[~is_allowed][0])} of {before[~is_allowed][0].tolist()}"
         )
         back = _take(environment, after, undo, is_backward=True)
         differs = (back != before).any(1)
-        assert not differs.any(), f"action {int(action[differs][0])} in {before[differs][0].tolist()} is not undone"
+        assert not differs.any(), (
+            f"action {int(action[differs][0])} of {before[differs][0].tolist()} is not undone by its backward action"
+        )
 
     def test_backward_steps_lead_where_forward_actions_lead_back(self) -> None:
-        """Whatever is undone can be done again: some action leads from there to the same object.
+        """Check that every backward step can be redone: some action leads from there to the same object.
 
-        One object may have several states. Where the objects of unfinished states cannot be decoded, it is enough
-        that some child of the smaller state allows as many actions forward and backward as the state it came from.
+        An object may have several states. Since unfinished states cannot be decoded, it is enough there that some
+        child of the smaller state allows as many actions and backward actions as the state itself.
         """
         environment = self.make()
         states = self._states(environment)
@@ -152,7 +156,7 @@ class EnvironmentContract:
             )
 
     def test_forward_action_redoes_a_backward_step(self) -> None:
-        """It leads back to the state, or to another one of the same object."""
+        """Check that it leads back to the state, or to another one of the same object."""
         environment = self.make()
         states = self._states(environment)
         row, undo = self._pairs(environment.backward_mask(states))
@@ -160,12 +164,12 @@ class EnvironmentContract:
         before = _take(environment, after, undo, is_backward=True)
         copy, chosen = after.clone(), undo.clone()
         action = environment.forward_action(after, undo)
-        assert torch.equal(after, copy), "forward_action changed the states it was given"
-        assert torch.equal(undo, chosen), "forward_action changed the actions it was given"
+        assert torch.equal(after, copy), "forward_action changed its argument states"
+        assert torch.equal(undo, chosen), "forward_action changed its argument backward_actions"
         assert action.shape == undo.shape
         is_allowed = environment.forward_mask(before).gather(1, action[:, None])[:, 0]
         assert is_allowed.all(), (
-            f"the mask forbids action {int(action[~is_allowed][0])} in {before[~is_allowed][0].tolist()}"
+            f"forward_mask forbids action {int(action[~is_allowed][0])} in {before[~is_allowed][0].tolist()}"
         )
         again = _take(environment, before, action)
         for i in (again != after).any(1).nonzero()[:, 0].tolist():
@@ -182,8 +186,8 @@ class EnvironmentContract:
         choices = self._backward_walks(environment, terminal)
         copies = terminal.clone(), choices.clone()
         states, actions = environment.retrace(terminal, choices)
-        assert torch.equal(terminal, copies[0]), "retrace changed the states it was given"
-        assert torch.equal(choices, copies[1]), "retrace changed the actions it was given"
+        assert torch.equal(terminal, copies[0]), "retrace changed its argument states"
+        assert torch.equal(choices, copies[1]), "retrace changed its argument backward_actions"
         assert states.shape == (len(choices) + 1, *terminal.shape)
         assert actions.shape == choices.shape
         assert (states[0] == environment.initial(1)).all(), "a trajectory must start in the initial state"
@@ -191,17 +195,17 @@ class EnvironmentContract:
         for before, after, action in zip(states[:-1], states[1:], actions, strict=True):
             is_step = action >= 0
             assert environment.is_terminal(before[~is_step]).all(), "a trajectory is over before its object is finished"
-            assert torch.equal(after[~is_step], before[~is_step]), "a trajectory goes on where it is over"
+            assert torch.equal(after[~is_step], before[~is_step]), "a trajectory continues after it is over"
             before, after, action = before[is_step], after[is_step], action[is_step]
             assert environment.forward_mask(before).gather(1, action[:, None]).all(), "an action is not allowed"
-            assert torch.equal(_take(environment, before, action), after), "a step does not lead where it should"
+            assert torch.equal(_take(environment, before, action), after), "an action does not lead to the next state"
         assert environment.is_terminal(states[-1]).all()
         assert environment.decode(states[-1]) == objects, "a trajectory ends in another object"
 
     def _backward_walks(self, environment: Environment, states: Tensor) -> Tensor:
-        """Random backward actions down to the initial state: T x n, -1 where a walk is over, also in all of the last.
+        """Return random backward actions down to the initial state: T x n, -1 once a walk is over, as all are at T - 1.
 
-        Each walk is over at its own time; the mask of the initial state ends it.
+        Each walk has its own length; the mask of the initial state ends it.
         """
         generator = torch.Generator().manual_seed(4)
         choices = []
@@ -216,7 +220,7 @@ class EnvironmentContract:
         return torch.stack(choices)
 
     def test_log_paths_adds_up_over_backward_actions(self) -> None:
-        """The ways to build a state are the ways to build what each backward action leads to."""
+        """Check that the ways to build a state are the sum of those of its parents."""
         environment = self.make()
         states = self._states(environment)
         try:
@@ -225,7 +229,9 @@ class EnvironmentContract:
             pytest.skip("the environment does not count the ways to build a state")
         assert log_paths.shape == (len(states),)
         assert log_paths.dtype == torch.float64
-        assert environment.log_paths(environment.initial(2)).tolist() == [0, 0], "there is one way to do nothing"
+        assert environment.log_paths(environment.initial(2)).tolist() == [0, 0], (
+            "there is one way to reach an initial state"
+        )
         mask = environment.backward_mask(states)
         few = mask.cumsum(0).sum(1) <= self.n_pairs  # whole rows only
         states, log_paths, mask = states[few], log_paths[few], mask[few]
@@ -236,11 +242,11 @@ class EnvironmentContract:
         differs = mask.any(1) & ~torch.isclose(total, log_paths, rtol=1e-9, atol=1e-9)
         assert not differs.any(), (
             f"log_paths of {states[differs][0].tolist()} is {log_paths[differs][:1].tolist()}, "
-            f"its parents' add up to {total[differs][:1].tolist()}"
+            f"that of its parents' sum is {total[differs][:1].tolist()}"
         )
 
     def test_small_spaces_are_reached_as_a_whole(self) -> None:
-        """Enumerated: no probability is lost on the way, and what ``encode`` gives is among what is reached."""
+        """Check by enumeration that no probability is lost, and that states of ``encode`` can be reached."""
         if not self.is_small:
             pytest.skip("the space is too large to be enumerated (is_small)")
         environment = self.make()
@@ -249,7 +255,7 @@ class EnvironmentContract:
         assert abs(float(probabilities.sum()) - 1) < 1e-9, "the probabilities of the terminal states do not add up to 1"
         reached = set(map(tuple, states.tolist()))
         encoded = environment.encode(sorted(set(environment.decode(states)))).tolist()
-        assert all(tuple(row) in reached for row in encoded), "encode gives a state that no actions lead to"
+        assert all(tuple(row) in reached for row in encoded), "encode returned a state that no actions lead to"
 
     def _same_object(self, environment: Environment, children: Tensor, state: Tensor) -> bool:
         if not len(children):
@@ -270,7 +276,7 @@ class EnvironmentContract:
         objects = environment.decode(self._rollouts(environment).terminal)
         states = environment.encode(objects)
         assert states.shape == (len(objects), environment.state_size)
-        assert environment.is_terminal(states).all(), "encode must give terminal states"
+        assert environment.is_terminal(states).all(), "encode must return terminal states"
         assert environment.decode(states) == objects
 
     def test_encoded_states_are_reached_by_forward_actions(self) -> None:
@@ -292,7 +298,7 @@ class EnvironmentContract:
         states = self._rollouts(environment).terminal
         objects = environment.decode(states)
         assert environment.decode(states) == objects
-        assert again.decode(states.flip(0)) == objects[::-1], "an object depends on what else is in the batch"
+        assert again.decode(states.flip(0)) == objects[::-1], "an object depends on the rest of the batch"
 
     def test_invalid_objects_raise(self) -> None:
         environment = self.make()
@@ -301,9 +307,9 @@ class EnvironmentContract:
                 environment.encode([item])
 
     def test_steps_do_not_look_at_the_numbers(self) -> None:
-        """On a GPU, whatever reads a result back (item, nonzero, a mask as an index) waits for all that was asked.
+        """Check that nothing is read back from the device, as item, nonzero or a mask as an index would do.
 
-        Tensors of the device "meta" have no numbers to look at.
+        On a GPU each of them waits for all pending work. Tensors of the device "meta" have no values to read.
         """
         environment = self.make()
         states = environment.initial(4, "meta")

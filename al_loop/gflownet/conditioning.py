@@ -1,4 +1,4 @@
-"""Rewards that are conditioned: one network for a range of temperatures and of preferences between objectives."""
+"""Conditioned rewards: one network for a range of temperatures and of preferences between objectives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-#: how the rewards r_j of several objectives are joined, given weights w_j
+#: how the rewards r_j of several objectives are combined, given weights w_j
 Scalarisation = Literal["sum", "product", "chebyshev"]
 
 _AUGMENTATION = 0.05  # as in ParEGO, Knowles 2006
@@ -18,23 +18,26 @@ _AUGMENTATION = 0.05  # as in ParEGO, Knowles 2006
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What a trajectory is drawn for: R(x | beta, w) = s(x | w)^beta, by default of the sum s of w_j r_j(x).
+    """Conditions of a reward: R(x | beta, w) = s(x | w)^beta, where s is by default the sum of w_j r_j(x).
 
-    So it is in MOGFN-PC (Jain et al. 2023). The network sees log beta, scaled to -1 ... 1, and the weights w. In
-    training beta is drawn log-uniformly and w uniformly from the simplex.
+    This is MOGFN-PC (Jain et al. 2023). The network receives log beta, scaled to -1 ... 1, and the weights w. In
+    training, beta is drawn log-uniformly and w uniformly from the simplex.
 
-    Where rewards are exponentials of values, the sum goes with whatever is extreme in one objective, for every w but
-    the very unequal; the other two weigh the values themselves. With v_j = w_j / max w:
+    If rewards are exponentials of values, the sum prefers objects that are extreme in one objective, unless w is very
+    unequal; the other two scalarisations weigh the values themselves. With v_j = w_j / max w:
 
     - ``product``: log s = sum of w_j log r_j, a linear trade-off; the offset of a log-reward does not matter.
     - ``chebyshev``: log s = min_j v_j log r_j + 0.05 sum of v_j log r_j. It reaches every object of a front, also of
-      one that is not convex, if 0 is the ideal: log-rewards are to be below it, or hardly above. At the corners of the
-      simplex, what is above it in the one objective that counts is told apart by the small second term only.
+      one that is not convex, if 0 is the ideal: log-rewards should be below it, or hardly above. At the corners of the
+      simplex, objects above it in the one objective that counts differ by the small second term only.
 
     Args:
-        beta: the range of the inverse temperature; None: it is 1.
+        beta: range of the inverse temperature, (lowest, highest), above 0; None: it is 1.
         objectives: number of objectives, each with a log-reward of its own; 1: no preferences.
-        scalarisation: how the rewards of several objectives are joined.
+        scalarisation: how the rewards of several objectives are combined.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     beta: tuple[float, float] | None = None
@@ -47,59 +50,79 @@ class Conditioning:
                 f"scalarisation: {self.scalarisation!r} is not one of {', '.join(get_args(Scalarisation))}"
             )
         if self.beta is not None and not 0 < self.beta[0] < self.beta[1]:
-            raise ValueError(f"beta: {self.beta} is not a range of positive numbers, lowest first")
+            raise ValueError(f"beta: expected two positive numbers, the lowest first, got {self.beta}")
         if self.objectives < 1:
-            raise ValueError(f"objectives: there is at least one, not {self.objectives}")
+            raise ValueError(f"objectives: must be at least 1, got {self.objectives}")
 
     @property
     def n_values(self) -> int:
-        """Numbers that the network is told."""
+        """Number of conditions that the network receives."""
         return (self.beta is not None) + (self.objectives if self.objectives > 1 else 0)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Conditions to train on: n x n_values."""
+        """Return random conditions to train on: n x n_values.
+
+        Args:
+            n: number of trajectories.
+            generator: source of all randomness; its device is that of the result.
+        """
         device = generator.device
         parts = []
         if self.beta is not None:
             parts.append(torch.rand((n, 1), generator=generator, device=device) * 2 - 1)
         if self.objectives > 1:
-            waits = torch.empty((n, self.objectives), device=device).exponential_(generator=generator)
-            parts.append(waits / waits.sum(1, keepdim=True))
+            exponential = torch.empty((n, self.objectives), device=device).exponential_(generator=generator)
+            parts.append(exponential / exponential.sum(1, keepdim=True))
         return torch.cat(parts, 1) if parts else torch.zeros(n, 0, device=device)
 
     def fixed(self, n: int, beta: float | None = None, weights: Sequence[float] | None = None) -> Tensor:
-        """One condition n times: n x n_values.
+        """Return one condition n times: n x n_values.
+
+        Args:
+            n: number of trajectories.
+            beta: inverse temperature, required exactly if the reward is conditioned on it.
+            weights: preference for each objective, from 0 up; they are normalised to a sum of 1.
 
         Raises:
-            ValueError: what is conditioned on is not given, or is outside of its range.
+            ValueError: a condition is missing, superfluous or out of range.
         """
         row: list[float] = []
         if (beta is None) != (self.beta is None):
-            raise ValueError("give beta exactly where the sampler is conditioned on it")
+            reason = "is required, since" if beta is None else "cannot be used, since it is not"
+            raise ValueError(f"beta {reason} a condition of the sampler")
         if self.beta is not None and beta is not None:
             low, high = self.beta
             if not low <= beta <= high:
-                raise ValueError(f"beta: {beta} is outside of the range {low} to {high} that was trained")
+                raise ValueError(f"beta: {beta} is outside the range {low} to {high} that was trained")
             row.append(2 * math.log(beta / low) / math.log(high / low) - 1)
         if self.objectives > 1:
             if weights is None or len(weights) != self.objectives or min(weights) < 0 or not sum(weights) > 0:
-                raise ValueError(f"weights: {weights} are not {self.objectives} numbers from 0 up")
+                raise ValueError(f"weights: expected {self.objectives} numbers from 0 up, not all 0, got {weights}")
             row += [w / sum(weights) for w in weights]
         return torch.tensor([row]).expand(n, -1).contiguous()
 
     def apply(self, log_reward: Tensor, values: Tensor) -> Tensor:
-        """Log-rewards (n, or n x objectives) under conditions (n x n_values): n."""
+        """Return log-rewards under conditions: n.
+
+        Args:
+            log_reward: n, or n x objectives.
+            values: n x n_values, the conditions.
+
+        Raises:
+            ValueError: there is not one log-reward for each objective.
+        """
         if self.objectives > 1:
             if log_reward.shape != (len(values), self.objectives):
-                raise ValueError(f"log-rewards of shape {tuple(log_reward.shape)} for {self.objectives} objectives")
-            log_reward = self._joined(log_reward, values[:, -self.objectives :])
+                expected = f"{len(values)} x {self.objectives}, one column for each objective"
+                raise ValueError(f"expected log-rewards of shape {expected}, got {tuple(log_reward.shape)}")
+            log_reward = self._scalarise(log_reward, values[:, -self.objectives :])
         if self.beta is not None:
             low, high = self.beta
             log_reward = log_reward * low * (high / low) ** ((values[:, 0] + 1) / 2)
         return log_reward
 
-    def _joined(self, log_reward: Tensor, weights: Tensor) -> Tensor:
-        """Log of s, of log-rewards and weights, n x objectives each: n."""
+    def _scalarise(self, log_reward: Tensor, weights: Tensor) -> Tensor:
+        """Return log s for log-rewards and weights, n x objectives each: n."""
         if self.scalarisation == "sum":
             return (log_reward + weights.log()).logsumexp(1)
         if self.scalarisation == "product":

@@ -1,4 +1,4 @@
-"""Exact distributions on spaces small enough to enumerate, to hold a sampler against the truth."""
+"""Exact distributions on spaces small enough to enumerate, to compare a sampler with the truth."""
 
 from __future__ import annotations
 
@@ -15,20 +15,28 @@ from al_loop.gflownet.unique_rows import unique_rows
 
 @torch.no_grad()
 def terminal_states(environment: Environment) -> Tensor:
-    """Every terminal state that can be reached: n x state_size, in a fixed order."""
+    """Return every terminal state that can be reached: n x state_size, in a fixed order."""
     return terminal_distribution(environment, None)[0]
 
 
 @torch.no_grad()
 def terminal_distribution(environment: Environment, policy: Policy | None) -> tuple[Tensor, Tensor]:
-    """Terminal states (n x state_size) and their probabilities (n), by propagating flow; policy None: uniform."""
+    """Return the distribution over terminal states, by propagating flow from the initial state.
+
+    Args:
+        environment: a small space.
+        policy: chooses the actions; None: uniform.
+
+    Returns:
+        Terminal states (n x state_size) and their probabilities (n, double precision).
+    """
     states = environment.initial(1)
     flow = torch.ones(1, dtype=torch.float64)
-    ended: list[Tensor] = []
+    terminal: list[Tensor] = []
     mass: list[Tensor] = []
     for _ in range(environment.max_steps + 1):
         is_over = environment.is_terminal(states)
-        ended.append(states[is_over])
+        terminal.append(states[is_over])
         mass.append(flow[is_over])
         states, flow = states[~is_over], flow[~is_over]
         if not len(states):
@@ -38,17 +46,22 @@ def terminal_distribution(environment: Environment, policy: Policy | None) -> tu
         probabilities = masked_log_softmax(logits.double(), mask).exp()
         before, (row, action) = flow, mask.nonzero(as_tuple=True)
         children = environment.step(states[row], action)
-        place, group = unique_rows(children)
-        states = children[place]
+        index, group = unique_rows(children)
+        states = children[index]
         flow = torch.zeros(len(states), dtype=torch.float64)
         flow.index_add_(0, group, before[row] * probabilities[row, action])
-    everything = torch.cat(ended)
-    place, group = unique_rows(everything)
-    return everything[place], torch.zeros(len(place), dtype=torch.float64).index_add(0, group, torch.cat(mass))
+    everything = torch.cat(terminal)
+    index, group = unique_rows(everything)
+    return everything[index], torch.zeros(len(index), dtype=torch.float64).index_add(0, group, torch.cat(mass))
 
 
 def object_distribution(environment: Environment, policy: Policy | None) -> dict[str, float]:
-    """Probability of each object, over all states that stand for it."""
+    """Return the probability of each object, summed over all states that represent it.
+
+    Args:
+        environment: a small space.
+        policy: chooses the actions; None: uniform.
+    """
     states, probabilities = terminal_distribution(environment, policy)
     total: dict[str, float] = defaultdict(float)
     for name, probability in zip(environment.decode(states), probabilities.tolist(), strict=True):

@@ -1,7 +1,7 @@
-"""Regression losses: what becomes of the residual of a balance condition, a difference of log-flows.
+"""Regression losses of the residual of a balance condition, a difference of log-flows.
 
-Every loss is zero with zero slope at 0 alone, so that all have the same solution (Hu et al. 2024, "Beyond squared
-error: exploring loss design for enhanced training of GFlowNets").
+Every loss is zero, with zero slope, at 0 alone, so that all have the same solution (Hu et al. 2024, "Beyond squared
+error: exploring loss design for enhanced training of GFlowNets"). They apply to tensors of any shape, elementwise.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 LossName = Literal["squared", "huber", "cosh", "linex"]
-#: exponentials of larger residuals are continued linearly, so that one bad trajectory does not wash out the weights
+#: exponentials of larger residuals are continued linearly, so that a single bad trajectory cannot ruin the weights
 _MOST = 8.0
 
 
@@ -23,22 +23,22 @@ def _exp(t: Tensor) -> Tensor:
 
 
 def squared(t: Tensor) -> Tensor:
-    """t^2."""
+    """Return t^2."""
     return t.square()
 
 
 def huber(t: Tensor) -> Tensor:
-    """t^2 near 0, 2|t| - 1 beyond 1."""
+    """Return t^2 for |t| <= 1, else 2|t| - 1."""
     return torch.where(t.abs() <= 1, t.square(), 2 * t.abs() - 1)
 
 
 def cosh(t: Tensor) -> Tensor:
-    """e^t + e^-t - 2: zero-forcing and zero-avoiding at once."""
+    """Return e^t + e^-t - 2, which is zero-forcing and zero-avoiding at once."""
     return _exp(t) + _exp(-t) - 2
 
 
 def linex(t: Tensor) -> Tensor:
-    """e^-t + t - 1, where t is (flow of the policy) - (flow of the reward): steep where the policy draws too little."""
+    """Return e^-t + t - 1, which is steep for t < 0, where the flow of the policy is below that of the reward."""
     return _exp(-t) + t - 1
 
 

@@ -1,14 +1,14 @@
-"""Samplers draw while the learner learns.
+"""A training in which samplers draw while the learner learns.
 
-As in Trajectory Balance with Asynchrony (Bartoldson et al. 2025) the samplers hold slightly old weights, which
-off-policy objectives do not mind, and nobody waits for anybody. There are never more than staleness + 1 draws on their
-way, which bounds the memory that they take. In which order they are trained on is a choice (``Training.order``):
+As in Trajectory Balance with Asynchrony (Bartoldson et al. 2025), the samplers use slightly old weights, which
+off-policy objectives tolerate, so that neither side waits for the other. At most staleness + 1 draws are in progress,
+which bounds their memory. The order in which they are trained on is a choice (``TrainingSettings.order``):
 
-- ``fixed``: draw number i is made with the weights after step i - staleness and trained on in step i, whoever makes it
-  and whenever it arrives. A campaign comes to the same result on one machine and on many, with samplers that die and
-  without. A draw that takes longer than ``staleness`` others holds them up.
-- ``arrival``: what arrives first is trained on first, so that samplers never wait. Of a draw that is older than the
-  bound when it comes the objects go into the replay, and its trajectories are not trained on.
+- ``fixed``: draw i is made with the weights after step i - staleness and trained on in step i, whichever sampler makes
+  it and whenever it arrives. A campaign gives the same result on one machine and on many, whether or not samplers die.
+  A draw that takes longer than ``staleness`` others delays them.
+- ``arrival``: draws are trained on in the order of their arrival, so that samplers never wait. A draw that is older
+  than the bound when it arrives is not trained on; only its objects are added to the replay.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from typing import Protocol
 from torch import Tensor
 
 from al_loop.gflownet.learner import Learner
-from al_loop.gflownet.sampler import AnyReward, Draw, DrawRequest, Sampler
+from al_loop.gflownet.reward import AnyReward
+from al_loop.gflownet.sampler import Draw, DrawRequest, Sampler
 from al_loop.seeding import derive_seed
 
 
 class Pending(Protocol):
-    """A draw on its way."""
+    """A draw in progress."""
 
     def result(self) -> Draw:
-        """Waits for it."""
+        """Wait for the draw and return it."""
 
 
 class SamplerGroup(ABC):
@@ -38,36 +39,36 @@ class SamplerGroup(ABC):
 
     @property
     def n_lost(self) -> int:
-        """How many died so far; each was replaced, and what it was drawing was drawn again."""
+        """Number of samplers that died so far; each was replaced, and its draws were repeated."""
         return 0
 
     @abstractmethod
     def set_reward(self, log_reward: AnyReward) -> None:
-        """What draws that begin from now on are scored with."""
+        """Score draws that begin from now on with a reward."""
 
     @abstractmethod
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """The policy's weights for draws that begin from now on."""
+        """Use these weights of the policy for draws that begin from now on."""
 
     @abstractmethod
-    def begin(self, order: DrawRequest) -> Pending:
-        """Begins a draw with the weights and the reward of now.
+    def begin(self, request: DrawRequest) -> Pending:
+        """Begin a draw with the current weights and reward.
 
-        A draw depends on the order, the weights and the reward alone, not on who makes it.
+        The draw depends on the request, the weights and the reward alone, not on the sampler that makes it.
         """
 
     @abstractmethod
-    def first(self, waiting: Sequence[Sequence[Pending]]) -> int:
-        """Which of several groups of draws is there first, all of it; waits for that."""
+    def first(self, groups: Sequence[Sequence[Pending]]) -> int:
+        """Wait for the first group of draws to be complete and return its index."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends whatever was started."""
+        """End whatever was started."""
 
 
 @dataclass(frozen=True)
-class _Made:
-    """A draw that was made where it began."""
+class _Finished:
+    """A draw that was finished when it began."""
 
     draw: Draw
 
@@ -76,7 +77,11 @@ class _Made:
 
 
 class InlineSampler(SamplerGroup):
-    """One sampler in this process: a draw is made where it begins."""
+    """One sampler in this process, which makes each draw at once.
+
+    Args:
+        sampler: makes the draws.
+    """
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
@@ -87,23 +92,29 @@ class InlineSampler(SamplerGroup):
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
         self._sampler.set_weights(weights)
 
-    def begin(self, order: DrawRequest) -> Pending:
-        return _Made(self._sampler.fill(order))
+    def begin(self, request: DrawRequest) -> Pending:
+        return _Finished(self._sampler.fill(request))
 
-    def first(self, waiting: Sequence[Sequence[Pending]]) -> int:
+    def first(self, groups: Sequence[Sequence[Pending]]) -> int:
         return 0
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing, since nothing was started."""
 
 
 @dataclass
 class PipelineStats:
-    """What went on in a training.
+    """Statistics of a training, updated while it runs.
 
-    seconds: in all. waited_s: of these, the learner waited for draws. trajectories: drawn, those of searches included.
-    staleness: in steps, of each draw that was trained on. late: draws that were too old for that. draw_bytes: that came
-    to the learner. weight_bytes: that went out, counted once for each version. lost: samplers that died.
+    Args:
+        seconds: total time.
+        waited_s: time that the learner waited for draws, in seconds.
+        trajectories: number of trajectories drawn, including those of searches.
+        staleness: age of each draw that was trained on, in steps.
+        late: number of draws that were too old to be trained on.
+        draw_bytes: size of the draws that the learner received, in bytes.
+        weight_bytes: size of the weights that it sent, in bytes, each version counted once.
+        lost: number of samplers that died.
     """
 
     seconds: float = 0.0
@@ -116,69 +127,78 @@ class PipelineStats:
     lost: int = 0
 
 
-def split(order: DrawRequest, shares: int) -> list[DrawRequest]:
-    """An order in parts of about equal size, and each of its searches by itself, with seeds of their own."""
-    shares = max(min(shares, order.n), 1)
-    sizes = [order.n // shares + (i < order.n % shares) for i in range(shares)]
-    parts = [replace(order, n=n, jobs=()) for n in sizes] + [replace(order, n=0, jobs=(job,)) for job in order.jobs]
-    return [replace(part, seed=derive_seed(order.seed, i)) for i, part in enumerate(parts)]
+def split(request: DrawRequest, shares: int) -> list[DrawRequest]:
+    """Divide a request into parts of about equal size, and one for each of its searches, with seeds of their own.
+
+    Args:
+        request: what to draw.
+        shares: number of parts, fewer if there are fewer trajectories.
+    """
+    shares = max(min(shares, request.n), 1)
+    sizes = [request.n // shares + (i < request.n % shares) for i in range(shares)]
+    parts = [replace(request, n=n, jobs=()) for n in sizes]
+    parts += [replace(request, n=0, jobs=(job,)) for job in request.jobs]
+    return [replace(part, seed=derive_seed(request.seed, i)) for i, part in enumerate(parts)]
 
 
 def pipeline(
-    learner: Learner, samplers: SamplerGroup, *, seed: Callable[[str, int], int], traffic: PipelineStats | None = None
+    learner: Learner, samplers: SamplerGroup, *, seed: Callable[[str, int], int], stats: PipelineStats | None = None
 ) -> Iterator[float]:
-    """Trains by the learner's settings; yields the loss of each step.
+    """Train by the learner's settings.
 
     Args:
-        learner: told of the reward already (``Learner.start``).
-        samplers: likewise.
-        seed: of a purpose (``draw``, ``parents``, ``replay``) in a step.
-        traffic: is written while it goes on.
+        learner: has been given the reward (``Learner.start``).
+        samplers: have been given the reward.
+        seed: returns the seed for a purpose (``draw``, ``parents``, ``replay``) and a step.
+        stats: updated while the training runs.
+
+    Yields:
+        The loss of each step.
     """
-    training, told = learner.training, traffic or PipelineStats()
-    began, lost = time.monotonic(), samplers.n_lost
-    coming: list[tuple[int, list[Pending]]] = []
+    training, stats = learner.training, stats or PipelineStats()
+    began, n_lost = time.monotonic(), samplers.n_lost
+    in_progress: list[tuple[int, list[Pending]]] = []  # (step of the weights, parts of the draw)
     n_begun = n_done = 0
 
     def send_weights() -> None:
         weights = learner.weights()
-        told.weight_bytes += sum(tensor.nbytes for tensor in weights.values())
+        stats.weight_bytes += sum(tensor.nbytes for tensor in weights.values())
         samplers.set_weights(weights)
 
-    def begin_more() -> None:
+    def begin_draws() -> None:
         nonlocal n_begun
-        while len(coming) < min(training.staleness + 1, training.steps - n_done):
-            order = DrawRequest(
+        while len(in_progress) < min(training.staleness + 1, training.steps - n_done):
+            request = DrawRequest(
                 training.batch_size * training.updates,
                 seed=seed("draw", n_begun),
                 epsilon=training.epsilon,
                 temperature=training.temperature,
                 jobs=learner.jobs(seed("parents", n_begun)),
             )
-            begins = time.monotonic()  # where there is one sampler, in this process, it draws at once
-            coming.append((n_done, [samplers.begin(part) for part in split(order, training.shares)]))
-            told.waited_s += time.monotonic() - begins
+            begins = time.monotonic()  # an inline sampler draws at once
+            in_progress.append((n_done, [samplers.begin(part) for part in split(request, training.shares)]))
+            stats.waited_s += time.monotonic() - begins
             n_begun += 1
 
     send_weights()
-    begin_more()
+    begin_draws()
     while n_done < training.steps:
         waits = time.monotonic()
-        at = 0 if training.order == "fixed" else samplers.first([parts for _, parts in coming])
-        version, parts = coming.pop(at)
+        index = 0 if training.order == "fixed" else samplers.first([parts for _, parts in in_progress])
+        version, parts = in_progress.pop(index)
         draw = Draw.join([part.result() for part in parts])
-        told.waited_s += time.monotonic() - waits
-        told.trajectories += len(draw.trajectories)
-        told.draw_bytes += draw.n_bytes
+        stats.waited_s += time.monotonic() - waits
+        stats.trajectories += len(draw.trajectories)
+        stats.draw_bytes += draw.n_bytes
         if n_done - version > training.staleness:
-            learner.keep(draw)
-            told.late += 1
-            begin_more()
+            learner.add_to_replay(draw)
+            stats.late += 1
+            begin_draws()
             continue
-        told.staleness.append(n_done - version)
+        stats.staleness.append(n_done - version)
         loss = learner.updates(draw, seed=seed("replay", n_done))
         n_done += 1
         send_weights()
-        begin_more()
-        told.seconds, told.lost = time.monotonic() - began, samplers.n_lost - lost
+        begin_draws()
+        stats.seconds, stats.lost = time.monotonic() - began, samplers.n_lost - n_lost
         yield loss

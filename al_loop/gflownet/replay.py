@@ -1,4 +1,4 @@
-"""Replay of objects met so far."""
+"""A replay of objects drawn earlier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ Priority = Literal["reward", "recency"]
 
 @dataclass(frozen=True)
 class Entries:
-    """Objects with their rewards: k keys, terminal states (k x state_size), log-rewards (k, or k x objectives)."""
+    """Objects of a replay.
+
+    Args:
+        keys: k, the identity of each object: the object itself, or its state.
+        states: k x state_size, terminal.
+        log_reward: k, or k x objectives.
+    """
 
     keys: list[Hashable]
     states: Tensor
@@ -22,19 +28,22 @@ class Entries:
 
 
 class Replay:
-    """Keeps distinct objects: those of highest reward, or the newest ones. Their histories are drawn anew each time.
+    """A store of distinct objects: those of highest reward, or the newest. Their histories are drawn anew each time.
 
-    By reward, half of what it returns comes from its best tenth and half from the rest, as is usual in GFlowNet work
-    on expensive rewards (e.g. Kim et al. 2024, "Local search GFlowNets"); by recency, all are equal.
+    By ``reward``, half of a sample comes from the best tenth and half from the rest, as is usual in GFlowNet work on
+    expensive rewards (e.g. Kim et al. 2024, "Local search GFlowNets"); by ``recency``, all objects are equally likely.
 
     Args:
-        capacity: objects that are kept.
-        priority: which ones.
+        capacity: largest number of objects, at least 1.
+        priority: which objects are retained.
+
+    Raises:
+        ValueError: the capacity is below 1.
     """
 
     def __init__(self, capacity: int, priority: Priority = "reward") -> None:
         if capacity < 1:
-            raise ValueError(f"capacity: a replay keeps at least one object, not {capacity}")
+            raise ValueError(f"capacity: must be at least 1, got {capacity}")
         self.capacity, self.priority = capacity, priority
         self._entries: Entries | None = None
 
@@ -43,34 +52,41 @@ class Replay:
 
     @property
     def objects(self) -> list[str]:
-        """The objects, best (or newest) first."""
+        """The objects, the best (or newest) first."""
         return [] if self._entries is None else [str(key) for key in self._entries.keys]
 
     def add(self, keys: Sequence[Hashable], states: Tensor, log_reward: Tensor) -> None:
-        """Takes in objects (a key that is there is replaced), and forgets what is beyond the capacity."""
+        """Add objects, which replace earlier ones of the same key, and drop those beyond the capacity.
+
+        Args:
+            keys: n, the identity of each object.
+            states: n x state_size, terminal.
+            log_reward: n, or n x objectives.
+        """
         newest = {key: row for row, key in enumerate(keys)}
         rows = list(newest.values())
         names: list[Hashable] = list(newest)
         states, log_reward = states[rows], log_reward[rows]
         old = self._entries
         if old is not None:
-            kept = [row for row, key in enumerate(old.keys) if key not in newest]
-            names += [old.keys[row] for row in kept]
-            states, log_reward = torch.cat([states, old.states[kept]]), torch.cat([log_reward, old.log_reward[kept]])
-        self._keep(Entries(names, states, log_reward))
+            others = [row for row, key in enumerate(old.keys) if key not in newest]
+            names += [old.keys[row] for row in others]
+            states = torch.cat([states, old.states[others]])
+            log_reward = torch.cat([log_reward, old.log_reward[others]])
+        self._store(Entries(names, states, log_reward))
 
     def rescore(self, log_reward: Callable[[Sequence[str]], Tensor]) -> None:
-        """Gives every object the value of a new reward."""
+        """Replace the log-reward of every object by that of a new reward of objects."""
         if self._entries is not None:
             values = log_reward(self.objects).to(self._entries.log_reward)
-            self._keep(Entries(self._entries.keys, self._entries.states, values))
+            self._store(Entries(self._entries.keys, self._entries.states, values))
 
     def rescore_states(self, log_reward: Callable[[Tensor], Tensor]) -> None:
-        """The same, for a reward of states."""
+        """Replace the log-reward of every object by that of a new reward of states."""
         if self._entries is not None:
-            self._keep(Entries(self._entries.keys, self._entries.states, log_reward(self._entries.states)))
+            self._store(Entries(self._entries.keys, self._entries.states, log_reward(self._entries.states)))
 
-    def _keep(self, entries: Entries) -> None:
+    def _store(self, entries: Entries) -> None:
         order = torch.arange(len(entries.keys))
         if self.priority == "reward":
             score = entries.log_reward if entries.log_reward.dim() == 1 else entries.log_reward.mean(1)
@@ -80,8 +96,13 @@ class Replay:
         self._entries = Entries(keys, entries.states[order], entries.log_reward[order])
 
     def sample(self, n: int, generator: torch.Generator) -> Entries:
-        """N objects, with repeats."""
-        assert self._entries is not None, "nothing is in the replay"
+        """Return n objects, drawn with replacement.
+
+        Args:
+            n: number of objects.
+            generator: source of all randomness, on the CPU.
+        """
+        assert self._entries is not None, "the replay is empty"
         k = len(self)
         if self.priority == "reward":
             n_top, n_best = max(k // 10, 1), (n + 1) // 2
@@ -94,9 +115,9 @@ class Replay:
         return Entries([entries.keys[row] for row in rows.tolist()], entries.states[rows], entries.log_reward[rows])
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain data that ``load_state_dict`` takes."""
+        """Return the state for ``load_state_dict``, as plain data."""
         return {} if self._entries is None else dict(vars(self._entries))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what ``state_dict`` gave."""
+        """Restore a state returned by ``state_dict``."""
         self._entries = Entries(**state) if state else None

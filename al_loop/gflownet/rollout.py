@@ -1,4 +1,4 @@
-"""Trajectories, drawn in whole batches."""
+"""Roll-outs: trajectories drawn in whole batches, forwards from a policy and backwards from objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.unique_rows import unique_rows
 
-#: where the backward policy comes from: the network, or a formula
+#: the backward policy: a network, or one of two formulas
 Backward = Literal["learned", "uniform", "maximum_entropy"]
 _FEW_ACTIONS = 64
 _NEVER = torch.tensor(-torch.inf)
@@ -21,10 +21,11 @@ _NEVER = torch.tensor(-torch.inf)
 
 @dataclass(frozen=True)
 class Trajectories:
-    """n trajectories, padded to the longest.
+    """A batch of n trajectories, padded to the longest, of T steps.
 
-    states: T + 1 x n x state_size, ending in (and padded with) the terminal state. actions: T x n, -1 where a
-    trajectory is over.
+    Args:
+        states: T + 1 x n x state_size, ending in (and padded with) the terminal state.
+        actions: T x n, -1 once a trajectory is over.
     """
 
     states: Tensor
@@ -35,21 +36,21 @@ class Trajectories:
 
     @property
     def terminal(self) -> Tensor:
-        """Terminal states: n x state_size."""
+        """The terminal states: n x state_size."""
         return self.states[-1]
 
     def pick(self, rows: Sequence[int] | Tensor) -> Trajectories:
-        """Some of the trajectories."""
+        """Return the trajectories with these indices."""
         rows = torch.as_tensor(rows, dtype=torch.int64, device=self.actions.device)
         return Trajectories(self.states[:, rows], self.actions[:, rows])
 
     def to(self, device: torch.device | str) -> Trajectories:
-        """The same on another device."""
+        """Return the same trajectories on another device."""
         return Trajectories(self.states.to(device), self.actions.to(device))
 
     @staticmethod
     def join(parts: Sequence[Trajectories]) -> Trajectories:
-        """All trajectories of several batches, padded to one length."""
+        """Concatenate batches, padded to one length."""
         if len(parts) == 1:
             return parts[0]
         steps = max(p.actions.shape[0] for p in parts)
@@ -63,11 +64,11 @@ class Trajectories:
 
 @dataclass(frozen=True)
 class Guide:
-    """Actions that a roll-out follows where they are allowed.
+    """Actions that a roll-out follows if they are allowed.
 
     Args:
         actions: T x n; -1: the policy decides.
-        deviate: n, the probability to leave a step to the policy all the same; None: 0.
+        deviate: n, the probability that the policy decides a step all the same; None: 0.
     """
 
     actions: Tensor
@@ -75,12 +76,17 @@ class Guide:
 
 
 def masked_log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
-    """Log-probabilities over the allowed actions, -inf for the others: n x n_actions."""
+    """Return log-probabilities over the allowed actions, -inf for the others: n x n_actions.
+
+    Args:
+        logits: n x n_actions.
+        mask: n x n_actions, the allowed actions.
+    """
     return logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
 
 
 def packs(device: torch.device) -> bool:
-    """Whether to leave out what is over, which saves work, but makes a GPU wait for the answer how much that is."""
+    """Return whether to drop rows that are over: it saves work, but their number would have to be read from a GPU."""
     return device.type == "cpu"
 
 
@@ -96,33 +102,34 @@ def rollout(
     context: Context | None = None,
     guide: Guide | None = None,
 ) -> Trajectories:
-    """Draws n trajectories from the policy; policy None: uniform.
+    """Draw n trajectories from a policy.
 
     Args:
         environment: the space.
-        policy: on the device of the generator.
-        n: how many.
-        generator: all randomness; its device is where everything happens.
+        policy: on the device of the generator; None: uniform.
+        n: number of trajectories.
+        generator: source of all randomness; everything happens on its device.
         epsilon: share of uniform actions.
-        temperature: the logits are divided by it.
+        temperature: by which the logits are divided.
         context: of each trajectory.
         guide: actions to follow.
 
     Raises:
-        ValueError: n is not positive, or a state that is not terminal allows no action.
+        ValueError: n is not positive, a state that is not terminal allows no action, a logit is not finite, or a
+            trajectory does not end within ``max_steps``.
     """
     if n < 1:
-        raise ValueError(f"a roll-out needs at least one trajectory, not {n}")
+        raise ValueError(f"n must be at least 1, got {n}")
     if packs(generator.device):
         trajectories = _rollout_packed(environment, policy, n, generator, epsilon, temperature, context, guide)
     else:
         trajectories = _rollout_whole(environment, policy, n, generator, epsilon, temperature, context, guide)
     if not bool(environment.is_terminal(trajectories.terminal).all()):
-        raise ValueError("a trajectory did not end: max_steps of the environment is too small")
+        raise ValueError(f"a trajectory did not end within max_steps ({environment.max_steps}) of the environment")
     return trajectories
 
 
-_NO_ACTION = "a state that is not terminal allows no action, or the policy's logits are not finite"
+_NO_ACTION = "a state that is not terminal allows no action, or a logit of the policy is not finite"
 
 
 def _all_finite(parts: Sequence[Tensor]) -> bool:
@@ -139,12 +146,12 @@ def _rollout_packed(
     context: Context | None,
     guide: Guide | None,
 ) -> Trajectories:
-    """The CPU's way: only what is not over takes a step."""
+    """Roll out on a CPU, where only trajectories that are not over take a step."""
     initial = environment.initial(n)
-    everyone = torch.arange(n)
-    steps, soundness = [], []
-    with torch.inference_mode():  # half of the price of a small operation
-        before, rows = initial, everyone
+    all_rows = torch.arange(n)
+    steps, checks = [], []
+    with torch.inference_mode():  # halves the cost of a small operation
+        before, rows = initial, all_rows
         memory = policy.start(n, generator.device) if policy is not None else None
         noise = _Gumbel(generator)
         shares = policy is not None and policy.is_markov and context is None
@@ -154,46 +161,46 @@ def _rollout_packed(
                 logits = None
                 here = None if len(rows) == n else rows
                 if policy is not None and epsilon < 1:
-                    if shares:  # early on many rows are in the same state
-                        place, group = unique_rows(before)
-                        logits = policy.next_logits(before.index_select(0, place), None, memory, None)
+                    if shares:  # early on, many rows are in the same state
+                        index, group = unique_rows(before)
+                        logits = policy.next_logits(before.index_select(0, index), None, memory, None)
                         logits = logits.index_select(0, group)
-                        shares = 4 * len(place) < 3 * len(before)
+                        shares = 4 * len(index) < 3 * len(before)
                     else:
                         logits = policy.next_logits(before, context, memory, here)
                     if temperature != 1:
                         logits = logits / temperature
-                picked, sound = _pick(logits, mask, epsilon, generator, noise)
-                soundness.append(sound)
+                action, check = _pick(logits, mask, epsilon, generator, noise)
+                checks.append(check)
                 if guide is not None and t < len(guide.actions):
-                    picked = _follow(guide, t, here, mask, picked, generator)
-                before = environment.step(before, picked)
-                steps.append((rows, picked, before))
-                left = environment.is_terminal(before).logical_not().nonzero().squeeze(1)
-                if len(left) < len(rows):
-                    if not len(left):
+                    action = _follow(guide, t, here, mask, action, generator)
+                before = environment.step(before, action)
+                steps.append((rows, action, before))
+                alive = environment.is_terminal(before).logical_not().nonzero().squeeze(1)
+                if len(alive) < len(rows):
+                    if not len(alive):
                         break
-                    before, rows = before.index_select(0, left), rows.index_select(0, left)
-                    context = None if context is None else context.rows(left)
-        except (RuntimeError, IndexError):  # what an action that is not allowed may lead to
-            if soundness and not _all_finite(soundness):
+                    before, rows = before.index_select(0, alive), rows.index_select(0, alive)
+                    context = None if context is None else context.rows(alive)
+        except (RuntimeError, IndexError):  # an action that is not allowed may cause these
+            if checks and not _all_finite(checks):
                 raise ValueError(_NO_ACTION) from None
             raise
-        if not _all_finite(soundness):
+        if not _all_finite(checks):
             raise ValueError(_NO_ACTION)
         n_steps = len(steps)
-        places = torch.cat([rows + t * n for t, (rows, _, _) in enumerate(steps)])
+        index = torch.cat([rows + t * n for t, (rows, _, _) in enumerate(steps)])
         actions = torch.full((n_steps * n,), -1)
-        actions.index_copy_(0, places, torch.cat([picked for _, picked, _ in steps]))
+        actions.index_copy_(0, index, torch.cat([action for _, action, _ in steps]))
         actions = actions.view(n_steps, n)
-        # for each time and trajectory, where its state stands: after the last step what is over stays as it is
+        # for each time and trajectory, the row of its state in `visited`; once it is over, that of its last state
         visited = torch.cat([initial, *(after for _, _, after in steps)])
-        where = torch.zeros((n_steps + 1) * n, dtype=torch.int64)
-        where.index_copy_(0, places + n, torch.arange(n, len(visited)))
-        where[:n] = everyone
-        where = where.view(n_steps + 1, n).cummax(0).values
-        states = visited.index_select(0, where.flatten()).view(n_steps + 1, n, -1)
-    # copied out of inference mode, so that they may take part in training
+        row = torch.zeros((n_steps + 1) * n, dtype=torch.int64)
+        row.index_copy_(0, index + n, torch.arange(n, len(visited)))
+        row[:n] = all_rows
+        row = row.view(n_steps + 1, n).cummax(0).values
+        states = visited.index_select(0, row.flatten()).view(n_steps + 1, n, -1)
+    # copied out of inference mode, so that they can take part in training
     return Trajectories(states.clone(), actions.clone())
 
 
@@ -207,10 +214,10 @@ def _rollout_whole(
     context: Context | None,
     guide: Guide | None,
 ) -> Trajectories:
-    """The GPU's way: all rows take all steps, and nobody waits for an answer before the end."""
+    """Roll out on a GPU, where all rows take all steps, so that nothing is read from the device before the end."""
     device = generator.device
     current = environment.initial(n, device)
-    states, actions, soundness = [current], [], []
+    states, actions, checks = [current], [], []
     memory = policy.start(n, device) if policy is not None else None
     for t in range(environment.max_steps):
         is_alive = ~environment.is_terminal(current)
@@ -220,15 +227,15 @@ def _rollout_whole(
             logits = policy.next_logits(current, context, memory, None)
             if temperature != 1:
                 logits = logits / temperature
-        picked, sound = _pick(logits, mask, epsilon, generator)
-        soundness.append(sound)
+        action, check = _pick(logits, mask, epsilon, generator)
+        checks.append(check)
         if guide is not None and t < len(guide.actions):
-            picked = _follow(guide, t, None, mask, picked, generator)
-        after = environment.step(current, torch.where(is_alive, picked, environment.n_actions - 1))
+            action = _follow(guide, t, None, mask, action, generator)
+        after = environment.step(current, torch.where(is_alive, action, environment.n_actions - 1))
         current = torch.where(is_alive[:, None], after, current)
         states.append(current)
-        actions.append(torch.where(is_alive, picked, -1))
-    if not _all_finite(soundness):
+        actions.append(torch.where(is_alive, action, -1))
+    if not _all_finite(checks):
         raise ValueError(_NO_ACTION)
     return Trajectories(torch.stack(states), torch.stack(actions))
 
@@ -236,7 +243,7 @@ def _rollout_whole(
 def _pick(
     logits: Tensor | None, mask: Tensor, epsilon: float, generator: torch.Generator, noise: _Gumbel | None = None
 ) -> tuple[Tensor, Tensor]:
-    """An action per row, and a number that is finite where the row had one: n and n."""
+    """Return a random action for each row, and a number that is finite if the row allows an action: n and n."""
     if logits is not None and epsilon > 0:
         explores = torch.rand((len(mask), 1), generator=generator, device=mask.device) < epsilon
         logits = logits.masked_fill(explores, 0.0)
@@ -244,24 +251,24 @@ def _pick(
         return _invert(logits, mask, generator)
     gumbel = _gumbel(mask.numel(), generator) if noise is None else noise.draw(mask.numel())
     scores = gumbel.view(mask.shape) if logits is None else logits + gumbel.view(mask.shape)
-    best, picked = torch.where(mask, scores, _NEVER).max(-1)
-    return picked, best
+    best, action = torch.where(mask, scores, _NEVER).max(-1)
+    return action, best
 
 
 def _gumbel(n: int, generator: torch.Generator) -> Tensor:
-    """Standard Gumbel noise: a logit plus it is largest with the probability that softmax gives the logit."""
+    """Return n values of Gumbel noise: a logit plus noise is the largest with the probability of its softmax."""
     uniform = torch.rand(n, generator=generator, device=generator.device)
     return uniform.clamp_(min=1e-38).log_().neg_().log_().neg_()
 
 
 class _Gumbel:
-    """Gumbel noise from a supply, for many small draws."""
+    """Gumbel noise that is generated in blocks, for many small draws."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self._generator, self._supply, self._used = generator, torch.empty(0), 0
 
     def draw(self, n: int) -> Tensor:
-        """N numbers."""
+        """Return n values."""
         if self._used + n > len(self._supply):
             self._supply, self._used = _gumbel(max(n, 4096), self._generator), 0
         self._used += n
@@ -269,54 +276,54 @@ class _Gumbel:
 
 
 def _invert(logits: Tensor | None, mask: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """What ``_pick`` gives, where there are many actions: by inversion of the cumulative sum over all allowed ones.
+    """Return the result of ``_pick`` for many actions, by inversion of the cumulative sum over all allowed ones.
 
-    One sum over the allowed actions of all rows costs a tenth of ``torch.multinomial``; in double precision, so that
-    thousands of actions add up.
+    One sum over the allowed actions of all rows costs a tenth of ``torch.multinomial``; it is in double precision, so
+    that thousands of actions add up.
     """
     n, n_actions = mask.shape
     device = mask.device
     uniform = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
     if packs(device):
-        place = mask.flatten().nonzero().squeeze(1)
-        row, count = place // n_actions, mask.sum(1)
-        values = None if logits is None else logits.flatten().index_select(0, place)
-    else:  # every action, those that are not allowed with no weight
-        place = torch.arange(n * n_actions, device=device)
-        row, count = place // n_actions, torch.full((n,), n_actions, device=device)
+        index = mask.flatten().nonzero().squeeze(1)
+        row, count = index // n_actions, mask.sum(1)
+        values = None if logits is None else logits.flatten().index_select(0, index)
+    else:  # every action, those that are not allowed with weight 0
+        index = torch.arange(n * n_actions, device=device)
+        row, count = index // n_actions, torch.full((n,), n_actions, device=device)
         values = (torch.zeros_like(mask, dtype=torch.float32) if logits is None else logits).masked_fill(
             ~mask, -torch.inf
         )
         values = values.flatten()
     if values is None:
-        weights = torch.ones(len(place), dtype=torch.float64)
+        weights = torch.ones(len(index), dtype=torch.float64)
     else:
         top = torch.full((n,), -torch.inf, dtype=values.dtype, device=device).scatter_reduce(0, row, values, "amax")
-        # NaN: the row has no action, or a logit that is not finite
+        # NaN: the row allows no action, or a logit is not finite
         weights = (values - top[row]).double().exp().nan_to_num(0.0)
     cumulative = torch.nn.functional.pad(weights.cumsum(0), (1, 0))
     last = count.cumsum(0)
     before, after = cumulative[last - count], cumulative[last]
     total = after - before
     level = before + uniform * total
-    picked = torch.searchsorted(cumulative, level, right=True) - 1
-    picked = torch.minimum(torch.maximum(picked, last - count), last - 1)  # rounding must not leave the row
-    chosen = (
-        place[picked.clamp(min=0, max=max(len(place) - 1, 0))] % n_actions if len(place) else torch.zeros_like(last)
+    position = torch.searchsorted(cumulative, level, right=True) - 1
+    position = torch.minimum(torch.maximum(position, last - count), last - 1)  # rounding must not leave the row
+    action = (
+        index[position.clamp(min=0, max=max(len(index) - 1, 0))] % n_actions if len(index) else torch.zeros_like(last)
     )
-    return torch.where(total > 0, chosen, 0), total.log()
+    return torch.where(total > 0, action, 0), total.log()
 
 
 def _follow(
-    guide: Guide, t: int, rows: Tensor | None, mask: Tensor, picked: Tensor, generator: torch.Generator
+    guide: Guide, t: int, rows: Tensor | None, mask: Tensor, action: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """The guide's actions in place of those that were picked, where they are given and allowed."""
-    wanted = guide.actions[t] if rows is None else guide.actions[t][rows]
-    follows = (wanted >= 0) & mask.gather(1, wanted.clamp(min=0)[:, None])[:, 0]
+    """Replace actions (n) by those of the guide, where these exist and are allowed."""
+    guided = guide.actions[t] if rows is None else guide.actions[t][rows]
+    follows = (guided >= 0) & mask.gather(1, guided.clamp(min=0)[:, None])[:, 0]
     if guide.deviate is not None:
         deviate = guide.deviate if rows is None else guide.deviate[rows]
-        follows &= torch.rand(len(picked), generator=generator, device=picked.device) >= deviate
-    return torch.where(follows, wanted, picked)
+        follows &= torch.rand(len(action), generator=generator, device=action.device) >= deviate
+    return torch.where(follows, guided, action)
 
 
 @torch.no_grad()
@@ -329,9 +336,17 @@ def backward_rollout(
     backward: Backward = "learned",
     context: Context | None = None,
 ) -> Trajectories:
-    """Draws a history of each terminal state by the backward policy; policy None: uniform.
+    """Draw a history of each terminal state from the backward policy.
 
-    Where an object has several states, the trajectory may end in another state of the same object.
+    If an object has several states, the trajectory may end in another state of the same object.
+
+    Args:
+        environment: the space.
+        policy: on the device of the states; None: uniform.
+        states: n x state_size, terminal.
+        generator: source of all randomness, on the device of the states.
+        backward: the backward policy, if ``policy`` is given.
+        context: of each state.
     """
     current, choices = states, []
     is_packed = packs(states.device)
@@ -342,10 +357,10 @@ def backward_rollout(
             break
         mask = mask | ~is_alive[:, None]
         logits = None if policy is None else _backward_logits(environment, policy, current, mask, backward, context)
-        picked, _ = _pick(logits, mask, 0.0, generator)
-        moved = environment.backward_step(current, picked)
-        current = torch.where(is_alive[:, None], moved, current)
-        choices.append(torch.where(is_alive, picked, -1))
+        choice, _ = _pick(logits, mask, 0.0, generator)
+        before = environment.backward_step(current, choice)
+        current = torch.where(is_alive[:, None], before, current)
+        choices.append(torch.where(is_alive, choice, -1))
     return Trajectories(*environment.retrace(states, torch.stack(choices)))
 
 
@@ -357,13 +372,13 @@ def _backward_logits(
     backward: Backward,
     context: Context | None,
 ) -> Tensor | None:
-    """Unnormalised log-probabilities of the backward actions: n x n_backward_actions, None: uniform."""
+    """Return unnormalised log-probabilities of the backward actions: n x n_backward_actions; None: uniform."""
     if backward == "uniform" or environment.n_backward_actions == 1:
         return None
     if backward == "learned":
         return policy.backward_logits(states, context)
     n, choices = mask.shape
     each = torch.arange(choices, device=states.device).repeat(n)
-    # where the mask forbids a step its result means nothing, and is masked by whoever asks
+    # the result of a forbidden step is meaningless, and the caller masks it
     parents = environment.backward_step(states.repeat_interleave(choices, 0), torch.where(mask.flatten(), each, 0))
     return environment.log_paths(parents).view(n, choices).nan_to_num().float()

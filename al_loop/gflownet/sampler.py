@@ -1,8 +1,8 @@
-"""The sampler: draws trajectories with the weights it was last given, and scores their objects."""
+"""The sampler: draws trajectories with the weights that it was given last, and scores their objects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,39 +12,21 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.replay import Entries
+from al_loop.gflownet.reward import AnyReward, Reward, StateReward
 from al_loop.gflownet.rollout import Backward, Trajectories, rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
-
-#: log-rewards of objects: n, or n x objectives
-LogReward = Callable[[Sequence[str]], Tensor]
-
-
-@dataclass(frozen=True)
-class StateReward:
-    """A reward of states, so that nothing has to be decoded.
-
-    Args:
-        function: terminal states (n x state_size) -> log-rewards (n, or n x objectives), on their device.
-        is_partial: it also holds for unfinished states, which forward-looking flows need.
-    """
-
-    function: Callable[[Tensor], Tensor]
-    is_partial: bool = False
-
-
-AnyReward = LogReward | StateReward
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What was drawn, how, and the reward of each.
+    """Trajectories with the rewards of their objects.
 
     Args:
         trajectories: n of them.
         log_reward: n (or n x objectives), of the objects (``log_multiplicity`` of the states is not subtracted), and
             before any conditioning.
-        objects: n; None where the reward is one of states.
-        values: n x n_values, what each was drawn for; None: nothing.
+        objects: n; None if the reward is a function of states.
+        values: n x n_values, the conditions of each trajectory; None: there are none.
     """
 
     trajectories: Trajectories
@@ -54,24 +36,24 @@ class Draw:
 
     @property
     def keys(self) -> list[Hashable]:
-        """What tells one object from another: the object, or its state."""
+        """Identity of each object: the object itself, or its state."""
         if self.objects is not None:
             return list(self.objects)
         return [tuple(row) for row in self.trajectories.terminal.tolist()]
 
     def to(self, device: torch.device | str) -> Draw:
-        """The same on another device."""
+        """Return the same draw on another device."""
         values = None if self.values is None else self.values.to(device)
         return Draw(self.trajectories.to(device), self.log_reward.to(device), self.objects, values)
 
     @property
     def n_bytes(self) -> int:
-        """Of its tensors."""
+        """Total size of the draw's tensors in bytes."""
         tensors = (self.trajectories.states, self.trajectories.actions, self.log_reward, self.values)
         return sum(t.nbytes for t in tensors if t is not None)
 
     def split(self, count: int) -> list[Draw]:
-        """Parts of equal size (but for one), every part with some of everything."""
+        """Divide the draw into ``count`` interleaved parts whose sizes differ by at most one."""
         return [self] if count == 1 else [self._pick(range(i, len(self.trajectories), count)) for i in range(count)]
 
     def _pick(self, rows: range) -> Draw:
@@ -85,7 +67,7 @@ class Draw:
 
     @staticmethod
     def join(draws: Sequence[Draw]) -> Draw:
-        """All of several draws."""
+        """Concatenate several draws."""
         values = [d.values for d in draws if d.values is not None]
         return Draw(
             Trajectories.join([d.trajectories for d in draws]),
@@ -97,20 +79,20 @@ class Draw:
 
 @dataclass(frozen=True)
 class SearchJob:
-    """A search to run around some objects."""
+    """A search, and the objects around which to run it."""
 
     search: Search
     parents: Entries
 
     def to(self, device: torch.device | str) -> SearchJob:
-        """The same on another device."""
+        """Return the same job on another device."""
         parents = self.parents
         return SearchJob(self.search, Entries(parents.keys, parents.states.to(device), parents.log_reward.to(device)))
 
 
 @dataclass(frozen=True)
 class DrawRequest:
-    """What a sampler is asked for, see ``Sampler.draw``."""
+    """Arguments of ``Sampler.draw``, as they are sent to a sampler."""
 
     n: int
     seed: int
@@ -121,13 +103,13 @@ class DrawRequest:
 
 
 class Sampler:
-    """Rolls out trajectories and runs the reward next to them; the same class inline and as a Ray actor.
+    """Rolls out trajectories and evaluates the reward next to them; the same class inline and as a Ray actor.
 
     Args:
         environment: the space.
         policy: on the device where everything is to happen.
-        conditioning: what rewards are conditioned on.
-        backward: where the backward policy comes from, for searches that walk back.
+        conditioning: the conditions of the reward.
+        backward: the backward policy, for searches that walk back.
         precision: of the policy's arithmetic.
     """
 
@@ -146,20 +128,20 @@ class Sampler:
 
     @property
     def device(self) -> torch.device:
-        """Where the policy is."""
+        """The device of the policy."""
         return next(self._policy.parameters()).device
 
     def set_reward(self, log_reward: AnyReward) -> None:
-        """What the next draws are scored with."""
+        """Score the next draws with a reward."""
         self._log_reward = log_reward
 
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """The policy's weights for the next draws."""
+        """Draw with these weights of the policy from now on."""
         self._policy.load_state_dict(weights)
 
-    def fill(self, order: DrawRequest) -> Draw:
-        """The draw of an order."""
-        return self.draw(**vars(order))
+    def fill(self, request: DrawRequest) -> Draw:
+        """Return the draw that is requested."""
+        return self.draw(**vars(request))
 
     @torch.no_grad()
     def draw(
@@ -174,21 +156,24 @@ class Sampler:
         jobs: Sequence[SearchJob] = (),
         is_scored: bool = True,
     ) -> Draw:
-        """N objects from the policy, and those that searches find.
+        """Return n objects drawn by the policy, followed by those that searches find.
 
         Args:
-            n: how many from the policy; none where there are only searches to run.
-            seed: of all randomness.
+            n: number of objects drawn by the policy; may be 0 if there are searches to run.
+            seed: source of all randomness.
             epsilon: share of uniform actions.
-            temperature: the logits of the policy are divided by it.
-            beta: what to draw for, where the sampler is conditioned on it; left out with ``weights``: a range, as in
-                training.
+            temperature: by which the logits of the policy are divided.
+            beta: inverse temperature to draw for, if the sampler is conditioned on it. Without ``beta`` and
+                ``weights``, conditions are drawn at random, as in training.
             weights: preferences between the objectives, likewise.
-            jobs: searches to run beside; their objects come after the first n.
-            is_scored: False: the reward is left out (0), where the objects alone are wanted.
+            jobs: searches to run as well.
+            is_scored: whether to evaluate the reward; if not, all log-rewards are 0.
+
+        Raises:
+            ValueError: nothing is to be drawn, or the conditions are out of range.
         """
         if n < 1 and not jobs:
-            raise ValueError(f"a draw is of at least one trajectory, not {n}")
+            raise ValueError(f"n must be at least 1, got {n}")
         generator = torch.Generator(self.device).manual_seed(seed)
         if beta is None and weights is None:
             values = self._conditioning.sample(n, generator)
@@ -213,6 +198,7 @@ class Sampler:
         return Draw.join(draws)
 
     def _context(self, values: Tensor, generator: torch.Generator) -> Context | None:
+        """Return the conditions of trajectories, and a random member of the ensemble for each to decide."""
         heads = self._policy.heads
         if not values.shape[1] and heads == 1:
             return None
@@ -221,25 +207,26 @@ class Sampler:
 
     def _score(self, trajectories: Trajectories, values: Tensor) -> Draw:
         assert self._log_reward is not None, "set_reward comes first"
-        told = values if values.shape[1] else None
+        conditions = values if values.shape[1] else None
         if isinstance(self._log_reward, StateReward):
-            return Draw(trajectories, self._log_reward.function(trajectories.terminal), None, told)
+            return Draw(trajectories, self._log_reward.function(trajectories.terminal), None, conditions)
         objects = self._environment.decode(trajectories.terminal)
-        return Draw(trajectories, self._log_reward(objects), objects, told)
+        return Draw(trajectories, self._log_reward(objects), objects, conditions)
 
     def _unscored(self, trajectories: Trajectories, values: Tensor) -> Draw:
         objects = self._environment.decode(trajectories.terminal)
         return Draw(trajectories, torch.zeros(len(objects)), objects, values if values.shape[1] else None)
 
     def _search(self, job: SearchJob, generator: torch.Generator) -> list[Draw]:
+        """Run a search for all its rounds; better children replace their parents."""
         states, rewards = job.parents.states.to(self.device), job.parents.log_reward
         values = self._conditioning.sample(len(states), generator)
-        walker = SearchContext(self._environment, self._policy, self._backward, self._context(values, generator))
+        search = SearchContext(self._environment, self._policy, self._backward, self._context(values, generator))
         best = self._conditioning.apply(rewards.to(self.device), values)
         keys = list(job.parents.keys)
         draws = []
         for _ in range(job.search.rounds):
-            children = job.search.propose(walker, Parents(states, self._uncertainty(keys)), generator)
+            children = job.search.propose(search, Parents(states, self._uncertainty(keys)), generator)
             draw = self._score(children, values)
             draws.append(draw)
             reward = self._conditioning.apply(draw.log_reward.to(self.device), values)
@@ -252,6 +239,8 @@ class Sampler:
         return draws
 
     def _uncertainty(self, keys: Sequence[Hashable]) -> Tensor | None:
-        """How unsure the reward's model is of objects, where the reward says so by a method ``uncertainty``."""
-        uncertainty = getattr(self._log_reward, "uncertainty", None)
-        return None if uncertainty is None else uncertainty([str(key) for key in keys]).to(self.device)
+        """Return how uncertain the reward is about objects, or None if it does not report that."""
+        if not isinstance(self._log_reward, Reward):
+            return None
+        uncertainty = self._log_reward.uncertainty([str(key) for key in keys])
+        return None if uncertainty is None else uncertainty.to(self.device)

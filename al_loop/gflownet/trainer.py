@@ -1,4 +1,4 @@
-"""Training in one process, for any reward, without a campaign around it."""
+"""Training in one process, for any reward, independent of a campaign."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from typing import Any
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.learner import Learner, Training
+from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.policies.base import Policy
-from al_loop.gflownet.sampler import AnyReward, Sampler
+from al_loop.gflownet.reward import AnyReward
+from al_loop.gflownet.sampler import Sampler
+from al_loop.gflownet.settings import TrainingSettings
 from al_loop.seeding import derive_seed
 
 
 class Trainer:
     """A learner and a sampler that shares its weights.
 
-    The reward may be replaced between any two steps (``set_reward``), so that it can be learned itself.
+    The reward can be replaced between any two steps (``set_reward``), so that it can be learned itself.
 
     Args:
         environment: the space of objects.
-        log_reward: objects -> log-rewards (n), or a ``StateReward``.
-        training: the settings.
+        log_reward: a function of objects that returns n log-rewards, a ``Reward``, or a ``StateReward``.
+        training: the settings; None: the defaults.
         seed: of the weights and of every draw.
-        policy: a network of your own.
-        prior: weights of a policy that was trained on data.
+        policy: a network of your own; None: the one that suits the environment.
+        prior: weights of a policy that was trained on data, see ``Learner``.
     """
 
     def __init__(
         self,
         environment: Environment,
         log_reward: AnyReward,
-        training: Training | None = None,
+        training: TrainingSettings | None = None,
         *,
         seed: int = 0,
         policy: Policy | None = None,
         prior: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.training = training or Training()
+        self.training = training or TrainingSettings()
         self._seed = seed
         self.learner = Learner(environment, self.training, seed, policy, prior)
         self.sampler = Sampler(
@@ -57,12 +59,12 @@ class Trainer:
         return self.learner.sampling_policy
 
     def set_reward(self, log_reward: AnyReward) -> None:
-        """A new reward from the next step on; what the replay holds is scored anew."""
+        """Train on a new reward from the next step on; the replay is rescored."""
         self.sampler.set_reward(log_reward)
         self.learner.start(log_reward)
 
     def step(self) -> float:
-        """Draws, and makes the gradient steps of the draw; returns the mean loss of what was drawn."""
+        """Draw, make the gradient steps of the draw, and return the mean loss of the trajectories drawn."""
         number, training = self.n_steps, self.training
         draw = self.sampler.draw(
             training.batch_size * training.updates,
@@ -76,11 +78,11 @@ class Trainer:
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a later ``load_state_dict`` needs to go on bit for bit on the same device."""
+        """Return everything that ``load_state_dict`` needs to resume bit for bit on the same device."""
         return {"learner": self.learner.state_dict(), "n_steps": self.n_steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores what ``state_dict`` gave."""
+        """Restore a state returned by ``state_dict``."""
         self.learner.load_state_dict(state["learner"])
         self.n_steps = state["n_steps"]
 
@@ -88,26 +90,29 @@ class Trainer:
 def train(
     environment: Environment,
     log_reward: AnyReward,
-    training: Training | None = None,
+    training: TrainingSettings | None = None,
     *,
     seed: int = 0,
     policy: Policy | None = None,
     prior: Mapping[str, Tensor] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> tuple[Learner, Sampler]:
-    """Trains a sampler for any reward.
+    """Train a sampler for any reward.
 
     Args:
         environment: the space of objects.
-        log_reward: objects -> log-rewards (n), or a ``StateReward``.
-        training: the settings.
+        log_reward: a function of objects that returns n log-rewards, a ``Reward``, or a ``StateReward``.
+        training: the settings; None: the defaults.
         seed: of the weights and of every draw.
-        policy: a network of your own; left out, the one that suits the environment.
+        policy: a network of your own; None: the one that suits the environment.
         prior: weights of a policy that was trained on data, see ``Learner``.
         on_step: called after each step with its number and its loss.
 
     Returns:
-        The learner (weights, log Z) and a sampler that holds its last weights.
+        The learner (weights, log Z) and a sampler with its final weights.
+
+    Raises:
+        ValueError: the settings cannot be combined, or a log-reward is not valid.
     """
     trainer = Trainer(environment, log_reward, training, seed=seed, policy=policy, prior=prior)
     for step in range(trainer.training.steps):

@@ -1,4 +1,4 @@
-"""What the objectives need to know of trajectories, with gradients."""
+"""Per-trajectory log-probabilities and flows from which losses are computed, with gradients."""
 
 from __future__ import annotations
 
@@ -25,13 +25,24 @@ def log_probabilities(
     backward: Backward = "learned",
     context: Context | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Log P_F and log P_B of each step, 0 beyond the end, with gradients: T x n and T x n."""
+    """Return log P_F and log P_B of each step, with gradients.
+
+    Args:
+        environment: the space.
+        policy: whose probabilities to compute.
+        trajectories: n of at most T steps.
+        backward: the backward policy.
+        context: of each trajectory.
+
+    Returns:
+        T x n and T x n, 0 beyond the end of a trajectory.
+    """
     steps = _Steps(environment, trajectories, context)
-    log_pf, log_pb, _ = _evaluate(steps, policy, backward, uses_flows=False)
+    log_pf, log_pb, _ = _step_terms(steps, policy, backward, uses_flows=False)
     return log_pf, log_pb
 
 
-def evaluate(
+def compute_terms(
     environment: Environment,
     policy: Policy,
     trajectories: Trajectories,
@@ -44,25 +55,27 @@ def evaluate(
     reference: Policy | None = None,
     partial_log_reward: LogRewardOfStates | None = None,
 ) -> Terms:
-    """All that an objective needs to know of trajectories.
+    """Return the terms of trajectories that an objective requires.
 
     Args:
-        environment: where they happened.
-        policy: the one that is trained.
-        trajectories: n of them, from anywhere.
-        objective: it says what it needs.
+        environment: the space.
+        policy: the policy that is trained.
+        trajectories: n of them, from any source.
+        objective: determines the terms.
         log_z: n, or a scalar.
-        log_reward: n, of the objects (the multiplicity of their states is taken off here).
-        backward: where the backward policy comes from.
+        log_reward: n, of the objects (the multiplicity of their states is subtracted here).
+        backward: the backward policy.
         context: of each trajectory.
-        reference: the frozen policy, where the objective needs one.
-        partial_log_reward: forward-looking flows (Pan et al. 2023): log-rewards of partial objects, which the
-            network's flows then come on top of.
+        reference: the frozen policy, if the objective requires one.
+        partial_log_reward: log-rewards of partial objects for forward-looking flows (Pan et al. 2023), to which the
+            network's flows are added.
+
+    Raises:
+        ValueError: the objective requires flows or a reference policy, and there are none.
     """
     steps = _Steps(environment, trajectories, context)
-    uses_flows = objective.uses_flows
-    log_pf, log_pb, network_flow = _evaluate(steps, policy, backward, uses_flows)
-    # relative balance is on trajectories of both policies: what states stand for cancels
+    log_pf, log_pb, network_flow = _step_terms(steps, policy, backward, objective.uses_flows)
+    # relative balance compares two policies on the same trajectory: the multiplicity of the states cancels
     weight = 0.0 if objective.uses_reference else environment.log_multiplicity(trajectories.terminal)
     log_reward = log_reward.to(log_pf) - weight
     log_z = log_z.expand(len(trajectories))
@@ -70,20 +83,25 @@ def evaluate(
     extra: dict[str, Tensor] = {}
     if network_flow is not None:
         extra["log_flow"] = _flows(steps, network_flow, log_z, log_reward, partial_log_reward)
+    elif objective.uses_flows:
+        raise ValueError(
+            f"{type(objective).__name__} requires flows of partial objects, and {type(policy).__name__} does not model "
+            "them; implement its log_flow, or use an objective without flows, such as trajectory_balance"
+        )
     if objective.uses_edges:
         extra["log_inflow"], extra["log_outflow"] = _edge_flows(steps, policy, log_reward)
     if objective.uses_reference:
         if reference is None:
-            raise ValueError("a relative objective needs a reference policy: see `al-loop pretrain`")
+            raise ValueError("a relative objective requires a prior; make one with `al-loop pretrain`")
         with torch.no_grad():
-            extra["log_reference"], _, _ = _evaluate(steps, reference, "uniform", uses_flows=False)
+            extra["log_reference"], _, _ = _step_terms(steps, reference, "uniform", uses_flows=False)
     return Terms(**{**vars(terms), **extra})
 
 
 class _Steps:
     """The steps of trajectories in one flat list: on the CPU those that happened, on a GPU all of them.
 
-    On the CPU that saves work; on a GPU it would cost a wait for its answer.
+    Selecting them saves work on the CPU; a GPU would have to be waited for.
     """
 
     def __init__(self, environment: Environment, trajectories: Trajectories, context: Context | None) -> None:
@@ -93,33 +111,36 @@ class _Steps:
         self.packs = packs(self.is_step.device)
         happened = self.is_step.flatten()
         everything = torch.arange(len(happened), device=happened.device)
-        self.index = happened.nonzero()[:, 0] if self.packs else everything  # places in T x n
+        self.index = happened.nonzero()[:, 0] if self.packs else everything  # into T x n
         self.happened = happened[self.index]
         self.flat = trajectories.states.flatten(0, 1)  # (T + 1) n x state_size
         self.before, self.after = self.flat[self.index], self.flat[self.index + self.n]
         self.actions = trajectories.actions.flatten()[self.index].clamp(min=0)
         self.backward_actions = environment.backward_action(self.before, self.actions)
         self.forward_mask = environment.forward_mask(self.before)
-        if not self.packs:  # what did not happen is taken for a free choice, and dropped later
+        if not self.packs:  # steps that did not happen count as a free choice, and are dropped later
             self.forward_mask = self.forward_mask | ~self.happened[:, None]
             self.backward_actions = torch.where(self.happened, self.backward_actions, 0)
 
-    def context_of(self, places: Tensor) -> Context | None:
-        """The context of places in T x n, or in (T + 1) x n."""
-        return None if self.context is None else self.context.rows(places % self.n)
+    def context_of(self, index: Tensor) -> Context | None:
+        """Return the context at indices into T x n, or into (T + 1) x n."""
+        return None if self.context is None else self.context.rows(index % self.n)
 
     def spread(self, values: Tensor) -> Tensor:
-        """Values of the flat list -> T x n, 0 where nothing happened."""
+        """Arrange values of the flat list as T x n, with 0 beyond the end of a trajectory."""
         if not self.packs:
             return torch.where(self.happened, values, 0.0).view(self.n_steps, self.n)
         zero = values.new_zeros(self.n_steps * self.n)
         return zero.index_copy(0, self.index, values).view(self.n_steps, self.n)
 
 
-def _evaluate(
+def _step_terms(
     steps: _Steps, policy: Policy, backward: Backward, uses_flows: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Log P_F and log P_B (T x n each), and the network's log-flow of all states but the first (T x n)."""
+    """Return log P_F and log P_B, and the network's log-flow of all states but the first: T x n each.
+
+    The log-flow is None if it is not used, or if the policy does not model flows.
+    """
     environment = steps.environment
     learns_backward = backward == "learned" and environment.n_backward_actions > 1
     backward_mask = environment.backward_mask(steps.after) if environment.n_backward_actions > 1 else None
@@ -128,10 +149,12 @@ def _evaluate(
     flow: Tensor | None = None
     logits = policy.along(steps.trajectories.states, steps.context)
     if logits is not None:
-        logits = Logits(
-            logits.forward.flatten(0, 1)[steps.index],
-            logits.backward.flatten(0, 1)[steps.index + steps.n],
-            logits.log_flow.flatten(0, 1)[steps.index + steps.n],
+        logits = _pick(
+            logits.forward.flatten(0, 1),
+            logits.backward.flatten(0, 1),
+            None if logits.log_flow is None else logits.log_flow.flatten(0, 1),
+            steps.index,
+            steps.index + steps.n,
         )
     elif policy.shares_trunk and (learns_backward or uses_flows):
         logits = _in_one_pass(steps, policy, backward_mask if learns_backward else None, uses_flows)
@@ -159,31 +182,36 @@ def _evaluate(
     return steps.spread(log_pf), steps.spread(log_pb), None if flow is None else steps.spread(flow)
 
 
+def _pick(forward: Tensor, backward: Tensor, log_flow: Tensor | None, before: Tensor, after: Tensor) -> Logits:
+    """Return the logits of steps from those of states, by the indices of the states before and after each step."""
+    return Logits(forward[before], backward[after], None if log_flow is None else log_flow[after])
+
+
 def _in_one_pass(steps: _Steps, policy: Policy, backward_mask: Tensor | None, uses_flows: bool) -> Logits:
-    """The logits of the steps from one pass over their states, each state once."""
+    """Return the logits of the steps from one pass over their states, each state once."""
     n_all = len(steps.flat)
     rank = torch.arange(n_all, device=steps.flat.device)
-    places = rank
+    index = rank
     if steps.packs:
-        # a state with one way back needs no network for it
+        # a state with a single parent needs no network for its backward probability
         is_used = torch.zeros(n_all, dtype=torch.bool)
         is_used[steps.index] = True
-        behind = steps.index + steps.n
+        after = steps.index + steps.n
         if uses_flows:
-            is_used[behind] = True
+            is_used[after] = True
         elif backward_mask is not None:
-            is_used[behind[backward_mask.sum(1) > 1]] = True
-        places = is_used.nonzero()[:, 0]
-        if steps.context is None:  # and where trajectories meet, once for all of them
-            place, group = unique_rows(steps.flat[places])
-            rank = torch.zeros(n_all, dtype=torch.int64).index_copy(0, places, group)
-            places = places[place]
+            is_used[after[backward_mask.sum(1) > 1]] = True
+        index = is_used.nonzero()[:, 0]
+        if steps.context is None:  # a state that several trajectories share is evaluated once
+            representative, group = unique_rows(steps.flat[index])
+            rank = torch.zeros(n_all, dtype=torch.int64).index_copy(0, index, group)
+            index = index[representative]
         else:
             rank = is_used.cumsum(0) - 1
-    logits = policy.all_logits(steps.flat[places], steps.context_of(places))
-    # where a state was left out, any other stands in: its one way back has probability 1 whatever the logits
-    behind = rank[steps.index + steps.n].clamp(min=0)
-    return Logits(logits.forward[rank[steps.index]], logits.backward[behind], logits.log_flow[behind])
+    logits = policy.all_logits(steps.flat[index], steps.context_of(index))
+    # any other state stands in for one that was skipped: its single parent has probability 1 whatever the logits
+    after = rank[steps.index + steps.n].clamp(min=0)
+    return _pick(logits.forward, logits.backward, logits.log_flow, rank[steps.index], after)
 
 
 def _flows(
@@ -193,7 +221,7 @@ def _flows(
     log_reward: Tensor,
     partial_log_reward: LogRewardOfStates | None,
 ) -> Tensor:
-    """Log-flows of states, T + 1 x n: log Z, the network's, the reward at and beyond the end."""
+    """Return log-flows of states: T + 1 x n; log Z first, then the network's, the reward at and beyond the end."""
     environment = steps.environment
     flow = network_flow - steps.spread(environment.log_multiplicity(steps.after).to(network_flow.dtype))
     if partial_log_reward is not None:
@@ -203,10 +231,10 @@ def _flows(
 
 
 def _edge_flows(steps: _Steps, policy: Policy, log_reward: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-flows into and out of each state after the first: T x n and T x n.
+    """Return log-flows into and out of each state after the first: T x n and T x n.
 
-    Where an object has several states, flows are those of the object: an edge of one of its states counts as often
-    as it has states.
+    If an object has several states, flows are those of the object: an edge of one of its states counts as many times
+    as the object has states.
     """
     environment, after = steps.environment, steps.after
     here = steps.context_of(steps.index)
@@ -216,7 +244,7 @@ def _edge_flows(steps: _Steps, policy: Policy, log_reward: Tensor) -> tuple[Tens
     actions = environment.forward_action(after[row], choice)
     context = None if here is None else here.rows(row)
     edges = policy.forward_logits(parents, context).gather(1, actions[:, None])[:, 0]
-    # the same object, but perhaps another of its states than `after`
+    # the same object, but perhaps in another of its states than `after`
     edges = edges + environment.log_multiplicity(environment.step(parents, actions)).to(edges.dtype)
     table = edges.new_full(mask.shape, -torch.inf).index_put((row, choice), edges)
     inflow = table.logsumexp(1) if steps.packs else table.masked_fill(~steps.happened[:, None], 0.0).logsumexp(1)

@@ -184,13 +184,16 @@ def observations(connection: Connection, until: int | None = None) -> list[Obser
     """
     c, e = schema.candidates.c, schema.evaluations.c
     query = (
-        sa.select(c.object, e["values"], e.failure_kind, c.round, e.arrived, e.noise, c.fidelity)
+        sa.select(c.object, e["values"], e.failure_kind, c.round, e.arrived, e.noise, c.fidelity, e.cost, e.seconds)
         .join(schema.candidates, c.id == e.candidate_id)
         .where(_is_latest(until))
         .order_by(c.id)
     )
     rows = connection.execute(query).all()
-    return [Observation(o, _floats(v), kind, r, a, _floats(noise), f) for o, v, kind, r, a, noise, f in rows]
+    return [
+        Observation(o, _floats(v), kind, r, a, _floats(noise), f, cost, seconds)
+        for o, v, kind, r, a, noise, f, cost, seconds in rows
+    ]
 
 
 def evaluations(connection: Connection, *, has_all_revisions: bool = False) -> list[EvaluationRow]:

@@ -71,6 +71,8 @@ class Observation:
         arrived: the round that was open when the answer arrived; a later one for a straggler.
         noise: standard deviation of each value, where the oracle stated it.
         fidelity: the fidelity at which it was measured; empty where the oracle has one only.
+        cost: cost of the call, in the oracle's currency; ``None`` if unknown.
+        seconds: duration of the call; ``None`` if unknown.
     """
 
     object: str
@@ -80,6 +82,8 @@ class Observation:
     arrived: int = 0
     noise: tuple[float, ...] | None = None
     fidelity: str = ""
+    cost: float | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

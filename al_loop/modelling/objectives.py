@@ -1,4 +1,4 @@
-"""What the oracle's values are wanted for. Needs no torch."""
+"""Which of the oracle's values a campaign optimises and which it constrains. Needs no torch."""
 
 from __future__ import annotations
 
@@ -11,34 +11,49 @@ from al_loop.oracles.base import Goal, Objective, Oracle
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which values are optimised, and which must keep within bounds.
+class CampaignObjectives:
+    """Which of the oracle's values are optimised, and which must lie within bounds.
 
     Args:
-        objectives: which of the oracle's values are optimised.
-        names: of these.
-        goals: of these.
-        bounds: of any of the values: which, and between what, in its unit.
-        reference_point: of several objectives the worst values of interest, in their units; None: from the data.
+        indices: positions of the optimised values among the oracle's values.
+        names: names of the optimised values.
+        goals: the direction of each optimised value.
+        bounds: position of a value (optimised or not), its lowest and its highest acceptable value, in its unit; None
+            for no bound.
+        reference_point: the worst value of interest of each optimised value, in its unit, if there are several; None
+            to derive it from the data.
     """
 
-    objectives: tuple[int, ...]
+    indices: tuple[int, ...]
     names: tuple[str, ...]
     goals: tuple[Goal, ...]
     bounds: tuple[tuple[int, float | None, float | None], ...] = ()
     reference_point: tuple[float, ...] | None = None
 
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def are_several(self) -> bool:
+        """Whether the campaign looks for a front of trade-offs rather than for a best value."""
+        return len(self.indices) > 1
+
     @property
     def signs(self) -> tuple[float, ...]:
-        """+1 where a larger value is better, else -1; one for each objective."""
+        """+1 for each value that is maximised, -1 for each that is minimised."""
         return tuple(1.0 if goal == "maximise" else -1.0 for goal in self.goals)
 
-    def of(self, values: Sequence[float] | None) -> tuple[float, ...]:
-        """The optimised ones among an answer's values; NaN of a failure."""
-        return tuple(float("nan") if values is None else values[i] for i in self.objectives)
+    @property
+    def record_goal(self) -> Goal:
+        """Direction of what counts as a record: the single objective, or the hypervolume, which is maximised."""
+        return "maximise" if self.are_several else self.goals[0]
 
-    def keeps_bounds(self, values: Sequence[float]) -> bool:
-        """Whether measured values are within all bounds."""
+    def optimised(self, values: Sequence[float] | None) -> tuple[float, ...]:
+        """Return the optimised ones among the oracle's values; NaN if there are no values (a failure)."""
+        return tuple(float("nan") if values is None else values[i] for i in self.indices)
+
+    def are_within_bounds(self, values: Sequence[float]) -> bool:
+        """Return whether measured values satisfy all bounds."""
         return all(
             (low is None or values[i] >= low) and (high is None or values[i] <= high) for i, low, high in self.bounds
         )
@@ -68,7 +83,7 @@ def oracle_objectives(config: CampaignConfig, oracle: Oracle) -> tuple[Objective
     )
 
 
-def campaign_objectives(config: CampaignConfig, oracle: Oracle) -> Wanted:
+def campaign_objectives(config: CampaignConfig, oracle: Oracle) -> CampaignObjectives:
     """Return which of the oracle's values a campaign optimises, in which direction, and which it constrains.
 
     Args:
@@ -98,7 +113,7 @@ def campaign_objectives(config: CampaignConfig, oracle: Oracle) -> Wanted:
         (_position(c.objective, measured, f"outcome_constraints.{i}.objective"), c.min, c.max)
         for i, c in enumerate(config.outcome_constraints)
     )
-    return Wanted(
+    return CampaignObjectives(
         optimised,
         names,
         tuple(objectives[i].goal for i in optimised),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_loop.ledger import Ledger
-from al_loop.modelling.objectives import Wanted
+from al_loop.modelling.objectives import CampaignObjectives
 
 Array = NDArray[np.float64]
 
@@ -50,7 +50,9 @@ class PastPredictions:
         )
 
 
-def past_predictions(ledger: Ledger, objectives: Wanted, until: int | None = None) -> Sequence[PastPredictions]:
+def past_predictions(
+    ledger: Ledger, objectives: CampaignObjectives, until: int | None = None
+) -> Sequence[PastPredictions]:
     """Return the past predictions of each optimised objective.
 
     Args:
@@ -69,12 +71,12 @@ def past_predictions(ledger: Ledger, objectives: Wanted, until: int | None = Non
         if o.values is None or predicted is None or candidate.position >= len(predicted["mean"]):
             continue
         i = candidate.position
-        columns = predicted["mean"][i], predicted["std"][i], objectives.of(o.values), info["factors"]
+        columns = predicted["mean"][i], predicted["std"][i], objectives.optimised(o.values), info["factors"]
         rows.append((columns, info["nearest"][i], o.arrived))
     nearest = np.array([similarity for _, similarity, _ in rows], dtype=np.float64)
     arrived = np.array([number for *_, number in rows], dtype=np.int64)
     predictions = []
-    for j in range(len(objectives.objectives)):
+    for j in range(len(objectives)):
         mean, std, measured, factor = (np.array([c[k][j] for c, _, _ in rows], dtype=np.float64) for k in range(4))
         predictions.append(PastPredictions(mean, std, measured, nearest, factor, arrived))
     return predictions

@@ -40,7 +40,8 @@ from al_loop.environments.hypergrid.rewards import corners
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.pipeline import InlineSampler, PipelineStats, SamplerGroup, pipeline
-from al_loop.gflownet.sampler import AnyReward, Draw, DrawRequest, StateReward
+from al_loop.gflownet.reward import AnyReward, StateReward
+from al_loop.gflownet.sampler import Draw, DrawRequest
 from al_loop.seeding import derive_seed
 
 HERE = Path(__file__).parents[1]
@@ -86,22 +87,22 @@ def run(config: CampaignConfig, group: SamplerGroup, reward: AnyReward, seed: in
     learner = Learner(build_environment(config), training_settings(config), seed)
     group.set_reward(reward)
     learner.start(reward)
-    traffic, history = PipelineStats(), []
+    stats, history = PipelineStats(), []
     began = time.monotonic()
-    for _ in pipeline(learner, group, seed=lambda *at: derive_seed(seed, *at), traffic=traffic):
+    for _ in pipeline(learner, group, seed=lambda *at: derive_seed(seed, *at), stats=stats):
         history.append((time.monotonic() - began, learner.weights()))
     seconds = time.monotonic() - began
     n = len(history)
     return {
         "seconds": seconds,
         "draws_per_s": n / seconds,
-        "trajectories_per_s": traffic.trajectories / seconds,
+        "trajectories_per_s": stats.trajectories / seconds,
         "learner_steps_per_s": n * config.sampler.updates / seconds,
-        "learner_utilisation": 1 - traffic.waited_s / seconds,
-        "mean_staleness": statistics.mean(traffic.staleness),
-        "late": traffic.late,
-        "draw_kb": traffic.draw_bytes / n / 1e3,
-        "weight_kb": traffic.weight_bytes / (n + 1) / 1e3,
+        "learner_utilisation": 1 - stats.waited_s / seconds,
+        "mean_staleness": statistics.mean(stats.staleness),
+        "late": stats.late,
+        "draw_kb": stats.draw_bytes / n / 1e3,
+        "weight_kb": stats.weight_bytes / (n + 1) / 1e3,
         "history": history,
     }
 

@@ -42,9 +42,13 @@ from al_loop.config import CampaignConfig, build
 from al_loop.features.morgan import Morgan
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.trainer import Trainer
-from al_loop.modelling.fitter import Asked, FittedModels, ModelFitter
+from al_loop.ledger import Observation
+from al_loop.modelling.constraints import Constraints, PropertyBound
+from al_loop.modelling.fidelities import Fidelities
+from al_loop.modelling.fitted import FittedModels
+from al_loop.modelling.fitter import ModelFitter
 from al_loop.modelling.objectives import campaign_objectives
-from al_loop.modelling.reward import Bound, Constraints
+from al_loop.modelling.reward import ObjectSpace
 from al_loop.modelling.transforms import TRANSFORMS
 from al_loop.monitoring.metrics import mean_pairwise_distance
 from al_loop.seeding import derive_seed
@@ -96,33 +100,34 @@ class Answers:
         return np.array([self.known[o] for o in objects])
 
 
-def believe(config: CampaignConfig, measured: Sequence[str], values: np.ndarray) -> FittedModels:
-    """What the quickstart would believe after these measurements, and its reward."""
+def fit(config: CampaignConfig, measured: Sequence[str], values: np.ndarray) -> FittedModels:
+    """The models that the quickstart would fit to these measurements, and its reward."""
     features = Morgan()
-    believer = ModelFitter(
+    fitter = ModelFitter(
         build_surrogate(config, features),
         build("acquisition", config.acquisition),
-        features,
-        constraints_of(config),
+        ObjectSpace(features, constraints_of(config), random_molecules(config, N_REFERENCE, "reference")),
         campaign_objectives(config, build_oracle(config)),
+        Fidelities(),
         TRANSFORMS[config.transform],
-        random_molecules(config, N_REFERENCE, "reference"),
-        config.reward.beta,
-        config.reward.clip,
+        config.reward,
     )
-    asked = [Asked(o, None if np.isnan(v) else (float(v),)) for o, v in zip(measured, values, strict=True)]
-    return believer.believe(asked, [], [1.0])
+    observations = [
+        Observation(o, None, "permanent", 0) if np.isnan(v) else Observation(o, (float(v),), None, 0)
+        for o, v in zip(measured, values, strict=True)
+    ]
+    return fitter.fit(observations, [], [1.0])
 
 
 def constraints_of(config: CampaignConfig) -> Constraints:
-    return Constraints(tuple(Bound(build("property", c), c.min, c.max) for c in config.constraints))
+    return Constraints(tuple(PropertyBound(build("property", c), c.min, c.max) for c in config.constraints))
 
 
 class Journal:
     """Every molecule whose reward was asked for, in its order."""
 
-    def __init__(self, belief: FittedModels) -> None:
-        self._reward = copy.copy(belief.reward)  # without what it remembers of other samplers
+    def __init__(self, models: FittedModels) -> None:
+        self._reward = copy.copy(models.reward)  # without what it remembers of other samplers
         self.objects: list[str] = []
         self.log_rewards: list[float] = []
 
@@ -186,13 +191,13 @@ CANDIDATES = (
 )
 
 
-def run(arm: Arm, budget: int, belief: FittedModels, seed: int, folder: Path) -> dict[str, Any]:
+def run(arm: Arm, budget: int, models: FittedModels, seed: int, folder: Path) -> dict[str, Any]:
     """What was visited, with its rewards, and the pool; from disk where it is there."""
     label = "-".join(re.findall(r"[\w.]+", f"{arm.name} {arm.setting} {seed}"))
     path = folder / f"{label}.json"
     if not path.exists():
         config = load_config(CONFIG, ["sampler.batch_size=64", f"sampler.steps={budget // 64}", *arm.overrides])
-        journal, started = Journal(belief), time.process_time()
+        journal, started = Journal(models), time.process_time()
         pool = arm.train(config, seed, journal)
         seconds, n_calls = time.process_time() - started, len(journal.objects)
         journal(pool)
@@ -241,7 +246,7 @@ def curve(visited: dict[str, Any], beta: float, threshold: float) -> Iterator[di
 
 
 def picks(
-    config: CampaignConfig, belief: FittedModels, visited: dict[str, Any], measured: set[str]
+    config: CampaignConfig, models: FittedModels, visited: dict[str, Any], measured: set[str]
 ) -> dict[str, list[str]]:
     """What a campaign would send to the oracle: from the pool and the best that training met."""
     features, constraints, n = Morgan(), constraints_of(config), visited["n_calls"]
@@ -250,7 +255,7 @@ def picks(
     names = [o for o in dict.fromkeys([*visited["objects"][n:], *best]) if o not in measured]
     names = [o for o, v in zip(names, constraints.violation(names).tolist(), strict=True) if v == 0]
     X = features(names)
-    scores = belief.scores(X)
+    scores = models.scores(X)
     chosen = {"greedy": scores.argsort(descending=True)[:N_PICKS].tolist()}
     chosen["diverse"] = build("selector", config.selector).select(
         SelectionContext(N_PICKS, scores, X, features.similarity)
@@ -258,9 +263,9 @@ def picks(
     return {selector: [names[i] for i in rows] for selector, rows in chosen.items()}
 
 
-def verdict(belief: FittedModels, batch: Sequence[str], answers: Answers, best: float) -> dict[str, float]:
+def verdict(models: FittedModels, batch: Sequence[str], answers: Answers, best: float) -> dict[str, float]:
     """What the oracle says of a batch, beside what the model said."""
-    predicted, true = belief.predict(Morgan()(batch))[0][:, 0], answers(batch)
+    predicted, true = models.predict(Morgan()(batch))[0][:, 0], answers(batch)
     error = predicted - true
     return {
         "predicted_eV": float(predicted.mean()),
@@ -326,9 +331,9 @@ def main() -> None:
     answers = Answers(config, arguments.runs / "oracle.csv", arguments.workers)
     measured = list(dict.fromkeys(random_molecules(config, 2 * arguments.measured, "measured")))[: arguments.measured]
     values = answers(measured)
-    belief = believe(config, measured, values)
+    models = fit(config, measured, values)
     beta, best = config.reward.beta, float(np.nanmin(values))
-    threshold = float(belief.reward(random_molecules(config, N_REFERENCE, "reference")).max()) / beta
+    threshold = float(models.reward(random_molecules(config, N_REFERENCE, "reference")).max()) / beta
     print(f"{len(measured)} random molecules: best {best:.2f} eV, mean {np.nanmean(values):.2f} eV")
     print(f"a mode has an acquisition above {threshold:.2f} spreads, the best of {N_REFERENCE} random molecules")
 
@@ -349,7 +354,7 @@ def main() -> None:
 
     tried = []
     for arm in CANDIDATES:
-        visited = run(arm, arguments.budget, belief, TUNING_SEED, folder)
+        visited = run(arm, arguments.budget, models, TUNING_SEED, folder)
         tried.append(summary(arm, TUNING_SEED, visited, list(curve(visited, beta, threshold))))
     best_of = {row["arm"]: row["setting"] for row in sorted(tried, key=lambda row: row["top100"])}
     print("chosen:", best_of)
@@ -359,12 +364,12 @@ def main() -> None:
     judged, curves = [], []
     for arm in arms:
         for seed in range(arguments.seeds):
-            visited = run(arm, arguments.budget, belief, seed, folder)
+            visited = run(arm, arguments.budget, models, seed, folder)
             points = list(curve(visited, beta, threshold))
             row = summary(arm, seed, visited, points)
             curves += [{"arm": arm.name, "seed": seed, **point} for point in points]
-            for selector, batch in picks(config, belief, visited, set(measured)).items():
-                told = verdict(belief, batch, answers, best)
+            for selector, batch in picks(config, models, visited, set(measured)).items():
+                told = verdict(models, batch, answers, best)
                 judged.append({**row, "selector": selector, **told})
                 print("  ", selector, {k: round(v, 3) for k, v in told.items()}, flush=True)
     table = pd.DataFrame(judged)

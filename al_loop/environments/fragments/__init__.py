@@ -1,5 +1,15 @@
-"""Molecules assembled from fragments."""
+"""Molecules assembled from fragments: ring systems and chains, bonded into a tree.
 
-from al_loop.environments.fragments.fragments import SHIPPED_VOCABULARY, Fragments
+- ``fragments``: the environment, ``Fragments``.
+- ``blocks``: entries of a vocabulary, read from a JSON file.
+- ``vocabulary``: makes such a file from a list of SMILES, and cuts molecules into fragments; also a command.
+- ``states``: the layout of a state.
+- ``tables``: what the environment looks up about blocks and sites, as tensors.
+- ``symmetry``: automorphisms of trees. ``walks``: backward walks and the number of build orders.
+- ``crossover``: children of two molecules. ``encoding``, ``decoding``: SMILES to states, and back.
+"""
+
+from al_loop.environments.fragments.blocks import SHIPPED_VOCABULARY
+from al_loop.environments.fragments.fragments import Fragments
 
 __all__ = ["SHIPPED_VOCABULARY", "Fragments"]

@@ -4,93 +4,100 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from al_loop.environments.fragments import Fragments
+from al_loop.environments.fragments.states import SizeLimits
+from al_loop.environments.fragments.tables import FragmentTables
 
-_N_TRIES = 20
+_N_ATTEMPTS = 20
+
+#: bonds of each block: (own site, index of the other block, its site)
+_Bonds = list[list[tuple[int, int, int]]]
 
 
 @dataclass(frozen=True)
 class _Part:
     """A connected part of a molecule.
 
-    blocks: 1-based. bonds: of each block, (own site, index of the other block, its site). free: (block, site) that
-    may be bonded.
+    Args:
+        blocks: 1-based indices into the vocabulary.
+        bonds: between the blocks of the part.
+        free: (block, site) pairs that may be bonded to another part.
     """
 
     blocks: list[int]
-    bonds: list[list[tuple[int, int, int]]]
+    bonds: _Bonds
     free: list[tuple[int, int]]
 
 
-class Crossover:
-    """Makes children, see ``Fragments.crossover``; object by object.
+class _Crossover:
+    """Makes children one by one.
 
     Args:
-        environment: the space that parents and children are in.
-        seed: of all random choices.
+        tables: of the vocabulary, on any device.
+        limits: sizes of the children.
+        seed: source of all random choices.
     """
 
-    def __init__(self, environment: Fragments, seed: int) -> None:
-        self.environment = environment
+    def __init__(self, tables: FragmentTables, limits: SizeLimits, seed: int) -> None:
+        self._limits = limits
         self._random = random.Random(seed)
-        cpu = torch.device("cpu")
-        self._site_class, self._required, self._n_atoms, self._may_join, self._to_first = (
-            environment.table(name, cpu).tolist()
-            for name in ("_site_class", "_required", "_n_atoms", "_may_join", "_to_first")
-        )
+        self._site_class: list[list[int]] = tables.site_class.tolist()
+        self._required: list[int] = tables.required.tolist()
+        self._n_atoms: list[int] = tables.n_atoms.tolist()
+        self._may_join: list[list[bool]] = tables.may_join.tolist()
+        self._to_first: list[list[list[int]]] = tables.to_first.tolist()
 
     def child(self, a: list[int], b: list[int]) -> list[int] | None:
-        """A terminal state made of two, as rows of ``state_size`` numbers; None where none was found."""
-        space = self.environment
+        """Return a finished state made of two, as a row of ``state_size`` numbers, or None if none was found."""
+        limits = self._limits
         trees = self._tree(a), self._tree(b)
-        for _ in range(_N_TRIES):
+        for _ in range(_N_ATTEMPTS):
             n_a = self._random.randint(1, len(trees[0][0]))
-            least, most = max(1, space.min_fragments - n_a), min(len(trees[1][0]), space.max_fragments - n_a)
+            least, most = max(1, limits.min_fragments - n_a), min(len(trees[1][0]), limits.max_fragments - n_a)
             if least > most:
                 continue
             parts = self._part(*trees[0], n_a), self._part(*trees[1], self._random.randint(least, most))
-            if sum(self._n_atoms[block] for part in parts for block in part.blocks) > space.max_atoms:
+            if sum(self._n_atoms[block] for part in parts for block in part.blocks) > limits.max_atoms:
                 continue
             row = self._join(*parts)
             if row is not None:
                 return row
         return None
 
-    def _tree(self, row: list[int]) -> tuple[list[int], list[list[tuple[int, int, int]]]]:
-        slots = self.environment.max_fragments
+    def _tree(self, row: list[int]) -> tuple[list[int], _Bonds]:
+        """Return the blocks of a state, and their bonds."""
+        slots = self._limits.max_fragments
         blocks = [block for block in row[:slots] if block]
-        bonds: list[list[tuple[int, int, int]]] = [[] for _ in blocks]
+        bonds: _Bonds = [[] for _ in blocks]
         for slot in range(1, len(blocks)):
             parent, parent_site, own_site = row[slots + slot], row[2 * slots + slot], row[3 * slots + slot]
             bonds[slot].append((own_site, parent, parent_site))
             bonds[parent].append((parent_site, slot, own_site))
         return blocks, bonds
 
-    def _part(self, blocks: list[int], bonds: list[list[tuple[int, int, int]]], size: int) -> _Part:
-        """A random connected part of so many blocks."""
+    def _part(self, blocks: list[int], bonds: _Bonds, size: int) -> _Part:
+        """Return a random connected part of ``size`` blocks."""
         members = [self._random.randrange(len(blocks))]
         around = [other for _, other, _ in bonds[members[0]]]
         while len(members) < size:
             members.append(around.pop(self._random.randrange(len(around))))
             around += [other for _, other, _ in bonds[members[-1]] if other not in members]
         number = {slot: i for i, slot in enumerate(members)}
-        kept = [[(own, number[to], site) for own, to, site in bonds[slot] if to in number] for slot in members]
+        inner = [[(own, number[to], site) for own, to, site in bonds[slot] if to in number] for slot in members]
         inside = [blocks[slot] for slot in members]
         free = []
         for i, block in enumerate(inside):
-            used = {own for own, _, _ in kept[i]}
+            used = {own for own, _, _ in inner[i]}
             free += [(i, s) for s, kind in enumerate(self._site_class[block]) if kind >= 0 and s not in used]
-        # a bond that is required must be made here, as no other is made
+        # a required bond must be the one between the parts, as no other is made
         unmet = [(i, self._required[block]) for i, block in enumerate(inside) if (i, self._required[block]) in free]
-        return _Part(inside, kept, ([] if len(unmet) > 1 else unmet) if unmet else free)
+        return _Part(inside, inner, ([] if len(unmet) > 1 else unmet) if unmet else free)
 
     def _join(self, a: _Part, b: _Part) -> list[int] | None:
+        """Return the state of two parts, bonded at random, or None if no bond is possible."""
         kinds_a, kinds_b = ([self._site_class[p.blocks[i]][s] for i, s in p.free] for p in (a, b))
         pairs = [(i, j) for i, x in enumerate(kinds_a) for j, y in enumerate(kinds_b) if self._may_join[x][y]]
         if not pairs:
@@ -108,17 +115,17 @@ class Crossover:
                 return row
         return None
 
-    def _write(self, blocks: list[int], bonds: list[list[tuple[int, int, int]]], root: int) -> list[int] | None:
-        """The state that starts at a block, or None where a required bond would not be the one to the parent."""
+    def _write(self, blocks: list[int], bonds: _Bonds, root: int) -> list[int] | None:
+        """Return the state with a block as the root, or None if a required bond would not be the one to the parent."""
         if self._required[blocks[root]] >= 0:
             return None
-        slots = self.environment.max_fragments
-        row = [0] * self.environment.state_size
+        slots = self._limits.max_fragments
+        row = [0] * self._limits.state_size
         row[0], row[-1] = blocks[root], 1
-        names = self._to_first[0][0]  # of the sites; equivalent ones have one name where a block is bonded
-        waiting = [(root, -1, 0, names)]  # block, where it came from, its slot, names of its sites
+        names = self._to_first[0][0]  # of the sites; a block is bonded by the first of its equivalent sites
+        queue = [(root, -1, 0, names)]  # block, where it came from, its slot, names of its sites
         slot = 1
-        for block, came_from, at, names in waiting:
+        for block, came_from, at, names in queue:
             for site, other, other_site in bonds[block]:
                 if other == came_from:
                     continue
@@ -127,17 +134,30 @@ class Crossover:
                 renamed = self._to_first[blocks[other]][other_site]
                 row[slot], row[slots + slot] = blocks[other], at
                 row[2 * slots + slot], row[3 * slots + slot] = names[site], renamed[other_site]
-                waiting.append((other, block, slot, renamed))
+                queue.append((other, block, slot, renamed))
                 slot += 1
         return row
 
 
-def cross(environment: Fragments, a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """As ``Fragments.crossover``."""
+def cross(
+    a: Tensor, b: Tensor, generator: torch.Generator, tables: FragmentTables, limits: SizeLimits
+) -> tuple[Tensor, Tensor]:
+    """Return a child of each pair of molecules, see ``Fragments.crossover``.
+
+    Args:
+        a: terminal states, n x state_size.
+        b: terminal states, n x state_size.
+        generator: source of all randomness.
+        tables: of the vocabulary, on any device.
+        limits: sizes of the children.
+
+    Returns:
+        Terminal states (n x state_size), and whether each is a child (n, bool).
+    """
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    crossover = Crossover(environment, seed)
-    mothers = a.tolist()
-    children = [crossover.child(x, y) for x, y in zip(mothers, b.tolist(), strict=True)]
-    rows = [mother if child is None else child for mother, child in zip(mothers, children, strict=True)]
-    states = torch.tensor(rows, dtype=torch.int64, device=a.device).reshape(-1, environment.state_size)
+    crossover = _Crossover(tables, limits, seed)
+    parents = a.tolist()
+    children = [crossover.child(x, y) for x, y in zip(parents, b.tolist(), strict=True)]
+    rows = [parent if child is None else child for parent, child in zip(parents, children, strict=True)]
+    states = torch.tensor(rows, dtype=torch.int64, device=a.device).reshape(-1, limits.state_size)
     return states, torch.tensor([child is not None for child in children], dtype=torch.bool, device=a.device)

@@ -1,10 +1,10 @@
-"""Makes a fragment vocabulary from a list of SMILES, and takes molecules apart into it. Needs RDKit.
+"""Fragment vocabularies made from lists of SMILES, and molecules cut into fragments. Needs RDKit.
 
-A molecule is cut at every acyclic single bond that touches a ring atom. The pieces are whole ring systems (with what is
-double-bonded to them) and whole acyclic chains, so that every molecule comes apart in exactly one way, and joining
-pieces by the same rule never makes a bond that would not be cut again: one object, one fragment tree.
+A molecule is cut at every acyclic single bond that touches a ring atom. The pieces are whole ring systems (with the
+atoms double-bonded to them) and whole acyclic chains. Every molecule can therefore be cut in exactly one way, and
+joining pieces by the same rule never makes a bond that would not be cut again: one object, one fragment tree.
 
-``python -m al_loop.environments.fragments.vocabulary zinc250k.smi.xz OUT.json`` makes the shipped file.
+``python -m al_loop.environments.fragments.vocabulary zinc250k.smi.xz OUT.json`` makes the file that is included.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ MAX_SYMMETRIES = 48
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a molecule: its hydrogen-capped SMILES, and where it was bonded.
+    """A piece of a molecule, and where it was bonded.
 
-    bonds: (atom index in the canonical SMILES, number of the cut bond) for each cut.
+    Args:
+        smiles: canonical SMILES, with hydrogens in place of the cut bonds.
+        bonds: (atom index in the SMILES, number of the cut bond) for each cut.
     """
 
     smiles: str
@@ -43,7 +45,7 @@ def _is_cut(bond: Any) -> bool:
 
 
 def take_apart(mol: Any) -> list[Piece]:
-    """The pieces of a sanitised molecule without stereochemistry."""
+    """Cut a sanitised RDKit molecule without stereochemistry into its pieces."""
     cut = [bond.GetIdx() for bond in mol.GetBonds() if _is_cut(bond)]
     if not cut:
         return [Piece(Chem.MolToSmiles(mol), ())]
@@ -51,31 +53,31 @@ def take_apart(mol: Any) -> list[Piece]:
     pieces = []
     for fragment in Chem.GetMolFrags(broken, asMols=True):
         editable = Chem.RWMol(fragment)
-        bonded: list[tuple[int, int]] = []
+        ends: list[tuple[int, int]] = []  # (atom, number of the cut bond)
         for atom in editable.GetAtoms():
             if atom.GetAtomicNum() == 0:
                 neighbour = atom.GetNeighbors()[0]
-                bonded.append((neighbour.GetIdx(), atom.GetIsotope() - 1))
-                # an aromatic nitrogen or a bracket atom has no implicit hydrogens: give back the one the cut took
+                ends.append((neighbour.GetIdx(), atom.GetIsotope() - 1))
+                # an aromatic nitrogen or a bracket atom has no implicit hydrogens: add one in place of the cut bond
                 if neighbour.GetNoImplicit() or (neighbour.GetAtomicNum() == 7 and neighbour.GetIsAromatic()):
                     neighbour.SetNumExplicitHs(neighbour.GetNumExplicitHs() + 1)
         dummies = [a.GetIdx() for a in editable.GetAtoms() if a.GetAtomicNum() == 0]
         for index in sorted(dummies, reverse=True):
             editable.RemoveAtom(index)
-        shift = {old: old - sum(d < old for d in dummies) for old, _ in bonded}
+        shift = {old: old - sum(d < old for d in dummies) for old, _ in ends}
         core = editable.GetMol()
         Chem.SanitizeMol(core)
         smiles = Chem.MolToSmiles(core)
         order = list(core.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"])
         rank = {old: new for new, old in enumerate(order)}
-        pieces.append(Piece(smiles, tuple((rank[shift[a]], k) for a, k in bonded)))
+        pieces.append(Piece(smiles, tuple((rank[shift[a]], k) for a, k in ends)))
     return pieces
 
 
 def _symmetries(mol: Any, sites: list[int]) -> list[list[int]] | None:
-    """Permutations of the sites that leave the piece as it is; ``p[i]`` is where site i goes.
+    """Return the permutations of the sites that leave the piece unchanged; ``p[i]`` is the image of site i.
 
-    None where the sites are a part of what is equivalent: two sets of them would then be the same molecule unseen.
+    Return None if the sites are only a part of an orbit: different sets of sites could then be the same molecule.
     """
     tagged = Chem.Mol(mol)
     atom: Any
@@ -83,24 +85,24 @@ def _symmetries(mol: Any, sites: list[int]) -> list[list[int]] | None:
         atom.SetIsotope(atom.GetTotalNumHs() + 1)
     used = sorted(set(sites))
     maps = {tuple(m[a] for a in used) for m in tagged.GetSubstructMatches(tagged, uniquify=False, maxMatches=10_000)}
-    places = {a: [i for i, s in enumerate(sites) if s == a] for a in used}
-    found = set()
+    sites_of = {a: [i for i, s in enumerate(sites) if s == a] for a in used}
+    permutations = set()
     for image in maps:
-        if any(len(places[a]) != len(places.get(b, ())) for a, b in zip(used, image, strict=True)):
+        if any(len(sites_of[a]) != len(sites_of.get(b, ())) for a, b in zip(used, image, strict=True)):
             return None
-        for choice in itertools.product(*(itertools.permutations(places[b]) for b in image)):
+        for choice in itertools.product(*(itertools.permutations(sites_of[b]) for b in image)):
             permutation = [0] * len(sites)
             for atom, targets in zip(used, choice, strict=True):
-                for source, target in zip(places[atom], targets, strict=True):
+                for source, target in zip(sites_of[atom], targets, strict=True):
                     permutation[source] = target
-            found.add(tuple(permutation))
-    return [list(p) for p in sorted(found)]
+            permutations.add(tuple(permutation))
+    return [list(p) for p in sorted(permutations)]
 
 
 def _tokens(mol: Any, smiles: str) -> list[str]:
-    """The SMILES cut behind each atom symbol, so that ring-closure bonds to other pieces can be written there.
+    """Cut a SMILES behind each atom symbol, so that ring-closure bonds to other pieces can be inserted there.
 
-    Token i holds what stands before atom i's closures since atom i - 1; the last token is what is left.
+    Token i is the text from the end of atom symbol i - 1 to the end of atom symbol i; the last token is the rest.
     """
     tokens: list[str] = []
     position, n = 0, 0
@@ -129,11 +131,16 @@ def _site_class(atom: Any) -> str:
 
 
 def describe_block(smiles: str, sites: list[int]) -> dict[str, Any] | None:
-    """A vocabulary entry for a piece and its attachment sites (atom indices), or None where it is not usable."""
+    """Return the vocabulary entry of a piece (see ``blocks.Block``), or None if it cannot be used.
+
+    Args:
+        smiles: canonical SMILES of the piece.
+        sites: atom indices that may carry a bond; an atom twice: two bonds.
+    """
     mol = Chem.MolFromSmiles(smiles)
     symmetries = _symmetries(mol, sites)
     classes = [_site_class(mol.GetAtomWithIdx(a)) for a in sites]
-    # a sulfonyl group with a hydrogen left on sulfur is no drug: that bond must be made
+    # a sulfonyl group with a hydrogen on sulfur is not drug-like: that bond must be made
     required = [i for i, c in enumerate(classes) if c == "sulfonyl"]
     if symmetries is None or len(required) > 1 or len(symmetries) > MAX_SYMMETRIES:
         return None
@@ -162,12 +169,19 @@ def _clean(smiles: Iterable[str]) -> Iterator[Any]:
 
 
 def build(smiles: Iterable[str], n_rings: int = 40, n_chains: int = 32, min_count: int = 50) -> list[dict[str, Any]]:
-    """The most frequent ring systems and chains of a set of molecules, with the sites where they were bonded.
+    """Make a vocabulary of the most frequent ring systems and chains, with the sites where they are bonded.
 
-    min_count: how often a site has to occur to be kept.
+    Args:
+        smiles: molecules; those with unusual elements, charges, isotopes or radicals are skipped.
+        n_rings: number of ring systems.
+        n_chains: number of chains.
+        min_count: how often a site has to occur.
+
+    Returns:
+        Entries of ``describe_block``, the most frequent first.
     """
     occurrences: Counter[str] = Counter()
-    bonded: dict[str, Counter[tuple[int, int]]] = defaultdict(Counter)  # piece -> (atom, how many bonds at once) -> n
+    bonded: dict[str, Counter[tuple[int, int]]] = defaultdict(Counter)  # piece -> (atom, bonds at once) -> count
     for mol in _clean(smiles):
         for piece in take_apart(mol):
             if piece.bonds:
@@ -175,15 +189,15 @@ def build(smiles: Iterable[str], n_rings: int = 40, n_chains: int = 32, min_coun
                 for atom, n in Counter(a for a, _ in piece.bonds).items():
                     bonded[piece.smiles].update((atom, k) for k in range(1, n + 1))
     blocks: list[dict[str, Any]] = []
-    left = {True: n_rings, False: n_chains}
+    n_missing = {True: n_rings, False: n_chains}
     for core, _ in occurrences.most_common():
         mol = Chem.MolFromSmiles(core)
         if mol is None or Chem.MolToSmiles(mol) != core:
             continue
         is_ring = any(a.IsInRing() for a in mol.GetAtoms())
-        if not left[is_ring]:
+        if not n_missing[is_ring]:
             continue
-        # equivalent atoms share their counts; RDKit's ranks without tie-breaking name the orbits
+        # equivalent atoms share their counts; RDKit's ranks without tie-breaking identify the orbits
         ranks = list(Chem.CanonicalRankAtoms(mol, breakTies=False))
         orbit_counts: Counter[tuple[int, int]] = Counter()
         for (atom, k), n in bonded[core].items():
@@ -192,25 +206,25 @@ def build(smiles: Iterable[str], n_rings: int = 40, n_chains: int = 32, min_coun
         for (rank, k), n in sorted(orbit_counts.items(), key=lambda item: (-item[1], item[0])):
             atoms = [a.GetIdx() for a in mol.GetAtoms() if ranks[a.GetIdx()] == rank]
             atoms = [a for a in atoms if mol.GetAtomWithIdx(a).GetTotalNumHs() >= k]
-            if is_ring:  # one bond per ring atom, and none from what hangs on the ring
+            if is_ring:  # one bond per ring atom, and none from the substituents of the ring
                 atoms = [a for a in atoms if k == 1 and mol.GetAtomWithIdx(a).IsInRing()]
             if n >= min_count and len(sites) + len(atoms) <= MAX_SITES:
                 sites += atoms
         block = describe_block(core, sorted(sites)) if sites else None
         if block is not None:
             blocks.append(block)
-            left[is_ring] -= 1
+            n_missing[is_ring] -= 1
     return blocks
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=build.__doc__)
-    parser.add_argument("smiles", type=Path, help="one SMILES a line, plain or .xz")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--rings", type=int, default=40)
-    parser.add_argument("--chains", type=int, default=32)
-    parser.add_argument("--min-count", type=int, default=50)
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description="Make a fragment vocabulary from a file of SMILES.")
+    parser.add_argument("smiles", type=Path, help="one SMILES per line, plain or .xz")
+    parser.add_argument("out", type=Path, help="the JSON file to write")
+    parser.add_argument("--rings", type=int, default=40, help="number of ring systems (default: 40)")
+    parser.add_argument("--chains", type=int, default=32, help="number of chains (default: 32)")
+    parser.add_argument("--min-count", type=int, default=50, help="how often a site has to occur (default: 50)")
     arguments = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
     opener = lzma.open if arguments.smiles.suffix == ".xz" else open

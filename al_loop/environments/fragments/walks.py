@@ -1,92 +1,104 @@
-"""Backward walks on fragment trees: the forward trajectories that they undo, and how many there are."""
+"""Backward walks on fragment trees: the forward trajectories that they undo, and the number of build orders."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from al_loop.environments.fragments import Fragments
+from al_loop.environments.fragments.states import read_slots
+from al_loop.environments.fragments.tables import FragmentTables
 
 
-def retrace(environment: Fragments, states: Tensor, backward_actions: Tensor) -> tuple[Tensor, Tensor]:
-    """As ``Environment.retrace``; the trajectories may end in another drawing of the molecule.
+def retrace(states: Tensor, backward_actions: Tensor, tables: FragmentTables, stop: int) -> tuple[Tensor, Tensor]:
+    """Return the forward trajectories that backward walks undo; they may end in another state of the same molecule.
 
     A block that a walk removed as the root comes back as a leaf, bonded by the first site of an orbit. A symmetry of
     the block then renames its sites, and what is bonded to it later goes to the renamed sites.
+
+    Args:
+        states: terminal states, n x state_size.
+        backward_actions: T x n, from the terminal states down to the initial state, -1 once a walk is over.
+        tables: of the vocabulary, on the device of the states.
+        stop: the action that finishes a molecule.
+
+    Returns:
+        States (T + 1 x n x state_size) and actions (T x n), see ``Environment.retrace``.
     """
     device = states.device
-    block, parent, parent_site, own_site = environment.slots(states)
+    block, parent, parent_site, own_site = read_slots(states)
     n, slots = block.shape
-    n_steps = len(backward_actions)
+    n_steps, n_sites = len(backward_actions), tables.n_sites
     here = torch.arange(slots, device=device)
 
-    # the walk, by the slots of the terminal state: which block goes, and the block that it leaves behind
-    left = here.expand(n, slots)  # what is still there, in the order of the slots
-    gone, stays = [], []
+    # the walk in terms of the slots of the terminal state: the block removed in each step, and its remaining neighbour
+    remaining = here.expand(n, slots)  # in the order of the slots
+    removed, neighbours = [], []
     for choice in backward_actions:
         is_block = ((choice >= 0) & (choice < slots))[:, None]
         index = choice.clamp(0, slots - 1)[:, None]
-        gone.append(left.gather(1, index))
-        # a root goes when it has one child, which is then in the next slot
-        stays.append(torch.where(index == 0, left[:, 1 % slots, None], parent.gather(1, gone[-1])))
+        removed.append(remaining.gather(1, index))
+        # a root is removed when it has one child, which is then in the next slot
+        neighbours.append(torch.where(index == 0, remaining[:, 1 % slots, None], parent.gather(1, removed[-1])))
         source = (here + (here >= index).long()).clamp(max=slots - 1)
-        left = torch.where(is_block, left.gather(1, source), left)
+        remaining = torch.where(is_block, remaining.gather(1, source), remaining)
 
-    # forwards, with the last block that went as the root
+    # forwards, with the block that was removed last as the root
     length = (backward_actions >= 0).sum(0)
     n_blocks = (block > 0).sum(1)
     columns = torch.zeros(n, 4, slots, dtype=torch.int64, device=device)
-    place = torch.zeros_like(block)  # the new slot of each block
-    names = torch.arange(environment.n_sites, device=device).expand(n, slots, -1).contiguous()  # new names of sites
+    new_slot = torch.zeros_like(block)  # of each block
+    new_site = torch.arange(n_sites, device=device).expand(n, slots, -1).contiguous()  # of each site of each block
     actions = []
     when = (length - 1 - torch.arange(n_steps, device=device)[:, None]).clamp(min=0)[..., None]
-    added, beside = torch.stack(gone).gather(0, when), torch.stack(stays).gather(0, when)
+    added, beside = torch.stack(removed).gather(0, when), torch.stack(neighbours).gather(0, when)
     for t in range(min(slots, n_steps)):
         slot, neighbour = added[t], beside[t]
         kind = block.gather(1, slot)
-        is_leaf = slot > neighbour  # it was bonded to what stays, or what stays was bonded to it
+        is_leaf = slot > neighbour  # it was a child of its neighbour, rather than its parent
         its_site = torch.where(is_leaf, own_site.gather(1, slot), parent_site.gather(1, neighbour))
         at_site = torch.where(is_leaf, parent_site.gather(1, slot), own_site.gather(1, neighbour))
-        place = place.scatter(1, slot, t)
+        new_slot = new_slot.scatter(1, slot, t)
         if t == 0:
-            entry = environment.table("_entry_of", device)[kind[:, 0], 0]
-            actions.append(entry)
+            actions.append(tables.entry_of[kind[:, 0], 0])
             columns[:, 0, :1] = kind
             continue
-        renamed = environment.table("_to_first", device)[kind[:, 0], its_site[:, 0]]
-        index = torch.stack([slot, neighbour], 1).expand(-1, -1, environment.n_sites)
-        at_site = names.gather(1, index[:, 1:])[:, 0].gather(1, at_site)
-        names = names.scatter(1, index[:, :1], renamed[:, None])
-        entry = environment.table("_entry_of", device)[kind[:, 0], its_site[:, 0]]
-        at = place.gather(1, neighbour)
-        actions.append(((at * environment.n_sites + at_site)[:, 0]) * environment.n_entries + entry)
+        renamed = tables.to_first[kind[:, 0], its_site[:, 0]]
+        index = torch.stack([slot, neighbour], 1).expand(-1, -1, n_sites)
+        at_site = new_site.gather(1, index[:, 1:])[:, 0].gather(1, at_site)
+        new_site = new_site.scatter(1, index[:, :1], renamed[:, None])
+        entry = tables.entry_of[kind[:, 0], its_site[:, 0]]
+        at = new_slot.gather(1, neighbour)
+        actions.append(((at * n_sites + at_site)[:, 0]) * tables.n_entries + entry)
         columns[:, :, t] = torch.cat([kind, at, at_site, renamed.gather(1, its_site)], 1)
 
     time = torch.arange(n_steps + 1, device=device)[:, None]
     rows = columns * (here < torch.minimum(time, n_blocks)[..., None])[:, :, None]
     is_over = ((time > n_blocks) * states[:, -1])[..., None]
-    taken = torch.full((n_steps, n), -1, device=device)
-    taken[: len(actions)] = torch.stack(actions) if actions else taken[:0]
-    taken = torch.where(time[:-1] < n_blocks, taken, -1)
-    taken = torch.where((time[:-1] == n_blocks) & (states[:, -1] == 1), environment.n_actions - 1, taken)
-    return torch.cat([rows.flatten(2), is_over], 2), taken
+    trajectory = torch.full((n_steps, n), -1, device=device)
+    trajectory[: len(actions)] = torch.stack(actions) if actions else trajectory[:0]
+    trajectory = torch.where(time[:-1] < n_blocks, trajectory, -1)
+    trajectory = torch.where((time[:-1] == n_blocks) & (states[:, -1] == 1), stop, trajectory)
+    return torch.cat([rows.flatten(2), is_over], 2), trajectory
 
 
-def log_paths(environment: Fragments, states: Tensor) -> Tensor:
-    """As ``Environment.log_paths``: the orders in which the blocks of each tree can be put together.
+def log_paths(states: Tensor, tables: FragmentTables) -> Tensor:
+    """Return the logarithm of the number of orders in which the blocks of each tree can be assembled.
 
     From one root there are n! / (product of the sizes of all subtrees), the hook length formula. With a child as the
     root instead, its own hook and that of the old root change. A block that requires a bond, which is the one to its
-    parent, is never the root, nor is what hangs behind it.
+    parent, is never the root, nor is any block behind it.
+
+    Args:
+        states: n x state_size, finished or not.
+        tables: of the vocabulary, on the device of the states.
+
+    Returns:
+        n, double precision.
     """
-    device = states.device
-    block, parent, _, _ = environment.slots(states)
+    block, parent, _, _ = read_slots(states)
     slots = block.shape[1]
     is_block = block > 0
-    may_lead = environment.table("_required", device)[block] < 0
+    may_lead = tables.required[block] < 0
     size = is_block.double()
     for slot in range(slots - 1, 0, -1):  # parents have the smaller slots
         size = size.scatter_add(1, parent[:, slot, None], size[:, slot, None])

@@ -1,4 +1,4 @@
-"""The hypergrid of Bengio et al. (2021): the standard test bed of GFlowNets."""
+"""The hypergrid of Bengio et al. (2021), the standard test bed of GFlowNets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from al_loop.environments.base import Environment
 
 
 class Hypergrid(Environment):
-    """Points of a grid, built by raising one coordinate at a time.
+    """Points of a grid, built by increasing one coordinate at a time.
+
+    A state holds the coordinates, and whether the point is finished. An object is a text such as ``"0,7"``.
 
     Args:
         dimensions: number of coordinates.
@@ -22,10 +24,10 @@ class Hypergrid(Environment):
 
     def __init__(self, dimensions: int = 2, height: int = 8) -> None:
         if dimensions < 1 or height < 2:
-            raise ValueError(f"a hypergrid needs dimensions >= 1 and height >= 2, not {dimensions} and {height}")
+            raise ValueError(f"dimensions must be at least 1 and height at least 2, got {dimensions} and {height}")
         self.dimensions, self.height = dimensions, height
-        self.n_actions = self.n_backward_actions = dimensions + 1  # the last: stop, and its undoing
-        self.state_size = dimensions + 1  # coordinates, then whether it is finished
+        self.n_actions = self.n_backward_actions = dimensions + 1  # the last: stop, and undoing it
+        self.state_size = dimensions + 1  # coordinates, then whether the point is finished
         self.max_steps = dimensions * (height - 1) + 1
         self.n_features = dimensions * height
         self._limit = torch.tensor([height - 1] * dimensions + [1])
@@ -33,58 +35,51 @@ class Hypergrid(Environment):
         self._one = torch.ones(1, 1, dtype=torch.int64)
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
-        """N times the origin."""
         return torch.zeros(n, self.state_size, dtype=torch.int64, device=device)
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
-        """Raises one coordinate each, or finishes the point."""
         return states.scatter_add(1, actions[:, None], self._one.to(states.device).expand(len(states), 1))
 
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
-        """Lowers one coordinate each, or takes the finish back."""
         return states.scatter_add(1, backward_actions[:, None], -self._one.to(states.device).expand(len(states), 1))
 
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
-        """The same coordinate."""
         return actions
 
     def forward_action(self, states: Tensor, backward_actions: Tensor) -> Tensor:
-        """The same coordinate."""
         return backward_actions
 
     def forward_mask(self, states: Tensor) -> Tensor:
-        """Coordinates below the border may rise, and any point may be finished."""
+        """Return the coordinates below the border, which may increase, and stop, which is allowed at any point."""
         return (states < self._limit.to(states.device)) & (states[:, -1:] == 0)
 
     def backward_mask(self, states: Tensor) -> Tensor:
-        """Coordinates above 0 may be lowered; a finished point is first reopened."""
+        """Return the coordinates above 0, which may decrease, or only the undoing of stop for a finished point."""
         is_finished = states[:, -1:] == 1
         return torch.cat([(states[:, :-1] > 0) & ~is_finished, is_finished], dim=1)
 
     def is_terminal(self, states: Tensor) -> Tensor:
-        """Whether each point is finished."""
         return states[:, -1] == 1
 
     def features(self, states: Tensor) -> Tensor:
-        """One-hot coordinates."""
+        """Return the one-hot coordinates: n x (dimensions * height)."""
         empty = torch.zeros(len(states), self.dimensions, self.height, device=states.device)
         return empty.scatter_(2, states[:, :-1, None], 1.0).flatten(1)
 
     def feature_index(self, states: Tensor) -> Tensor:
-        """One place for each coordinate."""
+        """Return one index for each coordinate: n x dimensions."""
         return states[:, :-1] + self._offsets.to(states.device)
 
     def log_paths(self, states: Tensor) -> Tensor:
-        """The orders in which the coordinates may rise: a multinomial coefficient. The finish adds none."""
+        """Return the logarithm of a multinomial coefficient: the orders in which the coordinates can increase."""
         x = states[:, :-1].double()
         return torch.lgamma(x.sum(1) + 1) - torch.lgamma(x + 1).sum(1)
 
     def decode(self, states: Tensor) -> list[str]:
-        """Points such as ``'0,7'``."""
+        """Return points such as ``'0,7'``."""
         return [",".join(map(str, row)) for row in states[:, :-1].tolist()]
 
     def encode(self, objects: Sequence[str]) -> Tensor:
-        """Finished points."""
         rows = []
         for point in objects:
             try:
@@ -92,10 +87,10 @@ class Hypergrid(Environment):
             except ValueError:
                 row = []
             if len(row) != self.dimensions:
-                raise ValueError(f"{point!r} is not a point of a grid of {self.dimensions} dimensions, such as '0,0'")
+                raise ValueError(f"{point!r} is not a point with {self.dimensions} coordinates, such as '0,0'")
             rows.append([*row, 1])
         states = torch.tensor(rows, dtype=torch.int64).reshape(-1, self.state_size)
         outside = ((states < 0) | (states >= self.height))[:, :-1].any(1)
         if outside.any():
-            raise ValueError(f"{objects[int(outside.nonzero()[0])]!r} is outside of the grid of height {self.height}")
+            raise ValueError(f"{objects[int(outside.nonzero()[0])]!r} has a coordinate outside 0 to {self.height - 1}")
         return states

@@ -1,25 +1,28 @@
-"""Training objectives, one file each."""
+"""Training objectives: losses of trajectories that are zero at an exact solution.
+
+- ``base``: the interface, ``Objective``, and the terms that it receives.
+- one module for each objective, named by its kind.
+"""
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from al_loop.gflownet._discovery import find_part
 
 if TYPE_CHECKING:
     from al_loop.gflownet.objectives.base import Objective
 
 
 def make_objective(kind: str) -> Objective:
-    """The objective of a name, with its default settings.
+    """Return a built-in objective with its default settings.
 
     Raises:
-        ValueError: there is none, with the names there are.
+        ValueError: there is no objective of that kind, with the kinds there are.
     """
-    known = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "base"))
-    if kind not in known:
-        raise ValueError(f"objective: {kind!r} is none of {', '.join(known)}")
-    module = importlib.import_module(f"{__name__}.{kind}")
-    (found,) = (c for c in vars(module).values() if isinstance(c, type) and vars(c).get("kind") == kind)
-    objective: Objective = found()
+    try:
+        factory = find_part(__name__, kind)
+    except ValueError as error:
+        raise ValueError(f"objective: {error}") from None
+    objective: Objective = factory()
     return objective

@@ -1,4 +1,4 @@
-"""What an objective is."""
+"""The interface of all objectives, and the terms that they receive."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from al_loop.gflownet.losses import LOSSES, LossName
 
 @dataclass(frozen=True)
 class Terms:
-    """What an objective sees of n trajectories of at most T steps. Flows are those of states.
+    """Inputs of an objective for n trajectories of at most T steps. Flows are those of states.
 
     Args:
         is_step: T x n, bool: False beyond the end of a trajectory.
-        log_pf: T x n, log-probabilities of the steps by the forward policy, 0 beyond the end.
-        log_pb: T x n, and by the backward policy.
+        log_pf: T x n, log-probabilities of the steps under the forward policy, 0 beyond the end.
+        log_pb: T x n, log-probabilities under the backward policy, 0 beyond the end.
         log_z: n, log of the flow of the initial state.
         log_reward: n, of the terminal states.
-        log_flow: T + 1 x n, of all states: ``log_z`` first, ``log_reward`` at and beyond the end; only where the
-            objective says ``uses_flows``.
+        log_flow: T + 1 x n, of all states: ``log_z`` first, ``log_reward`` at and beyond the end; only with
+            ``uses_flows``.
         log_inflow: T x n, sum over the edges that lead to each state after the first; only with ``uses_edges``.
-        log_outflow: T x n, sum over the edges that lead away from it, the reward where it is terminal; only with
+        log_outflow: T x n, sum over the edges that lead away from it, the reward if it is terminal; only with
             ``uses_edges``.
-        log_reference: T x n, log-probabilities of the steps by a frozen reference policy; only with
+        log_reference: T x n, log-probabilities of the steps under a frozen reference policy; only with
             ``uses_reference``.
     """
 
@@ -43,31 +43,39 @@ class Terms:
 
 
 class Objective(ABC):
-    """Losses of trajectories, zero for all of them at an exact solution and nowhere else.
+    """A loss of trajectories, zero for all of them at an exact solution and nowhere else.
 
     Args:
-        loss: the regression loss that is applied to each residual.
+        loss: the regression loss that is applied to each residual, one of ``losses.LOSSES``.
+
+    Raises:
+        ValueError: there is no such loss.
     """
 
-    #: the policy has to know the flow of partial objects
+    #: whether it requires the flow of partial objects
     uses_flows: ClassVar[bool] = False
-    #: the forward logits are log-flows of edges, rather than unnormalised log-probabilities
+    #: whether the forward logits are log-flows of edges, rather than unnormalised log-probabilities
     uses_edges: ClassVar[bool] = False
-    #: the policy is held against a frozen one
+    #: whether it compares the policy with a frozen one
     uses_reference: ClassVar[bool] = False
-    #: log Z is a parameter
+    #: whether log Z is a parameter
     uses_log_z: ClassVar[bool] = True
 
     def __init__(self, loss: LossName = "squared") -> None:
         if loss not in LOSSES:
-            raise ValueError(f"loss: {loss!r} is none of {', '.join(LOSSES)}")
+            raise ValueError(f"loss: {loss!r} is not one of {', '.join(LOSSES)}")
         self.loss: Callable[[Tensor], Tensor] = LOSSES[loss]
 
     @abstractmethod
     def __call__(self, terms: Terms) -> Tensor:
-        """Losses of the trajectories: n."""
+        """Return the losses of the trajectories: n."""
 
     def mean_over_steps(self, residuals: Tensor, is_step: Tensor) -> Tensor:
-        """T x n residuals -> n losses."""
+        """Return the mean loss of the steps of each trajectory: n.
+
+        Args:
+            residuals: T x n.
+            is_step: T x n, bool: False beyond the end of a trajectory.
+        """
         losses = self.loss(residuals.masked_fill(~is_step, 0.0))
         return (losses * is_step).sum(0) / is_step.sum(0).clamp(min=1)

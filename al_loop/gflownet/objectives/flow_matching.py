@@ -10,14 +10,14 @@ from al_loop.gflownet.objectives.base import Objective, Terms
 
 
 class FlowMatching(Objective):
-    """What flows into each state against what flows out of it (Bengio et al. 2021, eq. 12)."""
+    """Equality of the flow into each state and the flow out of it (Bengio et al. 2021, eq. 12)."""
 
     kind = "flow_matching"
     uses_edges: ClassVar[bool] = True
     uses_log_z: ClassVar[bool] = False
 
     def __call__(self, terms: Terms) -> Tensor:
-        """N losses: the mean over the states after the first."""
+        """Return the mean loss over the states after the first of each trajectory: n."""
         assert terms.log_inflow is not None
         assert terms.log_outflow is not None
         return self.mean_over_steps(terms.log_inflow - terms.log_outflow, terms.is_step)

@@ -12,14 +12,14 @@ from al_loop.gflownet.objectives.base import Objective, Terms
 class LogPartitionVariance(Objective):
     """Trajectory balance with the batch's own estimate of log Z (Richter et al. 2020; Zhang et al. 2023).
 
-    Where the reward is conditioned, every trajectory of a batch has a Z of its own; the batch then is no estimate of
-    it, and this objective is refused by the trainer.
+    With a conditioned reward, every trajectory of a batch has a Z of its own, which the batch cannot estimate; the
+    learner refuses this combination.
     """
 
     kind = "log_partition_variance"
     uses_log_z: ClassVar[bool] = False
 
     def __call__(self, terms: Terms) -> Tensor:
-        """N losses; their mean is the variance of the trajectories' estimates of log Z."""
+        """Return losses whose mean is the variance of the trajectories' estimates of log Z: n."""
         estimate = terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0)
         return self.loss(estimate.mean() - estimate)

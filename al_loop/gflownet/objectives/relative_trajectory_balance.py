@@ -10,16 +10,16 @@ from al_loop.gflownet.objectives.base import Objective, Terms
 
 
 class RelativeTrajectoryBalance(Objective):
-    """Draws in proportion to R(x) times the probability of x under a frozen reference (Venkatraman et al. 2024, eq. 7).
+    """Sampling in proportion to R(x) p(x) under a frozen reference policy p (Venkatraman et al. 2024, eq. 7).
 
-    The reference is a policy that was trained on data (``al-loop pretrain``). There is no backward policy: both walk
-    the same trajectories.
+    The reference is a policy that was trained on data (``al-loop pretrain``). There is no backward policy, since both
+    policies are compared on the same trajectories.
     """
 
     kind = "relative_trajectory_balance"
     uses_reference: ClassVar[bool] = True
 
     def __call__(self, terms: Terms) -> Tensor:
-        """N losses of Z P_F(trajectory) against R(x) P_reference(trajectory)."""
+        """Return the losses of Z P_F(trajectory) = R(x) P_reference(trajectory): n."""
         assert terms.log_reference is not None
         return self.loss(terms.log_z + terms.log_pf.sum(0) - terms.log_reward - terms.log_reference.sum(0))

@@ -12,11 +12,14 @@ from al_loop.gflownet.objectives.base import Objective, Terms
 
 
 class SubTrajectoryBalance(Objective):
-    """All sub-trajectories, those of k steps weighted by lambda^k (Madan et al. 2023, "SubTB(lambda)").
+    """Balance of all sub-trajectories, those of k steps weighted by lambda^k (Madan et al. 2023, "SubTB(lambda)").
 
     Args:
-        weight: lambda; towards 0 detailed balance, for large values trajectory balance.
+        weight: lambda, above 0; detailed balance in the limit 0, trajectory balance for large values.
         loss: the regression loss.
+
+    Raises:
+        ValueError: the weight is not positive.
     """
 
     kind = "sub_trajectory_balance"
@@ -25,19 +28,19 @@ class SubTrajectoryBalance(Objective):
     def __init__(self, weight: float = 0.9, loss: LossName = "squared") -> None:
         super().__init__(loss)
         if not weight > 0:
-            raise ValueError(f"weight: lambda must be above 0, not {weight}")
+            raise ValueError(f"weight: lambda must be above 0, got {weight}")
         self.weight = weight
 
     def __call__(self, terms: Terms) -> Tensor:
-        """N losses: the weighted mean over all pairs of states s before s' on a trajectory."""
+        """Return the weighted mean over all pairs of states s before s' on each trajectory: n."""
         assert terms.log_flow is not None
         # potential[t] = log F(s_t) - sum of log(P_F / P_B) before t: the residual of (i, j) is a difference of two
         steps = torch.nn.functional.pad((terms.log_pf - terms.log_pb).cumsum(0), (0, 0, 1, 0))
         potential = terms.log_flow - steps
         n_states = len(potential)
         first, last = torch.triu_indices(n_states, n_states, 1, device=potential.device)
-        is_there = terms.is_step[last - 1]
-        weights = is_there * (self.weight ** (last - first - 1).to(potential.dtype))[:, None]
-        residuals = (potential[first] - potential[last]).masked_fill(~is_there, 0.0)
+        is_pair = terms.is_step[last - 1]
+        weights = is_pair * (self.weight ** (last - first - 1).to(potential.dtype))[:, None]
+        residuals = (potential[first] - potential[last]).masked_fill(~is_pair, 0.0)
         losses: Tensor = (self.loss(residuals) * weights).sum(0) / weights.sum(0)
         return losses

@@ -1,8 +1,14 @@
-"""Policy networks, one file each."""
+"""Policy networks.
+
+- ``base``: the interface, ``Policy``.
+- one module for each policy, named by its kind.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from al_loop.gflownet._discovery import find_part
 
 if TYPE_CHECKING:
     from al_loop.environments.base import Environment
@@ -12,10 +18,23 @@ if TYPE_CHECKING:
 def make_policy(
     environment: Environment, hidden: int = 128, layers: int = 2, n_conditions: int = 0, heads: int = 1
 ) -> Policy:
-    """The policy network that suits an environment: on its tree of fragments, or on its flat features."""
-    from al_loop.environments.fragments import Fragments
-    from al_loop.gflownet.policies.fragments import FragmentPolicy
-    from al_loop.gflownet.policies.mlp import MLPPolicy
+    """Return the policy network that suits an environment, with fresh weights from torch's global generator.
 
-    suits = FragmentPolicy if isinstance(environment, Fragments) else MLPPolicy
-    return suits(environment, hidden, layers, n_conditions, heads)  # type: ignore[arg-type]
+    Args:
+        environment: its ``default_policy`` is the kind of a built-in policy, or of one that an installed package adds.
+        hidden: width.
+        layers: number of layers.
+        n_conditions: numbers that the reward is conditioned on.
+        heads: members of the ensemble of forward heads.
+
+    Raises:
+        ValueError: there is no policy of that kind.
+    """
+    try:
+        factory = find_part(__name__, environment.default_policy)
+    except ValueError:
+        from al_loop.config.plugins import find  # also looks into installed packages, but needs more than torch
+
+        factory = find("policy", environment.default_policy)
+    policy: Policy = factory(environment, hidden, layers, n_conditions, heads)
+    return policy

@@ -1,4 +1,4 @@
-"""What a policy is."""
+"""The interface of all policies, and layers that they share."""
 
 from __future__ import annotations
 
@@ -13,94 +13,138 @@ from torch.nn.functional import linear
 
 @dataclass(frozen=True)
 class Context:
-    """What a policy is told beside the states.
+    """Inputs of a policy beside the states.
 
     Args:
-        values: n x n_conditions, what the reward is conditioned on; None: nothing.
-        head: n, which member of an ensemble of heads decides; None: all of them together.
+        values: n x n_conditions, conditions of the reward; None: there are none.
+        head: n, the member of an ensemble of heads that decides; None: the mean of all of them.
     """
 
     values: Tensor | None = None
     head: Tensor | None = None
 
     def rows(self, index: Tensor) -> Context:
-        """The context of some of the states."""
+        """Return the context of the states selected by an index."""
         return Context(*(None if part is None else part[index] for part in (self.values, self.head)))
 
 
 @dataclass(frozen=True)
 class Logits:
-    """All that a policy says of n states: n x n_actions, n x n_backward_actions, n."""
+    """All outputs of a policy for n states.
+
+    Args:
+        forward: n x n_actions.
+        backward: n x n_backward_actions.
+        log_flow: n; None: the policy does not model flows.
+    """
 
     forward: Tensor
     backward: Tensor
-    log_flow: Tensor
+    log_flow: Tensor | None
 
 
 class Policy(nn.Module, ABC):
-    """Logits of the forward and the backward policy. Masks are applied by whoever calls it.
+    """Logits of the forward and the backward policy, to which the caller applies masks.
 
-    Only ``forward_logits`` and ``backward_logits`` have to be written; the other methods are there to be faster, or
-    for objectives that need the flow of a state.
+    Only ``forward_logits`` and ``backward_logits`` have to be implemented. ``log_flow`` is required by objectives that
+    use the flow of partial objects; the other methods can be overridden for speed.
     """
 
     #: whether ``all_logits`` costs little more than one of the halves
     shares_trunk: ClassVar[bool] = False
-    #: whether ``next_logits`` looks at the states alone, so that equal states need but one call
+    #: whether ``next_logits`` depends on the states alone, so that equal states need only one call
     is_markov: ClassVar[bool] = True
     #: members of its ensemble of forward heads
     heads: int = 1
 
     @abstractmethod
     def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """N x n_actions."""
+        """Return logits of the actions: n x n_actions.
+
+        Args:
+            states: n x state_size.
+            context: of each state.
+        """
 
     @abstractmethod
     def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """N x n_backward_actions. It must give one value for all states that stand for one object."""
+        """Return logits of the backward actions: n x n_backward_actions.
 
-    def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """Logarithm of the flow of the object that each state stands for: n."""
-        raise ValueError(f"{type(self).__name__} knows no flow of states: take an objective that needs none")
+        They must be equal for all states that represent the same object.
+
+        Args:
+            states: n x state_size.
+            context: of each state.
+        """
+
+    def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor | None:
+        """Return the logarithm of the flow of the object that each state represents: n; None: flows are not modelled.
+
+        Args:
+            states: n x state_size.
+            context: of each state.
+        """
+        return None
 
     def all_logits(self, states: Tensor, context: Context | None = None) -> Logits:
-        """Everything at once, for policies whose halves share a trunk."""
+        """Return all outputs at once; to be overridden by policies whose halves share a trunk.
+
+        Args:
+            states: n x state_size.
+            context: of each state.
+        """
         return Logits(
             self.forward_logits(states, context), self.backward_logits(states, context), self.log_flow(states, context)
         )
 
     def forward_log_prob(self, states: Tensor, mask: Tensor, actions: Tensor, context: Context | None = None) -> Tensor:
-        """Log-probability of one allowed action in each state: n, by the n x n_actions mask of the allowed ones.
+        """Return the log-probability of one allowed action in each state: n.
 
-        A policy may override it where all logits of all states cost more than that.
+        A policy may override it if computing the logits of all actions costs more.
+
+        Args:
+            states: n x state_size.
+            mask: n x n_actions, the allowed actions.
+            actions: n.
+            context: of each state.
         """
         log_p = self.forward_logits(states, context).masked_fill(~mask, -torch.inf).log_softmax(-1)
         return log_p.gather(1, actions[:, None])[:, 0]
 
     def along(self, states: Tensor, context: Context | None = None) -> Logits | None:
-        """All logits of whole trajectories (T + 1 x n x state_size) at a smaller price than state by state.
+        """Return all outputs along whole trajectories, if that costs less than state by state; None: it does not.
 
-        The tensors have T + 1 x n in front. None: there is no such shortcut.
+        Args:
+            states: T + 1 x n x state_size.
+            context: of each trajectory.
+
+        Returns:
+            Logits whose tensors have T + 1 x n in front.
         """
         return None
 
     def start(self, n: int, device: torch.device) -> Any:
-        """What the policy keeps of n roll-outs between their steps, such as keys and values of attention."""
+        """Return the memory of n roll-outs between their steps, such as keys and values of attention.
+
+        Args:
+            n: number of roll-outs.
+            device: where they happen.
+        """
         return None
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
-        """``forward_logits`` within a roll-out.
+        """Return ``forward_logits`` within a roll-out: m x n_actions.
 
         Args:
             states: m x state_size, each one step after the last call.
             context: of these states.
-            memory: what ``start`` gave; it may be changed in place.
-            rows: which of the n roll-outs the states belong to (m); None: all of them.
+            memory: the value of ``start``, which may be changed in place.
+            rows: the roll-outs that the states belong to (m); None: all n of them.
         """
         return self.forward_logits(states, context)
 
     def forward(self, *_: Any) -> Any:
-        """Not used: a policy has two halves."""
+        """Raise a TypeError, since a policy has two halves."""
         raise TypeError("call forward_logits or backward_logits")
 
 
@@ -109,6 +153,11 @@ class Heads(nn.Module):
 
     Each member scales the inputs and the outputs by vectors of its own. Without a choice of members the outputs are
     the mean over all of them.
+
+    Args:
+        n_in: number of inputs.
+        n_out: number of outputs.
+        members: size of the ensemble; 1: an ordinary linear layer.
     """
 
     def __init__(self, n_in: int, n_out: int, members: int = 1) -> None:
@@ -120,7 +169,12 @@ class Heads(nn.Module):
             self.scale_out = nn.Parameter(1 + 0.1 * torch.randn(members, n_out))
 
     def forward(self, x: Tensor, head: Tensor | None = None) -> Tensor:
-        """N x n_in, n members -> n x n_out."""
+        """Return the outputs: n x n_out.
+
+        Args:
+            x: n x n_in.
+            head: n, the member for each row; None: the mean over all.
+        """
         if self.members == 1:
             return linear(x, self.linear.weight, self.linear.bias)
         if head is None:

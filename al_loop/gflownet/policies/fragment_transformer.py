@@ -6,27 +6,29 @@ import torch
 from torch import Tensor, nn
 
 from al_loop.environments.base import Environment
-from al_loop.environments.fragments import Fragments
 from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.fragments import FragmentPolicy
 from al_loop.gflownet.policies.transformer import Layer
 
 
 class FragmentTransformerPolicy(FragmentPolicy):
-    """A graph transformer: each block attends to all blocks of its molecule.
+    """A graph transformer, in which each block attends to all blocks of its molecule.
 
-    How much is biased by the distance in the tree and, between neighbours, by the sites of their bond (as in
-    Graphormer, Ying et al. 2021). One more token stands for the whole and tells what the reward is conditioned on. The
-    backward half and the flow see blocks and distances only, as in ``fragments``, so that they are the same for all
-    drawings of a molecule.
+    Attention is biased by the distance in the tree and, between neighbours, by the sites of their bond (as in
+    Graphormer, Ying et al. 2021). An additional token represents the molecule and carries the conditions of the reward.
+    The backward half and the flow depend on blocks and distances only, as in ``fragments``, so that they are the same
+    for all states of a molecule.
 
     Args:
         environment: molecules that are built from fragments.
         hidden: width, a multiple of ``attention_heads``; the backward half is half as wide.
-        layers: of each half.
+        layers: number of layers of each half.
         n_conditions: numbers that the reward is conditioned on.
         heads: members of the ensemble of forward heads.
-        attention_heads: how many.
+        attention_heads: number of attention heads.
+
+    Raises:
+        ValueError: the environment is not one of fragments, or the width is not a multiple of ``attention_heads``.
     """
 
     kind = "fragment_transformer"
@@ -40,30 +42,23 @@ class FragmentTransformerPolicy(FragmentPolicy):
         heads: int = 1,
         attention_heads: int = 4,
     ) -> None:
-        if not isinstance(environment, Fragments):
-            name = getattr(environment, "kind", type(environment).__name__)
-            raise ValueError(
-                f"policy: fragment_transformer reads trees of fragments, not {name!r}; take environment: fragments, or "
-                "another policy"
-            )
         super().__init__(environment, hidden, 0, n_conditions, heads)  # without its rounds of messages
         small = self.back_block.embedding_dim
         for width in (hidden, small):
             if width % attention_heads:
                 raise ValueError(
-                    f"hidden: {hidden} and its half ({small}) have to be multiples of attention_heads "
-                    f"({attention_heads})"
+                    f"hidden: {hidden} and its half ({small}) must be multiples of attention_heads ({attention_heads})"
                 )
-        slots, n_places = environment.max_fragments, self.site.num_embeddings
+        slots, n_block_sites = self._environment.max_fragments, self.site.num_embeddings
         self._shape = (layers, attention_heads)
         n_biases = layers * attention_heads
         self.whole = nn.Parameter(torch.randn(hidden))
         self.layers = nn.ModuleList([Layer(hidden, attention_heads) for _ in range(layers)])
         self.norm = nn.LayerNorm(hidden)
-        # by distance (the last: from and to the whole), and by the sites at both ends of a bond
+        # biases by distance (the last: from and to the molecule), and by the sites at both ends of a bond
         self.distance = nn.Embedding(slots + 1, n_biases)
-        self.site_here = nn.Embedding(n_places, n_biases)
-        self.site_there = nn.Embedding(n_places, n_biases)
+        self.site_here = nn.Embedding(n_block_sites, n_biases)
+        self.site_there = nn.Embedding(n_block_sites, n_biases)
         self.back_whole = nn.Parameter(torch.randn(small))
         self.back_layers = nn.ModuleList([Layer(small, attention_heads) for _ in range(layers)])
         self.back_norm = nn.LayerNorm(small)
@@ -72,7 +67,7 @@ class FragmentTransformerPolicy(FragmentPolicy):
             nn.init.normal_(table.weight, std=0.1)
 
     def _distances(self, parent: Tensor) -> Tensor:
-        """Bonds between each two slots, the number of slots to and from the whole: n x slots + 1 x slots + 1."""
+        """Return the distances in bonds between slots, and ``slots`` to the molecule: n x slots + 1 x slots + 1."""
         n, slots = parent.shape
         between = torch.zeros(n, slots + 1, slots + 1, dtype=torch.int64, device=parent.device)
         for slot in range(1, slots):  # a parent comes before its children
@@ -84,16 +79,16 @@ class FragmentTransformerPolicy(FragmentPolicy):
         return between
 
     def _attend(self, layers: nn.ModuleList, x: Tensor, block: Tensor, biases: Tensor) -> Tensor:
-        """Slots and the whole (n x slots + 1 x width) after all layers.
+        """Apply all layers to the tokens of the slots and of the molecule: n x slots + 1 x width.
 
         Args:
             layers: the layers.
-            x: the tokens before.
-            block: n x slots, 0 where there is none.
+            x: n x slots + 1 x width, the tokens.
+            block: n x slots, 0 for empty slots.
             biases: n x slots + 1 x slots + 1 x (layers times attention heads).
         """
-        is_there = torch.cat([block > 0, torch.ones_like(block[:, :1], dtype=torch.bool)], dim=1)
-        biases = biases.masked_fill(~is_there[:, None, :, None], -torch.inf)
+        is_token = torch.cat([block > 0, torch.ones_like(block[:, :1], dtype=torch.bool)], dim=1)
+        biases = biases.masked_fill(~is_token[:, None, :, None], -torch.inf)
         for layer, bias in zip(layers, biases.permute(0, 3, 1, 2).chunk(self._shape[0], dim=1), strict=True):
             assert isinstance(layer, Layer)
             query, key, value = layer.split(x)
@@ -102,13 +97,13 @@ class FragmentTransformerPolicy(FragmentPolicy):
         return x
 
     def _gather(self, x: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
-        """Slots, 0 where there is none; and the whole, with the sum of the slots, as attention cannot count."""
+        """Split tokens into slots (0 if empty) and the molecule, to which the sum is added: attention cannot count."""
         slots = x[:, :-1] * (block > 0)[..., None].float()
         return slots, x[:, -1] + slots.sum(1) / slots.shape[1]
 
     def _with_whole(self, x: Tensor, whole: Tensor, layer: nn.Module | None, context: Context | None) -> Tensor:
-        """The tokens of the slots and of the whole: n x slots + 1 x width."""
-        token = self._told(whole.expand(len(x), 1, -1), layer, context)
+        """Append the token of the molecule to those of the slots: n x slots + 1 x width."""
+        token = self._with_condition(whole.expand(len(x), 1, -1), layer, context)
         return torch.cat([x, token], dim=1)
 
     def _labelled(self, states: Tensor, context: Context | None) -> tuple[Tensor, Tensor]:
@@ -116,7 +111,7 @@ class FragmentTransformerPolicy(FragmentPolicy):
         n_sites, slots = self._environment.n_sites, block.shape[1]
         at_parent = block.gather(1, parent) * n_sites + parent_site
         at_own = block * n_sites + own_site
-        # each block, and which of its sites are taken
+        # each block, and which of its sites are occupied
         index = parent[..., None].expand(-1, -1, self.block.embedding_dim)
         x = self.block(block) + self.site(at_own) * is_child
         x = x.scatter_add(1, index, self.site(at_parent) * is_child)

@@ -17,10 +17,10 @@ class MLPPolicy(Policy):
     """One trunk with heads for the forward policy, the backward policy and the flow, as in Malkin et al. 2022.
 
     Args:
-        environment: what it acts in; its ``features`` are the input.
+        environment: the space; its ``features`` are the input.
         hidden: width of each layer.
-        layers: hidden layers.
-        n_conditions: numbers that the reward is conditioned on, further inputs.
+        layers: number of hidden layers.
+        n_conditions: numbers that the reward is conditioned on, which are inputs too.
         heads: members of the ensemble of forward heads.
     """
 
@@ -43,50 +43,52 @@ class MLPPolicy(Policy):
         x = self._environment.features(states)
         if self._n_conditions:
             if context is None or context.values is None:
-                raise ValueError("this policy is conditioned: it needs the values to act for")
+                raise ValueError("the policy is conditioned, and requires a context with values")
             x = torch.cat([x, context.values], 1)
         return self.embed(x)
 
     def embed(self, x: Tensor, first: int = 0) -> Tensor:
-        """The trunk from a layer on: n x (features and conditions) -> n x hidden."""
-        for layer in self.trunk[first:]:  # functions, as calling a module costs as much as a small product
+        """Apply the layers of the trunk: n x hidden.
+
+        Args:
+            x: n x (features and conditions), or n x hidden if the first layer is skipped.
+            first: index of the first layer to apply.
+        """
+        for layer in self.trunk[first:]:  # functions, since calling a module costs as much as a small product
             x = leaky_relu(linear(x, layer.weight, layer.bias), inplace=True)  # type: ignore[arg-type]
         return x
 
     def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """N x n_actions."""
         logits: Tensor = self.forward_head(self._embed(states, context), context.head if context else None)
         return logits
 
     def start(self, n: int, device: torch.device) -> Tensor:
-        """The first layer's weights by feature: n_features x hidden."""
+        """Return the first layer's weights by feature: n_features x hidden."""
         first = self.trunk[0]
         assert isinstance(first, nn.Linear)
         return first.weight.t().contiguous()
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
-        """As ``forward_logits``; features that are mostly 0 are looked up rather than multiplied."""
+        """Return ``forward_logits``, by looking up features that are mostly 0 instead of multiplying them."""
         index = None if self._n_conditions else self._environment.feature_index(states)
         if index is None:
             return self.forward_logits(states, context)
         m, k = index.shape
         starts = torch.arange(0, m * k, k, device=index.device)
-        # torch's own function, as the one in nn.functional takes longer to check its arguments than to add up
+        # torch's own function, since the one in nn.functional takes longer to check its arguments than to add up
         x = torch.embedding_bag(memory, index.flatten(), starts)[0].add_(self.trunk[0].bias)  # type: ignore[arg-type]
         x = self.embed(leaky_relu(x, inplace=True), first=1)
         logits: Tensor = self.forward_head(x, context.head if context else None)
         return logits
 
     def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """N x n_backward_actions."""
         return self.all_logits(states, context).backward
 
     def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """N."""
-        return self.all_logits(states, context).log_flow
+        return self.backward_head(self._embed(states, context))[:, -1]  # type: ignore[no-any-return]
 
     def all_logits(self, states: Tensor, context: Context | None = None) -> Logits:
-        """Everything from one pass through the trunk."""
+        """Return all outputs from one pass through the trunk."""
         h = self._embed(states, context)
         rest = self.backward_head(h)
         return Logits(self.forward_head(h, context.head if context else None), rest[:, : self._n_backward], rest[:, -1])

@@ -15,11 +15,11 @@ from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy
 
 
 class Layer(nn.Module):
-    """A transformer layer, normalised before each half; what attends to what is up to the caller.
+    """A transformer layer, normalised before each half; attention itself is left to the caller.
 
     Args:
         width: of the tokens; a multiple of ``attention_heads``.
-        attention_heads: how many.
+        attention_heads: number of attention heads.
     """
 
     def __init__(self, width: int, attention_heads: int) -> None:
@@ -33,13 +33,18 @@ class Layer(nn.Module):
         )
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of tokens (n x t x width): n x attention_heads x t x d each."""
+        """Return queries, keys and values of tokens (n x t x width): n x attention_heads x t x d each."""
         n, t, _ = x.shape
         each = self.query_key_value(self.norm(x)).view(n, t, 3, self._attention_heads, -1).permute(2, 0, 3, 1, 4)
         return each[0], each[1], each[2]
 
     def close(self, x: Tensor, attended: Tensor) -> Tensor:
-        """The tokens (n x t x width) after what they attended to (n x attention_heads x t x d)."""
+        """Return the tokens after attention: n x t x width.
+
+        Args:
+            x: n x t x width, the tokens before.
+            attended: n x attention_heads x t x d, the result of attention.
+        """
         x = x + self.mix(attended.transpose(1, 2).flatten(2))
         return x + self.think(x)  # type: ignore[no-any-return]
 
@@ -53,18 +58,22 @@ class _Memory:
 
 
 class TransformerPolicy(Policy):
-    """A causal transformer over the letters of a word; one pass gives the logits of all its prefixes.
+    """A causal transformer over the letters of a word; one pass returns the logits of all its prefixes.
 
-    The first token stands for the empty word and tells what the reward is conditioned on. In a roll-out keys and
-    values are kept, so that each step looks at one new letter.
+    The first token represents the empty word and carries the conditions of the reward. In a roll-out, keys and values
+    are cached, so that each step processes one new letter.
 
     Args:
         environment: words that are written from left to right.
         hidden: width of the tokens, a multiple of ``attention_heads``.
-        layers: how many.
+        layers: number of layers.
         n_conditions: numbers that the reward is conditioned on.
         heads: members of the ensemble of forward heads.
-        attention_heads: how many.
+        attention_heads: number of attention heads.
+
+    Raises:
+        ValueError: the environment is not one of words written from left to right, or the width is not a multiple of
+            ``attention_heads``.
     """
 
     kind = "transformer"
@@ -82,17 +91,16 @@ class TransformerPolicy(Policy):
     ) -> None:
         super().__init__()
         if not isinstance(environment, Sequences) or environment.order != "append":
-            name = getattr(environment, "kind", type(environment).__name__)
-            order = f" with order {environment.order!r}" if isinstance(environment, Sequences) else ""
+            order = f" with order {environment.order!r}" if environment.order else ""
             raise ValueError(
-                f"policy: transformer reads words that are written from left to right, not {name!r}{order}; take a "
-                "sequence with order 'append', or policy: {kind: mlp}"
+                f"policy: transformer reads words that are written from left to right, not {environment.name!r}{order};"
+                " use a sequence with order 'append', or policy: {kind: mlp}"
             )
         if hidden % attention_heads:
-            raise ValueError(f"hidden: {hidden} is not a multiple of attention_heads ({attention_heads})")
+            raise ValueError(f"hidden: must be a multiple of attention_heads ({attention_heads}), got {hidden}")
         self.heads = heads
         self._length, self._shape = environment.length, (layers, attention_heads, hidden // attention_heads)
-        # the last embedding: no letter, which is what the first token holds
+        # the last embedding: no letter, for the first token
         self.letter = nn.Embedding(len(environment.alphabet) + 1, hidden)
         self.position = nn.Embedding(environment.length + 1, hidden)
         self.condition = nn.Linear(n_conditions, hidden) if n_conditions else None
@@ -102,19 +110,19 @@ class TransformerPolicy(Policy):
         self.flow_head = nn.Linear(hidden, 1)
 
     def _tokens(self, letters: Tensor, start: int, context: Context | None) -> Tensor:
-        """Tokens of letters (n x t), the first of which is at a position: n x t x hidden."""
-        places = torch.arange(start, start + letters.shape[1], device=letters.device)
-        x: Tensor = self.letter(letters) + self.position(places)
+        """Embed letters (n x t), the first of which is at position ``start``: n x t x hidden."""
+        positions = torch.arange(start, start + letters.shape[1], device=letters.device)
+        x: Tensor = self.letter(letters) + self.position(positions)
         if start == 0 and self.condition is not None:
             if context is None or context.values is None:
-                raise ValueError("this policy is conditioned: it needs the values to act for")
-            told = self.condition(context.values)[:, None]
-            x = torch.cat([x[:, :1] + told, x[:, 1:]], dim=1)
+                raise ValueError("the policy is conditioned, and requires a context with values")
+            condition = self.condition(context.values)[:, None]
+            x = torch.cat([x[:, :1] + condition, x[:, 1:]], dim=1)
         return x
 
     def _read(self, states: Tensor, context: Context | None) -> Tensor:
-        """What each prefix of words says, the empty one first: n x (length of the longest + 1) x hidden."""
-        # a GPU would have to be waited for
+        """Embed each prefix of words, the empty one first: n x (length of the longest + 1) x hidden."""
+        # the longest word of the batch, unless its length would have to be read from a GPU
         longest = int(states[:, -2].max()) if states.device.type == "cpu" and len(states) else self._length
         nothing = torch.full_like(states[:, :1], self.letter.num_embeddings - 1)
         x = self._tokens(torch.cat([nothing, states[:, :longest]], dim=1), 0, context)
@@ -125,7 +133,7 @@ class TransformerPolicy(Policy):
         return normed
 
     def _last(self, states: Tensor, context: Context | None) -> Tensor:
-        """What each whole word says: n x hidden."""
+        """Embed whole words: n x hidden."""
         return self._read(states, context)[torch.arange(len(states), device=states.device), states[:, -2]]
 
     def _logits(self, h: Tensor, context: Context | None) -> Tensor:
@@ -133,32 +141,30 @@ class TransformerPolicy(Policy):
         return logits
 
     def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """N x n_actions."""
         return self._logits(self._last(states, context), context)
 
     def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """N x 1: there is one way back."""
+        """Return 0, since each word has a single parent: n x 1."""
         return torch.zeros(len(states), 1, device=states.device)
 
     def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """N."""
         flow: Tensor = self.flow_head(self._last(states, context))[:, 0]
         return flow
 
     def all_logits(self, states: Tensor, context: Context | None = None) -> Logits:
-        """Everything from one pass."""
+        """Return all outputs from one pass."""
         return self._all(self._last(states, context), context)
 
     def _all(self, h: Tensor, context: Context | None) -> Logits:
         return Logits(self._logits(h, context), h.new_zeros(*h.shape[:-1], 1), self.flow_head(h)[..., 0])
 
     def along(self, states: Tensor, context: Context | None = None) -> Logits:
-        """All logits of whole trajectories from one pass over the words that they end in."""
-        told = self._read(states[-1], context)
-        return self._all(told[torch.arange(states.shape[1], device=states.device), states[..., -2]], context)
+        """Return all outputs along trajectories, from one pass over the words that they end in."""
+        prefixes = self._read(states[-1], context)
+        return self._all(prefixes[torch.arange(states.shape[1], device=states.device), states[..., -2]], context)
 
     def start(self, n: int, device: torch.device) -> _Memory:
-        """Room for the keys and values of n roll-outs."""
+        """Allocate the keys and values of n roll-outs."""
         layers, attention_heads, width = self._shape
         is_cast = torch.is_autocast_enabled(device.type)
         dtype = torch.get_autocast_dtype(device.type) if is_cast else self.position.weight.dtype
@@ -166,27 +172,27 @@ class TransformerPolicy(Policy):
         return _Memory(torch.empty(shape, dtype=dtype, device=device))
 
     def next_logits(self, states: Tensor, context: Context | None, memory: _Memory, rows: Tensor | None) -> Tensor:
-        """As ``forward_logits``, by the last letters alone.
+        """Return ``forward_logits``, computed from the last letters alone.
 
-        All words that are not over have one letter more than at the last call. What comes out for a word that is over
-        means nothing.
+        All words that are not over have one letter more than at the last call. The result for a word that is over is
+        meaningless.
         """
-        place = memory.n_positions
+        position = memory.n_positions
         memory.n_positions += 1
-        if place:
-            letters = states[:, place - 1 : place]
+        if position:
+            letters = states[:, position - 1 : position]
         else:
             letters = torch.full_like(states[:, :1], self.letter.num_embeddings - 1)
-        x = self._tokens(letters, place, context)
+        x = self._tokens(letters, position, context)
         for layer, cache in zip(self.layers, memory.cache.unbind(1), strict=True):
             assert isinstance(layer, Layer)
             query, key, value = layer.split(x)
             new = torch.stack([key, value])[..., 0, :].to(cache.dtype)
             if rows is None:
-                cache[:, :, :, place] = new
-                known = cache[:, :, :, : place + 1]
+                cache[:, :, :, position] = new
+                prefix = cache[:, :, :, : position + 1]
             else:
-                cache[:, :, :, place].index_copy_(1, rows, new)
-                known = cache[:, :, :, : place + 1].index_select(1, rows)
-            x = layer.close(x, scaled_dot_product_attention(query, *known.to(query.dtype)))
+                cache[:, :, :, position].index_copy_(1, rows, new)
+                prefix = cache[:, :, :, : position + 1].index_select(1, rows)
+            x = layer.close(x, scaled_dot_product_attention(query, *prefix.to(query.dtype)))
         return self._logits(self.norm(x)[:, 0], context)

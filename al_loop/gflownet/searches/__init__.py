@@ -1,1 +1,5 @@
-"""Searches around objects that are known to be good, one file each; what they find trains the sampler."""
+"""Searches around good objects; the children that they find train the sampler.
+
+- ``base``: the interface, ``Search``.
+- one module for each search, named by its kind.
+"""

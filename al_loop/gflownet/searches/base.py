@@ -1,4 +1,4 @@
-"""What a search is."""
+"""The interface of all searches."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from al_loop.gflownet.rollout import Backward, Trajectories
 
 @dataclass(frozen=True)
 class Parents:
-    """What a search starts from.
+    """Objects that a search starts from.
 
     Args:
         states: terminal states, n x state_size.
-        uncertainty: n, of the reward's model, in units of the spread of its predictions; None: it has none.
+        uncertainty: n, of the model behind the reward, in units of the typical spread of its predictions; None: not
+            known.
     """
 
     states: Tensor
@@ -29,30 +30,46 @@ class Parents:
 
 @dataclass(frozen=True)
 class SearchContext:
-    """All that a search needs to walk: the space and the policy that is trained."""
+    """The space of a search, and the policy that is trained.
+
+    Args:
+        environment: the space.
+        policy: the policy that is trained; None: uniform.
+        backward: the backward policy.
+        policy_context: inputs of the policy for each parent.
+    """
 
     environment: Environment
     policy: Policy | None
     backward: Backward = "learned"
-    context: Context | None = None
+    policy_context: Context | None = None
 
 
 class Search(ABC):
-    """Makes a child of each parent. The child replaces its parent in the next round where it is better.
+    """A way to make a child of each parent. A child that is better replaces its parent in the next round.
 
     Args:
-        size: parents per training step.
-        rounds: children of each, one after the other.
+        size: parents per training step, at least 1.
+        rounds: children of each parent, one after the other, at least 1.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
-    #: whose children: anything that was met, or only what the oracle measured
-    parents: ClassVar[Literal["met", "measured"]] = "met"
+    #: where the parents come from: the replay, or the objects that the oracle measured
+    source: ClassVar[Literal["replay", "measured"]] = "replay"
 
     def __init__(self, size: int = 16, rounds: int = 1) -> None:
         if size < 1 or rounds < 1:
-            raise ValueError(f"size and rounds must be at least 1, not {size} and {rounds}")
+            raise ValueError(f"size and rounds must be at least 1, got {size} and {rounds}")
         self.size, self.rounds = size, rounds
 
     @abstractmethod
-    def propose(self, walker: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
-        """Trajectories of the children: as many as there are parents, in their order."""
+    def propose(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
+        """Return trajectories of the children, one for each parent and in their order.
+
+        Args:
+            search: the space and the policy.
+            parents: n objects.
+            generator: source of all randomness, on the device of the parents.
+        """

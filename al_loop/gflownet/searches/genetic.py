@@ -11,15 +11,18 @@ from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 
 
 class Genetic(Search):
-    """Crosses pairs of good objects and mutates their children (as Genetic-GFN does, Kim et al. 2024).
+    """Crossover of pairs of good objects, and mutation of their children (as in Genetic-GFN, Kim et al. 2024).
 
-    An environment that has a ``crossover`` of its own says how; in any other a child takes the first steps of one
-    parent and the later ones of the other. A mutation replaces steps by random ones.
+    The environment's own ``crossover`` is used if there is one; otherwise a child takes the first steps of one parent
+    and the later ones of the other. A mutation replaces steps by random ones.
 
     Args:
-        mutation: share of the steps that are replaced.
+        mutation: share of the steps that are replaced, 0 to 1.
         size: children per training step.
         rounds: generations per training step.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     kind = "genetic"
@@ -27,12 +30,12 @@ class Genetic(Search):
     def __init__(self, mutation: float = 0.1, size: int = 16, rounds: int = 1) -> None:
         super().__init__(size, rounds)
         if not 0 <= mutation <= 1:
-            raise ValueError(f"mutation: a share between 0 and 1, not {mutation}")
+            raise ValueError(f"mutation: must be between 0 and 1, got {mutation}")
         self.mutation = mutation
 
-    def propose(self, walker: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
-        """A child of each parent and of another one that is picked at random."""
-        environment, n = walker.environment, len(parents.states)
+    def propose(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
+        """Return a child of each parent and of another one that is picked at random."""
+        environment, n = search.environment, len(parents.states)
         device = parents.states.device
         other = parents.states[torch.randperm(n, generator=generator, device=device)]
         children = crossover(environment, parents.states, other, generator)
@@ -42,10 +45,17 @@ class Genetic(Search):
 
 
 def crossover(environment: Environment, a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
-    """A child of each pair of terminal states: n x state_size."""
-    own = environment.crossover(a, b, generator)
-    if own is not None:
-        children, is_valid = own
+    """Return a child of each pair of terminal states: n x state_size.
+
+    Args:
+        environment: the space.
+        a: n x state_size.
+        b: n x state_size.
+        generator: source of all randomness, on the device of the states.
+    """
+    crossed = environment.crossover(a, b, generator)
+    if crossed is not None:
+        children, is_valid = crossed
         return torch.where(is_valid[:, None], children, a)
     first = backward_rollout(environment, None, a, generator=generator).actions
     second = backward_rollout(environment, None, b, generator=generator).actions

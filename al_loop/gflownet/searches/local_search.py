@@ -1,4 +1,4 @@
-"""Local search by going back and forth."""
+"""Local search by walking back and forth."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 
 
 class LocalSearch(Search):
-    """Undoes the last steps of good objects and builds them anew (LS-GFN, Kim et al. 2024).
+    """Undoing of the last steps of good objects, which are then rebuilt by the policy (LS-GFN, Kim et al. 2024).
 
     Args:
-        back: share of the steps that are undone.
+        back: share of the steps that are undone, above 0 and at most 1.
         size: parents per training step.
-        rounds: how often each goes back and forth.
+        rounds: number of times that each object is rebuilt.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     kind = "local_search"
@@ -22,24 +25,24 @@ class LocalSearch(Search):
     def __init__(self, back: float = 0.5, size: int = 16, rounds: int = 1) -> None:
         super().__init__(size, rounds)
         if not 0 < back <= 1:
-            raise ValueError(f"back: a share between 0 and 1, not {back}")
+            raise ValueError(f"back: must be above 0 and at most 1, got {back}")
         self.back = back
 
-    def propose(self, walker: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
-        """The kept steps of a history of each parent, and new ones from there."""
-        environment = walker.environment
+    def propose(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
+        """Return the first steps of a history of each parent, continued by the policy."""
+        environment = search.environment
         history = backward_rollout(
             environment,
-            walker.policy,
+            search.policy,
             parents.states,
             generator=generator,
-            backward=walker.backward,
-            context=walker.context,
+            backward=search.backward,
+            context=search.policy_context,
         )
         length = (history.actions >= 0).sum(0)
-        kept = length - (self.back * length).ceil().long()
+        n_first = length - (self.back * length).ceil().long()
         time = torch.arange(len(history.actions), device=length.device)[:, None]
-        guide = Guide(torch.where(time < kept, history.actions, -1))
+        guide = Guide(torch.where(time < n_first, history.actions, -1))
         return rollout(
-            environment, walker.policy, len(length), generator=generator, context=walker.context, guide=guide
+            environment, search.policy, len(length), generator=generator, context=search.policy_context, guide=guide
         )

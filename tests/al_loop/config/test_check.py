@@ -90,3 +90,14 @@ def test_all_mistakes_are_told_at_once(write):
 def test_the_maximising_baseline_refuses_what_it_cannot_do(write):
     assert "sampler.searches: ppo" in refused(write(), ["sampler={kind: ppo, searches: [{kind: genetic}]}"])
     assert load_config(write(), ["sampler={kind: ppo}"]).fingerprint != load_config(write()).fingerprint
+
+
+def test_a_missing_argument_of_features_is_refused_unless_the_campaign_supplies_it(write, folder):
+    (folder / "my_module_of_features.py").write_text(
+        "class Sized:\n    def __init__(self, alphabet: str, size: int) -> None: ...\n"
+    )
+    path = write(BASE + "features:\n  target: my_module_of_features:Sized\n")
+    message = refused(path)
+    assert "features.size: missing" in message
+    assert "alphabet" not in message
+    assert load_config(path, ["features.size=3"]).features is not None

@@ -1,6 +1,7 @@
 import pytest
 
 from al_loop.config import load_config
+from al_loop.config.overrides import apply_overrides
 from tests.support.configs import refused
 
 
@@ -41,3 +42,11 @@ def test_bad_overrides_are_named(write, override, says):
     message = refused(write(), [override])
     assert override in message
     assert says in message
+
+
+def test_the_content_itself_is_not_changed():
+    content = {"rounds": {"count": 1}, "constraints": [{"min": 0.1}]}
+    changed, origins = apply_overrides(content, ["rounds.count=2", "constraints.0.min=0.3", "stop.reached=1"])
+    assert content == {"rounds": {"count": 1}, "constraints": [{"min": 0.1}]}
+    assert changed == {"rounds": {"count": 2}, "constraints": [{"min": 0.3}], "stop": {"reached": 1}}
+    assert origins[("constraints", 0, "min")] == "constraints.0.min=0.3"

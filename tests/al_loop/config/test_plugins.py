@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from al_loop.config import Part
 from al_loop.config import plugins as parts
 from al_loop.environments.sequence import Sequences
 from al_loop.errors import ConfigError
@@ -50,6 +51,30 @@ def test_a_new_file_is_a_new_part(tmp_path, monkeypatch):
     assert parts.built_in("room") == [parts.PartInfo("room", "fast", "Quick one.")]
     assert "my_room.fast" not in sys.modules
     assert parts.find("room", "fast").__name__ == "Fast"
+
+
+def test_a_changed_file_is_read_again(tmp_path, monkeypatch):
+    room = tmp_path / "changing_room"
+    room.mkdir()
+    path = room / "fast.py"
+    path.write_text('class Fast:\n    """Quick one."""\n\n    kind = "fast"\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (room / "__init__.py").write_text("")
+    monkeypatch.setattr(parts, "ROOMS", {"room": "changing_room"})
+    assert [info.summary for info in parts.built_in("room")] == ["Quick one."]
+    path.write_text('class Fast:\n    """Quicker one."""\n\n    kind = "fast"\n')
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1_000_000_000))
+    assert [info.summary for info in parts.built_in("room")] == ["Quicker one."]
+
+
+def test_an_unknown_kind_suggests_the_most_similar_one():
+    with pytest.raises(ConfigError, match="did you mean 'gp'"):
+        parts.find("surrogate", "gpp")
+
+
+def test_a_class_attribute_is_read_without_building_the_part():
+    assert Part(kind="human").declared("oracle", "is_external", False) is True
+    assert Part(target="pathlib:Path").declared("oracle", "is_external", False) is False
 
 
 @pytest.mark.parametrize("kind", ["gpp", "base", "../gp", "", "gp.py", "os", "class"])

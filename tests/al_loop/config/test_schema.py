@@ -57,3 +57,13 @@ def test_the_order_of_keys_does_not_matter(write):
     first = load_config(write()).fingerprint
     lines = BASE.splitlines()
     assert load_config(write("\n".join([*lines[1:3], lines[0], *lines[3:]]))).fingerprint == first
+
+
+def test_folders_belong_to_a_machine_and_not_to_the_config(write, folder):
+    config = load_config(write())
+    assert config.folders[0] == str(folder)
+    moved = config.with_folders("elsewhere")
+    assert (moved.folders, config.folders[0]) == (("elsewhere",), str(folder))
+    assert moved.model_dump() == config.model_dump()
+    assert moved.fingerprint == config.fingerprint
+    assert moved.model_copy(update={"seed": 2}).folders == ("elsewhere",)

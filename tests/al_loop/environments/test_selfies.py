@@ -127,7 +127,7 @@ def test_unpaired_electrons_are_filled_with_hydrogen():
     ("smiles", "reason"),
     [
         ("CS", r"symbols that are not in the alphabet: \['\[S\]'\]"),
-        ("CCCCC", "needs 5 symbols, more than 4"),
+        ("CCCCC", "requires 5 symbols, more than length \\(4\\)"),
         ("CC.O", "more than one molecule"),
         ("xyz", "not a molecule"),
         ("F[I](F)(F)(F)F", "bonds that SELFIES does not allow"),
@@ -153,9 +153,9 @@ def test_what_is_no_symbol_is_named(symbol):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"alphabet": ["[Ring1]"]}, "no atom"),
-        ({"alphabet": []}, "no atom"),
-        ({"alphabet": ["[C]", "[C]"]}, "each letter once"),
+        ({"alphabet": ["[Ring1]"]}, "at least one atom"),
+        ({"alphabet": []}, "at least one atom"),
+        ({"alphabet": ["[C]", "[C]"]}, "none empty and none twice"),
         ({"length": 3, "min_length": 4}, "min_length"),
     ],
 )

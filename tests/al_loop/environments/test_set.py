@@ -81,13 +81,13 @@ def test_a_full_set_needs_no_stop():
     [
         ((0, 1), "items"),
         (([], 1), "items"),
-        ((["a", "a"], 1), "each once"),
-        ((["a", "b,c"], 1), "no comma"),
-        ((["a", ""], 1), "not empty"),
-        ((3, 4), "size: 4"),
-        ((3, 0), "size: 0"),
-        ((3, 2, 3), "min_size: 3"),
-        ((3, 2, 0), "min_size: 0"),
+        ((["a", "a"], 1), "no item twice"),
+        ((["a", "b,c"], 1), "contain a comma"),
+        ((["a", ""], 1), "must not be empty"),
+        ((3, 4), "size: .* got 4"),
+        ((3, 0), "size: .* got 0"),
+        ((3, 2, 3), "min_size: .* got 3"),
+        ((3, 2, 0), "min_size: .* got 0"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, reason):

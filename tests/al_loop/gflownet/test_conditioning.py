@@ -5,11 +5,11 @@ import torch
 
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
+from al_loop.gflownet import Training
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.exact_distribution import terminal_distribution
-from al_loop.gflownet.learner import Training
 from al_loop.gflownet.policies.base import Context
-from al_loop.gflownet.sampler import StateReward
+from al_loop.gflownet.reward import StateReward
 from al_loop.gflownet.trainer import Trainer, train
 
 BETAS = Conditioning(beta=(0.5, 4.0))
@@ -42,11 +42,11 @@ def test_fixed_conditions_are_what_apply_understands():
 @pytest.mark.parametrize(
     ("conditioning", "what", "reason"),
     [
-        (BETAS, {"beta": 5.0}, "outside of the range 0.5 to 4.0"),
-        (BETAS, {"weights": [1.0]}, "give beta"),
-        (WEIGHTS, {"beta": 1.0, "weights": [1, 1]}, "give beta"),
-        (WEIGHTS, {"weights": [1, 1, 1]}, "not 2 numbers"),
-        (WEIGHTS, {"weights": [0, 0]}, "not 2 numbers"),
+        (BETAS, {"beta": 5.0}, "outside the range 0.5 to 4.0"),
+        (BETAS, {"weights": [1.0]}, "beta is required"),
+        (WEIGHTS, {"beta": 1.0, "weights": [1, 1]}, "beta cannot be used"),
+        (WEIGHTS, {"weights": [1, 1, 1]}, "expected 2 numbers"),
+        (WEIGHTS, {"weights": [0, 0]}, "expected 2 numbers"),
     ],
 )
 def test_conditions_that_were_not_trained_are_refused(conditioning, what, reason):
@@ -144,13 +144,13 @@ def test_one_network_samples_for_every_preference(scalarisation):
 
 def test_objectives_without_a_log_z_for_each_condition_are_refused():
     settings = Training(objective="log_partition_variance", conditioning=BETAS)
-    with pytest.raises(ValueError, match="no log Z for each condition"):
+    with pytest.raises(ValueError, match="no log Z, which a conditioned reward requires"):
         Trainer(GRID, StateReward(base), settings)
 
 
 def test_log_rewards_of_another_number_of_objectives_are_refused():
     settings = Training(conditioning=Conditioning(objectives=3), hidden=8)
-    with pytest.raises(ValueError, match="for 3 objectives"):
+    with pytest.raises(ValueError, match="x 3, one column for each objective"):
         Trainer(GRID, StateReward(two), settings).step()
 
 

@@ -1,7 +1,6 @@
 """Training against the truth of spaces that can be enumerated, and against itself after a stop."""
 
 import io
-import json
 import math
 from dataclasses import replace
 
@@ -9,16 +8,17 @@ import pytest
 import torch
 
 from al_loop.environments.fragments import Fragments
-from al_loop.environments.fragments.vocabulary import describe_block
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
+from al_loop.gflownet import Training
 from al_loop.gflownet.exact_distribution import object_distribution
-from al_loop.gflownet.learner import Learner, Training
+from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.sampler import Draw, Sampler
 from al_loop.gflownet.trainer import train
 from al_loop.seeding import derive_seed
+from tests.support.fragments import vocabulary
 
 
 def distance(environment, log_reward, policy):
@@ -45,10 +45,9 @@ def halogens(objects):
 
 @pytest.fixture(scope="module")
 def fragments(tmp_path_factory):
-    path = tmp_path_factory.mktemp("vocabulary") / "vocabulary.json"
     blocks = [("c1ccccc1", [*range(6)]), ("C", [0, 0]), ("F", [0]), ("c1cncnc1", [0, 1, 3, 5])]
-    path.write_text(json.dumps([describe_block(*block) for block in blocks]), encoding="utf-8")
-    return Fragments(max_fragments=3, min_fragments=1, vocabulary=str(path))
+    path = vocabulary(tmp_path_factory.mktemp("vocabulary"), blocks)
+    return Fragments(max_fragments=3, min_fragments=1, vocabulary=path)
 
 
 class WithoutBackward(Objective):
@@ -208,7 +207,7 @@ def test_some_rewards_of_zero_train_with_finite_weights():
 
 def test_log_reward_of_the_wrong_length_is_refused():
     environment = Hypergrid(2, 3)
-    with pytest.raises(ValueError, match=r"shape \(2,\) for 8 objects"):
+    with pytest.raises(ValueError, match=r"each of 8 objects, got shape \(2,\)"):
         train(environment, lambda objects: torch.zeros(2), SHORT)
 
 

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from al_loop.environments.hypergrid import Hypergrid
-from al_loop.gflownet.learner import Learner, Training
+from al_loop.gflownet import Training
+from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.pipeline import InlineSampler, PipelineStats, SamplerGroup, pipeline, split
 from al_loop.gflownet.policies import make_policy
-from al_loop.gflownet.sampler import DrawRequest, Sampler, SearchJob, StateReward
+from al_loop.gflownet.reward import StateReward
+from al_loop.gflownet.sampler import DrawRequest, Sampler, SearchJob
 from al_loop.gflownet.searches.local_search import LocalSearch
 from al_loop.seeding import derive_seed
 
@@ -101,10 +103,10 @@ class OneStraggler(Scattered):
         return self._begun[1].future.result()
 
 
-def run(settings, group, traffic=None):
+def run(settings, group, stats=None):
     learner = Learner(ENVIRONMENT, settings, seed=1)
     learner.start(REWARD)
-    losses = list(pipeline(learner, group, seed=lambda *at: derive_seed(3, *at), traffic=traffic))
+    losses = list(pipeline(learner, group, seed=lambda *at: derive_seed(3, *at), stats=stats))
     return losses, learner.weights()
 
 
@@ -124,30 +126,30 @@ def test_it_does_not_matter_who_draws_and_who_is_first(staleness, shares):
 
 def test_by_arrival_nobody_waits_for_a_straggler_and_what_comes_too_late_is_kept_but_not_trained_on():
     settings = training(steps=12, staleness=3, order="arrival")
-    group, traffic = OneStraggler(settings), PipelineStats()
+    group, stats = OneStraggler(settings), PipelineStats()
     learner = Learner(ENVIRONMENT, settings, seed=1)
     learner.start(REWARD)
-    losses = list(pipeline(learner, group, seed=lambda *at: derive_seed(3, *at), traffic=traffic))
+    losses = list(pipeline(learner, group, seed=lambda *at: derive_seed(3, *at), stats=stats))
     group.close()
-    assert len(losses) == len(traffic.staleness) == 12
-    assert traffic.late == 1
-    assert max(traffic.staleness) <= 3
+    assert len(losses) == len(stats.staleness) == 12
+    assert stats.late == 1
+    assert max(stats.staleness) <= 3
     assert group.most_open <= 4
-    assert traffic.trajectories == 13 * settings.batch_size
+    assert stats.trajectories == 13 * settings.batch_size
     assert set(map(str, group.straggler.keys)) <= set(learner.replay.objects)
 
 
 @pytest.mark.parametrize("staleness", [0, 2, 5])
 def test_every_draw_is_as_old_as_allowed_and_no_older(staleness):
     settings = training(staleness=staleness)
-    traffic = PipelineStats()
-    run(settings, InlineSampler(new_sampler(settings)), traffic)
-    assert traffic.staleness == [min(step, staleness) for step in range(settings.steps)]
-    assert traffic.trajectories == settings.steps * settings.batch_size
-    assert traffic.weight_bytes == (settings.steps + 1) * sum(
+    stats = PipelineStats()
+    run(settings, InlineSampler(new_sampler(settings)), stats)
+    assert stats.staleness == [min(step, staleness) for step in range(settings.steps)]
+    assert stats.trajectories == settings.steps * settings.batch_size
+    assert stats.weight_bytes == (settings.steps + 1) * sum(
         p.nbytes for p in make_policy(ENVIRONMENT, 16, 1, 0, 1).state_dict().values()
     )
-    assert traffic.draw_bytes > 0
+    assert stats.draw_bytes > 0
 
 
 def test_stale_draws_train_as_well():

@@ -1,13 +1,21 @@
+"""Roll-outs: their frequencies against exact probabilities, and what they refuse."""
+
+from collections import Counter
+
 import pytest
 import torch
 
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
+from al_loop.environments.set import Sets
 from al_loop.gflownet import rollout as rollout_module
 from al_loop.gflownet.exact_distribution import object_distribution
 from al_loop.gflownet.policies import make_policy
-from al_loop.gflownet.rollout import Trajectories, rollout
+from al_loop.gflownet.policies.mlp import MLPPolicy
+from al_loop.gflownet.rollout import Guide, Trajectories, backward_rollout, rollout
 from al_loop.gflownet.trajectory_terms import log_probabilities
+
+GRID = Hypergrid(3, 4)
 
 
 def generator(seed=0):
@@ -36,7 +44,7 @@ class Endless(Hypergrid):
 
 @pytest.mark.parametrize("n", [0, -1])
 def test_no_trajectories_are_refused(n):
-    with pytest.raises(ValueError, match="at least one trajectory"):
+    with pytest.raises(ValueError, match="n must be at least 1"):
         rollout(Hypergrid(), None, n, generator=generator())
 
 
@@ -164,3 +172,65 @@ def test_rows_without_an_action_among_many_are_told(is_packed, monkeypatch):
     assert sound.isfinite().tolist() == [True, False, True, False]
     _, sound = rollout_module._invert(None, torch.zeros(2, 100, dtype=torch.bool), generator())
     assert not sound.isfinite().any()
+
+
+def test_histories_of_different_lengths_are_trajectories():
+    environment = Sequences("ACGU", 5, 1)
+    words = ["A", "ACGUA", "CC", "GUG"]
+    history = backward_rollout(environment, None, environment.encode(words), generator=generator())
+    assert environment.decode(history.terminal) == words
+    assert (history.actions >= 0).sum(0).tolist() == [2, 5, 3, 4]
+    for before, action, after in zip(history.states, history.actions, history.states[1:], strict=False):
+        goes = action >= 0
+        assert torch.equal(environment.step(before[goes], action[goes]), after[goes])
+
+
+@pytest.mark.parametrize("environment", [GRID, Sets(6, 3), Sequences("AC", 4, 2)], ids=["grid", "set", "words"])
+def test_the_way_of_a_gpu_draws_the_same_distribution(environment, monkeypatch):
+    torch.manual_seed(0)
+    policy = MLPPolicy(environment, 16, 2)
+    monkeypatch.setattr(rollout_module, "packs", lambda device: False)
+    exact = object_distribution(environment, policy)
+    n = 20_000
+    drawn = Counter(environment.decode(rollout(environment, policy, n, generator=generator()).terminal))
+    chi_square = sum((drawn[o] - n * p) ** 2 / (n * p) for o, p in exact.items())
+    freedom = len(exact) - 1
+    assert chi_square < freedom + 4 * (2 * freedom) ** 0.5
+    ends = environment.encode([*drawn][:50])
+    history = backward_rollout(environment, policy, ends, generator=generator())
+    assert torch.equal(history.terminal, ends)
+
+
+def test_guides_are_followed_where_they_are_allowed():
+    environment = Sequences("ACGU", 4)
+    policy = make_policy(environment, 8, 1)
+    guide = torch.tensor([[0, 1, 2], [3, -1, 0], [1, 2, -1], [2, 2, 4]])  # the stop (4) is not allowed
+    words = environment.decode(rollout(environment, policy, 3, generator=generator(), guide=Guide(guide)).terminal)
+    assert words[0] == "AUCG"
+    assert words[1][0] == "C"
+    assert words[1][2:] == "GG"
+    assert words[2].startswith("GA")
+
+
+def test_deviation_is_the_share_of_steps_left_to_the_policy():
+    environment = Sequences("ACGU", 10)
+    n = 2000
+    guide = Guide(torch.zeros(10, n, dtype=torch.int64), torch.tensor([0.0, 0.5]).repeat(n // 2))
+    words = environment.decode(rollout(environment, None, n, generator=generator(), guide=guide).terminal)
+    assert set(words[::2]) == {"A" * 10}
+    others = sum(10 - word.count("A") for word in words[1::2]) / (10 * n / 2)
+    assert others == pytest.approx(0.5 * 0.75, abs=0.02)
+
+
+def test_temperature_flattens_the_policy():
+    environment = Sequences("AC", 1)
+    policy = make_policy(environment, 8, 1)
+    torch.nn.init.zeros_(policy.forward_head.linear.weight)
+    policy.forward_head.linear.bias.data = torch.tensor([2.0, 0.0, 0.0])
+
+    def share(temperature):
+        drawn = rollout(environment, policy, 10_000, generator=generator(), temperature=temperature)
+        return environment.decode(drawn.terminal).count("A") / 10_000
+
+    assert share(1.0) == pytest.approx(0.881, abs=0.015)
+    assert share(4.0) == pytest.approx(0.622, abs=0.02)

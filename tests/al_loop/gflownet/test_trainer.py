@@ -8,13 +8,13 @@ import torch
 
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
+from al_loop.gflownet import Training
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.exact_distribution import object_distribution
-from al_loop.gflownet.learner import Training
 from al_loop.gflownet.objectives.relative_trajectory_balance import RelativeTrajectoryBalance
 from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.mlp import MLPPolicy
-from al_loop.gflownet.sampler import StateReward
+from al_loop.gflownet.reward import StateReward
 from al_loop.gflownet.searches.delta_conservative import DeltaConservative
 from al_loop.gflownet.searches.genetic import Genetic
 from al_loop.gflownet.searches.local_search import LocalSearch
@@ -153,13 +153,13 @@ def test_a_relative_objective_draws_in_proportion_to_reward_times_reference():
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"device": "cuda:77"}, r"device: 'cuda:77' is not there .*'cpu' always is"),
-        ({"device": "abacus"}, "device: 'abacus' is not there"),
-        ({"forward_looking": True}, "knows no flow of partial objects"),
-        ({"forward_looking": True, "objective": "detailed_balance"}, "needs a StateReward"),
-        ({"objective": "nonsense"}, "none of"),
-        ({"batch_size": 0}, "at least one trajectory"),
-        ({"objective": "relative_trajectory_balance"}, "needs a reference policy"),
+        ({"device": "cuda:77"}, r"device: 'cuda:77' is not available .*'cpu' always is"),
+        ({"device": "abacus"}, "device: 'abacus' is not available"),
+        ({"forward_looking": True}, "does not use flows of partial objects"),
+        ({"forward_looking": True, "objective": "detailed_balance"}, "requires a StateReward"),
+        ({"objective": "nonsense"}, "objective: 'nonsense' is not one of"),
+        ({"batch_size": 0}, "n must be at least 1"),
+        ({"objective": "relative_trajectory_balance"}, "requires a prior"),
     ],
 )
 def test_bad_settings_are_refused(settings, reason):

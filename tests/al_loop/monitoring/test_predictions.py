@@ -1,16 +1,14 @@
-import math
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 
 from al_loop.ledger import Answer, Ledger, Proposal
-from al_loop.modelling.objectives import Wanted
+from al_loop.modelling.objectives import CampaignObjectives
 from al_loop.monitoring.predictions import past_predictions
 from al_loop.oracles.base import Objective, Outcome
 
 OBJECTIVES = (Objective("strength", "MPa"), Objective("price", "EUR", "minimise"), Objective("colour"))
-WANTED = Wanted((1, 0), ("price", "strength"), ("minimise", "maximise"))
+WANTED = CampaignObjectives((1, 0), ("price", "strength"), ("minimise", "maximise"))
 
 
 @pytest.fixture
@@ -60,15 +58,3 @@ def test_without_predictions_there_are_none(ledger):
     (candidate,) = ledger.open_round(0, [Proposal("a", "random")], seed=0, seconds={}, info={})
     answer(ledger, candidate, Outcome((1.0, 2.0, 3.0)))
     assert [len(p.mean) for p in past_predictions(ledger, WANTED)] == [0, 0]
-
-
-def test_the_wanted_values_are_picked_and_failures_have_none():
-    assert WANTED.of((1.0, 2.0, 3.0)) == (2.0, 1.0)
-    assert all(math.isnan(v) for v in WANTED.of(None))
-    assert WANTED.signs == (-1.0, 1.0)
-
-
-def test_bounds_hold_on_measured_values():
-    bounded = Wanted((0,), ("strength",), ("maximise",), bounds=((1, None, 5.0), (2, 0.0, 1.0)))
-    values = [(9.0, 5.0, 0.0), (9.0, 5.1, 0.0), (9.0, 1.0, 1.1)]
-    assert np.array_equal([bounded.keeps_bounds(v) for v in values], [True, False, False])

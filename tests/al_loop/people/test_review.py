@@ -130,7 +130,7 @@ def test_a_table_of_decisions_is_taken_in_whole(ledger: Ledger, tmp_path: Path) 
         ("CCO,replace,x,", "line 2: replace needs the other object"),
         (",veto,x,", "line 2: no object"),
         ("CCO,veto,x,\nOCC,replace,y,CCS", "line 3: OCC is decided on twice"),
-        ("", "it has no rows"),
+        ("", "the table has no rows"),
     ],
 )
 def test_a_row_that_cannot_be_taken_in_is_named(ledger: Ledger, tmp_path: Path, row: str, message: str) -> None:

@@ -1,5 +1,3 @@
-import itertools
-import json
 import pickle
 from collections import defaultdict
 
@@ -7,27 +5,13 @@ import pytest
 import torch
 from rdkit import Chem
 
-from al_loop.environments.fragments import SHIPPED_VOCABULARY, Fragments
-from al_loop.environments.fragments.vocabulary import build, describe_block, take_apart
+from al_loop.environments.fragments import Fragments
+from al_loop.environments.fragments.vocabulary import take_apart
 from al_loop.environments.testing import EnvironmentContract
 from al_loop.gflownet.exact_distribution import terminal_states
 from al_loop.gflownet.policies.fragments import FragmentPolicy
 from al_loop.gflownet.rollout import masked_log_softmax, rollout
-
-# benzene and methane have many symmetries, pyrimidine two, sulfonamide a bond that must be made
-BLOCKS = [
-    ("c1ccccc1", [0, 1, 2, 3, 4, 5]),
-    ("C", [0, 0, 0]),
-    ("F", [0]),
-    ("c1cncnc1", [0, 1, 3, 5]),
-    ("N[SH](=O)=O", [0, 1]),
-]
-
-
-def vocabulary(folder, blocks=BLOCKS):
-    path = folder / "vocabulary.json"
-    path.write_text(json.dumps([describe_block(smiles, sites) for smiles, sites in blocks]), encoding="utf-8")
-    return str(path)
+from tests.support.fragments import BLOCKS, vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -154,36 +138,6 @@ def test_drawings_of_a_partial_molecule_share_one_unit_of_backward_flow(tmp_path
     assert max(abs(v - 1) for v in wrong.values()) > 1
 
 
-def brute_force_automorphisms(environment, row):
-    """Automorphisms of one fragment tree, by trying every permutation of slots and every symmetry of each block."""
-    block, parent, parent_site, own_site = (x[0].tolist() for x in environment.slots(row))
-    n = sum(b > 0 for b in block)
-    bonds = {frozenset([(s, own_site[s]), (parent[s], parent_site[s])]) for s in range(1, n)}
-    count = 0
-    for slots in itertools.permutations(range(n)):
-        if any(block[slots[s]] != block[s] for s in range(n)):
-            continue
-        for moves in itertools.product(*(environment.blocks[b - 1].symmetries for b in block[:n])):
-            count += {frozenset((slots[s], moves[s][i]) for s, i in bond) for bond in bonds} == bonds
-    return count
-
-
-def test_n_automorphisms_is_what_brute_force_counts(small):
-    states = terminal_states(small)
-    picked = states[torch.randperm(len(states), generator=torch.Generator().manual_seed(0))[:150]]
-    # with the most symmetric ones: three benzenes in a row, three methyls on a ring
-    extra = small.encode(["c1ccc(-c2ccc(-c3ccccc3)cc2)cc1", "Fc1ccc(F)cc1", "c1ccc(Cc2ccccc2)cc1", "c1ccccc1"])
-    picked = torch.cat([picked, extra])
-    expected = [brute_force_automorphisms(small, row[None]) for row in picked]
-    assert small.n_automorphisms(picked).tolist() == expected
-    assert max(expected) > 4
-
-
-def test_n_automorphisms_does_not_depend_on_the_batch(small):
-    states = terminal_states(small)[::97]
-    assert small.n_automorphisms(states).tolist() == [int(small.n_automorphisms(row[None])) for row in states]
-
-
 @pytest.fixture(scope="module")
 def drawn():
     environment = Fragments()
@@ -201,120 +155,6 @@ def test_random_molecules_are_sane(drawn):
         assert environment.min_fragments <= len(take_apart(mol)) <= environment.max_fragments
         assert "." not in smiles
         assert not any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
-
-
-def test_encode_finds_drawings_of_the_same_molecules(drawn):
-    environment, states = drawn
-    objects = environment.decode(states)
-    assert environment.decode(environment.encode(objects)) == objects
-
-
-def test_symmetry_of_a_molecule_does_not_depend_on_its_drawing(drawn):
-    environment, states = drawn
-    again = environment.encode(environment.decode(states))
-    assert torch.equal(environment.n_automorphisms(states), environment.n_automorphisms(again))
-
-
-def test_backward_policy_does_not_depend_on_the_drawing(small):
-    torch.manual_seed(1)
-    policy = FragmentPolicy(small, 16, 2)
-    states = terminal_states(small)
-    states = states[torch.randperm(len(states), generator=torch.Generator().manual_seed(4))[:200]].clone()
-    states[:, -1] = 0
-    with torch.no_grad():
-        log_pb = masked_log_softmax(policy.backward_logits(states), small.backward_mask(states)).exp()
-    finished = torch.cat([states[:, :-1], torch.ones_like(states[:, :1])], 1)
-    seen = defaultdict(set)
-    for smiles, row in zip(small.decode(finished), log_pb, strict=True):
-        seen[smiles].add(tuple(round(v, 4) for v in sorted(row.tolist())))
-    assert all(len(v) == 1 for v in seen.values())
-
-
-def test_sparse_log_probabilities_are_the_dense_ones(drawn):
-    environment, _ = drawn
-    torch.manual_seed(2)
-    policy = FragmentPolicy(environment, 16, 2)
-    trajectories = rollout(environment, None, 24, generator=torch.Generator().manual_seed(5))
-    is_step = (trajectories.actions >= 0).flatten()
-    states, actions = trajectories.states[:-1].flatten(0, 1)[is_step], trajectories.actions.flatten()[is_step]
-    mask = environment.forward_mask(states)
-    sparse = policy.forward_log_prob(states, mask, actions)
-    dense = super(type(policy), policy).forward_log_prob(states, mask, actions)
-    torch.testing.assert_close(sparse, dense)
-    parameters = [p for name, p in policy.named_parameters() if not name.startswith(("back", "flow"))]
-    for a, b in zip(
-        torch.autograd.grad(sparse.sum(), parameters), torch.autograd.grad(dense.sum(), parameters), strict=True
-    ):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("smiles", "pieces"),
-    [
-        ("CC(=O)Oc1ccccc1C(=O)O", ["CC(=O)O", "O=CO", "c1ccccc1"]),  # aspirin
-        ("CC(C)Cc1ccc(C(C)C(=O)O)cc1", ["CC(C)C", "CCC(=O)O", "c1ccccc1"]),  # ibuprofen
-        ("CC(=O)Nc1ccc(O)cc1", ["CC(N)=O", "O", "c1ccccc1"]),  # paracetamol
-        ("Cn1c(=O)c2c(ncn2C)n(C)c1=O", ["C", "C", "C", "O=c1[nH]c(=O)c2[nH]cnc2[nH]1"]),  # caffeine
-        ("NS(=O)(=O)c1ccc(N)cc1", ["N", "N[SH](=O)=O", "c1ccccc1"]),  # sulfanilamide
-    ],
-)
-def test_take_apart_cuts_drugs_at_their_rings(smiles, pieces):
-    found = take_apart(Chem.MolFromSmiles(smiles))
-    assert sorted(piece.smiles for piece in found) == pieces
-    ends = sorted(bond for piece in found for _, bond in piece.bonds)
-    assert ends == sorted([*range(len(pieces) - 1)] * 2)
-
-
-def test_build_counts_rings_chains_and_sites():
-    smiles = ["Cc1ccccc1", "Cc1ccccc1F", "c1ccc(Cc2ccccc2)cc1", "Fc1ccncc1", "CCO", "[Na+].Cc1ccccc1", "broken("]
-    blocks = {block["smiles"]: block for block in build(smiles, n_rings=2, n_chains=2, min_count=1)}
-    assert list(blocks) == ["c1ccccc1", "C", "F", "c1ccncc1"]  # by how often they occur
-    assert blocks["c1ccccc1"]["sites"] == [0, 1, 2, 3, 4, 5]
-    assert len(blocks["c1ccccc1"]["symmetries"]) == 12
-    assert blocks["C"]["sites"] == [0, 0]  # toluene once, diphenylmethane twice
-    assert blocks["F"]["sites"] == [0]
-    assert blocks["c1ccncc1"]["sites"] == [0]  # opposite to its nitrogen
-    assert build(smiles, n_rings=1, n_chains=0, min_count=1) == [blocks["c1ccccc1"]]
-    assert [b["smiles"] for b in build(smiles, min_count=2)] == ["c1ccccc1", "C", "F"]
-
-
-def test_describe_block_gives_what_the_environment_needs():
-    assert describe_block("N[SH](=O)=O", [0, 1]) == {
-        "smiles": "N[SH](=O)=O",
-        "is_ring": False,
-        "sites": [0, 1],
-        "classes": ["hetero", "sulfonyl"],
-        "required": 1,
-        "n_atoms": 4,
-        "tokens": ["N", "[SH]", "(=O", ")=O", ""],
-        "symmetries": [[0, 1]],
-    }
-
-
-def test_shipped_blocks_are_what_describe_block_gives():
-    for block in json.loads(SHIPPED_VOCABULARY.read_text(encoding="utf-8")):
-        assert describe_block(block["smiles"], block["sites"]) == block
-
-
-def test_describe_block_refuses_half_an_orbit():
-    """Ortho and para sites of benzene alone: drawings that are the same molecule would be counted as different."""
-    assert describe_block("c1ccccc1", [0, 1, 3]) is None
-    assert describe_block("CO", [0, 0, 1]) is not None
-
-
-def test_small_molecules_that_cannot_grow_may_stop_and_are_encoded(tmp_path):
-    environment = Fragments(
-        max_fragments=3, min_fragments=3, max_atoms=8, vocabulary=vocabulary(tmp_path, [("c1ccccc1", [*range(6)])])
-    )
-    objects = environment.decode(terminal_states(environment))
-    assert set(objects) == {"c1ccccc1"}
-    assert environment.decode(environment.encode(objects)) == objects
-
-
-def test_what_could_go_on_is_not_encoded_below_the_minimum(tmp_path):
-    environment = Fragments(max_fragments=3, min_fragments=2, vocabulary=vocabulary(tmp_path))
-    with pytest.raises(ValueError, match="1 pieces, not 2 to 3"):
-        environment.encode(["c1ccccc1"])
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "[1]", "not json", '[{"smiles": "C"}]'])

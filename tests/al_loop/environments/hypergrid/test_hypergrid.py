@@ -38,15 +38,15 @@ def test_every_point_is_reached_once():
 
 
 def test_a_batch_of_bad_points_is_refused():
-    with pytest.raises(ValueError, match="2 dimensions"):
+    with pytest.raises(ValueError, match="2 coordinates"):
         Hypergrid(2, 8).encode(["1,2,3", "1,2,3", "1,2,3"])
-    with pytest.raises(ValueError, match="2 dimensions"):
+    with pytest.raises(ValueError, match="2 coordinates"):
         Hypergrid(2, 8).encode(["1", "1", "1"])
 
 
 @pytest.mark.parametrize("arguments", [(0, 8), (2, 1)])
 def test_no_grid_without_room(arguments):
-    with pytest.raises(ValueError, match="dimensions >= 1 and height >= 2"):
+    with pytest.raises(ValueError, match="dimensions must be at least 1 and height at least 2"):
         Hypergrid(*arguments)
 
 

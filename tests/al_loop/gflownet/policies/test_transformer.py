@@ -198,7 +198,7 @@ def test_low_precision_is_close():
     [
         (Hypergrid(2, 3), {}, "left to right, not 'hypergrid'"),
         (Sequences("AC", 3, order="prepend_append"), {}, "order 'prepend_append'"),
-        (Sequences("AC", 3), {"hidden": 18}, r"hidden: 18 is not a multiple of attention_heads \(4\)"),
+        (Sequences("AC", 3), {"hidden": 18}, r"hidden: must be a multiple of attention_heads \(4\), got 18"),
     ],
 )
 def test_what_it_cannot_read_is_refused(environment, settings, reason):

@@ -6,8 +6,10 @@ import torch
 from al_loop.environments.fragments import Fragments
 from al_loop.environments.sequence import Sequences
 from al_loop.environments.set import Sets
-from al_loop.gflownet.learner import Learner, Training
+from al_loop.gflownet import Training
+from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.policies import make_policy
+from al_loop.gflownet.reward import Reward
 from al_loop.gflownet.searches.base import Parents, SearchContext
 from al_loop.gflownet.searches.delta_conservative import DeltaConservative
 from al_loop.gflownet.searches.genetic import Genetic, crossover
@@ -135,7 +137,7 @@ def test_delta_conservative_search_starts_from_what_was_measured():
     assert len(job.parents.keys) == 4
 
 
-class Sure:
+class Sure(Reward):
     """A reward whose model says how unsure it is."""
 
     def __init__(self):

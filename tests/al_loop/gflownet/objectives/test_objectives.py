@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from al_loop.environments.hypergrid import Hypergrid
+from al_loop.gflownet import Training
 from al_loop.gflownet.exact_distribution import object_distribution
-from al_loop.gflownet.learner import Training
 from al_loop.gflownet.losses import LOSSES
 from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.objectives.sub_trajectory_balance import SubTrajectoryBalance
 from al_loop.gflownet.objectives.trajectory_balance import TrajectoryBalance
 from al_loop.gflownet.policies.base import Policy
+from al_loop.gflownet.reward import StateReward
 from al_loop.gflownet.rollout import rollout
-from al_loop.gflownet.sampler import StateReward
 from al_loop.gflownet.trainer import train
-from al_loop.gflownet.trajectory_terms import evaluate
+from al_loop.gflownet.trajectory_terms import compute_terms
 
 
 class Table(Policy):
@@ -39,9 +39,17 @@ class Table(Policy):
 
 
 HEIGHT = 5
+
+
 GRID = Hypergrid(2, HEIGHT)
+
+
 REWARD = torch.rand(HEIGHT, HEIGHT, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.1
+
+
 BALANCES = ["trajectory_balance", "log_partition_variance", "detailed_balance", "sub_trajectory_balance"]
+
+
 ALL = [*BALANCES, "flow_matching"]
 
 
@@ -80,7 +88,7 @@ def log_reward_of(states, reward=REWARD):
 
 def losses(policy, objective, backward="learned", reward=REWARD, log_z=None, partial=None):
     trajectories = rollout(GRID, None, 200, generator=torch.Generator().manual_seed(1))
-    terms = evaluate(
+    terms = compute_terms(
         GRID,
         policy,
         trajectories,
@@ -164,27 +172,15 @@ def test_sub_trajectories_weighted_to_the_longest_are_trajectory_balance():
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_every_regression_loss_is_zero_with_zero_slope_at_zero_alone(name):
-    t = torch.linspace(-12, 12, 481, dtype=torch.float64, requires_grad=True)
-    values = LOSSES[name](t)
-    values.sum().backward()
-    assert values[240].item() == pytest.approx(0, abs=1e-12)
-    assert t.grad[240].item() == pytest.approx(0, abs=1e-12)
-    assert (values[torch.arange(481) != 240] > 0).all()
-    assert (t.grad.diff() >= -1e-9).all()  # convex
-    assert torch.isfinite(LOSSES[name](torch.tensor([-1e6, 1e6]))).all()
-
-
-@pytest.mark.parametrize("name", LOSSES)
 def test_every_regression_loss_is_zero_at_the_exact_solution_and_not_elsewhere(name):
     assert losses(solution(), TrajectoryBalance(name)).max() < 1e-9
     assert losses(solution(), TrajectoryBalance(name), log_z=REWARD.sum().log() + 1).min() > 0.3
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'trajectory' is none of .*trajectory_balance"):
+    with pytest.raises(ValueError, match=r"'trajectory' is not one of .*trajectory_balance"):
         make_objective("trajectory")
-    with pytest.raises(ValueError, match=r"'cubic' is none of squared, huber, cosh, linex"):
+    with pytest.raises(ValueError, match=r"'cubic' is not one of squared, huber, cosh, linex"):
         TrajectoryBalance("cubic")
     with pytest.raises(ValueError, match="lambda must be above 0"):
         SubTrajectoryBalance(0)

@@ -1,0 +1,60 @@
+"""Entries of a fragment vocabulary, as they are in its JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SHIPPED_VOCABULARY = Path(__file__).parents[1] / "data" / "zinc_fragments.json"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A ring system or chain that molecules are assembled from; made by ``vocabulary.describe_block``.
+
+    Args:
+        smiles: the block with hydrogens at its sites.
+        is_ring: whether any of its atoms is in a ring.
+        sites: atom indices in the SMILES that may carry a bond; an atom twice: two bonds.
+        classes: class of each site, one of ``tables.SITE_CLASSES``.
+        required: the site that must be bonded, as the bond to the parent; None: any.
+        n_atoms: number of heavy atoms.
+        tokens: the SMILES cut behind each atom symbol.
+        symmetries: permutations of the sites that leave the block unchanged; ``p[i]`` is the image of site i.
+    """
+
+    smiles: str
+    is_ring: bool
+    sites: list[int]
+    classes: list[str]
+    required: int | None
+    n_atoms: int
+    tokens: list[str]
+    symmetries: list[list[int]]
+
+
+def read_blocks(path: Path, exclude: Sequence[str] = ()) -> list[Block]:
+    """Read the blocks of a vocabulary, without some of them.
+
+    Args:
+        path: a JSON file made by ``vocabulary``.
+        exclude: SMILES of the blocks to leave out.
+
+    Raises:
+        ValueError: the file cannot be read, no block remains that can come first, or a block to exclude is not in it.
+    """
+    try:
+        blocks = [Block(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(f"vocabulary: cannot read {path}: {error}") from None
+    if not blocks:
+        raise ValueError(f"vocabulary: {path} contains no blocks")
+    unknown = sorted(set(exclude) - {block.smiles for block in blocks})
+    if unknown:
+        raise ValueError(f"exclude: {unknown} are not blocks of the vocabulary {path}")
+    blocks = [block for block in blocks if block.smiles not in exclude]
+    if all(block.required is not None for block in blocks):
+        raise ValueError(f"vocabulary: no block of {path} can come first, since each of them requires a bond")
+    return blocks

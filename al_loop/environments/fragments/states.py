@@ -1,0 +1,52 @@
+"""The layout of states of the fragment environment, and the limits of its molecules.
+
+A state lists, for each slot, the block (1-based, 0 if empty), the slot of its parent, the parent's site and its own
+site; four groups of ``max_fragments`` numbers. The last number is 1 if the molecule is finished.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SizeLimits:
+    """Limits of the size of molecules.
+
+    Args:
+        min_fragments: fewest blocks in a molecule.
+        max_fragments: most blocks in a molecule, at least ``min_fragments``.
+        max_atoms: most heavy atoms in a molecule.
+    """
+
+    min_fragments: int
+    max_fragments: int
+    max_atoms: int
+
+    @property
+    def state_size(self) -> int:
+        """Numbers in a state."""
+        return 4 * self.max_fragments + 1
+
+    @property
+    def n_parents(self) -> int:
+        """Slots that can have children: a block in the last slot has none."""
+        return max(self.max_fragments - 1, 1)
+
+
+class Slots(NamedTuple):
+    """The columns of n states, n x max_fragments each: block (0: empty), parent's slot, parent's site, own site."""
+
+    block: Tensor
+    parent: Tensor
+    parent_site: Tensor
+    own_site: Tensor
+
+
+def read_slots(states: Tensor) -> Slots:
+    """Split states (n x state_size) into their columns."""
+    rows = states[:, :-1].reshape(-1, 4, (states.shape[1] - 1) // 4)
+    return Slots(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3])

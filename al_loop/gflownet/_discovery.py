@@ -1,0 +1,28 @@
+"""Built-in parts of the engine by their kind, found without the packages that configs need."""
+
+from __future__ import annotations
+
+import importlib
+from functools import lru_cache
+from pathlib import Path
+
+
+@lru_cache(maxsize=64)
+def find_part(package: str, kind: str) -> type:
+    """Return the class with ``kind = "<kind>"`` in the module ``<kind>`` of a package.
+
+    Args:
+        package: the room, e.g. ``al_loop.gflownet.objectives``.
+        kind: the name of a part.
+
+    Raises:
+        ValueError: there is no such part, with the names there are.
+    """
+    file = importlib.import_module(package).__file__
+    assert file is not None
+    kinds = sorted(p.stem for p in Path(file).parent.glob("*.py") if p.stem != "base" and not p.stem.startswith("_"))
+    if kind not in kinds:
+        raise ValueError(f"{kind!r} is not one of {', '.join(kinds)}")
+    module = importlib.import_module(f"{package}.{kind}")
+    (part,) = (c for c in vars(module).values() if isinstance(c, type) and vars(c).get("kind") == kind)
+    return part

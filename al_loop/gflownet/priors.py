@@ -1,0 +1,126 @@
+"""Priors: files with the weights of a policy that was trained on data, to start a sampler from."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from al_loop.environments.base import Environment
+from al_loop.errors import ConfigError
+from al_loop.gflownet.policies.base import Policy
+from al_loop.storage.files import write_whole
+
+
+class Prior(dict[str, Tensor]):
+    """The weights of a policy, as they were read from a file.
+
+    Args:
+        weights: the state of the policy.
+        path: the file.
+        metadata: how the weights were trained, and for which environment, see ``save_prior``.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], path: str, metadata: Mapping[str, Any]) -> None:
+        super().__init__(weights)
+        self.path, self.metadata = path, metadata
+
+
+def environment_metadata(environment: Environment) -> dict[str, str]:
+    """Return a description of an environment, and a fingerprint of the meaning of its actions."""
+    content = json.dumps([environment.name, environment.vocabulary()])
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return {"environment": environment.describe(), "vocabulary": digest}
+
+
+def save_prior(path: str | Path, policy: Policy, metadata: Mapping[str, Any]) -> None:
+    """Write the weights of a policy to a file, which is written completely or not at all.
+
+    Args:
+        path: the file; a previous one is replaced.
+        policy: whose weights to write.
+        metadata: plain values to store with them. With those of ``environment_metadata`` among them, ``load_prior``
+            refuses the prior for another environment.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    weights = {name: weight.detach().cpu() for name, weight in policy.state_dict().items()}
+    buffer = io.BytesIO()
+    torch.save({"weights": weights, "facts": {"policy": type(policy).__name__, **metadata}}, buffer)
+    try:
+        write_whole(Path(path), buffer.getvalue())
+    except OSError as error:
+        raise ConfigError(f"cannot write the prior {path}: {error.strerror}") from None
+
+
+def read_prior(path: str | Path | None) -> Prior | None:
+    """Read a file that ``save_prior`` wrote.
+
+    Args:
+        path: the file; None: there is no prior.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a prior.
+    """
+    if path is None:
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        prior = Prior(content["weights"], str(path), dict(content["facts"]))
+    except OSError as error:
+        raise ConfigError(f"sampler.prior: cannot read {path}: {error.strerror or error}") from None
+    except Exception:  # a corrupt file raises almost anything
+        raise _not_a_prior(path) from None
+    if not all(isinstance(weight, Tensor) for weight in prior.values()):
+        raise _not_a_prior(path)
+    return prior
+
+
+def _not_a_prior(path: str | Path) -> ConfigError:
+    return ConfigError(f"sampler.prior: {path} was not written by `al-loop pretrain`, or is corrupt")
+
+
+def load_prior(environment: Environment, policy: Policy, prior: Mapping[str, Tensor]) -> None:
+    """Load the weights of a prior into a policy.
+
+    Args:
+        environment: in which the policy acts.
+        policy: left unchanged if the prior does not fit.
+        prior: the weights; those of a ``Prior`` are checked against the environment, too.
+
+    Raises:
+        ConfigError: the prior is for another environment or another policy.
+    """
+    path, metadata = (prior.path, prior.metadata) if isinstance(prior, Prior) else ("the prior", {})
+    here = environment_metadata(environment)
+    if metadata.get("vocabulary", here["vocabulary"]) != here["vocabulary"]:
+        raise ConfigError(
+            f"sampler.prior: {path} was made for the environment {metadata.get('environment')}, whose letters, blocks "
+            f"or actions differ from those of this {here['environment']}; make one for it with `al-loop pretrain`"
+        )
+    own = policy.state_dict()
+    problems = [
+        f"{name} is {_shape(prior.get(name))}, not {_shape(own.get(name))}"
+        for name in dict.fromkeys([*own, *prior])
+        if _shape(prior.get(name)) != _shape(own.get(name))
+    ]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        made = f", made with {metadata['policy']}," if "policy" in metadata else ""
+        raise ConfigError(
+            f"sampler.prior: {path}{made} does not fit the policy {type(policy).__name__} of these settings: "
+            f"{problems[0]}{more}; use the policy, hidden, layers and heads of the prior, or make another prior with "
+            "`al-loop pretrain`"
+        )
+    policy.load_state_dict(prior)
+
+
+def _shape(weight: Tensor | None) -> str:
+    return "missing" if weight is None else " x ".join(map(str, weight.shape)) or "a number"

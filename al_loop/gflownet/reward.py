@@ -1,0 +1,67 @@
+"""Rewards that samplers are trained on: functions of objects or of states."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+#: objects -> log-rewards (n, or n x objectives); any function will do, or a ``Reward``
+LogReward = Callable[[Sequence[str]], Tensor]
+
+
+class Reward(ABC):
+    """A log-reward of objects that can report its own uncertainty. A reward that cannot may be a plain function."""
+
+    @abstractmethod
+    def __call__(self, objects: Sequence[str]) -> Tensor:
+        """Return log-rewards of objects: n, or n x objectives."""
+
+    def uncertainty(self, objects: Sequence[str]) -> Tensor | None:
+        """Return how uncertain the model behind the reward is about objects.
+
+        Returns:
+            n, from 0 up, in units of the typical spread of its predictions; None: not known.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class StateReward:
+    """A reward of states, so that nothing has to be decoded.
+
+    Args:
+        function: terminal states (n x state_size) -> log-rewards (n, or n x objectives), on their device.
+        is_partial: whether the function also applies to unfinished states, as forward-looking flows require.
+    """
+
+    function: Callable[[Tensor], Tensor]
+    is_partial: bool = False
+
+
+AnyReward = LogReward | StateReward
+
+
+def check_log_reward(log_reward: Tensor, n: int) -> None:
+    """Raise an error if log-rewards cannot be trained on.
+
+    Args:
+        log_reward: n, or n x objectives.
+        n: number of objects.
+
+    Raises:
+        ValueError: a log-reward is NaN or +inf, all are -inf, or their number is wrong.
+    """
+    if len(log_reward) != n:
+        raise ValueError(f"expected one log-reward for each of {n} objects, got shape {tuple(log_reward.shape)}")
+    # one synchronisation with a GPU instead of three
+    is_too_high = log_reward.isnan().any() | (log_reward == torch.inf).any()
+    is_zero = (log_reward == -torch.inf).all()
+    if not bool(is_too_high | is_zero):
+        return
+    if bool(is_too_high):
+        raise ValueError("a log-reward is NaN or +inf; rewards must be finite, or 0 (a log-reward of -inf)")
+    raise ValueError("every log-reward is -inf, so that no object is preferred to another")

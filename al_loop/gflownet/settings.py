@@ -1,0 +1,89 @@
+"""Settings of sampler training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+from al_loop.gflownet.conditioning import Conditioning
+from al_loop.gflownet.objectives.base import Objective
+from al_loop.gflownet.replay import Priority
+from al_loop.gflownet.rollout import Backward
+from al_loop.gflownet.searches.base import Search
+
+_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Settings of sampler training; the section ``sampler`` of a config has the same names.
+
+    Args:
+        steps: draws, each followed by ``updates`` gradient steps.
+        batch_size: fresh trajectories per gradient step.
+        updates: gradient steps per draw. Trajectories for all of them are drawn at once, which costs less; the later
+            ones are slightly off-policy, which these objectives tolerate.
+        staleness: number of steps by which the weights that draw may be behind. ``staleness + 1`` draws are in
+            progress at a time, so that samplers draw while the learner learns (see ``pipeline``).
+        order: order in which draws are trained on: ``fixed``, which is reproducible, or by ``arrival``.
+        shares: parts into which a draw is divided, to be drawn side by side if there are several samplers.
+        objective: the loss, by its kind or as an object.
+        backward: the backward policy: ``learned``, ``uniform``, or ``maximum_entropy`` (every way to build an object
+            is equally likely).
+        forward_looking: whether flows of partial objects are learned relative to their own reward; requires a
+            ``StateReward`` with ``is_partial`` and an objective that uses flows.
+        replay_size: objects from the replay added to each step, with histories drawn by the backward policy.
+        replay_capacity: number of distinct objects in the replay.
+        replay_priority: objects that the replay retains: those of highest ``reward``, or the newest (``recency``).
+        measured_size: measured objects added to each step, likewise.
+        searches: searches that run beside the policy in every step.
+        epsilon: share of uniform actions while training, 0 to 1.
+        temperature: by which the policy's logits are divided while training, above 0.
+        heads: members of an ensemble of forward heads; each trajectory is drawn by one of them (Thompson sampling,
+            Rector-Brooks et al. 2023) and trains a random one.
+        ema: decay of the moving average of the weights that draws, 0 to below 1; 0: the trained weights draw. The
+            first steps decay faster.
+        conditioning: conditions of the reward.
+        lr: learning rate of the policy (Adam).
+        lr_log_z: learning rate of log Z.
+        clip_norm: largest norm of the gradient; None: unlimited.
+        hidden: width of the policy network.
+        layers: layers of the policy network.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ...
+        precision: of the policy's arithmetic.
+    """
+
+    steps: int = 200
+    batch_size: int = 64
+    updates: int = 1
+    staleness: int = 0
+    order: Literal["fixed", "arrival"] = "fixed"
+    shares: int = 1
+    objective: Objective | str = "trajectory_balance"
+    backward: Backward = "learned"
+    forward_looking: bool = False
+    replay_size: int = 16
+    replay_capacity: int = 1000
+    replay_priority: Priority = "reward"
+    measured_size: int = 0
+    searches: Sequence[Search] = ()
+    epsilon: float = 0.05
+    temperature: float = 1.0
+    heads: int = 1
+    ema: float = 0.0
+    conditioning: Conditioning = field(default_factory=Conditioning)
+    lr: float = 1e-3
+    lr_log_z: float = 0.1
+    clip_norm: float | None = 10.0
+    hidden: int = 128
+    layers: int = 2
+    device: str = "cpu"
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype used for autocast in the policy."""
+        return _PRECISIONS[self.precision]

@@ -1,0 +1,62 @@
+"""Constraints on cheap properties of objects, which are computed rather than measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from al_loop.properties.base import Property
+
+
+@dataclass(frozen=True)
+class PropertyBound:
+    """An interval in which a cheap property must lie.
+
+    Args:
+        property: the property.
+        min: its lowest acceptable value, in its unit; None for no lower bound.
+        max: its highest acceptable value, in its unit; None for no upper bound.
+    """
+
+    property: Property
+    min: float | None
+    max: float | None
+
+    def violation(self, objects: Sequence[str]) -> Tensor:
+        """Return by how many of the property's scales each object is out of bounds: 0 inside, inf if unknown; n."""
+        values = torch.from_numpy(self.property.compute(objects)).double()
+        low = torch.zeros_like(values) if self.min is None else (self.min - values).clamp(min=0)
+        high = torch.zeros_like(values) if self.max is None else (values - self.max).clamp(min=0)
+        return torch.where(values.isnan(), torch.inf, (low + high) / self.property.scale)
+
+
+class Constraints:
+    """All property bounds of a campaign; the violation of each object is computed once and cached.
+
+    Args:
+        bounds: the bounds.
+    """
+
+    def __init__(self, bounds: Sequence[PropertyBound] = ()) -> None:
+        self._bounds = tuple(bounds)
+        self._violations: dict[str, float] = {}
+
+    def violation(self, objects: Sequence[str]) -> Tensor:
+        """Return the sum of each object's violations, n; 0 for an acceptable object."""
+        new = [o for o in dict.fromkeys(objects) if o not in self._violations]
+        if new:
+            total = torch.zeros(len(new), dtype=torch.float64)
+            for bound in self._bounds:
+                total += bound.violation(new)
+            self._violations.update(zip(new, total.tolist(), strict=True))
+        return torch.tensor([self._violations[o] for o in objects], dtype=torch.float64)
+
+    def acceptable(self, objects: Sequence[str]) -> list[str]:
+        """Return the objects that violate no bound, in their order."""
+        return [o for o, v in zip(objects, self.violation(objects).tolist(), strict=True) if v == 0]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_violations": {}}  # the cache does not travel to other processes

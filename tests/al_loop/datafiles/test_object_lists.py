@@ -1,0 +1,58 @@
+"""Reading lists of objects: by line, or from the column of a table."""
+
+import bz2
+import gzip
+import lzma
+
+import pytest
+
+from al_loop.datafiles.object_lists import read_objects
+from al_loop.errors import ConfigError
+
+
+def test_data_files_of_all_kinds(tmp_path):
+    (tmp_path / "a.txt").write_text("CCO \n\nc1ccccc1\n")
+    (tmp_path / "a.smi").write_text("CCO ethanol\nc1ccccc1\tbenzene\n")
+    with lzma.open(tmp_path / "a.smi.xz", "wt") as file:
+        file.write("CCO ethanol\nc1ccccc1 benzene\n")
+    with gzip.open(tmp_path / "a.txt.gz", "wt") as file:
+        file.write("CCO\nc1ccccc1")
+    (tmp_path / "a.txt.bz2").write_bytes(bz2.compress(b"CCO\nc1ccccc1"))
+    for name in ("a.txt", "a.smi", "a.smi.xz", "a.txt.gz", "a.txt.bz2"):
+        assert read_objects(tmp_path / name) == ["CCO", "c1ccccc1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("missing.txt", None, "No such file"),
+        ("empty.txt", b"\n \n", "contains no object"),
+        ("no.xz", b"CCO", "cannot read"),
+        ("no.gz", b"CCO", "cannot read"),
+        ("no.txt", b"\xff\xfe\x00", "cannot read"),
+    ],
+)
+def test_data_files_that_cannot_be_read(name, content, reason, tmp_path):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=reason) as caught:
+        read_objects(tmp_path / name)
+    assert name in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "objects"),
+    [
+        ("a.csv", "name,SMILES,value\nethanol,CCO,1\n,C,\n", ["CCO", "C"]),
+        ("a.csv", "smiles\nCCO\n\nC\n", ["CCO", "C"]),
+        ("a.csv", "CCO\nC\n", ["CCO", "C"]),
+        ("a.tsv", "word\tvalue\nACGU\t1\n", ["ACGU"]),
+        ("a.smi", "smiles\nCCO ethanol\n", ["CCO"]),
+        ("a.txt", "object\nrice, brown\n", ["rice, brown"]),
+        ("words", "\ufeffACGU\nAC\n", ["ACGU", "AC"]),
+    ],
+)
+def test_tables_headers_and_other_files(tmp_path, name, content, objects):
+    (tmp_path / name).write_text(content)
+    assert read_objects(tmp_path / name) == objects
