@@ -67,13 +67,12 @@ class LocalWorker(OracleWorker):
             context = multiprocessing.get_context("spawn")
             ours, theirs = context.Pipe()
             watched, self._lifeline = context.Pipe(duplex=False)
-            has_safe_path = _SAFE_PATH in os.environ
-            self._process = context.Process(
-                target=_serve,
-                args=(theirs, watched, self._config, self._log, list(sys.path), has_safe_path),
-                daemon=False,
-            )
-            with _isolated_spawn():
+            with _isolated_spawn() as has_safe_path:
+                self._process = context.Process(
+                    target=_serve,
+                    args=(theirs, watched, self._config, self._log, list(sys.path), has_safe_path),
+                    daemon=False,
+                )
                 self._process.start()
             theirs.close()
             watched.close()
@@ -135,12 +134,15 @@ class LocalWorker(OracleWorker):
 
 
 @contextmanager
-def _isolated_spawn() -> Iterator[None]:
+def _isolated_spawn() -> Iterator[bool]:
     """Keep ``spawn`` from importing the user's files into the new process before it is ours.
 
     The process does not need the caller's main module: a notebook or a script without a ``__main__`` guard would start
     campaigns of its own. Nor does it look for the standard library in the working directory, where a user may have a
     ``queue.py``.
+
+    Yields:
+        Whether the user has set ``PYTHONSAFEPATH``.
     """
     with _SPAWN_LOCK:
         main = vars(sys.modules["__main__"])
@@ -150,7 +152,7 @@ def _isolated_spawn() -> Iterator[None]:
         has_safe_path = _SAFE_PATH in os.environ
         os.environ.setdefault(_SAFE_PATH, "1")
         try:
-            yield
+            yield has_safe_path
         finally:
             main.update(saved.items())
             if not has_safe_path:

@@ -90,13 +90,13 @@ class Nodes:
 
     def of(self, role: str) -> list[str]:
         """Where the living actors of a role are."""
-        import ray
+        from ray.util.state import list_actors
 
-        actors = ray._private.state.actors().values()
-        return [a["Address"]["NodeID"] for a in actors if a["ActorClassName"] == role and a["State"] == "ALIVE"]
+        filters = [("class_name", "=", role), ("state", "=", "ALIVE")]
+        return [str(actor.node_id) for actor in list_actors(f"http://127.0.0.1:{self.dashboard_port}", filters)]
 
     def wait_for(self, role: str, n: int) -> list[str]:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while len(found := self.of(role)) < n:
             assert time.monotonic() < deadline, f"{len(found)} of {n} {role} are there"
             time.sleep(0.2)
