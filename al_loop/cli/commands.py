@@ -495,35 +495,36 @@ def ask(
 ) -> None:
     """Writes a table of objects that wait to be measured, to be filled in and handed back with tell."""
     with _exit_codes(verbose=verbose):
-        from al_loop.analysis import find_ledger
+        from al_loop.analysis.locate import find_ledger
         from al_loop.ledger import Ledger
-        from al_loop.people import lab
+        from al_loop.people.ask import ask as ask_people
+        from al_loop.people.ask import candidates_to_ask, write_table
+        from al_loop.people.campaign_of_ledger import object_notation
 
         if output is not None and output.exists():
             raise ConfigError(f"{output} is there already, perhaps with results in it; choose another name")
         with Ledger(find_ledger(run)) as ledger:
             unseen = _unseen(ledger)
-            found = [c for c in lab.waiting(ledger, again=again) if c.round != unseen]
+            found = [c for c in candidates_to_ask(ledger, again=again) if c.round != unseen]
             if not again and unseen is None and len(found) < (n or 1):
                 _propose(run, ledger)
                 unseen = _unseen(ledger)
-                found = [c for c in lab.waiting(ledger) if c.round != unseen]
+                found = [c for c in candidates_to_ask(ledger) if c.round != unseen]
             if not again and not found and unseen is not None:
                 raise ConfigError(f"round {unseen} waits to be looked at before it goes out: al-loop review {run}")
             found = found[:n]
             if not found:
                 typer.echo(_why_nothing_waits(ledger, again), err=True)
                 raise typer.Exit(EXIT_FAILURE)
-            object_type, _ = lab.of_objects(ledger)
-            column = {"molecule": "smiles", "sequence": "sequence"}.get(object_type, "object")
+            column = object_notation(ledger).column
             if output is not None:
-                lab.write_table(output, "")  # before it is recorded that somebody has it
-            text = lab.ask(ledger, found, column, again=again)
+                write_table(output, "")  # before it is recorded that somebody has it
+            text = ask_people(ledger, found, column, again=again)
             shown = ledger.name if "://" in run else run  # without a password
         if output is None:
             typer.echo(text, nl=False)
             return
-        lab.write_table(output, text)
+        write_table(output, text)
         wanted = f", {n} were asked for" if n is not None and len(found) < n else ""
         typer.echo(
             f"written: {output}: {len(found)} objects{wanted}. Filled in, hand it back: al-loop tell {shown} {output}"
@@ -532,17 +533,17 @@ def ask(
 
 def _unseen(ledger: Ledger) -> int | None:
     """The last round, where a person is to look at its batch before it goes out."""
-    from al_loop.people import lab
+    from al_loop.people.campaign_of_ledger import campaign_config
 
     last = ledger.last_round()
-    is_seen = last is None or not lab.settings_of(ledger).rounds.review or ledger.has_gone_out(last)
+    is_seen = last is None or not campaign_config(ledger).rounds.review or ledger.has_gone_out(last)
     return None if is_seen else last
 
 
 def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
-    from al_loop.people import lab
+    from al_loop.people.campaign_of_ledger import campaign_config
 
-    out, share = len(ledger.in_flight()), lab.settings_of(ledger).rounds.close_share
+    out, share = len(ledger.in_flight()), campaign_config(ledger).rounds.close_share
     if again:
         return "nothing: all that was asked for has its result"
     if not out:
@@ -555,12 +556,12 @@ def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
 
 def _propose(run: str, ledger: Ledger) -> None:
     """Lets a campaign that waits for people, and whose process does not run, decide on its next batch."""
-    from al_loop.analysis import run_folder
+    from al_loop.analysis.locate import run_folder
     from al_loop.campaign.building import build_oracle
-    from al_loop.people import lab
+    from al_loop.people.campaign_of_ledger import add_part_folders, campaign_config
 
-    settings, folder = lab.settings_of(ledger), run_folder(run)
-    if folder is None or not lab.add_folders(folder):
+    settings, folder = campaign_config(ledger), run_folder(run)
+    if folder is None or not add_part_folders(folder):
         return
     if not build_oracle(settings).is_external:
         return
@@ -589,14 +590,16 @@ def tell(
 ) -> None:
     """Takes in measured results, after showing what they are taken for."""
     with _exit_codes(verbose=verbose):
-        from al_loop.analysis import find_ledger
+        from al_loop.analysis.locate import find_ledger
         from al_loop.ledger import Ledger
-        from al_loop.people import lab
+        from al_loop.people.campaign_of_ledger import object_notation
+        from al_loop.people.preview import preview
+        from al_loop.people.tell import ImportOptions, commit_results, parse_results
 
-        accept = lab.ImportOptions(extra, correct, replicates)
+        accept = ImportOptions(extra, correct, replicates)
         with Ledger(find_ledger(run)) as ledger:
-            told = lab.read_told(ledger, file, accept, lab.of_objects(ledger)[1])
-            for heading, lines in lab.describe(told, ledger):
+            told = parse_results(ledger, file, accept, object_notation(ledger).canonical)
+            for heading, lines in preview(told, ledger):
                 typer.secho(heading, bold=True)
                 for line in lines:
                     typer.echo(f"  {line}")
@@ -616,7 +619,7 @@ def tell(
                 typer.confirm(
                     f"Commit these {told.n_new} results (what is committed is never overwritten)?", abort=True
                 )
-            lab.commit(ledger, told, file, accept)
+            commit_results(ledger, told, file, accept)
             left = len(ledger.pending())
         typer.echo(f"committed: {told.n_new} results; {left} candidates are pending")
 
@@ -643,8 +646,8 @@ def review(
     """Shows the batch that waits to go out (rounds.review), and takes in what a person decides of it."""
     with _exit_codes(verbose=verbose):
         from al_loop.cli.terminal import show_batch
-        from al_loop.people import lab
-        from al_loop.people.review import batch, open_review
+        from al_loop.people.campaign_of_ledger import current_user
+        from al_loop.people.review import open_review, waiting_batch
 
         with open_review(run) as decided:
             for which in veto or ():
@@ -657,8 +660,8 @@ def review(
                 decided.read(file)
             n_vetoed, n_pinned = len(decided.vetoes), len(decided.pins)
             if n_vetoed or n_pinned or approve:
-                decided.commit(lab.me() if by is None else by, approve=approve, reason=reason)
-            waiting = batch(decided.ledger)
+                decided.commit(current_user() if by is None else by, approve=approve, reason=reason)
+            waiting = waiting_batch(decided.ledger)
             if not approve:
                 show_batch(waiting, decided.number)
         if n_vetoed or n_pinned:
