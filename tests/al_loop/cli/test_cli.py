@@ -352,12 +352,12 @@ def test_people_are_asked_and_tell_and_the_next_batch_follows_without_a_running_
     assert list(table.columns)[:2] == ["id", "sequence"]
     assert "kd (nM)" in table.columns
     code, _, err = lines("ask", str(lab), "-o", str(lab / "batch.csv"))
-    assert (code, "is there already" in err[0]) == (2, True)
+    assert (code, "already exists" in err[0]) == (2, True)
 
     table["kd (nM)"] = [5.0, 6.0, 7.0, None]
     table.to_csv(lab / "results.csv", index=False)
     code, _, err = lines("tell", str(lab), str(lab / "results.csv"))
-    assert (code, "nobody is there to confirm" in err[-1]) == (2, True)
+    assert (code, "cannot ask for confirmation" in err[-1]) == (2, True)
     code, out, _ = lines("tell", str(lab), str(lab / "results.csv"), "--dry-run")
     assert (code, out[-1]) == (0, "3 results would be committed")
     code, out, _ = lines("tell", str(lab), str(lab / "results.csv"), "--yes")
@@ -375,7 +375,7 @@ def test_people_are_asked_and_tell_and_the_next_batch_follows_without_a_running_
     assert all(line.split(",")[3] for line in out[3:]), "what is predicted of each stands in the table"
     code, _, err = lines("ask", str(lab))
     assert code == 1
-    assert "7 are being measured (--again shows them)" in err[-1]
+    assert "7 objects are being measured (--again lists them)" in err[-1]
 
 
 def test_status_says_how_often_and_why_the_oracle_failed(folder: Path) -> None:
@@ -418,14 +418,14 @@ def test_the_table_fits_a_terminal_of_100_columns() -> None:
 
     from rich.console import Console
 
-    from al_loop.cli.terminal import CampaignFacts
+    from al_loop.cli.terminal import CampaignOverview
     from al_loop.monitoring.round_summary import RoundSummary
     from al_loop.oracles.base import Objective
 
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=100, color_system=None, legacy_windows=False)
     with make_reporter(quiet=False, verbose=False, console=console) as reporter:
-        reporter.begin(CampaignFacts("x", [Objective("score", "kcal/mol", "minimise")], 3, 99, 7, "runs/x"))
+        reporter.begin(CampaignOverview("x", [Objective("score", "kcal/mol", "minimise")], 3, 99, 7, "runs/x"))
         seconds = {"fit": 12.3, "train": 123.4, "select": 1.0, "evaluate": 4321.0}
         for number in range(2):
             reporter.round(RoundSummary(number, 99_999, 12 * number, -1234.5, -1000.0, 0.81, 16, -0.53, seconds))
@@ -437,5 +437,5 @@ def test_the_table_fits_a_terminal_of_100_columns() -> None:
     assert all(len(line) <= 100 for line in rows)
     assert "12 failed" in rows[1]
     assert sum("scaff." in line for line in lines) == 1
-    assert any("going on after 7" in line for line in lines)
+    assert any("resuming after 7" in line for line in lines)
     assert any("al-loop export runs/x" in line for line in lines)
