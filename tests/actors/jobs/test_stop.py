@@ -104,13 +104,13 @@ def stop(folder: Path, run_dir: str = "run") -> subprocess.CompletedProcess[str]
 def test_a_campaign_is_ended_cleanly_and_its_answers_are_kept(campaign: subprocess.Popen[str], folder: Path) -> None:
     done = stop(folder)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [f"run (pid {campaign.pid}) has stopped; the same command goes on with it"]
+    assert done.stdout.splitlines() == [f"run (pid {campaign.pid}) has stopped; the command that started it resumes it"]
     assert campaign.wait(timeout=120) == 143
     assert campaign.stdout is not None
     assert "ended by SIGTERM: every answer that had arrived is safe" in campaign.stdout.read()
     assert n_answers(folder / "run") > 0
     again = stop(folder)
-    assert (again.returncode, again.stdout) == (0, "nothing runs in run\n")
+    assert (again.returncode, again.stdout) == (0, "nothing is running in run\n")
 
 
 @pytest.mark.slow

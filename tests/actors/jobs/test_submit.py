@@ -181,7 +181,7 @@ def test_a_killed_job_goes_on_when_it_is_submitted_again(folder: Path, al_loop: 
     os.kill(int((run_dir / "lock").read_text().split()[1]), signal.SIGKILL)
     log = al_loop("logs", "slow", "--follow")
     assert log.exit_code == 137, log.output
-    assert "with the exit code 137" in al_loop("status", "slow").output
+    assert "with exit code 137" in al_loop("status", "slow").output
     asked = len(calls.read_text().split())
 
     second = al_loop(*words, "--follow")
@@ -231,7 +231,7 @@ def test_a_job_is_watched_and_stopped(head: str, folder: Path, al_loop: Callable
     assert "ended by SIGTERM: every answer that had arrived is safe" in log.output
     assert al_loop("logs", "long", "-f").exit_code == 143
     again = al_loop("stop", "long")
-    assert (again.exit_code, again.output) == (0, f"long (job {job_id}) has ended already: stopped\n")
+    assert (again.exit_code, again.output) == (0, f"long (job {job_id}) has already ended: stopped\n")
 
 
 @pytest.mark.parametrize("words", [("status",), ("logs",), ("logs", "-f"), ("stop",)])
