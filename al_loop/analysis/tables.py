@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,16 +33,20 @@ class RunTables:
     Args:
         path: a run directory, a ledger file, or a database URL.
 
-    Attributes:
-        path: the same, as text.
-        ledger: the ledger, opened for reading.
-        name: the campaign's name.
-        created: when the campaign began.
-        objectives: what is measured, with units and goals.
-
     Raises:
         ConfigError: there is no run, with what is there instead, or its ledger is empty.
     """
+
+    #: the path or URL, as text
+    path: str
+    #: the ledger, opened for reading
+    ledger: Ledger
+    #: the campaign's name
+    name: str
+    #: when the campaign began
+    created: datetime
+    #: what is measured, with units and goals
+    objectives: tuple[Objective, ...]
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
@@ -52,7 +57,7 @@ class RunTables:
             raise ConfigError(f"{path}: the ledger is still empty; start the campaign with al-loop run")
         self.name = campaign.name
         self.created = campaign.created
-        self.objectives: tuple[Objective, ...] = campaign.objectives
+        self.objectives = campaign.objectives
         self._columns = {f"value_{o.name}" if o.name in _RESERVED else o.name: o for o in campaign.objectives}
         #: the number of the newest answer, and the evaluations up to it
         self._cache: tuple[int, pd.DataFrame] | None = None
@@ -153,6 +158,11 @@ class RunTables:
         answers = self.ledger.evaluations()
         frame = pd.json_normalize([a.info for a in answers])
         return frame.set_index(pd.Index([a.candidate_id for a in answers], name="candidate", dtype="int64"))
+
+    @property
+    def facts(self) -> pd.DataFrame:
+        """Return ``info``, by its former name."""
+        return self.info
 
     @property
     def artifacts(self) -> pd.DataFrame:
