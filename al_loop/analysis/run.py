@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import heapq
 import html
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,9 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
+from al_loop.analysis.locate import find_ledger, run_folder
 from al_loop.errors import ConfigError
 from al_loop.ledger import CampaignRow, Ledger
 from al_loop.monitoring.metrics import non_dominated, rank_correlation
@@ -510,54 +508,6 @@ def export(run: Run | str | Path, format: str, path: str | Path, table: str = "e
         partial.unlink(missing_ok=True)
         raise ConfigError(f"export: {path} cannot be written ({error.strerror or error})") from error
     return path
-
-
-# -- finding the ledger ----------------------------------------------------------------------------------------------
-
-
-def find_ledger(path: str | Path) -> str:
-    """The URL of a run's ledger; a ledger file that lies in the run directory wins, so that a moved run still opens."""
-    if "://" in str(path):
-        return str(path)
-    folder = Path(path).expanduser()
-    if folder.is_file():
-        return f"sqlite:///{folder.absolute()}"
-    if not folder.is_dir():
-        raise ConfigError(f"{path}: there is no such run; {_what_is_there(folder.parent)}")
-    local = f"sqlite:///{(folder / 'ledger.db').absolute()}"
-    note = folder / "campaign.json"
-    if note.is_file():
-        try:
-            url = str(json.loads(note.read_text(encoding="utf-8"))["ledger"])
-            is_local = make_url(url).get_backend_name() == "sqlite"
-        except (OSError, ValueError, KeyError, TypeError, ArgumentError) as error:
-            raise ConfigError(f'{note}: not {{"ledger": "a database URL"}} ({type(error).__name__})') from error
-        return local if is_local and (folder / "ledger.db").is_file() else url
-    if (folder / "ledger.db").is_file():
-        return local
-    raise ConfigError(f"{path}: holds no run (neither ledger.db nor campaign.json); {_what_is_there(folder)}")
-
-
-def run_folder(path: str) -> Path | None:
-    """The run directory; None of a run that was named by a database's URL, which does not tell."""
-    folder = Path(path.removeprefix("sqlite:///")).expanduser()
-    return None if "://" in str(folder) else folder.parent if folder.is_file() else folder
-
-
-def _what_is_there(folder: Path) -> str:
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError:
-        return f"{folder} does not exist either"
-    runs = [e.name for e in entries if (e / "ledger.db").is_file() or (e / "campaign.json").is_file()]
-    if runs:
-        return f"runs in {folder}: {_some(runs)}"
-    names = [e.name for e in entries if not e.name.startswith(".")]
-    return f"{folder} holds {_some(names)}" if names else f"{folder} is empty"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 # -- small helpers ---------------------------------------------------------------------------------------------------

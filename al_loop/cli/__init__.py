@@ -1,11 +1,14 @@
-"""The command line."""
+"""The command line. Commands import torch, ray and botorch only when they need them.
 
-from al_loop.cli.commands import (
-    app,
-    main,
-)
+Exit codes: 0 success; 1 the campaign cannot continue, or a bug; 2 invalid input; 130 interrupted (Ctrl-C), 143 ended by
+SIGTERM, both after a clean stop. Whatever ended a campaign, the same command resumes it.
 
-__all__ = [
-    "app",
-    "main",
-]
+- ``app``: the application and ``main``; ``common``: exit codes, shared arguments, printing.
+- ``run``, ``jobs`` (submit, logs, stop), ``sweep``, ``pretrain``, ``people`` (ask, tell, review), ``results`` (status,
+  export), ``reference`` (list, schema), ``check``: the commands.
+- ``terminal``: progress, tables and summaries.
+"""
+
+from al_loop.cli.app import app, main
+
+__all__ = ["app", "main"]

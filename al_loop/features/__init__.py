@@ -1,1 +1,9 @@
-"""Features: objects -> vectors for the surrogate, with the similarity that belongs to them."""
+"""Features: vectors that describe objects, with the kernel and the similarity that suit them.
+
+Modules:
+    base: ``Features``.
+    morgan, atom_pairs, descriptors, graph: of molecules.
+    one_hot, kmers: of sequences.
+    joined: several kinds side by side.
+    row_layout: the structure of rows in which encoders see more than a vector.
+"""

@@ -11,15 +11,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.features._molecules import parse_all
+from al_loop.features._similarity import min_max_similarity
 from al_loop.features.base import Features
-from al_loop.features.morgan import min_max_similarity
-from al_loop.smiles import read_smiles
 
 
 class AtomPairs(Features):
-    """Atom pairs: which two kinds of atoms are how many bonds apart, and how often (Carhart et al. 1985).
+    """Atom pairs: counts of two kinds of atoms that are so many bonds apart (Carhart et al. 1985).
 
-    They see the whole molecule, where circular substructures end at their radius.
+    They cover the whole molecule, while circular substructures end at their radius.
 
     Args:
         n_bits: the length of the vector that pairs are hashed into.
@@ -35,7 +35,6 @@ class AtomPairs(Features):
 
     @property
     def d(self) -> int:
-        """The length of a feature vector."""
         return self.n_bits
 
     @cached_property
@@ -48,19 +47,16 @@ class AtomPairs(Features):
         return {name: value for name, value in super().__getstate__().items() if name != "_generator"}
 
     def compute(self, objects: Sequence[str]) -> Tensor:
-        """Counts of pairs in SMILES: n x n_bits, uint8 (saturating at 255).
+        """Return the counts of pairs in n SMILES: n x n_bits, uint8 (saturating at 255).
 
         Raises:
-            ValueError: a SMILES that RDKit does not read.
+            ValueError: RDKit cannot read a SMILES.
         """
         rows = np.empty((len(objects), self.n_bits), dtype=np.uint8)
-        for i, smiles in enumerate(objects):
-            molecule = read_smiles(smiles)
-            if molecule is None:
-                raise ValueError(f"RDKit cannot read the SMILES {smiles!r}; give molecules as valid SMILES")
+        for i, molecule in enumerate(parse_all(objects)):
             rows[i] = np.minimum(self._generator.GetCountFingerprintAsNumPy(molecule), 255)
         return torch.from_numpy(rows)
 
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
-        """Tanimoto similarity of counts: n1 x d, n2 x d -> n1 x n2."""
+        """Return the Tanimoto similarity of counts: n1 x n2."""
         return min_max_similarity(X1, X2)

@@ -1,4 +1,4 @@
-"""What features are."""
+"""Base class of features."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from al_loop.features.row_layout import Layout
 
 
 class Features(ABC):
-    """Turns objects into vectors; objects that were seen before come from a cache (bounded by ``cache_size``)."""
+    """Turns objects into vectors, with a cache of recent objects.
 
-    #: the kernel that is natural on these vectors, as ``surrogate.kernel`` names it
+    Args:
+        cache_size: largest number of cached objects.
+    """
+
+    #: the natural kernel on these vectors, by its name in ``surrogate.kernel``
     kernel: ClassVar[str]
-    #: what it can describe: "molecule" (SMILES), "sequence", or None for anything
+    #: the objects that it describes: "molecule" (SMILES), "sequence", or None for any
     object_type: ClassVar[str | None] = None
 
     def __init__(self, cache_size: int = 100_000) -> None:
@@ -26,14 +30,14 @@ class Features(ABC):
         self._cache_size = cache_size
 
     def __call__(self, objects: Sequence[str]) -> Tensor:
-        """Features of the objects: n x d, float64."""
+        """Return the features of n objects: n x d, float64."""
         new = [o for o in dict.fromkeys(objects) if o not in self._cache]
         rows = dict(zip(new, self.compute(new), strict=True)) if new else {}
-        found = [rows[o] if o in rows else self._cache[o] for o in objects]
+        features = [rows[o] if o in rows else self._cache[o] for o in objects]
         if len(self._cache) + len(rows) > self._cache_size:
             self._cache.clear()
         self._cache.update(islice(rows.items(), self._cache_size))
-        return torch.stack(found).double() if found else torch.empty(0, self.d, dtype=torch.float64)
+        return torch.stack(features).double() if features else torch.empty(0, self.d, dtype=torch.float64)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_cache": {}}  # the cache does not travel to other processes
@@ -46,12 +50,20 @@ class Features(ABC):
     @property
     @abstractmethod
     def d(self) -> int:
-        """The length of a feature vector."""
+        """Return the length of a feature vector."""
 
     @abstractmethod
     def compute(self, objects: Sequence[str]) -> Tensor:
-        """Features of objects that are not cached: n x d, of any (compact) number type."""
+        """Return the features of n objects that are not cached: n x d, of any (compact) number type."""
 
     @abstractmethod
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
-        """Similarity in [0, 1] of feature rows: n1 x d, n2 x d -> n1 x n2."""
+        """Return the similarity in [0, 1] of feature rows.
+
+        Args:
+            X1: n1 x d.
+            X2: n2 x d.
+
+        Returns:
+            n1 x n2 similarities.
+        """

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.features._molecules import parse_all
+from al_loop.features._similarity import min_max_similarity
 from al_loop.features.base import Features
-from al_loop.features.morgan import Morgan, min_max_similarity
+from al_loop.features.morgan import Morgan
 from al_loop.features.row_layout import ATOM_FIELDS, GRAPH_UNIT, N_BOND_TYPES, GraphLayout
-from al_loop.smiles import read_smiles
 
-#: atomic numbers by the code of the element; any other is the last one
+#: codes of elements by atomic number; all other elements share the last code
 _ELEMENTS = {number: code for code, number in enumerate((6, 7, 8, 9, 16, 17, 35, 53, 15, 5, 14, 34, 1))}
 _OTHER = ATOM_FIELDS[0] - 1
 
@@ -24,13 +25,13 @@ _OTHER = ATOM_FIELDS[0] - 1
 class Graph(Features):
     """Atoms and bonds of molecules, for the encoder ``graph`` of a surrogate, beside Morgan counts.
 
-    The graph is kept in numbers below 1e-5, so that kernels on whole rows, such as that of ``gp``, see the fingerprint
-    alone; ``similarity`` is the fingerprint's, too.
+    The graph is stored in numbers below 1e-5, so that kernels on whole rows, such as that of ``gp``, depend on the
+    fingerprint alone; so does ``similarity``.
 
     Args:
-        max_atoms: heavy atoms of the largest molecule; of bonds it may have a quarter more.
+        max_atoms: heavy atoms of the largest molecule; it may have a quarter more bonds.
         radius: of the fingerprint, see ``morgan``.
-        n_bits: of the fingerprint.
+        n_bits: length of the fingerprint.
     """
 
     kind = "graph"
@@ -53,20 +54,18 @@ class Graph(Features):
 
     @property
     def d(self) -> int:
-        """The length of a feature vector."""
         return self.layout.d
 
     def compute(self, objects: Sequence[str]) -> Tensor:
-        """Rows of SMILES: n x d, float32, see ``GraphLayout``.
+        """Return the rows of n SMILES: n x d, float32, see ``GraphLayout``.
 
         Raises:
-            ValueError: a SMILES that RDKit does not read, or a molecule that is too large.
+            ValueError: RDKit cannot read a SMILES, or a molecule is too large.
         """
         layout = self.layout
         graphs = np.zeros((len(objects), layout.max_atoms + layout.max_bonds), dtype=np.float32)
         fingerprints = self._morgan.compute(objects)
-        for row, smiles in zip(graphs, objects, strict=True):
-            molecule = read_smiles(smiles)
+        for row, smiles, molecule in zip(graphs, objects, parse_all(objects), strict=True):
             if molecule.GetNumAtoms() > layout.max_atoms or molecule.GetNumBonds() > layout.max_bonds:
                 raise ValueError(
                     f"the molecule {smiles!r} has {molecule.GetNumAtoms()} atoms and {molecule.GetNumBonds()} bonds, "
@@ -76,11 +75,12 @@ class Graph(Features):
         return torch.cat([fingerprints.float(), torch.from_numpy(graphs) * GRAPH_UNIT], dim=1)
 
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
-        """Tanimoto similarity of the fingerprints' counts, as that of ``morgan``: n1 x d, n2 x d -> n1 x n2."""
+        """Return the Tanimoto similarity of the fingerprints' counts, as in ``morgan``: n1 x n2."""
         return min_max_similarity(X1[:, : self.layout.n_bits], X2[:, : self.layout.n_bits])
 
 
 def _write(row: NDArray[np.float32], molecule: Any, max_atoms: int) -> None:
+    """Write the atoms and bonds of a molecule to a row, as integers."""
     for i, atom in enumerate(molecule.GetAtoms()):
         fields = (
             _ELEMENTS.get(atom.GetAtomicNum(), _OTHER),

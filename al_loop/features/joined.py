@@ -16,15 +16,15 @@ from al_loop.features.base import Features
 class Joined(Features):
     """Several kinds of features side by side, each with its own kernel; the kernels are added or multiplied.
 
-    A sum believes in what any of them tells (substructures here, size and polarity there), a product only in what all
-    of them say. On docking scores of Enamine10k a sum of Morgan fingerprints and descriptors finds more of the best
-    molecules than either (benchmarks/campaign/pool.py).
+    Under a sum objects are similar if any of the kernels finds them similar (by substructures, or by size and
+    polarity), under a product only if all of them do. On docking scores of Enamine10k a sum of Morgan fingerprints and
+    descriptors finds more of the best molecules than either (benchmarks/campaign/pool.py).
 
     Args:
         parts: e.g. ``[{kind: morgan}, {kind: descriptors}]``.
-        combine: how their kernels come together.
-        alphabet: of sequences; handed on to the parts.
-        length: of sequences; handed on to the parts.
+        combine: whether to add or to multiply the kernels.
+        alphabet: of sequences; passed on to the parts.
+        length: of sequences; passed on to the parts.
     """
 
     kind = "joined"
@@ -41,7 +41,9 @@ class Joined(Features):
         self.parts: tuple[Features, ...] = tuple(build("features", part, context) for part in parts)
         kinds = {part.object_type for part in self.parts} - {None}
         if len(kinds) > 1:
-            raise ValueError(f"features.parts: one describes {'s, another '.join(sorted(map(str, kinds)))}s")
+            raise ValueError(
+                f"features.parts: one describes {'s, another '.join(sorted(map(str, kinds)))}s; join one kind"
+            )
         self.object_type = next(iter(kinds), None)  # type: ignore[misc]
         ends = [sum(part.d for part in self.parts[: i + 1]) for i in range(len(self.parts))]
         self._blocks = [slice(end - part.d, end) for end, part in zip(ends, self.parts, strict=True)]
@@ -51,24 +53,25 @@ class Joined(Features):
 
     @property
     def d(self) -> int:
-        """The length of a feature vector: that of all parts."""
         return sum(part.d for part in self.parts)
 
     def __call__(self, objects: Sequence[str]) -> Tensor:
-        """Features of the objects: n x d, float64. The parts remember them, each in its own compact number type."""
+        """Return the features of n objects: n x d, float64. The parts cache them, each in its own number type."""
         return self.compute(objects)
 
     def compute(self, objects: Sequence[str]) -> Tensor:
-        """The parts' features side by side: n x d."""
+        """Return the parts' features side by side: n x d."""
         return torch.cat([part(objects) for part in self.parts], dim=1)
 
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
-        """That of the first part: n1 x d, n2 x d -> n1 x n2."""
+        """Return the similarity under the first part's features: n1 x n2."""
         return self.parts[0].similarity(X1[:, self._blocks[0]], X2[:, self._blocks[0]])
 
 
 def _within(kernel: str, start: int, stop: int) -> str:
-    """The text of a kernel whose columns begin at ``start``."""
+    """Return the expression of a kernel on the columns from ``start`` to ``stop``."""
     if not kernel.isidentifier():
-        raise ValueError(f"features.parts: the kernel {kernel!r} of a part is more than a name; join its parts here")
+        raise ValueError(
+            f"features.parts: the kernel {kernel!r} of a part is more than a name; list its parts here instead"
+        )
     return f"{kernel}[{start}:{stop}]"

@@ -12,19 +12,19 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.features._similarity import min_max_similarity
 from al_loop.features.base import Features
-from al_loop.features.morgan import min_max_similarity
 
 
 class Kmers(Features):
-    """Which words of up to k letters a sequence has, wherever they stand, and how often (Leslie et al. 2002).
+    """Counts of the words of up to k letters in a sequence, at any position (Leslie et al. 2002).
 
-    With its kernel that is a spectrum string kernel: sequences of different lengths compare, and a motif counts
-    wherever it lies. Where the position matters (a site at a fixed place) take ``one_hot``, or both (``joined``).
+    With its kernel that is a spectrum string kernel: sequences of different lengths are comparable, and a motif counts
+    wherever it lies. Where the position matters (a site at a fixed place) use ``one_hot``, or both (``joined``).
 
     Args:
         alphabet: the letters, each once, such as ``ACGU``.
-        k: letters of the longest word.
+        k: letters of the longest words.
     """
 
     kind = "kmers"
@@ -47,14 +47,14 @@ class Kmers(Features):
 
     @property
     def d(self) -> int:
-        """The number of words."""
+        """Return the number of words."""
         return len(self._columns)
 
     def compute(self, objects: Sequence[str]) -> Tensor:
-        """Counts of words: n x d, int16.
+        """Return the counts of words in n sequences: n x d, int16.
 
         Raises:
-            ValueError: a sequence that has a letter outside the alphabet.
+            ValueError: a sequence has a letter outside the alphabet.
         """
         rows = np.zeros((len(objects), self.d), dtype=np.int16)
         for i, sequence in enumerate(objects):
@@ -66,5 +66,5 @@ class Kmers(Features):
         return torch.from_numpy(rows)
 
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
-        """Tanimoto similarity of counts: n1 x d, n2 x d -> n1 x n2."""
+        """Return the Tanimoto similarity of counts: n1 x n2."""
         return min_max_similarity(X1, X2)

@@ -11,21 +11,22 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.features._molecules import parse_all
+from al_loop.features._similarity import min_max_similarity
 from al_loop.features.base import Features
-from al_loop.smiles import read_smiles
 
 
 class Morgan(Features):
-    """Morgan fingerprints: which circular substructures a molecule has, and how often.
+    """Morgan fingerprints: the circular substructures of a molecule and their counts.
 
     Counts are kept in 8 bits and saturate at 255, which no molecule of the usual sizes reaches.
 
     Args:
         radius: bonds from the centre to the rim of the largest substructure (2 is ECFP4).
         n_bits: the length of the vector that substructures are hashed into.
-        counts: how often a substructure occurs, rather than whether it does.
-        roles: atoms are told apart by what they do (donor, acceptor, aromatic, halogen, acid, base), not by their
-            element (FCFP; Gobbi & Poppinger 1998).
+        counts: whether to count substructures, rather than mark their presence.
+        roles: whether to distinguish atoms by their role (donor, acceptor, aromatic, halogen, acid, base), not by
+            their element (FCFP; Gobbi & Poppinger 1998).
     """
 
     kind = "morgan"
@@ -47,7 +48,6 @@ class Morgan(Features):
 
     @property
     def d(self) -> int:
-        """The length of a feature vector."""
         return self.n_bits
 
     @cached_property
@@ -63,16 +63,13 @@ class Morgan(Features):
         return {name: value for name, value in super().__getstate__().items() if name != "_generator"}
 
     def compute(self, objects: Sequence[str]) -> Tensor:
-        """Fingerprints of SMILES: n x n_bits, uint8.
+        """Return the fingerprints of n SMILES: n x n_bits, uint8.
 
         Raises:
-            ValueError: a SMILES that RDKit does not read.
+            ValueError: RDKit cannot read a SMILES.
         """
         rows = np.empty((len(objects), self.n_bits), dtype=np.uint8)
-        for i, smiles in enumerate(objects):
-            molecule = read_smiles(smiles)
-            if molecule is None:
-                raise ValueError(f"RDKit cannot read the SMILES {smiles!r}; give molecules as valid SMILES")
+        for i, molecule in enumerate(parse_all(objects)):
             if self.counts:
                 rows[i] = np.minimum(self._generator.GetCountFingerprintAsNumPy(molecule), 255)
             else:
@@ -80,25 +77,5 @@ class Morgan(Features):
         return torch.from_numpy(rows)
 
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
-        """Tanimoto similarity: n1 x d, n2 x d -> n1 x n2; on counts sum of minima / sum of maxima, as RDKit has it."""
+        """Return the Tanimoto similarity, n1 x n2; on counts sum of minima / sum of maxima, as in RDKit."""
         return min_max_similarity(X1, X2)
-
-
-def min_max_similarity(X1: Tensor, X2: Tensor) -> Tensor:
-    """sum_i min(x_i, y_i) / sum_i max(x_i, y_i) of count rows (non-negative integers): n1 x d, n2 x d -> n1 x n2.
-
-    The sum of minima is the sum over levels k = 1, 2, ... of the dot products of [x >= k] and [y >= k]; few columns
-    reach the higher levels, so that all but the first products are small.
-    """
-    A, B = X1.to(torch.float32), X2.to(torch.float32)
-    minima = torch.zeros(len(A), len(B))
-    level = 1
-    while A.numel() and B.numel():
-        at_a, at_b = level <= A, level <= B
-        columns = at_a.any(0) & at_b.any(0)
-        A, B = A[:, columns], B[:, columns]
-        minima += at_a[:, columns].float() @ at_b[:, columns].float().T
-        level += 1
-    minima = minima.double()
-    maxima = X1.double().sum(-1).unsqueeze(-1) + X2.double().sum(-1).unsqueeze(-2) - minima
-    return torch.where(maxima == 0, 1.0, minima / maxima)

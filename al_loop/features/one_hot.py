@@ -38,19 +38,18 @@ class OneHot(Features):
 
     @property
     def d(self) -> int:
-        """The length of a feature vector: positions x (letters + blank)."""
+        """Return the length of a feature vector: positions x (letters + blank)."""
         return self.length * (len(self.alphabet) + 1)
 
     @property
     def layout(self) -> SequenceLayout:
-        """How a row is to be read."""
         return SequenceLayout(self.alphabet, self.length)
 
     def compute(self, objects: Sequence[str]) -> Tensor:
-        """One-hot rows of sequences: n x d, uint8, with ``length`` ones in each row.
+        """Return the one-hot rows of n sequences: n x d, uint8, with ``length`` ones in each row.
 
         Raises:
-            ValueError: a sequence that is too long or has a letter outside the alphabet.
+            ValueError: a sequence is too long or has a letter outside the alphabet.
         """
         blank = len(self.alphabet)
         codes = np.full((len(objects), self.length), blank)
@@ -65,5 +64,5 @@ class OneHot(Features):
         return torch.from_numpy(rows.reshape(len(objects), self.d))
 
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
-        """The fraction of positions that agree, 1 - Hamming distance / length: n1 x d, n2 x d -> n1 x n2."""
+        """Return the fraction of positions that agree, 1 - Hamming distance / length: n1 x n2."""
         return X1.double() @ X2.double().T / self.length

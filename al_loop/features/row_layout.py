@@ -1,4 +1,4 @@
-"""How a feature row is to be read, for encoders that see more in it than a vector."""
+"""The structure of feature rows, for encoders that read more in a row than a vector."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-#: a graph's integers are kept in rows in this unit, so small that kernels on whole rows see the fingerprint alone
+#: unit in which rows store a graph's integers, so small that kernels on whole rows depend on the fingerprint alone
 GRAPH_UNIT = 2.0**-40
-#: how many values each field of an atom has: element, hydrogens, charge, is aromatic, is in a ring
+#: number of values of each field of an atom: element, hydrogens, charge, is aromatic, is in a ring
 ATOM_FIELDS = (14, 5, 3, 2, 2)
 #: single, double, triple and aromatic
 N_BOND_TYPES = 4
@@ -23,12 +23,12 @@ class SequenceLayout:
 
     @property
     def d(self) -> int:
-        """The length of a row."""
+        """Return the length of a row."""
         return self.length * (len(self.alphabet) + 1)
 
     @property
     def complements(self) -> dict[str, str]:
-        """The complement of each letter, where this is the alphabet of DNA or RNA, else empty."""
+        """Return the complement of each letter of the alphabet of DNA or RNA; empty for other alphabets."""
         pairs = {"ACGT": dict(zip("ACGT", "TGCA", strict=True)), "ACGU": dict(zip("ACGU", "UGCA", strict=True))}
         return pairs.get("".join(sorted(self.alphabet)), {})
 
@@ -37,7 +37,7 @@ class SequenceLayout:
 class GraphLayout:
     """Rows of a fingerprint (n_bits), then atoms (max_atoms), then bonds (max_bonds), as integers x ``GRAPH_UNIT``.
 
-    0 stands for no atom or no bond. An atom is 1 + its fields as the digits of a number (the radices are
+    0 is no atom or no bond. An atom is 1 + its fields as the digits of a number (the radices are
     ``ATOM_FIELDS``, the first field counts least); a molecule's atoms come first. A bond of type t from the i-th atom
     to the j-th is 1 + t + 4 (j + max_atoms i).
     """
@@ -48,11 +48,11 @@ class GraphLayout:
 
     @property
     def d(self) -> int:
-        """The length of a row."""
+        """Return the length of a row."""
         return self.n_bits + self.max_atoms + self.max_bonds
 
     def integers(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        """Atoms (n x max_atoms) and bonds (n x max_bonds) of rows (n x d)."""
+        """Return the atoms (n x max_atoms) and bonds (n x max_bonds) of n x d rows."""
         atoms, bonds = (X[:, self.n_bits :] / GRAPH_UNIT).round().long().split([self.max_atoms, self.max_bonds], dim=1)
         return atoms, bonds
 

@@ -3,7 +3,7 @@
 - ``ledger``: the class ``Ledger``, which everything outside this package uses; its reading half is in ``reader``.
 - ``records``: what goes into the ledger and comes out of it.
 - ``schema``: tables, column types, and the triggers that make every table insert-only.
-- ``engines``, ``database``: SQLite and PostgreSQL, retries, and transactions.
+- ``engines``, ``faults``, ``database``: SQLite and PostgreSQL, retries, and transactions.
 - ``campaigns``, ``rounds``, ``decisions``, ``answers``: what is written; ``queries``: what is read.
 - ``migrations``: upgrades of ledgers of older schemas.
 """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import re
 import sqlite3
 import tempfile
 import threading
@@ -19,11 +17,10 @@ from sqlalchemy.engine import Connection, Engine
 from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.ledger import migrations, schema
 from al_loop.ledger.engines import make_engine, parse_url
+from al_loop.ledger.faults import is_transient, pause_s, try_a_few_times
 
 PATIENCE_S: Final = 3.0
-_LONGEST_PAUSE_S: Final = 3.0
 _SILENT_S: Final = 2.0  # of waiting before ``on_wait`` is called
-_N_TRIES_TO_OPEN: Final = 5  # while another process creates or upgrades the same ledger
 _LOCK_KEY: Final = 0x616C_6C6F_6F70  # "alloop": the advisory lock of a ledger's writers on PostgreSQL
 
 T = TypeVar("T")
@@ -95,7 +92,8 @@ class Database:
     # -- opening -----------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        version = self._try_a_few_times(self._create_or_check, only_if=self._is_sqlite)
+        # another process may be creating the same SQLite file; a server that is down is reported at once
+        version = try_a_few_times(self._create_or_check) if self._is_sqlite else self._create_or_check()
         if version == schema.SCHEMA_VERSION:
             return
         if self._read_only:
@@ -105,19 +103,9 @@ class Database:
             original.dispose()
         else:
             try:
-                self._try_a_few_times(self._upgrade)
+                try_a_few_times(self._upgrade)
             finally:
                 self.engine.dispose()  # closes the connection without foreign keys
-
-    def _try_a_few_times(self, step: Callable[[], T], *, only_if: bool = True) -> T:
-        for n in range(_N_TRIES_TO_OPEN):
-            try:
-                return step()
-            except (sa.exc.DBAPIError, sqlite3.Error) as error:
-                if not (only_if and _is_transient(error)) or n == _N_TRIES_TO_OPEN - 1:
-                    raise
-                time.sleep(_pause_s(n))
-        raise AssertionError("unreachable")
 
     def _create_or_check(self) -> int:
         """Return the version of the schema, after creating the tables in an empty database."""
@@ -252,38 +240,17 @@ class Database:
                 return step(n)
             except (sa.exc.DBAPIError, sqlite3.Error) as error:
                 waited_s = time.monotonic() - began
-                if waited_s >= self._patience_s or not _is_transient(error):
+                if waited_s >= self._patience_s or not is_transient(error):
                     raise CampaignError(
                         f"ledger {self.name}: {summary(error)}; every committed row is safe, fix the cause and run "
                         "the same command again"
                     ) from error
-                pause_s = min(_pause_s(n), max(self._patience_s - waited_s, 0.0))
-                if waited_s + pause_s > _SILENT_S and not has_reported:
+                next_pause_s = min(pause_s(n), max(self._patience_s - waited_s, 0.0))
+                if waited_s + next_pause_s > _SILENT_S and not has_reported:
                     has_reported = True
                     self._on_wait(
                         f"the ledger {self.name} is unavailable at present ({summary(error)}); retrying for "
                         f"{self._patience_s:g} s, and nothing is lost meanwhile"
                     )
-                time.sleep(pause_s)
+                time.sleep(next_pause_s)
                 n += 1
-
-
-def _pause_s(n: int) -> float:
-    """Return the pause after the n-th failed try (from 0), in seconds."""
-    return min(0.1 * 2.0 ** min(n, 10), _LONGEST_PAUSE_S) * (1 + random.random()) / 2
-
-
-def _is_transient(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
-    """Return whether a retry may succeed: a locked database, a lost connection, a restarting server, a full disk."""
-    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
-        return True
-    if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sqlite3.OperationalError):
-        return False
-    cause = getattr(error, "orig", None) or error
-    state = getattr(cause, "sqlstate", None)
-    if state:
-        return str(state)[:2] in ("08", "40", "53") or state in ("57P01", "57P02", "57P03", "55P03")
-    text = str(cause).lower()
-    words = "locked|busy|connection|closed|timeout|starting up|shutting down|terminat"
-    # SQLite reports a full disk as an I/O error at times
-    return re.search(f"{words}|disk is full|disk i/o error", text) is not None

@@ -1,1 +1,7 @@
-"""Properties: cheap facts of an object, computed and never paid for, that a campaign's constraints bound."""
+"""Cheap properties of objects, computed without calling the oracle, on which a campaign's constraints set bounds.
+
+Modules:
+    base: ``Property``, and ``MoleculeProperty`` for properties of RDKit molecules.
+    alerts, descriptor, logp, mol_weight, qed, sa_score, similarity, smarts: properties of molecules.
+    gc_content, motif: properties of sequences.
+"""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from al_loop.properties.base import Property
+from al_loop.properties.base import MoleculeProperty
 
 
-class Alerts(Property):
+class Alerts(MoleculeProperty):
     """Number of structural alerts: assay interference (PAINS) or groups unwanted in drugs (BRENK).
 
     Args:
@@ -20,7 +16,6 @@ class Alerts(Property):
     """
 
     kind = "alerts"
-    object_type = "molecule"
     scale: ClassVar[float] = 1.0
 
     def __init__(self, catalog: Literal["PAINS", "BRENK", "both"] = "both") -> None:
@@ -38,10 +33,7 @@ class Alerts(Property):
         return FilterCatalog(parameters)
 
     def __getstate__(self) -> dict[str, object]:
-        return {"catalog": self.catalog}  # RDKit builds the filters anew in another process
+        return {"catalog": self.catalog}  # the filters are built again in another process
 
-    def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
-        """How many alerts match each SMILES: n."""
-        from al_loop.properties._molecules import per_molecule
-
-        return per_molecule(objects, lambda molecule: len(self._filters.GetMatches(molecule)))
+    def of_molecule(self, molecule: Any) -> float:
+        return float(len(self._filters.GetMatches(molecule)))

@@ -1,23 +1,41 @@
-"""What a cheap property is."""
+"""Base classes of cheap properties."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_loop.smiles import read_smiles
+
 
 class Property(ABC):
-    """A number that costs (almost) nothing to compute, by which a constraint says what is acceptable."""
+    """A number that costs (almost) nothing to compute, on which a constraint sets bounds."""
 
     #: a distance from the bound that counts as badly violated; scales the penalty in the reward
     scale: ClassVar[float] = 1.0
-    #: what it can describe: "molecule" (SMILES), "sequence", or None for anything
+    #: the objects that it applies to: "molecule" (SMILES), "sequence", or None for any
     object_type: ClassVar[str | None] = None
 
     @abstractmethod
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
-        """The property of each object: n, NaN where the object cannot be read."""
+        """Return the property of n objects: n, NaN where an object cannot be read."""
+
+
+class MoleculeProperty(Property):
+    """A property of molecules, defined by its value for one RDKit molecule."""
+
+    object_type = "molecule"
+
+    @abstractmethod
+    def of_molecule(self, molecule: Any) -> float:
+        """Return the property of an RDKit molecule, which must not be modified. Import RDKit inside, not at the top."""
+
+    def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
+        """Return the property of n SMILES: n, NaN where RDKit cannot read the SMILES."""
+        molecules = map(read_smiles, objects)
+        values = [np.nan if molecule is None else self.of_molecule(molecule) for molecule in molecules]
+        return np.array(values, dtype=np.float64)

@@ -12,13 +12,12 @@ from al_loop.properties.base import Property
 
 
 class GCContent(Property):
-    """The fraction of a nucleotide sequence that is G or C, 0 to 1."""
+    """The fraction of a nucleotide sequence that is G or C, 0 to 1, in upper or lower case; NaN for an empty one."""
 
     kind = "gc_content"
     object_type = "sequence"
     scale: ClassVar[float] = 0.2
 
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
-        """GC content of each sequence, upper or lower case: n, NaN of an empty one."""
         fractions = [sum(letter in "GCgc" for letter in o) / len(o) if o else np.nan for o in objects]
         return np.array(fractions, dtype=np.float64)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from al_loop.properties.base import Property
+from al_loop.properties.base import MoleculeProperty
 
 
-class MolWeight(Property):
+class MolWeight(MoleculeProperty):
     """Average molecular weight in g/mol; drugs taken by mouth are mostly below 500 (Lipinski et al. 1997)."""
 
     kind = "mol_weight"
-    object_type = "molecule"
     scale: ClassVar[float] = 50.0
 
-    def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
-        """Molecular weights of SMILES in g/mol: n."""
-        from rdkit.Chem.rdMolDescriptors import _CalcMolWt as average_weight
+    def of_molecule(self, molecule: Any) -> float:
+        from rdkit.Chem.Descriptors import MolWt  # type: ignore[attr-defined]  # RDKit defines it at run time
 
-        from al_loop.properties._molecules import per_molecule
-
-        return per_molecule(objects, average_weight)
+        return float(MolWt(molecule))

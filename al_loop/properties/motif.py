@@ -13,7 +13,7 @@ from pydantic import Field
 
 from al_loop.properties.base import Property
 
-#: what each letter of a nucleotide motif stands for (IUPAC), T and U being the same
+#: the letters that each IUPAC code stands for; T and U are the same
 _IUPAC = {
     "A": "A", "C": "C", "G": "G", "T": "TU", "U": "TU", "R": "AG", "Y": "CTU", "S": "CG", "W": "ATU",
     "K": "GTU", "M": "AC", "B": "CGTU", "D": "AGTU", "H": "ACTU", "V": "ACG", "N": "ACGTU",
@@ -22,13 +22,13 @@ _COMPLEMENT = str.maketrans("ACGTURYSWKMBDHVN", "TGCAAYRSWMKVHDBN")
 
 
 class Motif(Property):
-    """How often motifs occur in a sequence: sites to keep (min: 1), restriction sites to avoid (max: 0).
+    """Number of occurrences of motifs, such as sites to keep (min: 1) or restriction sites to avoid (max: 0).
 
     Args:
-        motifs: e.g. ``["GGATCC", "GGNCC"]``; overlaps count, and all are added up. For nucleotides the letters are
-            IUPAC's (N any, R a purine, ...); for ``protein`` they are the amino acids, and X is any.
-        molecule: what the letters mean.
-        both_strands: also in the reverse complement (nucleotides); a motif that is its own counts once.
+        motifs: e.g. ``["GGATCC", "GGNCC"]``; overlaps count, and all are added up. Letters of nucleotides are IUPAC
+            codes (N any, R a purine, ...); letters of proteins are amino acids, and X is any.
+        molecule: ``nucleotide`` or ``protein``.
+        both_strands: whether to count in the reverse complement, too (nucleotides); a palindrome counts once.
     """
 
     kind = "motif"
@@ -49,9 +49,11 @@ class Motif(Property):
         self.molecule = molecule
         self.both_strands = both_strands
         for motif in self.motifs or ("",):
-            known = set(_IUPAC) if molecule == "nucleotide" else set("ACDEFGHIKLMNPQRSTVWYX")
-            if not motif or not set(motif) <= known:
-                raise ValueError(f"property.motifs: {motif!r} is not a motif of letters among {''.join(sorted(known))}")
+            letters = set(_IUPAC) if molecule == "nucleotide" else set("ACDEFGHIKLMNPQRSTVWYX")
+            if not motif or not set(motif) <= letters:
+                raise ValueError(
+                    f"property.motifs: {motif!r} is not a motif of letters among {''.join(sorted(letters))}"
+                )
         _ = self._patterns
 
     @cached_property
@@ -68,6 +70,5 @@ class Motif(Property):
         return f"[{_IUPAC[letter]}]"
 
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
-        """How often the motifs occur in each sequence: n."""
         counts = [sum(sum(1 for _ in pattern.finditer(o)) for pattern in self._patterns) for o in objects]
         return np.array(counts, dtype=np.float64)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from al_loop.properties.base import Property
+from al_loop.properties.base import MoleculeProperty
 
 
-class SAScore(Property):
+class SAScore(MoleculeProperty):
     """Synthetic accessibility score, 1 (easy to make) to 10 (hard) (Ertl & Schuffenhauer 2009)."""
 
     kind = "sa_score"
-    object_type = "molecule"
     scale: ClassVar[float] = 1.0
 
-    def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
-        """SA scores of SMILES, by RDKit's contributed module: n."""
-        from rdkit.Contrib.SA_Score import sascorer
+    def of_molecule(self, molecule: Any) -> float:
+        from rdkit.Contrib.SA_Score.sascorer import calculateScore
 
-        from al_loop.properties._molecules import per_molecule
-
-        return per_molecule(objects, sascorer.calculateScore)
+        return float(calculateScore(molecule))

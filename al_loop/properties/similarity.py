@@ -1,4 +1,4 @@
-"""Similarity to given molecules."""
+"""Similarity to reference molecules."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from al_loop.properties.base import Property
+from al_loop.properties.base import MoleculeProperty
+from al_loop.smiles import read_smiles
 
 
-class SimilarityTo(Property):
-    """Largest Tanimoto similarity to given molecules (Morgan counts of radius 2), 0 to 1.
+class SimilarityTo(MoleculeProperty):
+    """Largest Tanimoto similarity to reference molecules (Morgan counts of radius 2), 0 to 1.
 
     A ``min`` keeps a campaign near a known series; a ``max`` keeps it away from what is patented or toxic.
 
     Args:
-        smiles: the molecules.
+        smiles: the reference molecules.
     """
 
     kind = "similarity"
-    object_type = "molecule"
     scale: ClassVar[float] = 0.2
 
     def __init__(self, smiles: Annotated[Sequence[str], Field(min_length=1)]) -> None:
@@ -40,28 +38,18 @@ class SimilarityTo(Property):
 
     @cached_property
     def _references(self) -> list[Any]:
-        from al_loop.smiles import read_smiles
-
-        found = []
+        fingerprints = []
         for smiles in self.smiles:
             molecule = read_smiles(smiles)
             if molecule is None:
                 raise ValueError(f"property.smiles: RDKit cannot read {smiles!r}")
-            found.append(self._generator.GetCountFingerprint(molecule))
-        return found
+            fingerprints.append(self._generator.GetCountFingerprint(molecule))
+        return fingerprints
 
     def __getstate__(self) -> dict[str, object]:
         return {"smiles": self.smiles}
 
-    def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
-        """The largest similarity of each SMILES: n."""
+    def of_molecule(self, molecule: Any) -> float:
         from rdkit.DataStructs import BulkTanimotoSimilarity
 
-        from al_loop.properties._molecules import per_molecule
-
-        return per_molecule(
-            objects,
-            lambda molecule: max(
-                BulkTanimotoSimilarity(self._generator.GetCountFingerprint(molecule), self._references)
-            ),
-        )
+        return float(max(BulkTanimotoSimilarity(self._generator.GetCountFingerprint(molecule), self._references)))

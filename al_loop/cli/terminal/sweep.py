@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from al_loop.actors.sweeps.table import COMPARED, MEASURES, SweepResult
-from al_loop.cli.terminal import number
+from al_loop.cli.terminal.numbers import format_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +36,8 @@ def line_of_event(name: str, event: TrialEvent) -> str:
 def _measures(measures: Mapping[str, float]) -> str:
     calls = f"calls {measures['calls']}"
     if not math.isnan(measures["hypervolume"]):
-        return f"{calls} | hypervolume {number(measures['hypervolume'])}"
-    return f"{calls} | best {number(measures['best'])} | top-10 mean {number(measures['top10_mean'])}"
+        return f"{calls} | hypervolume {format_number(measures['hypervolume'])}"
+    return f"{calls} | best {format_number(measures['best'])} | top-10 mean {format_number(measures['top10_mean'])}"
 
 
 def show_sweep(result: SweepResult) -> None:
@@ -50,7 +50,7 @@ def show_sweep(result: SweepResult) -> None:
     settings = [name for name in result.table if name not in (*MEASURES, "failed", "run")]
     console.print()
     campaigns = result.table.drop(columns=["run", "failed", "diversity"]).astype({"calls": "string"})
-    console.print(_table(campaigns.fillna({"calls": number(math.nan)}), len(settings)))
+    console.print(_table(campaigns.fillna({"calls": format_number(math.nan)}), len(settings)))
     if "seed" in settings and not result.means.empty and result.means["n"].max() > 1:
         console.print("\nmean ± standard error over the seeds", style="bold")
         console.print(_table(_with_errors(result.means), len(settings) - 1))
@@ -65,7 +65,9 @@ def _with_errors(means: pd.DataFrame) -> pd.DataFrame:
     for name in COMPARED:
         if name in means:
             pairs = zip(means[name], means[f"{name}_se"], strict=True)
-            columns[name] = [number(mean) + ("" if math.isnan(se) else f" ± {number(se)}") for mean, se in pairs]
+            columns[name] = [
+                format_number(mean) + ("" if math.isnan(se) else f" ± {format_number(se)}") for mean, se in pairs
+            ]
     return columns
 
 
@@ -74,6 +76,6 @@ def _table(frame: pd.DataFrame, n_settings: int) -> Table:
     for i, name in enumerate(frame):
         table.add_column(Text(str(name)), justify="left" if i < n_settings else "right", overflow="fold")
     for row in frame.itertuples(index=False):
-        cells = [number(v) if isinstance(v, float) and i >= n_settings else str(v) for i, v in enumerate(row)]
+        cells = [format_number(v) if isinstance(v, float) and i >= n_settings else str(v) for i, v in enumerate(row)]
         table.add_row(*map(Text, cells))
     return table

@@ -4,6 +4,15 @@ An upgrade runs in one transaction under the ledger's write lock: it succeeds as
 Two processes that open the same old ledger at once both succeed. The version is the largest number in
 ``al_loop_schema``, whose rows are never changed, so that an older al-loop still recognises and refuses a newer ledger.
 Alembic is imported only when there is something to upgrade.
+
+To change the schema:
+
+1. Change ``schema.py``, and raise ``SCHEMA_VERSION``.
+2. Write ``versions/schema_<number>.py`` with ``revision``, ``down_revision`` and ``upgrade()``, which uses
+   ``alembic.op``; constraints of SQLite tables need ``op.batch_alter_table``. It may change rows: the insert-only
+   triggers are dropped before it and created again after it, and its number is recorded by ``upgrade`` below.
+3. Only add: an older al-loop may be writing to the same ledger, so new columns are nullable or have a server default.
+4. Run ``python -m tests.support.ledger_schemas``, which writes the fixtures of the new schema.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from al_loop.errors import ConfigError
@@ -31,6 +33,10 @@ class Rows:
     def grouped(self, shape: Sequence[int]) -> Rows:
         """Flat rows, in batches of this shape."""
         return Rows(self.values.reshape(*shape, self.values.shape[-1]), self.squared_norms.reshape(*shape))
+
+    def take(self, indices: Tensor | NDArray[np.int64]) -> Rows:
+        """Return the rows at some indices of flat rows."""
+        return Rows(self.values[indices], self.squared_norms[indices])
 
     def __getitem__(self, rows: slice) -> Rows:
         return Rows(self.values[..., rows, :], self.squared_norms[..., rows])

@@ -21,7 +21,7 @@ from tests.support.configs import BASE, refused
         ("length: 6}", "lenght: 6}", 3, ["environment.lenght: unknown key", "did you mean 'length'"]),
         ("length: 6}", "length: long}", 3, ["environment.length", "'long'", "integer"]),
         (", length: 6}", "}", 3, ["environment.length: missing"]),
-        ("alphabet: ACGU", "alphabet: AAGU", 3, ["environment", "'AAGU'", "each letter once"]),
+        ("alphabet: ACGU", "alphabet: AAGU", 3, ["environment", "'AAGU'", "none twice"]),
         (
             "kind: sequence",
             "kind: sequense",

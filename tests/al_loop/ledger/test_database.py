@@ -98,6 +98,27 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 @sqlite_only
+def test_a_ledger_that_stops_waiting_fails_at_the_next_fault(
+    url: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_tries = 0
+
+    def fail(*_: object, **__: object) -> None:
+        nonlocal n_tries
+        n_tries += 1
+        if n_tries == 3:
+            ledger.stop_waiting()
+        raise sa.exc.OperationalError("SELECT", {}, Exception("database is locked"))
+
+    with Ledger(url, patience_s=600) as ledger:
+        monkeypatch.setattr(ledger._database, "_transact", fail)
+        for _ in range(2):
+            with pytest.raises(CampaignError, match="every committed row is safe"):
+                ledger.pending()
+        assert n_tries == 4
+
+
+@sqlite_only
 def test_a_locked_database_is_waited_for(url: str, ledger: Ledger) -> None:
     open_round(ledger, 0, "A")
     with Ledger(url) as other:

@@ -78,7 +78,7 @@ def test_nothing_is_decided_without_a_reason(ledger: Ledger, reason: str) -> Non
 def test_what_is_said_twice_is_refused(ledger: Ledger) -> None:
     review = Review(ledger, canonical_smiles)
     review.veto("CCO", "volatile")
-    with pytest.raises(ConfigError, match="1 is decided on twice"):
+    with pytest.raises(ConfigError, match="1 has two decisions"):
         review.replace("1", "CCS", "smells")
     review.pin("CCS", "smells good")
     with pytest.raises(ConfigError, match="CCS is pinned twice"):
@@ -128,8 +128,8 @@ def test_a_table_of_decisions_is_taken_in_whole(ledger: Ledger, tmp_path: Path) 
         ("CCO,pin,x,", "line 2: pin: CCO was proposed already"),
         ("nonsense,pin,x,", "line 2: pin: 'nonsense' is not a valid object"),
         ("CCO,replace,x,", "line 2: replace needs the other object"),
-        (",veto,x,", "line 2: no object"),
-        ("CCO,veto,x,\nOCC,replace,y,CCS", "line 3: OCC is decided on twice"),
+        (",veto,x,", "line 2: the object is missing"),
+        ("CCO,veto,x,\nOCC,replace,y,CCS", "line 3: OCC has two decisions"),
         ("", "the table has no rows"),
     ],
 )
@@ -187,7 +187,7 @@ def test_a_campaign_does_not_wait_for_what_was_vetoed(ledger: Ledger) -> None:
 
 def test_without_a_batch_that_waits_there_is_nothing_to_decide(ledger: Ledger) -> None:
     ledger.begin_attempts([1], "w0")
-    with pytest.raises(ConfigError, match=r"gone out already; to look at batches first: rounds\.review=true"):
+    with pytest.raises(ConfigError, match=r"without a review; to review batches first, set rounds\.review=true"):
         Review(ledger, canonical_smiles)
 
 

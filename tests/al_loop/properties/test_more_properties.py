@@ -37,7 +37,7 @@ def test_a_descriptor_is_rdkits():
         Descriptor("TPSA", scale=0)
 
 
-@pytest.mark.parametrize("name", [name for name, _ in Descriptors._descList])
+@pytest.mark.parametrize("name", [name for name, _ in Descriptors.descList])
 def test_every_descriptor_has_a_number_or_nan_for_everything(name):
     values = Descriptor(name).compute(["CCO", "", "[Na+].[Cl-]", "nonsense"])
     assert np.isfinite(values[0])

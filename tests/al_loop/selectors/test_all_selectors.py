@@ -5,7 +5,7 @@ import torch
 
 from al_loop.config import Part, build
 from al_loop.config import plugins as parts
-from al_loop.features.morgan import min_max_similarity
+from al_loop.features._similarity import min_max_similarity
 from al_loop.selectors.base import SelectionContext
 
 KINDS = [part.kind for part in parts.built_in("selector")]

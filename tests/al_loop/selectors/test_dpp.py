@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from al_loop.features.morgan import min_max_similarity
+from al_loop.features._similarity import min_max_similarity
 from al_loop.selectors.base import SelectionContext
 from al_loop.selectors.diverse import scaled
 from al_loop.selectors.dpp import DPP

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from al_loop.features.morgan import min_max_similarity
+from al_loop.features._similarity import min_max_similarity
 from al_loop.selectors.base import SelectionContext
 from al_loop.selectors.leader import Leader
 

@@ -1,6 +1,7 @@
 """The cache of answers that campaigns share."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,13 @@ def test_a_cache_that_breaks_is_left_out_and_told_once(tmp_path: Path) -> None:
     broken.add("B", "", Outcome((1.0,)))
     assert len(notes) == 1
     assert "the campaign continues without it" in notes[0]
+
+
+def test_campaigns_that_create_a_cache_at_once_all_succeed(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        caches = list(pool.map(lambda _: cache(tmp_path), range(8)))
+    caches[0].add("A", "", Outcome((1.0,)))
+    assert all(len(one.find([("A", "")])) == 1 for one in caches)
 
 
 def test_a_cache_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:

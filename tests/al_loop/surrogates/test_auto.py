@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from al_loop.config import BuildContext, Part, build
+from al_loop.surrogates._gp_model import ExactGPModel
 from al_loop.surrogates.auto import Auto
-from al_loop.surrogates.gp import ExactGP, ExactGPModel
+from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.testing import SurrogateContract
 from al_loop.surrogates.variational import SparseGP, SparseGPModel
 

@@ -7,7 +7,8 @@ from torch.distributions import MultivariateNormal, Normal
 
 from al_loop.acquisitions.thompson import Thompson
 from al_loop.errors import ConfigError
-from al_loop.surrogates.deep_kernel import DeepKernel, Encoder, HeldOutScorer
+from al_loop.surrogates._deep_kernel_model import Encoder
+from al_loop.surrogates.deep_kernel import DeepKernel, HeldOutScorer, _Data
 from al_loop.surrogates.encoders.encoding import Encoding
 from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.kernels.mixture import Mixture
@@ -54,7 +55,7 @@ def test_held_out_rows_are_judged_by_their_predictive_density():
     X, Y = data(40)
     z, zvar = Y.squeeze(-1) / 5, torch.linspace(0, 0.3, 40).double()
     coder, shown, held_out = encoder(), torch.arange(30), torch.arange(30, 40)
-    judged = HeldOutScorer(Mixture(coder.kernel), X, z, zvar, shown, held_out)
+    judged = HeldOutScorer(Mixture(coder.kernel), _Data(X, z, zvar), shown, held_out)
     s, r = 1.7, 0.2
     mean, density = judged.density(*judged.deep(coder), s, r)
     e = torch.cat(coder.in_parts(X)).double()

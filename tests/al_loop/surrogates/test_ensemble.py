@@ -8,7 +8,8 @@ from botorch.sampling.index_sampler import IndexSampler
 from botorch.sampling.normal import SobolQMCNormalSampler
 
 from al_loop.acquisitions.base import AcquisitionContext
-from al_loop.surrogates.ensemble import DeepEnsemble, EnsembleGaussian, _calibrate, _left_out
+from al_loop.surrogates._ensemble_model import EnsembleGaussian
+from al_loop.surrogates.ensemble import DeepEnsemble, _calibrate, _held_out
 from al_loop.surrogates.testing import SurrogateContract
 
 
@@ -96,7 +97,7 @@ def test_without_rows_left_out_the_calibration_is_the_prior():
 def test_rows_are_judged_by_the_members_that_have_not_seen_them():
     values = torch.tensor([[1.0, 2.0, 3.0], [3.0, 9.0, 5.0], [8.0, 4.0, 9.0]]).double()
     left_out = torch.tensor([[True, True, False], [True, False, False], [False, True, True]])
-    residual, spread, asked = _left_out(values, torch.tensor([0.0, 1.0, 2.0]).double(), left_out)
+    residual, spread, asked = _held_out(values, torch.tensor([0.0, 1.0, 2.0]).double(), left_out)
     assert asked.tolist() == [True, True, False]
     assert residual.tolist() == [-2.0, -2.0]
     assert spread.tolist() == [2.0, 2.0]

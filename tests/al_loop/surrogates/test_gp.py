@@ -13,7 +13,8 @@ from botorch.models import SingleTaskGP
 from botorch.models.model import ModelList
 from botorch.sampling.normal import SobolQMCNormalSampler
 
-from al_loop.surrogates.gp import ExactGP, ExactGPModel
+from al_loop.surrogates._gp_model import ExactGPModel
+from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.kernels.elementary import Hamming
 from al_loop.surrogates.testing import SurrogateContract
 

@@ -46,10 +46,10 @@ NEW = rows(30, seed=9)
 
 def dense(asked, f_asked, model=MODEL, X=X, Y=Y, extra_noise=None):
     """Mean and covariance by plain matrices."""
-    scales, constants = np.array(model.scales), np.array(model.constants)
+    scales, constants = np.array(model.fidelity_scales.scales), np.array(model.fidelity_scales.constants)
     f = X[:, -1].long().numpy()
     s = model.signal_variance / scales[-1] ** 2
-    r = model.noise_ratios[0]  # of the cheap fidelity no noise is stated, or next to none
+    r = model.fidelity_scales.noise_ratios[0]  # of the cheap fidelity no noise is stated, or next to none
 
     def prior(A, fa, B, fb):
         T = Tanimoto()(A, B).numpy()
@@ -77,12 +77,12 @@ def test_the_posterior_is_that_of_a_dense_solve_at_every_fidelity(fidelity):
 
 def test_constants_are_those_of_generalised_least_squares():
     f = X[:, -1].long().numpy()
-    scales = np.array(MODEL.scales)
+    scales = np.array(MODEL.fidelity_scales.scales)
     R = MODEL.kernel(X, X).numpy() + MODEL.noise_variance / MODEL.signal_variance * np.eye(len(f))
     H = (f[:, None] == np.arange(2)) / scales[f][:, None]
     z = Y[:, 0].numpy() / scales[f]
     expected = np.linalg.solve(H.T @ np.linalg.solve(R, H), H.T @ np.linalg.solve(R, z))
-    assert np.array(MODEL.constants) == pytest.approx(expected, rel=1e-6)
+    assert np.array(MODEL.fidelity_scales.constants) == pytest.approx(expected, rel=1e-6)
 
 
 def test_cheap_answers_make_expensive_predictions_better():
@@ -169,7 +169,7 @@ def test_every_acquisition_of_the_target_takes_the_model():
 def test_the_squared_correlation_is_that_of_the_joint_posterior():
     both = torch.cat([NEW, NEW])
     _, covariance = dense(both, np.repeat([0, 1], 30))
-    scales = np.array(MODEL.scales)
+    scales = np.array(MODEL.fidelity_scales.scales)
     noise = MODEL.noise_variance / scales[1] ** 2 * scales[0] ** 2
     for i in range(3):
         joint, asked = covariance[i, 30 + i], covariance[i, i] + noise

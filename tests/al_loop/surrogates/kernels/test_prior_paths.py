@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from al_loop.surrogates.gp import ExactGP, PosteriorPath
+from al_loop.surrogates._gp_model import PosteriorPath
+from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.kernels.elementary import RBF, Hamming, Kernel, Matern, Tanimoto, prepare
 from al_loop.surrogates.kernels.expression import kernel_of
 from al_loop.surrogates.kernels.prior_paths import draw_prior
@@ -53,7 +54,9 @@ def test_draws_from_a_sparse_gp_keep_the_correlations_of_its_noise(monkeypatch):
     X = torch.randint(0, 3, (400, 10), generator=torch.Generator().manual_seed(1)).double()
     model = SparseGP("tanimoto", n_inducing=100).fit(X, X[:, :3].sum(-1, keepdim=True))
     # without a prior draw a path is mean - sqrt(s) t(x) R^-1 e, e being the noise alone
-    monkeypatch.setattr("al_loop.surrogates.gp.draw_prior", lambda *_: lambda rows: torch.zeros(len(rows.values)))
+    monkeypatch.setattr(
+        "al_loop.surrogates._gp_model.draw_prior", lambda *_: lambda rows: torch.zeros(len(rows.values))
+    )
     weights = [PosteriorPath(model, 128, seed)._weights - model.alpha for seed in range(4000)]
     drawn = torch.stack(weights) @ (model.L @ model.L.T) / model.signal_variance**0.5
     noise = model.L @ model.L.T - Tanimoto()(model.train_inputs[0], model.train_inputs[0])

@@ -1,0 +1,61 @@
+"""The command line application: which commands there are, in the order of ``al-loop --help``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from al_loop import __version__
+from al_loop.cli import check, jobs, people, pretrain, reference, results, run, sweep
+from al_loop.cli.common import EXIT_INTERRUPTED
+
+app = typer.Typer(
+    help="Active learning for expensive oracles: GFlowNet samplers, a BoTorch surrogate, a durable ledger.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
+        typer.echo(f"al-loop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _command in (
+    run.run,
+    jobs.submit,
+    jobs.logs,
+    jobs.stop,
+    sweep.sweep,
+    pretrain.pretrain,
+    people.ask,
+    people.tell,
+    people.review,
+    results.status,
+    results.export,
+):
+    app.command()(_command)
+app.command(name="list")(reference.list_parts)
+app.command()(reference.schema)
+app.command()(check.check)
+
+
+def main() -> None:
+    """Run the console script ``al-loop``."""
+    try:
+        app(prog_name="al-loop")
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None

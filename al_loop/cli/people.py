@@ -1,0 +1,219 @@
+"""``al-loop ask``, ``tell`` and ``review``: people who measure and people who decide."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from al_loop.cli.common import EXIT_FAILURE, RunArgument, VerboseOption, exit_codes
+from al_loop.errors import ConfigError
+
+if TYPE_CHECKING:
+    from al_loop.ledger import Ledger
+
+
+def ask(
+    run: RunArgument,
+    n: Annotated[
+        int | None, typer.Option("--number", "-n", min=1, help="Maximum number of objects; default: all that wait.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The table to write; default: standard output.", show_default=False),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="List objects that were handed out before and have no result yet.")
+    ] = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write a table of objects to measure, to be filled in and returned with tell."""
+    with exit_codes(verbose=verbose):
+        from al_loop.analysis.locate import find_ledger
+        from al_loop.ledger import Ledger
+        from al_loop.people.ask import ask as ask_people
+        from al_loop.people.ask import candidates_to_ask, write_table
+        from al_loop.people.campaign_of_ledger import object_notation
+
+        if output is not None and output.exists():
+            raise ConfigError(f"{output} already exists and may contain results; choose another name")
+        with Ledger(find_ledger(run)) as ledger:
+            unreviewed = _unreviewed_round(ledger)
+            candidates = [c for c in candidates_to_ask(ledger, again=again) if c.round != unreviewed]
+            if not again and unreviewed is None and len(candidates) < (n or 1):
+                _propose(run, ledger)
+                unreviewed = _unreviewed_round(ledger)
+                candidates = [c for c in candidates_to_ask(ledger) if c.round != unreviewed]
+            if not again and not candidates and unreviewed is not None:
+                raise ConfigError(f"round {unreviewed} must be reviewed before it is released: al-loop review {run}")
+            candidates = candidates[:n]
+            if not candidates:
+                typer.echo(_why_nothing_waits(ledger, again), err=True)
+                raise typer.Exit(EXIT_FAILURE)
+            column = object_notation(ledger).column
+            if output is not None:
+                write_table(output, "")  # before the ledger records that somebody has it
+            text = ask_people(ledger, candidates, column, again=again)
+            name = ledger.name if "://" in run else run  # without a password
+        if output is None:
+            typer.echo(text, nl=False)
+            return
+        write_table(output, text)
+        requested = f" ({n} requested)" if n is not None and len(candidates) < n else ""
+        typer.echo(
+            f"written: {output}: {len(candidates)} objects{requested}. "
+            f"To import the results: al-loop tell {name} {output}"
+        )
+
+
+def _unreviewed_round(ledger: Ledger) -> int | None:
+    """Return the last round if its batch still waits for a review, else None."""
+    from al_loop.people.campaign_of_ledger import campaign_config
+
+    last = ledger.last_round()
+    is_released = last is None or not campaign_config(ledger).rounds.review or ledger.has_gone_out(last)
+    return None if is_released else last
+
+
+def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
+    from al_loop.people.campaign_of_ledger import campaign_config
+
+    n_in_flight, share = len(ledger.in_flight()), campaign_config(ledger).rounds.close_share
+    if again:
+        return "nothing to list: every object that was handed out has its result"
+    if not n_in_flight:
+        return "nothing to measure: the campaign has no further candidates"
+    return (
+        f"nothing to hand out: {n_in_flight} objects are being measured (--again lists them), and the next batch is "
+        f"chosen when {share:.0%} of the last one have results"
+    )
+
+
+def _propose(run: str, ledger: Ledger) -> None:
+    """Let a campaign whose oracle is people, and whose process is not running, choose its next batch."""
+    from al_loop.analysis.locate import run_folder
+    from al_loop.campaign.building import build_oracle
+    from al_loop.people.campaign_of_ledger import add_part_folders, campaign_config
+
+    settings, folder = campaign_config(ledger), run_folder(run)
+    if folder is None or not add_part_folders(folder):
+        return
+    if not build_oracle(settings).is_external:
+        return
+    from al_loop.campaign.campaign import Campaign, RunDirectory
+
+    with suppress(ConfigError):
+        RunDirectory(folder).close()
+        with Campaign(settings.model_copy(update={"ledger": ledger.url}), folder) as campaign:
+            campaign.advance()
+
+
+def tell(
+    run: RunArgument,
+    file: Annotated[Path, typer.Argument(help="The table with the results.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Commit without confirmation.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only preview what would be committed.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Commit the valid rows even if others have problems.")
+    ] = False,
+    extra: Annotated[bool, typer.Option("--extra", help="Also accept objects that were never proposed.")] = False,
+    replicates: Annotated[
+        bool, typer.Option("--replicates", help="Average several values of the same object.")
+    ] = False,
+    correct: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="Replace results that differ from the ledger's, for this reason.",
+            show_default=False,
+        ),
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Import measured results, after a preview."""
+    with exit_codes(verbose=verbose):
+        from al_loop.analysis.locate import find_ledger
+        from al_loop.ledger import Ledger
+        from al_loop.people.campaign_of_ledger import object_notation
+        from al_loop.people.preview import preview
+        from al_loop.people.tell import ImportOptions, commit_results, parse_results
+
+        options = ImportOptions(extra, correct, replicates)
+        with Ledger(find_ledger(run)) as ledger:
+            results = parse_results(ledger, file, options, object_notation(ledger).canonical)
+            for heading, lines in preview(results, ledger):
+                typer.secho(heading, bold=True)
+                for line in lines:
+                    typer.echo(f"  {line}")
+            if results.problems and not partial:
+                raise ConfigError(
+                    f"{file}: nothing was committed; fix the rows above, or pass --partial to commit the valid ones"
+                )
+            if not results.n_new:
+                typer.echo("nothing new to commit")
+                return
+            if dry_run:
+                typer.echo(f"{results.n_new} results would be committed")
+                return
+            if not yes:
+                if not sys.stdin.isatty():
+                    raise ConfigError(
+                        "cannot ask for confirmation without a terminal; pass --yes, or --dry-run to preview"
+                    )
+                typer.confirm(
+                    f"Commit these {results.n_new} results (committed results are never overwritten)?", abort=True
+                )
+            commit_results(ledger, results, file, options)
+            n_pending = len(ledger.pending())
+        typer.echo(f"committed: {results.n_new} results; {n_pending} candidates are pending")
+
+
+def review(
+    run: RunArgument,
+    veto: Annotated[list[str] | None, typer.Option(help="An object (or its id) that must not be measured.")] = None,
+    pin: Annotated[list[str] | None, typer.Option(help="A further object to measure.")] = None,
+    replace: Annotated[
+        tuple[str, str] | None, typer.Option(help="An object (or its id) and the one to measure in its place.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="A CSV file with many decisions: object,action,reason,new.", show_default=False),
+    ] = None,
+    approve: Annotated[bool, typer.Option("--approve", help="Release the batch.")] = False,
+    reason: Annotated[str, typer.Option(help="The reason; required for a veto, pin or replacement.")] = "",
+    by: Annotated[
+        str | None, typer.Option(help="Who decides; default: the user who is logged in.", show_default=False)
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Show the batch that waits for review (rounds.review), and record decisions about it."""
+    with exit_codes(verbose=verbose):
+        from al_loop.cli.terminal import show_batch
+        from al_loop.people.campaign_of_ledger import current_user
+        from al_loop.people.review import open_review, waiting_batch
+
+        with open_review(run) as decisions:
+            for which in veto or ():
+                decisions.veto(which, reason)
+            for name in pin or ():
+                decisions.pin(name, reason)
+            if replace is not None:
+                decisions.replace(*replace, reason)
+            if file is not None:
+                decisions.read(file)
+            n_vetoed, n_pinned = len(decisions.vetoes), len(decisions.pins)
+            if n_vetoed or n_pinned or approve:
+                decisions.commit(current_user() if by is None else by, approve=approve, reason=reason)
+            waiting = waiting_batch(decisions.ledger)
+            if not approve:
+                show_batch(waiting, decisions.number)
+        if n_vetoed or n_pinned:
+            typer.echo(f"recorded: {n_vetoed} vetoed, {n_pinned} pinned")
+        typer.echo(
+            f"round {decisions.number}: {len(waiting)} objects are released"
+            if approve
+            else f"to release them: al-loop review {run} --approve"
+        )

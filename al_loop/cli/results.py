@@ -1,0 +1,108 @@
+"""``al-loop status`` and ``export``: the results of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from al_loop.cli.common import RunArgument, VerboseOption, exit_codes, print_fields
+from al_loop.cli.jobs import print_job_status
+from al_loop.cli.run import best_objects
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MAX_REASON = 160  # characters
+
+
+def status(
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run directory, a ledger file or a database URL; with --address, the name of a campaign or the id "
+            "of a job.",
+            metavar="RUN",
+        ),
+    ],
+    address: Annotated[
+        str | None, typer.Option(help="The job server of a cluster, http://HEAD:8265.", show_default=False)
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Show the progress of a run and its best objects; with --address, the status of its job on a cluster."""
+    with exit_codes(verbose=verbose):
+        if address is not None:
+            print_job_status(run, address)
+            return
+        from al_loop.analysis import open_run
+        from al_loop.cli.terminal import format_number
+
+        with open_run(run) as record:
+            now, best, objectives = record.status(), best_objects(record), list(record.optimised.values())
+            alarms = record.alarms
+            failures = record.evaluations[["failure", "reason"]].dropna()
+        planned = "" if now.planned_rounds is None else f" of {now.planned_rounds}"
+        goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in objectives]
+        last = "none yet" if now.last_answer is None else f"{now.last_answer.astimezone():%Y-%m-%d %H:%M:%S}"
+        in_flight = f", {now.in_flight} of them in flight" if now.in_flight else ""
+        fields = {"campaign": f"{now.name}, {now.state}"}
+        if now.reason:
+            fields["reason"] = now.reason
+        fields |= {
+            "goal": ", ".join(goals),
+            "rounds": f"{now.closed_rounds}{planned} closed",
+            "answers": f"{now.answered} of {now.proposed} proposed ({now.failed} failed)",
+            "pending": f"{now.pending}{in_flight}",
+            "oracle calls": f"{now.calls}, cost {now.cost:.6g}",
+            **_failures(failures),
+        }
+        if not alarms.empty:
+            fields["last alarm"] = "round {}: {}".format(*alarms.iloc[-1][["round", "message"]])
+        fields |= {
+            "last answer": last,
+            "starts": f"{now.sessions}, the first {now.created.astimezone():%Y-%m-%d %H:%M:%S}",
+        }
+        print_fields(fields)
+        if best:
+            typer.secho("\nbest" if len(goals) == 1 else "\nbest trade-offs", bold=True)
+            for name, values in best:
+                typer.echo("".join(f"{format_number(value):>11}" for value in values) + f"  {name}")
+
+
+def _failures(failures: pd.DataFrame) -> dict[str, str]:
+    """Return a field with the number of failures of each kind and the most frequent reason; {} if there are none."""
+    if failures.empty:
+        return {}
+    kinds = ", ".join(f"{n} {kind}" for kind, n in failures["failure"].value_counts().items())
+    reasons = failures["reason"].value_counts()
+    return {"failures": f"{kinds}; {reasons.iloc[0]} of them: {str(reasons.index[0])[:_MAX_REASON]}"}
+
+
+def export(
+    run: RunArgument,
+    format: Annotated[
+        Literal["csv", "parquet"] | None,
+        typer.Option(help="Default: from the extension of the output file, or csv."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Default: <name>.<format> in the current folder.", show_default=False),
+    ] = None,
+    table: Annotated[
+        Literal["evaluations", "candidates", "decisions"],
+        typer.Option(help="All answers, all proposed objects, or all review decisions with their reasons."),
+    ] = "evaluations",
+    verbose: VerboseOption = False,
+) -> None:
+    """Write all answers of a run, or another of its tables, to a CSV or Parquet file."""
+    with exit_codes(verbose=verbose):
+        from al_loop.analysis import export as export_run
+        from al_loop.analysis import open_run
+
+        file_format = format or ("parquet" if output is not None and output.suffix == ".parquet" else "csv")
+        with open_run(run) as record:
+            stem = record.name if table == "evaluations" else f"{record.name}_{table}"
+            path = export_run(record, file_format, output or Path(f"{stem}.{file_format}"), table)
+        typer.echo(f"written: {path}")

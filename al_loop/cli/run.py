@@ -1,0 +1,92 @@
+"""``al-loop run``: start or resume a campaign in this process."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from al_loop.cli.common import (
+    ConfigArgument,
+    OverridesArgument,
+    RunDirOption,
+    VerboseOption,
+    exit_codes,
+    resume_message,
+    sigterm_as_exception,
+)
+
+if TYPE_CHECKING:
+    from al_loop.analysis import Run
+    from al_loop.cli.terminal import TerminalReporter
+    from al_loop.config import CampaignConfig
+
+_N_BEST = 5
+
+
+def run(
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    run_dir: RunDirOption = None,
+    address: Annotated[
+        str,
+        typer.Option(help="local: this machine, without Ray; auto: start or join Ray; HOST:6379: that cluster."),
+    ] = "local",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print one line per round.")] = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Start a campaign, or resume it where it stopped."""
+    with exit_codes(verbose=verbose, when_interrupted=resume_message()), sigterm_as_exception():
+        from al_loop.cli.terminal import make_reporter
+        from al_loop.config import load_config
+
+        settings = load_config(config, overrides or ())
+        folder = run_dir or Path("runs") / settings.name
+        with make_reporter(quiet=quiet, verbose=verbose) as reporter:
+            _run(settings, folder, address, reporter)
+
+
+def _run(settings: CampaignConfig, folder: Path, address: str, reporter: TerminalReporter) -> None:
+    from al_loop.analysis import open_run
+    from al_loop.campaign.campaign import Campaign, ledger_url
+    from al_loop.cli.terminal import CampaignOverview, with_unit
+
+    started = time.monotonic()
+    n_calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
+    n_calls = min(n_calls, settings.budget.calls or n_calls)
+    with ExitStack() as stack:
+        executor = None
+        if address != "local":
+            from al_loop.actors.cluster.executor import RayExecutor
+
+            executor = RayExecutor(settings, address, reporter.note)
+            stack.callback(executor.close)
+        campaign = stack.enter_context(Campaign(settings, folder, executor, reporter))
+        record = stack.enter_context(open_run(ledger_url(settings, folder)))
+        objectives = list(record.optimised.values())
+        if campaign.is_finished:
+            campaign.run()  # writes the last report, in case a kill came before it
+            status = record.status()
+            best = "" if status.best_value is None else f"; best {with_unit(status.best_value, status.unit)}"
+            typer.echo(
+                f"{settings.name} is finished: {status.closed_rounds} rounds, {status.answered} answers{best}. "
+                f"See: al-loop status {folder}. For more rounds: rounds.count={settings.rounds.count + 5}"
+            )
+            return
+        n_answers = record.status().answered
+        reporter.begin(
+            CampaignOverview(settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder))
+        )
+        campaign.run()
+        reporter.end(record.status().answered, best_objects(record), time.monotonic() - started)
+
+
+def best_objects(record: Run) -> list[tuple[str, tuple[float, ...]]]:
+    """Return the best objects of a run with their values; with several objectives, the Pareto front."""
+    columns = list(record.optimised)
+    table = record.best(_N_BEST) if len(columns) == 1 else record.front()
+    values = table[columns].to_numpy(dtype=float).tolist()
+    return [(str(name), tuple(row)) for name, row in zip(table["object"], values, strict=True)]

@@ -1,0 +1,74 @@
+"""The interface of reporters for terminals and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from al_loop.campaign.reporter import Reporter
+from al_loop.oracles.base import Objective
+
+
+@dataclass(frozen=True)
+class CampaignOverview:
+    """What is printed above the table of rounds.
+
+    Args:
+        name: of the campaign.
+        objectives: what it optimises.
+        n_rounds: number of rounds, the random first batch included.
+        n_calls: planned oracle calls of all rounds.
+        n_answers: answers that the ledger holds already.
+        run_dir: directory of the run.
+    """
+
+    name: str
+    objectives: Sequence[Objective]
+    n_rounds: int
+    n_calls: int
+    n_answers: int
+    run_dir: str
+
+    @property
+    def goal(self) -> str:
+        """The goal, such as ``minimise gap in eV, maximise qed``."""
+        return ", ".join(
+            f"{o.goal} {o.name.replace('_', ' ')}{f' in {o.unit}' if o.unit else ''}" for o in self.objectives
+        )
+
+    @property
+    def unit(self) -> str:
+        """Unit of a single objective, with a leading blank; empty otherwise."""
+        return f" {self.objectives[0].unit}" if len(self.objectives) == 1 and self.objectives[0].unit else ""
+
+
+class TerminalReporter(Reporter):
+    """A reporter that also prints the beginning and end of a campaign; a context manager that restores the terminal."""
+
+    overview: CampaignOverview
+
+    def begin(self, overview: CampaignOverview) -> None:
+        """Report that the campaign starts or resumes."""
+        self.overview = overview
+
+    def end(self, n_answers: int, best: Sequence[tuple[str, tuple[float, ...]]], seconds: float) -> None:
+        """Report that the campaign is done.
+
+        Args:
+            n_answers: total number of answers.
+            best: the best objects with their values, best first; with several objectives, the Pareto front.
+            seconds: duration since this start.
+        """
+
+    def close(self) -> None:
+        """Stop live progress displays."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

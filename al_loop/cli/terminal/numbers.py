@@ -1,0 +1,35 @@
+"""Numbers and durations as short texts."""
+
+from __future__ import annotations
+
+import math
+
+
+def format_number(value: float | None) -> str:
+    """Return a measured value with three decimals, or four significant digits if large or small; a dash for none."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.3f}" if value == 0 or 0.1 <= abs(value) < 10_000 else f"{value:.4g}"
+
+
+def with_unit(value: float, unit: str) -> str:
+    """Return a measured value with its unit, which may be empty."""
+    return f"{format_number(value)} {unit}".rstrip()
+
+
+def two_decimals(value: float) -> str:
+    """Return a value with two decimals; a dash for NaN."""
+    return "–" if math.isnan(value) else f"{value:.2f}"
+
+
+def format_seconds(value: float) -> str:
+    """Return seconds with one decimal below 100, else without decimals."""
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration such as ``"42 s"``, ``"17 min"`` or ``"3 h 5 min"``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

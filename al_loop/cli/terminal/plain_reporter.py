@@ -1,0 +1,138 @@
+"""Log lines, for files, batch systems and quiet terminals."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from al_loop.campaign.reporter import Phase
+from al_loop.cli.terminal.base import CampaignOverview, TerminalReporter
+from al_loop.cli.terminal.columns import PHASES
+from al_loop.cli.terminal.numbers import format_duration, format_number, format_seconds
+from al_loop.monitoring.round_summary import RoundSummary
+
+_HEARTBEAT_S = 30.0
+
+
+class _PlainPhase(Phase):
+    """Reports the progress of a long phase at intervals, for readers of a log."""
+
+    def __init__(self, label: str, total: int, say: Callable[[str], None], heartbeat_s: float) -> None:
+        self._label, self._total, self._print, self._heartbeat_s = label, total, say, heartbeat_s
+        self._done = 0
+        self._last_time = time.monotonic()
+        self._lock = threading.Lock()
+
+    def advance(self, detail: str = "") -> None:
+        with self._lock:
+            self._done += 1
+            if time.monotonic() - self._last_time < self._heartbeat_s:
+                return
+            self._last_time = time.monotonic()
+            done = self._done
+        self._print(f"{self._label} {done}/{self._total}{f' | {detail}' if detail else ''}")
+
+
+class PlainReporter(TerminalReporter):
+    """Prints one line per message, with the time of day.
+
+    Args:
+        quiet: print only rounds, notes and the end.
+        verbose: also print details.
+        heartbeat_s: seconds between progress reports of a long phase.
+        write: prints a line; default: to standard output.
+    """
+
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        heartbeat_s: float = _HEARTBEAT_S,
+        write: Callable[[str], None] | None = None,
+    ) -> None:
+        self._quiet, self._verbose, self._heartbeat_s = quiet, verbose, heartbeat_s
+        self._write = write or (lambda line: print(line, flush=True))
+        self._lock = threading.Lock()
+        self._context = ""  # round and phase
+
+    def _print(self, message: str) -> None:
+        with self._lock:
+            self._write(f"{datetime.now():%H:%M:%S} {message}")
+
+    def begin(self, overview: CampaignOverview) -> None:
+        """Print the goal and the plan."""
+        super().begin(overview)
+        if self._quiet:
+            return
+        resumed = f" | resuming after {overview.n_answers} answers" if overview.n_answers else ""
+        self._print(
+            f"{overview.name} | {overview.goal} | {overview.n_rounds} rounds, {overview.n_calls} calls | "
+            f"{overview.run_dir}{resumed}"
+        )
+
+    @contextmanager
+    def phase(self, round_number: int, name: str, total: int) -> Iterator[Phase]:
+        """Report progress while a phase lasts."""
+        self._context = f"round {round_number} | {name}"
+        self.detail("begins")
+        if self._quiet:
+            yield Phase()
+        else:
+            yield _PlainPhase(self._context, total, self._print, self._heartbeat_s)
+
+    def round(self, summary: RoundSummary) -> None:
+        """Print the summary of a round."""
+        unit = self.overview.unit
+        best = [f"best {format_number(summary.best)}{unit}", f"top-10 mean {format_number(summary.top10_mean)}{unit}"]
+        if summary.hypervolume is not None:
+            best = [f"hypervolume {format_number(summary.hypervolume)}", f"front {summary.front}"]
+        parts = [
+            f"round {summary.number}",
+            f"calls {summary.calls}",
+            *best,
+            f"diversity {summary.diversity:.2f}",
+        ]
+        if summary.new_scaffolds is not None:
+            parts.append(f"new scaffolds {summary.new_scaffolds}")
+        if not math.isnan(summary.rank_correlation):
+            parts.append(f"rank correlation {summary.rank_correlation:.2f}")
+        if not math.isnan(summary.coverage):
+            parts.append(f"{summary.coverage:.0%} of the answers within the 80 % interval")
+        seconds = [f"{PHASES.get(k, k)} {format_seconds(v)} s" for k, v in summary.seconds.items()]
+        if seconds:
+            parts.append(", ".join(seconds))
+        if summary.failures:
+            parts.append(f"{summary.failures} failed")
+        self._print(" | ".join(parts))
+
+    def note(self, message: str) -> None:
+        """Print a note."""
+        message = message.removeprefix(f"{self._context.partition(' | ')[0]}: ")
+        self._print(self._with_context(f"note: {message}"))
+
+    def detail(self, message: str) -> None:
+        """Print a detail if ``verbose``."""
+        if self._verbose:
+            self._print(self._with_context(message))
+
+    def _with_context(self, message: str) -> str:
+        """Return a message prefixed with the current round and phase."""
+        return f"{self._context} | {message}" if self._context else message
+
+    def end(self, n_answers: int, best: Sequence[tuple[str, tuple[float, ...]]], seconds: float) -> None:
+        """Print a summary of the campaign."""
+        unit = self.overview.unit
+        if not self._quiet:
+            for rank, (name, values) in enumerate(best, 1):
+                self._print(f"best {rank} | {', '.join(map(format_number, values))}{unit} | {name}")
+            run_dir = self.overview.run_dir
+            self._print(f"to inspect it: al-loop status {run_dir}, or al-loop export {run_dir}")
+        result = "nothing measured"
+        if best:
+            result = f"best {', '.join(map(format_number, best[0][1]))}{unit} {best[0][0]}"
+        self._print(f"done | answers {n_answers} | {result} | {format_duration(seconds)} | {self.overview.run_dir}")

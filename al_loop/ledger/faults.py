@@ -1,0 +1,63 @@
+"""Transient faults of databases, and a few tries for steps that several processes take at once."""
+
+from __future__ import annotations
+
+import random
+import re
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import sqlalchemy as sa
+
+_LONGEST_PAUSE_S: Final = 3.0
+_N_TRIES: Final = 5
+
+T = TypeVar("T")
+
+
+def pause_s(n: int) -> float:
+    """Return the pause after the n-th failed try (from 0), in seconds."""
+    return min(0.1 * 2.0 ** min(n, 10), _LONGEST_PAUSE_S) * (1 + random.random()) / 2
+
+
+def is_transient(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
+    """Return whether a retry may succeed: a locked database, a lost connection, a restarting server, a full disk."""
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sqlite3.OperationalError):
+        return False
+    cause = getattr(error, "orig", None) or error
+    state = getattr(cause, "sqlstate", None)
+    if state:
+        return str(state)[:2] in ("08", "40", "53") or state in ("57P01", "57P02", "57P03", "55P03")
+    text = str(cause).lower()
+    words = "locked|busy|connection|closed|timeout|starting up|shutting down|terminat"
+    # SQLite reports a full disk as an I/O error at times
+    return re.search(f"{words}|disk is full|disk i/o error", text) is not None
+
+
+def try_a_few_times(
+    step: Callable[[], T], is_retryable: Callable[[sa.exc.DBAPIError | sqlite3.Error], bool] = is_transient
+) -> T:
+    """Take a step that fails at times because another process takes it too, such as creating a database.
+
+    Args:
+        step: is called up to five times, with short pauses.
+        is_retryable: whether a further try makes sense after an error.
+
+    Returns:
+        The result of ``step``.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the error of the last try (or sqlite3.Error).
+    """
+    for n in range(_N_TRIES - 1):
+        try:
+            return step()
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            if not is_retryable(error):
+                raise
+            time.sleep(pause_s(n))
+    return step()
