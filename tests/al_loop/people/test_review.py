@@ -219,7 +219,7 @@ def test_a_pin_that_the_campaign_could_not_learn_from_is_refused(tmp_path: Path)
 def test_people_are_asked_for_what_a_person_has_seen_alone(tmp_path: Path) -> None:
     begin(tmp_path, "{kind: human}")
     run, results = str(tmp_path / "run"), tmp_path / "results.csv"
-    waits = "waits to be looked at before it goes out"
+    waits = "must be reviewed before it is released"
     assert al_loop("ask", run).startswith(f"2 error: round 0 {waits}")
     assert al_loop("review", run, "--veto", "1", "--reason", "no", "--approve").startswith("0 ")
     assert al_loop("ask", run, "-o", str(tmp_path / "batch.csv")).startswith("0 ")
