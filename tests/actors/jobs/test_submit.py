@@ -174,7 +174,7 @@ def test_a_killed_job_goes_on_when_it_is_submitted_again(folder: Path, al_loop: 
     first = al_loop(*words)
     assert first.exit_code == 0, first.output
     joined = al_loop(*words)
-    assert "running already" in joined.output
+    assert "already running" in joined.output
     wait_for_answers(run_dir, 1)
     with open_run(run_dir) as run:
         before = set(run.evaluations["object"])
@@ -215,7 +215,7 @@ def test_a_job_is_watched_and_stopped(head: str, folder: Path, al_loop: Callable
         wait_for_answers(folder / "runs" / "long", 1)
         follower.send_signal(signal.SIGINT)
         assert follower.wait(timeout=120) == 130
-        assert follower.stderr.read().startswith("interrupted: the job itself goes on")
+        assert follower.stderr.read().startswith("interrupted: if the job was submitted, it keeps running")
     job_id = shown.split()[1].rstrip(";")
     now = al_loop("status", "long").output
     assert "running" in now
@@ -225,10 +225,10 @@ def test_a_job_is_watched_and_stopped(head: str, folder: Path, al_loop: Callable
 
     told = al_loop("stop", job_id)
     assert (told.exit_code, told.output.count("\n")) == (0, 1), told.output
-    assert "has ended: stopped; the same al-loop submit goes on" in told.output
+    assert "has ended: stopped; the same al-loop submit resumes it" in told.output
     log = al_loop("logs", "long")
     assert log.exit_code == 0
-    assert "ended by SIGTERM: every answer that had arrived is safe" in log.output
+    assert "ended by SIGTERM: every answer that arrived is safe" in log.output
     assert al_loop("logs", "long", "-f").exit_code == 143
     again = al_loop("stop", "long")
     assert (again.exit_code, again.output) == (0, f"long (job {job_id}) has already ended: stopped\n")
