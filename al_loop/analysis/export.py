@@ -16,7 +16,7 @@ ExportTable = Literal["evaluations", "candidates", "decisions"]
 
 
 def export(run: RunTables | str | Path, format: str, path: str | Path, table: str = "evaluations") -> Path:
-    """Write a table of a run to a file, as a whole or not at all.
+    """Write a table of a run to a file, whole or not at all.
 
     Args:
         run: an opened run, or its directory, ledger file or database URL.

@@ -49,7 +49,7 @@ def ask(ledger: Ledger, candidates: Sequence[Candidate], column: str, *, again: 
 
 
 def write_table(path: Path, text: str) -> None:
-    """Write a table as a whole or not at all.
+    """Write a table whole or not at all.
 
     Args:
         path: the file; an existing one is replaced.

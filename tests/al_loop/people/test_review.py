@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from al_loop import Campaign, open_run
 from al_loop.analysis import export
-from al_loop.campaign.evaluation import EvaluationPool
+from al_loop.campaign.evaluation import EvaluationPool, PoolSettings
 from al_loop.campaign.executor import OracleWorker
 from al_loop.campaign.reporter import Reporter
 from al_loop.cli import app
@@ -163,7 +163,7 @@ class Loading(OracleWorker):
 @pytest.mark.parametrize("call_size", [1, 3])
 def test_what_is_vetoed_while_it_waits_for_a_worker_is_not_measured(ledger: Ledger, call_size: int) -> None:
     worker = Loading()
-    pool = EvaluationPool(ledger, [worker], Evaluation(), call_size=call_size)
+    pool = EvaluationPool(ledger, [worker], PoolSettings(Evaluation(), call_size=call_size))
     pool.submit(ledger.pending())
     ledger.decide(0, vetoes={2: "toxic"}, pins={}, approve=False, by="ada")
     worker.gate.set()
@@ -176,7 +176,7 @@ def test_what_is_vetoed_while_it_waits_for_a_worker_is_not_measured(ledger: Ledg
 
 
 def test_a_campaign_does_not_wait_for_what_was_vetoed(ledger: Ledger) -> None:
-    pool = EvaluationPool(ledger, [], Evaluation())  # people answer
+    pool = EvaluationPool(ledger, [], PoolSettings(Evaluation()))  # people answer
     pool.submit(ledger.pending())
     ledger.decide(0, vetoes={1: "a", 2: "b", 3: "c"}, pins={}, approve=False, by="ada")
     deadline = time.monotonic() + 20
@@ -269,7 +269,7 @@ class Waiting(Reporter):
         self.looked = 0
 
     def note(self, message: str) -> None:
-        if "waits to be looked at" in message:
+        if "awaits review" in message:
             threading.Thread(target=self.look).start()
 
     def look(self) -> None:
