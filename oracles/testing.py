@@ -161,7 +161,9 @@ class OracleContract:
                 is_plain = isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\\0")
                 assert is_plain, f"{item!r}: the artifact {name!r} does not have a plain file name (no folders)"
                 if isinstance(content, Path):
-                    assert content.is_file(), f"{item!r}: the artifact {name!r} points to {content}, which is not a file"
+                    assert content.is_file(), (
+                        f"{item!r}: the artifact {name!r} points to {content}, which is not a file"
+                    )
                 else:
                     kind = type(content).__name__
                     assert isinstance(content, bytes | str), (
