@@ -1,4 +1,4 @@
-"""Several oracles as one."""
+"""Several oracles as one joint oracle."""
 
 from collections.abc import Iterator, Sequence
 
