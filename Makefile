@@ -1,19 +1,31 @@
-# Two commands: `make run` and `make test`. Both set up .venv first, once, from the pins in constraints.txt.
+# The two main commands are `make run` and `make test`. The first call of either creates .venv from constraints.txt.
 SHELL := /bin/bash
 VENV := .venv
 READY := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PYTEST_ARGS ?= -n 3 --dist loadfile
-PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Which versions to install. constraints-oldest.txt holds the lower bounds of pyproject.toml; an empty value installs the
+# newest releases. Each set needs an environment of its own:
+#   make test VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt
+CONSTRAINTS ?= constraints.txt
+# More arguments for installing torch, e.g. `--no-deps --index-url https://download.pytorch.org/whl/cpu` for the CPU build.
+TORCH_ARGS ?=
+TORCH_VERSION = $(if $(CONSTRAINTS),$(shell sed -n 's/^torch\(==.*\)/\1/p' $(CONSTRAINTS)))
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: run test check setup lock clean peers
+.PHONY: run test test-slow check setup lock clean peers
 
 run: setup
 	$(VENV)/bin/al-loop run configs/quickstart.yaml
 
+# All tests but those marked slow.
 test: setup
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+# The tests marked slow: crash tests, fault injection, Ray clusters.
+test-slow: setup
+	$(VENV)/bin/python -m pytest -m slow $(PYTEST_ARGS)
 
 check: setup
 	$(VENV)/bin/ruff check .
@@ -22,24 +34,24 @@ check: setup
 
 setup: $(READY)
 
-$(READY): constraints.txt pyproject.toml
+$(READY): $(CONSTRAINTS) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "al-loop needs Python 3.11 or newer, and none was found on the PATH" >&2; exit 2; }
 	@echo "setting up $(VENV) with $$($(PYTHON) --version): about 2 GB, a few minutes, once"
 	$(PYTHON) -m venv $(VENV)
-	@# torch by itself and first: a looser requirement would take gigabytes of CUDA packages
-	$(PIP) torch==2.13.0
+	@# Install torch first and on its own, by its exact version: a looser requirement may bring gigabytes of CUDA packages.
+	$(PIP) $(TORCH_ARGS) torch$(TORCH_VERSION)
 	$(PIP) --editable '.[xtb,docking,rna,selfies,postgresql,dev]'
 	@touch $(READY)
 
-# the versions in .venv become the pins
+# Pin the versions that are installed in .venv.
 lock:
-	@{ echo "# The versions behind 'make run' and 'make test', written by 'make lock'; pyproject.toml itself stays open."; \
+	@{ echo "# Versions used by 'make run' and 'make test', written by 'make lock'. pyproject.toml holds the supported ranges."; \
 	$(VENV)/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | sort -f; } > constraints.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 
-# what the benchmarks are held against, in an environment of its own: torchgfn wants an older numpy
+# torchgfn, which some benchmarks compare with. It needs an older numpy, hence an environment of its own.
 peers: .venv-peers/.ready
 
 .venv-peers/.ready:

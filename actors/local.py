@@ -1,4 +1,4 @@
-"""This machine, without Ray: samplers in this process, oracles in processes of their own."""
+"""The roles of a campaign on this machine, without Ray: samplers in this process, oracles in processes of their own."""
 
 from __future__ import annotations
 
@@ -28,14 +28,19 @@ if TYPE_CHECKING:
     from al_loop.modelling.fitter import ModelFitter
 
 
-_MAIN_LOCK = threading.Lock()
-_MEMORY_LOOK_S = 0.2
+_SPAWN_LOCK = threading.Lock()
+_MEMORY_POLL_S = 0.2
+_MIN_START_S = 120.0  # imports and the preparation of an oracle may take this long
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 
 class LocalWorker(OracleWorker):
-    """An oracle in a process of its own, in a session of its own, so that its whole tree can be ended.
+    """An oracle in a process and a session of its own, so that the whole tree of its processes can be killed.
 
-    logs: the folder for what it prints; None: where this process prints.
+    Args:
+        config: The campaign's configuration.
+        number: The worker's number.
+        logs: The folder of the file that the oracle's output goes to; None: the output of this process.
     """
 
     def __init__(self, config: CampaignConfig, number: int, logs: Path | None = None) -> None:
@@ -53,6 +58,7 @@ class LocalWorker(OracleWorker):
             self._start()
 
     def _start(self) -> Connection:
+        """Return the connection to the oracle's process, which is started if it is not running."""
         with self._lock:
             if self._is_closed:
                 raise WorkerLost("it was closed")
@@ -61,10 +67,12 @@ class LocalWorker(OracleWorker):
             context = multiprocessing.get_context("spawn")
             ours, theirs = context.Pipe()
             watched, self._lifeline = context.Pipe(duplex=False)
-            self._process = context.Process(
-                target=_serve, args=(theirs, watched, self._config, self._log, list(sys.path)), daemon=False
-            )
-            with _plain_main():
+            with _isolated_spawn() as has_safe_path:
+                self._process = context.Process(
+                    target=_serve,
+                    args=(theirs, watched, self._config, self._log, list(sys.path), has_safe_path),
+                    daemon=False,
+                )
                 self._process.start()
             theirs.close()
             watched.close()
@@ -73,37 +81,37 @@ class LocalWorker(OracleWorker):
 
     def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
         connection = self._start()
-        is_over = False
+        is_complete = False
         try:
             # building the oracle is not part of the call: imports and receptor maps may take their time once
-            self._read(connection, time.monotonic() + max(timeout_s, 120.0))
+            self._receive(connection, time.monotonic() + max(timeout_s, _MIN_START_S))
             connection.send((list(objects), call))
-            ends = time.monotonic() + timeout_s
+            deadline = time.monotonic() + timeout_s
             for _ in objects:
-                outcome = self._read(connection, ends)
+                outcome = self._receive(connection, deadline)
                 assert isinstance(outcome, Outcome)
                 yield outcome
-            is_over = True
+            is_complete = True
         except (EOFError, OSError) as error:
             self._kill()
             code = self._process.exitcode
             raise WorkerLost(f"exit code {code}{'' if self._log is None else f', see {self._log}'}") from error
         finally:
-            if not is_over:  # it may be in the middle of the call, whose answers nobody waits for
+            if not is_complete:  # the process may be in the middle of a call whose outcomes nobody waits for
                 self._kill()
 
-    def _read(self, connection: Connection, ends: float) -> Any:
-        """What the process sends next; it is ended where that takes too long, or too much memory."""
+    def _receive(self, connection: Connection, deadline: float) -> Any:
+        """Return the next message of the process, which is killed if that takes too long or too much memory."""
         limit_gb = self._config.evaluation.memory_gb
-        longest = _MEMORY_LOOK_S if limit_gb else math.inf
-        while not connection.poll(min(longest, max(ends - time.monotonic(), 0))):
-            if time.monotonic() >= ends:
+        longest_wait = _MEMORY_POLL_S if limit_gb else math.inf
+        while not connection.poll(min(longest_wait, max(deadline - time.monotonic(), 0))):
+            if time.monotonic() >= deadline:
                 self._kill()
                 raise CallTimeout
-            held_gb = tree_memory(self._process.pid) / 1e9
-            if limit_gb and held_gb > limit_gb:
+            memory_gb = tree_memory(self._process.pid) / 1e9
+            if limit_gb and memory_gb > limit_gb:
                 self._kill()
-                raise MemoryExceeded(f"it held {held_gb:.2f} GB, more than evaluation.memory_gb = {limit_gb:g}")
+                raise MemoryExceeded(f"it used {memory_gb:.2f} GB, more than evaluation.memory_gb = {limit_gb:g}")
         return connection.recv()
 
     def _kill(self) -> None:
@@ -113,7 +121,7 @@ class LocalWorker(OracleWorker):
                 if process.is_alive():
                     end_tree(process.pid)
                 with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)  # what is left where the process itself had died before
+                    os.killpg(process.pid, signal.SIGKILL)  # descendants of a process that had died before
                 process.join(timeout=10)
             for connection in (self._connection, self._lifeline):
                 if connection is not None:
@@ -126,30 +134,55 @@ class LocalWorker(OracleWorker):
 
 
 @contextmanager
-def _plain_main() -> Iterator[None]:
-    """Keeps ``spawn`` from importing the caller's main module into the worker, which needs none of it.
+def _isolated_spawn() -> Iterator[bool]:
+    """Keep ``spawn`` from importing the user's files into the new process before it is ours.
 
-    A notebook or a script without a ``__main__`` guard would otherwise start campaigns of its own.
+    The process does not need the caller's main module: a notebook or a script without a ``__main__`` guard would start
+    campaigns of its own. Nor does it look for the standard library in the working directory, where a user may have a
+    ``queue.py``.
+
+    Yields:
+        Whether the user has set ``PYTHONSAFEPATH``.
     """
-    with _MAIN_LOCK:
+    with _SPAWN_LOCK:
         main = vars(sys.modules["__main__"])
         saved = {name: main[name] for name in ("__file__", "__spec__") if name in main}
         main["__spec__"] = None
         main.pop("__file__", None)
+        has_safe_path = _SAFE_PATH in os.environ
+        os.environ.setdefault(_SAFE_PATH, "1")
         try:
-            yield
+            yield has_safe_path
         finally:
             main.update(saved.items())
+            if not has_safe_path:
+                del os.environ[_SAFE_PATH]
 
 
 def _serve(
-    connection: Connection, lifeline: Connection, config: CampaignConfig, log: Path | None, path: list[str]
+    connection: Connection,
+    lifeline: Connection,
+    config: CampaignConfig,
+    log: Path | None,
+    path: list[str],
+    has_safe_path: bool,
 ) -> None:
-    """The worker process: builds the oracle, then answers until the other end is gone."""
+    """Build the oracle in the worker's process, and answer calls until the other end of the connection is gone.
+
+    Args:
+        connection: Receives calls and sends outcomes.
+        lifeline: Ends when the driver has died.
+        config: The campaign's configuration.
+        log: The file that the process's output goes to; None: the driver's.
+        path: The driver's import path.
+        has_safe_path: Whether the user has set ``PYTHONSAFEPATH``, so that the oracle's programs inherit it.
+    """
     os.setsid()
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if not has_safe_path:
+        os.environ.pop(_SAFE_PATH, None)
     sys.path[:] = path
     with suppress(OSError):
         output = 1 if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -179,7 +212,12 @@ def _serve(
 
 
 class LocalExecutor(Executor):
-    """Everything on this machine, without Ray."""
+    """All roles of a campaign on this machine, without Ray.
+
+    Args:
+        config: The campaign's configuration.
+        logs: The folder of the oracle workers' logs.
+    """
 
     def __init__(self, config: CampaignConfig, logs: Path) -> None:
         self._config, self._logs = config, logs
@@ -203,4 +241,4 @@ class LocalExecutor(Executor):
         return LocalWorker(self._config, number, self._logs)
 
     def close(self) -> None:
-        """Nothing is left: the workers are closed by whoever asked for them."""
+        """Do nothing: the owners of workers and trainings close them."""

@@ -34,3 +34,18 @@ def refuse_shadows(folder: Path, files: Iterable[Path], importer: str) -> None:
                 f"{module} has the name of a module of Python's standard library, and would be imported in place of "
                 f"it {importer}; rename it, e.g. to my_{module.name}"
             )
+
+
+def refuse_shadows_here(importer: str) -> None:
+    """Refuse modules in the working directory that Ray's workers would import in place of the standard library.
+
+    Ray puts the driver's working directory first on the import path of its workers.
+
+    Args:
+        importer: The process that would import the wrong module, such as "by Ray's workers".
+
+    Raises:
+        ConfigError: There is such a module; the message names it.
+    """
+    folder = Path.cwd()
+    refuse_shadows(folder, [*folder.glob("*.py"), *folder.glob("*/__init__.py")], importer)

@@ -1,4 +1,4 @@
-"""The roles of a campaign as Ray actors."""
+"""The executor that runs all roles of a campaign as actors of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import ray
 from al_loop.actors.cluster.connect import connect
 from al_loop.actors.cluster.learner import RayTraining
 from al_loop.actors.cluster.metrics import RayMetrics
-from al_loop.actors.cluster.oracles import OraclePlaces, RayWorker
+from al_loop.actors.cluster.oracles import RayWorker
 from al_loop.actors.cluster.placement import await_places, options_of
 from al_loop.actors.cluster.roles import RoleActor, device_of, kill_actor, set_threads, with_restarts
+from al_loop.actors.cluster.slots import OracleSlots
+from al_loop.actors.name_clashes import refuse_shadows_here
 from al_loop.campaign.executor import Executor, OracleWorker, SamplerTraining
 from al_loop.config import CampaignConfig
 from al_loop.errors import ConfigError
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class SurrogateActor(RoleActor):
-    """Fits the surrogate."""
+    """The surrogate in an actor of its own."""
 
     role = "surrogate"
 
@@ -50,35 +52,36 @@ class RayExecutor(Executor):
     """The roles of a campaign as actors of a Ray cluster.
 
     Args:
-        config: of the campaign.
-        address: ``auto`` joins the cluster that is there and starts one where there is none; ``HOST:6379`` joins that
-            cluster; ``local`` always starts one.
-        on_note: told what the user should know.
+        config: The campaign's configuration.
+        address: ``auto`` joins the running cluster, or starts one if there is none; ``HOST:6379`` joins that cluster;
+            ``local`` always starts one.
+        on_note: Called with messages for the user.
 
     Raises:
-        ConfigError: there is no such cluster, or it has no place for a role.
+        ConfigError: There is no such cluster, or a role fits on none of its nodes.
     """
 
     def __init__(
         self, config: CampaignConfig, address: str, on_note: Callable[[str], None] = lambda message: None
     ) -> None:
-        if address.startswith("ray://"):  # Ray's client streams nothing, and a campaign would end with the connection
+        if address.startswith("ray://"):  # Ray's client cannot stream, and the campaign would end with the connection
             raise ConfigError(
                 f"--address: a campaign does not run over {address}; submit it as a job (al-loop submit ... --address "
                 "http://HEAD:8265), or run it on a machine of the cluster with --address auto"
             )
         self._config, self._on_note = config, on_note
-        self._places = OraclePlaces(config, on_note)
+        self._slots = OracleSlots(config, on_note)
         self._surrogate: Any = None
-        self._has_started = not ray.is_initialized()
-        if self._has_started:
+        refuse_shadows_here("by Ray's workers")
+        self._has_connected = not ray.is_initialized()
+        if self._has_connected:
             connect(address)
         try:
             await_places(config, on_note)
         except BaseException:
             self.close()
             raise
-        self._surrogate_actor()  # it may start while the first batch is measured
+        self._surrogate_actor()  # starts while the first batch is measured
 
     def _surrogate_actor(self) -> Any:
         if self._surrogate is None:
@@ -88,13 +91,13 @@ class RayExecutor(Executor):
 
     def training(self) -> SamplerTraining:
         sampler, count = self._config.sampler, self._config.resources.sampler.count
-        at_once = (sampler.staleness + 1) * (sampler.shares + len(sampler.searches))
-        if sampler.kind == "gflownet" and count > at_once:
+        n_draws = (sampler.staleness + 1) * (sampler.shares + len(sampler.searches))
+        if sampler.kind == "gflownet" and count > n_draws:
             self._on_note(
-                f"{count} samplers, but no more than {at_once} of their draws are on their way at a time; for all of "
-                f"them to be busy set sampler.staleness={2 * count - 1}"
+                f"there are {count} samplers, but at most {n_draws} draws at a time; to keep all samplers busy, set "
+                f"sampler.staleness={2 * count - 1}"
             )
-        return RayTraining(self._config, self._on_note, self._places)
+        return RayTraining(self._config, self._on_note, self._slots)
 
     def fit(
         self,
@@ -105,23 +108,23 @@ class RayExecutor(Executor):
     ) -> FittedModels:
         def task() -> FittedModels:
             reference = self._surrogate_actor().fit.remote(fitter, observations, pending, factors)
-            models: FittedModels = self._places.get(reference)
+            models: FittedModels = self._slots.get(reference)
             return models
 
-        return with_restarts("surrogate", task, self._end_surrogate, self._on_note)
+        return with_restarts("surrogate", task, self._kill_surrogate, self._on_note)
 
-    def _end_surrogate(self) -> None:
+    def _kill_surrogate(self) -> None:
         kill_actor(self._surrogate)
         self._surrogate = None
 
     def oracle_worker(self, number: int) -> OracleWorker:
-        return RayWorker(self._config, number, self._places)
+        return RayWorker(self._config, number, self._slots)
 
     def sinks(self) -> list[Sink]:
         return [RayMetrics(self._config.name)]
 
     def close(self) -> None:
-        """Leaves the cluster (and ends it where it was started here)."""
-        self._end_surrogate()
-        if self._has_started:
+        """Kill the surrogate's actor, and leave the cluster, which ends if it was started here."""
+        self._kill_surrogate()
+        if self._has_connected:
             ray.shutdown()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 from ray.exceptions import RayTaskError
 
-from al_loop.actors.cluster.oracles import OraclePlaces
 from al_loop.actors.cluster.placement import options_of
 from al_loop.actors.cluster.roles import (
     DEATHS,
@@ -22,6 +21,7 @@ from al_loop.actors.cluster.roles import (
     with_restarts,
 )
 from al_loop.actors.cluster.samplers import RaySamplers
+from al_loop.actors.cluster.slots import OracleSlots
 from al_loop.actors.training import make_training
 from al_loop.campaign.executor import SamplerTraining, TrainingStep
 from al_loop.config import CampaignConfig
@@ -29,9 +29,18 @@ from al_loop.config import CampaignConfig
 if TYPE_CHECKING:
     from al_loop.gflownet.reward import LogReward
 
+T = TypeVar("T")
+
 
 class LearnerActor(RoleActor):
-    """The training of samplers in an actor of its own, from which its samplers are started."""
+    """The training of samplers in an actor of its own, which starts its samplers.
+
+    Its methods are those of ``SamplerTraining``.
+
+    Args:
+        config: The campaign's configuration.
+        path: The driver's import path.
+    """
 
     role = "learner"
 
@@ -47,89 +56,117 @@ class LearnerActor(RoleActor):
         return self._samplers[-1]
 
     def ready(self) -> None:
-        """Returns when it can train: when there is a sampler."""
+        """Return when it can train, that is when there is a sampler."""
         for samplers in self._samplers:
             samplers.await_one()
 
+    def state(self) -> bytes:
+        return self._training.state()
+
+    def load(self, state: bytes) -> None:
+        self._training.load(state)
+
     def train(self, number: int, reward: list[Any], measured: Sequence[str]) -> Iterator[TrainingStep]:
+        """Train in one round.
+
+        Args:
+            number: The round's number.
+            reward: A reference to the reward, in a list, so that Ray does not fetch it for a repeated call.
+            measured: The objects with a value.
+        """
         yield from self._training.train(number, ray.get(reward[0]), measured)
 
-    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """What a method of the training returns."""
-        return getattr(self._training, method)(*args, **kwargs)
+    def info(self) -> dict[str, Any]:
+        return self._training.info()
+
+    def draw(self, n: int, seed: int) -> list[str]:
+        return self._training.draw(n, seed=seed)
+
+    def best_seen(self) -> list[str]:
+        return self._training.best_seen()
 
 
 class RayTraining(SamplerTraining):
-    """Has a learner actor do everything; one that dies is started again from the state after the round before.
+    """A training in a learner actor; one that dies is restarted from the state after the round before.
 
-    Since a training depends on nothing else, it comes to the same result as if nothing had happened.
+    Since a training depends on nothing else, its result is the same as if nothing had happened.
+
+    Args:
+        config: The campaign's configuration.
+        on_note: Called with messages for the user.
+        slots: The oracle actors, which make room for the learner.
     """
 
-    def __init__(self, config: CampaignConfig, on_note: Callable[[str], None], places: OraclePlaces) -> None:
-        self._config, self._on_note, self._places = config, on_note, places
+    def __init__(self, config: CampaignConfig, on_note: Callable[[str], None], slots: OracleSlots) -> None:
+        self._config, self._on_note, self._slots = config, on_note, slots
         self._actor: Any = None
         self._state: bytes | None = None
-        self._facts: dict[str, Any] = {}
-        self._learner()  # it may start while the first batch is measured
+        self._info: dict[str, Any] = {}
+        self._learner()  # starts while the first batch is measured
 
     def _learner(self) -> Any:
-        """The actor, with the last state that is known."""
+        """Return the actor, which is started with the last known state if there is none."""
         if self._actor is None:
             options = options_of(self._config.resources.learner)
             self._actor = ray.remote(LearnerActor).options(**options).remote(self._config, list(sys.path))
-            self._places.open_after(self._actor.ready.remote())
+            self._slots.open_after(self._actor.ready.remote())
             if self._state is not None:
-                self._places.get(self._actor.call.remote("load", self._state))
+                self._slots.get(self._actor.load.remote(self._state))
         return self._actor
 
-    def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        def task() -> Any:
-            return self._places.get(self._learner().call.remote(method, *args, **kwargs))
+    def _get(self, call: Callable[[Any], T]) -> T:
+        """Return the result of a call of the learner, repeating it with a new learner if that dies.
+
+        Args:
+            call: Calls a method of the learner, and returns the reference to its result.
+        """
+
+        def task() -> T:
+            result: T = self._slots.get(call(self._learner()))
+            return result
 
         return with_restarts("learner", task, self.close, self._on_note)
 
     def state(self) -> bytes:
         if self._state is None:
-            self._state = self._ask("state")
-        assert self._state is not None
+            self._state = self._get(lambda learner: learner.state.remote())
         return self._state
 
     def load(self, state: bytes) -> None:
         try:
-            self._ask("load", state)
+            self._get(lambda learner: learner.load.remote(state))
         except RayTaskError as error:
-            self.close()  # with what may be half loaded
+            self.close()  # the state may be half loaded
             raise RuntimeError(str(error.cause)) from error
         self._state = state
 
     def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
         reward = [ray.put(log_reward)]
-        n_told = 0
-        for attempt in range(MAX_DEATHS + 1):
+        n_yielded = 0
+        for n_deaths in range(MAX_DEATHS + 1):
             try:
                 stream = self._learner().train.options(num_returns="streaming").remote(number, reward, list(measured))
-                for step in self._places.all_of(stream):
-                    if step.number >= n_told:
-                        n_told = step.number + 1
+                for step in self._slots.iterate(stream):
+                    if step.number >= n_yielded:
+                        n_yielded = step.number + 1
                         yield step
-                learner = self._learner()  # the state that everything after goes on from, should this learner die
-                self._facts, self._state = self._places.get(
-                    [learner.call.remote("facts"), learner.call.remote("state")]
-                )
+                learner = self._learner()
+                # the state from which a later learner resumes, should this one die
+                self._info, self._state = self._slots.get([learner.info.remote(), learner.state.remote()])
                 return
             except DEATHS as error:
                 self.close()
-                report_death("learner", error, attempt, self._on_note)
+                report_death("learner", error, n_deaths, self._on_note)
 
-    def facts(self) -> dict[str, Any]:
-        return self._facts
+    def info(self) -> dict[str, Any]:
+        return self._info
 
     def draw(self, n: int, *, seed: int) -> list[str]:
-        objects: list[str] = self._ask("draw", n, seed=seed)
+        objects: list[str] = self._get(lambda learner: learner.draw.remote(n, seed))
         return objects
 
-    def met(self) -> list[str]:
-        objects: list[str] = self._ask("met")
+    def best_seen(self) -> list[str]:
+        objects: list[str] = self._get(lambda learner: learner.best_seen.remote())
         return objects
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A campaign's numbers as Ray's metrics: in its dashboard, and wherever Prometheus reads the cluster's."""
+"""The numbers of a campaign as Ray's metrics, which Ray's dashboard and Prometheus read."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ _PHASE = "seconds_"  # of a round's metrics: seconds_fit, seconds_train, ...
 class RayMetrics(Sink):
     """Metrics ``al_loop_...`` (Prometheus: ``ray_al_loop_...``) with the tags ``campaign`` and ``role``.
 
-    It takes microseconds and no network: Ray sends metrics on by itself, every few seconds. Without ``ray.init``
-    nothing is sent, and nothing fails. Metrics belong to the process, so counters start at zero in each start of a
-    campaign; totals by the ledger are gauges.
+    Logging takes microseconds and no network: Ray sends metrics by itself, every few seconds. Without ``ray.init``
+    nothing is sent, and nothing fails. Metrics belong to the process, so counters start at zero each time that a
+    campaign is started or resumed; totals from the ledger are gauges.
 
     Args:
-        campaign: its name, the tag of all metrics.
-        call_seconds: upper bounds of the buckets of oracle calls, in seconds, ascending.
+        campaign: The campaign's name, the tag of all metrics.
+        call_seconds: The upper bounds of the buckets of oracle calls, in seconds, ascending.
     """
 
     def __init__(self, campaign: str, call_seconds: Sequence[float] = CALL_SECONDS) -> None:
         self._tags = {"campaign": campaign}
         self._gauges: dict[str, Any] = {}
-        self._call_seconds = self._made(
+        self._call_seconds = self._make(
             Histogram, "oracle_call_seconds", "Seconds of an oracle call", "oracle", boundaries=list(call_seconds)
         )
-        # the sum of Ray's histogram is one of bucket midpoints: a mean duration needs this
-        self._seconds = self._made(Counter, "oracle_seconds", "Seconds of all oracle calls of this start", "oracle")
-        self._calls = self._made(Counter, "oracle_calls", "Oracle calls of this start", "oracle")
-        self._failures = self._made(Counter, "oracle_failures", "Oracle calls of this start that failed", "oracle")
-        self._trajectories = self._made(Counter, "trajectories", "Trajectories drawn in this start", "sampler")
-        self._steps = self._made(Counter, "learner_steps", "Gradient steps of this start", "learner")
+        # Ray computes the sum of a histogram from the midpoints of its buckets, so a mean duration needs a counter
+        self._seconds = self._make(Counter, "oracle_seconds", "Seconds of all oracle calls since the start", "oracle")
+        self._calls = self._make(Counter, "oracle_calls", "Oracle calls since the start", "oracle")
+        self._failures = self._make(Counter, "oracle_failures", "Failed oracle calls since the start", "oracle")
+        self._trajectories = self._make(Counter, "trajectories", "Trajectories since the start", "sampler")
+        self._steps = self._make(Counter, "learner_steps", "Gradient steps since the start", "learner")
 
     def begin(self, name: str, run: str, config: Mapping[str, Any]) -> None:
         self._set("rounds_planned", float(config.get("rounds", {}).get("count", 0)), "Rounds of the config", "campaign")
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """A round's numbers become gauges (``al_loop_best``, ``al_loop_phase_seconds{phase}``), events counters."""
+        """Set gauges for a round (``al_loop_best``, ``al_loop_phase_seconds{phase}``, ...), and count events."""
         if "oracle/seconds" in metrics:
-            self._called(metrics["oracle/seconds"], is_failure=bool(metrics.get("oracle/failed")))
-            self._open(int(metrics.get("oracle/open", 0)))
+            self._count_call(metrics["oracle/seconds"], is_failure=bool(metrics.get("oracle/failed")))
+            self._set_open(int(metrics.get("oracle/open", 0)))
         elif "train/loss" in metrics:
             self._steps.inc()
             self._set("loss", metrics["train/loss"], "Loss of the last gradient step", "learner")
@@ -58,21 +58,21 @@ class RayMetrics(Sink):
             for name, value in metrics.items():
                 self._set(name.replace("/", "_"), value, f"{name}, of the last round", "learner")
         else:
-            self._set("round", float(step), "Number of the round that was reported last", "campaign")
+            self._set("round", float(step), "Number of the last round that was reported", "campaign")
             for name, value in metrics.items():
                 if name.startswith(_PHASE):
                     gauge = self._gauge("phase_seconds", "Seconds of a phase in the last round", ("phase",))
                     tags = {"role": "campaign", "phase": name.removeprefix(_PHASE)}
                     gauge.set(float(value), self._tags | tags)
                 else:
-                    plain = re.sub(r"\W", "_", name, flags=re.ASCII)
-                    self._set(plain, value, f"{name}, as the last round reported it", "campaign")
+                    metric = re.sub(r"\W", "_", name, flags=re.ASCII)
+                    self._set(metric, value, f"{name}, of the last round that was reported", "campaign")
 
     def end(self, status: Status) -> None:
-        self._open(0)
+        self._set_open(0)
 
-    def _called(self, seconds: float, *, is_failure: bool) -> None:
-        """An oracle call is over."""
+    def _count_call(self, seconds: float, *, is_failure: bool) -> None:
+        """Count an oracle call that has ended."""
         self._calls.inc()
         self._call_seconds.observe(float(seconds))
         if seconds > 0:
@@ -80,10 +80,10 @@ class RayMetrics(Sink):
         if is_failure:
             self._failures.inc()
 
-    def _open(self, n: int) -> None:
-        self._set("open_candidates", float(n), "Candidates that wait for an answer", "oracle")
+    def _set_open(self, n: int) -> None:
+        self._set("open_candidates", float(n), "Candidates that wait for a result", "oracle")
 
-    def _made(self, kind: Any, name: str, description: str, role: str, **options: Any) -> Any:
+    def _make(self, kind: Any, name: str, description: str, role: str, **options: Any) -> Any:
         metric = kind(f"al_loop_{name}", description, tag_keys=_TAGS, **options)
         return metric.set_default_tags(self._tags | {"role": role})
 

@@ -6,7 +6,6 @@ end and without a word.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar, TypeVar
@@ -14,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import ray
 from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 
-from al_loop.config import CampaignConfig, Role
+from al_loop.config import CampaignConfig, Role, add_to_path
 from al_loop.errors import AlLoopError, CampaignError
 
 MAX_DEATHS = 3  # in a row; after one more, something else must be wrong
@@ -37,8 +36,7 @@ class RoleActor:
     def __init__(self, config: CampaignConfig, path: list[str]) -> None:
         self._config = config
         self._label = f"{config.name} {self.role}"
-        # the actor can import what the driver can (a folder that its machine lacks does no harm)
-        sys.path += [folder for folder in path if folder not in sys.path]
+        add_to_path(path)  # the actor can import what the driver can; a folder that its machine lacks does no harm
 
     def __repr__(self) -> str:
         return self._label

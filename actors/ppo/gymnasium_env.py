@@ -1,4 +1,4 @@
-"""An environment of al-loop as one of gymnasium, for reinforcement learning: one object an episode, paid at its end."""
+"""Environments of al-loop as environments of gymnasium: one object per episode, with a reward at its end."""
 
 from __future__ import annotations
 
@@ -17,52 +17,65 @@ from torch import Tensor
 from al_loop.environments.base import Environment
 from al_loop.gflownet.reward import LogReward
 
-#: what an episode is paid: log R, or R itself
+#: the reward of an episode: log R, or R itself
 Paid = Literal["log_reward", "reward"]
 Observation = dict[str, NDArray[Any]]
 
 
 class EpisodeReward:
-    """What finished objects are paid, and how many were.
+    """The rewards of finished objects, and their number.
 
-    R is what a GFlowNet draws objects in proportion to. Both choices have the same best object; log R is the default,
-    as its values are of one size, while in R = exp(log R) the best object drowns all others.
+    A GFlowNet draws objects in proportion to R. Both choices have the same best object; log R is the default, since
+    its values are of one magnitude, while the best object dominates all others in R = exp(log R).
 
     Args:
-        log_reward: objects -> log-rewards (n).
-        paid: log R or R.
-        floor: a log-reward below it counts as this, -inf too.
+        log_reward: The log-rewards of objects, n -> n.
+        paid: The reward of an object: log R or R.
+        floor: The least log-reward; smaller ones count as this, -inf too.
     """
 
     def __init__(self, log_reward: LogReward, paid: Paid = "log_reward", floor: float = -60.0) -> None:
         self._log_reward, self._paid, self._floor = log_reward, paid, floor
-        #: objects that were scored
+        #: the number of objects that were scored
         self.n_calls = 0
 
     def __call__(self, objects: Sequence[str]) -> NDArray[np.float64]:
-        """The pay of each object, in one call: n.
+        """Return the reward of each object, computed in one call: n, float64.
+
+        Args:
+            objects: The finished objects, n.
 
         Raises:
-            ValueError: a log-reward is NaN or +inf, or there is not one for each object.
+            ValueError: A log-reward is NaN or +inf, or there is not one for each object.
         """
         values = self._log_reward(objects).detach().cpu().float()
         self.n_calls += len(objects)
         if values.shape != (len(objects),):
-            raise ValueError(f"log-rewards of shape {tuple(values.shape)} for {len(objects)} objects: one each is paid")
+            raise ValueError(
+                f"expected one log-reward for each of {len(objects)} objects, got shape {tuple(values.shape)}"
+            )
         if bool(values.isnan().any()) or bool((values == torch.inf).any()):
             raise ValueError("a log-reward is NaN or +inf")
-        log_pay = values.double().clamp(min=self._floor)
-        pay: NDArray[np.float64] = (log_pay if self._paid == "log_reward" else log_pay.exp()).numpy()
-        return pay
+        clamped = values.double().clamp(min=self._floor)
+        rewards: NDArray[np.float64] = (clamped if self._paid == "log_reward" else clamped.exp()).numpy()
+        return rewards
 
-    def log_of(self, pay: NDArray[np.float64]) -> Tensor:
-        """The log-rewards of what was paid, not below the floor: n, float32."""
-        values = torch.from_numpy(pay)
+    def log_of(self, rewards: NDArray[np.float64]) -> Tensor:
+        """Return the log-rewards of rewards, not below the floor: n, float32.
+
+        Args:
+            rewards: Rewards of this class, n.
+        """
+        values = torch.from_numpy(rewards)
         return (values if self._paid == "log_reward" else values.log()).float()
 
 
 def observation_space(environment: Environment) -> spaces.Dict:
-    """``action_mask`` (n_actions, 1 where allowed) and ``observations`` (the state, state_size)."""
+    """Return the space of observations.
+
+    Returns:
+        ``action_mask`` (n_actions, 1 where an action is allowed) and ``observations`` (the state, state_size).
+    """
     limit = np.iinfo(np.int32)
     return spaces.Dict(
         {
@@ -77,17 +90,17 @@ def _observe(states: Tensor, mask: Tensor) -> Observation:
 
 
 class ObjectVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
-    """A whole batch of objects under construction; all that are finished by one step are paid in one call.
+    """A batch of objects under construction; all that are finished by one step are scored in one call.
 
-    An action that the mask does not allow changes nothing and is counted; an episode with so many of them that it
-    took ``max_steps`` actions is cut. ``infos["object"]`` names what was finished.
+    An action that the mask does not allow changes nothing and is counted; an episode is truncated when such actions
+    have made it ``max_steps`` long. ``infos["object"]`` has the finished objects.
 
     Args:
-        environment: the space.
-        reward: of finished objects.
-        num_envs: objects side by side.
-        autoreset_mode: ``NEXT_STEP``: an episode that is over begins anew with the next step, whatever its action;
-            ``DISABLED``: it stays over (steps change nothing, and are not paid) until ``reset``.
+        environment: The space of objects.
+        reward: The reward of finished objects.
+        num_envs: The number of objects.
+        autoreset_mode: ``NEXT_STEP``: an episode that is over restarts with the next step, whatever its action;
+            ``DISABLED``: it stays over (steps change nothing and have no reward) until ``reset``.
     """
 
     def __init__(
@@ -104,7 +117,7 @@ class ObjectVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[np.int64],
         self.single_action_space = spaces.Discrete(environment.n_actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        #: actions that were not allowed
+        #: the number of actions that were not allowed
         self.n_refused = 0
         self._start()
 
@@ -116,13 +129,13 @@ class ObjectVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[np.int64],
 
     @property
     def states(self) -> Tensor:
-        """The objects as they are: num_envs x state_size."""
+        """The current states of the objects: num_envs x state_size."""
         return self._states
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begins all objects anew."""
+        """Restart all objects."""
         super().reset(seed=seed, options=options)
         self._start()
         return _observe(self._states, self._mask), {}
@@ -130,15 +143,19 @@ class ObjectVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[np.int64],
     def step(
         self, actions: NDArray[np.int64]
     ) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """One action of each object: num_envs."""
-        environment, chosen = self._environment, torch.as_tensor(np.asarray(actions), dtype=torch.int64)
+        """Take one action for each object.
+
+        Args:
+            actions: num_envs.
+        """
+        environment, indices = self._environment, torch.as_tensor(np.asarray(actions), dtype=torch.int64)
         was_over = self._is_over
-        is_allowed = self._mask.gather(1, chosen[:, None])[:, 0]
-        acts = (is_allowed & ~was_over).nonzero()[:, 0]
+        is_allowed = self._mask.gather(1, indices[:, None])[:, 0]
+        acting = (is_allowed & ~was_over).nonzero()[:, 0]
         self.n_refused += int((~is_allowed & ~was_over).sum())
         states = self._states.clone()
-        if len(acts):
-            states[acts] = environment.step(states[acts], chosen[acts])
+        if len(acting):
+            states[acting] = environment.step(states[acting], indices[acting])
         self._length = self._length + (~was_over).long()
         if self._mode is AutoresetMode.NEXT_STEP and bool(was_over.any()):
             states[was_over] = environment.initial(int(was_over.sum()))
@@ -154,18 +171,18 @@ class ObjectVectorEnv(gymnasium.vector.VectorEnv[Observation, NDArray[np.int64],
             done = is_finished.numpy()
             objects = environment.decode(states[is_finished])
             rewards[done] = self.reward(objects)
-            named = np.full(self.num_envs, None, dtype=object)
-            named[done] = objects
-            infos = {"object": named, "_object": done}
+            names = np.full(self.num_envs, None, dtype=object)
+            names[done] = objects
+            infos = {"object": names, "_object": done}
         return _observe(states, self._mask), rewards, is_finished.numpy(), is_cut.numpy(), infos
 
 
 class ObjectEnv(gymnasium.Env[Observation, np.int64]):
-    """One object under construction, with the same spaces and rules as ``ObjectVectorEnv``.
+    """A single object under construction, with the same spaces and rules as ``ObjectVectorEnv``.
 
     Args:
-        environment: the space.
-        reward: of the finished object.
+        environment: The space of objects.
+        reward: The reward of the finished object.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  as gymnasium declares it
@@ -177,21 +194,21 @@ class ObjectEnv(gymnasium.Env[Observation, np.int64]):
 
     @property
     def n_refused(self) -> int:
-        """Actions that were not allowed."""
+        """The number of actions that were not allowed."""
         return self._batch.n_refused
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begins the object anew."""
+        """Restart the object."""
         super().reset(seed=seed)
         return _first(self._batch.reset()[0]), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """One action."""
-        seen, rewards, finished, cut, infos = self._batch.step(np.array([action]))
-        told = {"object": infos["object"][0]} if infos else {}
-        return _first(seen), float(rewards[0]), bool(finished[0]), bool(cut[0]), told
+        """Take one action."""
+        observation, rewards, finished, cut, infos = self._batch.step(np.array([action]))
+        info = {"object": infos["object"][0]} if infos else {}
+        return _first(observation), float(rewards[0]), bool(finished[0]), bool(cut[0]), info
 
 
 def _first(observation: Observation) -> Observation:

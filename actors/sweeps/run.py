@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from al_loop.actors.name_clashes import refuse_shadows_here
 from al_loop.actors.sweeps.plan import Combination, list_names
 from al_loop.actors.sweeps.resources import Machine, needs_of
 from al_loop.actors.sweeps.table import SweepResult, open_ledger, tabulate
@@ -136,6 +137,7 @@ def _cluster_launch(run_dir: Path, address: str) -> Iterator[Launch]:
     from al_loop.actors.cluster.connect import connect
     from al_loop.actors.sweeps.cluster import RayTrial, largest_node
 
+    refuse_shadows_here("by Ray's workers")
     has_connected = not ray.is_initialized()
     if has_connected:
         connect(address, logging_level=logging.ERROR)

@@ -32,35 +32,36 @@ def ask(
 ) -> None:
     """Write a table of objects to measure, to be filled in and returned with tell."""
     with exit_codes(verbose=verbose):
-        from al_loop.analysis import find_ledger
+        from al_loop.analysis.locate import find_ledger
         from al_loop.ledger import Ledger
-        from al_loop.people import lab
+        from al_loop.people.ask import ask as ask_people
+        from al_loop.people.ask import candidates_to_ask, write_table
+        from al_loop.people.campaign_of_ledger import object_notation
 
         if output is not None and output.exists():
             raise ConfigError(f"{output} already exists and may contain results; choose another name")
         with Ledger(find_ledger(run)) as ledger:
             unreviewed = _unreviewed_round(ledger)
-            candidates = [c for c in lab.waiting(ledger, again=again) if c.round != unreviewed]
+            candidates = [c for c in candidates_to_ask(ledger, again=again) if c.round != unreviewed]
             if not again and unreviewed is None and len(candidates) < (n or 1):
                 _propose(run, ledger)
                 unreviewed = _unreviewed_round(ledger)
-                candidates = [c for c in lab.waiting(ledger) if c.round != unreviewed]
+                candidates = [c for c in candidates_to_ask(ledger) if c.round != unreviewed]
             if not again and not candidates and unreviewed is not None:
                 raise ConfigError(f"round {unreviewed} must be reviewed before it is released: al-loop review {run}")
             candidates = candidates[:n]
             if not candidates:
                 typer.echo(_why_nothing_waits(ledger, again), err=True)
                 raise typer.Exit(EXIT_FAILURE)
-            object_type, _ = lab.of_objects(ledger)
-            column = {"molecule": "smiles", "sequence": "sequence"}.get(object_type, "object")
+            column = object_notation(ledger).column
             if output is not None:
-                lab.write_table(output, "")  # before the ledger records that somebody has it
-            text = lab.ask(ledger, candidates, column, again=again)
+                write_table(output, "")  # before the ledger records that somebody has it
+            text = ask_people(ledger, candidates, column, again=again)
             name = ledger.name if "://" in run else run  # without a password
         if output is None:
             typer.echo(text, nl=False)
             return
-        lab.write_table(output, text)
+        write_table(output, text)
         requested = f" ({n} requested)" if n is not None and len(candidates) < n else ""
         typer.echo(
             f"written: {output}: {len(candidates)} objects{requested}. "
@@ -70,17 +71,17 @@ def ask(
 
 def _unreviewed_round(ledger: Ledger) -> int | None:
     """Return the last round if its batch still waits for a review, else None."""
-    from al_loop.people import lab
+    from al_loop.people.campaign_of_ledger import campaign_config
 
     last = ledger.last_round()
-    is_released = last is None or not lab.settings_of(ledger).rounds.review or ledger.has_gone_out(last)
+    is_released = last is None or not campaign_config(ledger).rounds.review or ledger.has_gone_out(last)
     return None if is_released else last
 
 
 def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
-    from al_loop.people import lab
+    from al_loop.people.campaign_of_ledger import campaign_config
 
-    n_in_flight, share = len(ledger.in_flight()), lab.settings_of(ledger).rounds.close_share
+    n_in_flight, share = len(ledger.in_flight()), campaign_config(ledger).rounds.close_share
     if again:
         return "nothing to list: every object that was handed out has its result"
     if not n_in_flight:
@@ -93,16 +94,17 @@ def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
 
 def _propose(run: str, ledger: Ledger) -> None:
     """Let a campaign whose oracle is people, and whose process is not running, choose its next batch."""
-    from al_loop.analysis import run_folder
+    from al_loop.analysis.locate import run_folder
     from al_loop.campaign.building import build_oracle
-    from al_loop.people import lab
+    from al_loop.people.campaign_of_ledger import add_part_folders, campaign_config
 
-    settings, folder = lab.settings_of(ledger), run_folder(run)
-    if folder is None or not lab.add_folders(folder):
+    settings, folder = campaign_config(ledger), run_folder(run)
+    if folder is None or not add_part_folders(folder):
         return
     if not build_oracle(settings).is_external:
         return
-    from al_loop.campaign.campaign import Campaign, RunDirectory
+    from al_loop.campaign.campaign import Campaign
+    from al_loop.storage.run_directory import RunDirectory
 
     with suppress(ConfigError):
         RunDirectory(folder).close()
@@ -134,14 +136,16 @@ def tell(
 ) -> None:
     """Import measured results, after a preview."""
     with exit_codes(verbose=verbose):
-        from al_loop.analysis import find_ledger
+        from al_loop.analysis.locate import find_ledger
         from al_loop.ledger import Ledger
-        from al_loop.people import lab
+        from al_loop.people.campaign_of_ledger import object_notation
+        from al_loop.people.preview import preview
+        from al_loop.people.tell import ImportOptions, commit_results, parse_results
 
-        options = lab.ImportOptions(extra, correct, replicates)
+        options = ImportOptions(extra, correct, replicates)
         with Ledger(find_ledger(run)) as ledger:
-            results = lab.read_told(ledger, file, options, lab.of_objects(ledger)[1])
-            for heading, lines in lab.describe(results, ledger):
+            results = parse_results(ledger, file, options, object_notation(ledger).canonical)
+            for heading, lines in preview(results, ledger):
                 typer.secho(heading, bold=True)
                 for line in lines:
                     typer.echo(f"  {line}")
@@ -163,7 +167,7 @@ def tell(
                 typer.confirm(
                     f"Commit these {results.n_new} results (committed results are never overwritten)?", abort=True
                 )
-            lab.commit(ledger, results, file, options)
+            commit_results(ledger, results, file, options)
             n_pending = len(ledger.pending())
         typer.echo(f"committed: {results.n_new} results; {n_pending} candidates are pending")
 
@@ -189,8 +193,8 @@ def review(
     """Show the batch that waits for review (rounds.review), and record decisions about it."""
     with exit_codes(verbose=verbose):
         from al_loop.cli.terminal import show_batch
-        from al_loop.people import lab
-        from al_loop.people.review import batch, open_review
+        from al_loop.people.campaign_of_ledger import current_user
+        from al_loop.people.review import open_review, waiting_batch
 
         with open_review(run) as decisions:
             for which in veto or ():
@@ -203,8 +207,8 @@ def review(
                 decisions.read(file)
             n_vetoed, n_pinned = len(decisions.vetoes), len(decisions.pins)
             if n_vetoed or n_pinned or approve:
-                decisions.commit(lab.me() if by is None else by, approve=approve, reason=reason)
-            waiting = batch(decisions.ledger)
+                decisions.commit(current_user() if by is None else by, approve=approve, reason=reason)
+            waiting = waiting_batch(decisions.ledger)
             if not approve:
                 show_batch(waiting, decisions.number)
         if n_vetoed or n_pinned:

@@ -4,6 +4,7 @@
 - ``plugins``: discovery of parts by ``kind`` or ``target``, and the schema of their arguments
 - ``build``: building a part from its section, with the values that the campaign supplies
 - ``load``: YAML file and overrides to a checked ``CampaignConfig``
+- ``import_path``: the import path of ``target:`` modules, and names that are taken
 - ``locations``: YAML text with line numbers, for error messages
 - ``overrides``: ``key=value`` on the command line
 - ``check``: validation of parts, each by itself and together
@@ -12,8 +13,9 @@
 
 from al_loop.config.build import BuildContext, build
 from al_loop.config.check import unsupported_by_ppo
+from al_loop.config.import_path import add_to_path
 from al_loop.config.json_schema import json_schema
-from al_loop.config.load import add_to_path, load_config, parse_config
+from al_loop.config.load import load_config, parse_config
 from al_loop.config.plugins import Part
 from al_loop.config.schema import Budget, CampaignConfig, Evaluation, Role, SamplerRole
 

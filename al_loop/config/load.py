@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from al_loop.config.check import check_config, messages
+from al_loop.config.import_path import add_to_path
 from al_loop.config.locations import Locations, read_yaml
 from al_loop.config.overrides import apply_overrides
 from al_loop.config.schema import CampaignConfig
@@ -56,11 +56,6 @@ def parse_config(content: Mapping[str, Any], locations: Locations | None = None)
         raise ConfigError("\n".join(messages(error, (), locations, CampaignConfig))) from None
     check_config(config, locations)
     return config
-
-
-def add_to_path(folders: Sequence[str]) -> None:
-    """Append folders to the import path, so that the modules of ``target:`` parts are found there."""
-    sys.path += [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
 
 
 def _read_text(path: Path) -> str:

@@ -28,8 +28,10 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model, model_validator
 
+from al_loop.config.import_path import name_clash
 from al_loop.errors import ConfigError
 
+_SEARCHED = "searched: the folder of the config file, the current folder and the installed packages"
 #: config section -> package with its built-in parts
 ROOMS: Mapping[str, str] = {
     "environment": "al_loop.environments",
@@ -204,13 +206,13 @@ def load_target(target: str) -> Any:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # whatever a user's module raises at import is theirs to read
         raise ConfigError(
-            f"cannot import {module_name!r}: {type(error).__name__}: {error} "
-            "(searched: the folder of the config file, the current folder and the installed packages)"
+            f"cannot import {module_name!r}: {type(error).__name__}: {error} ({name_clash(module_name) or _SEARCHED})"
         ) from error
     try:
         return getattr(module, attribute)
     except AttributeError:
-        raise ConfigError(f"the module {module_name!r} has no {attribute!r}") from None
+        clash = name_clash(module_name, module)
+        raise ConfigError(f"the module {module_name!r} has no {attribute!r}{clash and f' ({clash})'}") from None
 
 
 def entry_point_group(section: str) -> str:

@@ -16,9 +16,8 @@ from al_loop.smiles import canonical_smiles
 class Pool(Environment):
     """A finite list of objects (a library of molecules, say) from a file; one action picks one of them.
 
-    All of them are in ``objects``, so that a campaign scores each instead of training a sampler. For more than some
-    thousand objects there is no alternative, since what a sampler learns about one object does not carry over to
-    others.
+    All of them are in ``objects``, so that a campaign scores each instead of training a sampler: what a sampler learns
+    about one object does not carry over to the others.
 
     Duplicates are removed and the objects are sorted, so that their order in the file (often that of the measured
     values) does not matter.

@@ -1,4 +1,4 @@
-"""Training of policies on data by maximum likelihood, so that a sampler can start from what is known."""
+"""Training of policies on data by maximum likelihood, for samplers to start from."""
 
 from __future__ import annotations
 

@@ -113,9 +113,9 @@ def load_prior(environment: Environment, policy: Policy, prior: Mapping[str, Ten
     ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        made = f", made with {metadata['policy']}," if "policy" in metadata else ""
+        origin = f", made with {metadata['policy']}," if "policy" in metadata else ""
         raise ConfigError(
-            f"sampler.prior: {path}{made} does not fit the policy {type(policy).__name__} of these settings: "
+            f"sampler.prior: {path}{origin} does not fit the policy {type(policy).__name__} of these settings: "
             f"{problems[0]}{more}; use the policy, hidden, layers and heads of the prior, or make another prior with "
             "`al-loop pretrain`"
         )

@@ -1,1 +1,12 @@
-"""How people take part in a campaign: ask, tell, review."""
+"""How people take part in a campaign: measuring its candidates and deciding on its batches.
+
+- ``ask``: hand out candidates as a table to be filled in.
+- ``results_file``: the format of a table of results.
+- ``units``: conversion between units.
+- ``tell``: check a table of results against the ledger, and commit it.
+- ``preview``: the effect of a table of results, in words.
+- ``review``: veto, pin, replace and approve the candidates of a batch.
+- ``campaign_of_ledger``: the config and the objects of a ledger's campaign.
+
+None of them loads torch or ray when it is imported.
+"""

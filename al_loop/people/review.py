@@ -1,4 +1,4 @@
-"""A person looks at a batch before it goes out: vetoes, pins, replaces, approves.
+"""Review of a batch before it is released: veto, pin, replace and approve.
 
 In a notebook::
 
@@ -13,126 +13,128 @@ Importing it loads neither torch nor ray; the parts of the campaign are built wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from al_loop.analysis import find_ledger, run_folder
-from al_loop.campaign.building import build_environment, build_features, build_oracle
+from al_loop.analysis.locate import find_ledger, run_folder
+from al_loop.campaign.preparation import CampaignParts, prepare
 from al_loop.datafiles.object_tables import read_table
 from al_loop.errors import ConfigError
 from al_loop.ledger import Candidate, Ledger
-from al_loop.people import lab
+from al_loop.people.campaign_of_ledger import add_part_folders, campaign_config, object_notation
 
 _COLUMNS = ("object", "action", "reason", "new")
 _ACTIONS = ("veto", "pin", "replace")
 
 
-@dataclass
 class Review:
-    """What is to be decided of the waiting batch; nothing is recorded before ``commit``.
+    """The decisions on the batch that waits for review; nothing is recorded before ``commit``.
 
     Args:
-        ledger: of the campaign.
-        canonical: the one way of writing an object; None: it is none.
-        check: raises ValueError for an object that the campaign could not learn from.
-        fidelity: at which pinned objects are to be measured.
+        ledger: the campaign's ledger.
+        canonical: returns the canonical spelling of an object, or None for text that is not an object.
+        check: raises ValueError for an object that the campaign cannot learn from.
+        fidelity: returns the fidelity at which pinned objects are measured.
 
     Attributes:
         number: the round of the batch.
-        batch: what waits in it.
-        vetoes: why each candidate is not to be measured, by its id.
-        pins: why each object is to be measured, too.
+        batch: the candidates in it.
+        vetoes: the reason not to measure a candidate, by its id.
+        pins: the reason to measure a further object, by object.
 
     Raises:
-        ConfigError: no batch waits.
+        ConfigError: no batch waits for review.
     """
 
-    ledger: Ledger
-    canonical: Callable[[str], str | None]
-    check: Callable[[str], None] = lambda name: None
-    fidelity: Callable[[], str] = lambda: ""
-    vetoes: dict[int, str] = field(default_factory=dict, init=False)
-    pins: dict[str, str] = field(default_factory=dict, init=False)
+    def __init__(
+        self,
+        ledger: Ledger,
+        canonical: Callable[[str], str | None],
+        check: Callable[[str], None] = lambda name: None,
+        fidelity: Callable[[], str] = lambda: "",
+    ) -> None:
+        self.ledger = ledger
+        self.number = waiting_round(ledger)
+        self.batch = waiting_batch(ledger)
+        self.vetoes: dict[int, str] = {}
+        self.pins: dict[str, str] = {}
+        self._canonical, self._check, self._fidelity = canonical, check, fidelity
+        self._known_objects = ledger.known_objects()
 
-    def __post_init__(self) -> None:
-        self.number = waiting_round(self.ledger)
-        self.batch = batch(self.ledger)
-        self._known = self.ledger.known_objects()
+    def veto(self, candidate: str, reason: str) -> None:
+        """Exclude a candidate from measurement.
 
-    def veto(self, which: str, reason: str) -> None:
-        """A candidate (its object or id) is not to be measured.
+        Args:
+            candidate: its object, in any spelling, or its id.
+            reason: stored with the decision.
 
         Raises:
-            ConfigError: it is not in the waiting batch, was decided on above, or no reason is given.
+            ConfigError: it is not in the batch or has a decision already, or the reason is empty.
         """
-        candidate = self._find(which)
-        self.vetoes[candidate.id] = _stated(reason, candidate.object)
+        row = self._find(candidate)
+        self.vetoes[row.id] = _required(reason, row.object)
 
     def pin(self, name: str, reason: str) -> None:
-        """An object is to be measured, too.
+        """Add an object to the batch.
+
+        Args:
+            name: the object.
+            reason: stored with the decision.
 
         Raises:
-            ConfigError: it is none that the campaign could learn from, was proposed already, or no reason is given.
+            ConfigError: the campaign cannot learn from the object or has proposed it already, or the reason is empty.
         """
-        canonical = self._new(name)
-        self.pins[canonical] = _stated(reason, canonical)
+        canonical = self._require_new(name)
+        self.pins[canonical] = _required(reason, canonical)
 
-    def replace(self, which: str, new: str, reason: str) -> None:
-        """Another object is to be measured in a candidate's place: a veto and a pin that name each other.
+    def replace(self, candidate: str, new: str, reason: str) -> None:
+        """Put another object in a candidate's place, by a veto and a pin that refer to each other.
+
+        Args:
+            candidate: its object, in any spelling, or its id.
+            new: the object to measure instead.
+            reason: stored with both decisions.
 
         Raises:
-            ConfigError: as ``veto`` and ``pin``.
+            ConfigError: the veto or the pin is not possible.
         """
-        old, canonical = self._find(which), self._new(new)
-        reason = _stated(reason, old.object)
+        old, canonical = self._find(candidate), self._require_new(new)
+        reason = _required(reason, old.object)
         self.vetoes[old.id] = f"replaced by {canonical}: {reason}"
         self.pins[canonical] = f"in place of {old.object}: {reason}"
 
     def read(self, path: str | Path) -> None:
-        """Takes in a table (CSV) with the columns object, action (veto, pin, replace), reason, and new (of replace).
+        """Read decisions from a table with the columns object, action (veto, pin, replace), reason and new.
 
         Raises:
-            ConfigError: it is no such table, or one of its rows cannot be taken in.
+            ConfigError: the file is not such a table, or one of its rows is not possible, with its line.
         """
         table = read_table(str(path))
         columns = {name.lower(): cells for name, cells in table.columns.items()}
         if missing := [name for name in _COLUMNS[:3] if name not in columns]:
-            raise ConfigError(f"{path}: there is no column {missing[0]!r}; the columns are {', '.join(_COLUMNS)}")
+            raise ConfigError(f"{path}: there is no column {missing[0]!r}; expected {', '.join(_COLUMNS)}")
         for i, line in enumerate(table.lines):
             try:
-                self._take({name: cells[i] for name, cells in columns.items()})
+                self._add({name: cells[i] for name, cells in columns.items()})
             except ConfigError as error:
                 raise ConfigError(f"{path}, line {line}: {error}") from None
 
-    def _take(self, cells: Mapping[str, str]) -> None:
-        action, which, reason = cells["action"].lower(), cells["object"], cells["reason"]
-        if not which:
-            raise ConfigError("no object")
-        if action == "veto":
-            self.veto(which, reason)
-        elif action == "pin":
-            self.pin(which, reason)
-        elif action != "replace":
-            raise ConfigError(f"the action {action!r} is not one of {', '.join(_ACTIONS)}")
-        elif not cells.get("new"):
-            raise ConfigError("replace needs the other object in the column 'new'")
-        else:
-            self.replace(which, cells["new"], reason)
-
     def commit(self, by: str, *, approve: bool, reason: str = "") -> list[Candidate]:
-        """Records the decisions, all or nothing; returns what was pinned.
+        """Record the decisions, all or nothing.
 
         Args:
             by: who decides.
-            approve: whether the batch may go out then. Nothing more can be decided of it afterwards.
-            reason: of the approval; it may be empty.
+            approve: release the batch; no further decision on it is possible afterwards.
+            reason: of the approval; may be empty.
+
+        Returns:
+            The pinned candidates.
 
         Raises:
-            CampaignError: somebody else decided in between, so that one of the decisions cannot be taken.
+            CampaignError: somebody else decided in between, so that one of the decisions is not possible.
         """
-        fidelity = self.fidelity() if self.pins else ""
+        fidelity = self._fidelity() if self.pins else ""
         return self.ledger.decide(
             self.number,
             vetoes=self.vetoes,
@@ -143,90 +145,115 @@ class Review:
             fidelity=fidelity,
         )
 
-    def _find(self, which: str) -> Candidate:
-        which = which.strip()
-        name = self.canonical(which)
-        found = [c for c in self.batch if c.object == name or (which.isdecimal() and c.id == int(which))]
-        if not found:
-            raise ConfigError(f"{which} is not in the batch of round {self.number} that waits")
-        if len(found) > 1:
-            said = ", ".join(f"{c.id} ({' at '.join(filter(None, (c.object, c.fidelity)))})" for c in found)
-            raise ConfigError(f"{which} may mean several candidates: {said}; name the one by its object or id alone")
-        if found[0].id in self.vetoes:
-            raise ConfigError(f"{which} is decided on twice; leave one")
-        return found[0]
+    def _add(self, cells: Mapping[str, str]) -> None:
+        """Add the decision in a row of a table."""
+        action, name, reason = cells["action"].lower(), cells["object"], cells["reason"]
+        if not name:
+            raise ConfigError("the object is missing")
+        if action == "veto":
+            self.veto(name, reason)
+        elif action == "pin":
+            self.pin(name, reason)
+        elif action != "replace":
+            raise ConfigError(f"the action {action!r} is not one of {', '.join(_ACTIONS)}")
+        elif not cells.get("new"):
+            raise ConfigError("replace needs the other object in the column 'new'")
+        else:
+            self.replace(name, cells["new"], reason)
 
-    def _new(self, name: str) -> str:
-        canonical = self.canonical(name.strip())
+    def _find(self, text: str) -> Candidate:
+        """Return the candidate of the batch with an object or id."""
+        text = text.strip()
+        name = self._canonical(text)
+        matches = [c for c in self.batch if c.object == name or (text.isdecimal() and c.id == int(text))]
+        if not matches:
+            raise ConfigError(f"{text} is not in the batch of round {self.number}, which waits for review")
+        if len(matches) > 1:
+            names = ", ".join(f"{c.id} ({' at '.join(filter(None, (c.object, c.fidelity)))})" for c in matches)
+            raise ConfigError(f"{text} may mean several candidates: {names}; use an object or id that only one has")
+        if matches[0].id in self.vetoes:
+            raise ConfigError(f"{text} has two decisions; keep one of them")
+        return matches[0]
+
+    def _require_new(self, name: str) -> str:
+        """Return the canonical spelling of an object that can be pinned."""
+        canonical = self._canonical(name.strip())
         if not canonical:
             raise ConfigError(f"pin: {name!r} is not a valid object")
         if canonical in self.pins:
-            raise ConfigError(f"pin: {canonical} is pinned twice; leave one")
-        if canonical in self._known:
-            raise ConfigError(f"pin: {canonical} was proposed already")
+            raise ConfigError(f"pin: {canonical} is pinned twice; keep one of them")
+        if canonical in self._known_objects:
+            raise ConfigError(f"pin: {canonical} was proposed already, so it cannot be added to the batch")
         try:
-            self.check(canonical)
-        except ValueError as error:  # what cannot be learned from would stop the campaign for good
-            raise ConfigError(f"pin: this campaign cannot take {canonical!r:.80}: {error}") from None
+            self._check(canonical)
+        except ValueError as error:  # an object without features would stop the campaign for good
+            raise ConfigError(f"pin: this campaign cannot learn from {canonical!r:.80}: {error}") from None
         return canonical
 
 
 @contextmanager
 def open_review(run: str | Path) -> Iterator[Review]:
-    """The waiting batch of a run, to be decided on.
+    """Open the review of a run's waiting batch.
 
     Args:
         run: a run directory, a ledger file or a database URL.
 
     Raises:
-        ConfigError: there is no such run, or no batch of it waits.
+        ConfigError: there is no such run, or none of its batches waits for review.
     """
     with Ledger(find_ledger(run)) as ledger:
-        lab.add_folders(run_folder(str(run)))
-        _, canonical = lab.of_objects(ledger)
-        yield Review(ledger, canonical, _Check(ledger), lambda: build_oracle(lab.settings_of(ledger)).fidelity)
+        add_part_folders(run_folder(str(run)))
+        canonical = object_notation(ledger).canonical
+        check = _FeatureCheck(ledger)
+        yield Review(ledger, canonical, check, lambda: check.parts().oracle.fidelity)
 
 
-class _Check:
-    """Raises ValueError for an object whose features cannot be computed; they are built for the first one."""
+class _FeatureCheck:
+    """Raises ValueError for an object whose features cannot be computed; they are built for the first object."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._features: Callable[[Sequence[str]], object] | None = None
+        self._parts: CampaignParts | None = None
+
+    def parts(self) -> CampaignParts:
+        """Return the parts of the campaign."""
+        if self._parts is None:
+            self._parts = prepare(campaign_config(self._ledger))
+        return self._parts
 
     def __call__(self, name: str) -> None:
-        if self._features is None:
-            settings = lab.settings_of(self._ledger)
-            self._features = build_features(settings, build_environment(settings))
-        self._features([name])
+        self.parts().features([name])
 
 
 def waiting_round(ledger: Ledger) -> int:
-    """The round whose batch waits for a decision; all of it may have been vetoed.
+    """Return the round whose batch waits for review, even if all of it was vetoed.
 
     Raises:
-        ConfigError: none does.
+        ConfigError: no batch waits for review.
     """
     number = ledger.last_round()
     if number is None:
-        raise ConfigError("no batch waits for a decision: nothing was proposed yet")
+        raise ConfigError("no batch waits for review: nothing has been proposed yet")
     if ledger.is_approved(number):
-        raise ConfigError(f"round {number} was approved already; the next batch is still to be decided on")
+        raise ConfigError(f"round {number} is approved already, and the next batch has not been proposed yet")
     if ledger.has_gone_out(number):
-        raise ConfigError(f"round {number} has gone out already; to look at batches first: rounds.review=true")
+        raise ConfigError(
+            f"round {number} was released without a review; to review batches first, set rounds.review=true"
+        )
     vetoed = ledger.vetoed()
-    if not batch(ledger) and not any(c.round == number and c.id in vetoed for c in ledger.candidates()):
-        raise ConfigError("no batch waits for a decision: nothing is pending")
+    if not waiting_batch(ledger) and not any(c.round == number and c.id in vetoed for c in ledger.candidates()):
+        raise ConfigError("no batch waits for review: no candidate is pending")
     return number
 
 
-def batch(ledger: Ledger) -> list[Candidate]:
-    """The candidates of the last round that are still to be measured."""
+def waiting_batch(ledger: Ledger) -> list[Candidate]:
+    """Return the candidates of the last round that are still to be measured."""
     last = ledger.last_round()
     return [c for c in ledger.pending() if c.round == last]
 
 
-def _stated(reason: str, which: str) -> str:
+def _required(reason: str, name: str) -> str:
+    """Return a reason without blanks around it; raise ConfigError if it is empty."""
     if not reason.strip():
-        raise ConfigError(f"no reason is given for {which:.80}; say why, it is kept with the decision")
+        raise ConfigError(f"no reason is given for {name:.80}; give one, it is stored with the decision")
     return reason.strip()

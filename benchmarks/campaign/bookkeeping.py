@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from al_loop.campaign.evaluation import EvaluationPool
+from al_loop.campaign.evaluation import EvaluationPool, PoolSettings
 from al_loop.campaign.executor import OracleWorker
 from al_loop.config import Evaluation
 from al_loop.ledger import Answer, Candidate, Ledger, Proposal
@@ -90,7 +90,7 @@ def synced_writes(folder: Path, n: int = 300) -> float:
 def measure(database: str, url: str, folder: Path) -> Iterator[dict[str, object]]:
     ledger = begin(url)
     workers = [Instant(i) for i in range(N_WORKERS)]
-    pool = EvaluationPool(ledger, workers, Evaluation())
+    pool = EvaluationPool(ledger, workers, PoolSettings(Evaluation()))
     n_answers = number = 0
     for size in SIZES:
         cpu = wall = 0.0

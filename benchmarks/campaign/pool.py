@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-import al_loop.campaign.campaign
+import al_loop.campaign.building
 from al_loop import Campaign, load_config, open_run
 from al_loop.campaign.building import build_environment, build_oracle
 from al_loop.config import CampaignConfig
@@ -86,7 +86,7 @@ def main() -> None:
     )
     # the same features for every campaign of this process: descriptors of the whole pool take a minute
     kept: dict[str, Features] = {}
-    build_anew = al_loop.campaign.campaign.build_features
+    build_anew = al_loop.campaign.building.build_features
 
     def build_once(config: CampaignConfig, environment: Environment) -> Features:
         key = repr(config.features)
@@ -94,7 +94,7 @@ def main() -> None:
             kept[key] = build_anew(config, environment)
         return kept[key]
 
-    al_loop.campaign.campaign.build_features = build_once
+    al_loop.campaign.building.build_features = build_once
     path = arguments.out / "pool.csv"
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["arm", "seed"])
     for seed in range(arguments.seeds):

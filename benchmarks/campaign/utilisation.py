@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from al_loop import Campaign, load_config, open_run
-from al_loop.campaign.campaign import Reporter
+from al_loop.campaign.reporter import Reporter
 from al_loop.oracles.table import MeasuredTable
 
 RESULTS = Path(__file__).parents[1] / "results"

@@ -38,9 +38,9 @@ class Sleeper(SamplerActor):
     def __init__(self, config: CampaignConfig | None = None, path: list[str] | None = None) -> None:
         self._label = "sleeper"
 
-    def fill(self, order: DrawRequest, weights: Any = None, reward: Any = None) -> Any:
+    def fill(self, request: DrawRequest, weights: Any = None, reward: Any = None) -> Any:
         time.sleep(TASK_S)
-        return order.seed
+        return request.seed
 
     def work(self, i: int) -> int:
         time.sleep(TASK_S)

@@ -84,7 +84,7 @@ class Fragments(Environment):
 
     def occupied(self, states: Tensor) -> Tensor:
         """Return whether each site has a bond: n x max_fragments x n_sites, bool."""
-        block, parent, parent_site, own_site = self.slots(states)
+        block, parent, parent_site, own_site = read_slots(states)
         is_child = (block > 0).long()
         is_child[:, 0] = 0
         bits = (is_child << own_site).scatter_add_(1, parent, is_child << parent_site)  # bit s: site s
@@ -92,7 +92,7 @@ class Fragments(Environment):
 
     def degree(self, states: Tensor) -> Tensor:
         """Return the number of bonds of each slot to other slots: n x max_fragments."""
-        block, parent, _, _ = self.slots(states)
+        block, parent, _, _ = read_slots(states)
         is_child = (block > 0).long()
         is_child[:, 0] = 0
         return is_child.scatter_add(1, parent, is_child)
@@ -148,7 +148,7 @@ class Fragments(Environment):
 
     def forward_action(self, states: Tensor, backward_actions: Tensor) -> Tensor:
         """Return the action that bonds the removed block to the rest again, by the first of its equivalent sites: n."""
-        block, parent, parent_site, own_site = self.slots(states)
+        block, parent, parent_site, own_site = read_slots(states)
         removed = backward_actions.clamp(max=self.max_fragments - 1)[:, None]
         # a root is removed when it has one child, which is in the second slot and then in the first
         child = min(1, self.max_fragments - 1)
@@ -189,7 +189,7 @@ class Fragments(Environment):
     def backward_mask(self, states: Tensor) -> Tensor:
         """Return the blocks with one neighbour, unless that neighbour requires the bond."""
         device = states.device
-        block, parent, parent_site, own_site = self.slots(states)
+        block, parent, parent_site, own_site = read_slots(states)
         is_finished = states[:, -1:] == 1
         is_leaf = (block > 0) & (self.degree(states) <= 1)
         # the block bonded to a required site stays as long as the block that requires it
@@ -217,7 +217,7 @@ class Fragments(Environment):
         """
         device = states.device
         tables = self.tables(device)
-        block, _, _, own_site = self.slots(states)
+        block, _, _, own_site = read_slots(states)
         here = torch.arange(self.max_fragments, device=device)
         labellings = tables.n_symmetries[block].log()
         orbit = tables.orbit_size[block, own_site].log()

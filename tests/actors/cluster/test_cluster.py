@@ -90,13 +90,13 @@ class Nodes:
 
     def of(self, role: str) -> list[str]:
         """Where the living actors of a role are."""
-        import ray
+        from ray.util.state import list_actors
 
-        actors = ray._private.state.actors().values()
-        return [a["Address"]["NodeID"] for a in actors if a["ActorClassName"] == role and a["State"] == "ALIVE"]
+        filters = [("class_name", "=", role), ("state", "=", "ALIVE")]
+        return [str(actor.node_id) for actor in list_actors(f"http://127.0.0.1:{self.dashboard_port}", filters)]
 
     def wait_for(self, role: str, n: int) -> list[str]:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while len(found := self.of(role)) < n:
             assert time.monotonic() < deadline, f"{len(found)} of {n} {role} are there"
             time.sleep(0.2)
@@ -267,7 +267,7 @@ def test_a_cluster_without_a_place_says_so_at_once_and_one_that_grows_is_waited_
 
     waiting = load_config("nodes.yaml", ["resources.oracle={custom: {licence: 1}}", "resources.wait_s=60"])
     RayExecutor(waiting, "auto", grow).close()
-    assert notes == ["the cluster has no place for: oracle; it is given 60 s to grow"]
+    assert notes == ["the cluster has no place for: oracle; waiting up to 60 s for it to grow"]
 
 
 def test_a_job_with_an_oracle_of_its_own_uses_the_nodes_that_its_config_names(nodes: Nodes, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_what_the_autoscaler_was_asked_for_is_taken_back_when_the_wait_was_in_va
     lonely = {**node(CPU=1), "NodeManagerAddress": "10.0.0.1"}
     monkeypatch.setattr("al_loop.actors.cluster.placement.ray", SimpleNamespace(nodes=lambda: [lonely]))
     monkeypatch.setattr("al_loop.actors.cluster.placement.request_resources", lambda bundles: asked.append(bundles))
-    monkeypatch.setattr("al_loop.actors.cluster.placement._LOOK_S", 0.01)
+    monkeypatch.setattr("al_loop.actors.cluster.placement._POLL_S", 0.01)
     content = {"name": "t", "environment": {"kind": "hypergrid"}, "oracle": {"target": "none:none"}}
     resources = {"oracle": {"num_gpus": 0.5}, "wait_s": 0.05}
     with pytest.raises(ConfigError, match=r"resources\.oracle: 1 CPU, 0\.5 GPU is asked for"):

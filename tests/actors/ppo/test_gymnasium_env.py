@@ -134,5 +134,5 @@ def test_rewards_that_are_no_numbers_are_refused(value):
 
 
 def test_several_objectives_are_refused():
-    with pytest.raises(ValueError, match="one each"):
+    with pytest.raises(ValueError, match="one log-reward for each"):
         EpisodeReward(lambda objects: torch.zeros(1, 2))(["a"])

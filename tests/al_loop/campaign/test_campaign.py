@@ -373,7 +373,7 @@ def test_a_campaign_that_people_answer_goes_on_by_itself_when_they_do(project: P
         assert len(ledger.evaluations()) == 18
     thread.join()
     campaign.close()
-    assert "6 objects wait to be measured" in notes.notes[0]
+    assert "6 objects await measurement" in notes.notes[0]
     assert len(notes.rounds) == 3
 
 

@@ -43,7 +43,7 @@ def test_a_pretrained_prior_starts_a_campaign(words: str, folder: Path) -> None:
     [
         ([], ["data: missing", "data=FILE"]),
         (["data=nowhere.txt"], ["nowhere.txt", "No such file"]),
-        (["data=empty.txt"], ["empty.txt", "holds no object"]),
+        (["data=empty.txt"], ["empty.txt", "contains no object"]),
         (["data=foreign.txt"], ["none of 1 objects", "'XYZ'"]),
         (["data=words.txt", "steps=many"], ["steps", "'many'", "whole number"]),
         (["data=words.txt", "stpes=3"], ["stpes", "did you mean 'steps'"]),

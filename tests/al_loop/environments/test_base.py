@@ -49,8 +49,7 @@ class Counter(Environment):
         return [str(number) for number in states[:, 0].tolist()]
 
     def encode(self, objects):
-        rows = [[[str(i) for i in range(10)].index(name), 1] for name in objects]
-        return torch.tensor(rows, dtype=torch.int64).reshape(-1, 2)
+        return torch.tensor([[range(10).index(int(name)), 1] for name in objects], dtype=torch.int64).reshape(-1, 2)
 
 
 class TestCounter(EnvironmentContract):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from al_loop import Campaign, open_run
 from al_loop.analysis import export
-from al_loop.campaign.evaluation import EvaluationPool
+from al_loop.campaign.evaluation import EvaluationPool, PoolSettings
 from al_loop.campaign.executor import OracleWorker
 from al_loop.campaign.reporter import Reporter
 from al_loop.cli import app
@@ -78,7 +78,7 @@ def test_nothing_is_decided_without_a_reason(ledger: Ledger, reason: str) -> Non
 def test_what_is_said_twice_is_refused(ledger: Ledger) -> None:
     review = Review(ledger, canonical_smiles)
     review.veto("CCO", "volatile")
-    with pytest.raises(ConfigError, match="1 is decided on twice"):
+    with pytest.raises(ConfigError, match="1 has two decisions"):
         review.replace("1", "CCS", "smells")
     review.pin("CCS", "smells good")
     with pytest.raises(ConfigError, match="CCS is pinned twice"):
@@ -128,8 +128,8 @@ def test_a_table_of_decisions_is_taken_in_whole(ledger: Ledger, tmp_path: Path) 
         ("CCO,pin,x,", "line 2: pin: CCO was proposed already"),
         ("nonsense,pin,x,", "line 2: pin: 'nonsense' is not a valid object"),
         ("CCO,replace,x,", "line 2: replace needs the other object"),
-        (",veto,x,", "line 2: no object"),
-        ("CCO,veto,x,\nOCC,replace,y,CCS", "line 3: OCC is decided on twice"),
+        (",veto,x,", "line 2: the object is missing"),
+        ("CCO,veto,x,\nOCC,replace,y,CCS", "line 3: OCC has two decisions"),
         ("", "the table has no rows"),
     ],
 )
@@ -163,7 +163,7 @@ class Loading(OracleWorker):
 @pytest.mark.parametrize("call_size", [1, 3])
 def test_what_is_vetoed_while_it_waits_for_a_worker_is_not_measured(ledger: Ledger, call_size: int) -> None:
     worker = Loading()
-    pool = EvaluationPool(ledger, [worker], Evaluation(), call_size=call_size)
+    pool = EvaluationPool(ledger, [worker], PoolSettings(Evaluation(), call_size=call_size))
     pool.submit(ledger.pending())
     ledger.decide(0, vetoes={2: "toxic"}, pins={}, approve=False, by="ada")
     worker.gate.set()
@@ -176,7 +176,7 @@ def test_what_is_vetoed_while_it_waits_for_a_worker_is_not_measured(ledger: Ledg
 
 
 def test_a_campaign_does_not_wait_for_what_was_vetoed(ledger: Ledger) -> None:
-    pool = EvaluationPool(ledger, [], Evaluation())  # people answer
+    pool = EvaluationPool(ledger, [], PoolSettings(Evaluation()))  # people answer
     pool.submit(ledger.pending())
     ledger.decide(0, vetoes={1: "a", 2: "b", 3: "c"}, pins={}, approve=False, by="ada")
     deadline = time.monotonic() + 20
@@ -187,7 +187,7 @@ def test_a_campaign_does_not_wait_for_what_was_vetoed(ledger: Ledger) -> None:
 
 def test_without_a_batch_that_waits_there_is_nothing_to_decide(ledger: Ledger) -> None:
     ledger.begin_attempts([1], "w0")
-    with pytest.raises(ConfigError, match=r"gone out already; to look at batches first: rounds\.review=true"):
+    with pytest.raises(ConfigError, match=r"without a review; to review batches first, set rounds\.review=true"):
         Review(ledger, canonical_smiles)
 
 
@@ -219,7 +219,7 @@ def test_a_pin_that_the_campaign_could_not_learn_from_is_refused(tmp_path: Path)
 def test_people_are_asked_for_what_a_person_has_seen_alone(tmp_path: Path) -> None:
     begin(tmp_path, "{kind: human}")
     run, results = str(tmp_path / "run"), tmp_path / "results.csv"
-    waits = "waits to be looked at before it goes out"
+    waits = "must be reviewed before it is released"
     assert al_loop("ask", run).startswith(f"2 error: round 0 {waits}")
     assert al_loop("review", run, "--veto", "1", "--reason", "no", "--approve").startswith("0 ")
     assert al_loop("ask", run, "-o", str(tmp_path / "batch.csv")).startswith("0 ")
@@ -269,7 +269,7 @@ class Waiting(Reporter):
         self.looked = 0
 
     def note(self, message: str) -> None:
-        if "waits to be looked at" in message:
+        if "awaits review" in message:
             threading.Thread(target=self.look).start()
 
     def look(self) -> None:

@@ -1,0 +1,73 @@
+"""The ledger and the run directory that a user's path or URL refers to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from al_loop.errors import ConfigError
+
+_MAX_LISTED_NAMES = 8
+
+
+def find_ledger(path: str | Path) -> str:
+    """Return the URL of a run's ledger.
+
+    A ledger file in the run directory takes precedence over the URL in ``campaign.json``, so that a moved run opens.
+
+    Args:
+        path: a run directory, a ledger file, or a database URL.
+
+    Raises:
+        ConfigError: there is no run, with what is there instead.
+    """
+    if "://" in str(path):
+        return str(path)
+    folder = Path(path).expanduser()
+    if folder.is_file():
+        return f"sqlite:///{folder.absolute()}"
+    if not folder.is_dir():
+        raise ConfigError(f"{path}: there is no such run; {_contents(folder.parent)}")
+    local = f"sqlite:///{(folder / 'ledger.db').absolute()}"
+    description = folder / "campaign.json"
+    if description.is_file():
+        try:
+            url = str(json.loads(description.read_text(encoding="utf-8"))["ledger"])
+            is_local = make_url(url).get_backend_name() == "sqlite"
+        except (OSError, ValueError, KeyError, TypeError, ArgumentError) as error:
+            raise ConfigError(
+                f'{description}: not {{"ledger": "a database URL"}} ({type(error).__name__}); restore the file, or '
+                "name the ledger itself"
+            ) from error
+        return local if is_local and (folder / "ledger.db").is_file() else url
+    if (folder / "ledger.db").is_file():
+        return local
+    raise ConfigError(f"{path}: not a run (it has neither ledger.db nor campaign.json); {_contents(folder)}")
+
+
+def run_folder(path: str) -> Path | None:
+    """Return the run directory, or None for the URL of a database server, which does not contain it."""
+    folder = Path(path.removeprefix("sqlite:///")).expanduser()
+    return None if "://" in str(folder) else folder.parent if folder.is_file() else folder
+
+
+def _contents(folder: Path) -> str:
+    """Return what a folder contains, as the end of an error message."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return f"{folder} does not exist either"
+    runs = [e.name for e in entries if (e / "ledger.db").is_file() or (e / "campaign.json").is_file()]
+    if runs:
+        return f"runs in {folder}: {_list_names(runs)}"
+    names = [e.name for e in entries if not e.name.startswith(".")]
+    return f"{folder} contains {_list_names(names)}" if names else f"{folder} is empty"
+
+
+def _list_names(names: Sequence[str]) -> str:
+    n_others = len(names) - _MAX_LISTED_NAMES
+    return ", ".join(names[:_MAX_LISTED_NAMES]) + (f" and {n_others} more" if n_others > 0 else "")

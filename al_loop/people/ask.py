@@ -1,0 +1,64 @@
+"""Handing out candidates to people, as a table to be filled in."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from al_loop.errors import ConfigError
+from al_loop.ledger import Candidate, Ledger
+from al_loop.people.campaign_of_ledger import current_user
+from al_loop.people.results_file import column_heading
+from al_loop.storage.files import write_whole
+
+
+def candidates_to_ask(ledger: Ledger, *, again: bool = False) -> list[Candidate]:
+    """Return the pending candidates that were not handed out yet.
+
+    Args:
+        ledger: the campaign's ledger.
+        again: return those that were handed out and have no result yet instead.
+    """
+    in_flight = {c.id for c in ledger.in_flight()}
+    return [c for c in ledger.pending() if (c.id in in_flight) == again]
+
+
+def ask(ledger: Ledger, candidates: Sequence[Candidate], column: str, *, again: bool = False) -> str:
+    """Hand out candidates: record it in the ledger, and return the table to be filled in, as CSV.
+
+    Args:
+        ledger: the campaign's ledger.
+        candidates: the candidates to be measured.
+        column: the name of the column of objects.
+        again: the candidates were handed out before, so that nothing is recorded.
+    """
+    campaign = ledger.campaign()
+    assert campaign is not None
+    if not again:
+        ledger.begin_attempts([c.id for c in candidates], f"ask by {current_user()}")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    headings = [column_heading(o) for o in campaign.objectives]
+    writer.writerow(["id", column, "round", "predicted_mean", "predicted_std", *headings, "failure", "comment"])
+    for c in candidates:
+        predicted = ["" if v is None else f"{v:.4g}" for v in (c.predicted_mean, c.predicted_std)]
+        writer.writerow([c.id, c.object, c.round, *predicted, *[""] * len(headings), "", ""])
+    return buffer.getvalue()
+
+
+def write_table(path: Path, text: str) -> None:
+    """Write a table whole or not at all.
+
+    Args:
+        path: the file; an existing one is replaced.
+        text: the table.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None

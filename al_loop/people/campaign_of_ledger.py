@@ -1,0 +1,88 @@
+"""The config and the objects of a ledger's campaign, for commands that take part in a run from outside."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from al_loop.campaign.building import build_environment
+from al_loop.config import CampaignConfig, add_to_path
+from al_loop.errors import ConfigError
+from al_loop.ledger import Ledger
+from al_loop.smiles import canonical_smiles
+
+
+def current_user() -> str:
+    """Return the user and the machine, as the ledger records who hands out, measures and decides."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError):  # a container may have no name for its user
+        return socket.gethostname()
+
+
+def campaign_config(ledger: Ledger) -> CampaignConfig:
+    """Return the config of a ledger's campaign, as of its first start.
+
+    Raises:
+        ConfigError: the campaign has not begun.
+    """
+    campaign = ledger.campaign()
+    if campaign is None:
+        raise ConfigError(f"ledger {ledger.name}: the campaign has not begun; start it with al-loop run")
+    return CampaignConfig.model_validate(campaign.config)
+
+
+def add_part_folders(folder: Path | None) -> bool:
+    """Put the folders of the user's own parts that a run names on the import path.
+
+    Args:
+        folder: the run directory; None: unknown.
+
+    Returns:
+        Whether the run directory is on this machine.
+    """
+    if folder is None:
+        return False
+    try:
+        add_to_path(json.loads((folder / "campaign.json").read_text(encoding="utf-8")).get("folders", ()))
+    except (OSError, ValueError):  # the run is on another machine, and so is its process
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class ObjectNotation:
+    """How the objects of a campaign are written.
+
+    Args:
+        object_type: molecule, sequence or other.
+        canonical: returns the canonical spelling of an object, or None for text that is not an object.
+    """
+
+    object_type: str
+    canonical: Callable[[str], str | None]
+
+    @property
+    def column(self) -> str:
+        """Return the name of a column of such objects."""
+        return {"molecule": "smiles", "sequence": "sequence"}.get(self.object_type, "object")
+
+
+def object_notation(ledger: Ledger) -> ObjectNotation:
+    """Return how the objects of a ledger's campaign are written.
+
+    An environment of the user's own that is not on this machine counts as one of other objects.
+    """
+    try:
+        object_type = str(build_environment(campaign_config(ledger)).object_type)
+    except ConfigError:
+        object_type = "other"
+    return ObjectNotation(object_type, canonical_smiles if object_type == "molecule" else _unchanged)
+
+
+def _unchanged(text: str) -> str:
+    return text

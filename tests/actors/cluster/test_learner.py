@@ -1,0 +1,74 @@
+"""The learner as a Ray actor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from al_loop.actors.local import LocalExecutor
+from al_loop.config import CampaignConfig
+from al_loop.errors import CampaignError
+from tests.support.placed import length
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_learner_that_dies_in_the_middle_comes_to_the_same_result(placed: CampaignConfig) -> None:
+    import ray
+
+    from al_loop.actors.cluster.learner import RayTraining
+    from al_loop.actors.cluster.slots import OracleSlots
+
+    notes: list[str] = []
+    objects = ["GGGGGG", "ACGUAC"]
+    with (
+        LocalExecutor(placed, Path()).training() as here,
+        RayTraining(placed, notes.append, OracleSlots(placed, print)) as there,
+    ):
+        losses = {"here": [s.loss for s in here.train(1, length, objects)]}
+        losses["there"] = [s.loss for s in there.train(1, length, objects)]
+        assert losses["there"] == losses["here"]
+        losses = {"here": [s.loss for s in here.train(2, length, objects)], "there": []}
+        for step in there.train(2, length, objects):
+            losses["there"].append(step.loss)
+            if step.number == 2:
+                ray.kill(there._actor)
+        assert losses["there"] == losses["here"]
+        ray.kill(there._actor)
+        assert there.draw(40, seed=3) == here.draw(40, seed=3)
+        assert there.best_seen() == here.best_seen()
+        assert there.state() == here.state()
+    assert len([note for note in notes if "learner died" in note]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_damaged_state_is_refused_and_leaves_fresh_weights(placed: CampaignConfig) -> None:
+    from al_loop.actors.cluster.learner import RayTraining
+    from al_loop.actors.cluster.slots import OracleSlots
+
+    with (
+        LocalExecutor(placed, Path()).training() as here,
+        RayTraining(placed, print, OracleSlots(placed, print)) as there,
+    ):
+        with pytest.raises(Exception, match=r"."):
+            there.load(b"not a checkpoint")
+        assert there.draw(8, seed=1) == here.draw(8, seed=1)
+
+
+def _refuses(objects: Any) -> Any:
+    raise CampaignError("the licence server is gone")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_what_goes_wrong_in_the_search_is_one_line(placed: CampaignConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    from al_loop.actors.cluster.learner import RayTraining
+    from al_loop.actors.cluster.slots import OracleSlots
+
+    with RayTraining(placed, print, OracleSlots(placed, print)) as training:
+        with pytest.raises(CampaignError) as told:
+            list(training.train(1, _refuses, ["GGGGGG"]))
+        assert str(told.value) == "the licence server is gone"

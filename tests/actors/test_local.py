@@ -1,0 +1,51 @@
+"""Oracle workers of this machine, which leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from al_loop.actors.local import LocalExecutor
+from al_loop.campaign.executor import MemoryExceeded
+from al_loop.config import CampaignConfig
+from tests.support.placed import call, time_out, wait_until_ended
+
+
+def test_a_call_that_is_ended_takes_the_programs_it_started_with_it(placed: CampaignConfig, tmp_path: Path) -> None:
+    worker = LocalExecutor(placed, tmp_path).oracle_worker(0)
+    wait_until_ended(time_out(worker, "hang", tmp_path / "child.pid"))
+    worker.close()
+
+
+def test_an_oracle_that_takes_too_much_memory_is_ended(placed: CampaignConfig, tmp_path: Path) -> None:
+    limited = placed.model_copy(update={"evaluation": placed.evaluation.model_copy(update={"memory_gb": 0.5})})
+    worker = LocalExecutor(limited, tmp_path).oracle_worker(0)
+    try:
+        with pytest.raises(MemoryExceeded, match=r"memory_gb = 0\.5"):
+            call(worker, ["memory"], 60.0)
+        (after,) = call(worker, ["GA"], 60.0)
+        assert after.values == (1.5,)
+    finally:
+        worker.close()
+
+
+def test_a_worker_does_not_outlive_a_driver_that_was_killed(placed: CampaignConfig, tmp_path: Path) -> None:
+    read, write = os.pipe()
+    driver = os.fork()
+    if driver == 0:
+        worker = LocalExecutor(placed, tmp_path).oracle_worker(0)
+        answer = call(worker, ["pid"], 20)[0].values
+        assert answer is not None
+        os.write(write, f"{answer[0]:.0f}\n".encode())
+        time.sleep(600)
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        pid = int(pipe.readline())
+    os.kill(driver, signal.SIGKILL)
+    os.waitpid(driver, 0)
+    wait_until_ended(pid)

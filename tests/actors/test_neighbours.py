@@ -1,0 +1,145 @@
+"""A user's own ``oracles.py``, ``actors/`` or ``queue.py`` beside the config, in every place that imports modules."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+AL_LOOP = Path(sys.executable).parent / "al-loop"
+CONFIG = """
+name: neighbours
+environment: {kind: sequence, alphabet: ACGU, length: 5}
+oracle: {target: "MODULE:score"}
+sampler: {steps: 2, batch_size: 8, pool: 16, hidden: 8}
+rounds: {count: 1, batch_size: 2, initial: 3}
+evaluation: {workers: 1, timeout_s: 60}
+"""
+ORACLE = "def score(word):\n    return float(word.count('A'))\n"
+FILES = {
+    "oracles.py": "oracles",
+    "oracles/__init__.py": "oracles",
+    "oracles/base.py": "oracles.base",  # a namespace package
+    "actors.py": "actors",
+    "actors/__init__.py": "actors",
+    "actors/local.py": "actors.local",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> dict[str, str]:
+    """An environment in which al_loop is importable as from a wheel: without the checkout around it."""
+    (site := tmp_path / "site").mkdir()
+    (site / "al_loop").symlink_to(ROOT / "al_loop")
+    return os.environ | {"PYTHONPATH": str(site)}
+
+
+@pytest.fixture
+def checkout() -> dict[str, str]:
+    """An environment in which the root of the checkout, with its ``oracles`` and ``actors``, is on the path."""
+    return os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+def write(folder: Path, name: str, module: str, text: str = ORACLE) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    (folder / "run.yaml").write_text(CONFIG.replace("MODULE", module))
+
+
+def run(
+    folder: Path, environment: dict[str, str], *words: str, code: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code] if code else [str(AL_LOOP), *words]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=400
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["oracles.py", "oracles/base.py", "actors/__init__.py"])
+def test_a_campaign_and_its_workers_use_the_users_own_module(
+    name: str, folder: Path, installed: dict[str, str]
+) -> None:
+    write(folder, name, FILES[name])
+    done = run(folder, installed, "run", "run.yaml", "--quiet")
+    assert done.returncode == 0, done.stderr
+    code = "from al_loop import open_run\nwith open_run('runs/neighbours') as run: print(run.status().answered)"
+    opened = run(folder, installed, code=code)
+    assert opened.stdout == "5\n", opened.stderr
+    assert "Deprecat" not in done.stderr + opened.stderr
+
+
+def load(config: Path, cwd: Path, environment: dict[str, str]) -> str:
+    """Load a config in a fresh interpreter as the console script does, and return the error, if any."""
+    code = (
+        "import sys\nfrom al_loop import load_config\nfrom al_loop.errors import ConfigError\n"
+        "try: load_config(sys.argv[1])\nexcept ConfigError as error: print(error)"
+    )
+    command = [sys.executable, "-P", "-c", code, str(config)]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name not in ("oracles/base.py", "actors/local.py")])
+@pytest.mark.parametrize("cwd", [None, ROOT], ids=["in its folder", "in the checkout"])
+def test_beside_a_checkout_the_users_own_module_wins(
+    name: str, cwd: Path | None, folder: Path, checkout: dict[str, str]
+) -> None:
+    write(folder, name, FILES[name])
+    assert load(folder / "run.yaml", cwd or folder, checkout) == ""
+
+
+@pytest.mark.parametrize("name", ["oracles/base.py", "actors/local.py"])
+def test_beside_a_checkout_a_folder_without_init_is_named(name: str, folder: Path, checkout: dict[str, str]) -> None:
+    """Python prefers a package with ``__init__.py`` anywhere on the path to a folder without one."""
+    write(folder, name, FILES[name])
+    error = load(folder / "run.yaml", folder, checkout | {"PYTHONWARNINGS": "ignore"})
+    assert f"not {folder}/{name.partition('/')[0]}, which needs another name" in error
+
+
+@pytest.mark.parametrize("name", ["queue", "types", "test", "logging", "math", "numpy", "al_loop"])
+def test_a_target_whose_name_is_taken_is_one_sentence(name: str, folder: Path, installed: dict[str, str]) -> None:
+    write(folder, f"{name}.py", name)
+    (line,) = load(folder / "run.yaml", folder, installed).splitlines()
+    assert f"the module '{name}' has no 'score' (Python's '{name}' is " in line
+    assert f"not {folder}/{name}.py, which needs another name)" in line
+
+
+@pytest.mark.slow
+def test_files_with_the_names_of_standard_modules_do_no_harm(folder: Path, installed: dict[str, str]) -> None:
+    write(folder, "mine.py", "mine")
+    for name in ("queue.py", "types.py", "random.py", "logging.py", "test.py", "socket.py"):
+        (folder / name).write_text("raise RuntimeError('this is not the standard library')\n")
+    done = run(folder, installed, "run", "run.yaml", "--quiet")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_program_that_an_oracle_starts_sees_its_own_folder(folder: Path, installed: dict[str, str]) -> None:
+    """What keeps a worker's start from the user's files is not inherited by the oracle's programs."""
+    text = (
+        "import subprocess, sys\n\ndef score(word):\n"
+        "    return float(subprocess.run([sys.executable, 'program.py'], capture_output=True, text=True).stdout)\n"
+    )
+    write(folder, "mine.py", "mine", text)
+    (folder / "helper.py").write_text("VALUE = 2.5\n")
+    (folder / "program.py").write_text("from helper import VALUE\nprint(VALUE)\n")
+    code = (
+        "from al_loop import load_config\nfrom al_loop.actors.local import LocalWorker\n"
+        "from al_loop.oracles.base import Call\n"
+        "worker = LocalWorker(load_config('run.yaml'), 0)\n"
+        "print([o.values for o in worker.call(['A'], 60.0, Call())])\nworker.close()\n"
+    )
+    done = run(folder, installed, code=code)
+    assert done.stdout == "[(2.5,)]\n", done.stderr
