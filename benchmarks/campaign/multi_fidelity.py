@@ -30,8 +30,8 @@ from al_loop import Campaign, load_config, open_run
 from benchmarks.support.plots import plot_mean, save_means
 from benchmarks.support.resumable import measure_missing
 
-HERE = Path(__file__).parents[1]
-CONFIG = HERE.parent / "configs" / "fidelities.yaml"
+BENCHMARKS = Path(__file__).parents[1]
+CONFIG = BENCHMARKS.parent / "configs" / "fidelities.yaml"
 #: overrides of each arm; the batches of the target alone cost as much as those of both fidelities, the first included
 ARMS = {
     "both, improvement per cost": [],
@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--runs", type=Path, default=Path("runs/multi_fidelity"))
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     arguments = parser.parse_args()
     table = measure_missing(

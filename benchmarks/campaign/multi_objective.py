@@ -31,8 +31,8 @@ from al_loop.monitoring.metrics import hypervolume, mean_pairwise_distance, non_
 from benchmarks.support.plots import plot_mean, save_means
 from benchmarks.support.resumable import measure_missing
 
-HERE = Path(__file__).parents[1]
-CONFIG = HERE.parent / "configs" / "trade_off.yaml"
+BENCHMARKS = Path(__file__).parents[1]
+CONFIG = BENCHMARKS.parent / "configs" / "trade_off.yaml"
 ARMS = {
     "qLogNEHVI, conditioned": [],
     "qLogNEHVI, unconditioned": ["reward.preferences=false"],
@@ -79,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--runs", type=Path, default=Path("runs/multi_objective"))
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     arguments = parser.parse_args()
     table = measure_missing(

@@ -34,8 +34,8 @@ from al_loop.oracles.base import evaluate_all
 from benchmarks.support.plots import plot_mean, save_means
 from benchmarks.support.resumable import measure_missing
 
-HERE = Path(__file__).parents[1]
-CONFIG = HERE.parent / "configs" / "pool_enamine10k.yaml"
+BENCHMARKS = Path(__file__).parents[1]
+CONFIG = BENCHMARKS.parent / "configs" / "pool_enamine10k.yaml"
 ARMS = {
     "greedy": ["acquisition={kind: ucb, kappa: 0.000001}"],
     "ucb": [],
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--runs", type=Path, default=Path("runs/pool"))
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     config = load_config(CONFIG)
     objects = build_environment(config).objects

@@ -20,8 +20,8 @@ from al_loop.campaign.reporter import Reporter
 from al_loop.monitoring.metrics import top_k_mean
 from al_loop.monitoring.round_summary import RoundSummary
 
-HERE = Path(__file__).parents[1]
-CONFIG = HERE.parent / "configs" / "quickstart.yaml"
+BENCHMARKS = Path(__file__).parents[1]
+CONFIG = BENCHMARKS.parent / "configs" / "quickstart.yaml"
 
 
 class RoundPrinter(Reporter):
@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs/quickstart_vs_random"))
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
 

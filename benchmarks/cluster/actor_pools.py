@@ -29,7 +29,7 @@ from al_loop.actors.cluster.samplers import RaySamplers, SamplerActor
 from al_loop.config import CampaignConfig
 from al_loop.gflownet.sampler import DrawRequest
 
-HERE = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).parents[1]
 N_TASKS, N_ACTORS, TASK_S, KILL_AFTER = 600, 2, 0.005, 200
 
 
@@ -141,14 +141,14 @@ def actor_pool(kill: bool) -> tuple[float, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     options = parser.parse_args()
     began = time.monotonic()
     importlib.import_module("ray.rllib.utils.actor_manager")
     print(f"importing RLlib's actor manager: {time.monotonic() - began:.1f} s")
     rows = []
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as home:
-        os.environ |= {"HOME": home, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(HERE.parent)}
+        os.environ |= {"HOME": home, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(BENCHMARKS.parent)}
         ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
         for kill in (False, True):
             for _ in range(options.repeats):

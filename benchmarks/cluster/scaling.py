@@ -45,7 +45,7 @@ from al_loop.gflownet.reward import AnyReward, StateReward
 from al_loop.gflownet.sampler import Draw, DrawRequest
 from al_loop.seeding import derive_seed
 
-HERE = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).parents[1]
 HEIGHT, LEVEL = 8, 0.3
 PARTS = ("overhead", "cores", "actors", "asynchronous")
 MEAN_S, SIGMA = 0.5, 1.0
@@ -270,14 +270,14 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     options = parser.parse_args()
     import ray
 
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as home:
-        os.environ |= {"HOME": home, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(HERE.parent)}
+        os.environ |= {"HOME": home, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(BENCHMARKS.parent)}
         os.environ["SLOW_MEAN_S"] = str(MEAN_S)
         ray.init(address="local", num_cpus=16, include_dashboard=False, log_to_driver=False)
         if "overhead" in options.parts:
