@@ -76,14 +76,14 @@ class LearnerActor(RoleActor):
         """
         yield from self._training.train(number, ray.get(reward[0]), measured)
 
-    def facts(self) -> dict[str, Any]:
-        return self._training.facts()
+    def info(self) -> dict[str, Any]:
+        return self._training.info()
 
     def draw(self, n: int, seed: int) -> list[str]:
         return self._training.draw(n, seed=seed)
 
-    def met(self) -> list[str]:
-        return self._training.met()
+    def best_seen(self) -> list[str]:
+        return self._training.best_seen()
 
 
 class RayTraining(SamplerTraining):
@@ -101,7 +101,7 @@ class RayTraining(SamplerTraining):
         self._config, self._on_note, self._slots = config, on_note, slots
         self._actor: Any = None
         self._state: bytes | None = None
-        self._facts: dict[str, Any] = {}
+        self._info: dict[str, Any] = {}
         self._learner()  # starts while the first batch is measured
 
     def _learner(self) -> Any:
@@ -152,21 +152,21 @@ class RayTraining(SamplerTraining):
                         yield step
                 learner = self._learner()
                 # the state from which a later learner resumes, should this one die
-                self._facts, self._state = self._slots.get([learner.facts.remote(), learner.state.remote()])
+                self._info, self._state = self._slots.get([learner.info.remote(), learner.state.remote()])
                 return
             except DEATHS as error:
                 self.close()
                 report_death("learner", error, n_deaths, self._on_note)
 
-    def facts(self) -> dict[str, Any]:
-        return self._facts
+    def info(self) -> dict[str, Any]:
+        return self._info
 
     def draw(self, n: int, *, seed: int) -> list[str]:
         objects: list[str] = self._get(lambda learner: learner.draw.remote(n, seed))
         return objects
 
-    def met(self) -> list[str]:
-        objects: list[str] = self._get(lambda learner: learner.met.remote())
+    def best_seen(self) -> list[str]:
+        objects: list[str] = self._get(lambda learner: learner.best_seen.remote())
         return objects
 
     def close(self) -> None:

@@ -57,7 +57,7 @@ class PPOTraining(SamplerTraining):
             load_prior(self._environment, self._networks.policy, prior)
         self._optimizer: dict[str, Any] | None = None
         self._replay = Replay(self._training.replay_capacity)
-        self._facts: dict[str, Any] = {}
+        self._info: dict[str, Any] = {}
         self._algorithm: RLlibPPO | None = None
 
     @property
@@ -96,11 +96,11 @@ class PPOTraining(SamplerTraining):
             yield TrainingStep(i, step.loss)
         networks, self._optimizer = algorithm.state()
         self._networks.load_state_dict(networks)
-        self._facts = {f"{name}_{at}": steps[i][name] for name in steps[0] for at, i in (("first", 0), ("last", -1))}
-        self._facts |= {"reward_calls": reward.n_calls, "refused": algorithm.n_refused - n_refused}
+        self._info = {f"{name}_{at}": steps[i][name] for name in steps[0] for at, i in (("first", 0), ("last", -1))}
+        self._info |= {"reward_calls": reward.n_calls, "refused": algorithm.n_refused - n_refused}
 
-    def facts(self) -> dict[str, Any]:
-        return self._facts
+    def info(self) -> dict[str, Any]:
+        return self._info
 
     def draw(self, n: int, *, seed: int) -> list[str]:
         names: list[str] = []
@@ -112,7 +112,7 @@ class PPOTraining(SamplerTraining):
         self._networks.cpu()
         return names
 
-    def met(self) -> list[str]:
+    def best_seen(self) -> list[str]:
         return self._replay.objects
 
     def close(self) -> None:

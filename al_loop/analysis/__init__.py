@@ -1,6 +1,17 @@
-"""Results of a campaign: tables, figures, exports."""
+"""Results of a campaign, read from its ledger: tables, figures and exports. Nothing here writes to a run.
 
+- ``run``: ``open_run`` and the class ``Run``, all of the below in one object for notebooks.
+- ``tables``: the tables of a run as data frames.
+- ``status``: progress of a run in a few numbers.
+- ``figures``: plots of progress, trade-offs and calibration.
+- ``export``: tables as CSV or Parquet files.
+- ``locate``: the ledger and the run directory behind a path or URL.
+
+Importing it loads neither torch nor ray, and matplotlib only for a figure.
+"""
+
+from al_loop.analysis.export import export
 from al_loop.analysis.locate import find_ledger, run_folder
-from al_loop.analysis.run import Run, export, open_run
+from al_loop.analysis.run import Run, open_run
 
 __all__ = ["Run", "export", "find_ledger", "open_run", "run_folder"]

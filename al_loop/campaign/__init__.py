@@ -1,4 +1,22 @@
-"""Active learning: the round loop and what it consists of."""
+"""Active learning: rounds of fitting models, training a sampler, selecting a batch and measuring it.
+
+The loop:
+
+- ``campaign``: open, run, advance and close a campaign; ``context``: what its phases share.
+- ``round_loop``: start a round, wait for its answers, close it; ``closing``: when a round may close.
+- ``proposer``: fit, train, select, forecast; ``candidates``: the objects among which a batch is selected.
+- ``round_state``: the ledger at one moment; ``round_report``, ``round_times``: the report of a round.
+
+Measuring:
+
+- ``evaluation``: the pool of oracle workers, with its ``task_queue``, ``budget``, ``failures`` and ``group_commit``.
+
+Building and interfaces:
+
+- ``preparation``: the parts that a config names, built once; ``building``: functions that build each of them.
+- ``executor``: where samplers, surrogate and oracle workers run; ``reporter``: who is shown the progress.
+- ``sampler_training``, ``prior_training``: training of the sampler in a round, and before a campaign.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the parts of a campaign run: the interfaces that ``actors`` implements, on this machine or on Ray."""
+"""Executor interfaces: where the roles of a campaign run. ``actors`` implements them, on this machine and on Ray."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class WorkerLost(Exception):  # noqa: N818  it is an event more than an error
-    """The process or actor that was evaluating died."""
+    """The process or actor of an oracle worker died during a call."""
 
 
 class CallTimeout(Exception):  # noqa: N818
@@ -26,43 +26,49 @@ class CallTimeout(Exception):  # noqa: N818
 
 
 class MemoryExceeded(Exception):  # noqa: N818
-    """A call held more memory than allowed; the process that ran it has been ended."""
+    """A call used more memory than allowed; the process that ran it has been ended."""
 
 
 class OracleWorker(ABC):
-    """One place where an oracle runs, one call at a time."""
+    """Runs an oracle, one call at a time, in a process of its own.
+
+    Attributes:
+        name: name of the worker, in the ledger and in log files.
+    """
 
     name: str
 
     @abstractmethod
     def start(self) -> None:
-        """Waits until there is a place to run; what goes wrong is told by the next call."""
+        """Wait until the worker can run; the next call raises what goes wrong."""
 
     @abstractmethod
     def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
-        """Yields an outcome for each object in order, the moment it is known.
+        """Yield an outcome for each object in order, as soon as it is known.
 
         Args:
-            objects: what is to be measured.
-            timeout_s: of the whole call.
-            call: what the oracle may know of it.
+            objects: the objects to measure.
+            timeout_s: longest duration of the whole call, in seconds.
+            call: idempotency keys and the fidelity.
 
         Raises:
-            WorkerLost: it died; the next call starts a new one.
-            CallTimeout: it took too long and was ended; the next call starts a new one.
-            MemoryExceeded: it held too much memory and was ended; the next call starts a new one.
+            WorkerLost: the process died; the next call starts a new one.
+            CallTimeout: the call took too long and was ended; the next call starts a new process.
+            MemoryExceeded: the call used too much memory and was ended; the next call starts a new process.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Ends it at once, also in the middle of a call."""
+        """End the worker at once, also during a call."""
 
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """A draw was trained on.
+    """One step of sampler training.
 
-    loss: the mean of what was drawn.
+    Args:
+        number: counts the steps of a round from 0.
+        loss: mean loss of the trajectories of the step.
     """
 
     number: int
@@ -70,48 +76,53 @@ class TrainingStep:
 
 
 class SamplerTraining(ABC):
-    """What learns to draw objects: the learner, with whatever draws for it. It is the same object in all rounds.
+    """Trains the sampler, and draws objects from it; the same object serves all rounds.
 
-    ``draw`` and ``met`` come after a training or after ``load``.
+    ``draw`` and ``best_seen`` may be called after ``train`` or ``load``.
     """
 
     @abstractmethod
     def state(self) -> bytes:
-        """All that ``load`` needs to go on with the next round."""
+        """Return everything that ``load`` needs to continue with the next round."""
 
     @abstractmethod
     def load(self, state: bytes) -> None:
-        """Goes on from what ``state`` gave, maybe in another process.
+        """Continue from what ``state`` returned, maybe in another process.
 
         Raises:
-            Exception: it is damaged, or of another kind of sampler.
+            Exception: the state is damaged, or of another kind of sampler.
         """
 
     @abstractmethod
     def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
-        """The training of a round; what it comes to depends on nothing but the arguments and the state before.
+        """Train for a round, and yield after each step; the result depends on the arguments and the state alone.
 
         Args:
-            number: of the round.
-            log_reward: what objects are drawn for in this round.
-            measured: the objects that the oracle gave a value for.
+            number: the round.
+            log_reward: the reward of the round.
+            measured: the objects that have values.
         """
 
     @abstractmethod
-    def facts(self) -> dict[str, Any]:
-        """Numbers of the last training for the ledger, such as ``loss_first``, ``loss_last``."""
+    def info(self) -> dict[str, Any]:
+        """Return numbers of the last training for the ledger, such as ``loss_first`` and ``loss_last``."""
 
     @abstractmethod
     def draw(self, n: int, *, seed: int) -> list[str]:
-        """N objects (with repetitions) from the trained sampler; the same for the same seed and state."""
+        """Draw objects from the trained sampler, with repetitions.
+
+        Args:
+            n: number of objects.
+            seed: the same seed and state give the same objects.
+        """
 
     @abstractmethod
-    def met(self) -> list[str]:
-        """The best objects that training met, for the batch to be picked from, too."""
+    def best_seen(self) -> list[str]:
+        """Return the best objects of the training, which are candidates, too."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends whatever was started."""
+        """End the processes that were started."""
 
     def __enter__(self) -> Self:
         return self
@@ -121,11 +132,11 @@ class SamplerTraining(ABC):
 
 
 class Executor(ABC):
-    """Places the roles of a campaign."""
+    """Runs the roles of a campaign: sampler training, surrogate, oracle workers."""
 
     @abstractmethod
     def training(self) -> SamplerTraining:
-        """The role that trains samplers."""
+        """Start the training of samplers."""
 
     @abstractmethod
     def fit(
@@ -135,16 +146,23 @@ class Executor(ABC):
         pending: Sequence[Candidate],
         factors: Sequence[float],
     ) -> FittedModels:
-        """Fit the models of a round, see ``ModelFitter.fit``."""
+        """Fit the models of a round, on the surrogate's device.
+
+        Args:
+            fitter: fits them.
+            observations: see ``ModelFitter.fit``.
+            pending: see ``ModelFitter.fit``.
+            factors: see ``ModelFitter.fit``.
+        """
 
     @abstractmethod
     def oracle_worker(self, number: int) -> OracleWorker:
-        """The oracle worker of a number; it starts with its first call."""
+        """Return the oracle worker of a number; it starts with its first call."""
 
     def sinks(self) -> list[Sink]:
-        """Who else is told a campaign's numbers where it runs."""
+        """Return the sinks that come with where the campaign runs."""
         return []
 
     @abstractmethod
     def close(self) -> None:
-        """Ends whatever was started."""
+        """End the processes that were started."""

@@ -1,4 +1,4 @@
-"""What a campaign tells whoever watches it."""
+"""The interface through which a campaign shows its progress."""
 
 from __future__ import annotations
 
@@ -9,25 +9,35 @@ from al_loop.monitoring.round_summary import RoundSummary
 
 
 class Phase:
-    """A piece of work whose progress can be seen; this one shows nothing."""
+    """A piece of work whose progress is shown; this base class shows nothing."""
 
     def advance(self, detail: str = "") -> None:
-        """One step is done."""
+        """Report that one step is done.
+
+        Args:
+            detail: what to show beside the progress, such as the loss.
+        """
 
 
 class Reporter:
-    """Receives everything that a campaign has to say; this one is silent. Called from several threads."""
+    """Receives a campaign's progress and messages; this base class ignores them. Called from several threads."""
 
     @contextmanager
     def phase(self, round_number: int, name: str, total: int) -> Iterator[Phase]:
-        """While a phase of ``total`` steps lasts."""
+        """Show a phase while it lasts.
+
+        Args:
+            round_number: the round.
+            name: name of the phase, such as ``fit``, ``train``, ``select`` or ``oracle``.
+            total: number of its steps.
+        """
         yield Phase()
 
     def round(self, summary: RoundSummary) -> None:
-        """A round is over."""
+        """Report that a round is closed."""
 
     def note(self, message: str) -> None:
-        """Something the user should know."""
+        """Tell the user something."""
 
     def detail(self, message: str) -> None:
-        """Something for ``-v``."""
+        """Report a detail, which ``--verbose`` shows."""

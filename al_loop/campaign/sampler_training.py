@@ -1,4 +1,4 @@
-"""The training of GFlowNet samplers in a campaign: the learner, and the samplers that draw for it."""
+"""Train a campaign's GFlowNet sampler: the learner, and the samplers that draw for it."""
 
 from __future__ import annotations
 
@@ -21,23 +21,28 @@ from al_loop.gflownet.sampler import DrawRequest, Sampler
 from al_loop.seeding import derive_seed
 from al_loop.system.gpu import GpuWatch
 
-_PART = 512  # objects drawn by one sampler at a time for a batch to be picked from
+_DRAW_SIZE = 512  # candidates drawn by one sampler at a time
 
 
 def make_sampler(config: CampaignConfig, device: str | None = None) -> Sampler:
-    """A sampler with a policy of its own; its weights come later."""
+    """Return a sampler with a policy of its own, whose weights are set later.
+
+    Args:
+        config: the campaign's config.
+        device: where the policy runs; left out: the config's device.
+    """
     environment, training = build_environment(config), training_settings(config)
     policy = build_policy(config, environment, training).to(find_device(device or training.device))
     return Sampler(environment, policy, training.conditioning, training.backward, training.dtype)
 
 
 class GFlowNetTraining(SamplerTraining):
-    """A learner that lives in this process.
+    """Sampler training with the learner in this process.
 
     Args:
-        config: of the campaign.
-        samplers: that draw for it.
-        device: of the learner; left out: the config's.
+        config: the campaign's config.
+        samplers: draw for the learner, and draw the candidates.
+        device: where the learner runs; left out: the config's device.
     """
 
     def __init__(self, config: CampaignConfig, samplers: SamplerGroup, device: str | None = None) -> None:
@@ -49,7 +54,7 @@ class GFlowNetTraining(SamplerTraining):
             policy = build_policy(config, environment, training)
         self._learner = Learner(environment, training, seed, policy, read_prior(config.sampler.prior))
         samplers.set_weights(self._learner.weights())
-        self._facts: dict[str, Any] = {}
+        self._info: dict[str, Any] = {}
 
     def state(self) -> bytes:
         buffer = io.BytesIO()
@@ -78,7 +83,7 @@ class GFlowNetTraining(SamplerTraining):
                 losses.append(loss)
                 yield TrainingStep(len(losses) - 1, loss)
         seconds = max(stats.seconds, 1e-9)
-        self._facts = {
+        self._info = {
             "loss_first": losses[0],
             "loss_last": losses[-1],
             "log_z": float(learner.log_z),
@@ -94,16 +99,16 @@ class GFlowNetTraining(SamplerTraining):
             "gpu_memory_gb": gpu.memory_gb,
         }
 
-    def facts(self) -> dict[str, Any]:
-        return self._facts
+    def info(self) -> dict[str, Any]:
+        return self._info
 
     def draw(self, n: int, *, seed: int) -> list[str]:
-        parts = [min(_PART, n - i * _PART) for i in range(math.ceil(n / _PART))]
+        parts = [min(_DRAW_SIZE, n - i * _DRAW_SIZE) for i in range(math.ceil(n / _DRAW_SIZE))]
         requests = [DrawRequest(part, derive_seed(seed, i), is_scored=False) for i, part in enumerate(parts)]
         draws = [self._samplers.begin(request) for request in requests]
         return [name for draw in draws for name in draw.result().objects or []]
 
-    def met(self) -> list[str]:
+    def best_seen(self) -> list[str]:
         return self._learner.replay.objects
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from al_loop.cli.common import ConfigArgument, OverridesArgument, VerboseOption,
 from al_loop.errors import ConfigError
 
 if TYPE_CHECKING:
+    from al_loop.campaign.preparation import CampaignParts
     from al_loop.config import CampaignConfig
     from al_loop.oracles.base import Oracle
 
@@ -28,21 +29,21 @@ def check(
 ) -> None:
     """Validate a config, build every part, and call the oracle once without recording the answer."""
     with exit_codes(verbose=verbose):
-        from al_loop.campaign.building import build_oracle, fidelities_of
+        from al_loop.campaign.preparation import prepare
         from al_loop.config import load_config
-        from al_loop.modelling.objectives import campaign_objectives, oracle_objectives
 
         settings = load_config(config, overrides or ())
-        oracle = build_oracle(settings)
+        parts = prepare(settings)
+        oracle, objectives = parts.oracle, parts.oracle_objectives
         oracle.check()
-        chosen, objectives = campaign_objectives(settings, oracle), oracle_objectives(settings, oracle)
-        sample, fields = _build_parts(settings)
-        levels = fidelities_of(settings, oracle)
+        chosen = parts.objectives
+        sample, fields = _describe_parts(parts)
+        levels = parts.fidelities
         optimised = [objectives[i] for i in chosen.indices]
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in optimised]
         fields["oracle"] = f"{_named(settings, 'oracle')}: {', '.join(goals)}"
-        if levels:
-            fields["fidelities"] = ", ".join(f"{f.name} (cost {f.cost * settings.evaluation.cost:g})" for f in levels)
+        if levels.are_several:
+            fields["fidelities"] = ", ".join(f"{name} (cost {cost:g})" for name, cost in levels.prices.items())
         others = [o.name for o in objectives if o not in optimised]
         if others:
             fields["oracle"] += f"; {', '.join(others)} recorded as well"
@@ -57,57 +58,23 @@ def check(
         print_fields({"config": f"{config} is valid", **fields})
 
 
-def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
+def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
     """Build every part; return a random object that meets the constraints, and a field about each part."""
-    import torch
-
-    from al_loop.campaign.building import (
-        build_environment,
-        build_features,
-        build_policy,
-        build_surrogate,
-        training_settings,
-    )
-    from al_loop.config import build
-    from al_loop.gflownet.priors import load_prior, read_prior
-    from al_loop.gflownet.rollout import rollout
-    from al_loop.modelling.constraints import Constraints, PropertyBound
-    from al_loop.seeding import derive_seed
-
-    environment = build_environment(settings)
-    is_list = environment.objects is not None
-    if not is_list:
-        policy = build_policy(settings, environment, training_settings(settings))
-        prior = read_prior(settings.sampler.prior)
-        if prior is not None:
-            load_prior(environment, policy, prior)
-    features = build_features(settings, environment)
-    build("acquisition", settings.acquisition)
-    build("selector", settings.selector)
-    build_surrogate(settings, features)
-    constraints = Constraints(tuple(PropertyBound(build("property", c), c.min, c.max) for c in settings.constraints))
-    generator = torch.Generator().manual_seed(derive_seed(settings.seed, "check"))
-    n_drawn = 0
-    accepted: list[str] = []
-    for _ in range(_MAX_DRAWS):
-        drawn = environment.decode(rollout(environment, None, 128, generator=generator).terminal)
-        n_drawn += len(drawn)
-        violation = constraints.violation(drawn).tolist()
-        accepted += [name for name, v in zip(drawn, violation, strict=True) if v == 0]
-        if accepted:
-            break
-    if not accepted:
-        raise ConfigError(f"constraints: none of {n_drawn} random objects meets them; widen their bounds")
+    settings, environment = parts.config, parts.environment
+    policy = parts.build_policy() if parts.has_sampler else None
+    features = parts.features
+    _ = parts.acquisition, parts.selector, parts.surrogate
+    accepted, n_drawn = _acceptable_objects(parts)
     X = features(accepted[:1])
     fields = {
         "environment": f"{_named(settings, 'environment')}: {environment.object_type}s, "
         + (
             f"{len(environment.objects or ())}, all of which are scored in every round"
-            if is_list
+            if policy is None
             else f"{environment.n_actions} actions, at most {environment.max_steps} steps"
         ),
         "policy": "not needed"
-        if is_list
+        if policy is None
         else f"{type(policy).__name__}: {sum(p.numel() for p in policy.parameters()):,} parameters",
         "features": f"{_named(settings, 'features') or getattr(features, 'kind', '')}: {X.shape[-1]} dimensions, "
         f"{features.kernel} kernel",
@@ -117,6 +84,27 @@ def _build_parts(settings: CampaignConfig) -> tuple[str, dict[str, str]]:
     if names:
         fields["constraints"] = f"{names}: met by {len(accepted)} of {n_drawn} random objects"
     return accepted[0], fields
+
+
+def _acceptable_objects(parts: CampaignParts) -> tuple[list[str], int]:
+    """Return random objects that meet the constraints, and how many were drawn for that.
+
+    Raises:
+        ConfigError: none of them does.
+    """
+    import torch
+
+    from al_loop.gflownet.rollout import rollout
+    from al_loop.seeding import derive_seed
+
+    generator = torch.Generator().manual_seed(derive_seed(parts.config.seed, "check"))
+    n_drawn = 0
+    for _ in range(_MAX_DRAWS):
+        objects = parts.environment.decode(rollout(parts.environment, None, 128, generator=generator).terminal)
+        n_drawn += len(objects)
+        if accepted := parts.constraints.acceptable(objects):
+            return accepted, n_drawn
+    raise ConfigError(f"constraints: none of {n_drawn} random objects meets them; widen their bounds")
 
 
 def _named(settings: CampaignConfig, section: str) -> str:

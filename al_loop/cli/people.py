@@ -103,7 +103,8 @@ def _propose(run: str, ledger: Ledger) -> None:
         return
     if not build_oracle(settings).is_external:
         return
-    from al_loop.campaign.campaign import Campaign, RunDirectory
+    from al_loop.campaign.campaign import Campaign
+    from al_loop.storage.run_directory import RunDirectory
 
     with suppress(ConfigError):
         RunDirectory(folder).close()

@@ -13,12 +13,12 @@ Importing it loads neither torch nor ray; the parts of the campaign are built wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from al_loop.analysis.locate import find_ledger, run_folder
-from al_loop.campaign.building import build_environment, build_features, build_oracle
+from al_loop.campaign.preparation import CampaignParts, prepare
 from al_loop.datafiles.object_tables import read_table
 from al_loop.errors import ConfigError
 from al_loop.ledger import Candidate, Ledger
@@ -204,7 +204,8 @@ def open_review(run: str | Path) -> Iterator[Review]:
     with Ledger(find_ledger(run)) as ledger:
         add_part_folders(run_folder(str(run)))
         canonical = object_notation(ledger).canonical
-        yield Review(ledger, canonical, _FeatureCheck(ledger), lambda: build_oracle(campaign_config(ledger)).fidelity)
+        check = _FeatureCheck(ledger)
+        yield Review(ledger, canonical, check, lambda: check.parts().oracle.fidelity)
 
 
 class _FeatureCheck:
@@ -212,13 +213,16 @@ class _FeatureCheck:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._features: Callable[[Sequence[str]], object] | None = None
+        self._parts: CampaignParts | None = None
+
+    def parts(self) -> CampaignParts:
+        """Return the parts of the campaign."""
+        if self._parts is None:
+            self._parts = prepare(campaign_config(self._ledger))
+        return self._parts
 
     def __call__(self, name: str) -> None:
-        if self._features is None:
-            config = campaign_config(self._ledger)
-            self._features = build_features(config, build_environment(config))
-        self._features([name])
+        self.parts().features([name])
 
 
 def waiting_round(ledger: Ledger) -> int:

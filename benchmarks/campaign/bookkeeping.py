@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from al_loop.campaign.evaluation import EvaluationPool
+from al_loop.campaign.evaluation import EvaluationPool, PoolSettings
 from al_loop.campaign.executor import OracleWorker
 from al_loop.config import Evaluation
 from al_loop.ledger import Answer, Candidate, Ledger, Proposal
@@ -92,7 +92,7 @@ def measure(database: str, url: str, folder: Path, sizes: Sequence[int]) -> Iter
     """Fill a ledger; yield a row of times at each number of answers in ``sizes``."""
     ledger = begin(url)
     workers = [InstantWorker(i) for i in range(N_WORKERS)]
-    pool = EvaluationPool(ledger, workers, Evaluation())
+    pool = EvaluationPool(ledger, workers, PoolSettings(Evaluation()))
     n_answers = number = 0
     for size in sizes:
         cpu = wall = 0.0

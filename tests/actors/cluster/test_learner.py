@@ -38,7 +38,7 @@ def test_a_learner_that_dies_in_the_middle_comes_to_the_same_result(placed: Camp
         assert losses["there"] == losses["here"]
         ray.kill(there._actor)
         assert there.draw(40, seed=3) == here.draw(40, seed=3)
-        assert there.met() == here.met()
+        assert there.best_seen() == here.best_seen()
         assert there.state() == here.state()
     assert len([note for note in notes if "learner died" in note]) == 2
 

@@ -121,7 +121,7 @@ def test_what_is_pending_lowers_what_is_like_it():
 
 def test_chunks_do_not_matter(monkeypatch):
     at_once = values(QLogNEHVI, 3)
-    monkeypatch.setattr("al_loop.acquisitions.qlognehvi._HELD", 1)
+    monkeypatch.setattr("al_loop.acquisitions.qlognehvi._CHUNK", 1)
     assert torch.allclose(values(QLogNEHVI, 3), at_once, rtol=1e-9)
 
 

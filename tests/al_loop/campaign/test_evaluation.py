@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from al_loop.campaign import evaluation
-from al_loop.campaign.evaluation import EvaluationPool
+from al_loop.campaign.evaluation import AnswerStores, EvaluationPool, PoolSettings
 from al_loop.campaign.executor import CallTimeout, OracleWorker, WorkerLost
 from al_loop.config import Budget, Evaluation
 from al_loop.errors import CampaignError
@@ -48,7 +48,7 @@ class Scripted(OracleWorker):
             return Outcome.failed("retryable", "busy")
         if name.startswith("bad"):
             return Outcome.failed("invalid", "not an object")
-        if name.startswith("wait") and not self.gate.wait(20):
+        if name.startswith("wait") and not self.gate.wait(300):
             raise AssertionError("nobody opened the gate")
         return Outcome(values=(float(len(name)),), cost=7.0 if name.startswith("dear") else None)
 
@@ -73,8 +73,8 @@ def candidates(ledger: Ledger, *names: str) -> list[Candidate]:
 
 def measure(ledger: Ledger, *names: str, attempts: int = 2, **changes: Any) -> Scripted:
     worker = Scripted()
-    settings = Evaluation(attempts=attempts, cost=2.0, backoff_s=0.01, stop_after_failures=3)
-    pool = EvaluationPool(ledger, [worker], settings, **changes)
+    calls = Evaluation(attempts=attempts, cost=2.0, backoff_s=0.01, stop_after_failures=3)
+    pool = EvaluationPool(ledger, [worker], PoolSettings(calls, **changes))
     pool.submit(candidates(ledger, *names))
     try:
         pool.wait()
@@ -115,9 +115,11 @@ def test_a_call_takes_as_many_objects_as_the_oracle_allows(ledger: Ledger) -> No
 def test_answers_are_committed_while_the_campaign_does_something_else(ledger: Ledger) -> None:
     workers = [Scripted(0), Scripted(1)]
     arrived = threading.Event()
-    pool = EvaluationPool(ledger, workers, Evaluation(), on_answer=lambda candidate, outcome, seconds: arrived.set())
+    pool = EvaluationPool(
+        ledger, workers, PoolSettings(Evaluation()), on_answer=lambda candidate, outcome, seconds: arrived.set()
+    )
     pool.submit(candidates(ledger, "wait", "a"))
-    assert arrived.wait(20)
+    assert arrived.wait(300)
     assert [e.values for e in ledger.evaluations()] == [(1.0,)]
     assert pool.n_open == 1
     pool.wait(lambda: pool.n_open <= 1)
@@ -130,7 +132,7 @@ def test_answers_are_committed_while_the_campaign_does_something_else(ledger: Le
 
 def test_what_is_submitted_twice_is_called_once(ledger: Ledger) -> None:
     worker = Scripted()
-    pool = EvaluationPool(ledger, [worker], Evaluation())
+    pool = EvaluationPool(ledger, [worker], PoolSettings(Evaluation()))
     batch = candidates(ledger, "wait")
     pool.submit(batch)
     pool.submit(batch)
@@ -142,7 +144,7 @@ def test_what_is_submitted_twice_is_called_once(ledger: Ledger) -> None:
 
 def test_closing_ends_the_workers_and_leaves_the_rest_pending(ledger: Ledger) -> None:
     worker = Scripted()
-    pool = EvaluationPool(ledger, [worker], Evaluation())
+    pool = EvaluationPool(ledger, [worker], PoolSettings(Evaluation()))
     pool.submit(candidates(ledger, "wait", "a", "b"))
     pool.close()
     assert worker.is_closed
@@ -156,7 +158,7 @@ def test_a_retried_object_costs_each_of_its_calls(ledger: Ledger) -> None:
 
 def test_each_answer_is_committed_before_the_next_of_its_call_is_known(ledger: Ledger) -> None:
     worker = Scripted()
-    pool = EvaluationPool(ledger, [worker], Evaluation(), call_size=3)
+    pool = EvaluationPool(ledger, [worker], PoolSettings(Evaluation(), call_size=3))
     pool.submit(candidates(ledger, "a", "wait", "bb"))
     pool.wait(lambda: pool.n_open <= 2)
     assert [e.values for e in ledger.evaluations()] == [(1.0,)]
@@ -180,7 +182,7 @@ def test_what_shared_a_call_with_a_fatal_object_is_measured_by_itself(ledger: Le
 
 def test_while_an_object_waits_for_its_second_call_others_are_measured(ledger: Ledger) -> None:
     worker = Scripted()
-    pool = EvaluationPool(ledger, [worker], Evaluation(backoff_s=1000.0))
+    pool = EvaluationPool(ledger, [worker], PoolSettings(Evaluation(backoff_s=1000.0)))
     pool.submit(candidates(ledger, "later", "a", "bb"))
     pool.wait(lambda: pool.n_open <= 1)
     pool.close()
@@ -200,7 +202,7 @@ def test_an_object_has_one_key_in_all_its_calls_and_in_no_other_campaign(ledger:
 
 def test_a_budget_of_calls_is_not_exceeded_and_the_rest_stays_pending(ledger: Ledger) -> None:
     worker = Scripted()
-    pool = EvaluationPool(ledger, [worker], Evaluation(backoff_s=0.0), budget=Budget(calls=3))
+    pool = EvaluationPool(ledger, [worker], PoolSettings(Evaluation(backoff_s=0.0), budget=Budget(calls=3)))
     pool.submit(candidates(ledger, "later", "a", "bb", "ccc"))
     assert pool.wait()
     assert pool.is_spent
@@ -208,7 +210,7 @@ def test_a_budget_of_calls_is_not_exceeded_and_the_rest_stays_pending(ledger: Le
     assert len(worker.calls) == ledger.n_calls() == 3
     assert len(ledger.pending()) == 2
     again = Scripted()
-    pool = EvaluationPool(ledger, [again], Evaluation(), budget=Budget(calls=3))
+    pool = EvaluationPool(ledger, [again], PoolSettings(Evaluation(), budget=Budget(calls=3)))
     pool.submit(ledger.pending())
     assert pool.wait()
     pool.close()
@@ -217,7 +219,7 @@ def test_a_budget_of_calls_is_not_exceeded_and_the_rest_stays_pending(ledger: Le
 
 def test_a_budget_of_cost_counts_what_the_oracle_says_that_a_call_cost(ledger: Ledger) -> None:
     worker = Scripted()
-    pool = EvaluationPool(ledger, [worker], Evaluation(cost=2.0), budget=Budget(cost=10.0))
+    pool = EvaluationPool(ledger, [worker], PoolSettings(Evaluation(cost=2.0), budget=Budget(cost=10.0)))
     pool.submit(candidates(ledger, "dear", "a", "bb", "ccc"))
     assert pool.wait()
     pool.close()
@@ -238,7 +240,7 @@ def test_a_value_between_failures_shows_that_the_oracle_works(ledger: Ledger) ->
 
 def test_an_answer_that_somebody_told_meanwhile_is_found_and_not_paid_for(ledger: Ledger) -> None:
     worker = Scripted()
-    pool = EvaluationPool(ledger, [worker], Evaluation())
+    pool = EvaluationPool(ledger, [worker], PoolSettings(Evaluation()))
     batch = candidates(ledger, "wait", "told")
     pool.submit(batch)
     now = datetime.now(UTC)
@@ -253,7 +255,7 @@ def test_an_answer_that_somebody_told_meanwhile_is_found_and_not_paid_for(ledger
 
 def test_a_second_answer_to_the_same_object_is_told_and_not_taken(ledger: Ledger) -> None:
     worker, notes = Scripted(), []
-    pool = EvaluationPool(ledger, [worker], Evaluation(), on_note=notes.append)
+    pool = EvaluationPool(ledger, [worker], PoolSettings(Evaluation()), on_note=notes.append)
     batch = candidates(ledger, "wait")
     pool.submit(batch)
     while not worker.calls:
@@ -269,7 +271,7 @@ def test_a_second_answer_to_the_same_object_is_told_and_not_taken(ledger: Ledger
 
 
 def test_without_workers_answers_come_from_elsewhere(ledger: Ledger) -> None:
-    pool = EvaluationPool(ledger, [], Evaluation())
+    pool = EvaluationPool(ledger, [], PoolSettings(Evaluation()))
     batch = candidates(ledger, "a", "b")
     pool.submit(batch)
     now = datetime.now(UTC)
@@ -286,7 +288,7 @@ def test_answers_that_the_ledger_never_takes_are_kept_until_the_next_start(
         raise CampaignError("no space left on device")
 
     rescued = RescuedAnswers(tmp_path, "uid")
-    pool = EvaluationPool(ledger, [Scripted()], Evaluation(cost=3.0), rescued=rescued)
+    pool = EvaluationPool(ledger, [Scripted()], PoolSettings(Evaluation(cost=3.0)), AnswerStores(rescued=rescued))
     with monkeypatch.context() as patch:
         patch.setattr(ledger, "commit_answers", full)
         pool.submit(candidates(ledger, "abc"))
@@ -309,7 +311,7 @@ def test_many_workers_commit_together(ledger: Ledger, monkeypatch: pytest.Monkey
         return commit(answers)
 
     monkeypatch.setattr(ledger, "commit_answers", counting)
-    pool = EvaluationPool(ledger, [Scripted(i) for i in range(16)], Evaluation())
+    pool = EvaluationPool(ledger, [Scripted(i) for i in range(16)], PoolSettings(Evaluation()))
     pool.submit(candidates(ledger, *(f"n{i}" for i in range(64))))
     pool.wait()
     pool.close()
@@ -331,7 +333,10 @@ def test_an_own_answer_that_is_seen_in_the_ledger_first_is_still_the_pools_own(
     monkeypatch.setattr(ledger, "commit_answers", slow)
     told: list[Outcome | None] = []
     pool = EvaluationPool(
-        ledger, [Scripted()], Evaluation(), on_answer=lambda candidate, outcome, seconds: told.append(outcome)
+        ledger,
+        [Scripted()],
+        PoolSettings(Evaluation()),
+        on_answer=lambda candidate, outcome, seconds: told.append(outcome),
     )
     pool.submit(candidates(ledger, "abc"))
     pool.wait()

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from al_loop import Campaign, open_run
 from al_loop.analysis import export
-from al_loop.campaign.evaluation import EvaluationPool
+from al_loop.campaign.evaluation import EvaluationPool, PoolSettings
 from al_loop.campaign.executor import OracleWorker
 from al_loop.campaign.reporter import Reporter
 from al_loop.cli import app
@@ -150,7 +150,7 @@ class Loading(OracleWorker):
         self.calls: list[str] = []
 
     def start(self) -> None:
-        assert self.gate.wait(20)
+        assert self.gate.wait(300)
 
     def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
         self.calls += objects
@@ -163,7 +163,7 @@ class Loading(OracleWorker):
 @pytest.mark.parametrize("call_size", [1, 3])
 def test_what_is_vetoed_while_it_waits_for_a_worker_is_not_measured(ledger: Ledger, call_size: int) -> None:
     worker = Loading()
-    pool = EvaluationPool(ledger, [worker], Evaluation(), call_size=call_size)
+    pool = EvaluationPool(ledger, [worker], PoolSettings(Evaluation(), call_size=call_size))
     pool.submit(ledger.pending())
     ledger.decide(0, vetoes={2: "toxic"}, pins={}, approve=False, by="ada")
     worker.gate.set()
@@ -176,10 +176,10 @@ def test_what_is_vetoed_while_it_waits_for_a_worker_is_not_measured(ledger: Ledg
 
 
 def test_a_campaign_does_not_wait_for_what_was_vetoed(ledger: Ledger) -> None:
-    pool = EvaluationPool(ledger, [], Evaluation())  # people answer
+    pool = EvaluationPool(ledger, [], PoolSettings(Evaluation()))  # people answer
     pool.submit(ledger.pending())
     ledger.decide(0, vetoes={1: "a", 2: "b", 3: "c"}, pins={}, approve=False, by="ada")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     pool.wait(lambda: time.monotonic() > deadline)
     assert pool.n_open == 0
     pool.close()
@@ -219,7 +219,7 @@ def test_a_pin_that_the_campaign_could_not_learn_from_is_refused(tmp_path: Path)
 def test_people_are_asked_for_what_a_person_has_seen_alone(tmp_path: Path) -> None:
     begin(tmp_path, "{kind: human}")
     run, results = str(tmp_path / "run"), tmp_path / "results.csv"
-    waits = "waits to be looked at before it goes out"
+    waits = "must be reviewed before it is released"
     assert al_loop("ask", run).startswith(f"2 error: round 0 {waits}")
     assert al_loop("review", run, "--veto", "1", "--reason", "no", "--approve").startswith("0 ")
     assert al_loop("ask", run, "-o", str(tmp_path / "batch.csv")).startswith("0 ")
@@ -269,7 +269,7 @@ class Waiting(Reporter):
         self.looked = 0
 
     def note(self, message: str) -> None:
-        if "waits to be looked at" in message:
+        if "awaits review" in message:
             threading.Thread(target=self.look).start()
 
     def look(self) -> None:
@@ -304,7 +304,7 @@ def test_a_campaign_waits_for_a_person_and_measures_what_was_let_out(
     with Campaign(load_config("config.yaml"), tmp_path / "run", reporter=reporter) as campaign:
         campaign.run()
         assert campaign.is_finished
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 600
     while reporter.looked < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert reporter.looked == 2

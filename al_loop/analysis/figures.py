@@ -1,0 +1,253 @@
+"""Figures of a run: progress, trade-offs between two objectives, and calibration.
+
+matplotlib is loaded when a figure is drawn, and pyplot never.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_loop.analysis.tables import RunTables
+from al_loop.errors import ConfigError
+from al_loop.monitoring.metrics import rank_correlation
+from al_loop.oracles.base import Goal, Objective
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+
+_INK, _GREY, _ACCENT = "#1b2733", "#9aa5b1", "#d9480f"
+_TOP_K = 10
+
+
+def progress(run: RunTables, ax: Axes | None = None, *, objective: str | None = None) -> Figure:
+    """Plot every measurement, the best so far and the mean of the ten best, against oracle calls.
+
+    Failures are ticks at the bottom; values far beyond the others are triangles at the edge.
+
+    Args:
+        run: the run.
+        ax: the axes to draw into; None: those of a new figure.
+        objective: name of the objective; None: the optimised one, the first of several.
+
+    Raises:
+        ConfigError: there is no such objective.
+    """
+    column, chosen = run.find_objective(objective)
+    table = run.evaluations
+    calls = table["attempts"].clip(lower=1).cumsum().to_numpy(dtype=np.float64)
+    values = table[column].to_numpy(dtype=np.float64)
+    rounds = table["round"].to_numpy()
+    is_measured = np.isfinite(values)
+    figure, ax = _axes(ax, (7.5, 4.2))
+    ax.set(xlabel="oracle calls", ylabel=_label(chosen), title=f"{run.name}: progress")
+    if is_measured.any():
+        x, y = calls[is_measured], values[is_measured]
+        low, high = _visible_range(y, keep=chosen.goal)
+        shown = np.clip(y, low, high)
+        dots = _RoundDots(rounds)
+        for inside, marker in ((shown == y, "o"), (shown > y, "v"), (shown < y, "^")):
+            dots.draw(ax, x[inside], shown[inside], rounds[is_measured][inside], marker)
+        dots.add_legend(figure, ax)
+        best, top = _running_best(y, chosen.goal, _TOP_K)
+        ax.step(x, best, where="post", color=_INK, lw=2, label="best so far", zorder=4)
+        if len(y) >= _TOP_K:
+            mean = top[_TOP_K - 1 :]
+            ax.step(
+                x[_TOP_K - 1 :], mean, where="post", color=_ACCENT, lw=2, label=f"mean of the {_TOP_K} best", zorder=4
+            )
+        margin = 0.06 * (high - low) or 1.0
+        ax.set_ylim(low - 1.5 * margin, high + margin)
+    else:
+        ax.text(0.5, 0.5, "nothing measured yet", transform=ax.transAxes, ha="center", color=_GREY)
+    failed = calls[~is_measured]
+    if len(failed):
+        ax.plot(
+            failed, np.full(len(failed), 0.025), "|", ms=8, mew=1.3, color="#c92a2a",
+            transform=ax.get_xaxis_transform(), zorder=6, label=f"failed ({len(failed)})",
+        )  # fmt: skip
+    if len(values):
+        corner: Literal["lower right", "upper right"] = "lower right" if chosen.goal == "maximise" else "upper right"
+        ax.legend(loc=corner, framealpha=0.9, edgecolor="none", fontsize=9)
+    ax.set_xlim(0, max(calls.max(initial=1.0) * 1.02, 2))
+    return figure
+
+
+def front(run: RunTables, ax: Axes | None = None) -> Figure:
+    """Plot every measurement of two optimised objectives, and their Pareto front.
+
+    Args:
+        run: the run.
+        ax: the axes to draw into; None: those of a new figure.
+
+    Raises:
+        ConfigError: the campaign does not optimise exactly two objectives.
+    """
+    columns = run.optimised
+    if len(columns) != 2:
+        raise ConfigError(f"plot_front needs two objectives, but this campaign optimises {len(columns)}")
+    (x, x_objective), (y, y_objective) = columns.items()
+    table, best = run.target_evaluations.dropna(subset=[x, y]), run.front()
+    figure, ax = _axes(ax, (5.6, 4.6))
+    dots = _RoundDots(run.evaluations["round"].to_numpy())
+    dots.draw(ax, table[x].to_numpy(), table[y].to_numpy(), table["round"].to_numpy())
+    dots.add_legend(figure, ax, shrink=0.88)
+    ax.plot(best[x], best[y], color=_ACCENT, lw=1.5, marker="o", mfc="none", ms=8, zorder=4, label="best trade-offs")
+    arrows = {"maximise": "higher is better", "minimise": "lower is better"}
+    ax.set(
+        xlabel=f"{_label(x_objective)}, {arrows[x_objective.goal]}",
+        ylabel=f"{_label(y_objective)}, {arrows[y_objective.goal]}",
+        title=f"{run.name}: {len(best)} on the front of {len(table)}",
+    )
+    ax.legend(loc="best", framealpha=0.9, edgecolor="none", fontsize=9)
+    return figure
+
+
+def calibration(run: RunTables, ax: Axes | None = None, *, objective: str | None = None) -> Figure:
+    """Plot the values predicted before each measurement, with one standard deviation, against the measured values.
+
+    Args:
+        run: the run.
+        ax: the axes to draw into; None: those of a new figure.
+        objective: name of the objective; None: the optimised one, the first of several.
+
+    Raises:
+        ConfigError: there is no such objective.
+    """
+    column, chosen = run.find_objective(objective)
+    table = run.evaluations.dropna(subset=[column, "predicted_mean"])
+    figure, ax = _axes(ax, (5.2, 4.8))
+    ax.set(xlabel=f"measured {_label(chosen)}", ylabel=f"predicted {_label(chosen)}")
+    if table.empty:
+        ax.set_title(f"{run.name}: calibration")
+        ax.text(0.5, 0.5, "no predictions yet", transform=ax.transAxes, ha="center", color=_GREY)
+        return figure
+    measured, mean = table[column].to_numpy(), table["predicted_mean"].to_numpy()
+    std = table["predicted_std"].to_numpy()
+    rounds = table["round"].to_numpy()
+    ranges = np.array([_visible_range(measured), _visible_range(mean)])
+    low, high = float(ranges.min()), float(ranges.max())
+    margin = 0.08 * (high - low) or 1.0
+    limits = (low - margin, high + margin)
+    ax.plot(limits, limits, color=_GREY, lw=1, ls="--", zorder=1)
+    ax.errorbar(measured, mean, yerr=np.nan_to_num(std), fmt="none", ecolor=_GREY, elinewidth=0.8, alpha=0.6, zorder=2)
+    dots = _RoundDots(run.evaluations["round"].to_numpy())
+    dots.draw(ax, measured, mean, rounds)
+    dots.add_legend(figure, ax, shrink=0.88)
+    ax.set(xlim=limits, ylim=limits)
+    ax.set_aspect("equal")
+    correlation = rank_correlation(mean, measured)
+    caption = f"rank correlation {correlation:.2f} · n = {len(table)}"
+    if np.isfinite(std).all():
+        caption += f" · {np.mean(np.abs(measured - mean) <= std):.0%} within one sd (68 % expected)"
+    pairs = np.stack([measured, mean])
+    n_beyond = int(np.any((pairs < limits[0]) | (pairs > limits[1]), axis=0).sum())
+    if n_beyond:
+        caption += f"\n{n_beyond} far beyond the axes"
+    ax.set_title(f"{run.name}: calibration\n" + ("\n" if n_beyond else ""))
+    ax.text(0.5, 1.02, caption, transform=ax.transAxes, ha="center", fontsize=8.5, color="#495057")
+    return figure
+
+
+def _running_best(values: Iterable[float], goal: Goal, k: int) -> tuple[Floats, Floats]:
+    """Return, after each value, the best so far and the mean of the k best so far (of all if there are fewer)."""
+    sign = 1.0 if goal == "maximise" else -1.0
+    heap: list[float] = []
+    best, top = [], []
+    for value in values:
+        (heapq.heappush if len(heap) < k else heapq.heappushpop)(heap, sign * value)
+        best.append(sign * max(heap))
+        top.append(sign * sum(heap) / len(heap))
+    return np.array(best), np.array(top)
+
+
+def _visible_range(values: Floats, keep: Goal | None = None) -> tuple[float, float]:
+    """Return the range to draw: that of the values within six interquartile ranges of the middle half.
+
+    Args:
+        values: at least one.
+        keep: the side on which no value is left out, because the best ones are there; None: neither.
+    """
+    first, third = np.quantile(values, [0.25, 0.75])
+    reach = 6 * (third - first) or np.inf
+    low = -np.inf if keep == "minimise" else first - reach
+    high = np.inf if keep == "maximise" else third + reach
+    inside = values[(values >= low) & (values <= high)]
+    return float(inside.min()), float(inside.max())
+
+
+class _RoundDots:
+    """Dots coloured by round: grey for the random first batch, then from dark to light.
+
+    Args:
+        rounds: the rounds of all dots, which set the range of colours.
+    """
+
+    def __init__(self, rounds: NDArray[np.int64]) -> None:
+        from matplotlib import colormaps
+        from matplotlib.colors import BoundaryNorm, ListedColormap
+
+        self._n = int(rounds.max()) + 1
+        shades = colormaps["viridis"](np.linspace(0.15, 0.92, max(self._n - 1, 1)))
+        self._colours = ListedColormap([_GREY, *shades])
+        self._norm = BoundaryNorm(np.arange(-0.5, len(shades) + 1.5), len(shades) + 1)
+
+    def draw(self, ax: Axes, x: Floats, y: Floats, rounds: NDArray[np.int64], marker: str = "o") -> None:
+        if len(x):
+            ax.scatter(
+                x, y, c=rounds, cmap=self._colours, norm=self._norm, s=24, marker=marker, alpha=0.85, lw=0, zorder=3
+            )
+
+    def add_legend(self, figure: Figure, ax: Axes, shrink: float = 1.0) -> None:
+        """Add a colour bar of the rounds if there is more than one."""
+        if self._n == 1:
+            return
+        from matplotlib.cm import ScalarMappable
+
+        scale = ScalarMappable(norm=self._norm, cmap=self._colours)
+        bar = figure.colorbar(scale, ax=ax, pad=0.02, aspect=28, shrink=shrink, label="round (0: random)")
+        ticks = range(0, self._n, max(1, -(-self._n // 12)))
+        bar.set_ticks([float(i) for i in ticks], labels=[str(i) for i in ticks])
+        bar.ax.minorticks_off()
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(length=0, labelsize=8)
+
+
+def _label(objective: Objective) -> str:
+    name = objective.name.replace("_", " ")
+    return f"{name} ({objective.unit})" if objective.unit else name
+
+
+def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """Return the axes and their figure; for None, of a new figure that a notebook shows without pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    class Picture(Figure):
+        """A figure that shows itself in a notebook without pyplot."""
+
+        def _repr_png_(self) -> bytes:
+            from io import BytesIO
+
+            buffer = BytesIO()
+            self.savefig(buffer, format="png", dpi=120)
+            return buffer.getvalue()
+
+    if ax is None:
+        picture = Picture(figsize=size, layout="constrained")
+        FigureCanvasAgg(picture)
+        ax = picture.add_subplot()
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="both", color="#e9ecef", lw=0.8)
+    ax.set_axisbelow(True)
+    ax.title.set_fontweight("bold")
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure, ax

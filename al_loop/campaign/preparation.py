@@ -1,0 +1,180 @@
+"""The parts that a config names, built once and shared by all that need them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from al_loop.campaign import building
+from al_loop.config import CampaignConfig, build
+from al_loop.modelling.fidelities import Fidelities
+from al_loop.modelling.objectives import CampaignObjectives, campaign_objectives, oracle_objectives
+from al_loop.oracles.base import Objective, Oracle
+from al_loop.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from al_loop.acquisitions.base import Acquisition
+    from al_loop.environments.base import Environment
+    from al_loop.features.base import Features
+    from al_loop.gflownet.policies.base import Policy
+    from al_loop.modelling.constraints import Constraints
+    from al_loop.modelling.fitter import ModelFitter
+    from al_loop.selectors.base import Selector
+    from al_loop.surrogates.base import Surrogate
+
+_N_REFERENCE = 256  # random objects that set the scale of rewards
+
+
+@dataclass(frozen=True, eq=False)
+class CampaignParts:
+    """Everything that a campaign consists of. Each part is built when it is first used, and only once.
+
+    So whoever needs the oracle's objectives alone loads neither torch nor a chemistry library.
+
+    Args:
+        config: the campaign's config.
+
+    Raises:
+        ConfigError: on first use of a part whose arguments are refused, or that does not fit the others.
+    """
+
+    config: CampaignConfig
+
+    # -- the oracle, without torch -------------------------------------------------------------------------------------
+
+    @cached_property
+    def oracle(self) -> Oracle:
+        """The oracle."""
+        return building.build_oracle(self.config)
+
+    @cached_property
+    def oracle_objectives(self) -> tuple[Objective, ...]:
+        """Everything that the oracle measures, with the campaign's goal."""
+        return oracle_objectives(self.config, self.oracle)
+
+    @cached_property
+    def objectives(self) -> CampaignObjectives:
+        """Which of the oracle's values are optimised, and which are bounded."""
+        return campaign_objectives(self.config, self.oracle)
+
+    @cached_property
+    def fidelities(self) -> Fidelities:
+        """The fidelities at which objects are measured, with the cost of a call at each."""
+        unit = self.config.evaluation.cost
+        choice = building.fidelities_of(self.config, self.oracle)
+        if not choice:
+            choice = tuple(f for f in self.oracle.fidelities if f.name == self.oracle.fidelity)
+        if not choice:
+            return Fidelities((self.oracle.fidelity,), (unit,))
+        return Fidelities(tuple(f.name for f in choice), tuple(f.cost * unit for f in choice))
+
+    # -- the space of objects ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The space of objects."""
+        return building.build_environment(self.config)
+
+    @property
+    def has_sampler(self) -> bool:
+        """Whether candidates are drawn by a sampler, rather than listed by the environment."""
+        return self.environment.objects is None
+
+    @cached_property
+    def features(self) -> Features:
+        """The features of objects."""
+        return building.build_features(self.config, self.environment)
+
+    @cached_property
+    def constraints(self) -> Constraints:
+        """The bounds on cheap properties."""
+        from al_loop.modelling.constraints import Constraints, PropertyBound
+
+        return Constraints(tuple(PropertyBound(build("property", c), c.min, c.max) for c in self.config.constraints))
+
+    @cached_property
+    def reference(self) -> tuple[str, ...]:
+        """Random objects, the same in all rounds."""
+        import torch
+
+        from al_loop.gflownet.rollout import rollout
+
+        generator = torch.Generator().manual_seed(derive_seed(self.config.seed, "reference"))
+        trajectories = rollout(self.environment, None, _N_REFERENCE, generator=generator)
+        return tuple(self.environment.decode(trajectories.terminal))
+
+    # -- models and selection ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def surrogate(self) -> Surrogate:
+        """The surrogate, for these features and fidelities."""
+        return building.build_surrogate(self.config, self.features, len(self.fidelities))
+
+    @cached_property
+    def acquisition(self) -> Acquisition:
+        """The acquisition."""
+        acquisition: Acquisition = build("acquisition", self.config.acquisition)
+        return acquisition
+
+    @cached_property
+    def selector(self) -> Selector:
+        """The selector."""
+        selector: Selector = build("selector", self.config.selector)
+        return selector
+
+    @cached_property
+    def fitter(self) -> ModelFitter:
+        """The fitter of surrogate, acquisition and reward."""
+        from al_loop.modelling.fitter import ModelFitter
+        from al_loop.modelling.reward import ObjectSpace
+        from al_loop.modelling.transforms import TRANSFORMS
+
+        return ModelFitter(
+            self.surrogate,
+            self.acquisition,
+            ObjectSpace(self.features, self.constraints, self.reference),
+            self.objectives,
+            self.fidelities,
+            TRANSFORMS[self.config.transform],
+            self.config.reward,
+        )
+
+    # -- the sampler ---------------------------------------------------------------------------------------------------
+
+    def build_policy(self) -> Policy:
+        """Build a policy network with the weights of the config's prior, or fresh ones from torch's global generator.
+
+        Raises:
+            ConfigError: the prior is missing or does not fit.
+        """
+        from al_loop.gflownet.priors import load_prior, read_prior
+
+        policy = building.build_policy(self.config, self.environment, building.training_settings(self.config))
+        prior = read_prior(self.config.sampler.prior)
+        if prior is not None:
+            load_prior(self.environment, policy, prior)
+        return policy
+
+    # -- checks --------------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Check what a campaign needs before it starts, without loading more than that takes.
+
+        Raises:
+            ConfigError: objectives or fidelities do not fit the oracle, a program or file of the oracle is missing, or
+                the prior is missing or does not fit.
+        """
+        _ = self.objectives, self.fidelities
+        self.oracle.check()
+        if self.config.sampler.prior is not None:
+            self.build_policy()
+
+
+def prepare(config: CampaignConfig) -> CampaignParts:
+    """Return the parts of a campaign.
+
+    Args:
+        config: the campaign's config.
+    """
+    return CampaignParts(config)

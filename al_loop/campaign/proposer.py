@@ -1,0 +1,270 @@
+"""Propose the batch of a round: fit models, train the sampler, select candidates, forecast their outcome."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from al_loop.acquisitions.base import MultiFidelityAcquisition
+from al_loop.campaign.candidates import CandidatePool, CandidateSource
+from al_loop.campaign.context import CampaignContext
+from al_loop.campaign.executor import SamplerTraining
+from al_loop.campaign.round_state import RoundState
+from al_loop.errors import CampaignError
+from al_loop.ledger import Proposal
+from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
+from al_loop.modelling.fitted import FittedModels
+from al_loop.monitoring import metrics
+from al_loop.monitoring.forecast import Forecast, forecast
+from al_loop.monitoring.predictions import past_predictions
+from al_loop.monitoring.recalibration import recalibration_factor
+from al_loop.seeding import derive_seed
+from al_loop.selectors.base import SelectionContext
+
+_HYPERVOLUME_SAMPLES = 128  # samples of a batch whose hypervolume is computed for the forecast
+_WHOLE_SHARE = 8  # of the first batch's calls for one object that is measured at every fidelity
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is proposed for a round.
+
+    Args:
+        proposals: the objects, with their predictions.
+        info: numbers for the ledger.
+        forecast: what the batch is expected to bring; None for random objects.
+    """
+
+    proposals: Sequence[Proposal]
+    info: Mapping[str, Any]
+    forecast: Forecast | None = None
+
+
+class Proposer:
+    """Proposes batches from what the ledger says.
+
+    Args:
+        context: of the open campaign.
+        training: the sampler; None where the environment lists all objects, so that each is scored.
+    """
+
+    def __init__(self, context: CampaignContext, training: SamplerTraining | None) -> None:
+        self._context, self._training = context, training
+        self._parts, self._config, self._ledger = context.parts, context.config, context.ledger
+        self._source = CandidateSource(context.parts, training)
+        self._explanation = ""  # of the surrogate's choice, as last reported
+
+    def restore(self, number: int) -> None:
+        """Continue with the sampler's state after a round; a damaged checkpoint costs the weights alone.
+
+        Args:
+            number: the round.
+
+        Raises:
+            CampaignError: the checkpoints cannot be reached.
+        """
+        if self._training is None:
+            return
+        checkpoints, reporter = self._context.checkpoints, self._context.reporter
+        name = checkpoints.name(number)
+        try:
+            self._training.load(checkpoints.load(number))
+            reporter.detail(f"the sampler continues from {name}")
+        except CampaignError:
+            raise
+        except Exception as error:  # a damaged file raises almost anything
+            reporter.note(
+                f"the checkpoint {name} cannot be used ({type(error).__name__}: {error}); "
+                "the sampler starts from fresh weights, no measurement is lost"
+            )
+
+    def first_batch(self, n: int) -> Batch:
+        """Return random objects for n calls.
+
+        Of several fidelities some objects are measured at each, and the others at the cheapest.
+        """
+        with self._context.reporter.phase(0, "first batch", n) as phase:
+            objects = self._source.random(n, self._ledger.known_objects(), phase.advance)
+        fidelities = self._parts.fidelities.names
+        n_whole = max(min(2, n), n // _WHOLE_SHARE)
+        calls = [(name, fidelity) for name in objects[:n_whole] for fidelity in fidelities]
+        calls += [(name, fidelities[0]) for name in objects[n_whole:]]
+        return Batch([Proposal(object=name, origin="random", fidelity=fidelity) for name, fidelity in calls[:n]], {})
+
+    # -- models --------------------------------------------------------------------------------------------------------
+
+    def fit(self, number: int, n_answers: int) -> FittedModels:
+        """Fit the models of a round.
+
+        Args:
+            number: the round.
+            n_answers: fits to the answers up to this number; what else was proposed counts as pending.
+
+        Raises:
+            CampaignError: no object was measured successfully.
+        """
+        with self._context.reporter.phase(number, "fit", 1) as phase:
+            observations = self._ledger.observations(until=n_answers)
+            n_values = sum(o.values is not None for o in observations)
+            if not n_values:
+                raise CampaignError(self._all_failed())
+            answered = {(o.object, o.fidelity) for o in observations}
+            vetoed = self._ledger.vetoed()
+            pending = [
+                c for c in self._ledger.candidates() if (c.object, c.fidelity) not in answered and c.id not in vetoed
+            ]
+            self._explain(n_values)
+            factors = self._recalibration(n_answers)
+            models = self._context.executor.fit(self._parts.fitter, observations, pending, factors)
+            phase.advance()
+        return models
+
+    def _recalibration(self, n_answers: int) -> list[float]:
+        """Return the factors of the objectives' standard deviations, from earlier predictions."""
+        if not self._config.recalibrate:
+            return [1.0] * len(self._parts.objectives)
+        predictions = past_predictions(self._ledger, self._parts.objectives, until=n_answers)
+        return [recalibration_factor(p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in predictions]
+
+    def _explain(self, n: int) -> None:
+        """Tell the user which method fits n measurements, whenever that changes."""
+        explanation = self._parts.surrogate.explain(n)
+        if explanation is not None and explanation.split(":")[0] != self._explanation:
+            self._explanation = explanation.split(":")[0]
+            self._context.note(explanation)
+
+    def _all_failed(self) -> str:
+        failures = [e for e in self._ledger.evaluations() if e.failure_kind]
+        first = f"; the first failure: {failures[0].failure_kind}: {failures[0].reason}" if failures else ""
+        return f"the oracle gave no value for any of {len(failures)} objects, so nothing can be learned{first}"
+
+    # -- the sampler ---------------------------------------------------------------------------------------------------
+
+    def train(self, number: int, models: FittedModels, on_step: Callable[[], None]) -> dict[str, Any]:
+        """Train the sampler on the models' reward, and keep its state.
+
+        Args:
+            number: the round.
+            models: the fitted models.
+            on_step: called after each step; what it raises ends the training.
+
+        Returns:
+            Numbers for the ledger; none where there is no sampler.
+        """
+        if self._training is None:
+            return {}
+        sinks, n_steps = self._context.sinks, self._config.sampler.steps
+        measured = [o.object for o in self._ledger.observations() if o.values is not None]
+        with self._context.reporter.phase(number, "train", n_steps) as phase:
+            for step in self._training.train(number, models.reward, measured):
+                on_step()
+                phase.advance(f"loss {step.loss:.2f}")
+                sinks.log((number - 1) * n_steps + step.number, {"train/loss": step.loss})
+        self._context.checkpoints.save(number, self._training.state())
+        info = self._training.info()
+        sinks.log(number, {f"training/{k}": v for k, v in info.items() if isinstance(v, int | float)})
+        if n_lost := info.get("samplers_lost"):
+            self._context.note(
+                f"round {number}: {n_lost} samplers died and were replaced; their unfinished draws were repeated"
+            )
+        return info
+
+    # -- the batch -----------------------------------------------------------------------------------------------------
+
+    def select(self, number: int, models: FittedModels, n: int, cost_left: float) -> Batch:
+        """Select a batch, and forecast its outcome.
+
+        Args:
+            number: the round.
+            models: the fitted models.
+            n: number of calls.
+            cost_left: what the batch may cost.
+
+        Returns:
+            The batch, without proposals if there is no new acceptable object.
+        """
+        with self._context.reporter.phase(number, "select", 1) as phase:
+            state = RoundState.read(self._ledger, self._parts)
+            pool = self._source.pool(number, models, n, state.proposed_at_target, state.proposed)
+            if pool is None:
+                return Batch([], {})
+            picks = self._picks(number, models, pool, n, cost_left, state)
+            batch = pool.take([row for row, _ in picks]).at([level for _, level in picks])
+            means, stds = models.predict(batch.X, batch.levels)
+            nearest = self._parts.features.similarity(batch.X, models.X).max(dim=1).values
+            top = len(self._parts.fidelities) - 1
+            at_target = pool.take(sorted({row for row, level in picks if level == top}))
+            phase.advance()
+        expected = self._forecast(number, models, at_target.X, state) if len(at_target) else None
+        proposals = [
+            Proposal(
+                object=name,
+                origin=origin,
+                predicted_mean=float(mean),
+                predicted_std=float(std),
+                acquisition=float(score),
+                fidelity=self._parts.fidelities.names[level],
+            )
+            for name, origin, score, level, mean, std in zip(
+                batch.objects, batch.origins, batch.scores, batch.levels, means[:, 0], stds[:, 0], strict=True
+            )
+        ]
+        info = {
+            "predicted": {"mean": means.tolist(), "std": stds.tolist()},
+            "nearest": nearest.tolist(),
+            **({} if expected is None else {"forecast": expected.as_dict()}),
+        }
+        return Batch(proposals, info, expected)
+
+    def _picks(
+        self, number: int, models: FittedModels, pool: CandidatePool, n: int, cost_left: float, state: RoundState
+    ) -> list[tuple[int, int]]:
+        """Return the rows of the pool that become the batch, each with the index of its fidelity."""
+        fidelities = self._parts.fidelities
+        if not fidelities.are_several:
+            return [(row, 0) for row in self._parts.selector.select(self._selection(number, models, pool, n))]
+        levels = torch.arange(len(fidelities))
+        is_open = torch.stack([levels > state.highest_levels.get(name, -1) for name in pool.objects])
+        limits = BatchLimits(n, min(self._config.rounds.batch_cost or math.inf, cost_left))
+        acquisition = self._parts.acquisition
+        assert isinstance(acquisition, MultiFidelityAcquisition)
+        return select_with_fidelities(models, acquisition, pool.X, is_open, fidelities.costs, limits)
+
+    def _selection(self, number: int, models: FittedModels, pool: CandidatePool, n: int) -> SelectionContext:
+        return SelectionContext(
+            n=n,
+            scores=pool.scores,
+            X=pool.X,
+            similarity=self._parts.features.similarity,
+            X_pending=models.X_pending,
+            objects=pool.objects,
+            pending_objects=models.pending,
+            rescore=lambda picked, rows: models.rescore(pool.X[list(picked)], pool.X[list(rows)]),
+            predict=models.mean_and_variance,
+            draw=models.draw,
+            seed=derive_seed(self._config.seed, number, "select"),
+        )
+
+    def _forecast(self, number: int, models: FittedModels, X: Tensor, state: RoundState) -> Forecast:
+        """Return what objects that are measured at the target (rows of X) are likely to bring."""
+        seed, objectives = derive_seed(self._config.seed, number, "forecast"), self._parts.objectives
+        samples = models.joint_samples(X, seed)
+        is_valid = models.draw_validity(X, len(samples), derive_seed(seed, "success"))
+        results, goal = state.valid_values(), objectives.record_goal
+        if not objectives.are_several:
+            worst = -math.inf if goal == "maximise" else math.inf
+            values = np.where(is_valid, samples[..., 0], worst)
+            bests = values.max(axis=1, initial=worst) if goal == "maximise" else values.min(axis=1, initial=worst)
+            return forecast(bests, metrics.best([v[0] for v in results], goal), goal)
+        is_on_front = metrics.non_dominated(results, objectives.goals)
+        front = [v for v, is_on in zip(results, is_on_front, strict=True) if is_on]
+        batches = [sample[valid] for sample, valid in zip(samples[:_HYPERVOLUME_SAMPLES], is_valid, strict=False)]
+        point, goals = state.reference_point, objectives.goals
+        volumes = [metrics.hypervolume([*front, *values], goals, point) for values in batches]
+        return forecast(np.array(volumes), state.hypervolume(results), goal)

@@ -1,0 +1,262 @@
+"""The rounds of an open campaign: start one, wait for its answers, close and report it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from al_loop.campaign.building import oracle_identity
+from al_loop.campaign.closing import RoundProgress, affordable, may_close, n_to_keep_busy
+from al_loop.campaign.context import CampaignContext
+from al_loop.campaign.evaluation import AnswerStores, EvaluationPool, PoolSettings
+from al_loop.campaign.reporter import Phase
+from al_loop.campaign.round_report import close_rounds
+from al_loop.campaign.round_state import RoundState
+from al_loop.campaign.round_times import RoundTimes
+from al_loop.ledger import Candidate
+from al_loop.monitoring.forecast import Forecast
+from al_loop.monitoring.stopping import stop_reason
+from al_loop.oracles.base import Outcome
+from al_loop.seeding import derive_seed
+from al_loop.storage.artifacts import ArtifactFolder
+from al_loop.storage.cache import EvaluationCache
+
+if TYPE_CHECKING:
+    from al_loop.campaign.proposer import Batch, Proposer
+
+_REVIEW_POLL_S = 1.0
+
+
+class RoundLoop:
+    """Runs rounds while oracle workers measure; to be closed at the end, which ends the workers.
+
+    Args:
+        context: of the open campaign.
+        has_workers: whether to start oracle workers; without them, all answers come from people.
+    """
+
+    def __init__(self, context: CampaignContext, *, has_workers: bool = True) -> None:
+        self._context, self._config = context, context.config
+        self._ledger, self._parts = context.ledger, context.parts
+        self._times = RoundTimes()
+        self._n_logged_answers = 0
+        self._phase_of_answers: Phase | None = None
+        with ExitStack() as opening:
+            self._pool = self._open_pool(opening, has_workers=has_workers)
+            opening.callback(self._pool.close)
+            self._pool.submit([c for c in self._ledger.pending() if self._is_released(c.round)])
+            self._open = opening.pop_all()
+
+    def _open_pool(self, opening: ExitStack, *, has_workers: bool) -> EvaluationPool:
+        evaluation, oracle, parts = self._config.evaluation, self._parts.oracle, self._parts
+        cache = None
+        if evaluation.cache is not None:
+            identity = oracle_identity(self._config, oracle)
+            cache = EvaluationCache(evaluation.cache, identity, self._config.name, self._context.note)
+            opening.callback(cache.close)
+        n_workers = evaluation.workers if has_workers and not oracle.is_external else 0
+        return EvaluationPool(
+            self._ledger,
+            [self._context.executor.oracle_worker(i) for i in range(n_workers)],
+            PoolSettings(evaluation, self._config.budget, oracle.call_size, parts.fidelities.prices),
+            AnswerStores(ArtifactFolder(self._context.directory.artifacts), cache, self._context.rescued),
+            on_answer=self._on_answer,
+            on_note=self._context.note,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the oracle workers; what they were measuring stays pending."""
+        self._open.close()
+
+    # -- start a round -------------------------------------------------------------------------------------------------
+
+    def start_round(self, number: int, proposer: Proposer) -> bool:
+        """Decide on a batch, commit it to the ledger, and have it measured.
+
+        Args:
+            number: the round.
+            proposer: proposes the batch.
+
+        Returns:
+            False if no batch was started: the budget or the space of objects is exhausted, or a stop rule applies.
+        """
+        rounds, reporter = self._config.rounds, self._context.reporter
+        n = self._affordable(rounds.batch_size if number else rounds.initial)
+        if not n or (number and self._stops(number, None)):
+            return False
+        info: dict[str, Any] = {"n_answers": self._ledger.n_answers()}
+        if self._parts.fidelities.are_several:
+            info["fidelities"] = list(self._parts.fidelities.names)
+        began = time.monotonic()
+        batch = self._propose(number, proposer, n, info)
+        if number and self._stops(number, batch.forecast):
+            return False
+        self._times.decision_s = time.monotonic() - began
+        if not batch.proposals:
+            self._context.stop("no new acceptable object was found: the space counts as exhausted")
+            return False
+        if len(batch.proposals) < n:
+            reporter.note(f"round {number}: only {len(batch.proposals)} of {n} new acceptable objects were found")
+        candidates = self._ledger.open_round(
+            number,
+            list(batch.proposals),
+            seed=derive_seed(self._config.seed, number),
+            seconds=self._times.seconds.get(number, {}),
+            info=info,
+        )
+        if self._is_released(number):
+            self._pool.submit(candidates)
+        return True
+
+    def _propose(self, number: int, proposer: Proposer, n: int, info: dict[str, Any]) -> Batch:
+        """Return the batch of a round, and add its numbers to info."""
+        times = self._times
+        if number == 0:
+            with times.measure(0, "select"):
+                return proposer.first_batch(n)
+        with times.measure(number, "fit"):
+            models = proposer.fit(number, info["n_answers"])
+        if self._parts.has_sampler:
+            with times.measure(number, "train"):
+                info |= proposer.train(number, models, self._pool.raise_error)
+        with times.measure(number, "select"):
+            batch = proposer.select(number, models, n, self._pool.cost_left)
+        info |= {**models.info, **batch.info}
+        return batch
+
+    def _affordable(self, n: int) -> int:
+        """Return how many of n calls the budget allows beside the candidates that wait already."""
+        pool = self._pool
+        calls_left = pool.calls_left()
+        if calls_left is not None and calls_left <= pool.n_waiting and pool.n_workers:
+            pool.wait()  # some may need no call after all: answered by people, or failed for the last time
+            calls_left = pool.calls_left()
+        return affordable(n, calls_left, pool.n_waiting, are_fidelities_chosen=self._parts.fidelities.are_several)
+
+    def _stops(self, number: int, forecast: Forecast | None) -> bool:
+        """Return whether a stop rule ends the campaign before a round; if so, record it."""
+        records = RoundState.read(self._ledger, self._parts).records()
+        goal = self._parts.objectives.record_goal
+        reason = stop_reason(self._config.stop.model_dump(), records, goal, forecast)
+        if reason is not None:
+            self._context.stop(f"stopped before round {number}: {reason}", "change the rule and run it again")
+        return reason is not None
+
+    # -- review --------------------------------------------------------------------------------------------------------
+
+    def _is_released(self, number: int) -> bool:
+        """Return whether the batch of a round may be measured: at once, or after a person has approved it."""
+        return not self._config.rounds.review or self._ledger.has_gone_out(number)
+
+    def await_review(self, number: int) -> None:
+        """Wait until a person has approved the batch of a round, and have it measured."""
+        if self._is_released(number):
+            return
+        command = f"al-loop review {self._context.directory.path}"
+        self._context.note(f"round {number}: the batch awaits review: {command}; to release it: {command} --approve")
+        with self._context.reporter.phase(number, "review", 1):
+            while not self._is_released(number):
+                self._pool.raise_error()
+                time.sleep(_REVIEW_POLL_S)
+        self._pool.submit([c for c in self._ledger.pending() if c.round == number])
+
+    # -- finish a round ------------------------------------------------------------------------------------------------
+
+    def finish_round(self, number: int) -> bool:
+        """Wait until a round may close, and report it.
+
+        Args:
+            number: the round.
+
+        Returns:
+            Whether the budget ended it.
+        """
+        pool, directory = self._pool, self._context.directory
+        if self._parts.oracle.is_external and pool.n_open:
+            self._context.note(
+                f"round {number}: {pool.n_open} objects await measurement. To export them as a table: "
+                f"al-loop ask {directory.path}; to import results: al-loop tell {directory.path} FILE"
+            )
+        with (
+            self._times.measure(number, "evaluate"),
+            self._context.reporter.phase(number, "oracle", pool.n_open) as phase,
+        ):
+            self._phase_of_answers = phase
+            is_spent = pool.wait(self._closes(number))
+            self._phase_of_answers = None
+        self._times.end_round(number, pool.n_workers, pool.busy_s)
+        self.close_rounds(number)
+        return is_spent
+
+    def close_rounds(self, last: int) -> None:
+        """Report every round up to the last that has no report."""
+        close_rounds(self._context, last, self._times)
+
+    def is_over(self, number: int) -> bool:
+        """Return whether the next batch may be decided on now, after a round."""
+        return self._is_released(number) and (not self._pool.n_open or self._closes(number)())
+
+    def _closes(self, number: int) -> Callable[[], bool]:
+        """Return a function that says whether the next round may start now."""
+        pool, ledger = self._pool, self._ledger
+        vetoed = ledger.vetoed()
+        batch = [c.id for c in ledger.candidates() if c.round == number and c.origin != "told" and c.id not in vetoed]
+        row = ledger.rounds()[number]
+        n_before = ledger.n_answers() - row.info.get("n_answers", 0) - pool.n_settled
+        had_value = any(o.values is not None for o in ledger.observations())
+
+        def closes() -> bool:
+            progress = RoundProgress(
+                n_batch=len(batch),
+                n_open=pool.n_open_of(batch),
+                n_waiting=pool.n_waiting,
+                n_needed=n_to_keep_busy(pool.n_workers, self._times.decision_s, pool.mean_call_s),
+                n_new=n_before + pool.n_settled,
+                calls_left=pool.calls_left(),
+                has_value=had_value or pool.n_values > 0,
+                open_s=(datetime.now(UTC) - row.opened).total_seconds(),
+            )
+            return may_close(self._config.rounds, number, progress)
+
+        return closes
+
+    def finish(self, is_spent: bool, is_finished: Callable[[], bool]) -> None:
+        """Wait for the last answers, and record it if the budget ended the campaign.
+
+        Args:
+            is_spent: whether the budget is known to be spent.
+            is_finished: says whether everything was measured.
+        """
+        pool = self._pool
+        with self._context.reporter.phase(self._ledger.last_round() or 0, "last answers", pool.n_open):
+            is_spent = pool.wait() or is_spent
+        if not (is_spent or (pool.is_spent and not is_finished())):
+            return
+        n_open = len(self._ledger.pending())
+        reason = f"the budget is spent ({self._ledger.n_calls()} calls, cost {self._ledger.cost():g})"
+        reason += f"; {n_open} candidates were not measured" if n_open else ""
+        self._context.stop(reason, "raise budget.calls or budget.cost")
+
+    def _on_answer(self, candidate: Candidate, outcome: Outcome | None, seconds: float) -> None:
+        """Log an answer; called by the threads of the pool."""
+        self._n_logged_answers += 1
+        if outcome is not None:
+            numbers = {
+                "oracle/seconds": seconds,
+                "oracle/failed": float(outcome.failure is not None),
+                "oracle/open": self._pool.n_open,
+            }
+            self._context.sinks.log(self._n_logged_answers, numbers)
+            if outcome.failure is not None:
+                self._context.reporter.detail(f"{candidate.object}: {outcome.failure.kind}: {outcome.failure.reason}")
+        if self._phase_of_answers is not None:
+            self._phase_of_answers.advance()

@@ -1,0 +1,106 @@
+"""What the ledger says at one moment, and the progress of the campaign that follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from al_loop.campaign.preparation import CampaignParts
+from al_loop.ledger import Candidate, Ledger, Observation
+from al_loop.ledger.records import RoundRow
+from al_loop.modelling.fidelities import Fidelities
+from al_loop.modelling.objectives import CampaignObjectives
+from al_loop.monitoring import metrics
+
+
+@dataclass(frozen=True, eq=False)
+class RoundState:
+    """The rounds, candidates and observations of a campaign, read once for a phase.
+
+    Args:
+        objectives: which of the oracle's values are optimised.
+        fidelities: the fidelities at which objects are measured.
+        rounds: all rounds, in order.
+        candidates: all candidates, in the order in which they were proposed.
+        observations: the latest answer to each candidate, in the order of the candidates.
+    """
+
+    objectives: CampaignObjectives
+    fidelities: Fidelities
+    rounds: Sequence[RoundRow]
+    candidates: Sequence[Candidate]
+    observations: Sequence[Observation]
+
+    @classmethod
+    def read(cls, ledger: Ledger, parts: CampaignParts) -> RoundState:
+        """Return the state of a ledger.
+
+        Args:
+            ledger: the campaign's ledger.
+            parts: the parts of the campaign.
+        """
+        return cls(parts.objectives, parts.fidelities, ledger.rounds(), ledger.candidates(), ledger.observations())
+
+    # -- objects -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def proposed(self) -> frozenset[str]:
+        """All objects that were proposed."""
+        return frozenset(c.object for c in self.candidates)
+
+    @cached_property
+    def proposed_at_target(self) -> frozenset[str]:
+        """The objects that were proposed at the target fidelity, and need not be measured again."""
+        return frozenset(c.object for c in self.candidates if self.fidelities.is_target(c.fidelity))
+
+    @cached_property
+    def highest_levels(self) -> Mapping[str, int]:
+        """The index of the highest fidelity at which each object was proposed."""
+        levels: dict[str, int] = {}
+        for c in self.candidates:
+            levels[c.object] = max(self.fidelities.level(c.fidelity), levels.get(c.object, -1))
+        return levels
+
+    def measured(self) -> list[str]:
+        """Return the objects that have values, in the order of the candidates."""
+        return [o.object for o in self.observations if o.values is not None]
+
+    # -- progress ------------------------------------------------------------------------------------------------------
+
+    def valid_values(self, until_round: int | None = None) -> list[tuple[float, ...]]:
+        """Return the optimised values of all objects that count as results.
+
+        These have values, at the target fidelity, and all values within bounds.
+
+        Args:
+            until_round: leaves out what arrived after this round.
+        """
+        return [
+            self.objectives.optimised(o.values)
+            for o in self.observations
+            if o.values is not None
+            and (until_round is None or o.arrived <= until_round)
+            and self.fidelities.is_target(o.fidelity)
+            and self.objectives.are_within_bounds(o.values)
+        ]
+
+    @cached_property
+    def reference_point(self) -> tuple[float, ...]:
+        """The worst values of interest: the config's, or as the first batch suggests, so that hypervolumes compare."""
+        if self.objectives.reference_point is not None:
+            return self.objectives.reference_point
+        first = [o.values for o in self.observations if o.values is not None and o.round == 0]
+        optimised = [self.objectives.optimised(values) for values in first]
+        return metrics.reference_point(optimised, self.objectives.goals)
+
+    def hypervolume(self, values: Sequence[tuple[float, ...]]) -> float:
+        """Return the hypervolume that values dominate, in the product of their units; 0 without values."""
+        return metrics.hypervolume(values, self.objectives.goals, self.reference_point) if values else 0.0
+
+    def records(self) -> list[float]:
+        """Return the best value so far, or of several objectives the hypervolume, after each closed round."""
+        name = "hypervolume" if self.objectives.are_several else "best"
+        values = [r.metrics[name] for r in self.rounds if r.metrics is not None]
+        return [math.nan if value is None else value for value in values]
