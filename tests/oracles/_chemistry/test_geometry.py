@@ -1,4 +1,4 @@
-"""Geometry optimisation on surfaces whose minima are known, and the bonds of a conformer."""
+"""Geometry optimisation on surfaces with known minima, and the bonds of a conformer."""
 
 import importlib.util
 
@@ -144,7 +144,7 @@ def test_a_made_bond_is_named():
     gap = positions[2] - positions[0]
     group = [2, *(a.GetIdx() for a in third.GetNeighbors() if a.GetAtomicNum() == 1)]
     positions[group] -= gap * (1 - 1.55 / np.linalg.norm(gap))  # the methyl group, moved on to the other one
-    assert bond_change(moved(propane, positions)) == "the bond C1-C3 was made (1.55 Å)"
+    assert bond_change(moved(propane, positions)) == "the bond C1-C3 was formed (1.55 Å)"
 
 
 def test_xyz_has_a_line_for_each_atom_in_angstrom():
