@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from al_loop.surrogates import _sparse_sums
 from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.kernels.elementary import Tanimoto
 from al_loop.surrogates.testing import SurrogateContract
