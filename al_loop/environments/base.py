@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-ObjectType = Literal["molecule", "sequence", "other"]
+from al_loop.datafiles.object_tables import ObjectType
+
+__all__ = ["Environment", "ObjectType"]
 
 
 class Environment(ABC):
