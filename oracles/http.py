@@ -173,6 +173,8 @@ class Http(Oracle):
             return as_outcome(entry, len(self.objectives))
         answered_object = entry.get("object", name)  # may be spelt differently, but must not be another of this request
         if answered_object != name and answered_object in others:
-            return Outcome.failed("permanent", f"the service answered for {answered_object!r:.80} in its place")
+            return Outcome.failed(
+                "permanent", f"the service answered for {answered_object!r:.80} in place of this object"
+            )
         files = entry.get("artifacts")
         return read_answer(entry, self.objectives, files if isinstance(files, dict) else None)
