@@ -23,7 +23,7 @@ SUPPLIED: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class BuildContext:
-    """What a campaign knows when it builds a part, and the part's constructor may want to know.
+    """Values that a campaign can supply to the constructor of a part.
 
     The rule: a constructor is passed each value that ``SUPPLIED`` lists for its section, provided that it has a
     parameter of that name, that the value is not None, and that the config does not set it. Every other parameter

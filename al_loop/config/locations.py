@@ -14,7 +14,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Locations:
-    """Where the keys of a config were set: a line of its file, or an override on the command line.
+    """Locations of the keys of a config: a line of its file, or an override on the command line.
 
     Args:
         file: the config file, or another name of the config for the user.

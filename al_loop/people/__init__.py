@@ -1,4 +1,4 @@
-"""How people take part in a campaign: measuring its candidates and deciding on its batches.
+"""People in a campaign: they measure its candidates and decide on its batches.
 
 - ``ask``: hand out candidates as a table to be filled in.
 - ``results_file``: the format of a table of results.

@@ -56,7 +56,7 @@ def add_part_folders(folder: Path | None) -> bool:
 
 @dataclass(frozen=True)
 class ObjectNotation:
-    """How the objects of a campaign are written.
+    """The notation of a campaign's objects.
 
     Args:
         object_type: molecule, sequence or other.

@@ -55,7 +55,7 @@ class ParsedResults:
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What may be imported beside first results of candidates.
+    """Kinds of results that may be imported besides first results of candidates.
 
     Args:
         extra: results of objects that were never proposed.

@@ -127,7 +127,7 @@ def test_files_with_the_names_of_standard_modules_do_no_harm(folder: Path, insta
 
 
 def test_a_program_that_an_oracle_starts_sees_its_own_folder(folder: Path, installed: dict[str, str]) -> None:
-    """What keeps a worker's start from the user's files is not inherited by the oracle's programs."""
+    """The option that hides a user's files from a worker's start is not inherited by the oracle's programs."""
     text = (
         "import subprocess, sys\n\ndef score(word):\n"
         "    return float(subprocess.run([sys.executable, 'program.py'], capture_output=True, text=True).stdout)\n"

@@ -1,4 +1,4 @@
-"""What `configs/cluster` holds: a manifest that KubeRay takes, and a Slurm script that really runs a campaign."""
+"""Contents of `configs/cluster`: a valid KubeRay manifest, and a Slurm script that really runs a campaign."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ class Allocation:
         return []
 
     def processes(self) -> list[psutil.Process]:
-        """What Ray has running for this job, found by its folder or its port."""
+        """Return Ray's processes for this job, identified by its folder or its port."""
         marks = (str(self.temp_dir), f":{20000 + self.job_id % 10000}")
         found = []
         for process in psutil.process_iter(["cmdline"]):
@@ -220,7 +220,7 @@ def allocation(tmp_path: Path) -> Iterator[Allocation]:
 
 
 def free_offset() -> int:
-    """Of a port above 20000 that is free."""
+    """Return a free port above 20000."""
     for offset in range(os.getpid() % 9000, 10000):
         with socket.socket() as s, suppress(OSError):
             s.bind(("", 20000 + offset))

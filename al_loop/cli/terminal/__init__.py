@@ -1,4 +1,4 @@
-"""What the command line prints: progress, tables and summaries.
+"""Output of the command line: progress, tables and summaries.
 
 - ``base``: the interface; ``rich_reporter``: terminals; ``plain_reporter``: logs; ``make_reporter`` chooses.
 - ``columns``: the table of rounds; ``batch``: a batch that waits for review; ``sweep``: the table of a sweep;

@@ -13,7 +13,7 @@ from al_loop.oracles.base import Objective
 
 @dataclass(frozen=True)
 class CampaignOverview:
-    """What is printed above the table of rounds.
+    """The header printed above the table of rounds.
 
     Args:
         name: of the campaign.

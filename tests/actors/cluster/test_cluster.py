@@ -89,7 +89,7 @@ class Nodes:
             self.remove(node_id)
 
     def of(self, role: str) -> list[str]:
-        """Where the living actors of a role are."""
+        """Return the nodes of the living actors of a role."""
         from ray.util.state import list_actors
 
         filters = [("class_name", "=", role), ("state", "=", "ALIVE")]

@@ -1,4 +1,4 @@
-"""What a scientist's table does to the ledger: every mistake is named, nothing is committed that was not shown."""
+"""Import of a scientist's table: every mistake is named, nothing is committed that was not previewed."""
 
 import re
 from pathlib import Path
