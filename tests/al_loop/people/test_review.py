@@ -122,7 +122,7 @@ def test_a_table_of_decisions_is_taken_in_whole(ledger: Ledger, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("CCO,veto,,", "line 2: no reason"),
+        ("CCO,veto,,", "line 2: a reason"),
         ("CCO,delete,x,", "line 2: the action 'delete' is not one of veto, pin, replace"),
         ("CCCC,veto,x,", "line 2: CCCC is not in the batch of round 0"),
         ("CCO,pin,x,", "line 2: pin: CCO was proposed already"),
