@@ -1,4 +1,4 @@
-"""What an oracle is, and what it answers. Needs neither torch nor ray."""
+"""The interface of all oracles, and the normalisation of their answers. Imports neither torch nor ray."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ FailureKind = Literal["invalid", "permanent", "retryable", "timeout"]
 
 @dataclass(frozen=True)
 class Objective:
-    """One number that an oracle measures: its name, its unit, and the direction a campaign usually wants."""
+    """One number that an oracle measures.
+
+    Args:
+        name: unique among the oracle's objectives.
+        unit: of the value; empty for a number without unit.
+        goal: the direction in which a campaign usually optimises it; the config may override it.
+
+    Raises:
+        ValueError: the goal is unknown.
+    """
 
     name: str
     unit: str = ""
@@ -31,7 +40,12 @@ class Objective:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """One of several ways to measure the same: its name, and what a call costs, times ``evaluation.cost``."""
+    """One of several ways to measure the same objectives, which differ in accuracy and cost.
+
+    Args:
+        name: unique among the oracle's fidelities.
+        cost: cost of one call, as a multiple of the config's ``evaluation.cost``.
+    """
 
     name: str
     cost: float
@@ -39,11 +53,12 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Call:
-    """What an oracle may know of the call that it answers, see ``current_call``.
+    """The context of the call that an oracle is answering, see ``current_call``.
 
-    keys: an idempotency key for each object, for services that bill: the same whenever the campaign asks for this
-        object again (after a lost connection, a crash, a kill), and no other campaign's.
-    fidelity: at which the oracle is asked to measure; empty: at its own.
+    Args:
+        keys: an idempotency key for each object, for services that charge per request: the same whenever the campaign
+            measures this object again (after a lost connection, a crash, a kill), and unique to this campaign.
+        fidelity: the fidelity at which to measure; empty for the oracle's own.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -54,16 +69,21 @@ _call: ContextVar[Call] = ContextVar("al_loop_call", default=Call())  # noqa: B0
 
 
 def current_call() -> Call:
-    """The call that is being answered; outside of a campaign one without keys."""
+    """Return the call that is being answered; outside a campaign, a call without keys."""
     return _call.get()
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is no value.
+    """The reason why an object has no value.
 
-    ``invalid``: the object cannot be measured (not a molecule, no conformer); ``permanent``: this call will always
-    fail; ``retryable``: another attempt may succeed; ``timeout``: it took longer than allowed.
+    Args:
+        kind: ``invalid``: the object cannot be measured (not a molecule, no conformer); ``permanent``: this call will
+            always fail; ``retryable``: another attempt may succeed; ``timeout``: it took longer than allowed.
+        reason: one sentence for the user.
+
+    Raises:
+        ValueError: the kind is unknown.
     """
 
     kind: FailureKind
@@ -76,12 +96,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One answer: the values (one per objective, in raw oracle units) or a failure; and what it cost.
+    """The answer for one object: values or a failure, with optional cost, noise, metadata and files.
 
-    cost: in the oracle's own currency, ``None`` where the oracle does not say (the config's price then holds).
-    info: small facts to keep beside the value (JSON types).
-    noise: standard deviation of each value, in its unit; ``None`` where the oracle does not know it.
-    artifacts: files to keep beside the ledger (poses, spectra, logs), by file name: their content, or where they lie.
+    Args:
+        values: one per objective, in raw oracle units.
+        failure: the reason why there are no values.
+        cost: in the oracle's own currency; None if the oracle does not report it, so that the config's price applies.
+        info: metadata to store beside the value (JSON types).
+        noise: standard deviation of each value, in its unit; None if unknown.
+        artifacts: files to store beside the ledger (poses, spectra, logs): file name -> content, or path of the file.
+
+    Raises:
+        ValueError: there are neither values nor a failure, or both.
     """
 
     values: tuple[float, ...] | None = None
@@ -93,16 +119,26 @@ class Outcome:
 
     def __post_init__(self) -> None:
         if (self.values is None) == (self.failure is None):
-            raise ValueError("an Outcome has either values or a failure")
+            raise ValueError("an Outcome requires either values or a failure, and not both")
 
     @classmethod
     def failed(cls, kind: FailureKind, reason: str) -> Outcome:
-        """An outcome that says why there is no value."""
+        """Return an outcome without values.
+
+        Args:
+            kind: the kind of failure, see ``Failure``.
+            reason: one sentence for the user.
+        """
         return cls(failure=Failure(kind, reason))
 
 
 class OracleError(Exception):
-    """Raised inside an oracle to name the failure kind; any other exception counts as ``permanent``."""
+    """An exception by which an oracle names the kind of failure; any other exception counts as ``permanent``.
+
+    Args:
+        kind: the kind of failure, see ``Failure``.
+        reason: one sentence for the user.
+    """
 
     def __init__(self, kind: FailureKind, reason: str) -> None:
         super().__init__(kind, reason)  # both, so that it survives pickling between processes
@@ -113,40 +149,50 @@ class OracleError(Exception):
 
 
 class Oracle(ABC):
-    """Measures objects. Subclass it, or give the config any function of one object that returns a number.
+    """Base class of oracles. A config may instead name any function of one object that returns a number.
 
-    An oracle is built once in each worker process, so that it may load its receptor or connect in ``__init__``.
+    An oracle is built once in each worker process, so it may load a receptor or open a connection in ``__init__``.
     """
 
-    #: what each value in an Outcome means; set it on the class, or in ``__init__`` where it depends on the arguments
+    #: the meaning of each value in an Outcome; set it on the class, or in ``__init__`` if it depends on the arguments
     objectives: tuple[Objective, ...] = (Objective("value"),)
-    #: raise it when the same object would get another answer than before
+    #: change it when the same object would get a different answer than before
     version: str = "1"
-    #: installed packages of which another release may answer otherwise; a cache tells their releases apart
+    #: installed packages whose releases may give different answers; a cache distinguishes their releases
     libraries: tuple[str, ...] = ()
-    #: what it can measure: "molecule" (SMILES), "sequence", or None for anything
+    #: the objects that it can measure: "molecule" (SMILES), "sequence", or None for any
     object_type: str | None = None
-    #: how many objects one call of ``evaluate`` receives at the most
+    #: maximum number of objects in one call of ``evaluate``
     call_size: int = 1
-    #: the ways in which it can measure the same, the cheapest first; none: there is one way only
+    #: the fidelities at which it can measure, cheapest first; empty if there is a single one
     fidelities: tuple[Fidelity, ...] = ()
-    #: the name of the one that it measures at
+    #: the name of the fidelity at which this instance measures
     fidelity: str = ""
-    #: True where people answer (``al-loop ask`` and ``tell``), so that ``evaluate`` is never called
+    #: True if people provide the answers (``al-loop ask`` and ``tell``), so that ``evaluate`` is never called
     is_external: bool = False
 
     @abstractmethod
     def evaluate(self, objects: Sequence[str]) -> Iterable[Outcome | float | Sequence[float]]:
-        """Yields the answer of each object in order, as it becomes known.
+        """Yield the answer for each object, in order, as soon as it is available.
 
-        A bare number, or a sequence of one number per objective, stands for an Outcome with these values.
+        A bare number, or a sequence with one number per objective, stands for an Outcome with these values.
+
+        Args:
+            objects: at most ``call_size`` objects.
+
+        Raises:
+            OracleError: the object whose turn it is cannot be measured; the objects after it are not reached.
         """
 
-    def check(self) -> None:  # noqa: B027  an oracle that needs nothing has nothing to check
-        """Raises ConfigError where something that the oracle needs is missing; called before anything is paid for."""
+    def check(self) -> None:  # noqa: B027  an oracle without requirements has nothing to check
+        """Verify that everything that the oracle needs is there, before anything is paid for.
+
+        Raises:
+            ConfigError: a library, a file, a program or a secret is missing.
+        """
 
     def at(self, fidelity: str) -> Self:
-        """The same oracle at one of its fidelities.
+        """Return this oracle at one of its fidelities, as a copy if that is not its own.
 
         Raises:
             ValueError: it has no such fidelity.
@@ -155,16 +201,19 @@ class Oracle(ABC):
             return self
         names = [f.name for f in self.fidelities]
         if fidelity not in names:
-            raise ValueError(
-                f"fidelity: {fidelity!r} is not one of {', '.join(names) or 'none: there is one way only'}"
-            )
+            expected = f"is not one of {', '.join(names)}" if names else "given, but this oracle has no fidelities"
+            raise ValueError(f"fidelity: {fidelity!r} {expected}")
         other = copy.copy(self)
         other.fidelity = fidelity
         return other
 
 
 def _numbers(answer: object) -> tuple[float, ...]:
-    """The numbers in an answer: a sequence or array of them, or one alone. TypeError or ValueError: it is not that."""
+    """Convert an answer, a sequence or array of numbers or a single one, to floats.
+
+    Raises:
+        TypeError, ValueError, OverflowError: it is not that.
+    """
     if isinstance(answer, str | bytes | Mapping | set | frozenset):
         raise TypeError("text and unordered collections are not numbers")
     try:
@@ -176,16 +225,16 @@ def _numbers(answer: object) -> tuple[float, ...]:
     return tuple(float(number) for number in numbers)
 
 
-def _json_facts(info: Mapping[str, object]) -> dict[str, object]:
-    """What the ledger can store of ``info``: a fact that is not JSON is kept as a number or as text, never an error."""
-    facts = {}
+def _json_info(info: Mapping[str, object]) -> dict[str, object]:
+    """Return ``info`` as JSON types; a value that is not JSON becomes a number or text, never an error."""
+    entries = {}
     for key, value in info.items():
         try:
             plain = value.item() if hasattr(value, "item") else value
-            facts[str(key)] = json.loads(json.dumps(plain, allow_nan=False))
+            entries[str(key)] = json.loads(json.dumps(plain, allow_nan=False))
         except Exception:
-            facts[str(key)] = f"{value!r:.200}"
-    return facts
+            entries[str(key)] = f"{value!r:.200}"
+    return entries
 
 
 def _cost(cost: object) -> float | None:
@@ -205,31 +254,38 @@ def _noise(noise: object, n_values: int) -> tuple[float, ...] | None:
 
 
 def _artifacts(artifacts: Mapping[str, bytes | str | Path], info: dict[str, object]) -> dict[str, bytes]:
-    """The content of each file; what cannot be kept is told in ``info``, since it is no reason to lose a value."""
-    kept = {}
+    """Read the content of each file; note in ``info`` what cannot be read, since that is no reason to lose a value."""
+    contents = {}
     try:
-        given = dict(artifacts)
+        entries = dict(artifacts)
     except (TypeError, ValueError):
-        given = {}
+        entries = {}
         info["artifacts_lost"] = f"{artifacts!r:.200} is not a mapping of file names to contents"
-    for name, content in given.items():
+    for name, content in entries.items():
         try:
             if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\\0"):
-                raise ValueError(f"{name!r:.80} is not the name of a file")
+                raise ValueError(f"{name!r:.80} is not a plain file name")
             if isinstance(content, Path):
                 content = content.read_bytes()
-            kept[name] = content.encode() if isinstance(content, str) else bytes(memoryview(content))
+            contents[name] = content.encode() if isinstance(content, str) else bytes(memoryview(content))
         except (OSError, TypeError, ValueError) as error:
             info["artifacts_lost"] = f"{name!r:.80}: {error}"
-    return kept
+    return contents
 
 
 def as_outcome(answer: object, n_values: int) -> Outcome:
-    """Turns whatever ``evaluate`` yielded into an Outcome; what is not an answer becomes a permanent failure.
+    """Convert whatever ``evaluate`` yielded to an Outcome; anything that is not an answer becomes a permanent failure.
 
-    In the Outcome that comes back the values are plain finite floats, ``info`` holds JSON types only and ``artifacts``
-    bytes. A cost or noise that is none (not finite, below 0, one per value) counts as not stated, and an artifact that
-    cannot be read is told in ``info``: none of that is a reason to lose a value that was paid for.
+    An invalid cost or noise (not finite, below 0, not one per value) counts as unknown, and an artifact that cannot be
+    read is noted in ``info``: neither is a reason to lose a value that was paid for.
+
+    Args:
+        answer: an Outcome, a number, a sequence of numbers, or anything else.
+        n_values: number of the oracle's objectives.
+
+    Returns:
+        An Outcome whose values are plain finite floats, whose ``info`` contains JSON types only, and whose
+        ``artifacts`` are bytes.
     """
     outcome = answer if isinstance(answer, Outcome) else None
     cost, noise = None, None
@@ -237,7 +293,7 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     artifacts: Mapping[str, bytes | str | Path] = {}
     if outcome is not None:
         try:
-            info = _json_facts(outcome.info)
+            info = _json_info(outcome.info)
         except (TypeError, AttributeError):
             info = {}
         cost, noise = _cost(outcome.cost), _noise(outcome.noise, n_values)
@@ -253,21 +309,26 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     try:
         values = _numbers(raw)
     except (TypeError, ValueError, OverflowError):
-        return failed(f"the oracle answered {raw!r:.80}, which is not a number")
+        return failed(f"the oracle returned {raw!r:.80}, which is not a number")
     if len(values) != n_values:
-        return failed(f"the oracle gave {len(values)} values, expected {n_values}")
+        return failed(f"the oracle returned {len(values)} values, expected {n_values}")
     if not all(math.isfinite(v) for v in values):
-        return failed(f"the oracle gave {values}, which is not finite")
+        return failed(f"the oracle returned {values}, which is not finite")
     return Outcome(values=values, cost=cost, info=info, noise=noise, artifacts=artifacts)
 
 
 def evaluate_each(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> Iterator[Outcome]:
-    """One Outcome for each object in order, as it becomes known, whatever the oracle does.
+    """Yield one Outcome for each object, in order, as soon as it is available, whatever the oracle does.
 
-    Raising, NaN and missing answers become failures. An exception in the middle is the answer of the object whose turn
-    it was. The objects after it were not reached, so that theirs is ``retryable``. One raised before the first turn
-    (``evaluate`` is no generator) goes to all of them. The last answer is held back until ``evaluate`` has ended: an
-    oracle that goes on to give more answers than there are objects has not said which is whose.
+    Exceptions, NaN and missing answers become failures. An exception in the middle is the answer for the object whose
+    turn it was; the objects after it were not reached, so their failure is ``retryable``. An exception before the first
+    turn (``evaluate`` is not a generator) applies to all of them. The last answer is withheld until ``evaluate`` has
+    ended: if more answers than objects follow, no answer can be assigned to its object.
+
+    Args:
+        oracle: measures the objects.
+        objects: at most ``oracle.call_size``.
+        call: keys and fidelity of the call; None for no keys and the oracle's own fidelity.
     """
     before = _call.get()
     call = call or Call()
@@ -279,10 +340,13 @@ def evaluate_each(oracle: Oracle, objects: Sequence[str], call: Call | None = No
 
 
 def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Iterator[Outcome]:
-    n, n_values, n_given = len(objects), len(oracle.objectives), 0
+    n, n_values, n_answers = len(objects), len(oracle.objectives), 0
+    # the failure of the first object without an answer, and that of the objects after it
     first = rest = Failure("permanent", "the oracle returned no answer for this object")
-    too_many = Outcome.failed("permanent", f"the oracle returned more than {n} answers, so none can be told apart")
-    held: Outcome | None = None
+    too_many = Outcome.failed(
+        "permanent", f"the oracle returned more than {n} answers, so none can be assigned to its object"
+    )
+    last: Outcome | None = None
     is_iterating = False
     try:
         answers = (oracle.at(fidelity) if fidelity else oracle).evaluate(objects)
@@ -292,25 +356,31 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
         iterator = iter(answers)
         is_iterating = True
         for answer in iterator:
-            if n_given == n:
-                held = too_many if n else None
+            if n_answers == n:
+                last = too_many if n else None
                 break
-            n_given += 1
+            n_answers += 1
             outcome = as_outcome(answer, n_values)
-            if n_given < n:
+            if n_answers < n:
                 yield outcome
             else:
-                held = outcome
+                last = outcome
     except (Exception, SystemExit) as error:  # SystemExit: a script's sys.exit must not end the worker
         unnamed = Failure("permanent", f"{type(error).__name__}: {error}")
         first = error.failure if isinstance(error, OracleError) else unnamed
         rest = Failure("retryable", f"not reached: {first.reason}") if is_iterating else first
-    if held is not None:
-        yield held
-    for i in range(n - n_given):
+    if last is not None:
+        yield last
+    for i in range(n - n_answers):
         yield Outcome(failure=rest if i else first)
 
 
 def evaluate_all(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> list[Outcome]:
-    """What ``evaluate_each`` yields, as a list."""
+    """Return the outcomes of ``evaluate_each`` as a list.
+
+    Args:
+        oracle: measures the objects.
+        objects: at most ``oracle.call_size``.
+        call: keys and fidelity of the call; None for no keys and the oracle's own fidelity.
+    """
     return list(evaluate_each(oracle, objects, call))

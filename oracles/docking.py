@@ -1,4 +1,4 @@
-"""Docking by AutoDock Vina's Python bindings and meeko; Open Babel is not needed."""
+"""Docking by AutoDock Vina's Python bindings and meeko, without Open Babel."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ from al_loop.oracles._chemistry.conformer import embed, parse, require_rdkit
 from al_loop.oracles._chemistry.receptors import Protein, Site
 from al_loop.oracles.base import Objective, Oracle, OracleError, Outcome
 
-#: kcal/mol. A pose that leaves the box costs 1,000,000 per Å in Vina: such a score says that the ligand does not fit
+#: kcal/mol. A pose outside the box costs 1,000,000 per Å in Vina, so a score above this means that the ligand does
+#: not fit into it
 OUTSIDE = 1_000.0
 
 
 class Docking(Oracle):
     """Docking score (kcal/mol) of a SMILES in one or several rigid receptors by AutoDock Vina.
 
-    A ligand is taken as its SMILES is written (no protonation states or tautomers are made), embedded by RDKit (ETKDGv3
-    + MMFF94) and prepared by meeko, once for all proteins. The same seed and build of Vina give the same score,
-    whatever was docked before and beside it. At exhaustiveness 1 the scores of two seeds may be 2 kcal/mol apart, at 8
-    less than 1 (benchmarks/oracles/docking_cost.py, with the time): use it as a low fidelity. In each worker every
-    protein takes 2 to 3 seconds once, and a quarter of a gigabyte for its maps.
+    A ligand is docked as its SMILES is written (no protonation states or tautomers are generated), embedded by RDKit
+    (ETKDGv3 + MMFF94) and prepared by meeko, once for all proteins. The same seed and build of Vina give the same
+    score, independent of other dockings. With exhaustiveness 1 the scores of two seeds may differ by 2 kcal/mol, with 8
+    by less than 1 (benchmarks/oracles/docking_cost.py, with timings), so exhaustiveness 1 is suitable as a low
+    fidelity. Each protein costs every worker 2 to 3 seconds once, and a quarter of a gigabyte for its maps.
 
     Vina 1.2: Eberhardt et al., J. Chem. Inf. Model. 2021, 61, 3891. The shipped receptor ``seh_4jnc`` is soluble
     epoxide hydrolase (PDB 4JNC), see oracles/data/README.md. dockstring: García-Ortegón et al., J. Chem. Inf. Model.
-    2022, 62, 3486; it protonates ligands at pH 7.4, which is not done here. Of twelve neutral ones in its data set the
-    scores differ by 0.23 kcal/mol on average, at most by 0.97 (benchmarks/oracles/docking_published.py).
+    2022, 62, 3486; it protonates ligands at pH 7.4, which is not done here. For twelve neutral ligands of its data set
+    the scores differ by 0.23 kcal/mol on average and by at most 0.97 (benchmarks/oracles/docking_published.py).
 
     Args:
         receptor: one protein, whose score is the objective ``docking_score``: ``seh_4jnc`` (the default),
             ``dockstring:TARGET``, or the path of a rigid receptor, ``.pdbqt`` or ``.pdbqt.gz``.
-        center: of the search box, in Å; required with a file.
-        box_size: edges of the search box, in Å; left out: dockstring's own for its targets, else 22.5 each.
+        center: centre of the search box, in Å; required with a file.
+        box_size: edges of the search box, in Å; by default dockstring's own for its targets, otherwise 22.5 each.
         proteins: several proteins in place of these three, each an objective of its name in kcal/mol: ``{receptor:
-            ..., center: ..., box_size: ..., goal: minimise | maximise}``. Where one has no score, none is given.
-        exhaustiveness: independent searches; time grows in proportion.
-        n_poses: poses that a search keeps (9, as in Vina's command line); the best one gives the score.
-        seed: of the embedding and the search, at least 1 (at 0 Vina draws another each time).
-        cpu: threads of one docking; one worker is meant to use one core.
+            ..., center: ..., box_size: ..., goal: minimise | maximise}``. If one has no score, the object fails.
+        exhaustiveness: number of independent searches; the time is proportional to it.
+        n_poses: number of poses that a search keeps (9, as in Vina's command line); the best one gives the score.
+        seed: seed of the embedding and the search, at least 1 (with 0 Vina draws a new seed each time).
+        cpu: number of threads of one docking; a worker is meant to use one core.
         scoring: the scoring function. vinardo: Quiroga, Villarreal, PLoS ONE 2016, 11, e0155183.
-        keep_pose: keep the best pose as the artifacts ``pose.pdbqt`` and ``pose.sdf`` (with bond orders, hydrogens and
-            the score), or ``pose_NAME.pdbqt`` and ``pose_NAME.sdf`` of each protein.
+        keep_pose: whether to store the best pose as the artifacts ``pose.pdbqt`` and ``pose.sdf`` (with bond orders,
+            hydrogens and the score), or ``pose_NAME.pdbqt`` and ``pose_NAME.sdf`` for each of several proteins.
     """
 
     kind = "docking"
@@ -71,21 +72,27 @@ class Docking(Oracle):
         counts = {"exhaustiveness": exhaustiveness, "n_poses": n_poses, "seed": seed, "cpu": cpu}
         for name, number in counts.items():
             if number < 1:
-                raise ConfigError(f"{name}: {number} is not a number of at least 1")
+                raise ConfigError(f"{name}: {number}, expected at least 1")
         if scoring not in ("vina", "vinardo"):
             raise ConfigError(f"scoring: {scoring!r} is not one of vina, vinardo")
         self.is_single = proteins is None
         if proteins is None:
             try:
-                one = Protein("seh_4jnc" if receptor is None else receptor, center, box_size)
+                protein = Protein("seh_4jnc" if receptor is None else receptor, center, box_size)
             except ValueError as error:
                 raise ConfigError(str(error)) from error
-            proteins = {"docking_score": one}
+            proteins = {"docking_score": protein}
         elif (receptor, center, box_size) != (None, None, None):
-            raise ConfigError("proteins: give receptor, center and box_size of each protein there, not beside it")
-        wrong = [name for name in proteins if not re.fullmatch(r"\w[\w.-]*", name)]  # it names files and columns
-        if wrong or not proteins:
-            raise ConfigError(f"proteins: {', '.join(map(repr, wrong)) or 'none'}: give names of letters, digits, _.-")
+            raise ConfigError(
+                "proteins: move receptor, center and box_size into each of the proteins; they do not apply beside it"
+            )
+        # names become file names and columns
+        invalid = [name for name in proteins if not re.fullmatch(r"\w[\w.-]*", name)]
+        if invalid or not proteins:
+            raise ConfigError(
+                f"proteins: {', '.join(map(repr, invalid)) or 'none'}; expected one or more names of letters, digits "
+                "and _.-, starting with a letter, digit or _"
+            )
         self.objectives = tuple(Objective(name, "kcal/mol", protein.goal) for name, protein in proteins.items())
         self.proteins = dict(proteins)
         self.exhaustiveness = exhaustiveness
@@ -96,11 +103,15 @@ class Docking(Oracle):
         self.keep_pose = keep_pose
         self._sites: dict[str, Site] = {}
         self._engines: dict[str, Any] = {}
-        with suppress(ConfigError):  # check() tells it; until then a config can be read where its receptors are not
+        with suppress(ConfigError):  # check() reports it; a config may be read on a machine without its receptors
             self._read()
 
     def check(self) -> None:
-        """Raises ConfigError where a library is missing, a receptor cannot be read, or a box lies away from it."""
+        """Verify the libraries, the receptors and their boxes.
+
+        Raises:
+            ConfigError: a library is missing, a receptor cannot be read, or a box is not near its receptor.
+        """
         _libraries()
         for name, site in self._read().items():
             try:
@@ -109,7 +120,7 @@ class Docking(Oracle):
                 raise ConfigError(f"{self._key(name)}{error}") from error
 
     def evaluate(self, objects: Sequence[str]) -> Iterator[Outcome]:
-        """Yields the score of the best pose in each protein, in kcal/mol, for each SMILES."""
+        """Yield the scores of the best pose in each protein, in kcal/mol, for each SMILES."""
         for smiles in objects:
             try:
                 yield self._measure(smiles)
@@ -134,17 +145,17 @@ class Docking(Oracle):
                 artifacts[f"{file}.pdbqt"] = pose
                 try:
                     artifacts[f"{file}.sdf"] = _sdf(pose, smiles, name, score)
-                except Exception as error:  # meeko and RDKit raise many types; the score and the PDBQT are not lost
+                except Exception as error:  # meeko and RDKit raise many types; the score and the PDBQT are kept
                     info[f"{file}.sdf"] = f"not written: {type(error).__name__}: {error!s:.200}"
         return Outcome(values=tuple(scores), info=info, artifacts=artifacts)
 
     def _dock(self, name: str, ligand: str) -> tuple[float, str]:
-        """The best pose's score in kcal/mol, and the pose as PDBQT text."""
+        """Return the best pose's score in kcal/mol, and the pose as PDBQT text."""
         engine = self._engine(name)
         try:
             engine.set_ligand_from_string(ligand)
-        except (TypeError, RuntimeError, ValueError) as error:  # an atom type without parameters, boron for one
-            raise OracleError("invalid", f"Vina cannot take the ligand: {_one_line(error)}") from error
+        except (TypeError, RuntimeError, ValueError) as error:  # an atom type without parameters, e.g. boron
+            raise OracleError("invalid", f"Vina rejects the ligand: {_vina_message(error)}") from error
         engine.dock(exhaustiveness=self.exhaustiveness, n_poses=self.n_poses)
         energies = engine.energies(n_poses=1)
         score = float(energies[0][0]) if len(energies) else OUTSIDE
@@ -153,13 +164,13 @@ class Docking(Oracle):
         return score, str(engine.poses(n_poses=1))
 
     def _engine(self, name: str) -> Any:
-        """The protein's Vina with its maps; kept here too, so that many proteins do not take turns in the cache."""
+        """Return the protein's Vina with its maps; stored here too, since the cache is too small for many proteins."""
         if name not in self._engines:
             self._engines[name] = _with_maps(self.scoring, self._read()[name], self.seed, self.cpu)
         return self._engines[name]
 
     def _read(self) -> dict[str, Site]:
-        """The receptors and boxes, read once; sets the version by what they hold. Raises ConfigError."""
+        """Read the receptors and boxes once, and set the version by their content, or raise ConfigError."""
         if not self._sites:
             sites = {}
             for name, protein in self.proteins.items():
@@ -191,7 +202,7 @@ def _libraries() -> tuple[Any, Any]:
 
 
 def _with_receptor(scoring: str, site: Site, seed: int, cpu: int) -> Any:
-    """A Vina with the receptor. ConfigError: Vina cannot take it."""
+    """Return a Vina with the receptor, or raise ConfigError if Vina rejects it."""
     vina, _ = _libraries()
     engine = vina.Vina(sf_name=scoring, cpu=cpu, seed=seed, verbosity=0)
     with tempfile.TemporaryDirectory() as folder:
@@ -200,45 +211,45 @@ def _with_receptor(scoring: str, site: Site, seed: int, cpu: int) -> Any:
         try:
             engine.set_receptor(str(path))
         except (TypeError, RuntimeError, ValueError) as error:
-            raise ConfigError(f"receptor: Vina cannot take it: {_one_line(error)}") from error
+            raise ConfigError(f"receptor: Vina rejects it: {_vina_message(error)}") from error
     return engine
 
 
 @lru_cache(maxsize=4)
 def _with_maps(scoring: str, site: Site, seed: int, cpu: int) -> Any:
-    """A Vina with the receptor's maps, which take seconds to compute; other oracles of this process share it."""
+    """Return a Vina with the receptor's maps, which take seconds to compute and are shared within this process."""
     engine = _with_receptor(scoring, site, seed, cpu)
     engine.compute_vina_maps(center=list(site.center), box_size=list(site.box_size))
     return engine
 
 
-def _one_line(error: Exception) -> str:
-    """What Vina says, without what its C++ wrapper adds."""
-    said = str(error).partition("Additional information:")[0]
-    return f"{' '.join(said.split()):.200}"
+def _vina_message(error: Exception) -> str:
+    """Join Vina's message, whose second line is the offending atom, and drop what its C++ wrapper appends."""
+    message = str(error).partition("Additional information:")[0]
+    return f"{' '.join(message.split()):.200}"
 
 
 def _ligand(smiles: str, seed: int) -> str:
-    """The PDBQT text of one ligand.
+    """Return the PDBQT text of one ligand.
 
     Raises:
-        OracleError: ``invalid``, where RDKit or meeko cannot prepare it.
+        OracleError: ``invalid``, RDKit or meeko cannot prepare it.
     """
     _, meeko = _libraries()
     molecule = embed(parse(smiles), 1, seed)
     try:
         setups = meeko.MoleculePreparation().prepare(molecule)
         text, is_ok, reason = meeko.PDBQTWriterLegacy.write_string(setups[0])
-    except Exception as error:  # meeko raises plain exceptions of many types for molecules that it cannot take
+    except Exception as error:  # meeko raises exceptions of many types for molecules that it does not support
         raise OracleError("invalid", f"meeko cannot prepare the ligand: {error!s:.200}") from error
-    if not is_ok or not text:  # Vina ends the whole process where it is given an empty ligand
+    if not is_ok or not text:  # Vina ends the whole process if it is given an empty ligand
         reasons = "; ".join(dict.fromkeys(reason.split("\n"))).strip("; ")
         raise OracleError("invalid", f"meeko cannot prepare the ligand: {reasons:.200}")
     return str(text)
 
 
 def _sdf(pose: str, smiles: str, name: str, score: float) -> str:
-    """A pose as an SDF record: bond orders and hydrogens as in the SMILES, the score in kcal/mol under the name."""
+    """Write a pose as an SDF record, with the SMILES's bond orders and hydrogens, and the score under ``name``."""
     from rdkit import Chem
 
     _, meeko = _libraries()

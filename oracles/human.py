@@ -1,4 +1,4 @@
-"""People: a lab, a colleague, a service without an interface. They are asked and answer through tables."""
+"""People as an oracle: a lab, a colleague, a service without an API, who exchange tables with the campaign."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from al_loop.oracles.base import Objective, Oracle, Outcome
 
 
 class Human(Oracle):
-    """People who measure: ``al-loop ask`` gives them a table of objects, ``al-loop tell`` takes their answers in.
+    """People who measure: ``al-loop ask`` exports a table of objects, ``al-loop tell`` imports their results.
 
-    Nothing is called, so that the sections ``evaluation`` and ``resources`` say nothing of it. The campaign goes on by
-    itself when answers arrive, or with the next ``al-loop ask``; neither has to run in between.
+    Nothing is called, so the config sections ``evaluation`` and ``resources`` do not apply. The campaign continues when
+    results arrive, or with the next ``al-loop ask``; no process needs to run in between.
 
     Args:
-        objectives: what is measured, each a name or ``{name: ..., unit: ..., goal: maximise | minimise}``.
-        version: raise it when the same object would be measured in another way than before.
+        objectives: the measured values, each a name or ``{name: ..., unit: ..., goal: maximise | minimise}``.
+        version: change it when the same object would be measured in a different way than before.
     """
 
     kind = "human"
@@ -27,9 +27,9 @@ class Human(Oracle):
         self.version = version
         names = [o.name for o in self.objectives]
         if not names or not all(names) or len(set(names)) < len(names):
-            raise ConfigError(f"objectives: {', '.join(names) or 'none'}: give one or more different names")
+            raise ConfigError(f"objectives: {', '.join(names) or 'none'}; expected one or more distinct names")
 
     def evaluate(self, objects: Sequence[str]) -> Iterator[Outcome]:
-        """Fails for each object: a person is not called by a program."""
+        """Yield a failure for each object, since people cannot be called by a program."""
         for _ in objects:
-            yield Outcome.failed("permanent", "people measure these objects: see al-loop ask and al-loop tell")
+            yield Outcome.failed("permanent", "people measure these objects; use al-loop ask and al-loop tell")

@@ -1,4 +1,4 @@
-"""Several oracles asked for the same object: their values side by side."""
+"""Several oracles that measure the same object, as one oracle with all their objectives."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from al_loop.oracles.base import Fidelity, Oracle, Outcome, current_call, evalua
 
 
 class Joint(Oracle):
-    """Several oracles asked for the same object, for several objectives: docking and drug-likeness, gap and price.
+    """Several oracles that measure the same object, for several objectives: docking and drug-likeness, gap and price.
 
-    They are asked in the order given, and no further one where one has failed: put cheap ones that fail often first.
-    Costs add up; what a member does not state costs nothing beside what others do. Noise that a member does not state
-    counts as none beside what others state. One member at the most may have fidelities; they are those of the whole.
+    Members are called in the order given, until one fails: put cheap ones that fail often first. Costs add up; a member
+    that reports no cost adds 0 to those that others report, and one that reports no noise counts as noise-free if
+    others report theirs. At most one member may have fidelities, which become those of the joint oracle.
 
     Args:
         oracles: at least two, e.g. ``[{kind: xtb, outcome: homo_lumo_gap}, {kind: guacamol, task: zaleplon_mpo}]``;
-            no two may measure a value of the same name.
+            no two may have an objective of the same name.
     """
 
     kind = "joint"
@@ -28,19 +28,19 @@ class Joint(Oracle):
     def __init__(self, oracles: Sequence[Part]) -> None:
         self.members = tuple(build("oracle", part) for part in oracles)
         if len(self.members) < 2:
-            raise ConfigError(f"oracle.oracles: a joint oracle has at least two members, not {len(self.members)}")
+            raise ConfigError(f"oracle.oracles: {len(self.members)} given, expected at least two")
         self.objectives = tuple(objective for member in self.members for objective in member.objectives)
         names = [objective.name for objective in self.objectives]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ConfigError(f"oracle.oracles: {', '.join(twice)} is measured by more than one of them")
+        if duplicates := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(f"oracle.oracles: {', '.join(duplicates)} is measured by more than one member")
         kinds = {member.object_type for member in self.members} - {None}
         if len(kinds) > 1:
-            raise ConfigError(f"oracle.oracles: one works on {'s, another on '.join(sorted(map(str, kinds)))}s")
+            raise ConfigError(f"oracle.oracles: one member measures {'s, another '.join(sorted(map(str, kinds)))}s")
         if any(member.is_external for member in self.members):
-            raise ConfigError("oracle.oracles: a member that people answer for cannot be asked together with others")
+            raise ConfigError("oracle.oracles: a member whose answers come from people cannot be combined with others")
         with_fidelities = [member for member in self.members if member.fidelities]
         if len(with_fidelities) > 1:
-            raise ConfigError("oracle.oracles: more than one of them has fidelities")
+            raise ConfigError("oracle.oracles: more than one member has fidelities, expected at most one")
         self.object_type = next(iter(kinds), None)
         self.version = "+".join(member.version for member in self.members)
         self.libraries = tuple(dict.fromkeys(name for member in self.members for name in member.libraries))
@@ -49,41 +49,49 @@ class Joint(Oracle):
         self.fidelity = with_fidelities[0].fidelity if with_fidelities else ""
 
     def at(self, fidelity: str) -> Self:
-        """The same at one of the fidelities of the member that has them."""
+        """Return this oracle at one of the fidelities of the member that has them.
+
+        Raises:
+            ValueError: there is no such fidelity.
+        """
         other = copy.copy(super().at(fidelity))
         other.members = tuple(m.at(fidelity) if m.fidelities else m for m in self.members)
         return other
 
     def check(self) -> None:
-        """Raises ConfigError where something that a member needs is missing."""
+        """Check every member.
+
+        Raises:
+            ConfigError: something that a member needs is missing.
+        """
         for member in self.members:
             member.check()
 
     def evaluate(self, objects: Sequence[str]) -> Iterator[Outcome]:
-        """Yields the values of all members for each object."""
+        """Yield the values of all members for each object."""
         for name in objects:
-            yield self._ask(name)
+            yield self._evaluate_one(name)
 
-    def _ask(self, name: str) -> Outcome:
+    def _evaluate_one(self, name: str) -> Outcome:
         call = current_call()
         answers: list[tuple[Oracle, Outcome]] = []
         for member in self.members:
-            # a member that has no fidelities must not be asked for one
-            own = call if member.fidelities else type(call)(call.keys)
-            (outcome,) = evaluate_each(member, [name], own)
+            # a member without fidelities must not be called at one
+            member_call = call if member.fidelities else type(call)(call.keys)
+            (outcome,) = evaluate_each(member, [name], member_call)
             answers.append((member, outcome))
             if outcome.failure is not None:
                 break
         costs = [o.cost for _, o in answers if o.cost is not None]
-        said = {
+        common = {
             "cost": sum(costs) if costs else None,
             "info": {key: value for _, o in answers for key, value in o.info.items()},
             "artifacts": {file: content for _, o in answers for file, content in o.artifacts.items()},
         }
         if (failure := answers[-1][1].failure) is not None:
-            return Outcome(failure=failure, **said)  # type: ignore[arg-type]
+            return Outcome(failure=failure, **common)  # type: ignore[arg-type]
         values = tuple(value for _, o in answers for value in o.values or ())
         noise = None
         if any(o.noise for _, o in answers):
             noise = tuple(s for m, o in answers for s in (o.noise or (0.0,) * len(m.objectives)))
-        return Outcome(values, noise=noise, **said)  # type: ignore[arg-type]
+        return Outcome(values, noise=noise, **common)  # type: ignore[arg-type]

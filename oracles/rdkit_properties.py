@@ -1,4 +1,4 @@
-"""Cheap properties of molecules as objectives, by RDKit."""
+"""Cheap RDKit properties of molecules as objectives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from typing import Any, ClassVar, Literal, get_args
 
 from al_loop.errors import ConfigError
 from al_loop.oracles._chemistry.conformer import require_rdkit
-from al_loop.oracles._chemistry.molecules import Measure, descriptor, logp, n_rings, per_molecule, qed, sa_score, tpsa
+from al_loop.oracles._chemistry.molecules import (
+    Measure,
+    descriptor,
+    logp,
+    mol_weight,
+    n_rings,
+    per_molecule,
+    qed,
+    sa_score,
+    tpsa,
+)
 from al_loop.oracles.base import Goal, Objective, Oracle, Outcome
 
 PropertyName = Literal[
@@ -27,8 +37,13 @@ PropertyName = Literal[
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A property and the direction in which it is wanted; left out: the usual one."""
+class PropertyObjective:
+    """A property and the direction in which it is optimised.
+
+    Args:
+        name: the property.
+        goal: the direction; by default the usual one for this property.
+    """
 
     __pydantic_config__: ClassVar[Mapping[str, str]] = {"extra": "forbid"}
 
@@ -36,7 +51,7 @@ class Wanted:
     goal: Goal | None = None
 
 
-#: mean and standard deviation over ZINC 250k of logP, -SA score and the ring penalty (You et al. 2018)
+#: mean and standard deviation of logP, -SA score and ring penalty over ZINC 250k (You et al. 2018)
 _ZINC_LOGP = (2.4570953396190123, 1.434324401111988)
 _ZINC_SA = (-3.0525811293166134, 0.8335207024513095)
 _ZINC_RINGS = (-0.0485696876403053, 0.2860212110245455)
@@ -48,11 +63,11 @@ def _penalised_logp(molecule: Any) -> float:
     return float(sum((x - mean) / deviation for x, (mean, deviation) in terms))
 
 
-#: how each is measured, its unit, and what is usually wanted of it
+#: measure, unit and usual goal of each property
 _PROPERTIES: Mapping[PropertyName, tuple[Measure, str, Goal]] = {
     "fraction_csp3": (descriptor("CalcFractionCSP3"), "", "maximise"),
     "logp": (logp, "", "maximise"),
-    "mol_weight": (descriptor("_CalcMolWt"), "g/mol", "minimise"),
+    "mol_weight": (mol_weight, "g/mol", "minimise"),
     "n_hba": (descriptor("CalcNumHBA"), "", "minimise"),
     "n_hbd": (descriptor("CalcNumHBD"), "", "minimise"),
     "n_rings": (n_rings, "", "minimise"),
@@ -65,21 +80,22 @@ _PROPERTIES: Mapping[PropertyName, tuple[Measure, str, Goal]] = {
 
 
 class RDKitProperties(Oracle):
-    """Properties of molecules that RDKit computes in about a millisecond, one or several.
+    """One or several molecular properties that RDKit computes in about a millisecond.
 
-    To try a campaign out, or as cheap objectives beside an expensive one. They are maximised, if not said otherwise:
+    They serve to try out a campaign, or as cheap objectives beside an expensive one. Unless stated otherwise they are
+    maximised:
 
-    - fraction_csp3: the fraction of the carbons that are sp3, 0 to 1.
-    - logp: octanol over water, no unit (Wildman & Crippen 1999).
-    - mol_weight: average molecular weight, g/mol; minimised.
-    - n_hba, n_hbd: acceptors and donors of hydrogen bonds by RDKit's patterns (not Lipinski's counts); minimised.
-    - n_rings: rings in the smallest set of smallest rings; minimised.
-    - n_rotatable_bonds: without amide bonds (RDKit's strict definition); minimised.
-    - penalised_logp: logP - SA score - how far the largest ring of the smallest set exceeds 6 atoms, each standardised
-      by its mean and deviation over ZINC 250k (You et al. 2018), no unit.
-    - qed: drug-likeness, 0 to 1 (Bickerton et al. 2012).
-    - sa_score: 1 (easy to make) to 10 (hard) (Ertl & Schuffenhauer 2009); minimised.
-    - tpsa: topological polar surface area, Å2, of nitrogen and oxygen (Ertl et al. 2000); minimised.
+    - fraction_csp3: fraction of the carbon atoms that are sp3, 0 to 1.
+    - logp: estimated logP, octanol over water, no unit (Wildman & Crippen 1999).
+    - mol_weight: average molecular weight in g/mol; minimised.
+    - n_hba, n_hbd: number of hydrogen-bond acceptors and donors by RDKit's patterns (not Lipinski's counts); minimised.
+    - n_rings: number of rings in the smallest set of smallest rings; minimised.
+    - n_rotatable_bonds: number of rotatable bonds without amide bonds (RDKit's strict definition); minimised.
+    - penalised_logp: logP - SA score - number of atoms beyond 6 in the largest ring, each term standardised by its mean
+      and standard deviation over ZINC 250k (You et al. 2018), no unit.
+    - qed: quantitative estimate of drug-likeness, 0 to 1 (Bickerton et al. 2012).
+    - sa_score: synthetic accessibility, 1 (easy to make) to 10 (hard) (Ertl & Schuffenhauer 2009); minimised.
+    - tpsa: topological polar surface area of nitrogen and oxygen in Å2 (Ertl et al. 2000); minimised.
 
     Args:
         properties: names, or ``{name: ..., goal: maximise | minimise}``.
@@ -90,25 +106,29 @@ class RDKitProperties(Oracle):
     object_type = "molecule"
     call_size = 64
 
-    def __init__(self, properties: Sequence[PropertyName | Wanted]) -> None:
-        wanted = [p if isinstance(p, Wanted) else Wanted(p) for p in properties]
-        names = [p.name for p in wanted]
+    def __init__(self, properties: Sequence[PropertyName | PropertyObjective]) -> None:
+        chosen = [p if isinstance(p, PropertyObjective) else PropertyObjective(p) for p in properties]
+        names = [p.name for p in chosen]
         unknown = [name for name in names if name not in _PROPERTIES]
         if unknown or not names or len(set(names)) < len(names):
             raise ConfigError(
-                f"properties: {', '.join(names) or 'none'}: name one or more different ones of "
+                f"properties: {', '.join(names) or 'none'}; expected one or more distinct names out of "
                 f"{', '.join(get_args(PropertyName))}"
             )
         self.objectives = tuple(
             Objective(p.name, unit, p.goal or usual)
-            for p, (_, unit, usual) in zip(wanted, (_PROPERTIES[name] for name in names), strict=True)
+            for p, (_, unit, usual) in zip(chosen, (_PROPERTIES[name] for name in names), strict=True)
         )
 
     def check(self) -> None:
-        """Raises ConfigError where RDKit is missing."""
+        """Verify that RDKit is installed.
+
+        Raises:
+            ConfigError: it is missing.
+        """
         require_rdkit()
 
     def evaluate(self, objects: Sequence[str]) -> Iterator[Outcome]:
-        """Yields the properties of each SMILES."""
+        """Yield the properties of each SMILES."""
         measures = [_PROPERTIES[objective.name][0] for objective in self.objectives]  # type: ignore[index]
         return per_molecule(objects, lambda molecule: [measure(molecule) for measure in measures])

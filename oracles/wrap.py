@@ -1,4 +1,4 @@
-"""Oracles from what a user already has: an Oracle subclass, any class with ``evaluate``, or a plain function."""
+"""Oracles made from a user's own code: an Oracle subclass, any class with ``evaluate``, or a plain function."""
 
 from __future__ import annotations
 
@@ -29,68 +29,70 @@ def oracle(
     object_type: str | None = None,
     call_size: int = 1,
 ) -> Callable[[Function], Function]:
-    """Decorator that says what a function measures; the function itself stays as it is.
+    """Return a decorator that declares what a function measures and leaves the function itself unchanged.
 
     Args:
-        name: of the value; the function's own name where it is not given.
-        unit: of the value.
-        goal: the direction that a campaign usually wants.
-        version: raise it when the same object would get another answer than before.
-        objectives: in place of name, unit and goal, for a function that returns several numbers.
-        fidelities: what a call costs at each, by name; the function takes the name as its argument ``fidelity``.
-        object_type: "molecule" (SMILES) or "sequence", where it can measure nothing else.
-        call_size: how many objects a worker is handed at a time; the function gets one after the other.
+        name: name of the value; by default the function's own name.
+        unit: unit of the value.
+        goal: the direction in which a campaign usually optimises the value.
+        version: change it when the same object would get a different answer than before.
+        objectives: replaces name, unit and goal for a function that returns several numbers.
+        fidelities: fidelity name -> cost of a call; the function receives the name as its argument ``fidelity``.
+        object_type: "molecule" (SMILES) or "sequence" if it can measure nothing else.
+        call_size: maximum number of objects that a worker receives in one call; the function is called once for each.
     """
 
-    def mark(function: Function) -> Function:
-        said: dict[str, Any] = {
+    def declare(function: Function) -> Function:
+        attributes: dict[str, Any] = {
             "objectives": tuple(objectives) if objectives else (Objective(name or _name(function), unit, goal),),
             "version": version,
             "fidelities": dict(fidelities or {}),
             "object_type": object_type,
             "call_size": call_size,
         }
-        for attribute, value in said.items():
+        for attribute, value in attributes.items():
             setattr(function, attribute, value)
         return function
 
-    return mark
+    return declare
 
 
 class FunctionOracle(Oracle):
-    """A function of one object that returns a number, a sequence of numbers, or an Outcome.
+    """An oracle made from a function of one object that returns a number, a sequence of numbers, or an Outcome.
 
-    An exception is the failure of the object it was raised for: ``permanent``, or what an OracleError says. The
-    function's attributes ``objectives`` (or ``goal`` and ``unit``), ``version``, ``fidelities``, ``object_type`` and
-    ``call_size`` are honoured where it has them.
+    An exception is a failure of the object for which it was raised: ``permanent``, or the kind of an OracleError. The
+    function may declare the attributes ``objectives`` (or ``goal`` and ``unit``), ``version``, ``fidelities``,
+    ``object_type`` and ``call_size``.
 
     Args:
         function: called with one object at a time.
-        options: keyword arguments of every call. Where there are fidelities, ``fidelity`` is the one to measure at if
-            nobody asks for another; left out: the most expensive one.
+        options: keyword arguments of every call. If the function declares fidelities, ``fidelity`` names the default
+            one; without it, the default is the most expensive fidelity.
 
     Raises:
-        ConfigError: what the function says of itself makes no sense.
+        ConfigError: a declared attribute is invalid.
     """
 
     def __init__(self, function: Callable[..., Any], **options: Any) -> None:
         self.function = function
         self.options = dict(options)
-        _describe(self, function)
+        _copy_declarations(function, self)
         if self.fidelities:
-            if "fidelity" not in _keywords(function):
-                raise ConfigError(f"{_name(function)}: it has fidelities, so it must take the argument 'fidelity'")
-            self.fidelity = _one_of(self, self.options.pop("fidelity", self.fidelity), _name(function))
+            if not _accepts_fidelity(function):
+                raise ConfigError(
+                    f"{_name(function)}: a function with fidelities must accept the argument 'fidelity'; add it"
+                )
+            self.fidelity = _checked_fidelity(self, self.options.pop("fidelity", self.fidelity), _name(function))
 
     def evaluate(self, objects: Sequence[str]) -> Iterator[Outcome]:
-        """Yields the function's answer for each object."""
+        """Yield the function's answer for each object."""
         for item in objects:
             yield self._answer(item)
 
     def _answer(self, item: str) -> Outcome:
-        meant = {"fidelity": self.fidelity} if self.fidelities else {}
+        fidelity = {"fidelity": self.fidelity} if self.fidelities else {}
         try:
-            return as_outcome(self.function(item, **self.options, **meant), len(self.objectives))
+            return as_outcome(self.function(item, **self.options, **fidelity), len(self.objectives))
         except OracleError as error:
             return Outcome(failure=error.failure)
         except (Exception, SystemExit) as error:
@@ -98,24 +100,31 @@ class FunctionOracle(Oracle):
 
 
 class WrappedOracle(Oracle):
-    """An object that has the contract's ``evaluate`` without being an Oracle.
+    """An oracle made from an object with an ``evaluate`` method whose class does not derive from Oracle.
 
-    Where it has ``objectives`` (or ``goal`` and ``unit``), ``version``, ``call_size``, ``object_type``, ``fidelities``,
-    ``fidelity``, ``at``, ``is_external`` or ``check``, they are honoured.
+    The object may also have ``objectives`` (or ``goal`` and ``unit``), ``version``, ``call_size``, ``object_type``,
+    ``fidelities``, ``fidelity``, ``at``, ``is_external`` and ``check``.
+
+    Args:
+        inner: the object.
 
     Raises:
-        ConfigError: what it says of itself makes no sense.
+        ConfigError: a declared attribute is invalid.
     """
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
-        _describe(self, inner)
+        _copy_declarations(inner, self)
         if self.fidelities and not hasattr(inner, "fidelity"):
             inner.fidelity = self.fidelity
         self.is_external = bool(getattr(inner, "is_external", False))
 
     def at(self, fidelity: str) -> Self:
-        """The same at another fidelity: the object's own ``at``, else a copy with this ``fidelity``."""
+        """Return this oracle at one of its fidelities: by the object's own ``at``, or as a modified copy.
+
+        Raises:
+            ValueError: it has no such fidelity.
+        """
         other = super().at(fidelity)
         if other is not self:
             if callable(getattr(self.inner, "at", None)):
@@ -126,18 +135,18 @@ class WrappedOracle(Oracle):
         return other
 
     def check(self) -> None:
-        """Calls the object's own ``check`` where it has one."""
+        """Call the object's own ``check``, if it has one."""
         if callable(getattr(self.inner, "check", None)):
             self.inner.check()
 
     def evaluate(self, objects: Sequence[str]) -> Iterable[Outcome | float | Sequence[float]]:
-        """Whatever the object's own ``evaluate`` answers."""
+        """Return the answers of the object's own ``evaluate``."""
         answers: Iterable[Outcome | float | Sequence[float]] = self.inner.evaluate(objects)
         return answers
 
 
 def oracle_from(target_object: Any, **kwargs: Any) -> Oracle:
-    """The oracle that a config's ``target:`` means.
+    """Build the oracle that a config names by ``target:``.
 
     The same target and arguments give the same oracle in every process.
 
@@ -146,46 +155,50 @@ def oracle_from(target_object: Any, **kwargs: Any) -> Oracle:
         kwargs: arguments of the class, or keyword arguments of each call of the function.
 
     Raises:
-        ConfigError: it is none of these, or the arguments do not fit.
+        ConfigError: the target is none of these, or the arguments do not match its signature.
     """
     label = _name(target_object, repr(target_object))
     if inspect.isclass(target_object):
         if not callable(getattr(target_object, "evaluate", None)):
-            raise ConfigError(f"the class {label} has no method evaluate(objects)")
+            raise ConfigError(f"the class {label} has no method evaluate(objects), which every oracle needs")
         if inspect.isabstract(target_object):
             missing = ", ".join(sorted(getattr(target_object, "__abstractmethods__", ())))
-            raise ConfigError(f"the class {label} does not implement {missing}")
-        built = target_object(**_fitting(target_object, kwargs, label))
+            raise ConfigError(f"the class {label} is abstract; implement {missing}")
+        built = target_object(**_checked_arguments(target_object, kwargs, label))
         return built if isinstance(built, Oracle) else WrappedOracle(built)
     if isinstance(target_object, Oracle) or callable(getattr(target_object, "evaluate", None)):
-        raise ConfigError(f"{label:.80} is an oracle already built: name its class ({type(target_object).__name__})")
+        raise ConfigError(f"{label:.80} is an instance; name its class instead ({type(target_object).__name__})")
     if not callable(target_object):
         raise ConfigError(f"{label:.80} is neither a class with evaluate(objects) nor a function of one object")
     if inspect.iscoroutinefunction(target_object):
-        raise ConfigError(f"{label} is an async function: give a plain one that returns the value")
-    # which fidelity is said at each call, so that the config need not
-    said = ("fidelity",) if getattr(target_object, "fidelities", None) and "fidelity" not in kwargs else ()
-    return FunctionOracle(target_object, **_fitting(_options_of(target_object, label), kwargs, label, said))
+        raise ConfigError(f"{label} is an async function, which is not supported; use one that returns the value")
+    # each call passes its fidelity, so the config need not
+    optional = ("fidelity",) if getattr(target_object, "fidelities", None) and "fidelity" not in kwargs else ()
+    return FunctionOracle(
+        target_object, **_checked_arguments(_options_of(target_object, label), kwargs, label, optional)
+    )
 
 
 def _options_of(function: Any, label: str) -> Any:
-    """The function without its first argument, which is the object."""
+    """Return the function without its first argument, the object."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # some functions written in C do not tell
+    except (TypeError, ValueError):  # some functions written in C have no signature
         return function
-    takes = (
+    positional = (
         inspect.Parameter.POSITIONAL_ONLY,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
         inspect.Parameter.VAR_POSITIONAL,
     )
-    if not parameters or parameters[0].kind not in takes:
-        raise ConfigError(f"the function {label} takes no positional argument, expected one: the object")
+    if not parameters or parameters[0].kind not in positional:
+        raise ConfigError(f"the function {label} takes no positional argument, expected one (the object)")
     return partial(function, "")
 
 
-def _fitting(factory: Any, kwargs: Mapping[str, Any], label: str, without: Sequence[str] = ()) -> dict[str, Any]:
-    """The arguments, checked and converted by the factory's signature."""
+def _checked_arguments(
+    factory: Any, kwargs: Mapping[str, Any], label: str, without: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the arguments, checked and converted by the annotations of the factory's signature."""
     try:
         model = arguments_model(factory, without)
     except (TypeError, ValueError):
@@ -205,50 +218,50 @@ def _name(thing: Any, default: str = "value") -> str:
 
 
 def _objectives(thing: Any) -> tuple[Objective, ...]:
-    """What a function or object says that it measures; names alone will do."""
+    """Return the objectives that a function or object declares, as Objectives or as bare names."""
     unit: Any = getattr(thing, "unit", "")
-    goal: Any = getattr(thing, "goal", "maximise")  # Objective refuses a wrong one
-    said: Iterable[Any] = getattr(thing, "objectives", None) or (_name(thing),)
+    goal: Any = getattr(thing, "goal", "maximise")  # Objective refuses an unknown one
+    entries: Iterable[Any] = getattr(thing, "objectives", None) or (_name(thing),)
     try:
-        meant = tuple(entry if isinstance(entry, Objective) else Objective(str(entry), unit, goal) for entry in said)
+        return tuple(entry if isinstance(entry, Objective) else Objective(str(entry), unit, goal) for entry in entries)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{_name(thing, type(thing).__name__)}: objectives: {error}") from error
-    return meant
 
 
-def _describe(made: Oracle, thing: Any) -> None:
-    """Copies what a function or object says of itself to the oracle that is made of it."""
+def _copy_declarations(thing: Any, wrapper: Oracle) -> None:
+    """Set the oracle's attributes to those that the wrapped function or object declares."""
     label = _name(thing, type(thing).__name__)
-    made.objectives = _objectives(thing)
-    made.version = str(getattr(thing, "version", "1"))
-    said: Any = getattr(thing, "fidelities", None) or ()
+    wrapper.objectives = _objectives(thing)
+    wrapper.version = str(getattr(thing, "version", "1"))
+    fidelities: Any = getattr(thing, "fidelities", None) or ()
     try:
-        made.call_size = int(getattr(thing, "call_size", 1))
-        if isinstance(said, Mapping):
-            made.fidelities = priced_fidelities({str(name): float(cost) for name, cost in said.items()})
+        wrapper.call_size = int(getattr(thing, "call_size", 1))
+        if isinstance(fidelities, Mapping):
+            wrapper.fidelities = priced_fidelities({str(name): float(cost) for name, cost in fidelities.items()})
         else:
-            made.fidelities = tuple(said)
+            wrapper.fidelities = tuple(fidelities)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{label}: call_size or fidelities: {error}") from error
-    if made.call_size < 1 or not all(isinstance(f, Fidelity) for f in made.fidelities):
-        raise ConfigError(f"{label}: expected a call_size of 1 or more, and fidelities as {{name: cost}}")
-    made.object_type = getattr(thing, "object_type", None)
-    if made.fidelities:
-        made.fidelity = _one_of(made, getattr(thing, "fidelity", made.fidelities[-1].name), label)
+    if wrapper.call_size < 1:
+        raise ConfigError(f"{label}: call_size: {wrapper.call_size}, expected at least 1")
+    if not all(isinstance(f, Fidelity) for f in wrapper.fidelities):
+        raise ConfigError(f"{label}: fidelities: {fidelities!r:.80}, expected {{name: cost}} or a list of Fidelity")
+    wrapper.object_type = getattr(thing, "object_type", None)
+    if wrapper.fidelities:
+        wrapper.fidelity = _checked_fidelity(wrapper, getattr(thing, "fidelity", wrapper.fidelities[-1].name), label)
 
 
-def _one_of(made: Oracle, fidelity: object, label: str) -> str:
-    """The name of a fidelity. ConfigError: it is none of the oracle's."""
-    names = [f.name for f in made.fidelities]
+def _checked_fidelity(wrapper: Oracle, fidelity: object, label: str) -> str:
+    """Return the name of a fidelity of the oracle, or raise ConfigError."""
+    names = [f.name for f in wrapper.fidelities]
     if fidelity not in names:
         raise ConfigError(f"{label}: fidelity: {fidelity!r} is not one of {', '.join(names)}")
     return str(fidelity)
 
 
-def _keywords(function: Callable[..., Any]) -> Mapping[str, object]:
+def _accepts_fidelity(function: Callable[..., Any]) -> bool:
     try:
         parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some functions written in C do not tell
-        return {"fidelity": None}
-    is_open = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    return {"fidelity": None} if is_open else parameters
+    except (TypeError, ValueError):  # some functions written in C have no signature
+        return True
+    return "fidelity" in parameters or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,7 +67,9 @@ class Machine:
 
             visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count()))))
             gpus = tuple(filter(None, visible.split(",")))[: torch.cuda.device_count()]
-        return cls(float(len(os.sched_getaffinity(0))), gpus)
+        # macOS has no affinity
+        n_cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        return cls(float(n_cpus), gpus)
 
     def take(self, needs: Mapping[str, float], is_stopping: threading.Event) -> Share | None:
         """Wait until there is room for a campaign, and take its share.

@@ -1,4 +1,4 @@
-"""What a model of one objective believes of measured and pending objects, as samples, and of others given each."""
+"""Posterior samples at measured and pending objects, and the posterior of other objects given each sample."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class SampledBaseline(torch.nn.Module):
     has the mean mean(x) + l(x)'z and the variance var(x) - |l(x)|², l(x) = L^-1 cov(baseline, x).
 
     Args:
-        model: of one objective.
-        X_baseline: features, n x d.
-        z: standard normal numbers, samples x n.
+        model: a model of one objective whose joint posteriors are normal.
+        X_baseline: n x d features.
+        z: samples x n standard normal numbers.
     """
 
     values: Tensor  #: at the baseline, samples x n
@@ -42,7 +42,7 @@ class SampledBaseline(torch.nn.Module):
         self.register_buffer("_z", z)
         self.register_buffer("values", self.cross_posterior.mean + z @ L.T)
 
-    def given(self, X: Tensor) -> tuple[Tensor, Tensor]:
+    def conditional(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Return the means of f given each sample, b x samples, and its standard deviations, b, at b x 1 x d rows."""
         mean, prior_variance, cross = self.cross_posterior(X)
         own = torch.linalg.solve_triangular(self._L, cross.T, upper=False)  # l(x) as columns
@@ -52,24 +52,36 @@ class SampledBaseline(torch.nn.Module):
 
 
 class Pruning:
-    """Tells what of the measured objects may be on the front; of the models last asked about it is remembered."""
+    """Finds the measured objects that may be on the front, and caches the result for each model."""
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[ModelList, tuple[Tensor, Tensor]] = WeakKeyDictionary()
+        self._cache: WeakKeyDictionary[ModelList, tuple[Tensor, Tensor]] = WeakKeyDictionary()
 
     def __call__(self, model: ModelList, X: Tensor, seed: int) -> Tensor:
-        """Which rows (n x d) are on the front in any of 256 joint samples of their values: n, bool."""
-        known = self._known.get(model)
-        if known is None or not torch.equal(known[0], X):
-            known = self._known[model] = (X, ever_on_the_front(model, X, seed))
-        return known[1]
+        """Return whether each of n x d rows is on the front in any of 256 joint samples of their values.
+
+        Args:
+            model: one model per objective.
+            X: n x d features.
+            seed: of the samples.
+        """
+        entry = self._cache.get(model)
+        if entry is None or not torch.equal(entry[0], X):
+            entry = self._cache[model] = (X, ever_on_the_front(model, X, seed))
+        return entry[1]
 
     def __reduce__(self) -> tuple[type[Pruning], tuple[()]]:
-        return Pruning, ()  # what is remembered stays behind
+        return Pruning, ()  # without the cache
 
 
 def ever_on_the_front(model: ModelList, X: Tensor, seed: int) -> Tensor:
-    """Which rows (n x d) are on the front in any of 256 joint samples of their values: n, bool."""
+    """Return whether each of n x d rows is on the front in any of 256 joint samples of their values.
+
+    Args:
+        model: one model per objective.
+        X: n x d features.
+        seed: of the samples.
+    """
     generator = torch.Generator().manual_seed(seed)
     columns = []
     for one in model.models:
@@ -78,18 +90,25 @@ def ever_on_the_front(model: ModelList, X: Tensor, seed: int) -> Tensor:
         z = torch.randn(len(X), _PRUNING_SAMPLES, generator=generator, dtype=torch.float64).to(root)
         columns.append(posterior.mean + root @ z)
     values = torch.stack(columns, dim=-1)  # n x samples x m
-    found = torch.zeros(len(X), dtype=torch.bool, device=X.device)
+    is_on_front = torch.zeros(len(X), dtype=torch.bool, device=X.device)
     for sample in values.unbind(1):
-        found |= is_non_dominated(sample)
-    return found
+        is_on_front |= is_non_dominated(sample)
+    return is_on_front
 
 
 def sampled(
     model: ModelList, X_baseline: Tensor, n_samples: int, seed: int, n_more: int = 0
 ) -> tuple[list[SampledBaseline], Tensor]:
-    """The baseline (n x d) of each objective, and n_more standard normal numbers beside, samples x n_more.
+    """Return the sampled baseline of each objective, and further standard normal numbers, samples x n_more.
 
-    All are from one quasi-random sequence: several of them would not be independent of one another.
+    All are from one quasi-random sequence: several sequences would not be independent of one another.
+
+    Args:
+        model: one model per objective.
+        X_baseline: n x d features.
+        n_samples: number of samples.
+        seed: of the samples.
+        n_more: standard normal numbers per sample, besides those of the baselines.
     """
     n, models = len(X_baseline), list(model.models)
     draws = draw_sobol_normal_samples(
@@ -100,6 +119,13 @@ def sampled(
 
 
 def list_sampler(model: ModelList, X: Tensor, n_samples: int, seed: int) -> ListSampler:
-    """BoTorch's samplers for a model of several objectives, which may be of any kinds. X: some rows, n x d."""
+    """Return BoTorch's samplers for models of several objectives, of any kinds.
+
+    Args:
+        model: one model per objective.
+        X: n x d features, of which the first row shows the posteriors' types.
+        n_samples: number of samples.
+        seed: of the samples.
+    """
     shape = torch.Size([n_samples])
     return ListSampler(*[get_sampler(m.posterior(X[:1]), shape, seed=seed + i) for i, m in enumerate(model.models)])

@@ -9,7 +9,9 @@ from torch import Tensor
 
 
 def log_improvement(u: Tensor) -> Tensor:
-    """log(phi(u) + u Phi(u)), the log expected improvement of a standard normal on -u, exact far into both tails.
+    """Return log(phi(u) + u Phi(u)), the log expected improvement of a standard normal on -u.
+
+    It is exact far into both tails.
 
     Below -1 it is log phi(u) + log(1 - |u| Phi(u) / phi(u)), with the ratio from the scaled complementary error
     function; below -1,000 the difference, by then 1 / u² to six digits, would be lost to rounding.

@@ -15,23 +15,23 @@ from al_loop.acquisitions._log_improvement import log_improvement
 from al_loop.acquisitions.base import Acquisition, AcquisitionContext
 from al_loop.surrogates.base import SurrogateModel
 
+#: finite, so that the values' spread can be computed
 _LEAST = -1e9
 
 
 class KnowledgeGradient(Acquisition):
-    """By how much one measurement is expected to raise the best posterior mean (Frazier et al. 2009).
+    """Expected rise of the best posterior mean by one measurement (Frazier et al. 2009).
 
-    The log of E max mean' - max mean, where mean' is the posterior mean once the object was measured, and the maxima
-    run over the object itself and a set of others: unlike expected improvement it also values an object that would
-    tell that another one is better than thought. Over a finite set it has a closed form, used here; BoTorch's
-    ``qKnowledgeGradient`` searches a continuous space instead and cannot be had on a list of molecules.
+    It is the log of E max mean' - max mean, where mean' is the posterior mean after the object is measured, and the
+    maxima are over the object itself and a set of others: unlike expected improvement it also values an object whose
+    measurement would reveal that another one is better than expected. Over a finite set it has a closed form, used
+    here; BoTorch's ``qKnowledgeGradient`` searches a continuous space, which a list of molecules is not.
 
     Pending objects count as measured at their posterior mean. Posteriors that are not normal are replaced by normal
     ones of the same means and covariances.
 
     Args:
-        n_set: how many others there are, those of the largest mean + 2 deviations of what was measured, what is
-            pending and the candidates that the campaign tells of.
+        n_set: number of others: those of the largest mean + 2 deviations among measured, pending and candidate objects.
     """
 
     kind = "knowledge_gradient"
@@ -50,15 +50,15 @@ class KnowledgeGradient(Acquisition):
 
 
 class DiscreteKnowledgeGradient(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
-    """log of the knowledge gradient of single objects over themselves and a set.
+    """Log knowledge gradient of single objects over themselves and a set.
 
     Measuring x moves the posterior mean at i to a_i + b_i Z, Z standard normal, with a the means now and
     b_i = cov(f_i, f(x)) / sqrt(var f(x) + noise). Where the largest of these lines changes from one of slope b to one
     of slope b', at z = c, it gains (b' - b) (phi(c) - |c| Phi(-|c|)).
 
     Args:
-        model: an exact GP, or any whose joint posteriors are normal (slower).
-        X_set: the others, m x d.
+        model: the model; normal distributions with its means and covariances are used.
+        X_set: m x d features of the others.
     """
 
     def __init__(self, model: SurrogateModel, X_set: Tensor) -> None:
@@ -68,20 +68,24 @@ class DiscreteKnowledgeGradient(AcquisitionFunction):  # type: ignore[misc]  # B
         self.cross_posterior = model.cross_posterior(X_set)
 
     def forward(self, X: Tensor) -> Tensor:
-        """Values of ``b x 1 x d`` features: b."""
+        """Return the values of ``b x 1 x d`` features: b."""
         mean, variance, covariance = self.cross_posterior(X)
         variance = variance.clamp_min(self.cross_posterior.least_variance)
         noise = self.model.noise_at(X)
         intercepts = torch.cat([mean.unsqueeze(-1), self._means.expand(len(mean), -1)], dim=-1)
         slopes = torch.cat([variance.unsqueeze(-1), covariance], dim=-1) / (variance + noise).sqrt().unsqueeze(-1)
-        return log_gain(intercepts, slopes).clamp_min(_LEAST)  # finite, so that a scale can be taken of them
+        return log_gain(intercepts, slopes).clamp_min(_LEAST)
 
 
 def log_gain(intercepts: Tensor, slopes: Tensor) -> Tensor:
-    """log(E max_i (a_i + b_i Z) - max_i a_i), Z standard normal: b x m, b x m -> b; minus infinity without a gain.
+    """Return log(E max_i (a_i + b_i Z) - max_i a_i) for standard normal Z: b; minus infinity without a gain.
 
     The upper envelope is walked from the line of the least slope to the one of the greatest, in all rows at once; it
-    has few corners, each of which costs one look at all lines.
+    has few corners, each of which costs one pass over all lines.
+
+    Args:
+        intercepts: b x m intercepts a_i.
+        slopes: b x m slopes b_i.
     """
     rows = torch.arange(len(slopes), device=slopes.device)
     least = slopes.min(dim=-1, keepdim=True).values
@@ -95,7 +99,7 @@ def log_gain(intercepts: Tensor, slopes: Tensor) -> Tensor:
         rise = torch.where(is_steeper, slopes - b, 1.0)
         crossing = torch.where(is_steeper, (a - intercepts) / rise, float("inf"))
         corner = crossing.min(dim=-1, keepdim=True).values
-        # of those that cross there together the steepest is on top afterwards
+        # among lines that cross at the same corner the steepest is on top beyond it
         following = slopes.masked_fill(crossing > corner, -float("inf")).argmax(dim=-1)
         is_moving = is_steeper.any(dim=-1)
         change = torch.where(is_moving, slopes[rows, following] - b.squeeze(-1), 1.0)

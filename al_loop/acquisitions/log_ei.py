@@ -15,14 +15,14 @@ from al_loop.surrogates.base import SurrogateModel
 
 
 class LogEI(Acquisition):
-    """Log of the expected improvement on the best target, in closed form (Ament et al. 2023).
+    """Log of the expected improvement over the best target, in closed form (Ament et al. 2023).
 
     Pending objects count as measured at their posterior mean, and the best of those means as measured too. On models
     whose posteriors are not normal the improvement is that of an object and the pending ones together, from posterior
-    samples, as in ``qlogei``. The log keeps objects apart whose expected improvement would be zero in floating point.
+    samples, as in ``qlogei``. The log distinguishes objects whose expected improvement underflows to zero.
 
     Args:
-        n_samples: fixed quasi-random posterior samples, for models that need them.
+        n_samples: fixed quasi-random posterior samples, if posteriors are not normal.
         seed: of those samples.
     """
 

@@ -18,13 +18,13 @@ from al_loop.surrogates.base import SurrogateModel
 
 
 class MaxValueEntropy(Acquisition):
-    """What a measurement would tell of the largest value that there is (Wang & Jegelka 2017; Moss et al. 2021).
+    """Information of a measurement about the largest value (Wang & Jegelka 2017; Moss et al. 2021).
 
-    The log of the mutual information, in nats, between a noisy measurement of the object and the maximum of f over a
-    set of objects, in the closed form of GIBBON (BoTorch's ``qLowerBoundMaxValueEntropy``). The maximum is sampled
-    from the joint posterior over what was measured, what is pending and the candidates that the campaign tells of;
-    without candidates it is the maximum over what was measured, which is too low. The log keeps the many objects
-    apart that tell next to nothing; it does not change their order.
+    It is the log of the mutual information, in nats, between a noisy measurement of the object and the maximum of f
+    over a set of objects, in the closed form of GIBBON (BoTorch's ``qLowerBoundMaxValueEntropy``). The maximum is
+    sampled from the joint posterior over the measured, pending and candidate objects; without candidates it is the
+    maximum over the measured ones, which is too low. The log distinguishes the many objects with next to no
+    information; it does not change their order.
 
     Pending objects count as measured at their posterior mean. Posteriors that are not normal are replaced by normal
     ones of the same means and covariances.
@@ -52,14 +52,14 @@ class MaxValueEntropy(Acquisition):
 
 
 class InformationOnMaximum(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
-    """log of GIBBON's lower bound of I(y(x); max f) for single objects, averaged over samples of the maximum.
+    """Log of GIBBON's lower bound of I(y(x); max f) for single objects, averaged over samples of the maximum.
 
     With g = (maximum - mean) / std, r = phi(g) / Phi(g) and rho² = var f / var y it is the log of the average of
-    -log(1 - rho² r (g + r)) / 2; everything small is kept as a log, since far from the maximum r underflows.
+    -log(1 - rho² r (g + r)) / 2; small quantities are computed as logs, since far from the maximum r underflows.
 
     Args:
-        model: its posterior must be normal.
-        maxima: samples of the maximum, m.
+        model: the model.
+        maxima: m samples of the maximum.
     """
 
     def __init__(self, model: SurrogateModel, maxima: Tensor) -> None:
@@ -76,7 +76,7 @@ class InformationOnMaximum(AcquisitionFunction):  # type: ignore[misc]  # BoTorc
         return torch.log(variance / (variance + self.model.noise_variance))
 
     def forward(self, X: Tensor) -> Tensor:
-        """Values of ``b x 1 x d`` features: b."""
+        """Return the values of ``b x 1 x d`` features: b."""
         posterior = self.model.posterior(X)
         mean, variance = posterior.mean.squeeze(-1), posterior.variance.squeeze(-1).clamp_min(1e-16)  # b x 1
         log_rho2 = self.log_rho2(X, variance)

@@ -1,4 +1,4 @@
-"""Expected improvement per cost, at the fidelity that pays most."""
+"""Expected improvement per cost, at the fidelity where it is largest."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from al_loop.surrogates.base import MultiFidelityModel, SurrogateModel
 class MultiFidelityEI(MultiFidelityAcquisition):
     """Log expected improvement at the target, times the squared correlation with it, per cost (Huang et al. 2006).
 
-    An answer at a lower fidelity is worth what the target's improvement is worth, as far as it tells of it.
+    A measurement at a lower fidelity is worth the improvement at the target, as far as the two are correlated.
 
     Args:
-        target_share: of the cost that is spent at the target fidelity, at least.
+        target_share: least share of the cost that is spent at the target fidelity.
     """
 
     kind = "multi_fidelity_ei"

@@ -1,4 +1,4 @@
-"""Information per cost, from the fidelity that pays most."""
+"""Information per cost, from the fidelity where it is largest."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from al_loop.surrogates.base import MultiFidelityModel, SurrogateModel
 
 
 class MultiFidelityMES(MultiFidelityAcquisition):
-    """What an answer at a fidelity would tell of the largest value at the target, per cost (Takeno et al. 2020).
+    """Information of a measurement at a fidelity about the largest value at the target, per cost (Takeno et al. 2020).
 
-    In the closed form of GIBBON (Moss et al. 2021): that of ``max_value_entropy``, with the squared correlation between
-    the answer at the fidelity and the value at the target in place of that with the answer at the target.
+    It has the closed form of ``max_value_entropy`` (GIBBON, Moss et al. 2021), with the squared correlation between
+    the measurement at the fidelity and the value at the target.
 
     Args:
         n_samples: quasi-random samples of the maximum.
         seed: of those samples.
-        target_share: of the cost that is spent at the target fidelity, at least.
+        target_share: least share of the cost that is spent at the target fidelity.
     """
 
     kind = "multi_fidelity_mes"
@@ -48,7 +48,7 @@ class MultiFidelityMES(MultiFidelityAcquisition):
 
 
 class InformationFrom(InformationOnMaximum):
-    """Information on the maximum at the model's fidelity, from an answer at another."""
+    """Information about the maximum at the model's fidelity, from a measurement at another fidelity."""
 
     def __init__(self, model: MultiFidelityModel, maxima: Tensor, fidelity: int) -> None:
         super().__init__(model, maxima)
@@ -56,5 +56,5 @@ class InformationFrom(InformationOnMaximum):
 
     def log_rho2(self, X: Tensor, variance: Tensor) -> Tensor:
         """Return the log squared correlation of a measurement at the fidelity with the value at the target: b x 1."""
-        found: Tensor = self.model.correlation(X.squeeze(-2), self._fidelity).log().unsqueeze(-1)
-        return found
+        log_correlation: Tensor = self.model.correlation(X.squeeze(-2), self._fidelity).log().unsqueeze(-1)
+        return log_correlation

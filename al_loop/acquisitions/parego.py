@@ -18,7 +18,9 @@ from al_loop.acquisitions._log_improvement import log_improvement
 from al_loop.acquisitions.base import Acquisition, AcquisitionContext
 from al_loop.seeding import derive_seed
 
-_SHARE = 0.05  # of the weighted sum beside the worst term: Knowles 2006
+#: weight of the weighted sum besides the worst term (Knowles 2006)
+_SHARE = 0.05
+#: width of the normal distribution around each sampled improvement, in units of the scale
 _SOFT = 0.003
 
 
@@ -26,15 +28,15 @@ class ParEGO(Acquisition):
     """Log noisy improvement of a random weighting of the objectives, another one for each pick (Knowles 2006).
 
     The scalarisation is the augmented Chebyshev one, -max_j w_j (1 - y_j) - 0.05 sum_j w_j (1 - y_j), of values scaled
-    to 0 to 1 over what was measured, with w uniform on the simplex: every point of the front, also of one that is not
-    convex, is the best for some w. The improvement is that on the best of the true values at what was measured and is
-    pending (Daulton et al. 2020), in samples. Take the selector ``sequential`` with ``lazy: false``, so that each pick
-    of a batch has weights of its own; others pick the whole batch for one weighting.
+    to [0, 1] over the measured ones, with w uniform on the simplex: every point of the front, even of one that is not
+    convex, is the best for some w. The improvement is over the best of the true values at measured and pending objects
+    (Daulton et al. 2020), in samples. Use the selector ``sequential`` with ``lazy: false``, so that each pick of a
+    batch has weights of its own; others pick the whole batch for one weighting.
 
-    On models other than exact Gaussian processes it is BoTorch's own, which copies the baseline for every object: slow.
+    On models without a fast cross posterior it is BoTorch's own, which copies the baseline for every object: slow.
 
     Args:
-        n_samples: fixed quasi-random samples of the values at the baseline and at an object; a power of two suits them.
+        n_samples: fixed quasi-random samples of the values at the baseline and at an object, preferably a power of two.
         seed: of samples and weights.
     """
 
@@ -71,11 +73,11 @@ class ParEGO(Acquisition):
 
 
 class Scalarisation(torch.nn.Module):
-    """The augmented Chebyshev scalarisation of values, scaled to 0 to 1 over some: ... x m -> ...
+    """The augmented Chebyshev scalarisation of values: ... x m -> ...
 
     Args:
-        Y: values that set the scale, n x m.
-        weights: m.
+        Y: n x m values, whose range becomes [0, 1].
+        weights: m weights.
     """
 
     weights: Tensor
@@ -90,7 +92,7 @@ class Scalarisation(torch.nn.Module):
         self.register_buffer("weights", weights)
 
     def forward(self, Y: Tensor, X: Tensor | None = None) -> Tensor:
-        """Of values; X, which BoTorch gives beside, does not matter."""
+        """Return the scalarised values; X, which BoTorch passes along, is ignored."""
         weighted = self.weights * (Y - self._high) / self._width
         value: Tensor = weighted.min(-1).values + _SHARE * weighted.sum(-1)
         return value
@@ -99,8 +101,8 @@ class Scalarisation(torch.nn.Module):
 class ScalarisedImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
     """log E max(s(f(x)) - max s(f(baseline)), 0) for a scalarisation s, with independent exact GPs for the objectives.
 
-    Each sample of the improvement stands for a normal distribution about it, 0.003 of the scale wide, so that objects
-    that improve in no sample are told apart, too.
+    Each sample of the improvement is smoothed by a normal distribution, 0.003 of the scale wide, so that objects that
+    improve in no sample are distinguished, too.
     """
 
     def __init__(
@@ -114,11 +116,11 @@ class ScalarisedImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTor
         self.register_buffer("best", scalarisation(torch.stack([b.values for b in baselines], dim=-1)).max(1).values)
 
     def forward(self, X: Tensor) -> Tensor:
-        """Values of ``b x 1 x d`` features: b."""
+        """Return the values of ``b x 1 x d`` features: b."""
         columns = []
         for baseline, z in zip(self.baselines, self._z.unbind(1), strict=True):
             assert isinstance(baseline, SampledBaseline)
-            means, std = baseline.given(X)
+            means, std = baseline.conditional(X)
             columns.append(means + std[:, None] * z)
         gains = self.scalarisation(torch.stack(columns, dim=-1)) - self.best  # b x samples
         logs = log_improvement(gains / _SOFT) + math.log(_SOFT)

@@ -27,8 +27,8 @@ class PI(Acquisition):
     posterior samples.
 
     Args:
-        margin: by how much the best is to be beaten, in the oracle's unit, for either goal.
-        n_samples: fixed quasi-random posterior samples, for models that need them.
+        margin: least improvement, in the oracle's unit, for either goal.
+        n_samples: fixed quasi-random posterior samples, if posteriors are not normal.
         seed: of those samples.
     """
 
@@ -41,7 +41,7 @@ class PI(Acquisition):
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         if not (margin >= 0 and math.isfinite(margin)):
-            raise ValueError(f"acquisition.margin: {margin} must be a number of at least 0")
+            raise ValueError(f"acquisition.margin: {margin} must be a finite number of at least 0")
         self.margin = margin
         self.n_samples = n_samples
         self.seed = seed

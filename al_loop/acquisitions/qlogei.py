@@ -1,4 +1,4 @@
-"""Log expected improvement."""
+"""Log expected improvement, jointly with pending objects."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from al_loop.surrogates.base import SurrogateModel
 
 
 class QLogEI(Acquisition):
-    """Log of the improvement expected from an object and the pending ones together (Ament et al. 2023).
+    """Log of the expected improvement of an object and the pending ones together (Ament et al. 2023).
 
     Args:
-        n_samples: fixed quasi-random posterior samples; a power of two suits them.
+        n_samples: fixed quasi-random posterior samples, preferably a power of two.
         seed: of the samples, which are the same for every object and call.
     """
 
@@ -37,6 +37,6 @@ class QLogEI(Acquisition):
 
 
 class _Identity(IdentityMCObjective):  # type: ignore[misc]  # BoTorch is untyped here
-    """The posterior value itself, of more values than there are rows of X: the pending ones come with them."""
+    """The posterior values themselves, which include the pending rows besides those of X."""
 
     _verify_output_shape = False

@@ -21,21 +21,22 @@ from al_loop.acquisitions._baseline_samples import Pruning, SampledBaseline, lis
 from al_loop.acquisitions._log_improvement import log_improvement
 from al_loop.acquisitions.base import Acquisition, AcquisitionContext
 
-_HELD = 4_000_000  # improvements, of objects over boxes, that are held at once
+#: improvements of objects over boxes that are in memory at once
+_CHUNK = 4_000_000
 
 
 class QLogNEHVI(Acquisition):
-    """Log of the hypervolume expected to be gained over the front of what is truly best so far (Daulton et al. 2021).
+    """Log of the expected hypervolume improvement over the true front so far (Daulton et al. 2021).
 
-    The values at what was measured, and at what is pending, are known as distributions only: they are sampled. Given a
-    sample, the space above its front is cut into boxes, and an object's expected improvement over them is in closed
-    form, since the objectives have independent models (Emmerich et al. 2006; in logarithms, Ament et al. 2023). So few
-    samples do, and no object needs a copy of the baseline.
+    The true values at measured and pending objects are sampled from the posterior. Given a sample, the space above its
+    front is cut into boxes, and an object's expected improvement over them is in closed form, since the objectives
+    have independent models (Emmerich et al. 2006; in logarithms, Ament et al. 2023). So few samples suffice, and no
+    object needs a copy of the baseline.
 
-    On models other than exact Gaussian processes it is BoTorch's own, which copies the baseline for every object: slow.
+    On models without a fast cross posterior it is BoTorch's own, which copies the baseline for every object: slow.
 
     Args:
-        n_samples: fixed quasi-random samples of the values at the baseline; a power of two suits them.
+        n_samples: fixed quasi-random samples of the values at the baseline, preferably a power of two.
         seed: of the samples, which are the same for every object and call.
     """
 
@@ -68,15 +69,18 @@ class QLogNEHVI(Acquisition):
 
 
 def inferred(Y: Tensor) -> Tensor:
-    """A reference point below the front of Y (n x m), by BoTorch's rule; below all of it where it has no range: m."""
+    """Return a reference point below the front of n x m targets, by BoTorch's rule: m.
+
+    It is below all targets if the front has no range.
+    """
     front = Y[is_non_dominated(Y)]
     range_of_all = (Y.max(0).values - Y.min(0).values).clamp_min(1e-6)
     if len(front) == 1:
         point: Tensor = front[0] - 0.1 * range_of_all
         return point
-    found: Tensor = infer_reference_point(front)
+    point: Tensor = infer_reference_point(front)
     flat = front.max(0).values == front.min(0).values
-    return torch.where(flat, front.min(0).values - 0.1 * range_of_all, found)
+    return torch.where(flat, front.min(0).values - 0.1 * range_of_all, point)
 
 
 class HypervolumeImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
@@ -102,15 +106,15 @@ class HypervolumeImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTo
             self.register_buffer(f"_index_{i}", index)
 
     def forward(self, X: Tensor) -> Tensor:
-        """Values of ``b x 1 x d`` features: b."""
-        chunk = max(1, _HELD // self._is_empty.numel())
+        """Return the values of ``b x 1 x d`` features: b."""
+        chunk = max(1, _CHUNK // self._is_empty.numel())
         return torch.cat([self._log_gain(part) for part in X.split(chunk)])
 
     def _log_gain(self, X: Tensor) -> Tensor:
         total = torch.zeros((len(X), *self._is_empty.shape), dtype=torch.float64, device=self._is_empty.device)
         for i, baseline in enumerate(self.baselines):
             assert isinstance(baseline, SampledBaseline)
-            means, std = baseline.given(X)
+            means, std = baseline.conditional(X)
             std = std[:, None, None]
             log_psi = log_improvement((means[..., None] - getattr(self, f"_levels_{i}")) / std) + std.log()
             index = getattr(self, f"_index_{i}").expand(len(X), -1, -1)
@@ -122,7 +126,7 @@ class HypervolumeImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTo
 
 
 def shared(bounds: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct bounds of each row, padded (n x levels), and where each of the bounds (n x k) is among them."""
-    found = [torch.unique(row, return_inverse=True) for row in bounds]
-    levels = pad_sequence([values for values, _ in found], batch_first=True, padding_value=math.inf)
-    return levels, torch.stack([index for _, index in found])
+    """Return the distinct bounds of each row, padded (n x levels), and the index of each bound (n x k) among them."""
+    distinct = [torch.unique(row, return_inverse=True) for row in bounds]
+    levels = pad_sequence([values for values, _ in distinct], batch_first=True, padding_value=math.inf)
+    return levels, torch.stack([index for _, index in distinct])

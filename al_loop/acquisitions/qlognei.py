@@ -23,18 +23,18 @@ _PRUNING_SAMPLES = 1024
 
 
 class QLogNEI(Acquisition):
-    """Log of the improvement expected on what is truly best so far, for noisy measurements (Letham et al. 2019).
+    """Log of the expected improvement over the true best so far, for noisy measurements (Letham et al. 2019).
 
-    The best so far is not the luckiest measurement but the largest of the true values at what was measured, which the
-    model knows only as a distribution; pending objects are part of it (the incremental form of BoTorch's
+    The best so far is not the luckiest measurement but the largest of the true values at the measured objects, of which
+    the model has a distribution; pending objects belong to them (the incremental form of BoTorch's
     ``qLogNoisyExpectedImprovement``, Ament et al. 2023). Values at the baseline are sampled; given a sample, an
-    object's expected improvement is in closed form, which needs far fewer samples than sampling the object too.
+    object's expected improvement is in closed form, which needs far fewer samples than sampling the object, too.
 
-    On models other than the exact GP it is BoTorch's own, which copies the baseline for every object: slow.
+    On models without a fast cross posterior it is BoTorch's own, which copies the baseline for every object: slow.
 
     Args:
-        n_samples: fixed quasi-random samples of the values at the baseline; a power of two suits them.
-        prune_baseline: leave out what was measured and was the best in none of 1,024 samples.
+        n_samples: fixed quasi-random samples of the values at the baseline, preferably a power of two.
+        prune_baseline: whether to leave out measured objects that are the best in none of 1,024 samples.
         seed: of the samples, which are the same for every object and call.
     """
 
@@ -89,7 +89,7 @@ class NoisyImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the values of ``b x 1 x d`` features: b."""
-        means, std = self.baseline.given(X)
+        means, std = self.baseline.conditional(X)
         std = std.unsqueeze(-1)
         value = log_improvement((means - self._best) / std) + std.log()
         return torch.logsumexp(value, dim=-1) - math.log(len(self._best))

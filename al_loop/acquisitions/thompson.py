@@ -20,14 +20,14 @@ class Thompson(Acquisition):
 
     An object is as likely to be preferred as it is likely to be the best. On the exact GP the function is drawn by
     pathwise conditioning (Wilson et al. 2020): a draw from the prior in random features of the Tanimoto or Hamming
-    kernel, corrected by the exact kernel to agree with what was measured. The features approximate the prior's
-    correlations to about 1 / sqrt(n_features). An ensemble gives one of its members, a BoTorch GP a draw by BoTorch.
+    kernel, corrected by the exact kernel to agree with the measurements. The features approximate the prior's
+    correlations to about 1 / sqrt(n_features). On an ensemble the draw is one of its members, on a stock BoTorch GP it
+    is BoTorch's.
 
-    A draw is fixed by the seed and by how much was measured and is pending, so that every round has its own, a round
-    that is taken up again has the same one, and so has every process. Pending objects count as measured at their
-    posterior mean: the draw keeps close to the mean near them,
-    so that they, and what is like them, are seldom the best of a draw. One draw has one best region: a selector that
-    looks at similarity (``diverse``, ``dpp``) keeps the batch from filling it.
+    The seed and the numbers of measured and pending objects determine the draw, so that every round has its own, and
+    a resumed round and every process have the same one. Pending objects count as measured at their posterior mean: the
+    draw stays close to the mean near them, so that they and similar objects are seldom the best. One draw has one best
+    region: a selector that uses similarity (``diverse``, ``dpp``) keeps the batch from filling it.
 
     Args:
         n_features: random features of the prior's draw; twice as many make a draw twice as slow.

@@ -23,14 +23,14 @@ class UCB(Acquisition):
     posteriors are not normal, BoTorch's batch form with ``X_pending`` is used.
 
     Args:
-        kappa: how many standard deviations an unknown is worth; 0 would only exploit.
+        kappa: weight of the standard deviation; the larger, the more exploration.
     """
 
     kind = "ucb"
 
     def __init__(self, kappa: Annotated[float, Field(gt=0)] = 1.0) -> None:
         if not (kappa > 0 and math.isfinite(kappa)):
-            raise ValueError(f"acquisition.kappa: {kappa} must be a positive number")
+            raise ValueError(f"acquisition.kappa: {kappa} must be a positive finite number")
         self.kappa = kappa
 
     def build(self, model: SurrogateModel, context: AcquisitionContext) -> AcquisitionFunction:

@@ -141,7 +141,9 @@ class RunTables:
         table |= {name: [getattr(a, name) for a in answers] for name in _CALL_COLUMNS}
         table |= {name: candidates[name] for name in _PREDICTION_COLUMNS}
         frame = pd.DataFrame(table, index=index)
-        frame = frame.astype({"failure": "str", "reason": "str", "worker": "str", "cost": float, "attempts": int})
+        frame = frame.astype({"cost": float, "attempts": int})
+        for name in ("failure", "reason", "worker"):  # pandas 2 would turn None into the text "None"
+            frame[name] = frame[name].astype("str").where(frame[name].notna())
         return frame.assign(**{name: pd.to_datetime(frame[name], utc=True) for name in ("started", "finished")})
 
     @property

@@ -1,4 +1,4 @@
-"""What a campaign has spent, and what its budget still allows."""
+"""An account of calls and costs, and of what the budget still allows."""
 
 from __future__ import annotations
 

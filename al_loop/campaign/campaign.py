@@ -1,4 +1,4 @@
-"""A campaign: open a run, run its rounds, close it. Everything about the past comes from the ledger."""
+"""The campaign: open a run, run its rounds, close it. Everything about the past comes from the ledger."""
 
 from __future__ import annotations
 

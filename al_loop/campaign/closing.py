@@ -1,4 +1,4 @@
-"""When a round closes, and how many candidates the next one may have. Pure functions of counts."""
+"""Rules for closing a round, and for the size of the next batch. Pure functions of counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class RoundProgress:
     """Where a round stands.
 
     Args:
-        n_batch: candidates of the round, without those that were vetoed or told by people.
+        n_batch: candidates of the round, without those that were vetoed or that people added.
         n_open: how many of these have no answer yet.
         n_waiting: candidates of any round that no oracle worker has taken yet.
         n_needed: how many must wait for no worker to run out while the next batch is decided on.
@@ -58,7 +58,7 @@ def n_to_keep_busy(n_workers: int, decision_s: float | None, mean_call_s: float 
 
     Args:
         n_workers: number of oracle workers.
-        decision_s: seconds that the last batch took to be decided on; None if unknown.
+        decision_s: seconds that deciding on the last batch took; None if unknown.
         mean_call_s: mean duration of a call in seconds; None or 0 if unknown.
     """
     if decision_s is None or not mean_call_s:

@@ -1,4 +1,4 @@
-"""What the phases of an open campaign share."""
+"""The resources that the phases of an open campaign share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Have candidates measured by oracle workers, and commit each answer as it arrives."""
+"""The evaluation pool: oracle workers measure candidates, and each answer is committed as it arrives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from al_loop.storage.artifacts import ArtifactFolder
 from al_loop.storage.cache import EvaluationCache
 from al_loop.storage.rescued import RescuedAnswers
 
-_LOOK_S = 1.0  # how often the ledger is asked for answers that others committed
+_LOOK_S = 1.0  # time between looks into the ledger for answers that others committed
 
 
 @dataclass(frozen=True)

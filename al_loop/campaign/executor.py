@@ -1,4 +1,4 @@
-"""Executor interfaces: where the roles of a campaign run. ``actors`` implements them, on this machine and on Ray."""
+"""Executor interfaces for the roles of a campaign. ``actors`` implements them, on this machine and on Ray."""
 
 from __future__ import annotations
 

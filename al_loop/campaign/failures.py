@@ -1,4 +1,4 @@
-"""Stop a campaign whose oracle fails for one object after another."""
+"""A limit on failures in a row, which stops a campaign whose oracle is broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write what many threads bring at the same time in one transaction."""
+"""Group commit: what many threads bring at the same time is written in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Propose the batch of a round: fit models, train the sampler, select candidates, forecast their outcome."""
+"""The proposer of batches: fits models, trains the sampler, selects candidates and forecasts their outcome."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.evaluation import AnswerStores, EvaluationPool, PoolSettings
 from al_loop.campaign.reporter import Phase
 from al_loop.campaign.round_report import close_rounds
-from al_loop.campaign.round_state import RoundState
+from al_loop.campaign.round_state import records_of
 from al_loop.campaign.round_times import RoundTimes
 from al_loop.ledger import Candidate
 from al_loop.monitoring.forecast import Forecast
@@ -144,9 +144,9 @@ class RoundLoop:
 
     def _stops(self, number: int, forecast: Forecast | None) -> bool:
         """Return whether a stop rule ends the campaign before a round; if so, record it."""
-        records = RoundState.read(self._ledger, self._parts).records()
-        goal = self._parts.objectives.record_goal
-        reason = stop_reason(self._config.stop.model_dump(), records, goal, forecast)
+        objectives = self._parts.objectives
+        records = records_of(self._ledger.rounds(), objectives)
+        reason = stop_reason(self._config.stop.model_dump(), records, objectives.record_goal, forecast)
         if reason is not None:
             self._context.stop(f"stopped before round {number}: {reason}", "change the rule and run it again")
         return reason is not None

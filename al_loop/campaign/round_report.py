@@ -60,7 +60,7 @@ def report_round(
     """
     summary = _summary(number, state, parts, predictions[0].of_round(number), seconds)
     alarms = _alarms(number, state, predictions, summary, has_sampler=parts.has_sampler)
-    kept = {
+    row = {
         "calls": summary.calls,
         "failures": summary.failures,
         "best": summary.best,
@@ -75,7 +75,7 @@ def report_round(
         "alarms": {alarm.name: alarm.message for alarm in alarms},
     }
     numbers = summary.metrics() | ({} if utilisation is None else {"oracle_utilisation": utilisation})
-    return RoundReport(summary, alarms, kept, numbers)
+    return RoundReport(summary, alarms, row, numbers)
 
 
 def close_rounds(context: CampaignContext, last: int, times: RoundTimes) -> None:

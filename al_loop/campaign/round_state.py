@@ -1,4 +1,4 @@
-"""What the ledger says at one moment, and the progress of the campaign that follows from it."""
+"""The state of a campaign, read from the ledger at one moment, and the progress that follows from it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,20 @@ class RoundState:
         return metrics.hypervolume(values, self.objectives.goals, self.reference_point) if values else 0.0
 
     def records(self) -> list[float]:
-        """Return the best value so far, or of several objectives the hypervolume, after each closed round."""
-        name = "hypervolume" if self.objectives.are_several else "best"
-        values = [r.metrics[name] for r in self.rounds if r.metrics is not None]
-        return [math.nan if value is None else value for value in values]
+        """Return the record after each closed round, see ``records_of``."""
+        return records_of(self.rounds, self.objectives)
+
+
+def records_of(rounds: Sequence[RoundRow], objectives: CampaignObjectives) -> list[float]:
+    """Return the best value so far, or of several objectives the hypervolume, after each closed round.
+
+    Args:
+        rounds: all rounds, in order.
+        objectives: which of the oracle's values are optimised.
+
+    Returns:
+        Records in the oracle's unit, NaN where there was no value yet.
+    """
+    name = "hypervolume" if objectives.are_several else "best"
+    values = [r.metrics[name] for r in rounds if r.metrics is not None]
+    return [math.nan if value is None else value for value in values]

@@ -1,4 +1,4 @@
-"""How long the phases of rounds take, and how busy the oracle workers are."""
+"""Durations of the phases of rounds, and the utilisation of the oracle workers."""
 
 from __future__ import annotations
 

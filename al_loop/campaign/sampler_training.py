@@ -1,4 +1,4 @@
-"""Train a campaign's GFlowNet sampler: the learner, and the samplers that draw for it."""
+"""Training of a campaign's GFlowNet sampler: the learner, and the samplers that draw for it."""
 
 from __future__ import annotations
 

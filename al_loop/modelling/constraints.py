@@ -26,7 +26,7 @@ class PropertyBound:
     max: float | None
 
     def violation(self, objects: Sequence[str]) -> Tensor:
-        """Return by how many of the property's scales each object is out of bounds: 0 inside, inf if unknown; n."""
+        """Return each object's distance from the bounds in units of the property's scale, n; inf if unknown."""
         values = torch.from_numpy(self.property.compute(objects)).double()
         low = torch.zeros_like(values) if self.min is None else (self.min - values).clamp(min=0)
         high = torch.zeros_like(values) if self.max is None else (values - self.max).clamp(min=0)

@@ -1,4 +1,9 @@
-"""Gaussian process classification: the posterior under a logistic likelihood, by expectation propagation."""
+"""Gaussian process classification: the posterior under a logistic likelihood, by expectation propagation.
+
+Why not GPyTorch's variational classifier: the probabilities of rare failures have to be calibrated, for the kernels of
+``al_loop.surrogates.kernels``, in a fit of seconds. Laplace's method is as quick, but with rare failures and a large
+signal variance its probabilities are too near to 0.5 by as much as 0.2 (Kuss & Rasmussen 2005).
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: of the standard normal; the error of a mean sigmoid is below 3e-4 with deviations up to 4, and 3e-3 at 6
+#: quadrature of the standard normal; a mean sigmoid's error is below 3e-4 for deviations up to 4, and 3e-3 at 6
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
-#: until no marginal mean or variance of f moves by more than the tolerance
+#: sweeps end when no marginal mean or variance of f changes by more than the tolerance
 _MOST_SWEEPS, _DAMPING, _TOLERANCE = 50, 0.8, 1e-3
 
 
 def offset_of(rate: float, signal: float) -> float:
-    """The b with E[sigmoid(b + f)] = rate for f ~ N(0, signal)."""
+    """Return the b with E[sigmoid(b + f)] = rate for f ~ N(0, signal).
+
+    Args:
+        rate: in (0, 1).
+        signal: variance of f.
+    """
     from scipy.optimize import brentq
     from scipy.special import expit
 
@@ -28,7 +38,7 @@ def offset_of(rate: float, signal: float) -> float:
 
 
 def mean_sigmoid(mean: Tensor, std: Tensor) -> Tensor:
-    """E[sigmoid(f)] for f ~ N(mean, std²): n, n -> n."""
+    """Return E[sigmoid(f)] for f ~ N(mean, std²): n, n -> n."""
     weights = torch.from_numpy(_WEIGHTS / _WEIGHTS.sum())
     return torch.sigmoid(mean[:, None] + std[:, None] * torch.from_numpy(_NODES)) @ weights
 
@@ -39,8 +49,11 @@ class Posterior:
 
     At rows whose prior covariance with the data is k, the mean is k weights and the variance k(x, x) - |L^-1 root k|².
 
-    weights: n. root: square roots of the sites' precisions, n. L: the Cholesky factor of B = I + root K root.
-    log_evidence: the approximate log marginal likelihood.
+    Args:
+        weights: n.
+        root: square roots of the sites' precisions, n.
+        L: n x n Cholesky factor of B = I + root K root.
+        log_evidence: approximate log marginal likelihood.
     """
 
     weights: Tensor
@@ -51,13 +64,14 @@ class Posterior:
 
 @torch.no_grad()
 def posterior(K: Tensor, y: Tensor, offset: float) -> Posterior:
-    """The posterior of f under P(y = 1) = sigmoid(f + offset) (Rasmussen & Williams 2006, chapter 3.6).
+    """Return the posterior of f under P(y = 1) = sigmoid(f + offset) (Rasmussen & Williams 2006, chapter 3.6).
 
-    Laplace's method is as quick, but takes the mode for the mean: with rare failures and a large K its probabilities
-    are too near to 0.5 by as much as 0.2 (Kuss & Rasmussen 2005). All sites are updated at once, and damped; the
-    moments are integrated numerically.
+    All sites are updated at once, and damped; the moments are integrated numerically.
 
-    K: prior covariance, n x n. y: 1 or 0, n.
+    Args:
+        K: n x n prior covariance.
+        y: n labels, 1 or 0.
+        offset: prior mean.
     """
     n, nodes, weights = len(y), torch.from_numpy(_NODES), torch.from_numpy(_WEIGHTS / _WEIGHTS.sum())
     eye = torch.eye(n, dtype=K.dtype)
@@ -71,7 +85,7 @@ def posterior(K: Tensor, y: Tensor, offset: float) -> Posterior:
         V = torch.linalg.solve_triangular(L, root[:, None] * K, upper=False)
         variance = K.diagonal() - V.square().sum(0)
         mean = K @ shift - V.T @ (V @ shift)
-        # what the data but for one say of it
+        # the posterior of each value given all other data
         cavity = (1 / variance - precision).clamp_min(1e-10)
         center = (mean / variance - shift) / cavity
         f = center[:, None] + cavity.rsqrt()[:, None] * nodes
@@ -85,13 +99,13 @@ def posterior(K: Tensor, y: Tensor, offset: float) -> Posterior:
             + 0.5 * (center * cavity / (cavity + precision) * (precision * center - 2 * shift)).sum()
         )
         marginals = torch.stack([mean, variance])
-        # not until the evidence is still: that of one measurement is so from the start
+        # the evidence is no criterion: that of one measurement does not change at all
         if bool(((marginals - before).abs() < _TOLERANCE).all()):
             break
         before = marginals
         tilted = (p * f).sum(1) / total
         spread = (p * (f - tilted[:, None]).square()).sum(1) / total
-        # the likelihood is log-concave, so that no site has a negative precision but by rounding
+        # the likelihood is log-concave, so that a site's precision is negative only by rounding
         precision = precision.lerp((1 / spread - cavity).clamp_min(1e-10), _DAMPING)
         shift = shift.lerp(tilted / spread - center * cavity, _DAMPING)
     solved = root * torch.cholesky_solve((root * (K @ shift))[:, None], L)[:, 0]

@@ -1,4 +1,4 @@
-"""Whether the oracle will answer, and what the call will cost: learned from what it did so far."""
+"""The probability that the oracle answers, and the cost of a call, learned from past calls."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ import torch
 from torch import Tensor
 
 from al_loop.modelling.ep_classifier import Posterior, mean_sigmoid, offset_of, posterior
+from al_loop.surrogates.base import SurrogateModel
 from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
 from al_loop.surrogates.kernels.expression import best_kernel, kernel_of
 
-#: rows that a classifier is fitted to, and those that its hyperparameters are chosen on
+#: rows that a classifier is fitted to, and rows on which its hyperparameters are chosen
 _MOST_ROWS, _CHOOSING_ROWS = 1500, 400
-#: rare failures are picked up to this share of the rows; a larger one makes noisy failures look too likely
+#: rare failures are used up to this share of the rows; a larger share makes noisy failures look too likely
 _FAILED_SHARE = 0.1
 _SIGNALS, _USUAL_SIGNAL = (0.25, 1.0, 4.0, 9.0, 16.0, 36.0), 4.0
 _CHUNK = 2048
-#: fewer priced calls, or costs that differ by less (standard deviation of their logs), tell no object from another
+#: with fewer costs, or a smaller standard deviation of their logs, all objects get the usual cost
 _FEWEST_COSTS, _LEAST_SPREAD = 8, 0.02
 
 
 class Feasibility:
     """P(the oracle answers), by a Gaussian process classifier (Rasmussen & Williams 2006, chapter 3).
 
-    A logistic likelihood on f ~ GP(b, s T), T the kernel, and the posterior by expectation propagation. b is such that
-    the mean sigmoid of f is the base rate, so that far from all data the probability is just that, however large s; s,
-    and the kernel's own hyperparameters, have the largest approximate marginal likelihood among some. Of many
-    measurements 1,500 are used; where fewer than a tenth failed, more of the failures, and b is corrected for that.
-    Each failure counts alike: leave out those that say nothing of the object, such as lost connections.
+    The likelihood is logistic on f ~ GP(b, s T), T the kernel, and the posterior is found by expectation propagation.
+    b is such that the mean sigmoid of f is the base rate, so that far from all data the probability equals it, however
+    large s is; s and the kernel's hyperparameters maximise the approximate marginal likelihood on a grid. Of many
+    calls 1,500 are used; if fewer than a tenth failed, failures are over-represented, and b is corrected for that.
+    All failures count the same: leave out those that do not depend on the object, such as lost connections.
 
     Args:
-        kernel: as of the surrogate ``gp``.
-        seed: of which measurements are used.
+        kernel: as in the surrogate ``gp``.
+        seed: of the choice of the calls.
     """
 
     def __init__(self, kernel: str = "tanimoto", seed: int = 0) -> None:
@@ -42,18 +43,23 @@ class Feasibility:
         self.seed = seed
 
     def fit(self, X: Tensor, is_answered: Tensor) -> FeasibilityModel:
-        """From features (n x d) and whether there was an answer (n, bool)."""
+        """Fit the classifier.
+
+        Args:
+            X: n x d features.
+            is_answered: n booleans.
+        """
         n, n_failed = len(X), int((~is_answered).sum())
         rate = (n - n_failed + 1) / (n + 2)
         if n_failed in (0, n):
             return FeasibilityModel(_logit(rate))
-        picked = self._picked(is_answered, _MOST_ROWS)
-        rows, y = prepare(X[picked]), is_answered[picked].double()
-        some = self._picked(is_answered[picked], _CHOOSING_ROWS)
-        few, y_few = Rows(rows.values[some], rows.squared_norms[some]), y[some]
+        indices = self._subset(is_answered, _MOST_ROWS)
+        rows, y = prepare(X[indices]), is_answered[indices].double()
+        choosing = self._subset(is_answered[indices], _CHOOSING_ROWS)
+        few, y_few = rows.take(choosing), y[choosing]
 
         def offset(signal: float, y: Tensor) -> float:
-            # a sample with more failures than their share has these odds in place of the base rate's
+            # a sample in which failures are over-represented has other odds than the base rate's
             share = float(y.mean().clamp(1e-3, 1 - 1e-3))
             return offset_of(rate, signal) + (_logit(share) - _logit(rate) if len(y) < n else 0.0)
 
@@ -66,8 +72,8 @@ class Feasibility:
         fitted = posterior(signal * kernel.cross(rows, rows), y, offset(signal, y))
         return FeasibilityModel(offset_of(rate, signal), kernel, signal, rows, fitted)
 
-    def _picked(self, is_answered: Tensor, most: int) -> Tensor:
-        """Which measurements are used: all, or failures by their share or up to a tenth, and answers for the rest."""
+    def _subset(self, is_answered: Tensor, most: int) -> Tensor:
+        """Return the indices of the calls to use: all, or failures by their share or up to a tenth, and answers."""
         if len(is_answered) <= most:
             return torch.arange(len(is_answered))
         order = torch.randperm(len(is_answered), generator=torch.Generator().manual_seed(self.seed))
@@ -75,7 +81,7 @@ class Feasibility:
         answered = order[is_answered[order]]
         usual = round(most * len(failed) / len(is_answered))
         n_failed = max(min(len(failed), max(round(_FAILED_SHARE * most), usual)), most - len(answered))
-        n_failed = min(n_failed, most - 1)  # a rare answer tells more than one more failure
+        n_failed = min(n_failed, most - 1)  # a rare answer is more informative than one more failure
         return torch.cat([failed[:n_failed], answered[: most - n_failed]]).sort().values
 
 
@@ -85,9 +91,14 @@ def _logit(p: float) -> float:
 
 @dataclass(frozen=True)
 class FeasibilityModel:
-    """A fitted ``Feasibility``; without rows it knows the base rate alone.
+    """A fitted ``Feasibility``; without rows it predicts the base rate.
 
-    offset: the prior mean of f in the population.
+    Args:
+        offset: prior mean of f in the population.
+        kernel: T.
+        signal: s.
+        rows: the training rows.
+        posterior: of f at these.
     """
 
     offset: float
@@ -98,32 +109,37 @@ class FeasibilityModel:
 
     @torch.no_grad()
     def log_probability(self, X: Tensor) -> Tensor:
-        """Log P(the oracle answers): n x d -> n."""
+        """Return log P(the oracle answers): n x d -> n."""
         if self.kernel is None or self.rows is None or self.posterior is None:
             return torch.full((len(X),), self.offset, dtype=torch.float64).sigmoid().log()
         L = self.posterior.L.float()  # B is well conditioned, so that the variance is good to about 1e-6
-        found = []
-        for part in X.split(_CHUNK):
-            t = self.signal * self.kernel.cross(prepare(part, self.rows.values.dtype), self.rows)
+        parts = []
+        for chunk in X.split(_CHUNK):
+            t = self.signal * self.kernel.cross(prepare(chunk, self.rows.values.dtype), self.rows)
             mean = self.offset + t @ self.posterior.weights
             v = torch.linalg.solve_triangular(L, (t * self.posterior.root).T.float(), upper=False)
             std = (self.signal - v.double().square().sum(0)).clamp_min(1e-12).sqrt()
-            found.append(mean_sigmoid(mean, std).log())
-        return torch.cat(found) if found else torch.empty(0, dtype=torch.float64)
+            parts.append(mean_sigmoid(mean, std).log())
+        return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64)
 
 
 class Expense:
-    """What a call costs (or how long it takes), relative to the usual one: a Gaussian process on the log.
+    """Cost of a call relative to the usual cost, by a Gaussian process on the log.
 
     Args:
-        kernel: as of the surrogate ``gp``.
+        kernel: as in the surrogate ``gp``.
     """
 
     def __init__(self, kernel: str = "tanimoto") -> None:
         self.kernel = kernel
 
     def fit(self, X: Tensor, costs: Tensor) -> ExpenseModel:
-        """From features (n x d) and positive costs (n)."""
+        """Fit the model.
+
+        Args:
+            X: n x d features.
+            costs: n positive costs.
+        """
         logs = costs.double().log()
         if len(logs) < _FEWEST_COSTS or float(logs.std()) < _LEAST_SPREAD:
             return ExpenseModel(None, float(logs.mean()))
@@ -133,19 +149,21 @@ class Expense:
 
 @dataclass(frozen=True)
 class ExpenseModel:
-    """A fitted ``Expense``; without a model every call costs the usual.
+    """A fitted ``Expense``; without a model every call has the usual cost.
 
-    usual: mean log cost.
+    Args:
+        model: of the log cost, or None.
+        usual: mean log cost.
     """
 
-    model: object
+    model: SurrogateModel | None
     usual: float
 
     @torch.no_grad()
     def relative(self, X: Tensor) -> Tensor:
-        """Expected cost over exp(mean log cost): n x d -> n."""
+        """Return the expected cost divided by exp(mean log cost): n x d -> n."""
         if self.model is None:
             return torch.ones(len(X), dtype=torch.float64)
-        mean, variance = self.model.mean_and_variance(X)  # type: ignore[attr-defined]
+        mean, variance = self.model.mean_and_variance(X)
         expected: Tensor = (mean - self.usual + variance / 2).exp()
         return expected

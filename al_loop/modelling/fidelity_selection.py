@@ -1,4 +1,4 @@
-"""Select a batch together with the fidelity at which each of its objects is measured."""
+"""Selection of a batch together with the fidelity at which each of its objects is measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit the models of a round to what was measured, and derive the samplers' reward from them."""
+"""The fitter of a round's models, from which it derives the samplers' reward."""
 
 from __future__ import annotations
 

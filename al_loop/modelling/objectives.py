@@ -1,4 +1,4 @@
-"""Which of the oracle's values a campaign optimises and which it constrains. Needs no torch."""
+"""The objectives of a campaign: which of the oracle's values it optimises and which it constrains. Needs no torch."""
 
 from __future__ import annotations
 

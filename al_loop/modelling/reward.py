@@ -1,4 +1,4 @@
-"""Turn acquisition values into the samplers' log-reward."""
+"""The samplers' log-reward, derived from acquisition values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probability that an object can be measured within its bounds, and the expected cost of measuring it."""
+"""Side terms of the reward: probability of a valid measurement, and its expected cost."""
 
 from __future__ import annotations
 

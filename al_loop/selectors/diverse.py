@@ -1,4 +1,4 @@
-"""Good by score and unlike one another."""
+"""Maximal marginal relevance: high scores and little similarity."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from al_loop.selectors.base import SelectionContext, Selector
 class Diverse(Selector):
     """Greedy maximal marginal relevance: high scores, little similarity (Carbonell & Goldstein 1998).
 
-    Each pick has the largest (1 - trade) * score - trade * (largest similarity to a pick or a pending object).
+    Each pick maximises (1 - trade) * score - trade * (largest similarity to a pick or a pending object).
     Scores are scaled so that the candidates' median is 0 and their best 1, and cut off at -1: the good half then lies
-    in [0, 1] as similarity does, whatever the acquisition's unit; distances between scores stay what they are (ranks
-    would lose them), and bad outliers do not matter (they would in a standard deviation).
+    in [0, 1] as similarity does, whatever the acquisition's unit; relative distances between scores are preserved
+    (ranks would lose them), and bad outliers have no influence (unlike on a standard deviation).
 
     Args:
-        trade: 0 looks at scores alone, 1 at similarity alone.
-        max_similarity: candidates more similar than this to a pick or a pending object are taken only when nothing
-            else is left.
+        trade: weight of similarity against scores: 0 uses scores alone, 1 similarity alone.
+        max_similarity: candidates more similar than this to a pick or a pending object are picked only when no others
+            remain.
     """
 
     kind = "diverse"
@@ -41,9 +41,9 @@ class Diverse(Selector):
         self.max_similarity = max_similarity
 
     def select(self, context: SelectionContext) -> list[int]:
-        """Return the picks; among equals the higher score, then the first given, is picked."""
+        """Return the picks; ties go to the higher score, then to the first candidate."""
         n, similarity = len(context.scores), context.similarity
-        # best first, so that the first of equal values is the one of the higher score
+        # best first, so that the first of equal values has the highest score
         scores = context.scores.double().nan_to_num(nan=-float("inf"), posinf=float("inf"), neginf=-float("inf"))
         order = scores.sort(descending=True, stable=True).indices
         value_of_score = (1 - self.trade) * scaled(scores[order])
@@ -66,7 +66,7 @@ class Diverse(Selector):
 
 
 def scaled(scores: Tensor) -> Tensor:
-    """Scores with their median at 0 and their best at 1, not below -1; infinite ones count as the finite extremes."""
+    """Return scores with their median at 0 and their best at 1, not below -1; infinite ones as the finite extremes."""
     finite = scores[scores.isfinite()]
     if not len(finite):
         return scores.isposinf().double()

@@ -1,4 +1,4 @@
-"""A determinantal point process's likeliest batch."""
+"""The most likely batch of a determinantal point process."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from al_loop.selectors._similarities import Similarities, best_first, cleaned
 from al_loop.selectors.base import SelectionContext, Selector
 from al_loop.selectors.diverse import scaled
 
-#: added to the similarity of an object to itself, so that equal objects can be picked when nothing else is left
+#: added to the similarity of an object to itself, so that equal objects can be picked when no others remain
 _RIDGE = 1e-6
 
 
 class DPP(Selector):
-    """Good by score and jointly unlike one another: greedy MAP of a determinantal point process (Chen et al. 2018).
+    """High scores and joint diversity: greedy MAP of a determinantal point process (Chen et al. 2018).
 
     The batch is grown by the candidate that adds most to (1 - trade) * sum of scores + trade * log det S, where S is
     the similarity matrix of the batch (and of the pending objects, which count as picked first). The determinant is
     the squared volume that the picks span: three objects that are pairwise acceptable but together redundant lose,
-    which a look at the nearest pick alone would not notice. Scores are scaled as in ``diverse``: the candidates'
-    median is 0, their best 1.
+    which the similarity to the nearest pick alone would not reveal. Scores are scaled as in ``diverse``: the
+    candidates' median is 0, their best 1.
 
     Args:
-        trade: 0 looks at scores alone, 1 at the determinant alone.
+        trade: weight of the determinant against scores: 0 uses scores alone, 1 the determinant alone.
     """
 
     kind = "dpp"
@@ -36,7 +36,7 @@ class DPP(Selector):
         self.trade = trade
 
     def select(self, context: SelectionContext) -> list[int]:
-        """Return the picks; among equals the higher score, then the first given, is picked.
+        """Return the picks; ties go to the higher score, then to the first candidate.
 
         The similarity must be positive semi-definite, as those of the built-in features are.
         """

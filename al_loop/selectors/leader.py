@@ -1,4 +1,4 @@
-"""The best of each cluster first."""
+"""Leader clustering: the best of each cluster first."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from al_loop.selectors.base import SelectionContext, Selector
 class Leader(Selector):
     """The best of each cluster, then the second best of each, ... (leader clustering, Hartigan 1975).
 
-    From the best candidate down, each that is at least ``threshold`` similar to no leader so far becomes a leader;
-    the others belong to the best leader to whom they are. Clusters come in the order of their leaders' scores.
-    Candidates that similar to a pending object form one more cluster, whose best counts as picked already.
+    In order of falling scores, each candidate whose similarity to every leader so far is below ``threshold`` becomes a
+    leader; the others join the best leader to which they are that similar. Clusters come in the order of their
+    leaders' scores. Candidates that similar to a pending object form one more cluster, whose best counts as picked.
 
     Args:
         threshold: similarity from which two candidates belong together. Tanimoto similarities of Morgan fingerprints:
@@ -31,7 +31,7 @@ class Leader(Selector):
         self.threshold = threshold
 
     def select(self, context: SelectionContext) -> list[int]:
-        """Return the picks; equal scores in the order given."""
+        """Return the picks; equal scores in the given order."""
         n_picks, similarity = context.n_picks, context.similarity
         order = best_first(context.scores)
         X = context.X[order]

@@ -1,4 +1,4 @@
-"""Local penalisation."""
+"""Local penalisation of the candidates around each pick."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from al_loop.selectors._similarities import Similarities, best_first, cleaned
 from al_loop.selectors.base import SelectionContext, Selector
 from al_loop.selectors.diverse import scaled
 
-#: nearer ones are taken for the same
+#: distance below which two candidates count as the same
 _LEAST_DISTANCE = 1e-3
-#: candidates, the best ones, among which the steepest change is looked for
-_MOST_PAIRED = 4096
+#: number of best candidates among which the steepest change is searched
+_N_PAIRED = 4096
 
 
 class LocalPenalisation(Selector):
-    """A ball around each pick is ruled out, as wide as the surrogate thinks it cannot hold the best (González 2016).
+    """A ball around each pick is penalised in which, by the surrogate, the best cannot lie (González et al. 2016).
 
-    If f changes by at most K per unit of distance and M is its maximum, then the maximum is no nearer to x than (M
-    - f(x)) / K. The score of each candidate is multiplied, for every pick and pending object, by the probability
-    that the candidate lies outside of that ball, given the posterior of f there: wide around what is expected to be
-    poor, narrow around what is expected to be nearly the best. Here the distance is sqrt(2 - 2 similarity), that of
-    the similarity's feature space, in which a Gaussian process has such a K: it is the steepest change of the
-    posterior mean between two candidates, at least the largest posterior deviation. M is the largest posterior mean
-    of a candidate, which K keeps outside of every candidate's ball (a lucky measurement would not be).
+    If f changes by at most K per unit of distance and M is its maximum, then the maximum is no nearer to x than
+    (M - f(x)) / K. The score of each candidate is multiplied, for every pick and pending object, by the probability
+    that the candidate lies outside of that ball, given the posterior of f there: wide around objects expected to be
+    poor, narrow around those expected to be nearly the best. The distance is sqrt(2 - 2 similarity), that of the
+    similarity's feature space, in which a Gaussian process has such a K: the steepest change of the posterior mean
+    between two candidates, and at least the largest posterior deviation. M is the largest posterior mean of a
+    candidate, which K keeps outside of every candidate's ball (a lucky measurement would not be).
 
     Args:
-        transform: how scores become positive: ``softplus`` of the scores scaled as in ``diverse``, or ``log`` where
-            the acquisition is a logarithm already (log_ei, qlogei, qlognei, pi, max_value_entropy).
+        transform: how scores become positive: ``softplus`` of the scores scaled as in ``diverse``, or ``log`` if the
+            acquisition is already a logarithm (log_ei, qlogei, qlognei, pi, max_value_entropy).
         strength: exponent of the penalties.
     """
 
@@ -49,7 +49,7 @@ class LocalPenalisation(Selector):
         self.strength = strength
 
     def select(self, context: SelectionContext) -> list[int]:
-        """Return the picks; among equals the higher score, then the first given, is picked."""
+        """Return the picks; ties go to the higher score, then to the first candidate."""
         n, similarity = len(context.scores), context.similarity
         if not n:
             return []
@@ -61,7 +61,7 @@ class LocalPenalisation(Selector):
             value = torch.nn.functional.softplus(scaled(scores)).log()
         mean, variance = (part.double() for part in context.predict(X))
         top = float(mean.max())
-        steepest = _steepest(mean[:_MOST_PAIRED], variance, similarity(X[:_MOST_PAIRED], X[:_MOST_PAIRED]).double())
+        steepest = _steepest(mean[:_N_PAIRED], variance, similarity(X[:_N_PAIRED], X[:_N_PAIRED]).double())
         if context.X_pending is not None:
             X_pending = context.X_pending
             rows = similarity(X_pending, X).double()
@@ -82,14 +82,14 @@ class LocalPenalisation(Selector):
 
 
 def distance(similarity: Tensor) -> Tensor:
-    """The distance in the feature space of a similarity s with s(x, x) = 1."""
+    """Return the distance in the feature space of a similarity s with s(x, x) = 1."""
     return (2 - 2 * similarity).clamp_min(0).sqrt()
 
 
 def _steepest(mean: Tensor, variance: Tensor, similarity: Tensor) -> float:
-    """The steepest change of the mean per distance, or what a draw usually changes by, where that is more.
+    """Return the steepest change of the mean per distance, or the usual change of a draw if that is more.
 
-    A draw of a Gaussian process with variance v differs by sqrt(v) x distance, in the root mean square.
+    A draw of a Gaussian process with variance v changes by sqrt(v) x distance, in the root mean square.
     """
     apart = distance(similarity)
     is_apart = apart > _LEAST_DISTANCE
@@ -99,9 +99,16 @@ def _steepest(mean: Tensor, variance: Tensor, similarity: Tensor) -> float:
 
 
 def log_outside(similarity: Tensor, mean: Tensor, variance: Tensor, top: float, steepest: float) -> Tensor:
-    """Log of the probability that objects lie outside of the ball about one with this posterior, by similarity to it.
+    """Return the log probability that objects lie outside of the ball around one object.
 
-    P(steepest x distance > top - f), f ~ N(mean, variance).
+    It is log P(steepest x distance > top - f), f ~ N(mean, variance).
+
+    Args:
+        similarity: n similarities to the object.
+        mean: posterior mean of the object.
+        variance: posterior variance of the object.
+        top: the largest posterior mean of a candidate.
+        steepest: the largest change of f per distance.
     """
     std = variance.clamp_min(1e-24).sqrt()
     log_probability: Tensor = torch.special.log_ndtr((steepest * distance(similarity) - (top - mean)) / std)

@@ -1,4 +1,4 @@
-"""As far apart as possible, among the best."""
+"""Picks as far apart as possible, among the best."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from al_loop.selectors.base import SelectionContext, Selector
 
 
 class MaxMin(Selector):
-    """The best, then each time the one farthest from all picked and pending ones, among the best (Ashton et al. 2002).
+    """The best, then repeatedly the candidate farthest from all picks and pending objects (Ashton et al. 2002).
 
     Args:
-        share: how much of the candidates, the best by score, are picked from; at least the batch. 1: scores choose the
-            first pick alone.
+        share: fraction of the candidates, the best by score, from which picks are made (at least the batch size). At
+            1, scores decide the first pick only.
     """
 
     kind = "maxmin"
@@ -28,7 +28,7 @@ class MaxMin(Selector):
         self.share = share
 
     def select(self, context: SelectionContext) -> list[int]:
-        """Return the picks; among those equally far the one of the higher score, then the first given, is picked."""
+        """Return the picks; ties go to the higher score, then to the first candidate."""
         n_picks, similarity = context.n_picks, context.similarity
         order = best_first(context.scores)[: max(math.ceil(self.share * len(context.scores)), n_picks)]
         if not n_picks:

@@ -1,4 +1,4 @@
-"""A part of the batch for exploration."""
+"""Another selector, and a share of the batch for exploration."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from al_loop.selectors.diverse import Diverse
 
 
 class Mixed(Selector):
-    """Another selector's picks, and a stated share of the batch by uncertainty or at random.
+    """Another selector's picks, and a share of the batch by uncertainty or at random.
 
-    A surrogate that is wrong about a region keeps the batch out of it, and is never told. Some picks that do not
-    follow the acquisition also say how good the surrogate is where it was not followed. They come last in the batch,
-    from the candidates that the sampler drew.
+    A surrogate that is wrong about a region keeps the batch out of it, and so is never corrected. Picks that ignore the
+    acquisition also measure how good the surrogate is elsewhere. They come last in the batch, from the candidates that
+    the sampler drew.
 
     Args:
-        share: of the batch, rounded to the nearest number of picks, halves up.
-        by: ``uncertainty`` takes the largest posterior deviations, unlike the other picks and one another (as
-            ``diverse`` does it); ``random`` any of the candidates, each as likely.
-        selector: who picks the rest, e.g. ``{kind: dpp, trade: 0.3}``.
+        share: fraction of the batch, rounded to the nearest number of picks, halves up.
+        by: ``uncertainty`` picks the largest posterior deviations, dissimilar to the other picks and to one another
+            (by ``diverse``); ``random`` any of the candidates, all equally likely.
+        selector: what picks the rest, e.g. ``{kind: dpp, trade: 0.3}``.
     """
 
     kind = "mixed"

@@ -1,4 +1,4 @@
-"""At most a few molecules per scaffold."""
+"""A quota of molecules per scaffold."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from al_loop.selectors.base import SelectionContext, Selector
 
 
 class ScaffoldQuota(Selector):
-    """The best by score, at most so many per Bemis-Murcko scaffold (Bemis & Murcko 1996).
+    """The best by score, with a quota per Bemis-Murcko scaffold (Bemis & Murcko 1996).
 
-    Molecules without a ring share the empty scaffold, and so one quota. Pending molecules use up the quotas of their
-    scaffolds. Where the quotas leave too few, each scaffold gets a second quota, then a third, ...
+    Molecules without a ring share the empty scaffold, and so one quota. Pending molecules count towards the quotas of
+    their scaffolds. If the batch is not full when all quotas are, each scaffold gets a second quota, then a third, ...
 
     Args:
-        per_scaffold: the quota.
+        per_scaffold: molecules per scaffold.
     """
 
     kind = "scaffold_quota"
@@ -29,7 +29,7 @@ class ScaffoldQuota(Selector):
         self.per_scaffold = per_scaffold
 
     def select(self, context: SelectionContext) -> list[int]:
-        """Return the picks; equal scores in the order given.
+        """Return the picks; equal scores in the given order.
 
         Raises:
             ConfigError: an object is not a molecule.
@@ -59,10 +59,10 @@ def _scaffold(smiles: str) -> str:
     from al_loop.errors import ConfigError
     from al_loop.monitoring.metrics import scaffold
 
-    found = scaffold(smiles)
-    if found is None:
+    core = scaffold(smiles)
+    if core is None:
         raise ConfigError(
-            f"selector.kind: 'scaffold_quota' is for molecules, and {smiles!r} is none that RDKit reads; "
-            "choose another selector, e.g. diverse"
+            f"selector.kind: 'scaffold_quota' requires molecules, and RDKit cannot read {smiles!r}; "
+            "use another selector, e.g. diverse"
         )
-    return found
+    return core

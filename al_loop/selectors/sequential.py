@@ -1,4 +1,4 @@
-"""One pick at a time, with scores renewed after each."""
+"""One pick at a time, with scores recomputed after each."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from al_loop.selectors.base import SelectionContext, Selector
 
 
 class Sequential(Selector):
-    """Greedy by the acquisition itself: after each pick it counts as pending, and scores are renewed.
+    """Greedy by the acquisition itself: each pick counts as pending, and scores are recomputed.
 
     With ``ucb`` that is GP-BUCB (Desautels et al. 2014), with ``log_ei`` the kriging believer (Ginsbourger et al.
-    2010): picks keep apart as far as the surrogate believes that they tell of one another, and no trade-off is to be
-    chosen. Similarity is not looked at.
+    2010): picks keep apart as far as they are informative about one another under the surrogate, without a trade-off
+    to choose. Similarity is not used.
 
     Args:
-        lazy: renew only the scores that can still be the best, which holds as long as a pending object never raises
+        lazy: whether to recompute only the scores that can still be the best, given that a pending object never raises
             a score (lazy greedy, Minoux 1978): exact for ``ucb``, ``log_ei`` and ``qlognei``, and in practice good
-            for the others; off, all scores are renewed after every pick, which is many times slower. Off with
-            ``thompson``, where each renewal is another draw: every pick is then the best of a draw of its own.
-        block: how many scores are renewed at a time.
+            for the others. If false, all scores are recomputed after every pick, which is many times slower. Set it to
+            false with ``thompson``, so that every pick is the best of a draw of its own.
+        block: number of scores recomputed at a time.
     """
 
     kind = "sequential"
@@ -33,7 +33,7 @@ class Sequential(Selector):
         self.block = block
 
     def select(self, context: SelectionContext) -> list[int]:
-        """Return the picks; among equals the first given is picked."""
+        """Return the picks; ties go to the first candidate."""
         bounds = cleaned(context.scores).clone()
         is_free = torch.ones(len(bounds), dtype=torch.bool)
         is_fresh = is_free.clone()

@@ -1,4 +1,4 @@
-"""Each pick the best of a draw of its own."""
+"""Batched Thompson sampling: each pick is the best of a draw of its own."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from al_loop.selectors.base import SelectionContext, Selector
 
 
 class Thompson(Selector):
-    """Each pick is the best, among those not picked yet, of a joint draw of its own from the posterior.
+    """Each pick is the best remaining candidate under a joint draw of its own from the posterior.
 
-    That is batched Thompson sampling (Kandasamy et al. 2018): an object gets into the batch as often as it is believed
-    to be the best there is, so that the batch explores as far as the surrogate is unsure, and no further. The
-    acquisition has no say but for which objects of a large pool are looked at.
+    That is batched Thompson sampling (Kandasamy et al. 2018): an object enters the batch as often as it is likely to be
+    the best, so that the batch explores as far as the surrogate is uncertain, and no further. The acquisition only
+    decides which objects of a large pool become candidates.
     """
 
     kind = "thompson"

@@ -1,4 +1,4 @@
-"""The surrogate that suits the amount of data."""
+"""An exact or a sparse Gaussian process, by the amount of data."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from al_loop.surrogates.variational import SparseGP, SparseGPModel
 
 
 class Auto(Surrogate):
-    """The exact Gaussian process up to some thousand measurements, the sparse variational one beyond.
+    """Exact Gaussian process up to a few thousand measurements, sparse variational one beyond.
 
     An exact fit costs n³ operations and each prediction n²; the sparse model is the same one, approximated by
-    ``n_inducing`` rows, with which both grow as n. ``explain`` says which one it is.
+    ``n_inducing`` rows, with which both grow as n. ``explain`` reports which one is used.
 
     Args:
-        kernel: left out, the natural one of the campaign's features; else as of ``gp``.
-        max_exact: measurements up to which the exact one is fitted.
-        n_inducing: of the sparse one.
+        kernel: by default the natural one of the campaign's features; else as in ``gp``.
+        max_exact: largest number of measurements for an exact fit.
+        n_inducing: inducing rows of the sparse model.
         noise_ratio: median of the prior of noise variance / signal variance.
         noise_spread: standard deviation of the prior of its log.
-        seed: of the sparse one.
+        seed: of the sparse model.
     """
 
     kind = "auto"
@@ -46,11 +46,10 @@ class Auto(Surrogate):
         self._sparse = SparseGP(kernel, n_inducing, noise_ratio, noise_spread, seed)
 
     def choice(self, n: int) -> Surrogate:
-        """The surrogate for n measurements."""
+        """Return the surrogate for n measurements."""
         return self._exact if n <= self.max_exact else self._sparse
 
     def explain(self, n: int) -> str:
-        """Which surrogate n measurements get, and why, in a line."""
         if n <= self.max_exact:
             return f"surrogate gp: {n:,} measurements, up to {self.max_exact:,} are fitted exactly"
         return (
@@ -59,7 +58,7 @@ class Auto(Surrogate):
         )
 
     def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
-        """The model of the surrogate that was chosen: see there."""
+        """Fit the surrogate for this number of measurements."""
         return self.choice(len(X)).fit(X, Y, Yvar)
 
     def describe(self, model: Model) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""What every surrogate must hold to, as tests: subclass SurrogateContract in your own test file and run pytest."""
+"""The contract of surrogates, as tests: subclass SurrogateContract in your own test file and run pytest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _fit(surrogate: Surrogate, X: Tensor, Y: Tensor, Yvar: Tensor | None = None)
 
 
 class SurrogateContract:
-    """Base class for the tests of one surrogate: what the campaign, its reward and the acquisitions need of it.
+    """Base class for the tests of one surrogate, as campaigns, rewards and acquisitions use it.
 
     Subclass it under a name that starts with ``Test``, and implement ``make``::
 
@@ -30,35 +30,35 @@ class SurrogateContract:
                 return MySurrogate()
     """
 
-    #: features of the contract's data
+    #: number of features
     d: ClassVar[int] = 40
 
     def make(self) -> Surrogate:
-        """A new surrogate, small enough to be fitted to 60 rows in a second."""
-        raise NotImplementedError
+        """Return a new surrogate, small enough to be fitted to 60 rows in a second."""
+        raise NotImplementedError(f"{type(self).__name__} must implement make()")
 
     @pytest.fixture
     def surrogate(self) -> Surrogate:
-        """The surrogate under test."""
+        """Return the surrogate under test."""
         return self.make()
 
     def rows(self, n: int, seed: int = 0) -> Tensor:
-        """Feature rows, n x d: by default counts; no row is empty."""
+        """Return n x d feature rows: by default counts, without empty rows."""
         X = np.random.default_rng(seed).poisson(0.4, (n, self.d)).astype(float)
         X[:, 0] += 1
         return torch.from_numpy(X)
 
     def strange_rows(self, n: int) -> Tensor:
-        """Rows that are like none of ``rows``."""
+        """Return rows that are dissimilar to all of ``rows``."""
         return torch.roll(3 * self.rows(n, seed=6), self.d // 2, dims=1)
 
     def truth(self, X: Tensor) -> Tensor:
-        """A linear function of the rows, far from standardised: n x d -> n x 1."""
+        """Return a linear function of the rows, far from standardised: n x d -> n x 1."""
         weights = torch.from_numpy(np.random.default_rng(99).normal(size=self.d))
         return 100 + 20 * (X @ weights).unsqueeze(-1)
 
     def fitted(self, surrogate: Surrogate, n: int = 60) -> tuple[Any, Tensor, Tensor]:
-        """A model, and what it was fitted to."""
+        """Return a model, and the data that it was fitted to."""
         X = self.rows(n)
         Y = self.truth(X)
         return _fit(surrogate, X, Y), X, Y
@@ -227,8 +227,9 @@ class SurrogateContract:
             ours, theirs = joint.distribution.covariance_matrix, copied.distribution.covariance_matrix
             assert torch.allclose(ours, theirs, atol=1e-6 * float(theirs.max()))
 
+    @pytest.mark.filterwarnings("ignore")
     @pytest.mark.parametrize(
-        "kind", ["ucb", "log_ei", "qlogei", "pi", "thompson", "knowledge_gradient", "max_value_entropy"]
+        "kind", ["ucb", "log_ei", "qlogei", "qlognei", "pi", "thompson", "knowledge_gradient", "max_value_entropy"]
     )
     def test_acquisitions_work_on_it_with_and_without_pending_rows(self, surrogate: Surrogate, kind: str) -> None:
         from al_loop.acquisitions.base import AcquisitionContext
@@ -239,11 +240,26 @@ class SurrogateContract:
         for X_pending in (None, Xs[:2]):
             with torch.no_grad():
                 context = AcquisitionContext(X, float(Y.max()), X_pending, Xs)
-                acquisition = find("acquisition", kind)().build(model, context)
-                values = acquisition(Xs.unsqueeze(1))
+                values = find("acquisition", kind)().build(model, context)(Xs.unsqueeze(1))
             assert values.shape == (30,)
             assert values.isfinite().all()
             assert values.std() > 0
+
+    @pytest.mark.filterwarnings("ignore")
+    @pytest.mark.parametrize("kind", ["qlognehvi", "parego"])
+    def test_multi_objective_acquisitions_work_on_it(self, surrogate: Surrogate, kind: str) -> None:
+        from al_loop.acquisitions.base import AcquisitionContext
+        from al_loop.config.plugins import find
+
+        X, Xs = self.rows(20), self.rows(6, seed=10)
+        Y = torch.cat([self.truth(X), X[:, :1]], dim=1)
+        model = _fit(surrogate, X, Y)
+        for X_pending in (None, Xs[:2]):
+            with torch.no_grad():
+                context = AcquisitionContext(X, X_pending=X_pending, Y=Y)
+                values = find("acquisition", kind)(n_samples=8).build(model, context)(Xs.unsqueeze(1))
+            assert values.shape == (6,)
+            assert values.isfinite().all()
 
     @pytest.mark.parametrize(
         ("X", "Y", "words"),

@@ -1,11 +1,12 @@
-"""What an answer costs the driver: the ledger alone, and the evaluation pool with a thousand simulated workers.
+"""Time that the driver spends on recording an answer: the ledger alone, and a pool of a thousand simulated workers.
 
-    python benchmarks/campaign/bookkeeping.py          # about 15 minutes; writes results/bookkeeping.csv and .png
+    python benchmarks/campaign/bookkeeping.py          # about 15 minutes
+    python benchmarks/campaign/bookkeeping.py --database SQLite --sizes 1000 --out /tmp          # seconds
 
-*Ledger*: answers go in one after the other (an attempt and an answer each, both durable before the next), at a ledger
-that holds 1,000 to 100,000 answers already; the floor beside it is the same number of synced writes to a plain file.
-*Pool*: a thousand workers that answer at once, so that nothing but bookkeeping takes time; CPU and wall milliseconds of
-the driver per answer, by the number of answers that the ledger holds.
+*Ledger*: answers are committed one at a time (an attempt and an answer each, both durable before the next), to a ledger
+that already has 1,000 to 100,000 answers. The lower limit is the same number of synced writes to a plain file.
+*Pool*: a thousand workers answer instantly, so that only bookkeeping takes time; the driver's CPU and wall-clock time
+per answer, against the number of answers in the ledger. Writes bookkeeping.csv and bookkeeping.png.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ N_WORKERS, BATCH = 1000, 1000
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 
 
-class Instant(OracleWorker):
-    """A worker that answers at once."""
+class InstantWorker(OracleWorker):
+    """A worker that answers instantly."""
 
     def __init__(self, number: int) -> None:
         self.name = f"simulated-{number}"
@@ -63,36 +64,37 @@ def next_batch(ledger: Ledger, number: int, size: int = BATCH) -> list[Candidate
 
 
 def one_by_one(ledger: Ledger, candidates: Sequence[Candidate]) -> float:
-    """Milliseconds of an answer, at the median."""
-    taken = []
+    """Commit answers one at a time; return the median time of one, in milliseconds."""
+    durations = []
     for candidate in candidates:
         began = time.perf_counter()
         ledger.begin_attempts([candidate.id], "w")
         now = datetime.now(UTC)
         ledger.commit_answers([Answer(candidate.id, Outcome((1.0,)), "w", now, now)])
-        taken.append(time.perf_counter() - began)
-    return 1000 * statistics.median(taken)
+        durations.append(time.perf_counter() - began)
+    return 1000 * statistics.median(durations)
 
 
 def synced_writes(folder: Path, n: int = 300) -> float:
-    """Milliseconds of two synced writes of a line to a plain file, at the median: the disk's own limit."""
-    taken = []
+    """Return the median time of two synced writes of a line to a plain file, in milliseconds: the limit of the disk."""
+    durations = []
     with (folder / "plain").open("ab", buffering=0) as file:
         for _ in range(n):
             began = time.perf_counter()
             for _ in range(2):
                 file.write(b"x" * 200)
                 os.fsync(file.fileno())
-            taken.append(time.perf_counter() - began)
-    return 1000 * statistics.median(taken)
+            durations.append(time.perf_counter() - began)
+    return 1000 * statistics.median(durations)
 
 
-def measure(database: str, url: str, folder: Path) -> Iterator[dict[str, object]]:
+def measure(database: str, url: str, folder: Path, sizes: Sequence[int]) -> Iterator[dict[str, object]]:
+    """Fill a ledger; yield a row of times at each number of answers in ``sizes``."""
     ledger = begin(url)
-    workers = [Instant(i) for i in range(N_WORKERS)]
+    workers = [InstantWorker(i) for i in range(N_WORKERS)]
     pool = EvaluationPool(ledger, workers, PoolSettings(Evaluation()))
     n_answers = number = 0
-    for size in SIZES:
+    for size in sizes:
         cpu = wall = 0.0
         n = 0
         while n_answers < size:
@@ -109,11 +111,11 @@ def measure(database: str, url: str, folder: Path) -> Iterator[dict[str, object]
         single = one_by_one(ledger, next_batch(ledger, number, 200))
         number += 1
         n_answers += 200
-        between = []
+        reading = 0.0
         for read in (ledger.known_objects, ledger.observations, ledger.candidates, ledger.pending):
             began = time.perf_counter()
             read()
-            between.append(time.perf_counter() - began)
+            reading += time.perf_counter() - began
         row = {
             "database": database,
             "answers in the ledger": size,
@@ -121,7 +123,7 @@ def measure(database: str, url: str, folder: Path) -> Iterator[dict[str, object]
             "two synced writes, ms": round(synced_writes(folder), 3),
             f"{N_WORKERS} workers, CPU ms an answer": round(1000 * cpu / n, 3),
             f"{N_WORKERS} workers, wall ms an answer": round(1000 * wall / n, 3),
-            "reading it whole once a round, s": round(sum(between), 3),
+            "reading it whole once a round, s": round(reading, 3),
         }
         print("  ".join(f"{k}: {v}" for k, v in row.items()), flush=True)
         yield row
@@ -129,23 +131,24 @@ def measure(database: str, url: str, folder: Path) -> Iterator[dict[str, object]
     ledger.close()
 
 
-def draw(rows: Sequence[dict[str, object]]) -> None:
+def plot(rows: Sequence[dict[str, object]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     columns = list(rows[0])
     for database, colour in (("SQLite", "#1971c2"), ("PostgreSQL", "#d9480f")):
-        mine = [r for r in rows if r["database"] == database]
-        x = [r[columns[1]] for r in mine]
-        left.plot(x, [r[columns[2]] for r in mine], "o-", color=colour, label=database)
-        right.plot(x, [r[columns[4]] for r in mine], "o-", color=colour, label=f"{database}: CPU")
-        right.plot(x, [r[columns[5]] for r in mine], "o--", color=colour, label=f"{database}: wall", mfc="white")
-    mine = [r for r in rows if r["database"] == "SQLite"]
-    left.plot(
-        [r[columns[1]] for r in mine], [r[columns[3]] for r in mine], ":", color="#868e96", label="two synced writes"
-    )
-    left.set_title("one answer after the other", fontsize=10)
+        part = [row for row in rows if row["database"] == database]
+        if not part:
+            continue
+        x = [row[columns[1]] for row in part]
+        left.plot(x, [row[columns[2]] for row in part], "o-", color=colour, label=database)
+        right.plot(x, [row[columns[4]] for row in part], "o-", color=colour, label=f"{database}: CPU")
+        right.plot(x, [row[columns[5]] for row in part], "o--", color=colour, label=f"{database}: wall", mfc="white")
+    part = [row for row in rows if row["database"] == rows[0]["database"]]
+    x = [row[columns[1]] for row in part]
+    left.plot(x, [row[columns[3]] for row in part], ":", color="#868e96", label="two synced writes")
+    left.set_title("one answer at a time", fontsize=10)
     right.set_title(f"{N_WORKERS:,} workers at once", fontsize=10)
     for ax in (left, right):
         ax.set(xscale="log", yscale="log", xlabel="answers in the ledger", ylim=(0.1, 12))
@@ -154,31 +157,37 @@ def draw(rows: Sequence[dict[str, object]]) -> None:
         ax.grid(color="#e9ecef", which="major")
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(fontsize=8, frameon=False)
-    left.set_ylabel("milliseconds an answer")
-    figure.savefig(RESULTS / "bookkeeping.png", dpi=150)
+    left.set_ylabel("milliseconds per answer")
+    figure.savefig(path, dpi=150)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--database", choices=("SQLite", "PostgreSQL"), action="append")
+    parser.add_argument("--database", choices=("SQLite", "PostgreSQL"), action="append", help="default: both")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of answers in the ledger")
+    parser.add_argument("--out", type=Path, help="default: benchmarks/results, if nothing is left out")
     arguments = parser.parse_args()
     rows: list[dict[str, object]] = []
     for database in arguments.database or ("SQLite", "PostgreSQL"):
         with tempfile.TemporaryDirectory(prefix="al-loop-bookkeeping-") as name:
             folder = Path(name)
             if database == "SQLite":
-                rows += measure(database, f"sqlite:///{folder}/ledger.db", folder)
+                rows += measure(database, f"sqlite:///{folder}/ledger.db", folder, arguments.sizes)
             else:
                 from benchmarks.support.postgresql import PostgresqlServer
 
                 with PostgresqlServer() as server:
-                    rows += measure(database, server.new_database(), folder)
-    if not arguments.database:
-        with (RESULTS / "bookkeeping.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-        draw(rows)
+                    rows += measure(database, server.new_database(), folder, arguments.sizes)
+    is_complete = not arguments.database and arguments.sizes == SIZES
+    out = arguments.out or (RESULTS if is_complete else None)
+    if out is None:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "bookkeeping.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    plot(rows, out / "bookkeeping.png")
 
 
 if __name__ == "__main__":

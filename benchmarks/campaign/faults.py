@@ -1,20 +1,20 @@
-"""Campaigns into which faults are thrown at random: is any committed answer ever lost, is anything paid for twice?
+"""Random fault injection into campaigns: committed answers must survive, and no evaluation may be paid for twice.
 
     python benchmarks/campaign/faults.py                       # at least 300 faults; about 15 minutes on two cores
     python benchmarks/campaign/faults.py --faults 60 --only postgresql
 
-Four kinds of campaign, each until its share of the faults is reached. In all of them the oracle itself kills its
-process, segfaults, hangs, raises, exits, and answers with NaN, too many numbers and garbage, and the driver and the
-oracle's workers are killed (-9). Besides:
+Four kinds of campaign, each repeated until its share of the faults is reached. In all of them the oracle kills its own
+process, segfaults, hangs, raises, exits, and returns NaN, too many numbers and garbage; and the driver and the oracle's
+workers are killed with SIGKILL. In addition:
 
-    sqlite       nothing more
-    disk         the run lies on a small file system, which is filled up and emptied
-    postgresql   connections are cut, and the server is stopped as by a power cut and started again
-    ray          on a cluster of several nodes, of which one is lost and another one comes
+    sqlite       nothing
+    disk         the run is on a small file system, which is filled up and emptied
+    postgresql   connections are cut, and the server is stopped as by a power cut and restarted
+    ray          the campaign runs on a cluster of several nodes, one of which is lost and replaced
 
-The oracle writes its own account of what it was asked and what it answered, fsynced, so that what the ledger holds is
-compared with what happened. Every answer that was ever seen in the ledger must be there until the end, unchanged; every
-value must be the right one; an object may be answered twice by the oracle only where it was in flight at a kill.
+The oracle keeps an fsynced log of its own of every call and every answer, with which the ledger is compared. An answer
+that was ever seen in the ledger must stay there, unchanged; every value must be correct; and the oracle may answer for
+an object twice only if a call for it was in flight at a kill. Writes faults.csv and faults_by_kind.csv.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ resources: {sampler: {num_cpus: 0.1}, oracle: {num_cpus: 0.5}}
 ORACLE = """
 import ctypes, os, random, sys, time
 
-def worth(word):
+def value_of(word):
     return word.count("G") + 0.5 * word.count("GA")
 
 def write(account, *words):
@@ -89,13 +89,13 @@ def measure(word, account, seed, rate):
             sys.exit(3)
         return {"nan": float("nan"), "length": (1.0, 2.0), "garbage": "certainly"}[fault]
     write(account, "paid", word)
-    return worth(word)
+    return value_of(word)
 """
 
 
 @dataclass
 class Tally:
-    """What one kind of campaign went through."""
+    """Counts of starts, faults, answers and violations for one kind of campaign."""
 
     name: str
     campaigns: int = 0
@@ -116,15 +116,16 @@ class Tally:
 
 
 class Scene:
-    """Where campaigns run: one start of each at a time, and the faults that belong to the place."""
+    """The setting in which campaigns run, one at a time, with the faults that are specific to it."""
 
     address = "local"
 
     def prepare(self, folder: Path) -> tuple[Path, str]:
-        """The run directory and the ledger's URL of a new campaign."""
+        """Return the run directory and the ledger's URL for a new campaign."""
         return folder / "run", f"sqlite:///{folder}/run/ledger.db"
 
     def faults(self) -> dict[str, Callable[[], None]]:
+        """Return the faults specific to this setting: name -> function that injects it."""
         return {}
 
     def close(self) -> None:
@@ -132,7 +133,7 @@ class Scene:
 
 
 def may_mount() -> bool:
-    """Whether a small file system can be mounted here: root may, but not in every container."""
+    """Return whether a small file system can be mounted: it takes root, and fails in some containers."""
     with tempfile.TemporaryDirectory() as folder:
         mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
         if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
@@ -144,17 +145,22 @@ def may_mount() -> bool:
 class SmallDisk(Scene):
     """A file system of a few megabytes."""
 
+    def __init__(self) -> None:
+        self._disk: Path | None = None
+
     def prepare(self, folder: Path) -> tuple[Path, str]:
         self.close()
-        self._disk = folder / "disk"
-        self._disk.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(self._disk)], check=True)
-        return self._disk / "run", f"sqlite:///{self._disk}/run/ledger.db"
+        disk = folder / "disk"
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=True)
+        self._disk = disk
+        return disk / "run", f"sqlite:///{disk}/run/ledger.db"
 
     def faults(self) -> dict[str, Callable[[], None]]:
         return {"disk full": self._fill}
 
     def _fill(self) -> None:
+        assert self._disk is not None
         ballast = self._disk / "ballast"
         with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
             while True:
@@ -163,24 +169,24 @@ class SmallDisk(Scene):
         ballast.unlink()
 
     def close(self) -> None:
-        if hasattr(self, "_disk"):
+        if self._disk is not None:
             subprocess.run(["umount", "-l", str(self._disk)], check=False)
 
 
 class Postgresql(Scene):
-    """A PostgreSQL server of one's own."""
+    """A dedicated PostgreSQL server."""
 
     def __init__(self) -> None:
         from benchmarks.support.postgresql import PostgresqlServer
 
-        self._server = PostgresqlServer()
+        self._server, self._url = PostgresqlServer(), ""
 
     def prepare(self, folder: Path) -> tuple[Path, str]:
         self._url = self._server.new_database()
         return folder / "run", self._url
 
     def faults(self) -> dict[str, Callable[[], None]]:
-        return {"connections cut": lambda: self._cut(), "server stopped": self._restart}
+        return {"connections cut": self._cut, "server stopped": self._restart}
 
     def _cut(self) -> None:
         self._server.cut_connections(self._url)
@@ -195,20 +201,20 @@ class Postgresql(Scene):
 
 
 class RayCluster(Scene):
-    """Several Ray nodes on this machine; the oracle's workers run on those that may be lost."""
+    """Several Ray nodes on this machine; the oracle's workers run on the nodes that may be lost."""
 
     def __init__(self) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="al-loop-ray-", ignore_cleanup_errors=True)
         os.environ |= {"RAY_AUTH_MODE": "disabled", "HOME": self._home.name, "PYTHONPATH": str(ROOT)}
         from ray.cluster_utils import Cluster
 
-        soon = {
+        fast_detection = {
             "health_check_initial_delay_ms": 0,
             "health_check_period_ms": 500,
             "health_check_timeout_ms": 500,
             "health_check_failure_threshold": 2,
         }
-        arguments = {"num_cpus": 1, "include_dashboard": False, "_system_config": soon}
+        arguments = {"num_cpus": 1, "include_dashboard": False, "_system_config": fast_detection}
         self._cluster: Any = Cluster(initialize_head=True, head_node_args=arguments)
         self._nodes = [self._cluster.add_node(num_cpus=1) for _ in range(2)]
         self.address = self._cluster.address
@@ -236,32 +242,41 @@ SCENES: dict[str, Callable[[], Scene]] = {
 
 
 class FaultCampaign:
-    """One campaign, started again and again until it has reached its end, with faults thrown into it."""
+    """One campaign with injected faults, restarted until it has finished.
+
+    Args:
+        folder: a new folder for the campaign.
+        scene: where it runs.
+        driver: the process that starts it.
+        tally: the counts to add to.
+        seed: of the campaign, and of the faults.
+        rate: share of the oracle's calls that end in a fault.
+    """
 
     def __init__(self, folder: Path, scene: Scene, driver: Driver, tally: Tally, seed: int, rate: float) -> None:
         folder.mkdir()
         self._scene, self._driver, self._tally = scene, driver, tally
         self._chance = random.Random(seed)
-        self._account = folder / "account"
+        self._log = folder / "account"
         self._run_dir, self._url = scene.prepare(folder)
         (folder / "faulty.py").write_text(ORACLE)
         self._config = folder / "faults.yaml"
-        text = CONFIG.replace("SEED", str(seed)).replace("ACCOUNT", str(self._account)).replace("RATE", str(rate))
+        text = CONFIG.replace("SEED", str(seed)).replace("ACCOUNT", str(self._log)).replace("RATE", str(rate))
         self._config.write_text(text + (f"ledger: '{self._url}'\n" if "postgresql" in self._url else ""))
         self._seen: dict[int, EvaluationRow] = {}
         self._excused: Counter[str] = Counter()
 
-    def run(self, wanted: Callable[[], bool]) -> None:
-        """Until the campaign is over; faults from outside are thrown as long as they are wanted."""
+    def run(self, is_fault_due: Callable[[], bool]) -> None:
+        """Run the campaign to its end, and inject faults from outside while ``is_fault_due()``."""
         self._tally.campaigns += 1
         while True:
             pid = self._driver.start(self._config, self._run_dir, self._scene.address)
             self._tally.starts += 1
-            with ThreadPoolExecutor(1) as waiter:  # Ray starts its nodes in the main thread alone
+            with ThreadPoolExecutor(1) as waiter:  # Ray can start nodes only in the main thread
                 over = waiter.submit(self._driver.wait)
-                self._throw_faults(pid, over, wanted)
+                self._inject_faults(pid, over, is_fault_due)
                 status = over.result()
-            time.sleep(0.3)  # the workers of a killed driver end by themselves, within their call
+            time.sleep(0.3)  # workers of a killed driver exit by themselves, even during a call
             self._excused.update(self._look(has_ended=True))
             if status == 0:
                 break
@@ -269,9 +284,9 @@ class FaultCampaign:
                 self._tally.faults["(stopped with a reason)"] += 1
             elif status != -signal.SIGKILL:
                 raise SystemExit(f"the driver ended with {status}; see {self._config.parent.parent}/driver.log")
-        self._judge()
+        self._check()
 
-    def _throw_faults(self, pid: int, over: Future[int], wanted: Callable[[], bool]) -> None:
+    def _inject_faults(self, pid: int, over: Future[int], is_fault_due: Callable[[], bool]) -> None:
         own = self._scene.faults()
         is_local = self._scene.address == "local"
         faults = {
@@ -280,7 +295,7 @@ class FaultCampaign:
             **own,
         }
         while not wait([over], self._chance.uniform(0.3, 2.0)).done:
-            if not wanted():
+            if not is_fault_due():
                 continue
             name = self._chance.choice([*faults, *own, *own])
             before = self._look()
@@ -300,7 +315,7 @@ class FaultCampaign:
         os.kill(self._chance.choice(actors).pid, signal.SIGKILL)
 
     def _look(self, *, has_ended: bool = False) -> set[str]:
-        """Compares the ledger with what was seen in it before; returns the objects that are in flight."""
+        """Compare the ledger with its previous state, and return the objects in flight."""
         try:
             with Ledger(self._url, read_only=True, patience_s=60) as ledger:
                 in_flight = {c.object for c in ledger.in_flight()}
@@ -308,16 +323,16 @@ class FaultCampaign:
         except AlLoopError:
             if has_ended and self._seen:
                 raise
-            return set()  # it is not there yet, or cannot be reached at present
+            return set()  # it does not exist yet, or cannot be reached at present
         for key, before in self._seen.items():
             self._tally.missing += key not in now
             self._tally.changed += key in now and now[key] != before
         self._seen = now
         return in_flight
 
-    def _judge(self) -> None:
-        """What stands in the ledger at the end, beside the oracle's own account."""
-        lines = [line.split() for line in self._account.read_text().splitlines()]
+    def _check(self) -> None:
+        """Compare the final ledger with the oracle's own log."""
+        lines = [line.split() for line in self._log.read_text().splitlines()]
         self._tally.faults.update(f"oracle: {words[1]}" for words in lines if words[0] == "fault")
         paid = Counter(words[1] for words in lines if words[0] == "paid")
         with Ledger(self._url, read_only=True) as ledger:
@@ -335,8 +350,19 @@ class FaultCampaign:
             self._tally.unexplained += n - 1 > self._excused[word]
 
 
-def throw(name: str, n_faults: int, seed: int = 0, rate: float = 0.2, folder: Path | None = None) -> Tally:
-    """Campaigns of one kind until as many faults were thrown."""
+def inject(name: str, n_faults: int, seed: int = 0, rate: float = 0.2, folder: Path | None = None) -> Tally:
+    """Run campaigns of one kind until enough faults were injected.
+
+    Args:
+        name: a key of ``SCENES``.
+        n_faults: number of faults.
+        seed: of the first campaign; the following ones count up from it.
+        rate: share of the oracle's calls that end in a fault.
+        folder: an empty folder for the campaigns; None: a temporary one.
+
+    Returns:
+        The counts of all these campaigns.
+    """
     tally = Tally(name)
     with contextlib.ExitStack() as stack:
         folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="al-loop-faults-")))
@@ -347,8 +373,8 @@ def throw(name: str, n_faults: int, seed: int = 0, rate: float = 0.2, folder: Pa
         while sum(tally.faults.values()) < n_faults:
             number = tally.campaigns
             campaign = FaultCampaign(folder / f"campaign{number}", scene, driver, tally, seed + number, rate)
-            from_inside = 60 * rate  # of this campaign, roughly; they are counted at its end
-            campaign.run(lambda f=from_inside: sum(tally.faults.values()) + f < n_faults)
+            n_from_oracle = 60 * rate  # expected number for this campaign; the actual one is added at its end
+            campaign.run(lambda n=n_from_oracle: sum(tally.faults.values()) + n < n_faults)
             print(
                 f"  {name}: campaign {number}: {sum(tally.faults.values())} faults, {tally.starts} starts", flush=True
             )
@@ -356,6 +382,7 @@ def throw(name: str, n_faults: int, seed: int = 0, rate: float = 0.2, folder: Pa
 
 
 def rows(tallies: list[Tally]) -> Iterator[dict[str, object]]:
+    """Yield the row of each tally for the results table."""
     for t in tallies:
         yield {
             "campaigns": t.name,
@@ -375,14 +402,15 @@ def rows(tallies: list[Tally]) -> Iterator[dict[str, object]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faults", type=int, default=320, help="in all")
+    parser.add_argument("--faults", type=int, default=320, help="total number of faults")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=SCENES, action="append")
+    parser.add_argument("--only", choices=SCENES, action="append", help="default: all four")
+    parser.add_argument("--out", type=Path, help="default: benchmarks/results, if nothing is left out")
     arguments = parser.parse_args()
     names = arguments.only or list(SCENES)
     tallies = []
     for name in names:
-        tallies.append(throw(name, -(-arguments.faults // len(names)), arguments.seed))
+        tallies.append(inject(name, -(-arguments.faults // len(names)), arguments.seed))
     table = list(rows(tallies))
     for row in table:
         print("\n".join(f"{key:>34}  {value}" for key, value in row.items()), end="\n\n")
@@ -390,15 +418,17 @@ def main() -> None:
     print("faults by kind:")
     for kind, n in sorted(kinds.items(), key=lambda item: -item[1]):
         print(f"{n:>6}  {kind}")
-    if not arguments.only:
-        with (RESULTS / "faults.csv").open("w", newline="") as file:
+    out = arguments.out or (None if arguments.only else RESULTS)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / "faults.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, list(table[0]))
             writer.writeheader()
             writer.writerows(table)
-        with (RESULTS / "faults_by_kind.csv").open("w", newline="") as file:
+        with (out / "faults_by_kind.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("kind", "n"), *sorted(kinds.items())])
     if not all(t.is_clean for t in tallies):
-        raise SystemExit("NOT CLEAN")
+        raise SystemExit("FAILED: answers are missing, changed, wrong or were paid for twice")
 
 
 if __name__ == "__main__":

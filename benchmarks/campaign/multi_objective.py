@@ -1,29 +1,38 @@
-"""Two objectives: hypervolume against oracle calls, with samplers conditioned on preferences and without.
+"""Hypervolume of two objectives against oracle calls, with and without preference-conditioned samplers.
 
-    python benchmarks/campaign/multi_objective.py # 5 seeds x 4 arms, about 25 min on a core; resumable
+    python benchmarks/campaign/multi_objective.py      # 5 seeds x 4 arms, about 25 minutes on one core; resumable
 
-configs/trade_off.yaml: the ionisation potential (GFN2-xTB, eV, lower is better) and QED of molecules built from
-fragments; 16 random molecules, then 5 batches of 16. Hypervolume above the config's reference point (9 eV, 0.3), from
-all calls, the random first batch included. Arms: noisy expected hypervolume improvement with one sampler for all
-preferences; the same with a sampler that is paid for the acquisition; random scalarisations (ParEGO), the sampler being
-paid for them; random molecules of the same environment and constraints. Writes multi_objective.csv and .png.
+The campaign is configs/trade_off.yaml: the ionisation potential (GFN2-xTB, eV, lower is better) and the QED of
+molecules built from fragments; 16 random molecules, then 5 batches of 16. The hypervolume is measured from the config's
+reference point (9 eV, 0.3) and counts all calls, the initial random batch included. Arms:
+
+- noisy expected hypervolume improvement, with one sampler conditioned on preferences;
+- noisy expected hypervolume improvement, with the acquisition as the sampler's reward;
+- random scalarisations (ParEGO), with the scalarised acquisition as the sampler's reward;
+- random molecules from the same environment, under the same constraints.
+
+Writes multi_objective.csv and multi_objective.png.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+
+sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop import Campaign, load_config, open_run
 from al_loop.features.morgan import Morgan
 from al_loop.monitoring.metrics import hypervolume, mean_pairwise_distance, non_dominated
+from benchmarks.support.plots import plot_mean, save_means
+from benchmarks.support.resumable import measure_missing
 
-HERE = Path(__file__).parents[1]
-CONFIG = HERE.parent / "configs" / "trade_off.yaml"
+BENCHMARKS = Path(__file__).parents[1]
+CONFIG = BENCHMARKS.parent / "configs" / "trade_off.yaml"
 ARMS = {
     "qLogNEHVI, conditioned": [],
     "qLogNEHVI, unconditioned": ["reward.preferences=false"],
@@ -38,7 +47,7 @@ STEP = 16
 
 
 def measure(arm: str, seed: int, runs: Path) -> pd.DataFrame:
-    """Hypervolume, size of the front and diversity among it, after every 16 calls."""
+    """Run a campaign; return hypervolume, size and diversity of the Pareto front after every 16 calls."""
     name = f"{list(ARMS).index(arm)}-{seed}"
     with Campaign(load_config(CONFIG, [f"seed={seed}", f"name=mo-{name}", *ARMS[arm]]), runs / name) as campaign:
         campaign.run()
@@ -70,25 +79,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--runs", type=Path, default=Path("runs/multi_objective"))
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
+    parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     arguments = parser.parse_args()
-    path = arguments.out / "multi_objective.csv"
-    done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["arm", "seed"])
-    for seed in range(arguments.seeds):
-        for arm in ARMS:
-            if not ((done["arm"] == arm) & (done["seed"] == seed)).any():
-                new = measure(arm, seed, arguments.runs)
-                done = pd.concat([done, new], ignore_index=True)
-                done.to_csv(path, index=False)
-                print(f"{arm}, seed {seed}: {new['hypervolume'].iloc[-1]:.3f}", flush=True)
-    report(done, arguments.out)
+    table = measure_missing(
+        arguments.out / "multi_objective.csv",
+        arguments.arms,
+        arguments.seeds,
+        lambda arm, seed: measure(arm, seed, arguments.runs),
+        "hypervolume",
+    )
+    report(table, arguments.out)
 
 
 def report(table: pd.DataFrame, out: Path) -> None:
     last = table[table["calls"] == table["calls"].max()]
-    print(f"\n{'':26s} {'hypervolume':>18s}  {'to the first arm, by seed':>26s}  front  diversity of the front")
-    first = last[last["arm"] == next(iter(ARMS))].set_index("seed")["hypervolume"]
-    for arm in ARMS:
+    arms = [arm for arm in ARMS if arm in set(table["arm"])]
+    print(f"\n{'':26s} {'hypervolume':>18s}  {'minus the first arm':>24s}  front  diversity of the front")
+    first = last[last["arm"] == arms[0]].set_index("seed")["hypervolume"]
+    for arm in arms:
         rows = last[last["arm"] == arm].set_index("seed")
         gap = rows["hypervolume"] - first
         print(
@@ -97,16 +106,11 @@ def report(table: pd.DataFrame, out: Path) -> None:
         )
     figure = Figure(figsize=(6.5, 4.2), layout="constrained")
     axes = figure.subplots()
-    for arm in ARMS:
-        curve = table[table["arm"] == arm].groupby("calls")["hypervolume"]
-        mean, error = curve.mean(), curve.sem().fillna(0)
-        (line,) = axes.plot(mean.index, mean, marker="o", markersize=3, label=arm)
-        axes.fill_between(mean.index, mean - error, mean + error, color=line.get_color(), alpha=0.2, linewidth=0)
-    n_seeds = int(np.max(table["seed"])) + 1
+    for arm in arms:
+        plot_mean(axes, table[table["arm"] == arm], "calls", "hypervolume", arm, marker="o", markersize=3)
     axes.set(xlabel="oracle calls", ylabel="hypervolume (eV x QED)")
-    axes.set_title(f"Ionisation potential and QED, {n_seeds} seeds; bands: standard error", fontsize=10)
-    axes.legend(fontsize=8)
-    figure.savefig(out / "multi_objective.png", dpi=150)
+    title = f"Ionisation potential and QED, {table['seed'].nunique()} seeds"
+    save_means(figure, axes, title, out / "multi_objective.png")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The quickstart against as many oracle calls on random molecules of the same environment and constraints.
+"""The quickstart campaign against the same number of oracle calls on random molecules.
 
-    python benchmarks/campaign/quickstart_vs_random.py            # 3 seeds, about 20 minutes on 2 cores
+    python benchmarks/campaign/quickstart_vs_random.py      # 3 seeds, about 20 minutes on 2 cores; resumable
 
-Both arms are campaigns: the random one measures everything in its first, random batch. A run that was stopped goes on
-when the command is called again. Writes quickstart_vs_random.csv, .png (for the README) and prints the table.
+The random molecules come from the same environment, under the same constraints. Both arms are campaigns: the random one
+spends all its calls in its initial random batch. Prints the table, writes quickstart_vs_random.csv and .png.
 """
 
 from __future__ import annotations
@@ -20,25 +20,27 @@ from al_loop.campaign.reporter import Reporter
 from al_loop.monitoring.metrics import top_k_mean
 from al_loop.monitoring.round_summary import RoundSummary
 
-HERE = Path(__file__).parents[1]
-CONFIG = HERE.parent / "configs" / "quickstart.yaml"
+BENCHMARKS = Path(__file__).parents[1]
+CONFIG = BENCHMARKS.parent / "configs" / "quickstart.yaml"
 
 
-class Lines(Reporter):
+class RoundPrinter(Reporter):
+    """Prints one line per round."""
+
     def round(self, summary: RoundSummary) -> None:
         seconds = sum(summary.seconds.values())
         print(f"  round {summary.number}: top-10 mean {summary.top10_mean:.3f}, {seconds:.0f} s", flush=True)
 
 
 def measure(arm: str, seed: int, runs: Path) -> tuple[pd.DataFrame, float]:
-    """The evaluations of one arm, and the mean Tanimoto distance among its ten best."""
+    """Run one arm; return its evaluations, and the mean Tanimoto distance among its ten best molecules."""
     rounds = load_config(CONFIG).rounds
     overrides = [f"seed={seed}", f"name=quickstart-{arm}-{seed}"]
     if arm == "random":
         overrides += ["rounds.count=0", f"rounds.initial={rounds.initial + rounds.count * rounds.batch_size}"]
     run = runs / f"{arm}-{seed}"
     print(f"{arm}, seed {seed}", flush=True)
-    with Campaign(load_config(CONFIG, overrides), run, reporter=Lines()) as campaign:
+    with Campaign(load_config(CONFIG, overrides), run, reporter=RoundPrinter()) as campaign:
         campaign.run()
     result = open_run(run)
     return result.evaluations, diversity(list(result.best(10)["object"]))
@@ -57,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs/quickstart_vs_random"))
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
 
@@ -100,9 +102,9 @@ def plot(curves: dict[str, list[list[float]]], path: Path) -> None:
         )
     for k in range(rounds.count + 1):
         axes.axvline(rounds.initial + k * rounds.batch_size, color="#e3e3e3", linewidth=0.8, zorder=0)
-    axes.set_xlabel("oracle calls (lines: rounds)")
-    axes.set_ylabel("mean ionisation potential of the ten best (eV)")
-    axes.set_title(f"Lower is better: {len(curves['random'])} seeds of each arm, thick line their mean", fontsize=10)
+    axes.set_xlabel("oracle calls (vertical lines: rounds)")
+    axes.set_ylabel("mean ionisation potential of the ten best molecules (eV)")
+    axes.set_title(f"Lower is better; thin lines: {len(curves['random'])} seeds, thick line: their mean", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.12)
     figure.savefig(path)

@@ -1,17 +1,20 @@
-"""How busy an oracle's workers are when its calls take very different times, and what that does to the result.
+"""Utilisation of oracle workers when call durations vary widely, and its effect on the result.
 
-    python benchmarks/campaign/utilisation.py          # about 25 minutes; writes results/utilisation.csv
+    python benchmarks/campaign/utilisation.py          # 6 seeds, about 25 minutes
 
-320 calls of an oracle on 8 workers, in batches of 32 (the first at random). A call takes a log-normal time (sigma 1,
-median 1.5 s, the same for the same object); its answer is the measured binding of a DNA word of 8 letters (TFBind8,
-0 to 1). *Synchronous*: a round closes when all of its answers are there. *Asynchronous* (``rounds.keep_busy: true``):
-the next batch is decided on, with the pending objects in the acquisition, before any worker runs out of candidates.
-Then nothing speaks for large batches: *asynchronous, batches of 8* decides four times as often on a quarter.
+320 calls of an oracle on 8 workers, in batches of 32, the first at random. The duration of a call is log-normal (sigma
+1, median 1.5 s, fixed for each object); the value is the measured binding of a DNA word of 8 letters (TFBind8, 0 to 1).
 
-The result is the mean of the ten best answers, after all calls and after the same time (100 s).
+- *synchronous*: a round closes when all its answers have arrived;
+- *asynchronous* (``rounds.keep_busy: true``): the next batch is selected, with the pending objects in the acquisition,
+  before any worker runs out of candidates;
+- *asynchronous, batches of 8*: large batches have no advantage there, so this arm selects a quarter as many candidates
+  four times as often;
+- *random words*: as many calls on random words.
 
-Busy: the share of the workers' time, from the first call to the moment at which the last candidate was taken (then
-there is nothing left to do for some of them), spent in calls. Random words of the same number of calls stand beside.
+The result is the mean of the ten best values, after all calls and after the same time (100 s). ``busy`` is the share of
+the workers' time spent in calls, from the first call until the last candidate is taken (from then on some workers have
+nothing to do). Prints a table, writes utilisation.csv.
 """
 
 from __future__ import annotations
@@ -68,6 +71,7 @@ MODES = {
 
 
 def run(folder: Path, mode: str, seed: int) -> dict[str, object]:
+    """Run a campaign in a folder; return its results and the utilisation of its workers."""
     folder = folder / f"{mode}-{seed}"
     folder.mkdir()
     (folder / "slow_table.py").write_text(ORACLE)
@@ -80,9 +84,9 @@ def run(folder: Path, mode: str, seed: int) -> dict[str, object]:
     seconds = time.monotonic() - began
     opened = open_run(run_dir)
     table = opened.evaluations
-    first, last_taken = table["started"].min(), table["started"].max()
-    window = (last_taken - first).total_seconds()
-    busy = (table["finished"].clip(upper=last_taken) - table["started"]).dt.total_seconds().clip(lower=0).sum()
+    first, last_start = table["started"].min(), table["started"].max()
+    window = (last_start - first).total_seconds()
+    busy = (table["finished"].clip(upper=last_start) - table["started"]).dt.total_seconds().clip(lower=0).sum()
     values = table["measure"].astype(float).sort_values(ascending=False)
     is_early = (table["finished"] - first).dt.total_seconds() <= SAME_TIME_S
     waits = opened.rounds[["seconds_fit", "seconds_train", "seconds_select"]].sum(axis=1).iloc[1:]
@@ -102,6 +106,7 @@ def run(folder: Path, mode: str, seed: int) -> dict[str, object]:
 
 
 def random_words(seed: int) -> dict[str, object]:
+    """Return the results of as many calls on random words."""
     n = BATCH * (ROUNDS + 1)
     words = np.random.default_rng(seed).choice(list("ACGT"), size=(n, 8))
     outcomes = MeasuredTable("tfbind8").evaluate(["".join(word) for word in words])
@@ -110,26 +115,28 @@ def random_words(seed: int) -> dict[str, object]:
     return {"mode": "random words", "seed": seed, "calls": n, "best": values[0], **means}
 
 
-def summary(rows: list[dict[str, object]]) -> None:
+def mean_and_deviation(rows: list[dict[str, object]], key: str, scale: float = 1.0) -> str:
+    numbers = [float(row[key]) * scale for row in rows if key in row]  # type: ignore[arg-type]
+    if not numbers:
+        return ""
+    return f"{statistics.fmean(numbers):.3f} ± {statistics.stdev(numbers) if len(numbers) > 1 else 0:.3f}"
+
+
+def print_summary(rows: list[dict[str, object]]) -> None:
     print(f"{'':>26}  {'busy':>6}  {'minutes':>13}  {'top 10, 100 s':>13}  {'top 10':>13}  {'top 32':>13}")
     for mode in (*MODES, "random words"):
-        mine = [r for r in rows if r["mode"] == mode]
-
-        def of(key: str, scale: float = 1.0, mine: list[dict[str, object]] = mine) -> str:
-            numbers = [float(r[key]) * scale for r in mine if key in r]  # type: ignore[arg-type]
-            if not numbers:
-                return ""
-            return f"{statistics.fmean(numbers):.3f} ± {statistics.stdev(numbers) if len(numbers) > 1 else 0:.3f}"
-
-        busy = [float(r["busy"]) for r in mine if "busy" in r]  # type: ignore[arg-type]
+        of_mode = [row for row in rows if row["mode"] == mode]
+        busy = [float(row["busy"]) for row in of_mode if "busy" in row]  # type: ignore[arg-type]
         share = f"{statistics.fmean(busy):.1%}" if busy else ""
-        cells = (of("seconds", 1 / 60), of("top10_after_100s"), of("top10"), of("top32"))
+        minutes = mean_and_deviation(of_mode, "seconds", 1 / 60)
+        cells = (minutes, *(mean_and_deviation(of_mode, key) for key in ("top10_after_100s", "top10", "top32")))
         print(f"{mode:>26}  {share:>6}  {'  '.join(cell.rjust(13) for cell in cells)}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(prefix="al-loop-utilisation-") as name:
@@ -140,8 +147,9 @@ def main() -> None:
                 rows.append(job.result())
                 print("  " + "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else str(v) for k, v in rows[-1].items()))
         rows += map(random_words, range(arguments.seeds))
-    summary(rows)
-    with (RESULTS / "utilisation.csv").open("w", newline="") as file:
+    print_summary(rows)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with (arguments.out / "utilisation.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

@@ -1,15 +1,16 @@
-"""Pools of sampler actors: ours, RLlib's FaultTolerantActorManager and Ray's ActorPool, with and without a death.
+"""Overhead and fault tolerance of actor pools: al-loop's, RLlib's FaultTolerantActorManager and Ray's ActorPool.
 
     .venv/bin/python benchmarks/cluster/actor_pools.py        # about a minute
 
-600 tasks of 5 ms on 2 actors, two in flight for each; then the same with one actor killed after 200. What each pool
-does not do by itself (RLlib's: note which task an actor had, give it to another, ask whether the actor is back) stands
-below in the loop that uses it. Writes actor_pools.csv.
+600 tasks of 5 ms on 2 actors, with two tasks in flight per actor; then the same, with one actor killed after 200 tasks.
+What a pool does not do by itself is done by the loop that uses it (for RLlib's: remember the tasks of each actor,
+reassign them, and probe whether the actor has restarted). Writes actor_pools.csv.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import tempfile
@@ -28,12 +29,12 @@ from al_loop.actors.cluster.samplers import RaySamplers, SamplerActor
 from al_loop.config import CampaignConfig
 from al_loop.gflownet.sampler import DrawRequest
 
-HERE = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).parents[1]
 N_TASKS, N_ACTORS, TASK_S, KILL_AFTER = 600, 2, 0.005, 200
 
 
 class Sleeper(SamplerActor):
-    """An actor that all three pools can use."""
+    """An actor with the methods that the three pools call."""
 
     def __init__(self, config: CampaignConfig | None = None, path: list[str] | None = None) -> None:
         self._label = "sleeper"
@@ -54,6 +55,7 @@ class Sleeper(SamplerActor):
 
 
 def ours(kill: bool) -> tuple[float, int]:
+    """Run the tasks on al-loop's pool; return seconds and the number of completed tasks."""
     content = {
         "name": "pools",
         "environment": {"kind": "hypergrid"},
@@ -76,6 +78,7 @@ def ours(kill: bool) -> tuple[float, int]:
 
 
 def rllib(kill: bool) -> tuple[float, int]:
+    """Run the tasks on RLlib's actor manager; return seconds and the number of completed tasks."""
     from ray.rllib.utils.actor_manager import FaultTolerantActorManager
 
     handles = [ray.remote(Sleeper).options(num_cpus=0.1, max_restarts=-1).remote() for _ in range(N_ACTORS)]
@@ -83,21 +86,21 @@ def rllib(kill: bool) -> tuple[float, int]:
     manager = FaultTolerantActorManager(handles, max_remote_requests_in_flight_per_actor=2)
     began = time.monotonic()
     waiting, done = deque(range(N_TASKS)), set()
-    given: dict[int, set[int]] = {i: set() for i in manager.actor_ids()}
+    assigned: dict[int, set[int]] = {i: set() for i in manager.actor_ids()}
     is_killed = False
     while len(done) < N_TASKS:
         for actor in manager.healthy_actor_ids():
-            while waiting and len(given[actor]) < 2:
+            while waiting and len(assigned[actor]) < 2:
                 task = waiting.popleft()
                 manager.foreach_actor_async("work", kwargs={"i": task}, remote_actor_ids=[actor], tag=str(task))
-                given[actor].add(task)
+                assigned[actor].add(task)
         for result in manager.fetch_ready_async_reqs(timeout_seconds=0.02):
             if result.ok:
                 done.add(result.get())
-                given[result.actor_id].discard(result.get())
+                assigned[result.actor_id].discard(result.get())
             else:
-                waiting.extendleft(given[result.actor_id])
-                given[result.actor_id] = set()
+                waiting.extendleft(assigned[result.actor_id])
+                assigned[result.actor_id] = set()
         if manager.num_healthy_actors() < N_ACTORS:
             manager.probe_unhealthy_actors(timeout_seconds=0.05, mark_healthy=True)
         if kill and len(done) >= KILL_AFTER and not is_killed:
@@ -110,6 +113,7 @@ def rllib(kill: bool) -> tuple[float, int]:
 
 
 def actor_pool(kill: bool) -> tuple[float, int]:
+    """Run the tasks on Ray's ActorPool; return seconds and the number of completed tasks."""
     from ray.util import ActorPool
 
     handles = [ray.remote(Sleeper).options(num_cpus=0.1, max_restarts=-1).remote() for _ in range(N_ACTORS)]
@@ -123,7 +127,7 @@ def actor_pool(kill: bool) -> tuple[float, int]:
         try:
             done.add(pool.get_next_unordered(timeout=10))
         except ray.exceptions.RayError:
-            continue  # the task is gone: the pool does not say which
+            continue  # the task is lost, and the pool does not report which
         except TimeoutError:
             break
         if kill and len(done) == KILL_AFTER:
@@ -137,14 +141,14 @@ def actor_pool(kill: bool) -> tuple[float, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     options = parser.parse_args()
     began = time.monotonic()
-    __import__("ray.rllib.utils.actor_manager")
+    importlib.import_module("ray.rllib.utils.actor_manager")
     print(f"importing RLlib's actor manager: {time.monotonic() - began:.1f} s")
     rows = []
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as home:
-        os.environ |= {"HOME": home, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(HERE.parent)}
+        os.environ |= {"HOME": home, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(BENCHMARKS.parent)}
         ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
         for kill in (False, True):
             for _ in range(options.repeats):
@@ -157,7 +161,8 @@ def main() -> None:
     summary = table.groupby(["killed", "pool"]).agg(seconds=("seconds", "median"), done=("done", "min"))
     summary["beyond_ideal_ms_per_task"] = 1e3 * (summary["seconds"] - shortest) / N_TASKS
     print(summary.round(2).to_string())
-    summary.round(3).to_csv(options.output / "actor_pools.csv")
+    options.out.mkdir(parents=True, exist_ok=True)
+    summary.round(3).to_csv(options.out / "actor_pools.csv")
 
 
 if __name__ == "__main__":

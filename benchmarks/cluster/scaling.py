@@ -1,15 +1,16 @@
-"""How the training of samplers scales over Ray actors: what Ray itself takes, and where the learner is the limit.
+"""Scaling of sampler training over Ray actors: the overhead of Ray, and the point where the learner is the limit.
 
-    .venv/bin/python benchmarks/cluster/scaling.py            # about 20 minutes on 2 cores; --parts for some of them
+    .venv/bin/python benchmarks/cluster/scaling.py            # about 20 minutes on 2 cores; --parts selects some
 
-1. overhead: draws of no latency by actors, beside the same draws in the learner's own process; what Ray adds to a draw.
-2. cores: fragments with QED as reward, 1 and 2 actors, with and without pipelining, beside one process.
-3. actors: 1 to 64 actors whose reward takes log-normal times (mean 0.5 s, sigma 1), trained on in fixed order and by
-   arrival: draws/s beside the most that so many actors could make and beside the most that the learner takes; bytes.
-4. asynchronous: time until an 8 x 8 hypergrid is learned to L1 < 0.3 by 8 such actors, pipelined (either order) with a
-   staleness of up to 15 steps, beside synchronous training with the same bound (16 batches by all, then 16 steps).
+1. overhead: rewards without latency, drawn by actors and in the learner's own process; the time that Ray adds per draw.
+2. cores: fragments with QED as reward, with 1 and 2 actors, with and without pipelining, compared with one process.
+3. actors: 1 to 64 actors whose rewards take log-normal times (mean 0.5 s, sigma 1), with draws trained on in fixed
+   order and by arrival: draws per second, compared with the limits of the actors and of the learner; bytes transferred.
+4. asynchronous: time until 8 such actors have learned an 8 x 8 hypergrid to L1 < 0.3: pipelined (in either order) with
+   a staleness of at most 15 steps, and synchronous with the same bound (all draw 16 batches, then 16 steps follow).
 
-Everything is computed by real actors; only the latency of the reward is a sleep. Writes scaling.csv and scaling.png.
+All parts use real actors; only the latency of the reward is simulated, by sleeping. Writes scaling.csv and scaling.png;
+parts that were not selected keep their rows.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ from al_loop.gflownet.reward import AnyReward, StateReward
 from al_loop.gflownet.sampler import Draw, DrawRequest
 from al_loop.seeding import derive_seed
 
-HERE = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).parents[1]
 HEIGHT, LEVEL = 8, 0.3
+PARTS = ("overhead", "cores", "actors", "asynchronous")
 MEAN_S, SIGMA = 0.5, 1.0
 
 
@@ -55,19 +57,19 @@ def grid_reward() -> StateReward:
 
 def qed(objects: Any) -> torch.Tensor:
     from rdkit import Chem
-    from rdkit.Chem.QED import qed as of
+    from rdkit.Chem.QED import qed as score
 
     torch.set_num_threads(1)
-    return torch.tensor([8.0 * of(Chem.MolFromSmiles(o)) for o in objects])
+    return torch.tensor([8.0 * score(Chem.MolFromSmiles(o)) for o in objects])
 
 
 class SlowSampler(SamplerActor):
-    """A sampler whose reward takes its time; as long for the same draw, whoever makes it."""
+    """A sampler whose reward sleeps; the duration depends only on the draw, not on the actor."""
 
-    def fill(self, order: DrawRequest, weights: list[Any], reward: list[Any]) -> Draw:
-        draw = super().fill(order, weights, reward)
+    def fill(self, request: DrawRequest, weights: list[Any], reward: list[Any]) -> Draw:
+        draw = super().fill(request, weights, reward)
         mean_s = float(os.environ.get("SLOW_MEAN_S", "0.5"))
-        time.sleep(random.Random(order.seed).lognormvariate(math.log(mean_s) - SIGMA**2 / 2, SIGMA))
+        time.sleep(random.Random(request.seed).lognormvariate(math.log(mean_s) - SIGMA**2 / 2, SIGMA))
         return draw
 
 
@@ -83,7 +85,7 @@ def settings(environment: dict[str, Any], actors: int, **sampler: Any) -> Campai
 
 
 def run(config: CampaignConfig, group: SamplerGroup, reward: AnyReward, seed: int = 0) -> dict[str, Any]:
-    """A training: how long it took, what moved, and the weights over time."""
+    """Train a sampler; return its speed, the bytes transferred, and the history of its weights."""
     learner = Learner(build_environment(config), training_settings(config), seed)
     group.set_reward(reward)
     learner.start(reward)
@@ -108,7 +110,7 @@ def run(config: CampaignConfig, group: SamplerGroup, reward: AnyReward, seed: in
 
 
 def warm(group: RaySamplers, n: int, reward: AnyReward, config: CampaignConfig) -> None:
-    """Until all actors are there and have made a draw."""
+    """Wait until all actors have started and completed a draw."""
     group.set_reward(reward)
     group.set_weights(make_sampler(config)._policy.state_dict())
     while len(group._ready) < n:
@@ -116,7 +118,7 @@ def warm(group: RaySamplers, n: int, reward: AnyReward, config: CampaignConfig) 
             draw.result()
 
 
-def overhead(rows: list[dict[str, Any]]) -> None:
+def measure_overhead(rows: list[dict[str, Any]]) -> None:
     grid = {"kind": "hypergrid", "dimensions": 2, "height": HEIGHT}
     for label, actors, staleness in (("own process", 0, 0), ("1 actor", 1, 0), ("1 actor", 1, 3), ("2 actors", 2, 3)):
         config = settings(grid, max(actors, 1), batch_size=16, steps=300, staleness=staleness)
@@ -126,15 +128,15 @@ def overhead(rows: list[dict[str, Any]]) -> None:
             warm(group, actors, grid_reward(), config)
         else:
             group = InlineSampler(make_sampler(config))
-        found = run(config, group, grid_reward())
-        rows.append({"part": "overhead", "what": f"{label}, staleness {staleness}", "actors": actors, **found})
+        result = run(config, group, grid_reward())
+        rows.append({"part": "overhead", "what": f"{label}, staleness {staleness}", "actors": actors, **result})
         group.close()
-        tell(rows[-1])
+        report(rows[-1])
     alone, one = rows[-4]["draws_per_s"], rows[-3]["draws_per_s"]
-    print(f"Ray adds {1e3 / one - 1e3 / alone:.1f} ms to a draw that is waited for: {1 - one / alone:.0%} of a step")
+    print(f"without pipelining, Ray adds {1e3 / one - 1e3 / alone:.1f} ms per draw: {1 - one / alone:.0%} of a step")
 
 
-def cores(rows: list[dict[str, Any]]) -> None:
+def measure_cores(rows: list[dict[str, Any]]) -> None:
     fragments = {"kind": "fragments"}
     for label, actors, staleness in (("own process", 0, 0), ("1 actor", 1, 0), ("1 actor", 1, 2), ("2 actors", 2, 4)):
         config = settings(fragments, max(actors, 1), batch_size=64, steps=40, staleness=staleness)
@@ -144,26 +146,26 @@ def cores(rows: list[dict[str, Any]]) -> None:
             warm(group, actors, qed, config)
         else:
             group = InlineSampler(make_sampler(config))
-        found = run(config, group, qed)
-        rows.append({"part": "cores", "what": f"{label}, staleness {staleness}", "actors": actors, **found})
+        result = run(config, group, qed)
+        rows.append({"part": "cores", "what": f"{label}, staleness {staleness}", "actors": actors, **result})
         group.close()
-        tell(rows[-1])
+        report(rows[-1])
 
 
-def actors_of_slow_rewards(rows: list[dict[str, Any]], counts: list[int]) -> None:
+def measure_actors(rows: list[dict[str, Any]], counts: list[int]) -> None:
     grid = {"kind": "hypergrid", "dimensions": 2, "height": HEIGHT}
-    heavy = {"batch_size": 64, "replay_size": 1500}  # a learner that becomes the limit
+    heavy = {"batch_size": 64, "replay_size": 1500}  # so that the learner becomes the limit
     own = settings(grid, 1, **heavy, steps=60)
     limit = run(own, InlineSampler(make_sampler(own)), grid_reward())
     drawing = sum(_timed_draw(own) for _ in range(20)) / 20
     learner_most = 1 / (1 / limit["draws_per_s"] - drawing)
-    print(f"the learner alone takes at most {learner_most:.0f} draws/s")
+    print(f"the learner can train on at most {learner_most:.0f} draws/s")
     for n, order in [(n, order) for n in counts for order in ("fixed", "arrival")]:
         steps = max(int(12 * min(0.8 * n / MEAN_S, learner_most)), 30)
         config = settings(grid, n, **heavy, steps=steps, staleness=2 * n - 1, order=order)
         group = RaySamplers(config, SlowSampler)
         warm(group, n, grid_reward(), config)
-        found = run(config, group, grid_reward())
+        result = run(config, group, grid_reward())
         most = n / MEAN_S
         rows.append(
             {
@@ -171,14 +173,14 @@ def actors_of_slow_rewards(rows: list[dict[str, Any]], counts: list[int]) -> Non
                 "what": f"{n} actors, {order}",
                 "actors": n,
                 "order": order,
-                **found,
+                **result,
                 "most_draws_per_s": most,
                 "learner_most": learner_most,
-                "sampler_utilisation": found["draws_per_s"] / most,
+                "sampler_utilisation": result["draws_per_s"] / most,
             }
         )
         group.close()
-        tell(rows[-1])
+        report(rows[-1])
 
 
 def _timed_draw(config: CampaignConfig) -> float:
@@ -190,7 +192,7 @@ def _timed_draw(config: CampaignConfig) -> float:
 
 
 def time_to_level(history: list[tuple[float, dict[str, torch.Tensor]]], config: CampaignConfig) -> float:
-    """Seconds until the sampler's exact distribution is within LEVEL of the target; NaN: not reached."""
+    """Return the seconds until the L1 distance of the exact distribution from the target is below LEVEL, or NaN."""
     environment = Hypergrid(2, HEIGHT)
     policy = make_sampler(config)._policy
     for seconds, weights in history:
@@ -202,7 +204,7 @@ def time_to_level(history: list[tuple[float, dict[str, torch.Tensor]]], config: 
     return math.nan
 
 
-def asynchronous(rows: list[dict[str, Any]], seeds: int) -> None:
+def measure_asynchronous(rows: list[dict[str, Any]], seeds: int) -> None:
     grid = {"kind": "hypergrid", "dimensions": 2, "height": HEIGHT}
     n, bound = 8, 15
     common = {"batch_size": 16, "lr": 0.003}
@@ -217,19 +219,27 @@ def asynchronous(rows: list[dict[str, Any]], seeds: int) -> None:
         ):
             group = RaySamplers(config, SlowSampler)
             warm(group, n, grid_reward(), config)
-            found = run(config, group, grid_reward(), seed)
+            result = run(config, group, grid_reward(), seed)
             group.close()
-            seconds = time_to_level(found["history"], config)
+            seconds = time_to_level(result["history"], config)
             rows.append(
-                {"part": "asynchronous", "what": label, "actors": n, "seed": seed, **found, "seconds_to_level": seconds}
+                {
+                    "part": "asynchronous",
+                    "what": label,
+                    "actors": n,
+                    "seed": seed,
+                    **result,
+                    "seconds_to_level": seconds,
+                }
             )
-            tell(rows[-1])
+            report(rows[-1])
 
 
-def tell(row: dict[str, Any]) -> None:
+def report(row: dict[str, Any]) -> None:
+    """Print a row, and drop its history of weights."""
     row.pop("history")
-    shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in row.items() if k not in ("part", "what")}
-    print(f"{row['part']:12} {row['what']:26}", *(f"{k}={v}" for k, v in shown.items()), flush=True)
+    cells = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in row.items() if k not in ("part", "what")}
+    print(f"{row['part']:12} {row['what']:26}", *(f"{k}={v}" for k, v in cells.items()), flush=True)
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
@@ -240,8 +250,8 @@ def plot(table: pd.DataFrame, path: Path) -> None:
         left.loglog(
             part["actors"], part["draws_per_s"], "o-", label={"fixed": "fixed order", "arrival": "by arrival"}[order]
         )
-    left.loglog(slow["actors"], slow["most_draws_per_s"], "--", color="grey", label="actors that never wait")
-    left.axhline(slow["learner_most"].iloc[0], color="tab:red", ls=":", label="the learner alone")
+    left.loglog(slow["actors"], slow["most_draws_per_s"], "--", color="grey", label="limit of the actors")
+    left.axhline(slow["learner_most"].iloc[0], color="tab:red", ls=":", label="limit of the learner")
     left.set(xlabel="sampler actors (reward of 0.5 s, log-normal)", ylabel="draws of 64 trajectories per second")
     counts = sorted(slow["actors"].unique())
     left.set_xticks(counts, [str(n) for n in counts])
@@ -251,7 +261,7 @@ def plot(table: pd.DataFrame, path: Path) -> None:
         right.barh(i, part["seconds_to_level"].median(), color=f"C{i}", alpha=0.6)
         right.plot(part["seconds_to_level"], [i] * len(part), "k.")
     right.set_yticks(range(both["what"].nunique()), list(both["what"].unique()))
-    right.set(xlabel=f"seconds to L1 < {LEVEL}", title="8 actors, at most 15 steps old")
+    right.set(xlabel=f"seconds to L1 < {LEVEL}", title="8 actors, draws at most 15 steps old")
     figure.savefig(path, dpi=120)
 
 
@@ -259,29 +269,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--parts", nargs="+", default=["overhead", "cores", "actors", "asynchronous"])
-    parser.add_argument("--output", type=Path, default=HERE / "results")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     options = parser.parse_args()
     import ray
 
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as home:
-        os.environ |= {"HOME": home, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(HERE.parent)}
+        os.environ |= {"HOME": home, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(BENCHMARKS.parent)}
         os.environ["SLOW_MEAN_S"] = str(MEAN_S)
         ray.init(address="local", num_cpus=16, include_dashboard=False, log_to_driver=False)
         if "overhead" in options.parts:
-            overhead(rows)
+            measure_overhead(rows)
         if "cores" in options.parts:
-            cores(rows)
+            measure_cores(rows)
         if "actors" in options.parts:
-            actors_of_slow_rewards(rows, options.counts)
+            measure_actors(rows, options.counts)
         if "asynchronous" in options.parts:
-            asynchronous(rows, options.seeds)
+            measure_asynchronous(rows, options.seeds)
         ray.shutdown()
-    path = options.output / "scaling.csv"
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "scaling.csv"
     table = pd.DataFrame(rows)
-    if path.exists():  # the parts that were left out this time
+    if path.exists():  # keep the parts that were not selected
         before = pd.read_csv(path)
         table = pd.concat([before[~before["part"].isin(options.parts)], table])
     table.to_csv(path, index=False, float_format="%.4g")

@@ -1,11 +1,11 @@
-"""How soon a sampler draws in proportion to its reward, beside torchgfn's trajectory balance in the same run.
+"""Distance of the sampler's exact distribution from R/Z during training, compared with torchgfn's trajectory balance.
 
-    make peers && .venv/bin/python benchmarks/engine/exactness.py      # about 20 minutes a seed on one core
+    make peers && .venv/bin/python benchmarks/engine/exactness.py      # about 20 minutes per seed on one core
 
-For hypergrids 8^2 and 16^4 (R0 = 0.1) and all 8-mers with TFBind8's table as reward: L1 and Jensen-Shannon divergence
-between the sampler's exact terminal distribution, computed by propagating flows, and R/Z, against trajectories and
-seconds of training (one thread; the evaluation is not counted). The network, its learning rates and the batch of a
-gradient step are the same on both sides. Writes exactness.csv and .png, prints what each level of L1 costs.
+The tasks are the hypergrids 8^2 and 16^4 (R0 = 0.1) and all 8-mers with TFBind8's table as reward. L1 distance and
+Jensen-Shannon divergence between the exact terminal distribution (computed by propagating flows) and R/Z are measured
+against trajectories and training time (one thread, evaluation excluded). Both sides use the same network, learning
+rates and batch size per gradient step. Prints the cost of each level of L1, writes exactness.csv and exactness.png.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from al_loop.gflownet import StateReward, Trainer, Training
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from benchmarks.support.tasks import TASKS, distances, tfbind8_log_reward
 
-HERE = Path(__file__).parents[1]
-PEERS = HERE.parent / ".venv-peers" / "bin" / "python"
+BENCHMARKS = Path(__file__).parents[1]
+PEERS = BENCHMARKS.parent / ".venv-peers" / "bin" / "python"
 OBJECTIVES = (
     "trajectory_balance",
     "sub_trajectory_balance",
@@ -47,17 +47,32 @@ LEVELS = (1.0, 0.7, 0.5, 0.3, 0.2, 0.15, 0.1, 0.05, 0.03)
 
 
 def build(task: str) -> tuple[Environment, StateReward]:
+    """Build the environment and the reward of a task."""
     settings = TASKS[task]
     if settings.dimensions:
         height = settings.height
         return Hypergrid(settings.dimensions, height), StateReward(lambda states: corners(states, height), True)
-    places = 4 ** torch.arange(7, -1, -1)
-    return Sequences("ACGT", 8), StateReward(lambda states: tfbind8_log_reward((states[:, :8] * places).sum(1)))
+    strides = 4 ** torch.arange(7, -1, -1)
+    return Sequences("ACGT", 8), StateReward(lambda states: tfbind8_log_reward((states[:, :8] * strides).sum(1)))
 
 
 def ours(
     task: str, objective: str, seed: int, budget: int, points: int, updates: int, ema: float
 ) -> list[dict[str, Any]]:
+    """Train our sampler on a task.
+
+    Args:
+        task: a key of ``TASKS``.
+        objective: kind of the training objective.
+        seed: of the training.
+        budget: number of trajectories.
+        points: number of evaluations on the way.
+        updates: gradient steps per draw.
+        ema: decay of the moving average of weights that draws.
+
+    Returns:
+        One row per evaluation: trajectories, seconds, CPU seconds, L1 and Jensen-Shannon divergence.
+    """
     settings = TASKS[task]
     environment, log_reward = build(task)
     training = Training(
@@ -84,20 +99,30 @@ def ours(
         if step % max(n_steps // points, 1) == 0:
             states, p = terminal_distribution(environment, trainer.policy)
             l1, js = distances(p, log_reward.function(states))
-            seen = step * settings.batch_size * updates
-            rows.append({"trajectories": seen, "seconds": seconds, "cpu": cpu, "l1": l1, "js": js})
+            n = step * settings.batch_size * updates
+            rows.append({"trajectories": n, "seconds": seconds, "cpu": cpu, "l1": l1, "js": js})
     return rows
 
 
 def peer(task: str, seed: int, budget: int, points: int) -> list[dict[str, Any]]:
-    script = HERE / "peers" / "torchgfn_tasks.py"
+    """Train torchgfn's sampler on a task, in the peers' own environment; return rows like those of ``ours``."""
+    script = BENCHMARKS / "peers" / "torchgfn_tasks.py"
     options = ["--task", task, "--seed", str(seed), "--budget", str(budget), "--points", str(points)]
     done = subprocess.run([PEERS, script, "train", *options], capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def cost(table: pd.DataFrame, column: str, level: float) -> float:
-    """What a method pays until L1 stays below a level for the first time, on the mean curve over the seeds."""
+    """Return the cost at which L1 first falls below a level.
+
+    Args:
+        table: the rows of one task and method.
+        column: the cost, ``trajectories`` or ``cpu``.
+        level: of L1, averaged over the seeds.
+
+    Returns:
+        The cost, averaged over the seeds; NaN if the level is never reached.
+    """
     curve = table.groupby("trajectories")[["l1", column] if column != "trajectories" else ["l1"]].mean()
     below = curve[curve["l1"] < level]
     if below.empty:
@@ -113,8 +138,8 @@ def report(table: pd.DataFrame) -> None:
         for level in LEVELS:
             cells = []
             for method in methods:
-                mine = of_task[of_task["method"] == method]
-                n, s = cost(mine, "trajectories", level), cost(mine, "cpu", level)
+                curve = of_task[of_task["method"] == method]
+                n, s = cost(curve, "trajectories", level), cost(curve, "cpu", level)
                 cells.append(f"{'-' if n != n else f'{n:.0f} / {s:.1f}':>24}")
             if any(c.strip() != "-" for c in cells):
                 print("  ".join([f"{level:>5}", *cells]))
@@ -152,14 +177,16 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
     parser.add_argument("--objectives", nargs="+", default=list(OBJECTIVES), choices=OBJECTIVES)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--updates", type=int, default=8, help="gradient steps per draw of ours")
-    parser.add_argument("--ema", type=float, default=0.9, help="decay of the moving average that draws, of ours")
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--updates", type=int, default=8, help="gradient steps per draw (al-loop only)")
+    parser.add_argument(
+        "--ema", type=float, default=0.9, help="decay of the moving average of weights that draws (al-loop only)"
+    )
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     has_peer = PEERS.exists()
     if not has_peer:
-        print(f"{PEERS} is missing, so that torchgfn's rows are left out: `make peers` installs it")
+        print(f"torchgfn is skipped, because {PEERS} does not exist; `make peers` installs it")
     rows = []
     for task in arguments.tasks:
         for seed in range(arguments.seeds):

@@ -1,10 +1,10 @@
-"""Molecules drawn and training steps per CPU second on fragments, beside the figures published for the peer.
+"""Drawing and training speed on fragments, compared with the speed of recursionpharma/gflownet.
 
     .venv/bin/python benchmarks/engine/fragments_speed.py       # 2 minutes, one thread
 
-Drawing includes the decoding to canonical SMILES; a training step draws 64 molecules, decodes them, scores them by a
-trivial reward, and makes a gradient step of trajectory balance. Prints where the time goes, writes
-fragments_speed.csv. Our molecules take about half as many actions as the peer's, so the speed per action is given too.
+Drawing includes decoding to canonical SMILES. A training step draws 64 molecules, decodes them, scores them with a
+trivial reward and makes one gradient step of trajectory balance. Our molecules take about half as many actions as the
+peer's, so the speed per action is reported too. Prints the time of each part, writes fragments_speed.csv.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.sampler import Draw
 from al_loop.gflownet.trajectory_terms import log_probabilities
 
-HERE = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).parents[1]
 #: recursionpharma/gflownet on sEH fragments: graph transformer 128 x 4, 2.24 M parameters, batch 64, mean length 13.9;
 #: measured on a machine like ours (2 cores, CPU, one thread; 2026-11)
 PEER = {"molecules_per_s": 50.0, "steps_per_s": 0.262, "actions": 13.9}
@@ -31,7 +31,7 @@ BATCH = 64
 
 
 def median_cpu(work: Callable[[], object], repeats: int) -> float:
-    """Median CPU seconds of a call, after one that does not count."""
+    """Return the median CPU seconds of a call, after one warm-up call."""
     seconds = []
     for _ in range(repeats + 1):
         started = time.process_time()
@@ -45,10 +45,11 @@ def reward(objects: list[str]) -> torch.Tensor:
 
 
 def measure(name: str, hidden: int, layers: int, repeats: int) -> dict[str, float | str]:
+    """Measure and print the speed with one size of the policy network; return it as a row."""
     environment = Fragments()
     training = Training(batch_size=BATCH, hidden=hidden, layers=layers, replay_size=0, epsilon=0.0)
     trainer = Trainer(environment, reward, training)
-    for _ in range(20):  # until molecules are of the size that training gives
+    for _ in range(20):  # until the molecules have the size that training leads to
         trainer.step()
     policy = trainer.policy
     generator = torch.Generator().manual_seed(0)
@@ -69,14 +70,15 @@ def measure(name: str, hidden: int, layers: int, repeats: int) -> dict[str, floa
     speed = BATCH / (parts["roll-out"] + parts["decoding"])
     steps = 1 / parts["whole step"]
     length = float((drawn.actions >= 0).sum(0).float().mean())
-    print(f"\n{name}: {parameters:,} parameters, {length:.1f} actions a molecule")
-    print(f"  molecules/s      {speed:8.0f}   the peer's {PEER['molecules_per_s']:.0f}: {speed / 50:.0f} times")
-    times = steps / PEER["steps_per_s"]
-    print(f"  training steps/s {steps:8.2f}   the peer's {PEER['steps_per_s']}: {times:.0f} times")
-    actions, theirs = speed * length, PEER["molecules_per_s"] * PEER["actions"]
-    print(f"  actions/s        {actions:8.0f}   the peer's {theirs:.0f}: {actions / theirs:.0f} times")
-    per_step, theirs = steps * length, PEER["steps_per_s"] * PEER["actions"]
-    print(f"  and trained      {per_step:8.2f}   the peer's {theirs:.2f}: {per_step / theirs:.0f} times (per molecule)")
+    print(f"\n{name}: {parameters:,} parameters, {length:.1f} actions per molecule")
+    theirs, their_steps, their_length = PEER["molecules_per_s"], PEER["steps_per_s"], PEER["actions"]
+    for label, own, other in (
+        ("molecules/s", speed, theirs),
+        ("actions/s", speed * length, theirs * their_length),
+        ("training steps/s", steps, their_steps),
+        ("steps x actions/s", steps * length, their_steps * their_length),
+    ):
+        print(f"  {label:<17} {own:10.2f}   peer {other:8.2f}: {own / other:.0f} times as fast")
     for part, seconds in parts.items():
         print(f"    {part:<26}{1000 * seconds:7.1f} ms")
     return {
@@ -92,7 +94,7 @@ def measure(name: str, hidden: int, layers: int, repeats: int) -> dict[str, floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = [

@@ -1,18 +1,18 @@
-"""A GFlowNet against PPO (RLlib) and random molecules, as the sampler of one real surrogate round.
+"""A GFlowNet, PPO and random molecules compared as the sampler of one round of the quickstart campaign.
 
-    python benchmarks/engine/gflownet_vs_ppo.py                  # 3 seeds, about 20 minutes on 2 cores
+    python benchmarks/engine/gflownet_vs_ppo.py                  # 3 seeds, about 20 minutes on 2 cores; resumable
 
-Random molecules of the quickstart's fragment space are measured by its oracle (GFN2-xTB, ionisation potential), its GP
-is fitted to them, and its acquisition with its constraints is the reward. Each sampler is trained with the same number
-of reward calls, on the same policy network, and then draws a pool, as in a campaign. Both are tried with four settings
-on a seed of its own; the one whose best 100 molecules have the larger reward goes on to the seeds that are reported.
-The GFlowNet does so twice: for the reward, and for its third power, which is what a larger reward.beta gives.
+The quickstart's oracle (GFN2-xTB, ionisation potential) measures random molecules of its fragment space, its Gaussian
+process is fitted to them, and its acquisition, with its constraints, is the reward. Each sampler is trained with the
+same number of reward calls and the same policy network, and then draws a pool, as in a campaign. Of both samplers four
+settings are tried on a separate seed, and those with the larger mean reward of the best 100 molecules are used for the
+reported seeds. The GFlowNet is trained for the reward and for its third power, which equals a larger reward.beta.
 
-A mode is a molecule whose reward is above that of all reference (random) molecules, and whose Tanimoto similarity
-(Morgan bits, radius 2) to all modes before it is below 0.7; of families, which are counted besides, below 0.4. At last
-the oracle measures 32 picks of each sampler: the best by acquisition, and those of the quickstart's selector. What was
-trained or measured is kept in --runs, so that a run that was stopped goes on. Writes gflownet_vs_ppo.csv (all runs),
-gflownet_vs_ppo.png, and prints the table.
+A mode is a molecule with a larger reward than all reference (random) molecules, and a Tanimoto similarity (Morgan bits,
+radius 2) below 0.7 to all previous modes; families are counted likewise, with a similarity below 0.4. Finally the
+oracle measures 32 picks of each sampler: the best by acquisition, and the choice of the quickstart's selector. Trained
+samplers and measurements are stored in --runs. Prints the table, writes gflownet_vs_ppo.csv (all runs) and
+gflownet_vs_ppo.png.
 """
 
 from __future__ import annotations
@@ -54,24 +54,25 @@ from al_loop.monitoring.metrics import mean_pairwise_distance
 from al_loop.seeding import derive_seed
 from al_loop.selectors.base import SelectionContext
 
-HERE = Path(__file__).parents[1]
-CONFIG = HERE.parent / "configs" / "quickstart.yaml"
-N_REFERENCE, N_POOL, N_MET, N_PICKS, N_POINTS = 1000, 512, 1000, 32, 20
+BENCHMARKS = Path(__file__).parents[1]
+CONFIG = BENCHMARKS.parent / "configs" / "quickstart.yaml"
+N_REFERENCE, N_POOL, N_VISITED, N_PICKS, N_POINTS = 1000, 512, 1000, 32, 20
 TUNING_SEED = 1000
-#: similarity from which two molecules belong together
+#: Tanimoto similarity from which two molecules count as one
 SIMILAR = {"modes": 0.7, "families": 0.4}
 COLOURS = {"GFlowNet": "#1f6f8b", "GFlowNet, R^3": "#3fae8f", "PPO": "#d1603d", "random": "#8c8c8c"}
 SELECTORS = {"greedy": "best by acquisition", "diverse": "the quickstart's selector"}
 
 
 def random_molecules(config: CampaignConfig, n: int, *names: int | str) -> list[str]:
+    """Draw n random molecules, with a seed derived from the campaign's seed and some names."""
     environment = build_environment(config)
     generator = torch.Generator().manual_seed(derive_seed(config.seed, *names))
     return environment.decode(rollout(environment, None, n, generator=generator).terminal)
 
 
-def ask(config: CampaignConfig, smiles: str) -> float:
-    """The oracle's answer, NaN of a failure."""
+def measure(config: CampaignConfig, smiles: str) -> float:
+    """Return the oracle's value of a molecule (eV), or NaN for a failure."""
     torch.set_num_threads(1)
     from al_loop.oracles.base import evaluate_each
 
@@ -79,29 +80,36 @@ def ask(config: CampaignConfig, smiles: str) -> float:
     return float("nan") if outcome.values is None else float(outcome.values[0])
 
 
-class Answers:
-    """The oracle, asked once for each molecule; every answer is on disk the moment it is known."""
+class CachedOracle:
+    """The oracle, with every measurement written to disk at once and never repeated.
+
+    Args:
+        config: the campaign's config.
+        path: the file of measurements.
+        workers: number of processes.
+    """
 
     def __init__(self, config: CampaignConfig, path: Path, workers: int) -> None:
         self._config, self._path, self._workers = config, path, workers
-        self.known: dict[str, float] = {}
+        self._values: dict[str, float] = {}
         if path.exists():
             for line in path.read_text().splitlines():
                 smiles, value = line.split(",")
-                self.known[smiles] = float(value)
+                self._values[smiles] = float(value)
 
     def __call__(self, objects: Sequence[str]) -> np.ndarray:
-        new = [o for o in dict.fromkeys(objects) if o not in self.known]
+        """Return the values of n molecules, NaN for failures: n."""
+        new = [o for o in dict.fromkeys(objects) if o not in self._values]
         if new:
             with ProcessPoolExecutor(self._workers) as pool, self._path.open("a") as file:
-                for smiles, value in zip(new, pool.map(ask, [self._config] * len(new), new), strict=True):
-                    self.known[smiles] = value
+                for smiles, value in zip(new, pool.map(measure, [self._config] * len(new), new), strict=True):
+                    self._values[smiles] = value
                     print(f"{smiles},{value:.5f}", file=file, flush=True)
-        return np.array([self.known[o] for o in objects])
+        return np.array([self._values[o] for o in objects])
 
 
 def fit(config: CampaignConfig, measured: Sequence[str], values: np.ndarray) -> FittedModels:
-    """The models that the quickstart would fit to these measurements, and its reward."""
+    """Fit the quickstart's models to n measurements (eV, NaN for failures)."""
     features = Morgan()
     fitter = ModelFitter(
         build_surrogate(config, features),
@@ -124,14 +132,15 @@ def constraints_of(config: CampaignConfig) -> Constraints:
 
 
 class Journal:
-    """Every molecule whose reward was asked for, in its order."""
+    """The reward, with a record of every molecule it was computed for, in order."""
 
     def __init__(self, models: FittedModels) -> None:
-        self._reward = copy.copy(models.reward)  # without what it remembers of other samplers
+        self._reward = copy.copy(models.reward)  # without the state left by other samplers
         self.objects: list[str] = []
         self.log_rewards: list[float] = []
 
     def __call__(self, objects: Sequence[str]) -> Tensor:
+        """Return the log-rewards of n molecules: n."""
         values = self._reward(objects)
         self.objects += objects
         self.log_rewards += values.tolist()
@@ -142,8 +151,12 @@ class Journal:
 class Arm:
     """A sampler and its settings.
 
-    overrides: of the config. entropy: of PPO, the weight of its bonus. sharpness: a GFlowNet draws in proportion to
-    the reward to this power.
+    Args:
+        name: of the sampler.
+        setting: description of the settings.
+        overrides: changes of the config.
+        entropy: weight of PPO's entropy bonus.
+        sharpness: a GFlowNet draws in proportion to the reward to this power.
     """
 
     name: str
@@ -153,7 +166,7 @@ class Arm:
     sharpness: float = 1.0
 
     def train(self, config: CampaignConfig, seed: int, journal: Journal) -> list[str]:
-        """Spends the budget of rewards, then draws the pool."""
+        """Train with the budget of rewards, then draw and return the pool."""
         steps, size = config.sampler.steps, config.sampler.batch_size * config.sampler.updates
         if self.name == "random":
             names = random_molecules(config, steps * size, "random", seed)
@@ -192,7 +205,18 @@ CANDIDATES = (
 
 
 def run(arm: Arm, budget: int, models: FittedModels, seed: int, folder: Path) -> dict[str, Any]:
-    """What was visited, with its rewards, and the pool; from disk where it is there."""
+    """Train a sampler and draw its pool, or read the stored result.
+
+    Args:
+        arm: the sampler.
+        budget: number of reward calls.
+        models: the fitted models, with the reward.
+        seed: of the training.
+        folder: where results are stored.
+
+    Returns:
+        The visited molecules followed by the pool, their log-rewards, the number of calls and CPU seconds.
+    """
     label = "-".join(re.findall(r"[\w.]+", f"{arm.name} {arm.setting} {seed}"))
     path = folder / f"{label}.json"
     if not path.exists():
@@ -201,8 +225,8 @@ def run(arm: Arm, budget: int, models: FittedModels, seed: int, folder: Path) ->
         pool = arm.train(config, seed, journal)
         seconds, n_calls = time.process_time() - started, len(journal.objects)
         journal(pool)
-        told = {"n_calls": n_calls, "seconds": seconds}
-        content = {"objects": journal.objects, "log_rewards": journal.log_rewards, **told}
+        costs = {"n_calls": n_calls, "seconds": seconds}
+        content = {"objects": journal.objects, "log_rewards": journal.log_rewards, **costs}
         path.with_suffix(".part").write_text(json.dumps(content))
         path.with_suffix(".part").rename(path)
     return json.loads(path.read_text())  # type: ignore[no-any-return]
@@ -216,12 +240,19 @@ def bits(smiles: str) -> Any:
 
 
 def distance(objects: Sequence[str]) -> float:
+    """Return the mean pairwise Tanimoto distance."""
     prints = [bits(o) for o in objects]
     return mean_pairwise_distance(np.array([DataStructs.BulkTanimotoSimilarity(p, prints) for p in prints]))
 
 
 def curve(visited: dict[str, Any], beta: float, threshold: float) -> Iterator[dict[str, float]]:
-    """The best 100 so far (acquisition, in spreads above the median random molecule), and the modes, on the way."""
+    """Yield the best 100 molecules so far and the number of modes, at ``N_POINTS`` points of the training.
+
+    Args:
+        visited: a result of ``run``.
+        beta: inverse temperature of the reward.
+        threshold: acquisition above which a molecule may be a mode, in spreads above the median random molecule.
+    """
     values: dict[str, float] = {}
     leaders: dict[str, list[Any]] = {name: [] for name in SIMILAR}
     ends = np.linspace(0, visited["n_calls"], N_POINTS + 1).astype(int)[1:]
@@ -239,7 +270,7 @@ def curve(visited: dict[str, Any], beta: float, threshold: float) -> Iterator[di
         yield {
             "reward_calls": int(end),
             "top100": float(np.mean([values[o] for o in best])),
-            **{name: len(found) for name, found in leaders.items()},
+            **{name: len(bit_vectors) for name, bit_vectors in leaders.items()},
             "top100_distance": distance(best),
             "distinct": len(values),
         }
@@ -248,10 +279,10 @@ def curve(visited: dict[str, Any], beta: float, threshold: float) -> Iterator[di
 def picks(
     config: CampaignConfig, models: FittedModels, visited: dict[str, Any], measured: set[str]
 ) -> dict[str, list[str]]:
-    """What a campaign would send to the oracle: from the pool and the best that training met."""
+    """Select batches as a campaign would, from the pool and the best molecules visited in training."""
     features, constraints, n = Morgan(), constraints_of(config), visited["n_calls"]
-    met = sorted(zip(visited["log_rewards"][:n], visited["objects"][:n], strict=True), reverse=True)
-    best = list(dict.fromkeys(name for _, name in met))[:N_MET]
+    ranked = sorted(zip(visited["log_rewards"][:n], visited["objects"][:n], strict=True), reverse=True)
+    best = list(dict.fromkeys(name for _, name in ranked))[:N_VISITED]
     names = [o for o in dict.fromkeys([*visited["objects"][n:], *best]) if o not in measured]
     names = [o for o, v in zip(names, constraints.violation(names).tolist(), strict=True) if v == 0]
     X = features(names)
@@ -263,9 +294,16 @@ def picks(
     return {selector: [names[i] for i in rows] for selector, rows in chosen.items()}
 
 
-def verdict(models: FittedModels, batch: Sequence[str], answers: Answers, best: float) -> dict[str, float]:
-    """What the oracle says of a batch, beside what the model said."""
-    predicted, true = models.predict(Morgan()(batch))[0][:, 0], answers(batch)
+def assess(models: FittedModels, batch: Sequence[str], oracle: CachedOracle, best: float) -> dict[str, float]:
+    """Measure a batch, and compare the measurements with the model's predictions.
+
+    Args:
+        models: the fitted models.
+        batch: SMILES of the batch.
+        oracle: measures the batch.
+        best: lowest value measured before (eV).
+    """
+    predicted, true = models.predict(Morgan()(batch))[0][:, 0], oracle(batch)
     error = predicted - true
     return {
         "predicted_eV": float(predicted.mean()),
@@ -293,7 +331,7 @@ def plot(curves: pd.DataFrame, table: pd.DataFrame, best_random: float, path: Pa
         ax.set(xlabel="calls of the reward model", ylabel=label)
     left.legend(frameon=False)
     middle.set_ylim(bottom=-0.03 * curves["modes"].max())
-    names, places = [], []
+    names, centres = [], []
     for i, selector in enumerate(SELECTORS):
         for k, arm in enumerate(COLOURS):
             rows = table[(table["arm"] == arm) & (table["selector"] == selector)]
@@ -302,13 +340,13 @@ def plot(curves: pd.DataFrame, table: pd.DataFrame, best_random: float, path: Pa
                 right.plot([x - 0.18, x + 0.18], [one.predicted_eV, one.measured_eV], color=COLOURS[arm], alpha=0.5)
                 right.plot(x - 0.18, one.predicted_eV, "o", color=COLOURS[arm], fillstyle="none", markersize=5)
                 right.plot(x + 0.18, one.measured_eV, "o", color=COLOURS[arm], markersize=5)
-        places.append(5 * i + 1.5)
+        centres.append(5 * i + 1.5)
         names.append(SELECTORS[selector])
     right.axhline(best_random, color="#c0c0c0", linewidth=0.9, zorder=0)
-    right.annotate("best measured before", (4.0, best_random), fontsize=7, ha="center", va="bottom")
-    right.set_xticks(places, names)
+    right.annotate("best before this round", (4.0, best_random), fontsize=7, ha="center", va="bottom")
+    right.set_xticks(centres, names)
     right.set(ylabel=f"mean of {N_PICKS} picks (eV, lower is better)")
-    right.set_title("ionisation potential: hollow predicted, full measured", fontsize=9)
+    right.set_title("ionisation potential (hollow: predicted, filled: measured)", fontsize=9)
     for ax in (left, middle, right):
         ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
@@ -316,26 +354,26 @@ def plot(curves: pd.DataFrame, table: pd.DataFrame, best_random: float, path: Pa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--budget", type=int, default=6400, help="reward calls of each training")
-    parser.add_argument("--measured", type=int, default=200, help="random molecules that the model learns from")
+    parser.add_argument("--budget", type=int, default=6400, help="reward calls per training")
+    parser.add_argument("--measured", type=int, default=200, help="random molecules that the model is fitted to")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2, help="processes of the oracle")
+    parser.add_argument("--workers", type=int, default=2, help="oracle processes")
     parser.add_argument("--runs", type=Path, default=Path("runs/gflownet_vs_ppo"))
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     folder = arguments.runs / f"{arguments.measured}-{arguments.budget}"
     for path in (folder, arguments.out):
         path.mkdir(parents=True, exist_ok=True)
     config = load_config(CONFIG)
-    answers = Answers(config, arguments.runs / "oracle.csv", arguments.workers)
+    oracle = CachedOracle(config, arguments.runs / "oracle.csv", arguments.workers)
     measured = list(dict.fromkeys(random_molecules(config, 2 * arguments.measured, "measured")))[: arguments.measured]
-    values = answers(measured)
+    values = oracle(measured)
     models = fit(config, measured, values)
     beta, best = config.reward.beta, float(np.nanmin(values))
     threshold = float(models.reward(random_molecules(config, N_REFERENCE, "reference")).max()) / beta
     print(f"{len(measured)} random molecules: best {best:.2f} eV, mean {np.nanmean(values):.2f} eV")
-    print(f"a mode has an acquisition above {threshold:.2f} spreads, the best of {N_REFERENCE} random molecules")
+    print(f"modes have an acquisition above {threshold:.2f} spreads, the best of {N_REFERENCE} random molecules")
 
     def summary(arm: Arm, seed: int, visited: dict[str, Any], points: list[dict[str, float]]) -> dict[str, Any]:
         n = visited["n_calls"]
@@ -352,16 +390,16 @@ def main() -> None:
         print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
         return row
 
-    tried = []
+    trials = []
     for arm in CANDIDATES:
         visited = run(arm, arguments.budget, models, TUNING_SEED, folder)
-        tried.append(summary(arm, TUNING_SEED, visited, list(curve(visited, beta, threshold))))
-    best_of = {row["arm"]: row["setting"] for row in sorted(tried, key=lambda row: row["top100"])}
+        trials.append(summary(arm, TUNING_SEED, visited, list(curve(visited, beta, threshold))))
+    best_of = {row["arm"]: row["setting"] for row in sorted(trials, key=lambda row: row["top100"])}
     print("chosen:", best_of)
     arms = [Arm("random"), *(arm for arm in CANDIDATES if arm.setting == best_of[arm.name])]
     arms.insert(2, replace(arms[1], name="GFlowNet, R^3", sharpness=3.0))
 
-    judged, curves = [], []
+    results, curves = [], []
     for arm in arms:
         for seed in range(arguments.seeds):
             visited = run(arm, arguments.budget, models, seed, folder)
@@ -369,19 +407,24 @@ def main() -> None:
             row = summary(arm, seed, visited, points)
             curves += [{"arm": arm.name, "seed": seed, **point} for point in points]
             for selector, batch in picks(config, models, visited, set(measured)).items():
-                told = verdict(models, batch, answers, best)
-                judged.append({**row, "selector": selector, **told})
-                print("  ", selector, {k: round(v, 3) for k, v in told.items()}, flush=True)
-    table = pd.DataFrame(judged)
-    kept = pd.concat([table.assign(purpose="reported"), pd.DataFrame(tried).assign(purpose="choice of settings")])
-    kept.to_csv(arguments.out / "gflownet_vs_ppo.csv", index=False, float_format="%.5g")
+                measurements = assess(models, batch, oracle, best)
+                results.append({**row, "selector": selector, **measurements})
+                print("  ", selector, {k: round(v, 3) for k, v in measurements.items()}, flush=True)
+    table = pd.DataFrame(results)
+    every_run = pd.concat([table.assign(purpose="reported"), pd.DataFrame(trials).assign(purpose="choice of settings")])
+    every_run.to_csv(arguments.out / "gflownet_vs_ppo.csv", index=False, float_format="%.5g")
     means = table.drop(columns=["setting", "seed"])
     print("\n" + markdown(means.groupby(["arm", "selector"], sort=False).mean(), means))
     plot(pd.DataFrame(curves), table, best, arguments.out / "gflownet_vs_ppo.png")
 
 
 def markdown(mean: pd.DataFrame, every: pd.DataFrame) -> str:
-    """Means over the seeds, +- their standard deviation."""
+    """Return two Markdown tables, of samplers and of batches.
+
+    Args:
+        mean: means over the seeds, by arm and selector.
+        every: the rows of every seed, of which the standard deviations are added.
+    """
     spread = every.groupby(["arm", "selector"], sort=False).std(ddof=1)
     sampler = {
         "top100": "best 100, acquisition (spreads)",
@@ -390,13 +433,13 @@ def markdown(mean: pd.DataFrame, every: pd.DataFrame) -> str:
         "top100_distance": "Tanimoto distance in the best 100",
         "pool_distinct": "distinct in the pool",
         "pool_distance": "Tanimoto distance in the pool",
-        "cpu_s": "CPU of training (s)",
+        "cpu_s": "CPU time of training (s)",
     }
     batch = {
         "predicted_eV": "predicted (eV)",
         "measured_eV": "measured (eV)",
         "predicted_minus_measured_eV": "predicted - measured (eV)",
-        "records": "picks better than all before",
+        "records": "picks better than the best before",
         "batch_distance": "Tanimoto distance",
     }
 

@@ -1,15 +1,20 @@
-"""Distinct good molecules found against molecules visited, with a fixed reward: why one would use a GFlowNet.
+"""Number of modes found against molecules visited, for GFlowNets, PPO and random molecules under a fixed reward.
 
     .venv/bin/python benchmarks/engine/modes.py          # about 25 minutes on one core
 
-The reward is the mean of a Gaussian process that was fitted once, on 528 ionisation potentials by GFN2-xTB of random
-and of optimised molecules of the same space, and is frozen: log R = 10 x (predicted improvement, in standard deviations
-of random molecules). A mode is a molecule whose prediction is better than the best of 8,000 random ones, with a
-Tanimoto similarity (ECFP4) below 0.7 to every mode counted before. A molecule is visited when its reward is asked for.
+The reward is the mean of a frozen Gaussian process, fitted to the ionisation potentials (GFN2-xTB) of 528 random and
+optimised molecules of the same space: log R = 10 x the predicted improvement, in standard deviations of random
+molecules. A mode is a molecule with a better prediction than the best of 8,000 random ones, and a Tanimoto similarity
+(ECFP4) below 0.7 to every previous mode. A molecule is visited when its reward is computed.
 
-Arms, all with the same network: trajectory balance (in its form that estimates log Z from the batch) alone, with
-replay, with local search, with genetic operators; proximal policy optimisation (the best of three settings of learning
-rate and entropy bonus, by modes; it takes four gradient steps per draw, the others one); random molecules.
+Arms, all with the same network:
+
+- trajectory balance (the variant that estimates log Z from the batch): alone, with replay, with local search, and with
+  genetic operators;
+- proximal policy optimisation: of three settings of learning rate and entropy bonus, the one with the most modes; it
+  takes four gradient steps per draw, the others take one;
+- random molecules.
+
 Writes modes.csv and modes.png.
 """
 
@@ -41,7 +46,7 @@ from al_loop.gflownet.searches.local_search import LocalSearch
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.surrogates.gp import ExactGP
 
-HERE = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).parents[1]
 BETA, SIMILAR, N_RANDOM = 10.0, 0.7, 8000
 TRAINING = Training(
     batch_size=64,
@@ -57,10 +62,10 @@ PPO = ((1e-3, 0.05), (1e-3, 0.2), (3e-3, 0.05))
 
 
 class Landscape:
-    """The frozen reward of molecules, in standard deviations of random ones."""
+    """The frozen reward of molecules, in standard deviations of random molecules."""
 
     def __init__(self, environment: Fragments) -> None:
-        data = pd.read_csv(HERE / "data" / "modes_ionisation_potentials.csv")
+        data = pd.read_csv(BENCHMARKS / "data" / "modes_ionisation_potentials.csv")
         self._features = Morgan()
         Y = -torch.tensor(data["ionisation_potential_eV"].to_numpy())[:, None]
         self._model = ExactGP(kernel=self._features.kernel).fit(self._features(list(data["smiles"])), Y)
@@ -90,7 +95,7 @@ class Journal:
         self._started = time.process_time()
 
     def score(self, objects: Sequence[str]) -> Tensor:
-        """Rewards in standard deviations, noted."""
+        """Return and record the rewards of n molecules, in standard deviations: n."""
         values = self._landscape(objects)
         for name, value in zip(objects, values.tolist(), strict=True):
             self.visited += 1
@@ -112,7 +117,7 @@ class Journal:
             self._modes.append(bits)
 
     def note(self) -> None:
-        """A point of the curves."""
+        """Append a point to the curves."""
         best = sorted(self.values, key=lambda o: -self.values[o])[:100]
         bits = [self._fingerprint(o) for o in best]
         pairs = [s for i in range(1, len(bits)) for s in DataStructs.BulkTanimotoSimilarity(bits[i], bits[:i])]
@@ -127,13 +132,13 @@ class Journal:
         )
 
 
-def until(journal: Journal, budget: int, step: Callable[[], object]) -> Journal:
-    """Takes steps until the budget is spent, with twenty points on the way."""
-    noted = 0
+def run_until(journal: Journal, budget: int, step: Callable[[], object]) -> Journal:
+    """Take steps until the budget is spent, recording twenty points on the way."""
+    n_points = 0
     while journal.visited < budget:
         step()
-        if journal.visited >= (noted + 1) * budget / 20:
-            noted = int(20 * journal.visited / budget)
+        if journal.visited >= (n_points + 1) * budget / 20:
+            n_points = int(20 * journal.visited / budget)
             journal.note()
     return journal
 
@@ -141,11 +146,11 @@ def until(journal: Journal, budget: int, step: Callable[[], object]) -> Journal:
 def gflownet(environment: Fragments, landscape: Landscape, seed: int, budget: int, training: Training) -> Journal:
     journal = Journal(landscape)
     trainer = Trainer(environment, journal.log_reward, training, seed=seed)
-    return until(journal, budget, trainer.step)
+    return run_until(journal, budget, trainer.step)
 
 
 def ppo(environment: Fragments, landscape: Landscape, seed: int, budget: int, lr: float, entropy: float) -> Journal:
-    """Proximal policy optimisation (Schulman et al. 2017): clipped steps, the batch's mean as baseline."""
+    """Run proximal policy optimisation (Schulman et al. 2017), with the batch mean as baseline."""
     journal = Journal(landscape)
     torch.manual_seed(seed)
     policy = make_policy(environment, TRAINING.hidden, TRAINING.layers)
@@ -158,7 +163,7 @@ def ppo(environment: Fragments, landscape: Landscape, seed: int, budget: int, lr
         value = journal.score(environment.decode(drawn.terminal))
         with torch.no_grad():
             before, _ = log_probabilities(environment, policy, drawn, backward="uniform")
-        gain = value - entropy * before.sum(0)  # the bonus: an estimate of the entropy of trajectories
+        gain = value - entropy * before.sum(0)  # bonus: an estimate of the entropy of trajectories
         advantage = (gain - gain.mean()) / (gain.std() + 1e-6)
         for _ in range(4):
             log_pf, _ = log_probabilities(environment, policy, drawn, backward="uniform")
@@ -169,7 +174,7 @@ def ppo(environment: Fragments, landscape: Landscape, seed: int, budget: int, lr
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 10.0)
             optimizer.step()
 
-    return until(journal, budget, step)
+    return run_until(journal, budget, step)
 
 
 def at_random(environment: Fragments, landscape: Landscape, seed: int, budget: int) -> Journal:
@@ -180,24 +185,26 @@ def at_random(environment: Fragments, landscape: Landscape, seed: int, budget: i
         drawn = rollout(environment, None, TRAINING.batch_size, generator=generator)
         journal.score(environment.decode(drawn.terminal))
 
-    return until(journal, budget, step)
+    return run_until(journal, budget, step)
 
 
 def arms() -> dict[str, Callable[[Fragments, Landscape, int, int], Journal]]:
-    def of(**settings: Any) -> Callable[[Fragments, Landscape, int, int], Journal]:
+    """Return the arms: name -> function of environment, landscape, seed and budget."""
+
+    def with_settings(**settings: Any) -> Callable[[Fragments, Landscape, int, int], Journal]:
         return lambda e, f, seed, budget: gflownet(e, f, seed, budget, replace(TRAINING, **settings))
 
-    found = {
+    runs = {
         "random": at_random,
-        "TB": of(),
-        "TB + replay": of(replay_size=64),
-        "TB + local search": of(replay_size=64, batch_size=32, searches=(LocalSearch(0.4, size=32),)),
-        "TB + genetic": of(replay_size=64, batch_size=32, searches=(Genetic(0.05, size=32),)),
+        "TB": with_settings(),
+        "TB + replay": with_settings(replay_size=64),
+        "TB + local search": with_settings(replay_size=64, batch_size=32, searches=(LocalSearch(0.4, size=32),)),
+        "TB + genetic": with_settings(replay_size=64, batch_size=32, searches=(Genetic(0.05, size=32),)),
     }
     for lr, entropy in PPO:
         settings = {"lr": lr, "entropy": entropy}
-        found[f"PPO lr {lr} entropy {entropy}"] = partial(ppo, **settings)
-    return found
+        runs[f"PPO lr {lr} entropy {entropy}"] = partial(ppo, **settings)
+    return runs
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
@@ -214,14 +221,14 @@ def plot(table: pd.DataFrame, path: Path) -> None:
         ends.append((float(mean[-1, 1]), arm, colour))
         last = of_arm.groupby("seed").last()
         right.scatter(last["top100_similarity"], last["top100_mean"], color=colour, s=26, label=arm)
-    gap, below = 0.055 * max(ends)[0], -np.inf
-    for height, arm, colour in sorted(ends):  # labels keep their distance
-        below = max(height, below + gap)
-        left.text(1.02 * mean[-1, 0], below, arm, color=colour, va="center", fontsize=9)
+    gap, y = 0.055 * max(ends)[0], -np.inf
+    for height, arm, colour in sorted(ends):  # keep the labels apart
+        y = max(height, y + gap)
+        left.text(1.02 * mean[-1, 0], y, arm, color=colour, va="center", fontsize=9)
     left.set(xlabel="molecules visited", ylabel="distinct modes", ylim=(-0.03 * max(ends)[0], None))
     left.set_xlim(0, 1.27 * mean[-1, 0])
     right.legend(frameon=False, fontsize=8, loc="lower right")
-    right.set(xlabel="Tanimoto similarity within the best 100", ylabel="reward of the best 100 (standard deviations)")
+    right.set(xlabel="Tanimoto similarity among the best 100", ylabel="reward of the best 100 (standard deviations)")
     right.margins(0.18)
     for ax in (left, right):
         ax.spines[["top", "right"]].set_visible(False)
@@ -232,12 +239,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", type=int, default=8_000)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     environment = Fragments(max_fragments=6, max_atoms=36)
     landscape = Landscape(environment)
-    print(f"a mode is predicted better than {landscape.threshold:.2f} standard deviations of random molecules")
+    print(f"modes have a reward above {landscape.threshold:.2f} standard deviations of random molecules")
     rows = []
     for arm, run in arms().items():
         for seed in range(arguments.seeds):
@@ -249,10 +256,10 @@ def main() -> None:
     table.to_csv(arguments.out / "modes.csv", index=False, float_format="%.5g")
     last = table.groupby(["arm", "seed"], sort=False).last().groupby("arm", sort=False).mean()
     print(last.round(3).to_string())
-    tried = [arm for arm in last.index if arm.startswith("PPO")]
-    best = last.loc[tried, "modes"].idxmax()
-    shown = table[~table["arm"].isin([arm for arm in tried if arm != best])]
-    plot(shown.replace({"arm": {best: "PPO"}}), arguments.out / "modes.png")
+    ppo_arms = [arm for arm in last.index if arm.startswith("PPO")]
+    best = last.loc[ppo_arms, "modes"].idxmax()
+    plotted = table[~table["arm"].isin([arm for arm in ppo_arms if arm != best])]
+    plot(plotted.replace({"arm": {best: "PPO"}}), arguments.out / "modes.png")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What a roll-out costs beside the bare network on the same batches of states, and beside torchgfn in the same run.
+"""Cost of a roll-out, relative to the bare network on the same states and to torchgfn's roll-out.
 
-    .venv/bin/python benchmarks/engine/rollout_cost.py # 3 minutes, one thread
-    python benchmarks/engine/rollout_cost.py --device cuda # on a GPU: trajectories/s, share of it that is busy
+    .venv/bin/python benchmarks/engine/rollout_cost.py          # 3 minutes, one thread
+    python benchmarks/engine/rollout_cost.py --device cuda      # trajectories per second, and the GPU's busy share
 
-On the CPU the roll-out leaves out what is over, and so does the bare network. Prints a table, writes rollout_cost.csv.
+On the CPU, finished trajectories are skipped, by the roll-out and by the bare network. Prints a table, writes
+rollout_cost_cpu.csv or rollout_cost_cuda.csv.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from al_loop.gflownet.policies.mlp import MLPPolicy
 from al_loop.gflownet.rollout import Trajectories, rollout
 from benchmarks.support.tasks import TASKS
 
-HERE = Path(__file__).parents[1]
-PEERS = HERE.parent / ".venv-peers" / "bin" / "python"
+BENCHMARKS = Path(__file__).parents[1]
+PEERS = BENCHMARKS.parent / ".venv-peers" / "bin" / "python"
 
 
 def wait(device: torch.device) -> None:
@@ -38,7 +39,12 @@ def wait(device: torch.device) -> None:
 
 @torch.no_grad()
 def measure(task: str, batch: int, repeats: int, device: torch.device) -> tuple[float, float]:
-    """Trajectories/s, and the time of a roll-out over that of the network alone on the states it met; medians."""
+    """Measure roll-outs.
+
+    Returns:
+        Trajectories per second, and the ratio of the roll-out's time to the time of the bare network on the same
+        states; medians.
+    """
     settings = TASKS[task]
     environment = Hypergrid(settings.dimensions, settings.height)
     torch.manual_seed(0)
@@ -63,13 +69,13 @@ def measure(task: str, batch: int, repeats: int, device: torch.device) -> tuple[
 
 
 def bare_inputs(environment: Hypergrid, drawn: Trajectories, device: torch.device) -> list[torch.Tensor]:
-    """The features of the states of each step: on the CPU of those that are not over, as in the roll-out."""
+    """Return the features of each step's states, on the CPU without finished ones, as in the roll-out."""
     steps = zip(drawn.states, drawn.actions, strict=False)
     return [environment.features(s if device.type == "cuda" else s[a >= 0]) for s, a in steps]
 
 
 def train_speed(task: str, device: torch.device) -> tuple[float, float]:
-    """Gradient steps/s, and GiB of GPU memory."""
+    """Return gradient steps per second, and GiB of GPU memory."""
     settings = TASKS[task]
     reward = StateReward(lambda states: corners(states, settings.height))
     training = Training(batch_size=4096, hidden=settings.hidden, layers=2, replay_size=0, device=str(device))
@@ -85,7 +91,7 @@ def train_speed(task: str, device: torch.device) -> tuple[float, float]:
 
 
 def busy_share(task: str, batch: int, device: torch.device) -> float:
-    """Share of a roll-out's time in which the GPU computes."""
+    """Return the share of a roll-out's time in which the GPU computes."""
     settings = TASKS[task]
     environment = Hypergrid(settings.dimensions, settings.height)
     policy = MLPPolicy(environment, settings.hidden, 2).to(device)
@@ -103,11 +109,12 @@ def busy_share(task: str, batch: int, device: torch.device) -> float:
 
 
 def peer(task: str, batch: int) -> dict[str, float]:
+    """Measure torchgfn's roll-outs, in the peers' own environment."""
     options = ["--task", task, "--batch", str(batch), "--repeats", "7"]
-    script = HERE / "peers" / "torchgfn_tasks.py"
+    script = BENCHMARKS / "peers" / "torchgfn_tasks.py"
     done = subprocess.run([PEERS, script, "roll-out", *options], capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def main() -> None:
@@ -115,7 +122,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batches", type=int, nargs="+")
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     device = torch.device(arguments.device)

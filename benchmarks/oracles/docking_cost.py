@@ -1,15 +1,15 @@
-"""CPU seconds and score of a docking against its exhaustiveness, a table per ligand; and whether it repeats.
+"""CPU time, score and reproducibility of dockings against their exhaustiveness.
 
-    .venv/bin/python benchmarks/oracles/docking_cost.py       # about 15 minutes of one core
+    .venv/bin/python benchmarks/oracles/docking_cost.py       # about 15 minutes on one core
 
-Docks eight ligands into soluble epoxide hydrolase (PDB 4JNC, the shipped receptor) by the oracle itself, with three
-seeds. The seconds are those of the whole call: conformer, preparation, search and pose files; the maps, made once in
-each process, are measured by themselves. The dockings of low exhaustiveness are then made again in a new process, in
-the opposite order, and must give the same scores to the last digit. Writes docking_cost.csv and docking_cost.png.
+The docking oracle docks eight ligands into soluble epoxide hydrolase (PDB 4JNC, the shipped receptor), with three
+seeds. The CPU time includes the whole call: conformer, preparation, search and pose files. The grid maps, computed once
+per process, are measured separately. The dockings of low exhaustiveness are then repeated in a new process, in the
+opposite order, and must give identical scores. Prints a table per ligand, writes docking_cost.csv and docking_cost.png.
 
-Twice the exhaustiveness is twice the time and holds the same searches and more, yet the score may get a little worse:
-Vina ranks poses by inter- plus intramolecular energy and reports the intermolecular part of the best, and it searches
-on a grid but scores without one.
+Doubling the exhaustiveness doubles the time and includes the same searches, yet the score may get slightly worse: Vina
+ranks poses by inter- plus intramolecular energy and reports the intermolecular part of the best, and it searches on a
+grid but scores without one.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 from al_loop.oracles.base import evaluate_all
 from al_loop.oracles.docking import Docking
 
-HERE = Path(__file__).parents[1]
-#: from tiny to flexible. DCU and TPPU are known inhibitors of the enzyme
+BENCHMARKS = Path(__file__).parents[1]
+#: from small and rigid to large and flexible; DCU and TPPU are known inhibitors of the enzyme
 LIGANDS = {
     "ethanol": "CCO",
     "naphthalene": "c1ccc2ccccc2c1",
@@ -50,7 +50,7 @@ BLUES = ("#a9cbe0", "#6a9fc4", "#2f6f9f", "#123a5c", "#061a2c")
 
 @dataclass(frozen=True)
 class Job:
-    """One docking that is measured."""
+    """One docking to measure."""
 
     ligand: str
     exhaustiveness: int
@@ -58,7 +58,7 @@ class Job:
 
 
 def dock(job: Job) -> dict[str, float | str]:
-    """CPU seconds and score of one call; what is made once in each process is there before the clock starts."""
+    """Measure CPU time and score of one call, after a call that computes the maps."""
     oracle = Docking(exhaustiveness=job.exhaustiveness, seed=job.seed)
     evaluate_all(oracle, ["O"])
     started = time.process_time()
@@ -79,13 +79,13 @@ def dock(job: Job) -> dict[str, float | str]:
     }
 
 
-def again(jobs: Sequence[Job]) -> list[float]:
-    """The scores of the same dockings; called in a new process."""
+def repeat(jobs: Sequence[Job]) -> list[float]:
+    """Return the scores of some dockings; called in a new process."""
     return [float(dock(job)["score"]) for job in jobs]
 
 
 def maps(receptor: str) -> dict[str, float | str]:
-    """CPU seconds and memory of a receptor's maps; called in a new process."""
+    """Measure CPU time and memory of a receptor's maps; called in a new process."""
     oracle = Docking(receptor)
     oracle.check()  # imports the libraries
     before, started = psutil.Process().memory_info().rss, time.process_time()
@@ -98,39 +98,41 @@ def maps(receptor: str) -> dict[str, float | str]:
 
 
 def print_tables(table: pd.DataFrame) -> None:
-    """A table for each ligand, a line for each exhaustiveness."""
+    """Print a table per ligand, with a line per exhaustiveness."""
     for ligand, of_ligand in table.groupby("ligand", sort=False):
         first, seeds = of_ligand.iloc[0], sorted(set(of_ligand["seed"]))
         print(f"\n{ligand}  {first['smiles']}")
-        print(f"  {first['heavy_atoms']} heavy atoms, rotatable bonds (OH among them): {first['rotatable_bonds']}")
+        print(
+            f"  {first['heavy_atoms']} heavy atoms; rotatable bonds, including those to OH: {first['rotatable_bonds']}"
+        )
         print(f"  exhaustiveness   CPU s   score by seed {', '.join(map(str, seeds))} (kcal/mol)   range")
         for exhaustiveness, rows in of_ligand.groupby("exhaustiveness"):
             scores = rows.sort_values("seed")["score"].to_numpy()
-            shown = "  ".join(f"{score:8.3f}" for score in scores)
-            print(f"  {exhaustiveness:14}{rows['cpu_s'].mean():8.2f}   {shown}{np.ptp(scores):14.3f}")
+            cells = "  ".join(f"{score:8.3f}" for score in scores)
+            print(f"  {exhaustiveness:14}{rows['cpu_s'].mean():8.2f}   {cells}{np.ptp(scores):14.3f}")
 
 
 def plot(table: pd.DataFrame, path: Path) -> None:
-    """Left the price; right what it buys, a row for each ligand."""
+    """Plot the time against the exhaustiveness (left), and the scores, one row per ligand (right)."""
     names = list(dict.fromkeys(table["ligand"]))
     levels = sorted(set(table["exhaustiveness"]))
     figure = Figure(figsize=(10.5, 4.6), dpi=140, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
 
     means = table.groupby(["ligand", "exhaustiveness"])["cpu_s"].mean().unstack().loc[names, levels]
-    below = -np.inf
+    label_y = -np.inf
     for name, seconds in means.sort_values(levels[-1]).iterrows():
         left.plot(levels, seconds, color="#2f6f9f", marker="o", markersize=3.5, linewidth=1.6)
-        below = max(np.log10(seconds.iloc[-1]), below + 0.11)  # labels keep their distance
-        left.text(levels[-1] * 1.08, 10**below, name, va="center", fontsize=9)
-    left.set(xscale="log", yscale="log", xlabel="exhaustiveness", ylabel="CPU seconds of a docking")
+        label_y = max(np.log10(seconds.iloc[-1]), label_y + 0.11)  # keep the labels apart
+        left.text(levels[-1] * 1.08, 10**label_y, name, va="center", fontsize=9)
+    left.set(xscale="log", yscale="log", xlabel="exhaustiveness", ylabel="CPU seconds per docking")
     left.set_xlim(levels[0] * 0.9, levels[-1] * 2.3)
     left.set_xticks(levels, map(str, levels))
     left.xaxis.set_minor_locator(NullLocator())
     left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     left.yaxis.set_minor_locator(NullLocator())
     left.yaxis.set_major_formatter("{x:g}")
-    left.set_title("time grows in proportion", loc="left", fontsize=10)
+    left.set_title("time is proportional to exhaustiveness", loc="left", fontsize=10)
 
     best = table.groupby("ligand")["score"].min()
     for row, name in enumerate(names):
@@ -148,7 +150,7 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     right.set_xlabel("kcal/mol above the best score found")
     right.legend(title="exhaustiveness", frameon=False, fontsize=8, title_fontsize=8, loc="upper right")
     n_seeds = table["seed"].nunique()
-    right.set_title(f"scores of {n_seeds} seeds (in brackets: rotatable bonds)", loc="left", fontsize=10)
+    right.set_title(f"scores for {n_seeds} seeds (in brackets: rotatable bonds)", loc="left", fontsize=10)
     for ax in (left, right):
         ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
@@ -158,21 +160,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exhaustiveness", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--again-up-to", type=int, default=2, help="the largest exhaustiveness that is docked again")
+    parser.add_argument("--again-up-to", type=int, default=2, help="largest exhaustiveness to repeat")
     parser.add_argument("--ligands", nargs="+", choices=LIGANDS, default=list(LIGANDS))
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
 
     spawn = multiprocessing.get_context("spawn")
-    print("maps, once in each process and for each receptor")
+    print("maps, computed once per process and receptor")
     for receptor in ("seh_4jnc", *(["dockstring:DRD2"] if importlib.util.find_spec("dockstring") else [])):
         with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-            made = pool.submit(maps, receptor).result()
-        print(f"  {receptor:<16} box of {made['box_A']} Å: {made['cpu_s']:.1f} CPU s, {made['MB']:.0f} MB", flush=True)
+            row = pool.submit(maps, receptor).result()
+        print(f"  {receptor:<16} box of {row['box_A']} Å: {row['cpu_s']:.1f} CPU s, {row['MB']:.0f} MB", flush=True)
 
     jobs = [
         Job(ligand, exhaustiveness, seed)
-        for seed in range(1, arguments.seeds + 1)  # the maps of a seed serve all its dockings
+        for seed in range(1, arguments.seeds + 1)  # all dockings of a seed share its maps
         for ligand in arguments.ligands
         for exhaustiveness in sorted(arguments.exhaustiveness)
     ]
@@ -186,17 +188,17 @@ def main() -> None:
 
     repeated = [job for job in jobs if job.exhaustiveness <= arguments.again_up_to][::-1]
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        scores = dict(zip(repeated, pool.submit(again, repeated).result(), strict=True))
+        scores = dict(zip(repeated, pool.submit(repeat, repeated).result(), strict=True))
     table["score_again"] = [scores.get(job, float("nan")) for job in jobs]
     n_same = int((table["score_again"] == table["score"]).sum())
-    print(f"\nthe same seed in a new process, in the opposite order: {n_same} of {len(repeated)} scores are identical")
+    print(f"\nrepeated in a new process, in the opposite order: {n_same} of {len(repeated)} scores are identical")
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     in_order = table.assign(nth=table["ligand"].map(list(LIGANDS).index)).sort_values(["nth", "exhaustiveness", "seed"])
     in_order.drop(columns="nth").to_csv(arguments.out / "docking_cost.csv", index=False, float_format="%.6g")
     plot(table, arguments.out / "docking_cost.png")
     if n_same < len(repeated):
-        sys.exit("scores differ between two runs of one seed")
+        sys.exit("scores differ between two runs with the same seed")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Our docking scores beside those published for the same molecules, receptors and boxes.
+"""Docking scores compared with published scores for the same molecules, receptors and boxes.
 
-    python benchmarks/oracles/docking_published.py # about 6 minutes of one core; needs `pip install dockstring`
+    python benchmarks/oracles/docking_published.py      # about 6 minutes on one core; needs `pip install dockstring`
 
-The published ones are of the DOCKSTRING data set (García-Ortegón et al., J. Chem. Inf. Model. 2022, 62, 3486), of which
-its package lists 24 pairs drawn at random in ``dockstring/dataset.py``: those whose ligand is neutral at pH 7.4 (theirs
-are protonated by Open Babel, ours are not) and leaves no stereocentre open. Theirs are Vina 1.1.2, ours Vina 1.2; both
-search with exhaustiveness 8. Writes docking_published.csv.
+The published scores are from the DOCKSTRING data set (García-Ortegón et al., J. Chem. Inf. Model. 2022, 62, 3486). Its
+package lists 24 random pairs in ``dockstring/dataset.py``; used are those whose ligand is neutral at pH 7.4 (DOCKSTRING
+protonates with Open Babel, our oracle does not) and has no unspecified stereocentre. DOCKSTRING used Vina 1.1.2, ours
+is Vina 1.2; both search with exhaustiveness 8. Writes docking_published.csv.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from al_loop.oracles.base import evaluate_all
 from al_loop.oracles.docking import Docking
 
-HERE = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).parents[1]
 #: target, SMILES, published score in kcal/mol
 PUBLISHED = (
     ("PDE5A", "O(CCC)C(=O)C=1C=C(OC)C(O)=CC1", -6.9),
@@ -45,13 +45,13 @@ PUBLISHED = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     rows = []
     print("target    published    ours   CPU s  SMILES (kcal/mol)")
     for target, smiles, published in PUBLISHED:
         oracle = Docking(f"dockstring:{target}", seed=arguments.seed)
-        evaluate_all(oracle, ["O"])  # the maps
+        evaluate_all(oracle, ["O"])  # computes the maps
         started = time.process_time()
         outcome = evaluate_all(oracle, [smiles])[0]
         seconds = time.process_time() - started

@@ -1,11 +1,11 @@
-"""CPU seconds of the xtb oracle's three fidelities, and how far their answers lie apart, on drug-like molecules.
+"""CPU time of the xtb oracle's three fidelities, and the differences between their values, on drug-like molecules.
 
-    .venv/bin/python benchmarks/oracles/xtb_fidelities.py       # about 3 minutes of one core
+    .venv/bin/python benchmarks/oracles/xtb_fidelities.py       # about 3 minutes on one core
 
-Each molecule is measured at each fidelity twice: the ionisation potential alone (the oracle's default), and all three
-quantities in one call. The seconds are those of the whole call, conformers included. Prints the costs relative to the
-cheapest fidelity (of the sums over the molecules), and for each quantity Spearman's rank correlation and the mean
-absolute difference between fidelities. Writes xtb_fidelities.csv and xtb_fidelities.png.
+Each molecule is measured twice at each fidelity: the ionisation potential alone (the oracle's default), and all three
+quantities in one call. The CPU time includes the whole call with its conformers. Prints the total costs relative to the
+cheapest fidelity, and for each quantity Spearman's rank correlation and the mean absolute difference between
+fidelities. Writes xtb_fidelities.csv and xtb_fidelities.png.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from matplotlib.ticker import NullLocator
 from al_loop.oracles.base import evaluate_all
 from al_loop.oracles.xtb import XTB, Quantity
 
-HERE = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).parents[1]
 MOLECULES = {
     "paracetamol": "CC(=O)Nc1ccc(O)cc1",
     "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
@@ -46,21 +46,21 @@ COLOURS = dict(zip(FIDELITIES, ("#a9cbe0", "#4a8ab8", "#123a5c"), strict=True))
 
 
 def measure(oracle: XTB, smiles: str) -> dict[str, float | str]:
-    """The values of one call, its CPU seconds and its gradients; a failure says so under ``failure``."""
+    """Measure a molecule; return values, CPU seconds and number of gradients, or the message of a ``failure``."""
     started = time.process_time()
     (outcome,) = evaluate_all(oracle, [smiles])
     row: dict[str, float | str] = {"cpu_s": time.process_time() - started}
     if outcome.values is None:
         return {**row, "failure": str(outcome.failure)}
     values = zip((o.name for o in oracle.objectives), outcome.values, strict=True)
-    facts = {name: outcome.info[name] for name in ("n_atoms", "n_gradients", "energy_eh") if name in outcome.info}
-    return {**row, **dict(values), **{name: float(str(fact)) for name, fact in facts.items()}}
+    info = {name: outcome.info[name] for name in ("n_atoms", "n_gradients", "energy_eh") if name in outcome.info}
+    return {**row, **dict(values), **{name: float(str(number)) for name, number in info.items()}}
 
 
 def measure_all() -> pd.DataFrame:
-    """One row for each molecule and fidelity."""
+    """Return one row per molecule and fidelity."""
     alone, together = XTB(), XTB(outcome=QUANTITIES)
-    evaluate_all(alone.at("optimised"), ["CCO"])  # the libraries are loaded before the clock starts
+    evaluate_all(alone.at("optimised"), ["CCO"])  # load the libraries before the clock starts
     rows = []
     for name, smiles in MOLECULES.items():
         for fidelity in FIDELITIES:
@@ -68,8 +68,8 @@ def measure_all() -> pd.DataFrame:
             row["cpu_s_all_three"] = row.pop("cpu_s")
             row["cpu_s"] = measure(alone.at(fidelity), smiles)["cpu_s"]
             rows.append({"molecule": name, "fidelity": fidelity, **row})
-        shown = "  ".join(f"{row['fidelity']} {float(row['cpu_s']):6.2f} s" for row in rows[-3:])
-        print(f"{name:<16} {shown}", flush=True)
+        times = "  ".join(f"{row['fidelity']} {float(row['cpu_s']):6.2f} s" for row in rows[-3:])
+        print(f"{name:<16} {times}", flush=True)
     table = pd.DataFrame(rows)
     return table[
         ["molecule", "n_atoms", "fidelity", "cpu_s", "cpu_s_all_three", "n_gradients", "energy_eh", *QUANTITIES]
@@ -78,41 +78,41 @@ def measure_all() -> pd.DataFrame:
 
 def report(table: pd.DataFrame) -> None:
     sums = table.groupby("fidelity", sort=False)[["cpu_s", "cpu_s_all_three"]].sum()
-    print(f"\nCPU seconds of {len(MOLECULES)} molecules, and relative to {FIDELITIES[0]}")
-    for column, what in (("cpu_s", "ionisation potential"), ("cpu_s_all_three", "all three quantities")):
-        costs = "  ".join(f"{f} {s:7.1f} s = {s / sums[column].iloc[0]:5.1f}" for f, s in sums[column].items())
-        print(f"  {what:<22} {costs}")
-    print("\nbetween fidelities     rank correlation   mean |difference|   greatest (eV)")
+    print(f"\nCPU seconds for {len(MOLECULES)} molecules, and ratio to {FIDELITIES[0]}")
+    for column, label in (("cpu_s", "ionisation potential"), ("cpu_s_all_three", "all three quantities")):
+        costs = "  ".join(f"{f} {s:7.1f} s ({s / sums[column].iloc[0]:.1f})" for f, s in sums[column].items())
+        print(f"  {label:<22} {costs}")
+    print("\nbetween fidelities     rank correlation   mean and largest difference (eV)")
     for quantity in QUANTITIES:
         wide = table.pivot(index="molecule", columns="fidelity", values=quantity)
         for low, high in itertools.combinations(FIDELITIES, 2):
-            apart = (wide[low] - wide[high]).abs()
+            difference = (wide[low] - wide[high]).abs()
             rank = wide[low].rank().corr(wide[high].rank())
-            what = f"{quantity}: {low} and {high}"
-            print(f"  {what:<50} {rank:6.3f} {apart.mean():10.3f} {apart.max():10.3f}")
+            label = f"{quantity}: {low} and {high}"
+            print(f"  {label:<50} {rank:6.3f} {difference.mean():10.3f} {difference.max():10.3f}")
 
 
-def draw(table: pd.DataFrame, path: Path) -> None:
+def plot(table: pd.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(10, 4.2), dpi=130, layout="constrained")
     left, right = figure.subplots(1, 2)
     for fidelity, of_fidelity in table.groupby("fidelity", sort=False):
         mean = of_fidelity["cpu_s"].mean()
         label = f"{fidelity} (mean {mean:.2g} s)"
         left.scatter(of_fidelity["n_atoms"], of_fidelity["cpu_s"], s=28, color=COLOURS[fidelity], label=label)
-    left.set(yscale="log", xlabel="atoms, hydrogens counted", ylabel="CPU seconds of one call")
+    left.set(yscale="log", xlabel="atoms, including hydrogens", ylabel="CPU seconds per call")
     left.yaxis.set_major_formatter("{x:g}")
     left.yaxis.set_minor_locator(NullLocator())
-    left.set_title("What a call costs (ionisation potential)", fontsize=10)
+    left.set_title("Cost of a call (ionisation potential)", fontsize=10)
     left.legend(frameon=False, fontsize=8)
     wide = table.pivot(index="molecule", columns="fidelity", values="ionisation_potential")
     best = wide[FIDELITIES[-1]]
     for fidelity in FIDELITIES[:-1]:
-        apart = (wide[fidelity] - best).abs().mean()
-        label = f"{fidelity} (mean difference {apart:.2f} eV)"
+        difference = (wide[fidelity] - best).abs().mean()
+        label = f"{fidelity} (mean difference {difference:.2f} eV)"
         right.scatter(best, wide[fidelity], s=28, color=COLOURS[fidelity], label=label)
     ends = [float(wide.min().min()) - 0.1, float(wide.max().max()) + 0.1]
     right.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0)
-    right.set(xlabel=f"{FIDELITIES[-1]} (eV)", ylabel="the lower fidelity (eV)", xlim=ends, ylim=ends, aspect="equal")
+    right.set(xlabel=f"{FIDELITIES[-1]} (eV)", ylabel="lower fidelity (eV)", xlim=ends, ylim=ends, aspect="equal")
     right.set_title("Ionisation potential by GFN2-xTB", fontsize=10)
     right.legend(frameon=False, fontsize=8)
     for axes in (left, right):
@@ -122,13 +122,13 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     out = parser.parse_args().out
     table = measure_all()
     report(table)
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "xtb_fidelities.csv", index=False, float_format="%.6g")
-    draw(table, out / "xtb_fidelities.png")
+    plot(table, out / "xtb_fidelities.png")
 
 
 if __name__ == "__main__":

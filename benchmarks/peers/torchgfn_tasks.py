@@ -1,9 +1,9 @@
-"""torchgfn on the tasks of exactness.py and rollout_cost.py; run by them with the peer's own environment.
+"""torchgfn on the tasks of exactness.py and rollout_cost.py, which run it in the peers' environment (`make peers`).
 
     .venv-peers/bin/python benchmarks/peers/torchgfn_tasks.py train --task hypergrid_8x8 --seed 0 --budget 8000
     .venv-peers/bin/python benchmarks/peers/torchgfn_tasks.py roll-out --task hypergrid_8x8 --batch 64
 
-Prints a JSON object a line.
+Prints one JSON object per line.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ torch.set_num_threads(1)
 
 
 class Words(DiscreteEnv):
-    """All words of 8 letters over 4, letter by letter; the reward is TFBind8's."""
+    """Words of 8 letters over an alphabet of 4, built letter by letter, with TFBind8's reward."""
 
     def __init__(self) -> None:
         self.length, self.letters = 8, 4
-        empty, over = torch.full((8,), -1), torch.full((8,), -2)
-        super().__init__(n_actions=5, s0=empty, state_shape=(8,), sf=over)
+        empty, sink = torch.full((8,), -1), torch.full((8,), -2)
+        super().__init__(n_actions=5, s0=empty, state_shape=(8,), sf=sink)
         self.log_rewards = tfbind8_log_reward(torch.arange(4**8))
 
     def make_states_class(self) -> type[DiscreteStates]:
@@ -61,19 +61,19 @@ class Words(DiscreteEnv):
         return WordStates
 
     def step(self, states: DiscreteStates, actions: Actions) -> DiscreteStates:
-        place = (states.tensor >= 0).sum(-1, keepdim=True)
-        return self.States(states.tensor.scatter(-1, place, actions.tensor))
+        position = (states.tensor >= 0).sum(-1, keepdim=True)
+        return self.States(states.tensor.scatter(-1, position, actions.tensor))
 
     def backward_step(self, states: DiscreteStates, actions: Actions) -> DiscreteStates:
-        place = (states.tensor >= 0).sum(-1, keepdim=True) - 1
-        return self.States(states.tensor.scatter(-1, place, -1))
+        position = (states.tensor >= 0).sum(-1, keepdim=True) - 1
+        return self.States(states.tensor.scatter(-1, position, -1))
 
     def log_reward(self, states: DiscreteStates) -> torch.Tensor:
         return self.log_rewards[(states.tensor * 4 ** torch.arange(7, -1, -1)).sum(-1)]
 
 
 class OneHot(Preprocessor):
-    """Letters, and whether there is one."""
+    """One-hot letters, with a fifth class for positions without a letter."""
 
     def __init__(self) -> None:
         super().__init__(output_dim=40)
@@ -83,11 +83,12 @@ class OneHot(Preprocessor):
 
 
 def one_hot_words(words: torch.Tensor) -> torch.Tensor:
-    """N x 8 letters, -1 where there is none -> n x 40."""
+    """Return the features of n words, given as n x 8 letters with -1 for none: n x 40."""
     return torch.nn.functional.one_hot(words % 5, 5).flatten(-2).float()
 
 
 def build_words(hidden: int) -> tuple[Words, TBGFlowNet, Sampler]:
+    """Build environment, GFlowNet and sampler for words."""
     environment = Words()
     module = MLP(40, environment.n_actions, hidden_dim=hidden, n_hidden_layers=2)
     pf = DiscretePolicyEstimator(module, environment.n_actions, preprocessor=OneHot())
@@ -96,18 +97,19 @@ def build_words(hidden: int) -> tuple[Words, TBGFlowNet, Sampler]:
 
 @torch.no_grad()
 def word_distribution(network: torch.nn.Module) -> torch.Tensor:
-    """Exact, from prefix to prefix: 4^8."""
+    """Compute the exact distribution over words, by extending prefixes: 4^8."""
     p = torch.ones(1, dtype=torch.float64)
     words = torch.full((1, 8), -1)
-    for place in range(8):
+    for position in range(8):
         logits = torch.cat([network(one_hot_words(rows)) for rows in words.split(8192)]).double()[:, :4]
         p = (p[:, None] * logits.softmax(1)).flatten()
         words = words.repeat_interleave(4, 0)
-        words[:, place] = torch.arange(4).repeat(len(words) // 4)
+        words[:, position] = torch.arange(4).repeat(len(words) // 4)
     return p
 
 
 def build(dimensions: int, height: int, hidden: int) -> tuple[HyperGrid, TBGFlowNet, Sampler]:
+    """Build environment, GFlowNet and sampler for a hypergrid."""
     environment = HyperGrid(
         dimensions, height, reward_fn_str="original", reward_fn_kwargs={"R0": 0.1, "R1": 0.5, "R2": 2.0}
     )
@@ -123,7 +125,7 @@ def build(dimensions: int, height: int, hidden: int) -> tuple[HyperGrid, TBGFlow
 
 @torch.no_grad()
 def terminal_distribution(network: torch.nn.Module, dimensions: int, height: int) -> torch.Tensor:
-    """Exact, by moving flow from level to level of the sum of coordinates: height^dimensions."""
+    """Compute the exact distribution over a hypergrid, by moving flow up the sum of coordinates: height^dimensions."""
     grid = torch.cartesian_prod(*[torch.arange(height)] * dimensions).reshape(-1, dimensions)
     one_hot = torch.nn.functional.one_hot(grid, height).flatten(1).float()
     logits = torch.cat([network(rows) for rows in one_hot.split(8192)]).double()
@@ -141,6 +143,7 @@ def terminal_distribution(network: torch.nn.Module, dimensions: int, height: int
 
 
 def train(task: str, seed: int, budget: int, points: int) -> None:
+    """Train on a task; print the distance from R/Z and the time at some points."""
     settings = TASKS[task]
     dimensions, height = settings.dimensions, settings.height
     torch.manual_seed(seed)
@@ -161,7 +164,7 @@ def train(task: str, seed: int, budget: int, points: int) -> None:
     n_steps, seconds, cpu = budget // settings.batch_size, 0.0, 0.0
     for step in range(1, n_steps + 1):
         started, started_cpu = time.perf_counter(), time.process_time()
-        # of the two ways that its authors show the faster one here: probabilities anew, not those of the roll-out
+        # the faster of the two ways shown by its authors: recompute probabilities, instead of storing the roll-out's
         trajectories = sampler.sample_trajectories(environment, n=settings.batch_size)
         optimizer.zero_grad()
         loss = gflownet.loss(environment, trajectories, recalculate_all_logprobs=True)
@@ -177,6 +180,7 @@ def train(task: str, seed: int, budget: int, points: int) -> None:
 
 
 def roll_out(task: str, batch: int, repeats: int) -> None:
+    """Print trajectories per second, and the ratio of the roll-out's time to that of the bare network; medians."""
     settings = TASKS[task]
     torch.manual_seed(0)
     make = build_words(settings.hidden) if not settings.dimensions else None
@@ -203,7 +207,7 @@ def roll_out(task: str, batch: int, repeats: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["train", "roll-out"])
+    parser.add_argument("command", choices=["train", "roll-out"])
     parser.add_argument("--task", required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=6400)
@@ -211,7 +215,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
-    if arguments.what == "train":
+    if arguments.command == "train":
         train(arguments.task, arguments.seed, arguments.budget, arguments.points)
     else:
         roll_out(arguments.task, arguments.batch, arguments.repeats)

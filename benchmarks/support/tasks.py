@@ -1,4 +1,4 @@
-"""The tasks of the exactness benchmark, and its distances. Needs torch and numpy alone: the peers import it, too."""
+"""Tasks and distances of the exactness benchmark; imported by the peers too, so it needs only torch and numpy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ DATA = Path(__file__).parents[1] / "data"
 
 @dataclass(frozen=True)
 class Task:
-    """A space that can be enumerated, and how both sides train on it. Dimensions 0: words of 8 letters."""
+    """A space that can be enumerated, with the training settings of both sides.
+
+    Args:
+        dimensions: of the hypergrid; 0: all DNA words of 8 letters.
+        height: of the hypergrid.
+        batch_size: trajectories per gradient step.
+        hidden: width of the network.
+        lr: learning rate of the network.
+        lr_log_z: learning rate of log Z.
+    """
 
     dimensions: int
     height: int
@@ -33,7 +42,15 @@ TASKS = {
 
 
 def distances(p: Tensor, log_reward: Tensor) -> tuple[float, float]:
-    """L1 (sum of absolute differences, 0 to 2) and Jensen-Shannon divergence (nats) of p and R/Z: n and n."""
+    """Return the distances of a distribution over n objects from R/Z.
+
+    Args:
+        p: n probabilities.
+        log_reward: n log-rewards.
+
+    Returns:
+        L1 distance (sum of absolute differences, 0 to 2) and Jensen-Shannon divergence (nats).
+    """
     target = log_reward.double().softmax(0)
     middle = (p + target) / 2
 
@@ -44,11 +61,11 @@ def distances(p: Tensor, log_reward: Tensor) -> tuple[float, float]:
 
 
 def tfbind8_scores() -> Tensor:
-    """Normalised binding of SIX6 (reference allele, replicate 1) to all 8-mers: 65,536, in the order of ACGT."""
+    """Return the binding of SIX6 (reference allele, replicate 1) to all 65,536 8-mers: 0 to 1, in the order of ACGT."""
     with gzip.open(DATA / "tfbind8_six6.npy.gz") as file:
         return torch.from_numpy(np.load(file).astype(np.float32) / 65535)
 
 
 def tfbind8_log_reward(index: Tensor) -> Tensor:
-    """Log of max(score, 0.001)^3, the reward of Shen et al. 2023, of words by their place in the order of ACGT: n."""
+    """Return log(max(score, 0.001)^3), the reward of Shen et al. 2023, for n words given by their index: n."""
     return 3 * tfbind8_scores().clamp(min=1e-3)[index].log()

@@ -1,19 +1,19 @@
-"""Time and memory of each surrogate against the number of answers, and two levels that must hold.
+"""Time and memory of each surrogate against the number of observations, and two required speeds.
 
-    python benchmarks/surrogates/surrogates_cost.py # up to 100,000 answers, 20 min; resumable
-    python benchmarks/surrogates/surrogates_cost.py --levels # the two levels alone, a minute or two
-    python benchmarks/surrogates/surrogates_cost.py --device cuda # on a GPU, with its own memory, figures kept apart
+    python benchmarks/surrogates/surrogates_cost.py                    # up to 100,000 observations, 20 min; resumable
+    python benchmarks/surrogates/surrogates_cost.py --levels           # the two required speeds only, 1 to 2 minutes
+    python benchmarks/surrogates/surrogates_cost.py --device cuda      # on a GPU, with its own memory and results
 
-Rows: Morgan count fingerprints (2,048 columns) of the Enamine10k molecules; beyond 10,446 made by taking each block
-of 64 columns from one of two random molecules. Target: a linear function and a tenth of its spread as noise. Each
-measurement is a process of its own with one thread: fit, mean and variance of 10,000 rows, and the peak memory above
-that of the data. A surrogate stops where a fit takes more than two minutes. The growth exponent is the slope of log
-time over the upper half of n.
+The inputs are Morgan count fingerprints (2,048 columns) of the Enamine10k molecules; beyond 10,446 rows, each block of
+64 columns is taken from one of two random molecules. The target is a linear function with noise of a tenth of its
+spread. Each measurement runs in its own process with one thread: a fit, mean and variance of 10,000 rows, and the peak
+memory beyond the data. A surrogate is measured up to the size at which a fit takes two minutes. The growth exponent is
+the slope of log time over the upper half of the sizes.
 
-Levels: one refit of the exact Gaussian process at n = 2,000 within 5 s on 2 cores; mean and variance of at least
-10,000 objects a second at n = 1,000 from cached features on one core. Beside them BoTorch's stock SingleTaskGP (n =
-300) and the bare matrix product and factorisations of that size. Writes surrogates_cost.csv and .png, on a GPU
-surrogates_cost_cuda.csv and .png.
+Required speeds: one refit of the exact Gaussian process at n = 2,000 within 5 s; mean and variance of at least 10,000
+objects per second at n = 1,000, from cached features on one core. Printed for comparison: BoTorch's default
+SingleTaskGP (n = 300), and the bare matrix product and factorisations of these sizes. Writes surrogates_cost.csv and
+.png; on a GPU surrogates_cost_cuda.csv and .png.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-HERE = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).parents[1]
 SIZES = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
-N_ASKED = 10_000
+N_PREDICTIONS = 10_000
 LONGEST_FIT_S = 120.0
 SURROGATES = {
     "gp": {"kind": "gp"},
@@ -44,14 +44,14 @@ SURROGATES = {
 
 
 def rows(n: int, seed: int) -> np.ndarray:
-    """Fingerprints: of real molecules as far as there are any, then recombined ones; n x 2,048, float32."""
+    """Return n fingerprints, of real molecules first, then of recombined ones: n x 2,048, float32."""
     from al_loop import load_config
     from al_loop.campaign.building import build_environment
     from al_loop.config import Part, build
 
-    path = HERE.parent / "runs" / "surrogates_cost.npy"
+    path = BENCHMARKS.parent / "runs" / "surrogates_cost.npy"
     if not path.exists():
-        objects = build_environment(load_config(HERE.parent / "configs" / "pool_enamine10k.yaml")).objects
+        objects = build_environment(load_config(BENCHMARKS.parent / "configs" / "pool_enamine10k.yaml")).objects
         path.parent.mkdir(exist_ok=True)
         np.save(path, build("features", Part(kind="morgan"))(objects).numpy().astype(np.uint8))
     real = np.load(path)
@@ -65,21 +65,21 @@ def rows(n: int, seed: int) -> np.ndarray:
 
 
 def measure(name: str, n: int, device: str) -> dict[str, float]:
-    """In a process of its own."""
+    """Measure a surrogate with n observations, in this process: seconds of fit and predictions, memory in MB."""
     import torch
 
     from al_loop.config import BuildContext, Part, build
 
     torch.set_num_threads(1)
     X = torch.from_numpy(rows(n, 0))
-    asked = torch.from_numpy(rows(N_ASKED, 1))
+    X_test = torch.from_numpy(rows(N_PREDICTIONS, 1))
     generator = torch.Generator().manual_seed(0)
     y = X.double() @ torch.randn(2048, generator=generator).double()
     y += 0.1 * y.std() * torch.randn(n, generator=generator).double()
-    X, y, asked = X.to(device), y.to(device), asked.to(device)
+    X, y, X_test = X.to(device), y.to(device), X_test.to(device)
     is_gpu = X.is_cuda
     surrogate = build("surrogate", Part.model_validate(SURROGATES[name]), BuildContext(kernel="tanimoto"))
-    surrogate.fit(X[:50], y[:50, None]).mean_and_variance(asked[:10])  # imports and first calls
+    surrogate.fit(X[:50], y[:50, None]).mean_and_variance(X_test[:10])  # warm up
 
     def peak_mb() -> float:
         if is_gpu:
@@ -94,13 +94,13 @@ def measure(name: str, n: int, device: str) -> dict[str, float]:
     before, began = peak_mb(), now()
     model = surrogate.fit(X, y[:, None])
     fitted = now()
-    model.mean_and_variance(asked)
+    model.mean_and_variance(X_test)
     predicted = now()
     return {"fit_s": fitted - began, "predict_s": predicted - fitted, "memory_mb": max(peak_mb() - before, 0.0)}
 
 
 def levels() -> None:
-    """The two levels, and what stands beside them."""
+    """Measure the two required speeds, and the operations that they are compared with."""
     import torch
     from botorch.fit import fit_gpytorch_mll
     from botorch.models import SingleTaskGP
@@ -108,10 +108,10 @@ def levels() -> None:
 
     from al_loop.surrogates.gp import ExactGP
 
-    X, asked = torch.from_numpy(rows(2000, 0)), torch.from_numpy(rows(N_ASKED, 1))
+    X, X_test = torch.from_numpy(rows(2000, 0)), torch.from_numpy(rows(N_PREDICTIONS, 1))
     y = (X.double() @ torch.randn(2048, generator=torch.Generator().manual_seed(0)).double())[:, None]
 
-    def best_of(count: int, call: object) -> float:
+    def median_of(count: int, call: object) -> float:
         seconds = []
         for _ in range(count):
             began = time.monotonic()
@@ -119,42 +119,46 @@ def levels() -> None:
             seconds.append(time.monotonic() - began)
         return float(np.median(seconds))
 
-    torch.set_num_threads(1)  # as a campaign has it; two wait for one another where others use the cores, too
-    refit = best_of(3, lambda: ExactGP().fit(X, y))
-    print(f"refit at n = 2,000, one thread: {refit:.2f} s (level 5 s) {'passes' if refit <= 5 else 'FAILS'}")
+    torch.set_num_threads(1)  # as in a campaign; on a busy machine, two threads wait for each other
+    refit = median_of(3, lambda: ExactGP().fit(X, y))
+    print(f"refit at n = 2,000, one thread: {refit:.2f} s (required: 5 s) {'passes' if refit <= 5 else 'FAILS'}")
     T = X @ X.T / 300 + torch.eye(2000) * 10
-    product = best_of(3, lambda: X @ X.T)
-    factor = best_of(3, lambda: torch.linalg.cholesky(T.double()))
-    eigen = best_of(1, lambda: torch.linalg.eigh(T.double()))
+    product = median_of(3, lambda: X @ X.T)
+    factor = median_of(3, lambda: torch.linalg.cholesky(T.double()))
+    eigen = median_of(1, lambda: torch.linalg.eigh(T.double()))
     print(f"  bare: product of the rows {product:.3f} s, Cholesky {factor:.3f} s, eigendecomposition {eigen:.2f} s")
     for name, kernel in (
         ("tanimoto", "tanimoto"),
         ("a sum over three blocks", "tanimoto[0:1024] + tanimoto[1024:1848] + matern52[1848:2048]"),
     ):
         model = ExactGP(kernel).fit(X[:1000], y[:1000])
-        seconds = best_of(3, lambda model=model: model.mean_and_variance(asked))
-        rate = N_ASKED / seconds
+        seconds = median_of(3, lambda model=model: model.mean_and_variance(X_test))
+        rate = N_PREDICTIONS / seconds
         print(
-            f"mean and variance at n = 1,000 on one core, {name}: {rate:,.0f} objects/s (level 10,000) "
+            f"mean and variance at n = 1,000 on one core, {name}: {rate:,.0f} objects/s (required: 10,000) "
             f"{'passes' if rate >= 10_000 else 'FAILS'}"
         )
     model = ExactGP().fit(X[:1000], y[:1000])
-    cross = best_of(3, lambda: [part @ X[:1000].T for part in asked.split(2048)])
-    solve = best_of(
-        3, lambda: torch.linalg.solve_triangular(model.L, torch.ones(1000, N_ASKED, dtype=torch.float64), upper=False)
+    cross = median_of(3, lambda: [part @ X[:1000].T for part in X_test.split(2048)])
+    solve = median_of(
+        3,
+        lambda: torch.linalg.solve_triangular(
+            model.L, torch.ones(1000, N_PREDICTIONS, dtype=torch.float64), upper=False
+        ),
     )
     print(
-        f"  bare: products with the training rows {N_ASKED / cross:,.0f}/s, triangular solves {N_ASKED / solve:,.0f}/s"
+        f"  bare: products with the training rows {N_PREDICTIONS / cross:,.0f}/s, "
+        f"triangular solves {N_PREDICTIONS / solve:,.0f}/s"
     )
-    for n in (300,):
-        stock = SingleTaskGP(X[:n].double(), (y[:n] - y[:n].mean()) / y[:n].std())
-        seconds = best_of(1, lambda stock=stock: fit_gpytorch_mll(ExactMarginalLogLikelihood(stock.likelihood, stock)))
-        own = best_of(1, lambda n=n: ExactGP().fit(X[:n], y[:n]))
-        print(f"fit at n = {n}: BoTorch's stock SingleTaskGP {seconds:.1f} s, ours {own:.2f} s")
+    n = 300
+    stock = SingleTaskGP(X[:n].double(), (y[:n] - y[:n].mean()) / y[:n].std())
+    seconds = median_of(1, lambda: fit_gpytorch_mll(ExactMarginalLogLikelihood(stock.likelihood, stock)))
+    own = median_of(1, lambda: ExactGP().fit(X[:n], y[:n]))
+    print(f"fit at n = {n}: BoTorch's default SingleTaskGP {seconds:.1f} s, ours {own:.2f} s")
 
 
 def exponent(sizes: np.ndarray, values: np.ndarray) -> float:
-    """The slope of the logs over the upper half of the sizes."""
+    """Return the slope of log values over log sizes, for the upper half of the sizes."""
     half = len(sizes) // 2
     if len(sizes) - half < 2 or (values[half:] <= 0).any():
         return float("nan")
@@ -163,11 +167,11 @@ def exponent(sizes: np.ndarray, values: np.ndarray) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--most", type=int, default=SIZES[-1])
-    parser.add_argument("--levels", action="store_true")
+    parser.add_argument("--most", type=int, default=SIZES[-1], help="largest number of observations")
+    parser.add_argument("--levels", action="store_true", help="measure the required speeds only")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--one", nargs=2, metavar=("SURROGATE", "N"), help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(measure(arguments.one[0], int(arguments.one[1]), arguments.device)))
@@ -175,6 +179,7 @@ def main() -> None:
     if arguments.levels:
         levels()
         return
+    arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / f"surrogates_cost{'' if arguments.device == 'cpu' else f'_{arguments.device}'}.csv"
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["surrogate", "n", "fit_s"])
     for name in SURROGATES:
@@ -182,18 +187,17 @@ def main() -> None:
             here = done[done["surrogate"] == name]
             if (here["n"] == n).any():
                 continue
-            if len(here) >= 2:  # what the last two sizes let expect
+            if len(here) >= 2:  # extrapolate from the last two sizes
                 last = here.sort_values("n").tail(2).astype({"n": float, "fit_s": float})
                 slope = np.diff(np.log(last["fit_s"]))[0] / np.diff(np.log(last["n"]))[0]
                 if last["fit_s"].iloc[-1] * (n / last["n"].iloc[-1]) ** max(slope, 1) > LONGEST_FIT_S:
-                    print(
-                        f"{name}: stops at {last['n'].iloc[-1]:,.0f}: the next fit would take over {LONGEST_FIT_S:g} s"
-                    )
+                    n_last = int(last["n"].iloc[-1])
+                    print(f"{name}: stops at {n_last:,}, as the next fit would take over {LONGEST_FIT_S:g} s")
                     break
             command = [sys.executable, __file__, "--one", name, str(n), "--device", arguments.device]
             output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            found = {"surrogate": name, "n": n, **json.loads(output.splitlines()[-1])}
-            done = pd.concat([done, pd.DataFrame([found])], ignore_index=True)
+            row = {"surrogate": name, "n": n, **json.loads(output.splitlines()[-1])}
+            done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
             done.to_csv(path, index=False)
     report(done, path.with_suffix(".png"))
     if arguments.device == "cpu":
@@ -218,7 +222,7 @@ def report(table: pd.DataFrame, figure_path: Path) -> None:
                 ms=3,
                 label=f"{name}, n^{growth:.1f}",
             )
-        axes.set(xlabel="answers", title=label)
+        axes.set(xlabel="observations", title=label)
         axes.legend(fontsize=7)
     figure.savefig(figure_path, dpi=150)
 

@@ -1,14 +1,18 @@
-"""How well each surrogate predicts docking scores, and how well it knows how well.
+"""Accuracy and calibration of each surrogate on docking scores.
 
-    python benchmarks/surrogates/surrogates_quality.py # 5 random and 5 scaffold splits, 30 min; resumable
+    python benchmarks/surrogates/surrogates_quality.py      # 5 random and 5 scaffold splits, 30 minutes; resumable
 
-Enamine10k (docking scores, kcal/mol), 500 and 2,000 training molecules, 4,000 others to test; random splits, and
-splits by Bemis-Murcko scaffold, in which no scaffold of the test molecules was trained on. RMSE, mean negative log
-density of the answers (noise included), coverage of the central 50, 80 and 95 %. Beside ours: a random forest
-(scikit-learn, 100 trees; its uncertainty is the spread of the trees and the out-of-bag residuals' remainder) and
-BoTorch's SingleTaskGP with an RBF kernel of one lengthscale on the same fingerprints, at n = 2,000 with at most 30
-steps of L-BFGS (its default of a lengthscale for each of 2,048 columns takes minutes a fit). Writes
-surrogates_quality.csv and .png.
+The data are Enamine10k's docking scores (kcal/mol): 500 and 2,000 training molecules and 4,000 test molecules, in
+random splits and in splits by Bemis-Murcko scaffold, where no scaffold is in both sets. Measured are RMSE, mean
+negative log predictive density (noise included), rank correlation, and coverage of the central 50, 80 and 95 %
+intervals. Baselines:
+
+- a random forest (scikit-learn, 100 trees; its variance is that of the trees plus the remainder of the out-of-bag
+  residuals);
+- BoTorch's SingleTaskGP with an RBF kernel of one lengthscale on the same fingerprints, with at most 30 steps of L-BFGS
+  for n = 2,000 (its default, one lengthscale for each of the 2,048 columns, takes minutes per fit).
+
+Writes surrogates_quality.csv and surrogates_quality.png.
 """
 
 from __future__ import annotations
@@ -32,11 +36,11 @@ from al_loop.monitoring.metrics import scaffold
 from al_loop.monitoring.scores import score
 from al_loop.oracles.base import evaluate_all
 
-HERE = Path(__file__).parents[1]
-CONFIG = HERE.parent / "configs" / "pool_enamine10k.yaml"
+BENCHMARKS = Path(__file__).parents[1]
+CONFIG = BENCHMARKS.parent / "configs" / "pool_enamine10k.yaml"
 N_TEST = 4000
 JOINED = {"kind": "joined", "parts": [{"kind": "morgan"}, {"kind": "morgan", "roles": True}, {"kind": "descriptors"}]}
-#: name -> surrogate and features
+#: name -> configs of surrogate and features
 OURS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "gp, tanimoto": ({"kind": "gp"}, {"kind": "morgan"}),
     "gp, minmax": ({"kind": "gp", "kernel": "minmax"}, {"kind": "morgan"}),
@@ -51,30 +55,32 @@ Predictor = Callable[[Tensor, Tensor, Tensor], tuple[np.ndarray, np.ndarray]]
 
 
 def ours(part: dict[str, object], features: object) -> Predictor:
-    """Fit, then mean and variance of an answer."""
+    """Return a function that fits one of our surrogates, and predicts mean and variance of observations."""
     context = BuildContext(kernel=features.kernel, layout=features.layout)  # type: ignore[attr-defined]
     surrogate = build("surrogate", Part.model_validate(part), context)
 
-    def predict(X: Tensor, y: Tensor, asked: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def predict(X: Tensor, y: Tensor, X_test: Tensor) -> tuple[np.ndarray, np.ndarray]:
         model = surrogate.fit(X, y[:, None])
-        mean, variance = model.mean_and_variance(asked)
+        mean, variance = model.mean_and_variance(X_test)
         return mean.numpy(), variance.numpy() + float(model.noise_variance)
 
     return predict
 
 
-def forest(X: Tensor, y: Tensor, asked: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def forest(X: Tensor, y: Tensor, X_test: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a random forest; return mean and variance of the test rows."""
     from sklearn.ensemble import RandomForestRegressor
 
     model = RandomForestRegressor(100, oob_score=True, random_state=0, min_samples_leaf=1, max_features=0.3)
     model.fit(X.float().numpy(), y.numpy())
-    trees = np.stack([tree.predict(asked.float().numpy()) for tree in model.estimators_])
+    trees = np.stack([tree.predict(X_test.float().numpy()) for tree in model.estimators_])
     own = np.stack([tree.predict(X.float().numpy()) for tree in model.estimators_]).var(0)
     remainder = max(float(((model.oob_prediction_ - y.numpy()) ** 2).mean() - own.mean()), 1e-6)
     return trees.mean(0), trees.var(0) + remainder
 
 
-def plain_rbf(X: Tensor, y: Tensor, asked: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def plain_rbf(X: Tensor, y: Tensor, X_test: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Fit BoTorch's SingleTaskGP; return mean and variance of the test rows."""
     from botorch.fit import fit_gpytorch_mll
     from botorch.models import SingleTaskGP
     from botorch.models.transforms import Standardize
@@ -82,26 +88,41 @@ def plain_rbf(X: Tensor, y: Tensor, asked: Tensor) -> tuple[np.ndarray, np.ndarr
     from gpytorch.mlls import ExactMarginalLogLikelihood
 
     kernel = ScaleKernel(RBFKernel())
-    kernel.base_kernel.lengthscale = float(torch.pdist(X[:500]).median())  # its default start, 0.7, never gets away
+    kernel.base_kernel.lengthscale = float(
+        torch.pdist(X[:500]).median()
+    )  # a fit from its default start, 0.7, gets stuck
     model = SingleTaskGP(X, y[:, None], outcome_transform=Standardize(1), covar_module=kernel)
     options = {"maxiter": 30} if len(X) > 1000 else {}
     fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": options})
     means, variances = [], []
     with torch.no_grad():
-        for part in asked.split(500):
+        for part in X_test.split(500):
             posterior = model.posterior(part, observation_noise=True)
             means.append(posterior.mean[:, 0])
             variances.append(posterior.variance[:, 0])
     return torch.cat(means).numpy(), torch.cat(variances).numpy()
 
 
-#: with minutes a fit at n = 2,000, of which one split must do
+#: take minutes per fit at n = 2,000, so that only one split is measured
 _SLOW = ("BoTorch GP, RBF",)
 PEERS: dict[str, Predictor] = {"random forest": forest, "BoTorch GP, RBF": plain_rbf}
 
 
 def split(kind: str, seed: int, n: int, scaffolds: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Training and test rows."""
+    """Split the molecules.
+
+    Args:
+        kind: "random" or "scaffold".
+        seed: of the split.
+        n: number of training molecules.
+        scaffolds: scaffold of each molecule.
+
+    Returns:
+        Indices of training and test molecules.
+
+    Raises:
+        ValueError: no scaffold is left for the test molecules.
+    """
     rng = np.random.default_rng([seed, n])
     if kind == "random":
         order = rng.permutation(len(scaffolds))
@@ -115,14 +136,14 @@ def split(kind: str, seed: int, n: int, scaffolds: list[str]) -> tuple[np.ndarra
             rest = np.concatenate([rows[other] for other in groups[i:]])
             return np.array(train[:n]), rng.permutation(rest)[:N_TEST]
         train += rows[name].tolist()
-    raise ValueError("the training molecules have all scaffolds")
+    raise ValueError(f"{n} training molecules contain all scaffolds; choose fewer")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--splits", type=int, default=5)
-    parser.add_argument("--sizes", type=int, nargs="*", default=[500, 2000])
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--splits", type=int, default=5, help="random and scaffold splits each")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[500, 2000], help="numbers of training molecules")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -134,6 +155,7 @@ def main() -> None:
     scaffolds = [scaffold(o) or "none" for o in objects]
     features = {repr(f): build("features", Part.model_validate(f)) for _, f in OURS.values()}
     rows: dict[str, Tensor] = {}
+    arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "surrogates_quality.csv"
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["surrogate", "n", "split", "seed"])
     for seed in range(arguments.splits):
@@ -155,11 +177,11 @@ def main() -> None:
                     predict = ours(OURS[name][0], features[f]) if name in OURS else PEERS[name]
                     began = time.monotonic()
                     mean, variance = predict(rows[f][train], y[train], rows[f][test])
-                    found = score(mean, np.sqrt(variance), y[test].numpy())
+                    scores = score(mean, np.sqrt(variance), y[test].numpy())
                     new = {
                         "surrogate": name, "n": n, "split": kind, "seed": seed, "seconds": time.monotonic() - began,
-                        "rmse": found.rmse, "nlpd": found.nlpd, "rank_correlation": found.rank_correlation,
-                        **{f"coverage_{level}": share for level, share in found.coverage.items()},
+                        "rmse": scores.rmse, "nlpd": scores.nlpd, "rank_correlation": scores.rank_correlation,
+                        **{f"coverage_{level}": share for level, share in scores.coverage.items()},
                     }  # fmt: skip
                     done = pd.concat([done, pd.DataFrame([new])], ignore_index=True)
                     done.to_csv(path, index=False)
@@ -170,7 +192,9 @@ def report(table: pd.DataFrame, out: Path) -> None:
     names = [name for name in [*OURS, *PEERS] if name in set(table["surrogate"])]
     for (kind, n), part in table.groupby(["split", "n"]):
         print(f"\n{kind} splits, {n} training molecules ({part['seed'].nunique()} splits; mean +- standard error)")
-        print(f"{'':28s} {'RMSE':>15s} {'NLPD':>16s}  {'coverage 50 / 80 / 95 %':>24s}  rank corr.  fit and predict, s")
+        print(
+            f"{'':28s} {'RMSE':>15s} {'NLPD':>16s}  {'coverage 50 / 80 / 95 %':>24s}  rank corr.  fit and predict (s)"
+        )
         for name in names:
             r = part[part["surrogate"] == name]
             cover = " / ".join(f"{r[f'coverage_{level}'].mean():.2f}" for level in (50, 80, 95))
@@ -212,7 +236,9 @@ def report(table: pd.DataFrame, out: Path) -> None:
                 label=name,
             )
         axes.set(
-            xlabel="predicted interval (%)", ylabel="answers within it (%)", title=f"{kind} splits, n = {max(sizes):,}"
+            xlabel="predicted interval (%)",
+            ylabel="observations within it (%)",
+            title=f"{kind} splits, n = {max(sizes):,}",
         )
         axes.legend(fontsize=6)
     figure.savefig(out / "surrogates_quality.png", dpi=150)

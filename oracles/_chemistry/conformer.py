@@ -1,4 +1,4 @@
-"""3-D structures of a molecule, the same each time they are asked for. RDKit is imported on first use."""
+"""Reproducible 3-D conformers of molecules, and the second derivatives of their force field."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import OracleError
 
-#: kcal/mol. Two conformers whose force-field energies are nearer than this are one, or mirror images of one
+#: kcal/mol. Two conformers whose force-field energies differ by less are the same, or mirror images
 SAME_CONFORMER = 0.01
 HESSIAN_STEP = 1e-3  # Å
 
 
 def require_rdkit() -> None:
-    """Raises ConfigError, with the remedy, where RDKit is not installed."""
+    """Verify that RDKit is installed.
+
+    Raises:
+        ConfigError: it is not; the message contains the remedy.
+    """
     try:
         import rdkit  # noqa: F401
     except ImportError as error:
@@ -21,12 +25,12 @@ def require_rdkit() -> None:
 
 
 def parse(smiles: str) -> Any:
-    """The RDKit molecule of one connected, non-empty SMILES, its atoms in canonical order.
+    """Return the RDKit molecule of one connected, non-empty SMILES, with its atoms in canonical order.
 
-    The canonical order makes what follows depend on the molecule, and not on how its SMILES was written.
+    Thanks to the canonical order, results depend on the molecule and not on the spelling of its SMILES.
 
     Raises:
-        OracleError: ``invalid``, with what is wrong.
+        OracleError: ``invalid``, with the reason.
     """
     from rdkit import Chem, rdBase
 
@@ -38,26 +42,26 @@ def parse(smiles: str) -> Any:
     if molecule is None or molecule.GetNumAtoms() == 0:
         raise OracleError("invalid", f"not a molecule: {smiles!r:.120}")
     if any(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms()):
-        raise OracleError("invalid", "the SMILES holds a '*' (an attachment point or unknown atom)")
+        raise OracleError("invalid", "the SMILES contains '*' (an attachment point or unknown atom)")
     n_parts = len(Chem.GetMolFrags(molecule))
     if n_parts > 1:
-        raise OracleError("invalid", f"the SMILES holds {n_parts} separate molecules, expected one")
+        raise OracleError("invalid", f"the SMILES contains {n_parts} separate molecules, expected one")
     return molecule
 
 
 def embed(molecule: Any, n_conformers: int, seed: int) -> Any:
-    """The molecule with hydrogens and one conformer: ETKDGv3, then MMFF94 (UFF where MMFF94 lacks a parameter).
+    """Return the molecule with hydrogens and one conformer: ETKDGv3, then MMFF94 (UFF if MMFF94 lacks a parameter).
 
-    ETKDGv3: Wang et al., J. Chem. Inf. Model. 2020, 60, 2044. A stereocentre that the SMILES leaves open is set by the
-    embedding; the same seed sets it the same way each time.
+    ETKDGv3: Wang et al., J. Chem. Inf. Model. 2020, 60, 2044. The embedding chooses the configuration of a
+    stereocentre that the SMILES leaves open; the same seed chooses the same one each time.
 
     Args:
-        molecule: what ``parse`` gave.
-        n_conformers: how many are made; the one of the lowest force-field energy is kept.
-        seed: of the embedding.
+        molecule: a molecule from ``parse``.
+        n_conformers: number of conformers to generate, of which the one with the lowest force-field energy is returned.
+        seed: seed of the embedding.
 
     Raises:
-        OracleError: ``invalid``, no conformer or no force field for it.
+        OracleError: ``invalid``, there is no conformer or no force field for the molecule.
     """
     from rdkit import Chem
 
@@ -69,10 +73,18 @@ def embed(molecule: Any, n_conformers: int, seed: int) -> Any:
 
 
 def ensemble(molecule: Any, n_conformers: int, seed: int) -> list[Any]:
-    """Like ``embed``, but every distinct conformer as a molecule of its own, the lowest force-field energy first.
+    """Return all distinct conformers, each as a molecule of its own, in ascending order of force-field energy.
 
-    At most ``n_conformers``: those that the force field brings to the same energy (within ``SAME_CONFORMER``), mirror
-    images among them, count once.
+    Conformers that the force field relaxes to the same energy (within ``SAME_CONFORMER``), mirror images among them,
+    count once.
+
+    Args:
+        molecule: a molecule from ``parse``.
+        n_conformers: number of conformers to generate, the maximum number of those returned.
+        seed: seed of the embedding.
+
+    Raises:
+        OracleError: ``invalid``, there is no conformer or no force field for the molecule.
     """
     from rdkit import Chem
 
@@ -87,7 +99,7 @@ def ensemble(molecule: Any, n_conformers: int, seed: int) -> list[Any]:
 
 
 def _embedded(molecule: Any, n_conformers: int, seed: int) -> tuple[Any, list[int], list[float]]:
-    """The molecule with hydrogens and its relaxed conformers, their ids and force-field energies in kcal/mol."""
+    """Return the molecule with hydrogens and relaxed conformers, and their ids and energies in kcal/mol."""
     from rdkit import Chem, rdBase
     from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
@@ -101,7 +113,7 @@ def _embedded(molecule: Any, n_conformers: int, seed: int) -> tuple[Any, list[in
             parameters.useRandomCoords = True
             ids = list(rdDistGeom.EmbedMultipleConfs(molecule, n_conformers, parameters))
         if not ids:
-            raise OracleError("invalid", "RDKit found no conformer (ETKDGv3, also from random coordinates)")
+            raise OracleError("invalid", "RDKit found no conformer (by ETKDGv3, also from random coordinates)")
         if molecule.GetNumAtoms() == 1:
             return molecule, ids, [0.0] * len(ids)
         if rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
@@ -114,13 +126,13 @@ def _embedded(molecule: Any, n_conformers: int, seed: int) -> tuple[Any, list[in
 
 
 def hessian(molecule: Any) -> Any:
-    """Second derivatives of the force field that ``embed`` uses, at the molecule's conformer.
+    """Compute the second derivatives of the force field of ``embed`` at the molecule's conformer.
 
-    By central differences of its gradient: milliseconds, and a far better start for a geometry optimisation than a
-    multiple of the unit matrix.
+    Central differences of the gradient take milliseconds, and the result is a far better start for a geometry
+    optimisation than a multiple of the unit matrix.
 
     Returns:
-        3n x 3n array, symmetric, in kcal/mol/Å².
+        Symmetric array, 3n x 3n, in kcal/mol/Å².
     """
     import numpy as np
     from rdkit import rdBase
@@ -134,7 +146,7 @@ def hessian(molecule: Any) -> Any:
             field = rdForceFieldHelpers.UFFGetMoleculeForceField(molecule)
 
     def gradient(x: Any) -> Any:
-        field.Initialize()  # else it goes on with the distances of the positions before
+        field.Initialize()  # otherwise it reuses the distances of the previous positions
         return np.array(field.CalcGrad(x.tolist()))
 
     x = molecule.GetConformer().GetPositions().ravel()

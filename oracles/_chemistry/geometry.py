@@ -1,4 +1,4 @@
-"""Relaxing a molecule's geometry on an energy surface, and whether it is still the same molecule afterwards."""
+"""Geometry optimisation on an energy surface, with a test whether the result is still the same molecule."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ from al_loop.oracles.base import FailureKind, OracleError
 
 HARTREE_KCAL = 627.509474
 BOHR_ANGSTROM = 0.529177210903  # CODATA 2018
-#: Eh/a0². The force field's softer modes (torsions, and the overall motions, which have none) are taken to be this
-#: stiff, so that a first step stays within what the force field knows. 0.01 and 0.03 needed more steps.
-SOFTEST = 0.005
-#: A line search that stalls in the noise of the energy is begun anew from the force field's second derivatives
-STARTS = 3
-#: A bond counts as broken where its atoms are further apart than this times the sum of their covalent radii, and as
-#: made where two atoms without a bond are nearer than that. Between the two lie strained cages: the bridgeheads of
-#: bicyclo[1.1.1]pentane are at 1.22.
-BROKEN, MADE = 1.3, 1.15
+#: Eh/a0². Lower bound on the stiffness of the force field's modes (torsions, and translations and rotations, whose
+#: stiffness is 0), so that the first step stays where the force field is valid. 0.01 and 0.03 needed more steps.
+MIN_STIFFNESS = 0.005
+#: number of starts: a line search that stalls in the noise of the energy restarts from the force field's Hessian
+MAX_STARTS = 3
+#: Ratios of a distance to the sum of two covalent radii: above the first a bond counts as broken, below the second two
+#: atoms without a bond count as bonded. Strained cages lie between: the bridgeheads of bicyclo[1.1.1]pentane are at
+#: 1.22.
+BROKEN_ABOVE, BONDED_BELOW = 1.3, 1.15
 
 
 class GeometryError(OracleError):
-    """The optimisation did not end in a geometry of the molecule; ``xyz`` is the one that it ended in."""
+    """A geometry optimisation that did not end in a geometry of the molecule.
+
+    Args:
+        kind: the kind of failure.
+        reason: one sentence for the user.
+        xyz: the last geometry, in the XYZ format.
+    """
 
     def __init__(self, kind: FailureKind, reason: str, xyz: str) -> None:
         super().__init__(kind, reason)
@@ -32,9 +38,13 @@ class GeometryError(OracleError):
 
 @dataclass(frozen=True)
 class Relaxed:
-    """Where an optimisation ended.
+    """The result of a geometry optimisation.
 
-    molecule: with the conformer; energy: in Eh; gradient_norm: of all 3n components, in Eh/a0; n_gradients: computed.
+    Args:
+        molecule: the molecule with the relaxed conformer.
+        energy: its energy in Eh.
+        gradient_norm: norm of all 3n components of the gradient, in Eh/a0.
+        n_gradients: number of gradients that were computed.
     """
 
     molecule: Any
@@ -46,37 +56,37 @@ class Relaxed:
 def relax(
     molecule: Any, surface: Callable[[Any], tuple[float, Any]], max_steps: int, max_gradient_norm: float
 ) -> Relaxed:
-    """The molecule at the minimum of an energy surface that lies downhill from its conformer.
+    """Relax a molecule from its conformer to a local minimum of an energy surface.
 
-    BFGS (scipy), which starts from the second derivatives of the force field: a quarter of the steps that it takes
-    from a unit matrix.
+    The method is BFGS (scipy), started from the Hessian of the force field, which takes a quarter of the steps that a
+    unit matrix takes.
 
     Args:
-        molecule: with hydrogens and one conformer; it stays as it is.
+        molecule: a molecule with hydrogens and one conformer; it is not modified.
         surface: positions (n x 3, in a0) -> energy (Eh) and gradient (n x 3, Eh/a0).
-        max_steps: steps at the most.
-        max_gradient_norm: it has converged where the norm of all 3n components is at most this, in Eh/a0.
+        max_steps: maximum number of steps.
+        max_gradient_norm: convergence criterion, the norm of all 3n components of the gradient, in Eh/a0.
 
     Raises:
-        GeometryError: ``permanent``, it has not converged in so many steps; ``invalid``, a bond was broken or made.
+        GeometryError: ``permanent``, not converged within ``max_steps``; ``invalid``, a bond was broken or formed.
     """
     import numpy as np
     from rdkit import Chem
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    counted = 0
+    n_gradients = 0
 
     def flat(x: Any) -> tuple[float, Any]:
-        nonlocal counted
-        counted += 1
+        nonlocal n_gradients
+        n_gradients += 1
         energy, gradient = surface(x.reshape(-1, 3))
         return energy, gradient.ravel()
 
     relaxed, steps_left = Chem.Mol(molecule), max_steps
-    # further threads of numpy double the CPU time, and let the last digits depend on the machine
+    # more threads in numpy double the CPU time and make the last digits depend on the machine
     with threadpool_limits(limits=1, user_api="blas"):
-        for _ in range(STARTS):
+        for _ in range(MAX_STARTS):
             x = relaxed.GetConformer().GetPositions().ravel() / BOHR_ANGSTROM
             options: Any = {
                 "gtol": max_gradient_norm,
@@ -84,27 +94,27 @@ def relax(
                 "maxiter": steps_left,
                 "hess_inv0": _inverse_hessian(relaxed),
             }
-            found = minimize(flat, x, jac=True, method="BFGS", options=options)
-            relaxed.GetConformer().SetPositions(found.x.reshape(-1, 3) * BOHR_ANGSTROM)
-            norm, steps_left = float(np.linalg.norm(found.jac)), steps_left - int(found.nit)
+            minimum = minimize(flat, x, jac=True, method="BFGS", options=options)
+            relaxed.GetConformer().SetPositions(minimum.x.reshape(-1, 3) * BOHR_ANGSTROM)
+            norm, steps_left = float(np.linalg.norm(minimum.jac)), steps_left - int(minimum.nit)
             if norm <= max_gradient_norm or steps_left <= 0:
                 break
-    result = Relaxed(relaxed, float(found.fun), norm, counted)
+    result = Relaxed(relaxed, float(minimum.fun), norm, n_gradients)
     if norm > max_gradient_norm:
         reason = (
-            f"the geometry has not converged in {max_steps - steps_left} of max_steps = {max_steps} steps: "
-            f"gradient norm {norm:.1e} Eh/a0, expected at most {max_gradient_norm:.1e}"
+            f"the geometry has not converged after {max_steps - steps_left} of max_steps = {max_steps} steps: "
+            f"the gradient norm is {norm:.1e} Eh/a0, expected at most {max_gradient_norm:.1e}"
         )
         raise GeometryError("permanent", reason, xyz(relaxed, f"not converged, {result.energy:.6f} Eh"))
     change = bond_change(relaxed)
     if change is not None:
-        reason = f"the optimisation led to another molecule: {change}"
+        reason = f"the geometry optimisation led to another molecule: {change}"
         raise GeometryError("invalid", reason, xyz(relaxed, f"{change}, {result.energy:.6f} Eh"))
     return result
 
 
 def bond_change(molecule: Any) -> str | None:
-    """The first bond that the conformer has and the molecule has not, or the other way about; None: they agree."""
+    """Describe the first difference between the bonds of the conformer and of the molecule; None if they agree."""
     import numpy as np
     from rdkit import Chem
 
@@ -113,24 +123,29 @@ def bond_change(molecule: Any) -> str | None:
     distances = Chem.Get3DDistanceMatrix(molecule)
     stretch = distances / (radii[:, None] + radii[None, :])
     bonded = Chem.GetAdjacencyMatrix(molecule).astype(bool)
-    wrong = np.where(bonded, stretch > BROKEN, stretch < MADE)
-    for i, j in np.argwhere(np.triu(wrong, 1)):
+    differs = np.where(bonded, stretch > BROKEN_ABOVE, stretch < BONDED_BELOW)
+    for i, j in np.argwhere(np.triu(differs, 1)):
         pair = "-".join(f"{molecule.GetAtomWithIdx(int(k)).GetSymbol()}{k + 1}" for k in (i, j))
-        return f"the bond {pair} was {'broken' if bonded[i, j] else 'made'} ({distances[i, j]:.2f} Å)"
+        return f"the bond {pair} was {'broken' if bonded[i, j] else 'formed'} ({distances[i, j]:.2f} Å)"
     return None
 
 
 def xyz(molecule: Any, comment: str) -> str:
-    """The conformer in the XYZ format (Å), the atoms in the order of the molecule."""
+    """Write the conformer in the XYZ format (Å), with the atoms in the order of the molecule.
+
+    Args:
+        molecule: a molecule with one conformer.
+        comment: the second line of the file.
+    """
     rows = zip(molecule.GetAtoms(), molecule.GetConformer().GetPositions(), strict=True)
     lines = [f"{atom.GetSymbol():<2} {x:14.8f} {y:14.8f} {z:14.8f}" for atom, (x, y, z) in rows]
     return "\n".join([str(len(lines)), comment, *lines, ""])
 
 
 def _inverse_hessian(molecule: Any) -> Any:
-    """3n x 3n, in a0²/Eh, positive definite."""
+    """Return the inverse of the force field's Hessian, made positive definite: 3n x 3n, in a0²/Eh."""
     import numpy as np
 
     values, vectors = np.linalg.eigh(hessian(molecule) * BOHR_ANGSTROM**2 / HARTREE_KCAL)
-    inverse = (vectors / np.maximum(np.abs(values), SOFTEST)) @ vectors.T
+    inverse = (vectors / np.maximum(np.abs(values), MIN_STIFFNESS)) @ vectors.T
     return (inverse + inverse.T) / 2

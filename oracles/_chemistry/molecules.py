@@ -1,24 +1,28 @@
-"""What the oracles that RDKit answers share."""
+"""Measurements of RDKit molecules, shared by the oracles that need RDKit alone."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
+from al_loop.config.plugins import find
 from al_loop.oracles.base import Outcome
 from al_loop.smiles import read_smiles
 
-#: a number of an RDKit molecule; RDKit is imported when one is first called for
+#: RDKit molecule -> number; RDKit is imported at the first call
 Measure = Callable[[Any], float]
 
 
 def per_molecule(objects: Sequence[str], measure: Callable[[Any], Sequence[float]]) -> Iterator[Outcome]:
-    """The outcome of each SMILES; one that is no molecule is ``invalid``, an error in RDKit is that object's alone.
+    """Yield the outcome of each SMILES.
+
+    A text that is not a molecule is an ``invalid`` failure. An error in RDKit is a failure of that object alone.
 
     Args:
         objects: SMILES.
-        measure: the values of an RDKit molecule.
+        measure: RDKit molecule -> one value per objective.
     """
     from rdkit import rdBase
 
@@ -32,13 +36,27 @@ def per_molecule(objects: Sequence[str], measure: Callable[[Any], Sequence[float
             else:
                 try:
                     outcome = Outcome(values=tuple(measure(molecule)))
-                except Exception as error:  # RDKit raises errors of all kinds, and other objects still wait
+                except Exception as error:  # RDKit raises errors of many types, and other objects are still to come
                     outcome = Outcome.failed("permanent", f"{type(error).__name__}: {error}")
         yield outcome
 
 
+@cache
+def _property(kind: str) -> Any:
+    return find("property", kind)()
+
+
+def bounded_property(kind: str) -> Measure:
+    """Return the measure of a built-in property, so that an objective equals the constraint of the same name.
+
+    Args:
+        kind: the name of a ``MoleculeProperty`` without arguments.
+    """
+    return lambda molecule: float(_property(kind).of_molecule(molecule))
+
+
 def descriptor(name: str) -> Measure:
-    """One of RDKit's rdMolDescriptors."""
+    """Return the measure of a function of ``rdkit.Chem.rdMolDescriptors``."""
 
     def measure(molecule: Any) -> float:
         from rdkit.Chem import rdMolDescriptors
@@ -48,35 +66,17 @@ def descriptor(name: str) -> Measure:
     return measure
 
 
+logp = bounded_property("logp")
+mol_weight = bounded_property("mol_weight")
+qed = bounded_property("qed")
+sa_score = bounded_property("sa_score")
 tpsa = descriptor("CalcTPSA")
 n_rings = descriptor("CalcNumRings")
 n_aromatic_rings = descriptor("CalcNumAromaticRings")
 
 
-def logp(molecule: Any) -> float:
-    """Crippen's logP."""
-    from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors
-
-    return float(CalcCrippenDescriptors(molecule)[0])
-
-
-def qed(molecule: Any) -> float:
-    """Drug-likeness, 0 to 1."""
-    from rdkit.Chem import QED
-
-    measure: Measure = QED.qed
-    return float(measure(molecule))
-
-
-def sa_score(molecule: Any) -> float:
-    """Synthetic accessibility, 1 (easy) to 10 (hard)."""
-    from rdkit.Contrib.SA_Score import sascorer
-
-    return float(sascorer.calculateScore(molecule))
-
-
 def bertz(molecule: Any) -> float:
-    """Bertz' index of complexity."""
+    """Compute Bertz' index of complexity."""
     from rdkit.Chem import GraphDescriptors
 
     measure: Measure = GraphDescriptors.BertzCT
@@ -84,12 +84,12 @@ def bertz(molecule: Any) -> float:
 
 
 def count_atoms(molecule: Any) -> Counter[str]:
-    """How many atoms of each element there are, hydrogen included."""
+    """Count the atoms of each element, hydrogen included."""
     atoms = Counter(atom.GetSymbol() for atom in molecule.GetAtoms())
     atoms["H"] += sum(atom.GetTotalNumHs() for atom in molecule.GetAtoms())
     return atoms
 
 
 def n_fluorines(molecule: Any) -> float:
-    """How many fluorine atoms there are."""
+    """Count the fluorine atoms."""
     return float(count_atoms(molecule)["F"])

@@ -1,4 +1,4 @@
-"""A service that is asked over HTTP, until it has answered or time is up, with a secret that stays one."""
+"""A client for HTTP services: POST requests with retries, polling, a total time limit and a secret token."""
 
 from __future__ import annotations
 
@@ -20,21 +20,27 @@ from al_loop.oracles.base import OracleError
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
 
-_LIMIT_BYTES = 64_000_000  # of an answer
-_CONNECT_S = 30.0
-_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
-_MOST_REDIRECTS = 5
-_SHOWN = 300  # characters of what the service says went wrong
-_SHORTEST_SECRET = 8  # what is shorter may stand in an answer by chance
-#: it may answer another time. 409: the first request with this key is still being worked on (section 2.7 of the draft)
-_PASSING = (408, 409, 425, 429)
-#: it does not want this request, whatever the time
+_MAX_ANSWER_BYTES = 64_000_000
+_CONNECT_TIMEOUT_S = 30.0
+_PAUSE_S, _MAX_PAUSE_S = 0.5, 30.0
+_MAX_REDIRECTS = 5
+_MAX_REASON_CHARS = 300  # of the service's own error message
+_MIN_SECRET_CHARS = 8  # a shorter text may occur in an answer by chance
+#: temporary errors. 409: the first request with this key is still being processed (section 2.7 of the draft)
+_TEMPORARY = (408, 409, 425, 429)
+#: the service rejects this request, whatever the time
 _REFUSED = (400, 413, 422)
-_NEVER = (501, 505)
+#: server errors that are not temporary
+_UNSUPPORTED = (501, 505)
 
 
 class _TryAgainError(Exception):
-    """This attempt came to nothing; wait_s: how long the service asks to wait before the next one."""
+    """A failed attempt after which another one may succeed.
+
+    Args:
+        reason: one sentence for the user.
+        wait_s: seconds that the service asks to wait before the next attempt; None if it does not.
+    """
 
     def __init__(self, reason: str, wait_s: float | None = None) -> None:
         super().__init__(reason)
@@ -42,12 +48,12 @@ class _TryAgainError(Exception):
 
 
 class RefusedError(OracleError):
-    """The service does not want this request: 400, 413 or 422."""
+    """The service refused this request: 400, 413 or 422."""
 
 
 @dataclass(frozen=True)
-class _Next:
-    """What to ask next."""
+class _Step:
+    """The next request, and the seconds to wait before it (0 after a redirection)."""
 
     method: str
     url: str
@@ -56,10 +62,10 @@ class _Next:
 
 @dataclass(frozen=True)
 class Service:
-    """Where requests go and how long they are tried; see ``al_loop.oracles.http`` for what each means.
+    """An HTTP service: address, token, time limit and retries; see ``al_loop.oracles.http`` for the fields.
 
-    A retry loop of our own, since urllib3's knows neither a time limit for all attempts together nor an answer that
-    breaks off.
+    The retry loop is our own, since urllib3's supports neither a time limit over all attempts nor a retry after an
+    answer that breaks off.
     """
 
     url: str
@@ -71,133 +77,148 @@ class Service:
     poll_s: float = 2.0
 
     def check(self) -> None:
-        """Raises ConfigError where the token or the library is missing; nothing is sent."""
+        """Verify that the token and the HTTP library are there; nothing is sent.
+
+        Raises:
+            ConfigError: one of them is missing.
+        """
         _requests()
         self._token()
 
     def post(self, body: bytes, key: str) -> bytes:
-        """The answer to a JSON body with an idempotency key.
+        """Post a JSON body and return the content of the answer.
+
+        Args:
+            body: the JSON document.
+            key: the idempotency key, the same in each attempt.
 
         Raises:
-            RefusedError: the service does not want this body.
-            OracleError: it gave no answer, with the failure that this is.
+            RefusedError: the service refuses this body.
+            OracleError: the service gave no answer; the error states the kind of failure.
         """
-        jitter = random.Random()  # no result depends on it, and nobody's seeded generator is used up
-        late = OracleError("timeout", f"the service gave no answer within {self.timeout_s:g} s")
-        ends = time.monotonic() + self.timeout_s
-        step, n_failed, n_redirects = _Next("POST", self.url), 0, 0
+        jitter = random.Random()  # no result depends on it, and no seeded generator is advanced
+        timed_out = OracleError("timeout", f"the service gave no answer within {self.timeout_s:g} s (timeout_s)")
+        deadline = time.monotonic() + self.timeout_s
+        step, n_failed, n_redirects = _Step("POST", self.url), 0, 0
         with _requests().Session() as session:
             while True:
                 try:
-                    reply = self._request(session, step, body, key, ends)
+                    reply = self._request(session, step, body, key, deadline)
                 except _TryAgainError as error:
                     n_failed += 1
-                    pause = min(_PAUSE_S * 2 ** (n_failed - 1), _LONGEST_PAUSE_S) * jitter.uniform(0.5, 1)
+                    pause = min(_PAUSE_S * 2 ** (n_failed - 1), _MAX_PAUSE_S) * jitter.uniform(0.5, 1)
                     wait_s = pause if error.wait_s is None else error.wait_s
                     reason = self._hide(str(error))
                     if n_failed == self.attempts:
-                        raise OracleError("retryable", f"{reason} (attempt {n_failed} of {n_failed})") from None
-                    if time.monotonic() + wait_s >= ends:
+                        raise OracleError("retryable", f"{reason} (attempt {n_failed} of {self.attempts})") from None
+                    if time.monotonic() + wait_s >= deadline:
                         raise OracleError(
-                            "retryable", f"{reason} (the next attempt in {wait_s:.0f} s would be beyond timeout_s)"
+                            "retryable", f"{reason} (the next attempt, in {wait_s:.0f} s, would be beyond timeout_s)"
                         ) from None
                 else:
                     if isinstance(reply, bytes):
                         return reply
                     n_redirects += reply.wait_s == 0
-                    if n_redirects > _MOST_REDIRECTS:
-                        raise OracleError("permanent", f"the service redirects more than {_MOST_REDIRECTS} times")
+                    if n_redirects > _MAX_REDIRECTS:
+                        raise OracleError("permanent", f"the service redirects more than {_MAX_REDIRECTS} times")
                     if reply.wait_s:
-                        n_failed = 0  # it is at work
+                        n_failed = 0  # the job is in progress
                     step, wait_s = reply, reply.wait_s
-                time.sleep(min(wait_s, max(ends - time.monotonic(), 0)))
-                if time.monotonic() >= ends:
-                    raise late
+                time.sleep(min(wait_s, max(deadline - time.monotonic(), 0)))
+                if time.monotonic() >= deadline:
+                    raise timed_out
 
-    def _request(self, session: Session, step: _Next, body: bytes, key: str, ends: float) -> bytes | _Next:
-        """The answer, or what to ask next. _TryAgainError, OracleError: neither."""
-        post = (
+    def _request(self, session: Session, step: _Step, body: bytes, key: str, deadline: float) -> bytes | _Step:
+        """Send one request; return the answer or the next request, or raise _TryAgainError or OracleError."""
+        post_headers = (
             {"Content-Type": "application/json", "Idempotency-Key": _structured(key)} if step.method == "POST" else {}
         )
-        left = max(ends - time.monotonic(), 0.001)
-        with self._faults():
+        remaining_s = max(deadline - time.monotonic(), 0.001)
+        with self._translated_errors():
             response = session.request(
                 step.method,
                 step.url,
                 data=body if step.method == "POST" else None,
-                headers={"Accept": "application/json", "Accept-Encoding": "identity", **self.headers, **post},
-                auth=self._signed(),
-                timeout=(min(_CONNECT_S, left), left),
+                headers={"Accept": "application/json", "Accept-Encoding": "identity", **self.headers, **post_headers},
+                auth=self._authentication(),
+                timeout=(min(_CONNECT_TIMEOUT_S, remaining_s), remaining_s),
                 allow_redirects=False,
                 stream=True,
             )
             with response:
-                return self._judge(response, step, ends)
+                return self._interpret(response, step, deadline)
 
-    def _judge(self, response: Response, step: _Next, ends: float) -> bytes | _Next:
-        status, place = response.status_code, response.headers.get("Location")
-        if status == 202 and (place or step.method == "GET"):
-            asked = _retry_after(response)
-            url = self._same_server(step.url, place) if place else step.url
-            return _Next("GET", url, self.poll_s if asked is None else max(asked, 0.01))
-        if status in (303, 307, 308) and place:
-            return _Next("GET" if status == 303 else step.method, self._same_server(step.url, place))
-        content = self._content(response, ends)
+    def _interpret(self, response: Response, step: _Step, deadline: float) -> bytes | _Step:
+        """Return the content of a response or the next request, by its status, or raise as ``_request`` does."""
+        status, location = response.status_code, response.headers.get("Location")
+        if status == 202 and (location or step.method == "GET"):
+            wait_s = _retry_after(response)
+            url = self._same_server(step.url, location) if location else step.url
+            return _Step("GET", url, self.poll_s if wait_s is None else max(wait_s, 0.01))
+        if status in (303, 307, 308) and location:
+            return _Step("GET" if status == 303 else step.method, self._same_server(step.url, location))
+        content = self._content(response, deadline)
         if 200 <= status < 300:
             return content
-        said = content.decode("utf-8", "replace").strip()[:_SHOWN]
-        reason = f"the service answered {status} {response.reason or ''}".rstrip() + (f": {said}" if said else "")
+        message = content.decode("utf-8", "replace").strip()[:_MAX_REASON_CHARS]
+        reason = f"the service answered {status} {response.reason or ''}".rstrip() + (f": {message}" if message else "")
         if status in (401, 403):
             remedy = (
-                f"does the environment variable {self.token_variable} hold the right secret where the worker runs?"
+                f"check the secret in the environment variable {self.token_variable} where the worker runs"
                 if self.token_variable
-                else "give the name of the environment variable that holds the secret, as token_variable"
+                else "name the environment variable with the service's secret in token_variable"
             )
             raise OracleError("permanent", f"{reason}; {remedy}")
-        if status in _PASSING or (status >= 500 and status not in _NEVER):
+        if status in _TEMPORARY or (status >= 500 and status not in _UNSUPPORTED):
             raise _TryAgainError(reason, _retry_after(response))
         if status in _REFUSED:
             raise RefusedError("invalid", reason)
-        raise OracleError("permanent", f"{reason}, to {self._hide(place)}; change url" if place else reason)
+        raise OracleError("permanent", f"{reason}, to {self._hide(location)}; change url" if location else reason)
 
-    def _content(self, response: Response, ends: float) -> bytes:
+    def _content(self, response: Response, deadline: float) -> bytes:
         content = bytearray()
         while chunk := response.raw.read1(1 << 16, decode_content=True):
             content += chunk
-            if len(content) > _LIMIT_BYTES:
-                raise OracleError("permanent", f"the answer is longer than {_LIMIT_BYTES / 1e6:g} MB")
-            if time.monotonic() >= ends:  # it may come drop by drop, so that no single read is late
-                raise OracleError("timeout", f"the service did not finish its answer within {self.timeout_s:g} s")
+            if len(content) > _MAX_ANSWER_BYTES:
+                raise OracleError("permanent", f"the answer is longer than {_MAX_ANSWER_BYTES / 1e6:g} MB")
+            if time.monotonic() >= deadline:  # the answer may trickle in, so that no single read times out
+                raise OracleError(
+                    "timeout", f"the service did not finish its answer within {self.timeout_s:g} s (timeout_s)"
+                )
         return self._without_token(bytes(content))
 
-    def _same_server(self, url: str, place: str) -> str:
-        target = urljoin(url, place)
+    def _same_server(self, url: str, location: str) -> str:
+        """Return the absolute address of a redirection, or raise OracleError if it leads to another server."""
+        target = urljoin(url, location)
         if _server(target) != _server(url):
             raise OracleError(
-                "permanent", f"the service redirects to another server, {_server(target)}; if that is right, change url"
+                "permanent",
+                f"the service redirects to another server, {_server(target)}; if that is correct, change url",
             )
         return target
 
     @contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Says what the libraries' errors mean."""
-        import urllib3.exceptions as below
+    def _translated_errors(self) -> Iterator[None]:
+        """Translate errors of requests and urllib3 to OracleError and _TryAgainError."""
+        import urllib3.exceptions as urllib3_errors
 
-        above = _requests().exceptions
-        late = OracleError("timeout", f"the service gave no answer within {self.timeout_s:g} s")
+        requests_errors = _requests().exceptions
+        timed_out = OracleError("timeout", f"the service gave no answer within {self.timeout_s:g} s (timeout_s)")
         server = _server(self.url)
         try:
             yield
-        except (above.SSLError, below.SSLError) as error:
-            raise OracleError("permanent", f"no trusted connection to {server}: {_cause(error)}") from None
-        except above.ConnectTimeout:
+        except (requests_errors.SSLError, urllib3_errors.SSLError) as error:
+            raise OracleError(
+                "permanent", f"cannot establish a trusted connection to {server}: {_cause(error)}"
+            ) from None
+        except requests_errors.ConnectTimeout:
             raise _TryAgainError(f"{server} does not answer") from None
-        except (above.Timeout, below.TimeoutError):
-            raise late from None
-        except (above.ConnectionError, below.HTTPError, ConnectionError) as error:
+        except (requests_errors.Timeout, urllib3_errors.TimeoutError):
+            raise timed_out from None
+        except (requests_errors.ConnectionError, urllib3_errors.HTTPError, ConnectionError) as error:
             raise _TryAgainError(f"the connection to {server} failed: {_cause(error)}") from None
-        except above.RequestException as error:
-            raise OracleError("permanent", f"no request can be made: {type(error).__name__}") from None
+        except requests_errors.RequestException as error:
+            raise OracleError("permanent", f"the request cannot be sent: {type(error).__name__}") from None
 
     def _token(self) -> str | None:
         if self.token_variable is None:
@@ -206,48 +227,52 @@ class Service:
         if not token:
             raise ConfigError(
                 f"token_variable: the environment variable {self.token_variable} is not set; "
-                f"export {self.token_variable}=... with the service's token"
+                f"set it to the service's token (export {self.token_variable}=...)"
             )
         if not (token.isascii() and token.isprintable()):
             raise ConfigError(
-                f"token_variable: the environment variable {self.token_variable} holds characters that no header may"
+                f"token_variable: the environment variable {self.token_variable} contains characters that an HTTP "
+                "header does not allow; expected printable ASCII"
             )
         return token
 
-    def _signed(self) -> Callable[[PreparedRequest], PreparedRequest]:
-        """Adds the token. Given in any case: without it, requests would look for a password in ~/.netrc."""
+    def _authentication(self) -> Callable[[PreparedRequest], PreparedRequest]:
+        """Return a function that adds the token to a request.
+
+        Used without a token too: otherwise requests would look for a password in ~/.netrc.
+        """
         try:
             token = self._token()
-        except ConfigError as error:  # it was there when the campaign was checked, perhaps on another machine
+        except ConfigError as error:  # it was set when the campaign was checked, perhaps on another machine
             raise OracleError("permanent", str(error)) from None
 
         def sign(request: PreparedRequest) -> PreparedRequest:
             if token:
-                bearer = self.token_header.lower() == "authorization"
-                request.headers[self.token_header] = f"Bearer {token}" if bearer else token
+                is_bearer = self.token_header.lower() == "authorization"
+                request.headers[self.token_header] = f"Bearer {token}" if is_bearer else token
             return request
 
         return sign
 
     def _hide(self, text: str) -> str:
-        """The text, shortened, and without the token: a service may repeat what it was sent."""
-        return self._without_token(text.encode()).decode("utf-8", "replace")[:_SHOWN]
+        """Shorten a text and remove the token, since a service may repeat what it was sent."""
+        return self._without_token(text.encode()).decode("utf-8", "replace")[:_MAX_REASON_CHARS]
 
     def _without_token(self, content: bytes) -> bytes:
         token = os.environ.get(self.token_variable or "", "").strip().encode()
-        return content.replace(token, b"***") if len(token) >= _SHORTEST_SECRET else content
+        return content.replace(token, b"***") if len(token) >= _MIN_SECRET_CHARS else content
 
 
 def _requests() -> Any:
     try:
         import requests
     except ModuleNotFoundError:
-        raise ConfigError('oracle http needs the library requests: pip install "requests>=2.32"') from None
+        raise ConfigError('oracle.kind http needs the library requests: pip install "requests>=2.32"') from None
     return requests
 
 
 def _structured(key: str) -> str:
-    """A string as a structured header (RFC 8941, 3.3.3): printable ASCII in quotation marks."""
+    """Format a key as a structured string (RFC 8941, 3.3.3): printable ASCII in quotation marks; others are hashed."""
     if not (key.isascii() and key.isprintable()):
         key = hashlib.sha256(key.encode()).hexdigest()
     return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -260,19 +285,19 @@ def _server(url: str) -> str:
 
 
 def _retry_after(response: Response) -> float | None:
-    """Seconds that the service asks to wait (RFC 9110, 10.2.3: a number, or a date); None: it does not."""
-    said = response.headers.get("Retry-After", "").strip()
-    if said.isdecimal():
-        return float(said[:9])
+    """Return the seconds that the service asks to wait (RFC 9110, 10.2.3: a number or a date), or None."""
+    header = response.headers.get("Retry-After", "").strip()
+    if header.isdecimal():
+        return float(header[:9])
     try:
-        date = parsedate_to_datetime(said)
+        date = parsedate_to_datetime(header)
     except ValueError:
         return None
     return max((date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0.0)
 
 
 def _cause(error: Exception) -> str:
-    """What went wrong below, without the address: its query may hold a secret."""
+    """Return the underlying cause without the address, whose query may contain a secret."""
     cause: object = error.args[0] if error.args else error
     cause = getattr(cause, "reason", cause)
-    return f"{cause}"[:_SHOWN]
+    return f"{cause}"[:_MAX_REASON_CHARS]

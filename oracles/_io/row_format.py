@@ -1,4 +1,4 @@
-"""What programs and services are told and answer: rows of names and values, read into Outcomes."""
+"""The rows of names and values that programs and services answer with, read into Outcomes."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from typing import Any, cast, get_args
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Failure, FailureKind, Fidelity, Objective, Outcome, as_outcome, current_call
 
-#: names in a row that are no objective's
+#: names in a row that no objective may have
 RESERVED = ("object", "key", "values", "noise", "cost", "failure", "reason", "info", "artifacts")
-#: added to an objective's name: the standard deviation of its value
+#: appended to an objective's name: the standard deviation of its value
 NOISE_SUFFIX = "_std"
 
 
 def named_objectives(objectives: Sequence[Objective | str]) -> tuple[Objective, ...]:
-    """The objectives, of which names alone will do.
+    """Return the objectives, given as Objectives or as bare names.
 
     Raises:
-        ConfigError: there is none, or their names could be mistaken for each other's or for another column.
+        ConfigError: there is none, or a name could be mistaken for that of another objective or of another column.
     """
-    made = tuple(o if isinstance(o, Objective) else Objective(o) for o in objectives)
-    names = [o.name for o in made]
+    named = tuple(o if isinstance(o, Objective) else Objective(o) for o in objectives)
+    names = [o.name for o in named]
     taken = {*RESERVED, *(name + NOISE_SUFFIX for name in names)}
     if not names or not all(names) or len(set(names)) < len(names) or set(names) & taken:
         raise ConfigError(
-            f"objectives: {', '.join(names) or 'none'}: give one or more different names, none of them "
-            f"{', '.join(RESERVED)}, or another's with {NOISE_SUFFIX}"
+            f"objectives: {', '.join(names) or 'none'}; expected one or more distinct names, none of them "
+            f"{', '.join(RESERVED)}, or another's name with {NOISE_SUFFIX}"
         )
-    return made
+    return named
 
 
 def priced_fidelities(prices: Mapping[str, float] | None) -> tuple[Fidelity, ...]:
-    """The fidelities, the cheapest first, from what a call costs at each.
+    """Return the fidelities, cheapest first, from the cost of a call at each.
 
     Raises:
-        ConfigError: a name is empty, or a price is not a cost.
+        ConfigError: a name is empty, or a cost is negative or not finite.
     """
     for name, cost in (prices or {}).items():
         if not name or not 0 <= cost < float("inf"):
-            raise ConfigError(f"fidelities: {name!r}: {cost}: expected a name, and a cost of 0 or more")
+            raise ConfigError(f"fidelities: {name!r}: {cost}; expected a name and a cost of at least 0")
     return tuple(sorted((Fidelity(n, c) for n, c in (prices or {}).items()), key=lambda f: f.cost))
 
 
 def call_keys(objects: Sequence[str]) -> dict[str, str]:
-    """The idempotency key of each object: the call's, or one that nobody else has where it states none."""
-    stated = current_call().keys
-    return {name: stated.get(name) or uuid.uuid4().hex for name in objects}
+    """Return the idempotency key of each object: that of the current call, or a new unique one if it has none."""
+    keys = current_call().keys
+    return {name: keys.get(name) or uuid.uuid4().hex for name in objects}
 
 
 def number(value: object) -> float | None:
-    """The number that a value is or spells."""
+    """Convert a value to the number that it is or spells, or None if it is neither."""
     try:
         return None if value is None or isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -65,44 +65,31 @@ def read_answer(
     artifacts: Mapping[str, bytes | str | Path] | None = None,
     lost: str = "",
 ) -> Outcome:
-    """The Outcome that a row tells.
+    """Convert a row to an Outcome.
 
     Args:
         row: a value for each objective under its name, or all of them under ``values``; or a ``failure`` with its
-            ``reason``. Beside them ``cost``; ``noise``, or ``<objective>_std`` for each; ``info``. All other entries
-            are kept as facts.
-        objectives: what is measured.
-        artifacts: files to keep.
-        lost: why some file cannot be kept.
+            ``reason``. Optionally ``cost``; ``noise``, or ``<objective>_std`` for each; ``info``. All other entries
+            become part of ``info``.
+        objectives: the measured objectives.
+        artifacts: files to store with the outcome.
+        lost: the reason why some file cannot be stored.
     """
     names = [o.name for o in objectives]
     stds = [number(row.get(name + NOISE_SUFFIX)) for name in names]
     has_noise = None not in stds
-    known = {*RESERVED, *names, *(name + NOISE_SUFFIX for name in names if has_noise)}
-    info: dict[str, object] = {k: v for k, v in row.items() if isinstance(k, str) and k not in known}
-    said = row.get("info")
-    if isinstance(said, Mapping):
-        info |= said
-    elif said:
-        info["info"] = said
+    interpreted = {*RESERVED, *names, *(name + NOISE_SUFFIX for name in names if has_noise)}
+    info: dict[str, object] = {k: v for k, v in row.items() if isinstance(k, str) and k not in interpreted}
+    own_info = row.get("info")
+    if isinstance(own_info, Mapping):
+        info |= own_info
+    elif own_info:
+        info["info"] = own_info
     if lost:
         info["artifacts_lost"] = lost
-    failure = _failure(row)
-    values: list[float] = []
-    if failure is None:
-        given = row.get("values")
-        together = given is not None and not any(name in row for name in names)
-        listed = given if isinstance(given, list | tuple) else [given]
-        for name, raw in zip(names, listed if together else map(row.get, names), strict=False):
-            value = number(raw)
-            if value is None:
-                failure = Failure("permanent", f"the answer is {raw!r:.80} for {name}, expected a number")
-                break
-            values.append(value)
-        if together and len(listed) != len(names):
-            failure = Failure("permanent", f"the answer has {len(listed)} values, expected {len(names)}")
+    values, failure = _values(row, names)
     outcome = Outcome(
-        values=None if failure else tuple(values),
+        values=None if failure else values,
         failure=failure,
         cost=number(row.get("cost")),
         info=info,
@@ -112,13 +99,34 @@ def read_answer(
     return as_outcome(outcome, len(names))
 
 
+def _values(row: Mapping[Any, Any], names: Sequence[str]) -> tuple[tuple[float, ...], Failure | None]:
+    """Return the values by name or from the list ``values``, and the failure if the row reports or causes one."""
+    failure = _failure(row)
+    if failure is not None:
+        return (), failure
+    listed = row.get("values")
+    is_listed = listed is not None and not any(name in row for name in names)
+    entries = listed if isinstance(listed, list | tuple) else [listed]
+    if is_listed and len(entries) != len(names):
+        return (), Failure("permanent", f"the answer has {len(entries)} values, expected {len(names)}")
+    values: list[float] = []
+    for name, entry in zip(names, entries if is_listed else map(row.get, names), strict=False):
+        value = number(entry)
+        if value is None:
+            return (), Failure("permanent", f"the answer is {entry!r:.80} for {name}, expected a number")
+        values.append(value)
+    return tuple(values), None
+
+
 def _failure(row: Mapping[Any, Any]) -> Failure | None:
-    """What a row says went wrong, as a word with a ``reason`` beside it or as ``{kind: ..., reason: ...}``."""
-    said = row.get("failure")
-    if not said:
+    """Return the failure that a row reports: its kind with a ``reason`` beside it, or ``{kind: ..., reason: ...}``."""
+    entry = row.get("failure")
+    if not entry:
         return None
-    kind, reason = (said.get("kind"), said.get("reason")) if isinstance(said, Mapping) else (said, row.get("reason"))
-    reason = str(reason or "no reason was stated")
+    kind, reason = (
+        (entry.get("kind"), entry.get("reason")) if isinstance(entry, Mapping) else (entry, row.get("reason"))
+    )
+    reason = str(reason or "no reason was given")
     if kind not in get_args(FailureKind):
         return Failure("permanent", f"{kind}: {reason}")
     return Failure(cast(FailureKind, kind), reason)

@@ -1,4 +1,4 @@
-"""Running a program: its output line by line, bounded in time and in size."""
+"""Child processes whose output is read line by line, bounded in time and in size."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from typing import IO, Literal, Self, cast
 from al_loop.system.processes import end_tree
 
 _CHUNK = 1 << 16
-_LOOK_S = 0.05  # how often it is looked whether a program has ended whose output something else keeps open
-_KEPT_BYTES = 4096  # of what it writes to stderr
-_LAST_LOOKS = 32  # a pipe holds 1 MiB at the most (pipe(7)); what still comes then is another program's
+_POLL_S = 0.05  # interval of checks whether the program has ended, for output that another process keeps open
+_STDERR_BYTES = 4096  # the last part of stderr, which is kept for error messages
+_FINAL_READS = 32  # a pipe holds at most 1 MiB (pipe(7)); anything beyond that comes from another process
 
 
 class Program:
-    """A program that runs without a shell; leaving the ``with`` block ends it with all that it started.
+    """A program that runs without a shell; leaving the ``with`` block ends it and all processes that it started.
 
-    Reading neither waits for output that the program will not read, nor for what it leaves running behind itself.
+    Reading cannot deadlock with a program that does not read its input, and does not wait for processes that the
+    program leaves running in the background.
 
     Args:
         command: the program and its arguments.
         folder: its working directory.
-        variables: its whole environment.
-        text: what it is given on stdin; None: nothing.
-        timeout_s: how long it may take, in seconds; None: no limit.
-        limit: bytes that it may write to stdout.
+        variables: its complete environment.
+        text: its input on stdin; None for no input.
+        timeout_s: time limit in seconds; None for no limit.
+        max_bytes: maximum number of bytes on stdout.
 
     Raises:
-        OSError: it cannot be started.
-        ValueError: an argument cannot be one (it holds a NUL).
+        OSError: the program cannot be started.
+        ValueError: an argument is invalid (it contains a NUL character).
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Program:
         variables: Mapping[str, str],
         text: str | None,
         timeout_s: float | None,
-        limit: float,
+        max_bytes: float,
     ) -> None:
         self._process = subprocess.Popen(
             command,
@@ -57,20 +58,20 @@ class Program:
             bufsize=0,
         )
         self._text = memoryview((text or "").encode("utf-8", "replace"))
-        self._ends = None if timeout_s is None else time.monotonic() + timeout_s
-        self._limit = limit
+        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._max_bytes = max_bytes
         self._stderr = b""
-        #: why it was ended before its time
-        self.ended_for: Literal["", "time", "size"] = ""
+        #: the limit that the program exceeded, so that it was ended; empty if it ended by itself
+        self.exceeded: Literal["", "time", "size"] = ""
 
     @property
     def code(self) -> int | None:
-        """Its exit code, a signal's number below 0; None: it still runs."""
+        """Return the exit code, the negative number of a signal, or None while the program runs."""
         return self._process.returncode
 
     @property
     def stderr(self) -> str:
-        """The last of what it wrote to stderr."""
+        """Return the last part of what the program wrote to stderr."""
         return self._stderr.decode("utf-8", "replace").strip()
 
     def __enter__(self) -> Self:
@@ -88,26 +89,26 @@ class Program:
                 pipe.close()
 
     def lines(self) -> Iterator[str]:
-        """What it writes to stdout, as it writes it; ends when the program has ended, or has been."""
+        """Yield the lines of stdout as they are written, until the program has ended or exceeds a limit."""
         return whole_lines(self._chunks(), lambda: self.code == 0)
 
     def _chunks(self) -> Iterator[bytes]:
         process = self._process
-        n_bytes = n_last_looks = 0
+        n_bytes = n_final_reads = 0
         with selectors.DefaultSelector() as selector:
             for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe is not None:
                     os.set_blocking(pipe.fileno(), False)
                     selector.register(pipe, selectors.EVENT_WRITE if pipe is process.stdin else selectors.EVENT_READ)
             while True:
-                # before looking at the pipes: all that it wrote before it ended is in them by then
+                # checked before the pipes are read: by then they contain all that the program wrote before it ended
                 has_ended = process.poll() is not None
-                left = float("inf") if self._ends is None else self._ends - time.monotonic()
-                if left <= 0 and not has_ended:
-                    self.ended_for = "time"
+                remaining_s = float("inf") if self._deadline is None else self._deadline - time.monotonic()
+                if remaining_s <= 0 and not has_ended:
+                    self.exceeded = "time"
                     return
                 is_quiet = True
-                for key, _ in selector.select(0 if has_ended else min(_LOOK_S, left)):
+                for key, _ in selector.select(0 if has_ended else min(_POLL_S, remaining_s)):
                     pipe = cast(IO[bytes], key.fileobj)
                     if pipe is process.stdin:
                         is_open = not has_ended and self._feed(key.fd)
@@ -115,25 +116,25 @@ class Program:
                         data = os.read(key.fd, _CHUNK)
                         is_open, is_quiet = bool(data), is_quiet and not data
                         if pipe is process.stderr:
-                            self._stderr = (self._stderr + data)[-_KEPT_BYTES:]
+                            self._stderr = (self._stderr + data)[-_STDERR_BYTES:]
                         elif data:
                             n_bytes += len(data)
-                            if n_bytes > self._limit:
-                                self.ended_for = "size"
+                            if n_bytes > self._max_bytes:
+                                self.exceeded = "size"
                                 return
                             yield data
                     if not is_open:
                         selector.unregister(pipe)
                         pipe.close()
-                n_last_looks += has_ended
-                if has_ended and (is_quiet or n_last_looks > _LAST_LOOKS):
+                n_final_reads += has_ended
+                if has_ended and (is_quiet or n_final_reads > _FINAL_READS):
                     return
-                if not selector.get_map() and not has_ended:  # it has closed its output and goes on
+                if not selector.get_map() and not has_ended:  # it has closed its output but still runs
                     with suppress(subprocess.TimeoutExpired):
-                        process.wait(timeout=None if self._ends is None else max(left, 0))
+                        process.wait(timeout=None if self._deadline is None else max(remaining_s, 0))
 
     def _feed(self, fd: int) -> bool:
-        """Writes what stdin takes; False: all is written, or the program does not want it."""
+        """Write as much as stdin accepts; return False if all is written or the program has closed its input."""
         with suppress(BlockingIOError):
             try:
                 self._text = self._text[os.write(fd, self._text[:_CHUNK]) :]
@@ -142,10 +143,14 @@ class Program:
         return len(self._text) > 0
 
 
-def whole_lines(chunks: Iterable[bytes], has_ended_well: Callable[[], bool]) -> Iterator[str]:
-    """The lines in chunks of UTF-8; the last one needs no line end where the program has ended well.
+def whole_lines(chunks: Iterable[bytes], has_succeeded: Callable[[], bool]) -> Iterator[str]:
+    """Yield the lines in chunks of UTF-8, including an unterminated last line only if the program succeeded.
 
-    Where it has not, what has no end may be the first half of a number.
+    If the program failed, an unterminated line may be the first half of a number.
+
+    Args:
+        chunks: the output, divided anywhere.
+        has_succeeded: called after the last chunk.
     """
     pieces: list[bytes] = []
     is_first = True
@@ -158,5 +163,5 @@ def whole_lines(chunks: Iterable[bytes], has_ended_well: Callable[[], bool]) -> 
             is_first = False
         pieces.append(rest)
     line = b"".join(pieces).decode("utf-8", "replace")
-    if line and has_ended_well():
+    if line and has_succeeded():
         yield line.removeprefix("\ufeff") if is_first else line

@@ -1,4 +1,4 @@
-"""What the tasks of GuacaMol and PMO are made of, and the tasks themselves. RDKit is imported on first use."""
+"""The tasks of GuacaMol and PMO, as terms of molecules and their means. RDKit is imported on first use."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Fingerprint = Literal["ECFP4", "ECFP6", "FCFP4", "AP", "PHCO"]
 
 @cache
 def _fingerprint(name: Fingerprint) -> Callable[[Any], Any]:
-    """What gives a molecule's fingerprint: counts of circular neighbourhoods or atom pairs, bits of pharmacophores."""
+    """Return the fingerprint function: counts of circular neighbourhoods or atom pairs, bits of pharmacophores."""
     from rdkit.Chem import rdFingerprintGenerator
 
     if name == "PHCO":
@@ -69,7 +69,7 @@ def _fingerprint(name: Fingerprint) -> Callable[[Any], Any]:
 
 
 @cache
-def _known(smiles: str) -> Any:
+def _reference(smiles: str) -> Any:
     from rdkit import Chem
 
     molecule = Chem.MolFromSmiles(smiles)
@@ -79,7 +79,7 @@ def _known(smiles: str) -> Any:
 
 @cache
 def _fingerprint_of(smiles: str, name: Fingerprint) -> Any:
-    return _fingerprint(name)(_known(smiles))
+    return _fingerprint(name)(_reference(smiles))
 
 
 @cache
@@ -91,38 +91,38 @@ def _pattern(smarts: str) -> Any:
     return pattern
 
 
-# ---- how a measure becomes a score from 0 to 1 -------------------------------------------------------------------
+# ---- modifiers: measure -> score from 0 to 1 ----------------------------------------------------------------------
 
-_Shape = Callable[[float], float]
+_Modifier = Callable[[float], float]
 
 
-def _as_it_is(x: float) -> float:
+def _unchanged(x: float) -> float:
     return x
 
 
-def _near(mu: float, sigma: float) -> _Shape:
-    """A Gaussian of height 1."""
+def _near(mu: float, sigma: float) -> _Modifier:
+    """Return a Gaussian of height 1 around mu (GuacaMol's GaussianModifier)."""
     return lambda x: math.exp(-0.5 * ((x - mu) / sigma) ** 2)
 
 
-def _at_most(mu: float, sigma: float) -> _Shape:
-    """1 up to mu, beyond it a Gaussian (GuacaMol's MinGaussian)."""
+def _at_most(mu: float, sigma: float) -> _Modifier:
+    """Return a modifier that is 1 up to mu, and a Gaussian beyond it (GuacaMol's MinGaussianModifier)."""
     near = _near(mu, sigma)
     return lambda x: near(max(x, mu))
 
 
-def _at_least(mu: float, sigma: float) -> _Shape:
-    """1 from mu on, below it a Gaussian (GuacaMol's MaxGaussian)."""
+def _at_least(mu: float, sigma: float) -> _Modifier:
+    """Return a modifier that is a Gaussian up to mu, and 1 beyond it (GuacaMol's MaxGaussianModifier)."""
     near = _near(mu, sigma)
     return lambda x: near(min(x, mu))
 
 
-def _capped(limit: float) -> _Shape:
-    """A straight line from 0 to the limit, 1 from there on (GuacaMol's Clipped and ThresholdedLinear)."""
+def _capped(limit: float) -> _Modifier:
+    """Return a modifier that rises linearly to 1 at the limit (GuacaMol's Clipped and ThresholdedLinear)."""
     return lambda x: min(x / limit, 1.0)
 
 
-# ---- what tasks are made of --------------------------------------------------------------------------------------
+# ---- terms -------------------------------------------------------------------------------------------------------
 
 
 class _Term(ABC):
@@ -134,58 +134,58 @@ class _Term(ABC):
 
 @dataclass(frozen=True)
 class _Similar(_Term):
-    """Tanimoto similarity to a known molecule."""
+    """Tanimoto similarity to a reference molecule."""
 
-    to: str
+    reference: str
     fingerprint: Fingerprint
-    shape: _Shape = _as_it_is
+    modifier: _Modifier = _unchanged
 
     def __call__(self, molecule: Any) -> float:
         from rdkit.DataStructs import TanimotoSimilarity
 
-        known = _fingerprint_of(self.to, self.fingerprint)
-        return self.shape(float(TanimotoSimilarity(known, _fingerprint(self.fingerprint)(molecule))))
+        reference = _fingerprint_of(self.reference, self.fingerprint)
+        return self.modifier(float(TanimotoSimilarity(reference, _fingerprint(self.fingerprint)(molecule))))
 
 
 @dataclass(frozen=True)
 class _Measured(_Term):
-    """A descriptor."""
+    """A descriptor, modified."""
 
     measure: Measure
-    shape: _Shape = _as_it_is
+    modifier: _Modifier = _unchanged
 
     def __call__(self, molecule: Any) -> float:
-        return self.shape(self.measure(molecule))
+        return self.modifier(self.measure(molecule))
 
 
 @dataclass(frozen=True)
 class _Like(_Term):
-    """A descriptor near its value in a known molecule."""
+    """Closeness of a descriptor to its value for a reference molecule."""
 
-    known: str
+    reference: str
     measure: Measure
     sigma: float
 
     def __call__(self, molecule: Any) -> float:
-        return _near(self.measure(_known(self.known)), self.sigma)(self.measure(molecule))
+        return _near(self.measure(_reference(self.reference)), self.sigma)(self.measure(molecule))
 
 
 @dataclass(frozen=True)
 class _Formula(_Term):
-    """A molecular formula: each element near its number (sigma 1), all atoms near theirs (sigma 2), geometric mean."""
+    """Closeness to a molecular formula: geometric mean over the elements (sigma 1) and the total (sigma 2)."""
 
     formula: str
 
     def __call__(self, molecule: Any) -> float:
-        wanted = {symbol: int(n or 1) for symbol, n in re.findall(r"([A-Z][a-z]?)(\d*)", self.formula)}
+        target = {symbol: int(n or 1) for symbol, n in re.findall(r"([A-Z][a-z]?)(\d*)", self.formula)}
         atoms = count_atoms(molecule)
-        scores = [_near(n, 1.0)(atoms[symbol]) for symbol, n in wanted.items()]
-        return _geometric([*scores, _near(sum(wanted.values()), 2.0)(atoms.total())])
+        scores = [_near(n, 1.0)(atoms[symbol]) for symbol, n in target.items()]
+        return _geometric([*scores, _near(sum(target.values()), 2.0)(atoms.total())])
 
 
 @dataclass(frozen=True)
 class _Has(_Term):
-    """1 where a pattern (SMARTS) is there, else 0; the other way round where it is not wanted."""
+    """1 if the molecule contains a SMARTS pattern, otherwise 0; the reverse if ``is_wanted`` is False."""
 
     smarts: str
     is_wanted: bool = True
@@ -202,7 +202,7 @@ def _geometric(scores: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class _Task:
-    """Terms and how they are averaged."""
+    """A mean over terms."""
 
     terms: tuple[_Term, ...]
     mean: Literal["geometric", "arithmetic"] = "geometric"
@@ -234,7 +234,7 @@ _TADALAFIL = "O=C1N(CC(N2C1CC3=C(C2C4=CC5=C(OCO5)C=C4)NC6=C3C=CC=C6)=O)C"
 _THIOTHIXENE = "CN(C)S(=O)(=O)c1ccc2Sc3ccccc3C(=CCCN4CCN(C)CC4)c2c1"
 _TROGLITAZONE = "Cc1c(C)c2OC(C)(COc3ccc(CC4SC(=O)NC4=O)cc3)CCc2c(C)c1O"
 _ZALEPLON = "O=C(C)N(CC)C1=CC=CC(C2=CC=NC3=C(C=NN23)C#N)=C1"
-#: the molecule that is to be hopped away from: a quinazoline that bears an aminobenzothiazole
+#: the start of both hops: a quinazoline with an aminobenzothiazole
 _HOP_START = "CCCOc1cc2ncnc(Nc3ccc4ncsc4c3)c2cc1S(=O)(=O)C(C)(C)C"
 _HOP_SCAFFOLD = "[#7]-c1n[c;h1]nc2[c;h1]c(-[#8])[c;h0][c;h1]c12"
 _HOP_CHAIN = "[#6]-[#6]-[#6]-[#8]-[#6]~[#6]~[#6]~[#6]~[#6]-[#7]-c1ccc2ncsc2c1"

@@ -1,4 +1,4 @@
-"""Faults thrown at random into real campaigns: nothing committed is lost. The benchmark of that name throws more."""
+"""A short run of the fault-injection benchmark: no committed answer is lost."""
 
 import os
 from pathlib import Path
@@ -15,9 +15,9 @@ def test_no_fault_loses_an_answer_or_pays_twice_for_what_was_not_in_flight(
 ) -> None:
     if name == "disk" and not faults.may_mount():
         pytest.skip("no small file system can be mounted here")
-    for variable in ("HOME", "RAY_AUTH_MODE", "PYTHONPATH"):  # what the Ray scene sets
+    for variable in ("HOME", "RAY_AUTH_MODE", "PYTHONPATH"):  # set by the Ray scene
         monkeypatch.setenv(variable, os.environ.get(variable, ""))
-    tally = faults.throw(name, n_faults=20, seed=7, folder=tmp_path)
+    tally = faults.inject(name, n_faults=20, seed=7, folder=tmp_path)
     assert sum(tally.faults.values()) >= 20
     assert tally.is_clean, tally
     assert tally.answers == tally.campaigns * 60

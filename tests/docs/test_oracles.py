@@ -65,7 +65,7 @@ def run(folder, *arguments, **variables):
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "NO_PROXY": "*", **variables},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -142,7 +142,7 @@ def test_a_service(folder):
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -43,7 +43,7 @@ def test_the_oracle_in_ten_lines_runs_from_the_command_line_in_another_folder(tm
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=600,
         check=False,
     )
     assert read.stdout.strip() == "9", read.stderr
@@ -63,7 +63,7 @@ def test_files_and_commands_that_the_readme_names_are_there() -> None:
 
 def test_the_sampler_by_itself_as_the_readme_trains_it() -> None:
     code = next(b for b in blocks("python") if "Training(" in b)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
     assert re.fullmatch(r"\['[ACGT]{8}'(, '[ACGT]{8}'){4}\]\n", done.stdout), done.stderr
 
 

@@ -1,4 +1,4 @@
-"""What evaluate_all makes of answers, good and bad."""
+"""Answers of oracles, good and bad, as ``evaluate_all`` returns them."""
 
 import math
 import pickle
@@ -242,7 +242,7 @@ def test_oracle_error_survives_pickling():
 
 def test_importing_the_room_loads_nothing_heavy():
     folder = Path(al_loop.oracles.base.__file__).parent
-    modules = ", ".join(f"oracles.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__")
+    modules = ", ".join(f"al_loop.oracles.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__")
     heavy = "{'torch', 'ray', 'rdkit', 'tblite', 'vina', 'meeko', 'RNA', 'numpy'}"
     code = f"import sys, {modules}; loaded = {heavy} & set(sys.modules); assert not loaded, loaded"
     subprocess.run([sys.executable, "-c", code], check=True)

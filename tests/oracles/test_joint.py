@@ -1,4 +1,4 @@
-"""Several oracles as one."""
+"""Several oracles as one joint oracle."""
 
 from collections.abc import Iterator, Sequence
 
@@ -81,11 +81,11 @@ def test_the_fidelity_and_the_keys_reach_the_member_that_has_them() -> None:
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([PROPERTIES], "at least two members"),
+        ([PROPERTIES], "1 given, expected at least two"),
         ([PROPERTIES, {"kind": "rdkit_properties", "properties": ["qed"]}], "qed is measured by more than one"),
         ([HERE, HERE], "length is measured"),
-        ([PROPERTIES, {"kind": "rna"}], "one works on molecules, another on sequences"),
-        ([PROPERTIES, {"kind": "human", "objectives": ["y"]}], "people answer"),
+        ([PROPERTIES, {"kind": "rna"}], "one member measures molecules, another sequences"),
+        ([PROPERTIES, {"kind": "human", "objectives": ["y"]}], "answers come from people"),
     ],
 )
 def test_what_does_not_go_together_is_refused(parts: list[dict[str, object]], message: str) -> None:

@@ -1,4 +1,4 @@
-"""The properties against published values and against other code."""
+"""RDKit properties, compared with published values and other code."""
 
 import sys
 from typing import get_args
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from al_loop.config.plugins import arguments_model
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Objective, evaluate_all
-from al_loop.oracles.rdkit_properties import PropertyName, RDKitProperties, Wanted
+from al_loop.oracles.rdkit_properties import PropertyName, PropertyObjective, RDKitProperties
 from al_loop.oracles.testing import OracleContract
 from al_loop.properties.logp import LogP
 from al_loop.properties.mol_weight import MolWeight
@@ -78,7 +78,7 @@ def test_several_come_in_the_order_in_which_they_are_named():
 
 
 def test_objectives_have_a_unit_and_the_goal_that_is_given_or_usual():
-    oracle = RDKitProperties(["tpsa", "sa_score", Wanted("logp", "minimise")])
+    oracle = RDKitProperties(["tpsa", "sa_score", PropertyObjective("logp", "minimise")])
     assert oracle.objectives == (
         Objective("tpsa", "Å2", "minimise"),
         Objective("sa_score", "", "minimise"),
@@ -89,7 +89,7 @@ def test_objectives_have_a_unit_and_the_goal_that_is_given_or_usual():
 def test_a_config_names_properties_with_or_without_a_goal():
     model = arguments_model(RDKitProperties)
     checked = model.model_validate({"properties": ["qed", {"name": "sa_score", "goal": "minimise"}]})
-    assert checked.properties == ["qed", Wanted("sa_score", "minimise")]
+    assert checked.properties == ["qed", PropertyObjective("sa_score", "minimise")]
     for wrong in (["weight"], [{"name": "qed", "gaol": "minimise"}], [{"name": "qed", "goal": "min"}]):
         with pytest.raises(ValidationError):
             model.model_validate({"properties": wrong})

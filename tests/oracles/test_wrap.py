@@ -1,4 +1,4 @@
-"""What a config's target may be."""
+"""Oracles made from functions, classes and what else a config may name as a target."""
 
 import functools
 import pickle

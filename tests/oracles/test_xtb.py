@@ -1,4 +1,4 @@
-"""GFN-xTB against reference values."""
+"""GFN-xTB, compared with reference values."""
 
 import importlib.util
 import math

@@ -107,9 +107,9 @@ def is_running(pid: int) -> bool:
 
 def wait_until_ended(pid: int) -> None:
     """Wait for the end of a process that is not a child of this one."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while is_running(pid):
-        assert time.monotonic() < deadline, f"the process {pid} has not ended in two minutes"
+        assert time.monotonic() < deadline, f"the process {pid} has not ended in ten minutes"
         time.sleep(0.05)
 
 

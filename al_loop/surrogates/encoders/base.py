@@ -1,4 +1,4 @@
-"""What encoders are, and what they are made of."""
+"""Base class of encoders, and their layers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Trunk(torch.nn.Module, ABC):
     """Networks of one form side by side, the members, each with weights of its own, in float32.
 
     Args:
-        n_members: how many.
-        width: the length of what each puts out.
+        n_members: number of networks.
+        width: length of their outputs.
         generator: of the weights.
     """
 
@@ -27,16 +27,22 @@ class Trunk(torch.nn.Module, ABC):
         return {name: value for name, value in self.__dict__.items() if name != "_generator"}
 
     def normal(self, *shape: int, std: float) -> torch.nn.Parameter:
-        """Weights drawn from a normal distribution."""
+        """Draw weights from a normal distribution."""
         return torch.nn.Parameter(std * torch.randn(*shape, generator=self._generator))
 
     def linear(self, n_in: int, n_out: int, gain: float = 2.0) -> Linear:
-        """A linear map of each member."""
+        """Return a linear map for each member.
+
+        Args:
+            n_in: length of the inputs.
+            n_out: length of the outputs.
+            gain: variance of the outputs for inputs of variance 1.
+        """
         return Linear(self.normal(self.n_members, n_in, n_out, std=(gain / n_in) ** 0.5))
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
-        """What each member makes of the rows: n x d -> n_members x n x width."""
+        """Return the members' encodings: n x d -> n_members x n x width."""
 
 
 class Linear(torch.nn.Module):
@@ -48,10 +54,9 @@ class Linear(torch.nn.Module):
         self.bias = torch.nn.Parameter(torch.zeros(weight.shape[0], 1, weight.shape[2]))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """See the class."""
         return torch.baddbmm(self.bias, inputs, self.weight)
 
 
 def standardised(h: Tensor) -> Tensor:
-    """Each vector brought to mean 0 and variance 1 (layer normalisation without weights)."""
+    """Return vectors scaled to mean 0 and variance 1 each (layer normalisation without weights)."""
     return layer_norm(h, h.shape[-1:])

@@ -9,7 +9,7 @@ from torch.nn.functional import pad, silu
 from al_loop.features.row_layout import SequenceLayout
 from al_loop.surrogates.encoders.base import Trunk
 
-#: positions that a convolution looks at
+#: positions in the window of a convolution
 _WINDOW = 5
 
 
@@ -17,10 +17,10 @@ class Convolution(Trunk):
     """Convolutions over the positions of a sequence, then a layer on all positions together.
 
     Args:
-        layout: of the rows.
-        n_members: how many.
+        layout: structure of the rows.
+        n_members: number of networks.
         hidden: units of the last layer; a convolution has half as many channels.
-        n_layers: convolutions; from the second on each is added to what it is given.
+        n_layers: convolutions; from the second on each is added to its input.
         generator: of the weights.
     """
 
@@ -39,7 +39,6 @@ class Convolution(Trunk):
         self.last = self.linear(layout.length * self.channels, hidden)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """See the base class."""
         n, length = len(inputs), self.layout.length
         windows = _windows(inputs.reshape(n, length, len(self.layout.alphabet) + 1)).flatten(0, 1)
         h = (windows @ self.first).reshape(n * length, self.n_members, self.channels).transpose(0, 1)
@@ -52,7 +51,7 @@ class Convolution(Trunk):
 
 
 def _windows(h: Tensor) -> Tensor:
-    """What is at each position and about it, 0 beyond the ends: n x length x c -> n x length x (window c)."""
+    """Return the window around each position, 0 beyond the ends: n x length x c -> n x length x (window c)."""
     side = _WINDOW // 2
     padded = pad(h, (0, 0, side, side))
     return torch.cat([padded[:, i : i + h.shape[1]] for i in range(_WINDOW)], dim=-1)

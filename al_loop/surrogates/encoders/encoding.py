@@ -1,4 +1,4 @@
-"""Which encoder suits which rows."""
+"""The choice of the encoder for a layout of rows."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ Kind = Literal["auto", "mlp", "cnn", "transformer", "graph"]
 
 
 class _Form(NamedTuple):
+    """A form of networks, the layout that it requires, and the features that have it."""
+
     form: Callable[..., Trunk]
     needs: type
     features: str
@@ -33,15 +35,15 @@ _FORMS = {
 
 
 class Encoding:
-    """The encoder that was asked for, on rows of a layout.
+    """The encoder for rows of a layout.
 
     Args:
         encoder: its kind; ``auto`` is cnn on sequences, graph on molecules as graphs, else mlp.
-        layout: of the rows, None: plain vectors.
-        reverse_complement: whether a DNA or RNA word is to be the same as its reverse complement.
+        layout: structure of the rows; None: plain vectors.
+        reverse_complement: whether a DNA or RNA word and its reverse complement are the same object.
 
     Raises:
-        ValueError: the encoder does not work on such rows.
+        ValueError: the encoder does not support such rows.
     """
 
     def __init__(self, encoder: Kind, layout: Layout | None, reverse_complement: bool) -> None:
@@ -50,33 +52,44 @@ class Encoding:
         self.kind = natural if encoder == "auto" else encoder
         if self.kind in _FORMS and not isinstance(layout, _FORMS[self.kind].needs):
             raise ValueError(
-                f"surrogate.encoder: {encoder!r} works on the features {_FORMS[self.kind].features} alone; name these "
-                "(features.kind), or the encoder mlp"
+                f"surrogate.encoder: {encoder!r} requires the features {_FORMS[self.kind].features}; set "
+                "features.kind, or use the encoder mlp"
             )
         if reverse_complement and not (isinstance(layout, SequenceLayout) and layout.complements):
             raise ValueError(
-                "surrogate.reverse_complement: true is for the features one_hot of an alphabet of A, C, G and T (or U);"
-                " leave it out"
+                "surrogate.reverse_complement: true requires the features one_hot with the alphabet A, C, G and T "
+                "(or U); remove it"
             )
         self.is_tied = reverse_complement
 
     def trunk(
         self, X: Tensor, n_members: int, hidden: int, n_layers: int, generator: torch.Generator
     ) -> tuple[Trunk, float]:
-        """Networks for rows like X, and the root mean square of the norms of these."""
+        """Return networks for rows like X, and the root mean square of the rows' norms.
+
+        Args:
+            X: n x d example rows.
+            n_members: number of networks.
+            hidden: units of a layer.
+            n_layers: hidden layers.
+            generator: of the weights.
+
+        Raises:
+            ValueError: the rows do not have the columns of the layout.
+        """
         norm = float(X.double().square().sum(-1).mean().sqrt()) or 1.0
         if self.layout is not None and X.shape[1] != self.layout.d:
-            raise ValueError(f"X must have the {self.layout.d} columns of {self.layout}, not {X.shape[1]}")
+            raise ValueError(f"X must have the {self.layout.d} columns of {self.layout}, got {X.shape[1]}")
         if self.kind == "mlp":
             return Perceptron(X.shape[1], norm, n_members, hidden, n_layers, generator), norm
         return _FORMS[self.kind].form(self.layout, n_members, hidden, n_layers, generator), norm
 
     def n_flat(self, X: Tensor) -> int:
-        """How many of the columns are for kernels: those before a graph."""
+        """Return the number of columns for kernels: those before a graph."""
         return self.layout.n_bits if isinstance(self.layout, GraphLayout) else X.shape[1]
 
     def strands(self, inputs: Tensor) -> list[Tensor]:
-        """The rows, and those of the reverse complements where these are to be the same."""
+        """Return the rows, and those of the reverse complements if these are the same objects."""
         if not self.is_tied:
             return [inputs]
         assert isinstance(self.layout, SequenceLayout)

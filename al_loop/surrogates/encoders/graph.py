@@ -11,14 +11,14 @@ from al_loop.surrogates.encoders.base import Trunk, standardised
 
 
 class MessagePassing(Trunk):
-    """Atoms that send messages along their bonds, then the sum of the atoms; the messages know the type of the bond.
+    """Messages between bonded atoms, which depend on the type of the bond, then the sum over the atoms.
 
-    The form is that of GINE (Hu et al. 2020) with layer normalisation. Only atoms that exist are computed, so that
+    The form is that of GINE (Hu et al. 2020) with layer normalisation. Only existing atoms are computed, so that
     padding costs nothing.
 
     Args:
-        layout: of the rows.
-        n_members: how many.
+        layout: structure of the rows.
+        n_members: number of networks.
         hidden: units of the last layer; an atom has half as many.
         n_layers: rounds of messages.
         generator: of the weights.
@@ -39,7 +39,6 @@ class MessagePassing(Trunk):
         self.last = self.linear(units, hidden)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """See the base class."""
         atoms, bonds = self.layout.integers(inputs)
         is_atom = atoms > 0
         molecule = is_atom.nonzero()[:, 0]
@@ -55,16 +54,16 @@ class MessagePassing(Trunk):
         i, j = first[owner] + ends // self.layout.max_atoms, first[owner] + ends % self.layout.max_atoms
         senders, receivers, kinds = torch.cat([i, j]), torch.cat([j, i]), torch.cat([kind, kind])
         for table, wide, narrow in zip(self.bonds, self.wide, self.narrow, strict=True):
-            told = self._standardised(h)
-            messages = silu(told.index_select(0, senders) + table.index_select(0, kinds))
-            total = self._apart(told.index_add(0, receivers, messages))
+            inputs_of_atoms = self._standardised(h)
+            messages = silu(inputs_of_atoms.index_select(0, senders) + table.index_select(0, kinds))
+            total = self._apart(inputs_of_atoms.index_add(0, receivers, messages))
             h = h + narrow(silu(wide(total))).transpose(0, 1).reshape(h.shape)
         total = h.new_zeros(len(inputs), h.shape[1]).index_add(0, molecule, self._standardised(h))
         encoded: Tensor = silu(self.last(self._apart(total / 16)))
         return encoded
 
     def _apart(self, values: Tensor) -> Tensor:
-        """Each member's part: n x (n_members units) -> n_members x n x units."""
+        """Return each member's part: n x (n_members units) -> n_members x n x units."""
         return values.reshape(len(values), self.n_members, self.units).transpose(0, 1)
 
     def _standardised(self, values: Tensor) -> Tensor:

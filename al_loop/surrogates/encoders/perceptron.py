@@ -14,9 +14,9 @@ class Perceptron(Trunk):
     """Multilayer perceptrons on whole rows.
 
     Args:
-        d: features.
-        norm: the root mean square of the rows' norms, for the weights' size.
-        n_members: how many.
+        d: number of features.
+        norm: root mean square of the rows' norms, which sets the scale of the weights.
+        n_members: number of networks.
         hidden: units of a layer.
         n_layers: layers.
         generator: of the weights.
@@ -32,7 +32,6 @@ class Perceptron(Trunk):
         self.layers = torch.nn.ModuleList(self.linear(hidden, hidden) for _ in range(n_layers - 1))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """See the base class."""
         h = dot(inputs, self.first).reshape(len(inputs), self.n_members, self.width).transpose(0, 1)
         h = silu(h + self.bias)
         for layer in self.layers:

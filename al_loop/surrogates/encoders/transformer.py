@@ -14,13 +14,13 @@ _HEAD = 16
 
 
 class Transformer(Trunk):
-    """Letters with learned places that attend to each other, then the average of the places.
+    """Letters with learned positions that attend to each other, then the average over the positions.
 
     Args:
-        layout: of the rows.
-        n_members: how many.
-        hidden: units of the last layer; a place has half as many (a multiple of 16).
-        n_layers: layers of attention, each with a perceptron after it, both added to what they are given.
+        layout: structure of the rows.
+        n_members: number of networks.
+        hidden: units of the last layer; a position has half as many (a multiple of 16).
+        n_layers: layers of attention, each with a perceptron after it, both added to their inputs.
         generator: of the weights.
     """
 
@@ -32,27 +32,26 @@ class Transformer(Trunk):
         self.heads = max(hidden // (2 * _HEAD), 1)
         self.units = units = self.heads * _HEAD
         self.letters = self.normal(len(layout.alphabet) + 1, n_members * units, std=1.0)
-        self.places = self.normal(n_members, layout.length, units, std=1.0)
-        self.asked = torch.nn.ModuleList(self.linear(units, 3 * units, gain=1.0) for _ in range(n_layers))
-        self.told = torch.nn.ModuleList(self.linear(units, units, gain=0.5) for _ in range(n_layers))
+        self.positions = self.normal(n_members, layout.length, units, std=1.0)
+        self.queries = torch.nn.ModuleList(self.linear(units, 3 * units, gain=1.0) for _ in range(n_layers))
+        self.outputs = torch.nn.ModuleList(self.linear(units, units, gain=0.5) for _ in range(n_layers))
         self.wide = torch.nn.ModuleList(self.linear(units, 2 * units) for _ in range(n_layers))
         self.narrow = torch.nn.ModuleList(self.linear(2 * units, units, gain=0.5) for _ in range(n_layers))
         self.last = self.linear(units, hidden)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """See the base class."""
         n, length, m = len(inputs), self.layout.length, self.n_members
         h = (
             (inputs.reshape(n * length, len(self.letters)) @ self.letters)
             .reshape(n, length, m, self.units)
             .permute(2, 0, 1, 3)
         )
-        h = (h + self.places.unsqueeze(1)).reshape(m, n * length, self.units)
-        for asked, told, wide, narrow in zip(self.asked, self.told, self.wide, self.narrow, strict=True):
-            heads = asked(standardised(h)).reshape(m * n, length, 3, self.heads, _HEAD)
+        h = (h + self.positions.unsqueeze(1)).reshape(m, n * length, self.units)
+        for queries, outputs, wide, narrow in zip(self.queries, self.outputs, self.wide, self.narrow, strict=True):
+            heads = queries(standardised(h)).reshape(m * n, length, 3, self.heads, _HEAD)
             q, k, v = heads.permute(2, 0, 3, 1, 4)
             mixed = scaled_dot_product_attention(q, k, v).transpose(1, 2)
-            h = h + told(mixed.reshape(m, n * length, self.units))
+            h = h + outputs(mixed.reshape(m, n * length, self.units))
             h = h + narrow(silu(wide(standardised(h))))
         encoded: Tensor = silu(self.last(standardised(h).reshape(m, n, length, self.units).mean(2)))
         return encoded

@@ -15,23 +15,25 @@ from al_loop.errors import ConfigError
 
 #: integers up to here, and their sums, are exact in float32
 _EXACT_FLOAT32 = 2.0**24
-#: the largest count that minmax takes: each is a level, with a matrix product of its own
+#: the largest count that minmax supports: each is a level, with a matrix product of its own
 _LARGEST_COUNT = 10_000
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Feature rows made ready for dot products.
+    """Feature rows, ready for dot products.
 
-    values: ... x n x d, float32 where every dot product of two rows is exact in it (small integers: counts, bits,
-    one-hot), else float64. squared_norms: ... x n, float64.
+    Args:
+        values: ... x n x d, float32 if every dot product of two rows is exact in it (small integers: counts, bits,
+            one-hot), else float64.
+        squared_norms: ... x n, float64.
     """
 
     values: Tensor
     squared_norms: Tensor
 
     def grouped(self, shape: Sequence[int]) -> Rows:
-        """Flat rows, in batches of this shape."""
+        """Return flat rows in batches of a shape."""
         return Rows(self.values.reshape(*shape, self.values.shape[-1]), self.squared_norms.reshape(*shape))
 
     def take(self, indices: Tensor | NDArray[np.int64]) -> Rows:
@@ -43,7 +45,12 @@ class Rows:
 
 
 def prepare(X: Tensor, dtype: torch.dtype | None = None) -> Rows:
-    """Feature rows (... x n x d) as ``Rows``; the number type is the fastest exact one unless one is given."""
+    """Return ... x n x d feature rows as ``Rows``.
+
+    Args:
+        X: ... x n x d features.
+        dtype: number type of the values; None: the fastest exact one.
+    """
     if dtype is None:
         values = X.to(torch.float32)
         squared = (values * values).sum(-1)
@@ -60,43 +67,49 @@ class Kernel(ABC):
     """A positive semi-definite similarity of feature rows with k(x, x) = 1."""
 
     def __call__(self, X1: Tensor, X2: Tensor) -> Tensor:
-        """The kernel matrix: ... x n1 x d, ... x n2 x d -> ... x n1 x n2, float64."""
+        """Return the kernel matrix: ... x n1 x d, ... x n2 x d -> ... x n1 x n2, float64."""
         return self.cross(prepare(X1), prepare(X2))
 
     def cross(self, rows1: Rows, rows2: Rows) -> Tensor:
-        """The kernel matrix of prepared rows: ... x n1 x n2, float64."""
+        """Return the kernel matrix of prepared rows: ... x n1 x n2, float64."""
         dtype = rows1.values.dtype if rows1.values.dtype == rows2.values.dtype else torch.float64
         dot = rows1.values.to(dtype) @ rows2.values.to(dtype).transpose(-1, -2)
         return self.of_dot(dot.double(), rows1.squared_norms, rows2.squared_norms)
 
     @abstractmethod
     def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
-        """The kernel from the dot products (... x n1 x n2, may be overwritten) and the rows' squared norms."""
+        """Return the kernel matrix from dot products.
+
+        Args:
+            dot: ... x n1 x n2 dot products, which may be overwritten.
+            squared1: ... x n1 squared norms of the first rows.
+            squared2: ... x n2 squared norms of the second rows.
+        """
 
     def grid(self) -> Sequence[Kernel]:
-        """The kernels among which a fit chooses: this one with each candidate for its own hyperparameters."""
+        """Return the kernels among which a fit chooses: this one with each candidate for its hyperparameters."""
         return [self]
 
     def axes(self) -> Sequence[Sequence[Kernel]]:
-        """The choices of a fit one hyperparameter at a time: this kernel with each candidate for it."""
+        """Return the choices for each hyperparameter at a time: this kernel with each candidate for it."""
         grid = self.grid()
         return [grid] if len(grid) > 1 else []
 
     @property
     def log_prior(self) -> float:
-        """Log density of the hyperparameters that ``axes`` choose, up to a constant; 0 where all are as likely."""
+        """Return the log prior density of the hyperparameters in ``axes``, up to a constant; 0 if it is flat."""
         return 0.0
 
     def trained(self, X: Tensor) -> Kernel:
-        """The kernel with what it has to know of the training rows (n x d), such as the scale of each column.
+        """Return the kernel adapted to n x d training rows, such as to the scale of each column.
 
         Raises:
-            ConfigError: it is no kernel of such rows.
+            ConfigError: the kernel is not defined on such rows.
         """
         return self
 
     def hyperparameters(self) -> Mapping[str, float]:
-        """The kernel's own hyperparameters by name."""
+        """Return the kernel's hyperparameters by name."""
         return {}
 
 
@@ -109,7 +122,6 @@ class Tanimoto(Kernel):
     """
 
     def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
-        """See the base class."""
         union = (squared1.unsqueeze(-1) + squared2.unsqueeze(-2)).sub_(dot)
         if bool((squared1 == 0).any()) and bool((squared2 == 0).any()):
             return torch.where(union == 0, 1.0, dot / union)
@@ -118,14 +130,13 @@ class Tanimoto(Kernel):
 
 @dataclass(frozen=True)
 class MinMax(Kernel):
-    """Sum of minima / sum of maxima of counts, and 1 of two empty rows: positive semi-definite (Ralaivola et al. 2005).
+    """Sum of minima / sum of maxima of counts, 1 for two empty rows: positive semi-definite (Ralaivola et al. 2005).
 
     The sum of minima is the sum over levels k = 1, 2, ... of the products of [x >= k] and [y >= k]; few columns reach
     the higher levels, so that all matrix products but the first are small. Rows must be non-negative integers.
     """
 
     def cross(self, rows1: Rows, rows2: Rows) -> Tensor:
-        """See the base class."""
         A, B = rows1.values.float(), rows2.values.float()
         total = A.double().sum(-1).unsqueeze(-1) + B.double().sum(-1).unsqueeze(-2)
         minima = torch.zeros(total.shape, device=total.device)
@@ -141,22 +152,21 @@ class MinMax(Kernel):
         return torch.where(maxima == 0, 1.0, shared / maxima)
 
     def trained(self, X: Tensor) -> Kernel:
-        """See the base class."""
         is_count = (X.round() == X) & (X >= 0) & (X <= _LARGEST_COUNT)
         if not bool(is_count.all()):
             raise ConfigError(
-                f"surrogate.kernel: minmax compares counts (whole numbers from 0 to {_LARGEST_COUNT:,}), but a row has "
-                f"{float(X[~is_count][0]):g}; give it the columns of counts, such as 'minmax[0:2048]', or take matern52"
+                f"surrogate.kernel: minmax requires counts (whole numbers from 0 to {_LARGEST_COUNT:,}), but a row has "
+                f"{float(X[~is_count][0]):g}; limit it to columns of counts, such as 'minmax[0:2048]', or use matern52"
             )
         return self
 
     def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
-        """Not a function of dot products.
+        """Raise a TypeError: the kernel is not a function of dot products.
 
         Raises:
             TypeError: always.
         """
-        raise TypeError("the minmax kernel is no function of dot products; call cross")
+        raise TypeError("the minmax kernel is not a function of dot products; call cross")
 
 
 @dataclass(frozen=True)
@@ -170,46 +180,41 @@ class Hamming(Kernel):
     lengthscale: float = 0.5
 
     def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
-        """See the base class."""
         length = (squared1.unsqueeze(-1) + squared2.unsqueeze(-2)).div_(2)  # both are the number of positions
         return dot.div_(length).sub_(1.0).div_(self.lengthscale).exp_()
 
     def trained(self, X: Tensor) -> Kernel:
-        """See the base class."""
         n_ones = X.sum(-1)
         if not bool(((X == 0) | (X == 1)).all()) or not bool(((n_ones == n_ones[..., :1]) & (n_ones > 0)).all()):
             raise ConfigError(
-                "surrogate.kernel: hamming compares one-hot letters (0 and 1, as many ones in every row), which these "
-                "rows are not; take features one_hot, give their columns, such as 'hamming[0:40]', or take tanimoto"
+                "surrogate.kernel: hamming requires one-hot letters (0 and 1, as many ones in every row), and these "
+                "rows are others; use features one_hot, limit it to such columns ('hamming[0:40]'), or use tanimoto"
             )
         return self
 
     def grid(self) -> Sequence[Kernel]:
-        """Lengthscales from one at which rows that differ in a tenth of the positions are nearly unrelated."""
+        """Return lengthscales from one at which rows that differ in a tenth of the positions are nearly unrelated."""
         return [Hamming(lengthscale) for lengthscale in (0.05, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0, 4.0)]
 
     def hyperparameters(self) -> Mapping[str, float]:
-        """See the base class."""
         return {"lengthscale": self.lengthscale}
 
 
 @dataclass(frozen=True)
 class RBF(Kernel):
-    """exp(-|x - y|² / (2 lengthscale²)), for descriptors: one lengthscale for all columns, which should be alike."""
+    """exp(-|x - y|² / (2 lengthscale²)), for descriptors, with one lengthscale for all columns."""
 
     lengthscale: float = 1.0
 
     def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
-        """See the base class."""
         squared = (squared1.unsqueeze(-1) + squared2.unsqueeze(-2)).sub_(dot, alpha=2).clamp_min_(0)
         return squared.div_(-2 * self.lengthscale**2).exp_()
 
     def grid(self) -> Sequence[Kernel]:
-        """Lengthscales from a tenth to thirty, each twice the one before."""
+        """Return lengthscales from a tenth to thirty, each twice the one before."""
         return [RBF(0.1 * 2**i) for i in range(9)]
 
     def hyperparameters(self) -> Mapping[str, float]:
-        """See the base class."""
         return {"lengthscale": self.lengthscale}
 
 
@@ -219,14 +224,13 @@ class Matern(Kernel):
 
     Args:
         twice_nu: 1, 3 or 5; functions are continuous, once or twice differentiable.
-        lengthscale: in the unit of the columns, which should be alike.
+        lengthscale: in the common unit of the columns.
     """
 
     twice_nu: int = 5
     lengthscale: float = 1.0
 
     def of_dot(self, dot: Tensor, squared1: Tensor, squared2: Tensor) -> Tensor:
-        """See the base class."""
         squared = (squared1.unsqueeze(-1) + squared2.unsqueeze(-2)).sub_(dot, alpha=2).clamp_min_(0)
         r = squared.mul_(self.twice_nu).sqrt_().div_(self.lengthscale)
         decay = torch.exp(-r)
@@ -235,15 +239,14 @@ class Matern(Kernel):
         return decay.mul_(r.add(1) if self.twice_nu == 3 else r.square().div_(3).add_(r).add_(1))
 
     def grid(self) -> Sequence[Kernel]:
-        """Lengthscales from a tenth to thirty, each twice the one before."""
+        """Return lengthscales from a tenth to thirty, each twice the one before."""
         return [Matern(self.twice_nu, 0.1 * 2**i) for i in range(9)]
 
     def hyperparameters(self) -> Mapping[str, float]:
-        """See the base class."""
         return {"lengthscale": self.lengthscale}
 
 
-#: by their names in ``surrogate.kernel`` and ``Features.kernel``
+#: kernels by their names in ``surrogate.kernel`` and ``Features.kernel``
 KERNELS: Mapping[str, Kernel] = {
     "tanimoto": Tanimoto(),
     "minmax": MinMax(),

@@ -12,44 +12,48 @@ from al_loop.seeding import derive_seed
 from al_loop.surrogates.kernels.elementary import RBF, Hamming, Kernel, Matern, Rows, Tanimoto
 from al_loop.surrogates.kernels.expression import Columns, Scaled, Sum
 
-#: rates of the mixture that the Tanimoto kernel's inverse scales are drawn from
+#: number of rates of the mixture from which the Tanimoto kernel's inverse scales are drawn
 _N_RATES = 32
 
 
 class PriorPath(ABC):
     """A function drawn from GP(0, k), approximately: w'phi(x) with standard normal weights w and |phi(x)| = 1.
 
-    Its variance is 1 everywhere, as k(x, x) is; its correlations are k's up to about 1 / sqrt(n_features). Everything
-    random comes from the seed and is made anew where it is needed, so that nothing large is pickled.
+    Its variance is 1 everywhere, as k(x, x) is; its correlations are k's up to about 1 / sqrt(n_features). Random
+    numbers are generated from the seed where they are needed, so that nothing large is pickled.
+
+    Args:
+        n_features: number of random features.
+        seed: of features and weights.
     """
 
     def __init__(self, n_features: int, seed: int) -> None:
         self.n_features = n_features
         self.seed = seed
-        self._made: tuple[Tensor, ...] | None = None
+        self._numbers: tuple[Tensor, ...] | None = None
 
     def __call__(self, rows: Rows) -> Tensor:
-        """The function's values: n, float64."""
-        if self._made is None or self._made[0].device != rows.values.device:
+        """Return the function's values at n rows: n, float64."""
+        if self._numbers is None or self._numbers[0].device != rows.values.device:
             generator = torch.Generator().manual_seed(self.seed)
-            made = self._make(rows.values.shape[-1], generator)
-            self._made = tuple(part.to(rows.values.device) for part in made)
-        return self._evaluate(rows, self._made)
+            numbers = self._draw(rows.values.shape[-1], generator)
+            self._numbers = tuple(part.to(rows.values.device) for part in numbers)
+        return self._evaluate(rows, self._numbers)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_made": None}
+        return {**self.__dict__, "_numbers": None}
 
     @abstractmethod
-    def _make(self, d: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """What the function is made of, for rows of d columns."""
+    def _draw(self, d: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw the random numbers that define the function on rows of d columns."""
 
     @abstractmethod
-    def _evaluate(self, rows: Rows, made: tuple[Tensor, ...]) -> Tensor:
-        """The function's values: n, float64."""
+    def _evaluate(self, rows: Rows, numbers: tuple[Tensor, ...]) -> Tensor:
+        """Return the function's values at n rows: n, float64."""
 
 
 class HammingPath(PriorPath):
-    """Of exp(-h / lengthscale): random parities.
+    """A path of the Hamming kernel exp(-h / lengthscale), from random parities.
 
     phi_m(x) = (-1)^(b_m'x) / sqrt(M) with independent bits b that are 1 with probability p. Two one-hot rows share the
     columns where they agree, and each of the h L positions at which they differ adds two independent bits, of mean
@@ -57,7 +61,7 @@ class HammingPath(PriorPath):
 
     Args:
         kernel: the kernel.
-        rows: any rows; they tell L, the number of positions.
+        rows: any rows, from which L, the number of positions, is read.
         n_features: M.
         seed: of the bits and weights.
     """
@@ -68,28 +72,29 @@ class HammingPath(PriorPath):
         agreement = torch.tensor(-0.5 / (kernel.lengthscale * n_positions), dtype=torch.float64)
         self._p = float(-torch.expm1(agreement) / 2)
 
-    def _make(self, d: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def _draw(self, d: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         bits = torch.rand(d, self.n_features, generator=generator) < self._p
         weights = torch.randn(self.n_features, generator=generator, dtype=torch.float64)
         return bits.float(), weights / self.n_features**0.5
 
-    def _evaluate(self, rows: Rows, made: tuple[Tensor, ...]) -> Tensor:
-        bits, weights = made
+    def _evaluate(self, rows: Rows, numbers: tuple[Tensor, ...]) -> Tensor:
+        bits, weights = numbers
         parity = torch.remainder(rows.values.float() @ bits, 2.0)
         return (1 - 2 * parity.double()) @ weights
 
 
 class TanimotoPath(PriorPath):
-    """Of <x, y> / (|x|² + |y|² - <x, y>): random features of an integral (other ones: Tripp et al. 2023).
+    """A path of the Tanimoto kernel, from random features of an integral (other ones: Tripp et al. 2023).
 
-    Since 1 / c is the integral of exp(-t c) over t > 0, and |x|² + |y|² - <x, y> = (|x|² + |y|² + |x - y|²) / 2, the
-    kernel is the integral of <x, y> exp(-t |x|² / 2) exp(-t |y|² / 2) exp(-t |x - y|² / 2). The first factor is the
-    mean of (s'x)(s'y) over random signs s, and the last that of cos(sqrt(t) w'(x - y)) over normal w. t is drawn,
-    evenly, from a density q, a mixture of exponentials whose rates span the norms of the rows and those around
-    them, and weighted with 1 / q(t). Features are divided by their norm, which makes the variance exactly 1.
+    The kernel is <x, y> / (|x|² + |y|² - <x, y>). Since 1 / c is the integral of exp(-t c) over t > 0, and
+    |x|² + |y|² - <x, y> = (|x|² + |y|² + |x - y|²) / 2, it is the integral of
+    <x, y> exp(-t |x|² / 2) exp(-t |y|² / 2) exp(-t |x - y|² / 2). The first factor is the mean of (s'x)(s'y) over
+    random signs s, and the last that of cos(sqrt(t) w'(x - y)) over normal w. t is drawn, evenly, from a density q, a
+    mixture of exponentials whose rates span the norms of the rows and those around them, and weighted with 1 / q(t).
+    Features are divided by their norm, which makes the variance exactly 1.
 
     Args:
-        rows: those that the function will mostly be evaluated on, or some like them.
+        rows: examples of the rows on which the function will be evaluated.
         n_features: twice the number of (t, s, w).
         seed: of (s, w) and the weights.
     """
@@ -108,7 +113,7 @@ class TanimotoPath(PriorPath):
         self._t = -torch.log1p(-level) / self._rates[index]
         self._log_q = torch.logsumexp(self._rates.log() - self._t[:, None] * self._rates, dim=-1)
 
-    def _make(self, d: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def _draw(self, d: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         m = len(self._t)
         frequencies = torch.randn(d, m, generator=generator) * self._t.sqrt().float()
         signs = torch.randint(0, 2, (d, m), generator=generator).float() * 2 - 1
@@ -116,8 +121,8 @@ class TanimotoPath(PriorPath):
         at_zero = torch.randn(1, generator=generator, dtype=torch.float64)
         return torch.cat([frequencies, signs], dim=1), weights, at_zero, self._t, self._log_q
 
-    def _evaluate(self, rows: Rows, made: tuple[Tensor, ...]) -> Tensor:
-        projections, weights, at_zero, t, log_q = made
+    def _evaluate(self, rows: Rows, numbers: tuple[Tensor, ...]) -> Tensor:
+        projections, weights, at_zero, t, log_q = numbers
         projected = _dot(rows.values.float(), projections).double()
         phase, sign = projected.chunk(2, dim=1)
         squared = rows.squared_norms.unsqueeze(-1)
@@ -130,7 +135,7 @@ class TanimotoPath(PriorPath):
 
 
 def _dot(rows: Tensor, matrix: Tensor) -> Tensor:
-    """Rows @ matrix, faster where few entries are not zero, as in fingerprints."""
+    """Return rows @ matrix, faster where few entries are nonzero, as in fingerprints."""
     if rows.device.type == "cpu" and rows.numel() and rows.count_nonzero() < 0.1 * rows.numel():
         import warnings
 
@@ -141,9 +146,10 @@ def _dot(rows: Tensor, matrix: Tensor) -> Tensor:
 
 
 class FourierPath(PriorPath):
-    """Of an RBF or Matern kernel: sqrt(2 / M) cos(w'x + b) with w from its spectral density (Rahimi & Recht 2007).
+    """A path of an RBF or Matern kernel, from random Fourier features (Rahimi & Recht 2007).
 
-    w is normal for RBF, and for Matern of smoothness nu Student's t with 2 nu degrees of freedom, over the lengthscale.
+    The features are sqrt(2 / M) cos(w'x + b) with w from the kernel's spectral density: w times the lengthscale is
+    normal for RBF, and for Matern of smoothness nu it is Student's t with 2 nu degrees of freedom.
 
     Args:
         kernel: the kernel.
@@ -156,7 +162,7 @@ class FourierPath(PriorPath):
         self._lengthscale = kernel.lengthscale
         self._degrees = kernel.twice_nu if isinstance(kernel, Matern) else None
 
-    def _make(self, d: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def _draw(self, d: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         m = self.n_features // 2
         frequencies = torch.randn(d, m, generator=generator, dtype=torch.float64)
         if self._degrees is not None:
@@ -165,20 +171,20 @@ class FourierPath(PriorPath):
         weights = torch.randn(2, m, generator=generator, dtype=torch.float64)
         return frequencies / self._lengthscale, weights / m**0.5
 
-    def _evaluate(self, rows: Rows, made: tuple[Tensor, ...]) -> Tensor:
-        frequencies, weights = made
+    def _evaluate(self, rows: Rows, numbers: tuple[Tensor, ...]) -> Tensor:
+        frequencies, weights = numbers
         phase = rows.values.double() @ frequencies
         return phase.cos() @ weights[0] + phase.sin() @ weights[1]
 
 
 class PathOn:
-    """A path on what a kernel makes of the rows: some columns, or scaled ones."""
+    """A path on some columns of the rows, or on scaled columns, as a kernel prescribes."""
 
     def __init__(self, kernel: Columns | Scaled, path: Path) -> None:
         self._kernel, self._path = kernel, path
 
     def __call__(self, rows: Rows) -> Tensor:
-        """The function's values: n, float64."""
+        """Return the function's values at n rows: n, float64."""
         return self._path(self._kernel.rows(rows))
 
 
@@ -189,7 +195,7 @@ class SumOfPaths:
         self._shares, self._paths = tuple(shares), tuple(paths)
 
     def __call__(self, rows: Rows) -> Tensor:
-        """The function's values: n, float64."""
+        """Return the function's values at n rows: n, float64."""
         parts = [share**0.5 * path(rows) for share, path in zip(self._shares, self._paths, strict=True)]
         return torch.stack(parts).sum(0)
 
@@ -199,7 +205,13 @@ Path = Callable[[Rows], Tensor]
 
 
 def draw_prior(kernel: Kernel, rows: Rows, n_features: int, seed: int) -> Path:
-    """A function drawn from GP(0, kernel), to be evaluated on rows like these.
+    """Draw a function from GP(0, kernel).
+
+    Args:
+        kernel: the kernel.
+        rows: examples of the rows on which the function will be evaluated.
+        n_features: number of random features.
+        seed: of the draw.
 
     Raises:
         NotImplementedError: no random features of the kernel are known.

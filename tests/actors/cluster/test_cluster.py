@@ -21,7 +21,7 @@ from al_loop.config import CampaignConfig, load_config
 from al_loop.errors import ConfigError
 from tests.support.ports import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 CONFIG = """
 name: nodes
@@ -96,7 +96,7 @@ class Nodes:
         return [str(actor.node_id) for actor in list_actors(f"http://127.0.0.1:{self.dashboard_port}", filters)]
 
     def wait_for(self, role: str, n: int) -> list[str]:
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         while len(found := self.of(role)) < n:
             assert time.monotonic() < deadline, f"{len(found)} of {n} {role} are there"
             time.sleep(0.2)

@@ -61,7 +61,7 @@ def scrape(url: str, campaign: str) -> Expected:
 
 def scrape_until(url: str, campaign: str, expected: Expected) -> Expected:
     """Those of the expected values that can be read, once they are all as expected or a while has passed."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 600
     while True:
         found = scrape(url, campaign)
         if found.items() >= expected.items() or time.monotonic() > deadline:

@@ -70,7 +70,7 @@ def sweep(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def until_answered(process: subprocess.Popen[str], run_dir: Path) -> None:
-    ends = time.monotonic() + 300
+    ends = time.monotonic() + 600
     while n_answers(run_dir) == 0:
         assert process.poll() is None
         assert time.monotonic() < ends
@@ -105,9 +105,9 @@ def test_a_campaign_is_ended_cleanly_and_its_answers_are_kept(campaign: subproce
     done = stop(folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [f"run (pid {campaign.pid}) has stopped; the command that started it resumes it"]
-    assert campaign.wait(timeout=120) == 143
+    assert campaign.wait(timeout=600) == 143
     assert campaign.stdout is not None
-    assert "ended by SIGTERM: every answer that had arrived is safe" in campaign.stdout.read()
+    assert "ended by SIGTERM: every answer that arrived is safe" in campaign.stdout.read()
     assert n_answers(folder / "run") > 0
     again = stop(folder)
     assert (again.returncode, again.stdout) == (0, "nothing is running in run\n")
@@ -123,11 +123,11 @@ def test_one_campaign_of_a_sweep_is_ended_cleanly_and_then_the_whole_sweep(
     until_answered(sweep, folder / "all" / "seed=1")
     done = stop(folder, "all")
     assert done.stdout.startswith(f"all (pid {sweep.pid}) has stopped"), done.stderr
-    assert sweep.wait(timeout=120) == 143
+    assert sweep.wait(timeout=600) == 143
     assert sweep.stdout is not None
     told = sweep.stdout.read().splitlines()
     assert told[0] == "seed=0 | stopped"
-    assert told[-1].startswith("ended by SIGTERM: every answer that had arrived is safe")
+    assert told[-1].startswith("ended by SIGTERM: every answer that arrived is safe")
     assert not any("raylet" in line for line in told)
     assert n_answers(folder / "all" / "seed=0") == n > 0
 

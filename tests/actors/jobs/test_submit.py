@@ -22,7 +22,7 @@ from al_loop.cli import app
 from al_loop.errors import ConfigError
 from tests.support.ports import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 CONFIG = """
 name: far
@@ -52,7 +52,7 @@ def head() -> Iterator[str]:
         )
     try:
         address = f"http://127.0.0.1:{dashboard}"
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 600
         while not _answers(address):
             assert process.poll() is None, (home / "log").read_text()
             assert time.monotonic() < deadline, (home / "log").read_text()
@@ -67,7 +67,7 @@ def head() -> Iterator[str]:
                 except ProcessLookupError:
                     continue
             time.sleep(2 if number == signal.SIGTERM else 0)
-        process.wait(timeout=20)
+        process.wait(timeout=600)
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -121,12 +121,12 @@ def al_loop(head: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
 
 
 def wait_for_answers(run_dir: Path, n: int) -> None:
-    ends = time.monotonic() + 240
+    ends = time.monotonic() + 600
     while True:
         with suppress(ConfigError), open_run(run_dir) as run:
             if run.status().answered >= n:
                 return
-        assert time.monotonic() < ends, f"{run_dir} has had no {n} answers in four minutes"
+        assert time.monotonic() < ends, f"{run_dir} has had no {n} answers in ten minutes"
         time.sleep(0.1)
 
 
@@ -174,7 +174,7 @@ def test_a_killed_job_goes_on_when_it_is_submitted_again(folder: Path, al_loop: 
     first = al_loop(*words)
     assert first.exit_code == 0, first.output
     joined = al_loop(*words)
-    assert "running already" in joined.output
+    assert "already running" in joined.output
     wait_for_answers(run_dir, 1)
     with open_run(run_dir) as run:
         before = set(run.evaluations["object"])
@@ -214,8 +214,8 @@ def test_a_job_is_watched_and_stopped(head: str, folder: Path, al_loop: Callable
         shown = follower.stdout.readline()
         wait_for_answers(folder / "runs" / "long", 1)
         follower.send_signal(signal.SIGINT)
-        assert follower.wait(timeout=120) == 130
-        assert follower.stderr.read().startswith("interrupted: the job itself goes on")
+        assert follower.wait(timeout=600) == 130
+        assert follower.stderr.read().startswith("interrupted: if the job was submitted, it keeps running")
     job_id = shown.split()[1].rstrip(";")
     now = al_loop("status", "long").output
     assert "running" in now
@@ -225,10 +225,10 @@ def test_a_job_is_watched_and_stopped(head: str, folder: Path, al_loop: Callable
 
     told = al_loop("stop", job_id)
     assert (told.exit_code, told.output.count("\n")) == (0, 1), told.output
-    assert "has ended: stopped; the same al-loop submit goes on" in told.output
+    assert "has ended: stopped; the same al-loop submit resumes it" in told.output
     log = al_loop("logs", "long")
     assert log.exit_code == 0
-    assert "ended by SIGTERM: every answer that had arrived is safe" in log.output
+    assert "ended by SIGTERM: every answer that arrived is safe" in log.output
     assert al_loop("logs", "long", "-f").exit_code == 143
     again = al_loop("stop", "long")
     assert (again.exit_code, again.output) == (0, f"long (job {job_id}) has already ended: stopped\n")

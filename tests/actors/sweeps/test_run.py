@@ -213,9 +213,9 @@ def test_an_interrupted_sweep_leaves_no_process_and_loses_no_answer(
         send(process.pid, number)
         rest = process.stdout.read()
         assert process.wait(timeout=300) == code, rest
-        assert "every answer that had arrived is safe" in rest
+        assert "every answer that arrived is safe" in rest
         assert "Traceback" not in rest
-        _, alive = psutil.wait_procs(started, timeout=120)
+        _, alive = psutil.wait_procs(started, timeout=600)
         assert alive == []
         answered: Counter[str] = Counter()
         for ledger in (folder / run_dir).glob("*/ledger.db"):

@@ -46,7 +46,7 @@ def test_a_campaign_that_is_stopped_has_lost_no_answer_and_left_no_process(folde
         last = trial.next_event()
     assert (last.kind, last.reason) == ("stopped", "")
     assert trial._process.poll() == 0
-    assert psutil.wait_procs(started, timeout=120)[1] == []
+    assert psutil.wait_procs(started, timeout=600)[1] == []
     with open_run(folder / "stopped") as run:
         assert run.status().failed == 0
         assert run.status().answered >= 6
@@ -72,5 +72,5 @@ def test_a_campaign_does_not_outlive_a_sweep_that_is_killed(folder: Path) -> Non
         assert any("| round 0 |" in line for line in sweep.stdout)
         started = psutil.Process(sweep.pid).children(recursive=True)
         sweep.kill()
-    _, alive = psutil.wait_procs(started, timeout=120)
+    _, alive = psutil.wait_procs(started, timeout=600)
     assert alive == []

@@ -12,7 +12,12 @@ from al_loop.errors import ConfigError
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 def test_export_round_trip(tmp_path: Path, run: Run, folder: Path, format: str) -> None:
     path = export(folder, format, tmp_path / f"out.{format}")
-    back = pd.read_csv(path, parse_dates=["started", "finished"]) if format == "csv" else pd.read_parquet(path)
+    dates = ["started", "finished"]
+    back = (
+        pd.read_parquet(path)
+        if format == "parquet"
+        else pd.read_csv(path, parse_dates=dates, float_precision="round_trip")
+    )
     expected = run.evaluations.reset_index()
     pd.testing.assert_frame_equal(back, expected, check_dtype=False, check_exact=True)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]

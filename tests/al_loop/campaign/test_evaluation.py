@@ -48,7 +48,7 @@ class Scripted(OracleWorker):
             return Outcome.failed("retryable", "busy")
         if name.startswith("bad"):
             return Outcome.failed("invalid", "not an object")
-        if name.startswith("wait") and not self.gate.wait(20):
+        if name.startswith("wait") and not self.gate.wait(300):
             raise AssertionError("nobody opened the gate")
         return Outcome(values=(float(len(name)),), cost=7.0 if name.startswith("dear") else None)
 
@@ -119,7 +119,7 @@ def test_answers_are_committed_while_the_campaign_does_something_else(ledger: Le
         ledger, workers, PoolSettings(Evaluation()), on_answer=lambda candidate, outcome, seconds: arrived.set()
     )
     pool.submit(candidates(ledger, "wait", "a"))
-    assert arrived.wait(20)
+    assert arrived.wait(300)
     assert [e.values for e in ledger.evaluations()] == [(1.0,)]
     assert pool.n_open == 1
     pool.wait(lambda: pool.n_open <= 1)

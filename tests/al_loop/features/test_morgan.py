@@ -70,3 +70,9 @@ def test_features_travel_without_their_cache():
 def test_unreadable_smiles_are_named():
     with pytest.raises(ValueError, match="C1CC"):
         Morgan()(["CCO", "C1CC"])
+
+
+def test_morgan_by_roles_is_rdkits_and_takes_one_halogen_for_another():
+    X = Morgan(roles=True)(["Clc1ccccc1", "Brc1ccccc1"])
+    assert torch.equal(X[0], X[1])
+    assert not torch.equal(*Morgan()(["Clc1ccccc1", "Brc1ccccc1"]))

@@ -160,7 +160,7 @@ def test_of_a_veto_and_a_call_at_once_one_wins(url: str, ledger: Ledger) -> None
     def call() -> set[int]:
         begun = set()
         with Ledger(url) as own:
-            ready.wait(20)
+            ready.wait(300)
             for i in range(1, 13):
                 with contextlib.suppress(CampaignError):
                     begun |= own.begin_attempts([i], "w0").keys()
@@ -168,7 +168,7 @@ def test_of_a_veto_and_a_call_at_once_one_wins(url: str, ledger: Ledger) -> None
 
     with ThreadPoolExecutor(1) as pool, Ledger(url) as own:
         calls = pool.submit(call)
-        ready.wait(20)
+        ready.wait(300)
         for i in range(12, 0, -1):
             with contextlib.suppress(CampaignError):
                 own.decide(0, vetoes={i: "no"}, pins={}, approve=False, by="ada")

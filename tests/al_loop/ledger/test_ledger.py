@@ -176,7 +176,7 @@ with ThreadPoolExecutor(4) as pool:
         )
         commands = [[sys.executable, "-c", program, url, rest] for rest in ("0", "1")]
         processes = [subprocess.Popen(c, stdout=subprocess.PIPE, text=True, cwd=ROOT) for c in commands]
-        accepted = [int(p.communicate(timeout=120)[0]) for p in processes]
+        accepted = [int(p.communicate(timeout=600)[0]) for p in processes]
         answers = ledger.evaluations()
         assert sum(accepted) == len(answers) == 120, "each candidate was accepted from one process, and from one only"
         assert sorted(e.number for e in answers) == list(range(1, 121))

@@ -203,7 +203,7 @@ def run(url: str, scripts: Path, **variables: str) -> subprocess.Popen[str]:
 def test_processes_that_open_an_old_ledger_at_once_all_succeed(old: str, scripts: Path) -> None:
     processes = [run(old, scripts) for _ in range(3)]
     for process in processes:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         assert (process.returncode, out) == (0, "11\n"), err
     assert versions(old) == [SCHEMA_VERSION, NEXT]
 
@@ -213,7 +213,7 @@ def test_an_upgrade_that_ends_half_way_leaves_the_ledger_as_it_was(old: str, scr
     with Ledger(old) as ledger:
         before, shape = contents(ledger), ledger_schemas.description_of(engine_of(ledger))
     process = run(old, scripts, AL_LOOP_TEST_FAULT=fault)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == (-signal.SIGKILL if fault == "kill" else 1), err
     if fault == "error":
         assert "ConfigError" in err
@@ -223,7 +223,7 @@ def test_an_upgrade_that_ends_half_way_leaves_the_ledger_as_it_was(old: str, scr
         answer(ledger, 9, Outcome((1.0, 2.0)))
     assert versions(old) == [SCHEMA_VERSION]
     process = run(old, scripts)
-    assert process.communicate(timeout=120)[0] == "12\n"
+    assert process.communicate(timeout=600)[0] == "12\n"
     assert versions(old) == [SCHEMA_VERSION, NEXT]
 
 

@@ -107,7 +107,7 @@ def test_on_real_molecules_it_is_calibrated_and_better_than_the_base_rate(enamin
 def test_of_many_measurements_failures_are_picked_up_to_a_tenth_or_by_their_share(n_failed, picked):
     y = torch.ones(6000, dtype=torch.bool)
     y[:n_failed] = False
-    rows = Feasibility()._picked(y, 1500)
+    rows = Feasibility()._subset(y, 1500)
     assert len(rows.unique()) == 1500
     assert int((~y[rows]).sum()) == picked
 

@@ -150,7 +150,7 @@ class Loading(OracleWorker):
         self.calls: list[str] = []
 
     def start(self) -> None:
-        assert self.gate.wait(20)
+        assert self.gate.wait(300)
 
     def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
         self.calls += objects
@@ -179,7 +179,7 @@ def test_a_campaign_does_not_wait_for_what_was_vetoed(ledger: Ledger) -> None:
     pool = EvaluationPool(ledger, [], PoolSettings(Evaluation()))  # people answer
     pool.submit(ledger.pending())
     ledger.decide(0, vetoes={1: "a", 2: "b", 3: "c"}, pins={}, approve=False, by="ada")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     pool.wait(lambda: time.monotonic() > deadline)
     assert pool.n_open == 0
     pool.close()
@@ -304,7 +304,7 @@ def test_a_campaign_waits_for_a_person_and_measures_what_was_let_out(
     with Campaign(load_config("config.yaml"), tmp_path / "run", reporter=reporter) as campaign:
         campaign.run()
         assert campaign.is_finished
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 600
     while reporter.looked < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert reporter.looked == 2

@@ -44,7 +44,7 @@ def test_scores_that_are_no_numbers_come_last():
 
 
 def test_what_is_no_molecule_is_refused_with_the_remedy():
-    with pytest.raises(ConfigError, match="choose another selector"):
+    with pytest.raises(ConfigError, match="use another selector"):
         select(1, objects=["GGGAAACC"] * 2, scores=torch.ones(2))
 
 

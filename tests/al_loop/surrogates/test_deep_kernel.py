@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal, Normal
 
+from al_loop.acquisitions.base import AcquisitionContext
 from al_loop.acquisitions.thompson import Thompson
 from al_loop.errors import ConfigError
 from al_loop.surrogates._deep_kernel_model import Encoder
@@ -117,4 +118,4 @@ def test_of_few_measurements_the_network_stays_random():
 def test_thompson_says_that_it_cannot_draw_from_it():
     X, Y = data(20)
     with pytest.raises(ConfigError, match="thompson"):
-        Thompson().build(DeepKernel(hidden=16, latent=8).fit(X, Y), X, None, 0.0)
+        Thompson().build(DeepKernel(hidden=16, latent=8).fit(X, Y), AcquisitionContext(X, 0.0))

@@ -61,8 +61,8 @@ def test_shares_are_averaged_and_the_highest_memory_kept(fake: Callable[..., Non
     busy, held = FakeGpu(100, 50, 0), FakeGpu(1e9, 3e9, 2e9)
     fake(utilization=busy, memory_allocated=held, max_memory_allocated=FakeGpu(8e9))
     with GpuWatch("cuda:1", interval_s=0.001) as watch:
-        assert busy.seen.wait(10)
-        assert held.seen.wait(10)
+        assert busy.seen.wait(300)
+        assert held.seen.wait(300)
     assert watch.utilisation == pytest.approx(1.5 / busy.n_asked)
     assert watch.memory_gb == 3.0
     assert busy.devices == held.devices == {"cuda:1"}

@@ -1,4 +1,4 @@
-"""The tasks against published scores, against scores that follow from the definitions, and against TDC's own code."""
+"""Scores of the tasks, compared with published ones, with the definitions, and with TDC's own code."""
 
 import math
 import sys

@@ -41,9 +41,9 @@ def test_the_attention_is_that_of_pytorch():
     trunk = Transformer(DNA.layout, 2, 64, 1, generator())  # 2 heads of 16 units
     for i in range(2):
         letters = trunk.letters[:, 32 * i : 32 * i + 32]
-        h = X.reshape(4, 6, 5) @ letters + trunk.places[i]
-        a, told = layer_norm(h, (32,)).transpose(0, 1), trunk.told[0]
-        weights = trunk.asked[0].weight[i].T, trunk.asked[0].bias[i, 0]
+        h = X.reshape(4, 6, 5) @ letters + trunk.positions[i]
+        a, told = layer_norm(h, (32,)).transpose(0, 1), trunk.outputs[0]
+        weights = trunk.queries[0].weight[i].T, trunk.queries[0].bias[i, 0]
         mixed, _ = multi_head_attention_forward(
             a, a, a, 32, 2, *weights, None, None, False, 0.0, told.weight[i].T, told.bias[i, 0]
         )
@@ -140,7 +140,7 @@ def test_auto_is_what_suits_the_rows():
 def test_an_encoder_that_does_not_read_the_rows_is_refused(form):
     layouts = {"cnn": GraphLayout(16, 5, 7), "transformer": None, "graph": DNA.layout}
     for encoder, layout in layouts.items():
-        with pytest.raises(ValueError, match=f"surrogate.encoder: '{encoder}' works on the features"):
+        with pytest.raises(ValueError, match=f"surrogate.encoder: '{encoder}' requires the features"):
             form(encoder=encoder, layout=layout)
 
 
@@ -156,6 +156,6 @@ def test_rows_of_another_length_are_refused():
 
 
 def test_layouts_are_those_of_the_features():
-    assert not hasattr(Morgan(), "layout")
+    assert Morgan().layout is None
     for features in (DNA, Graph(max_atoms=10)):
         assert features.layout.d == features.d

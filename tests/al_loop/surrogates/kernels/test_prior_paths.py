@@ -69,7 +69,7 @@ def test_draws_from_a_sparse_gp_keep_the_correlations_of_its_noise(monkeypatch):
 def features(path, rows):
     """phi(x), the values under each unit vector of weights: n x features."""
     path(rows)
-    projections, weights, at_zero, *others = path._made
+    projections, weights, at_zero, *others = path._numbers
     units = torch.eye(weights.numel(), dtype=torch.float64).reshape(-1, *weights.shape)
     return torch.stack([path._evaluate(rows, (projections, one, at_zero, *others)) for one in units], dim=1)
 

@@ -1,4 +1,4 @@
-"""The cheap properties against published values and RDKit's functions called directly."""
+"""The properties of molecules against published values and RDKit's functions."""
 
 import pickle
 
@@ -10,12 +10,14 @@ from rdkit.Chem import Crippen, Descriptors
 from rdkit.Contrib.SA_Score import sascorer
 
 from al_loop.config import plugins as parts
-from al_loop.properties.alerts import Alerts
-from al_loop.properties.gc_content import GCContent
+from al_loop.properties.descriptor import Descriptor
 from al_loop.properties.logp import LogP
 from al_loop.properties.mol_weight import MolWeight
+from al_loop.properties.motif import Motif
 from al_loop.properties.qed import QED
 from al_loop.properties.sa_score import SAScore
+from al_loop.properties.similarity import SimilarityTo
+from al_loop.properties.smarts import Smarts
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 SMILES = [ASPIRIN, "Cn1cnc2c1c(=O)n(C)c(=O)n2C", "CCO"]
@@ -44,32 +46,16 @@ def test_aspirin_has_its_known_values():
     assert LogP().compute([ASPIRIN])[0] == pytest.approx(1.31, abs=0.01)
 
 
-def test_alerts_are_counted_by_catalog():
-    rhodanine, aldehyde = "O=C1NC(=S)SC1=Cc1ccccc1", "O=Cc1ccccc1"  # a PAINS group; a group that BRENK lists
-    pains, brenk, both = (Alerts(name).compute([rhodanine, aldehyde, "CCO"]) for name in ("PAINS", "BRENK", "both"))
-    assert pains[0] >= 1
-    assert pains[1] == 0
-    assert brenk[1] >= 1
-    assert (both == pains + brenk).all()
-    assert both[2] == 0
-    with pytest.raises(ValueError, match="not one of PAINS"):
-        Alerts("NIH")
-
-
-def test_alerts_can_be_pickled_after_use():
-    alerts = Alerts("BRENK")
-    expected = alerts.compute(SMILES)
-    assert (pickle.loads(pickle.dumps(alerts)).compute(SMILES) == expected).all()
-
-
-def test_gc_content_is_a_fraction():
-    values = GCContent().compute(["GGCC", "ACGU", "aauu", "g", ""])
-    assert values[:4].tolist() == [1.0, 0.5, 0.0, 1.0]
-    assert np.isnan(values[4])
-
-
 def test_every_property_is_found_by_its_kind():
     assert {"alerts", "gc_content", "logp", "mol_weight", "qed", "sa_score"} <= {
         p.kind for p in parts.built_in("property")
     }
     assert parts.find("property", "qed") is QED
+
+
+@pytest.mark.parametrize(
+    ("part", "asked"),
+    [(Smarts(["C"]), "CC"), (Descriptor("TPSA"), "CCO"), (SimilarityTo(["CCO"]), "CCN"), (Motif(["AC"]), "ACAC")],
+)
+def test_they_pickle(part, asked):
+    assert pickle.loads(pickle.dumps(part)).compute([asked]).tolist() == part.compute([asked]).tolist()

@@ -1,0 +1,77 @@
+import torch
+
+from al_loop.campaign.candidates import CandidatePool, CandidateSource
+from al_loop.campaign.preparation import prepare
+from al_loop.config import parse_config
+
+CONFIG = {
+    "name": "words",
+    "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 3},
+    "oracle": {"kind": "human"},
+    "constraints": [{"kind": "gc_content", "max": 0.5}],
+    "sampler": {"pool": 16},
+}
+
+
+class Sampler:
+    """Draws the same words each time."""
+
+    def __init__(self, words):
+        self.words = words
+
+    def best_seen(self):
+        return ["AAA"]
+
+    def draw(self, n, *, seed):
+        return self.words
+
+
+class Models:
+    """An object is worth its number of As."""
+
+    def scores(self, X):
+        return X.reshape(len(X), 3, -1)[:, :, 0].sum(1)
+
+
+def with_space(**space):
+    return prepare(parse_config(CONFIG | {"environment": {"kind": "sequence", "length": 3, **space}}))
+
+
+def test_rows_are_taken_together():
+    pool = CandidatePool(("a", "b", "c"), ("sampler",) * 3, torch.arange(6.0).view(3, 2), torch.arange(3.0), (1, 1, 1))
+    taken = pool.take([2, 0, 2]).at([0, 1, 1])
+    assert taken.objects == ("c", "a", "c")
+    assert taken.X[:, 0].tolist() == [4.0, 0.0, 4.0]
+    assert taken.scores.tolist() == [2.0, 0.0, 2.0]
+    assert taken.levels == (0, 1, 1)
+    assert len(pool.take([])) == 0
+
+
+def test_random_objects_are_new_acceptable_and_the_same_for_the_same_seed():
+    parts = prepare(parse_config(CONFIG))
+    closed, met = {"AAA", "UUU"}, []
+    words = CandidateSource(parts, None).random(10, closed, lambda: met.append(1))
+    assert len(set(words)) == len(words) == len(met) == 10
+    assert not set(words) & closed
+    assert all(sum(letter in "GC" for letter in word) <= 1 for word in words)
+    assert CandidateSource(parts, None).random(10, closed) == words
+    assert closed == {"AAA", "UUU"}
+
+
+def test_a_small_space_gives_all_that_it_has():
+    assert len(CandidateSource(with_space(alphabet="AU"), None).random(50, set())) == 8
+
+
+def test_what_a_collapsed_sampler_lacks_is_filled_up_at_random():
+    source = CandidateSource(prepare(parse_config(CONFIG)), Sampler(["AUA", "GGG", "UUU", "AUA"]))
+    pool = source.pool(1, Models(), 4, {"UUU"}, {"UUU"})
+    assert pool.objects[:2] == ("AAA", "AUA")
+    assert pool.origins == ("sampler", "sampler", "random", "random")
+    assert pool.scores[:2].tolist() == [3.0, 2.0]
+    assert pool.levels == (0,) * 4
+
+
+def test_of_an_exhausted_space_there_is_no_pool():
+    source = CandidateSource(with_space(alphabet="AU"), Sampler(["AAA"]))
+    everything = {a + b + c for a in "AU" for b in "AU" for c in "AU"}
+    assert source.pool(1, Models(), 4, everything, everything) is None
