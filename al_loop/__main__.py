@@ -1,4 +1,4 @@
-"""``python -m al_loop``."""
+"""The command line as ``python -m al_loop``."""
 
 from al_loop.cli import main
 

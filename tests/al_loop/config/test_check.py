@@ -62,7 +62,7 @@ def test_rna_oracle_on_fragments_is_refused(write):
     pytest.importorskip("RNA")
     path = write("name: x\nenvironment: {kind: fragments}\noracle: {kind: rna}\n")
     message = refused(path)
-    assert re.search(r"oracle: 'rna' works on sequences, but the environment 'fragments' makes molecules", message)
+    assert re.search(r"oracle: 'rna' works on sequences, but the environment 'fragments' produces molecules", message)
     assert f"({path}, line 3)" in message
 
 
