@@ -1,4 +1,4 @@
-"""Contents of `configs/cluster`: a valid KubeRay manifest, and a Slurm script that really runs a campaign."""
+"""The files in `configs/cluster`: a manifest that KubeRay accepts, and a Slurm script that runs a real campaign."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ class Allocation:
         return []
 
     def processes(self) -> list[psutil.Process]:
-        """Return Ray's processes for this job, identified by its folder or its port."""
+        """What Ray has running for this job, found by its folder or its port."""
         marks = (str(self.temp_dir), f":{20000 + self.job_id % 10000}")
         found = []
         for process in psutil.process_iter(["cmdline"]):
@@ -220,7 +220,7 @@ def allocation(tmp_path: Path) -> Iterator[Allocation]:
 
 
 def free_offset() -> int:
-    """Return a free port above 20000."""
+    """Of a port above 20000 that is free."""
     for offset in range(os.getpid() % 9000, 10000):
         with socket.socket() as s, suppress(OSError):
             s.bind(("", 20000 + offset))

@@ -1,4 +1,4 @@
-"""The snippets of docs/oracles.md work as written, from a folder outside the project."""
+"""The examples in docs/oracles.md work as written, from a folder outside the project."""
 
 import os
 import re

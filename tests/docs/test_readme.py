@@ -1,4 +1,4 @@
-"""The snippets of the README work as written, from a folder outside the project."""
+"""The examples in the README work as written, from a folder outside the project."""
 
 import os
 import re

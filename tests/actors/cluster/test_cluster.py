@@ -1,4 +1,4 @@
-"""A real Ray cluster of several nodes on this machine: where roles are placed, and what nodes that die cost."""
+"""A real Ray cluster of several nodes on this machine: placement of roles, and recovery from lost nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Import of a scientist's table: every mistake is named, nothing is committed that was not previewed."""
+"""Importing a table of results: every mistake is named, and only what the preview showed is committed."""
 
 import re
 from pathlib import Path

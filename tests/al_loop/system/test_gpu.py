@@ -1,4 +1,4 @@
-"""GPU monitoring, on a fake of torch.cuda; no GPU is needed."""
+"""Monitoring of GPUs, with a fake of torch.cuda, so that no GPU is needed."""
 
 from __future__ import annotations
 
