@@ -1,4 +1,4 @@
-"""``python -m al_loop``, which imports the same modules as the console script ``al-loop``."""
+"""The command line as ``python -m al_loop``, which imports the same modules as the console script does."""
 
 import os
 import sys

@@ -78,7 +78,7 @@ def inferred(Y: Tensor) -> Tensor:
     if len(front) == 1:
         point: Tensor = front[0] - 0.1 * range_of_all
         return point
-    point: Tensor = infer_reference_point(front)
+    point = infer_reference_point(front)
     flat = front.max(0).values == front.min(0).values
     return torch.where(flat, front.min(0).values - 0.1 * range_of_all, point)
 

@@ -1,4 +1,4 @@
-"""Answers that campaigns share."""
+"""Answers shared between campaigns."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _cache = sa.Table(
 
 
 class EvaluationCache:
-    """Outcomes of any campaign, by object, oracle (its arguments and version) and fidelity.
+    """Outcomes shared between campaigns, by object, oracle (its arguments and version) and fidelity.
 
-    Values and ``invalid`` failures are shared; other failures may be temporary, and are not. A cache that stops working
-    costs further oracle calls, never an answer: it is not used any more, and one message reports that.
+    Values and ``invalid`` failures are shared; other failures may be temporary and are not. If the cache stops working,
+    the campaign continues without it, with one message: this costs further oracle calls but never loses an answer.
 
     Args:
         url: a file, or the URL of a database.
-        oracle: identifies the oracle: its name, arguments and version.
+        oracle: the identity of the oracle: its name, arguments and version.
         campaign: the name of the campaign that uses the cache.
         on_note: receives a message when the cache stops working.
 
@@ -72,7 +72,7 @@ class EvaluationCache:
             queries: pairs of object and fidelity.
 
         Returns:
-            The outcomes in the cache, by pair; each costs nothing, and ``info["from_campaign"]`` names its source.
+            The outcomes in the cache, by pair, with cost 0 and the source campaign in ``info["from_campaign"]``.
         """
         if self._is_broken:
             return {}
@@ -92,11 +92,11 @@ class EvaluationCache:
         return outcomes
 
     def add(self, name: str, fidelity: str, outcome: Outcome) -> None:
-        """Share an outcome; an earlier one of the same object stays.
+        """Share an outcome, unless the cache has one for the same object.
 
         Args:
             name: the object.
-            fidelity: the fidelity at which it was measured; empty where there is one only.
+            fidelity: the fidelity at which it was measured; empty if the oracle has only one.
             outcome: its outcome.
         """
         if self._is_broken or (outcome.failure is not None and outcome.failure.kind != "invalid"):

@@ -1,4 +1,4 @@
-"""Molecules as states of the fragment environment. Needs RDKit."""
+"""Conversion of molecules to states of the fragment environment. Requires RDKit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def _match_blocks(blocks: Sequence[Block], pieces: list[Piece], smiles: str) -> 
         for atom, bond in piece.bonds:
             site = next((s for s in free if s[1] == atom), None)
             if site is None:
-                raise ValueError(f"{smiles!r} has a bond to {piece.smiles!r} where the vocabulary has no free site")
+                raise ValueError(
+                    f"{smiles!r} has a bond to {piece.smiles!r} at an atom without a free site in the vocabulary"
+                )
             free.remove(site)
             ends[bond].append((number, site[0]))
     bonds: _Bonds = [[] for _ in pieces]
@@ -77,11 +79,11 @@ def encode_molecule(smiles: str, blocks: Sequence[Block], limits: SizeLimits) ->
 
     Args:
         smiles: the molecule; its stereochemistry is ignored.
-        blocks: of the vocabulary.
-        limits: the largest size of molecules; whether a molecule is too small is not checked.
+        blocks: the blocks of the vocabulary.
+        limits: limits of the size of molecules, of which only the upper ones are checked.
 
     Raises:
-        ValueError: the molecule is not in the space, with the reason.
+        ValueError: the molecule is not in the space; the message gives the reason.
     """
     mol = Chem.MolFromSmiles(smiles)
     if mol is None or not mol.GetNumAtoms():

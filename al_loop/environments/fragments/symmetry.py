@@ -1,4 +1,4 @@
-"""Automorphisms of whole batches of fragment trees."""
+"""Automorphisms of fragment trees, counted for whole batches."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from al_loop.environments.fragments.tables import FragmentTables, mix
 def count_automorphisms(states: Tensor, tables: FragmentTables) -> Tensor:
     """Count the automorphisms of each tree, free sites included; exact but for 64-bit hash collisions.
 
-    By the orbit-stabiliser theorem, their number is the number of blocks that are equivalent to the root, times the
-    number of automorphisms that fix the root.
+    By the orbit-stabiliser theorem, their number is the number of blocks equivalent to the root, times the number of
+    automorphisms that fix the root.
 
     Args:
-        states: n x state_size, finished or not.
-        tables: of the vocabulary, on the device of the states.
+        states: states, shape n x state_size, finished or not.
+        tables: the tables of the vocabulary, on the device of the states.
 
     Returns:
-        n, int64.
+        The counts, shape n, int64.
     """
     device = states.device
     block, parent, parent_site, own_site = read_slots(states)
