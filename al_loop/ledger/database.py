@@ -89,7 +89,7 @@ class Database:
         if "readonly" in reason or "read-only" in reason:
             return f"ledger {self.name}: cannot be written ({reason}); choose a --run-dir with write permission"
         path = Path(str(self._parsed.database))
-        if self._is_sqlite and path.is_file() and not os.access(path.parent, os.W_OK):
+        if "unable to open" in reason and path.is_file() and not os.access(path.parent, os.W_OK):
             if self._read_only:
                 return (
                     f"ledger {self.name}: cannot be read in a folder without write permission ({reason}), since its "
