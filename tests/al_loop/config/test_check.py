@@ -1,4 +1,4 @@
-"""Every mistake in a config is refused in one line that names the file, the line, the key, the value and the remedy."""
+"""Every mistake in a config raises a one-line error with file, line, key, value and remedy."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Reading tables: what is understood, and what is refused with the line where it stands."""
+"""Reading tables: accepted formats, and errors with the line number."""
 
 import bz2
 import gzip

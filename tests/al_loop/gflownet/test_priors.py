@@ -1,4 +1,4 @@
-"""Files of priors: what they accept, what they refuse, and training that starts from them."""
+"""Files of priors: compatible samplers, refused files, and training that starts from them."""
 
 import pytest
 import torch

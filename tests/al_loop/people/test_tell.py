@@ -1,4 +1,4 @@
-"""What a scientist's table does to the ledger: every mistake is named, nothing is committed that was not shown."""
+"""Importing a table of results: every mistake is named, and only what the preview showed is committed."""
 
 import re
 from pathlib import Path

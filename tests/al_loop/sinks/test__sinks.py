@@ -1,4 +1,4 @@
-"""Sinks hear everything in order, and none of them can stop, slow or break a campaign."""
+"""Sinks receive every call in order, and none of them can stop, slow or break a campaign."""
 
 from __future__ import annotations
 
