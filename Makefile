@@ -5,11 +5,11 @@ READY := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PYTEST_ARGS ?= -n 3 --dist loadfile
-# Which versions to install. constraints-oldest.txt holds the lower bounds of pyproject.toml; an empty value installs the
-# newest releases. Each set needs an environment of its own:
+# The versions to install. constraints-oldest.txt contains the lower bounds of pyproject.toml; an empty value installs the
+# newest releases. Each set requires its own environment:
 #   make test VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt
 CONSTRAINTS ?= constraints.txt
-# More arguments for installing torch, e.g. `--no-deps --index-url https://download.pytorch.org/whl/cpu` for the CPU build.
+# Additional arguments for installing torch, e.g. `--no-deps --index-url https://download.pytorch.org/whl/cpu` for the CPU build.
 TORCH_ARGS ?=
 TORCH_VERSION = $(if $(CONSTRAINTS),$(shell sed -n 's/^torch\(==.*\)/\1/p' $(CONSTRAINTS)))
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
@@ -19,7 +19,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(a
 run: setup
 	$(VENV)/bin/al-loop run configs/quickstart.yaml
 
-# All tests but those marked slow.
+# All tests except those marked slow.
 test: setup
 	$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
@@ -35,23 +35,23 @@ check: setup
 setup: $(READY)
 
 $(READY): $(CONSTRAINTS) pyproject.toml
-	@test -n "$(PYTHON)" || { echo "al-loop needs Python 3.11 or newer, and none was found on the PATH" >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "al-loop requires Python 3.11 or newer, which was not found on the PATH" >&2; exit 2; }
 	@echo "setting up $(VENV) with $$($(PYTHON) --version): about 2 GB, a few minutes, once"
 	$(PYTHON) -m venv $(VENV)
-	@# Install torch first and on its own, by its exact version: a looser requirement may bring gigabytes of CUDA packages.
+	@# Install torch first and separately, at its exact version: a looser requirement may add gigabytes of CUDA packages.
 	$(PIP) $(TORCH_ARGS) torch$(TORCH_VERSION)
 	$(PIP) --editable '.[xtb,docking,rna,selfies,postgresql,dev]'
 	@touch $(READY)
 
-# Pin the versions that are installed in .venv.
+# Pin the versions installed in .venv.
 lock:
-	@{ echo "# Versions used by 'make run' and 'make test', written by 'make lock'. pyproject.toml holds the supported ranges."; \
+	@{ echo "# Versions used by 'make run' and 'make test', written by 'make lock'. pyproject.toml has the supported ranges."; \
 	$(VENV)/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | sort -f; } > constraints.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 
-# torchgfn, which some benchmarks compare with. It needs an older numpy, hence an environment of its own.
+# torchgfn, for comparison in some benchmarks. It requires an older numpy, hence its own environment.
 peers: .venv-peers/.ready
 
 .venv-peers/.ready:

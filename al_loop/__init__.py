@@ -1,14 +1,13 @@
 """Active learning for expensive oracles: GFlowNet samplers, BoTorch surrogates, a durable ledger.
 
-The public names below are imported when they are first used, so that ``import al_loop`` loads neither torch nor ray.
+The public names below are imported on first use, so that ``import al_loop`` loads neither torch nor ray.
 A module may import from its own group and from those above it in this list:
 
 - foundations: ``errors``, ``seeding``, ``smiles``, ``system`` (processes, GPUs)
 - the oracle interface: ``oracles.base``
 - records and files: ``config``, ``ledger``, ``storage``, ``datafiles``
-- parts that a config names, which describe and measure objects: ``environments``, ``features``, ``properties``,
-  ``oracles``
-- the engine, and parts that choose objects: ``gflownet``, ``surrogates``, ``acquisitions``, ``selectors``,
+- configurable parts that describe and measure objects: ``environments``, ``features``, ``properties``, ``oracles``
+- the engine, and configurable parts that choose objects: ``gflownet``, ``surrogates``, ``acquisitions``, ``selectors``,
   ``modelling``, ``monitoring``, ``sinks``
 - systems, each a training loop over the engine: ``campaign`` (active learning)
 - people and results: ``people`` (ask, tell, review), ``analysis``

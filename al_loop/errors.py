@@ -10,17 +10,17 @@ class ConfigError(AlLoopError):
 
 
 class CampaignError(AlLoopError):
-    """The campaign cannot continue although the input was right; nothing measured is lost. Exit code 1."""
+    """The campaign cannot continue although the input was valid; no measurement is lost. Exit code 1."""
 
 
 def summary(error: object, *, max_length: int = 300) -> str:
     """Return the first line of an error's message, or the name of its type if the message is empty.
 
-    Of an error of SQLAlchemy, the message is that of the underlying driver's error.
+    For an error of SQLAlchemy, the message of the underlying driver's error is used.
 
     Args:
         error: an exception, or the text of one.
-        max_length: most characters of the summary.
+        max_length: maximum length of the summary, in characters.
     """
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines()

@@ -9,7 +9,7 @@ def derive_seed(*names: int | str) -> int:
     """Return a 63-bit seed for one random choice; the same on every machine.
 
     Args:
-        names: what identifies the choice, e.g. campaign seed, round, role and step.
+        names: the identity of the choice, e.g. campaign seed, round, role and step.
     """
     digest = hashlib.blake2b("/".join(map(str, names)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

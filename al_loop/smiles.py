@@ -1,4 +1,4 @@
-"""SMILES as RDKit molecules, parsed once. RDKit is imported with the first molecule."""
+"""Cached parsing of SMILES into RDKit molecules. RDKit is imported on first use."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 def read_smiles(smiles: str) -> Any:
     """Return the sanitised RDKit molecule, or None if RDKit cannot parse the SMILES.
 
-    The molecule is cached and shared, so it must not be modified. The objects of a draw go through several properties
-    and a fingerprint in succession, and parsing takes a third of their time.
+    The molecule is cached and shared, so it must not be modified. Each object of a draw passes through several
+    properties and a fingerprint, and parsing takes a third of their time.
     """
     from rdkit import Chem
 

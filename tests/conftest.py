@@ -1,4 +1,4 @@
-"""What holds for every test: one thread, so that results and times do not depend on the machine."""
+"""Settings of every test: one thread, so that results and times do not depend on the machine."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How many oracle actors there may be, so that idle ones never keep the search from its place in the cluster."""
+"""Number of oracle actors, limited so that idle ones never take the search's place in the cluster."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _SETUP_TIMEOUT_S = 3600  # Ray's 10 minutes are too short for an installation of
 
 @dataclass(frozen=True)
 class JobEnvironment:
-    """What a user asks for in the job's environment on the cluster; by default, nothing is installed.
+    """The requested environment of a job on the cluster; by default, nothing is installed.
 
     Attributes:
         requirements: A pip requirements file, installed on top of what the nodes have.

@@ -42,7 +42,7 @@ class SampledBaseline(torch.nn.Module):
         self.register_buffer("_z", z)
         self.register_buffer("values", self.cross_posterior.mean + z @ L.T)
 
-    def given(self, X: Tensor) -> tuple[Tensor, Tensor]:
+    def conditional(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Return the means of f given each sample, b x samples, and its standard deviations, b, at b x 1 x d rows."""
         mean, prior_variance, cross = self.cross_posterior(X)
         own = torch.linalg.solve_triangular(self._L, cross.T, upper=False)  # l(x) as columns

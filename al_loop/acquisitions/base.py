@@ -31,7 +31,7 @@ class TargetTransform(Protocol):
 
 @dataclass(frozen=True)
 class AcquisitionContext:
-    """What has been measured and what is pending when an acquisition is built. Larger targets are better.
+    """The measured and pending objects when an acquisition is built. Larger targets are better.
 
     Args:
         X_baseline: n x d features of the measured objects.

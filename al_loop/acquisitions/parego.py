@@ -120,7 +120,7 @@ class ScalarisedImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTor
         columns = []
         for baseline, z in zip(self.baselines, self._z.unbind(1), strict=True):
             assert isinstance(baseline, SampledBaseline)
-            means, std = baseline.given(X)
+            means, std = baseline.conditional(X)
             columns.append(means + std[:, None] * z)
         gains = self.scalarisation(torch.stack(columns, dim=-1)) - self.best  # b x samples
         logs = log_improvement(gains / _SOFT) + math.log(_SOFT)

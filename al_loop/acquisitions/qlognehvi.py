@@ -78,9 +78,9 @@ def inferred(Y: Tensor) -> Tensor:
     if len(front) == 1:
         point: Tensor = front[0] - 0.1 * range_of_all
         return point
-    found: Tensor = infer_reference_point(front)
+    point = infer_reference_point(front)
     flat = front.max(0).values == front.min(0).values
-    return torch.where(flat, front.min(0).values - 0.1 * range_of_all, found)
+    return torch.where(flat, front.min(0).values - 0.1 * range_of_all, point)
 
 
 class HypervolumeImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped here
@@ -114,7 +114,7 @@ class HypervolumeImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTo
         total = torch.zeros((len(X), *self._is_empty.shape), dtype=torch.float64, device=self._is_empty.device)
         for i, baseline in enumerate(self.baselines):
             assert isinstance(baseline, SampledBaseline)
-            means, std = baseline.given(X)
+            means, std = baseline.conditional(X)
             std = std[:, None, None]
             log_psi = log_improvement((means[..., None] - getattr(self, f"_levels_{i}")) / std) + std.log()
             index = getattr(self, f"_index_{i}").expand(len(X), -1, -1)

@@ -89,7 +89,7 @@ class NoisyImprovement(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the values of ``b x 1 x d`` features: b."""
-        means, std = self.baseline.given(X)
+        means, std = self.baseline.conditional(X)
         std = std.unsqueeze(-1)
         value = log_improvement((means - self._best) / std) + std.log()
         return torch.logsumexp(value, dim=-1) - math.log(len(self._best))

@@ -1,6 +1,6 @@
 """Figures of a run: progress, trade-offs between two objectives, and calibration.
 
-matplotlib is loaded when a figure is drawn, and pyplot never.
+matplotlib is loaded when a figure is drawn; pyplot is never loaded.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ def progress(run: RunTables, ax: Axes | None = None, *, objective: str | None = 
 
     Args:
         run: the run.
-        ax: the axes to draw into; None: those of a new figure.
-        objective: name of the objective; None: the optimised one, the first of several.
+        ax: the axes to draw into; None: the axes of a new figure.
+        objective: name of the objective; None: the (first) optimised one.
 
     Raises:
         ConfigError: there is no such objective.
     """
-    column, chosen = run.find_objective(objective)
+    column, details = run.find_objective(objective)
     table = run.evaluations
     calls = table["attempts"].clip(lower=1).cumsum().to_numpy(dtype=np.float64)
     values = table[column].to_numpy(dtype=np.float64)
     rounds = table["round"].to_numpy()
     is_measured = np.isfinite(values)
     figure, ax = _axes(ax, (7.5, 4.2))
-    ax.set(xlabel="oracle calls", ylabel=_label(chosen), title=f"{run.name}: progress")
+    ax.set(xlabel="oracle calls", ylabel=_label(details), title=f"{run.name}: progress")
     if is_measured.any():
         x, y = calls[is_measured], values[is_measured]
-        low, high = _visible_range(y, keep=chosen.goal)
-        shown = np.clip(y, low, high)
+        low, high = _visible_range(y, keep=details.goal)
+        clipped = np.clip(y, low, high)
         dots = _RoundDots(rounds)
-        for inside, marker in ((shown == y, "o"), (shown > y, "v"), (shown < y, "^")):
-            dots.draw(ax, x[inside], shown[inside], rounds[is_measured][inside], marker)
+        for rows, marker in ((clipped == y, "o"), (clipped > y, "v"), (clipped < y, "^")):
+            dots.draw(ax, x[rows], clipped[rows], rounds[is_measured][rows], marker)
         dots.add_legend(figure, ax)
-        best, top = _running_best(y, chosen.goal, _TOP_K)
+        best, top = _running_best(y, details.goal, _TOP_K)
         ax.step(x, best, where="post", color=_INK, lw=2, label="best so far", zorder=4)
         if len(y) >= _TOP_K:
             mean = top[_TOP_K - 1 :]
@@ -74,7 +74,7 @@ def progress(run: RunTables, ax: Axes | None = None, *, objective: str | None = 
             transform=ax.get_xaxis_transform(), zorder=6, label=f"failed ({len(failed)})",
         )  # fmt: skip
     if len(values):
-        corner: Literal["lower right", "upper right"] = "lower right" if chosen.goal == "maximise" else "upper right"
+        corner: Literal["lower right", "upper right"] = "lower right" if details.goal == "maximise" else "upper right"
         ax.legend(loc=corner, framealpha=0.9, edgecolor="none", fontsize=9)
     ax.set_xlim(0, max(calls.max(initial=1.0) * 1.02, 2))
     return figure
@@ -85,14 +85,14 @@ def front(run: RunTables, ax: Axes | None = None) -> Figure:
 
     Args:
         run: the run.
-        ax: the axes to draw into; None: those of a new figure.
+        ax: the axes to draw into; None: the axes of a new figure.
 
     Raises:
         ConfigError: the campaign does not optimise exactly two objectives.
     """
     columns = run.optimised
     if len(columns) != 2:
-        raise ConfigError(f"plot_front needs two objectives, but this campaign optimises {len(columns)}")
+        raise ConfigError(f"plot_front requires two objectives, but this campaign optimises {len(columns)}")
     (x, x_objective), (y, y_objective) = columns.items()
     table, best = run.target_evaluations.dropna(subset=[x, y]), run.front()
     figure, ax = _axes(ax, (5.6, 4.6))
@@ -115,16 +115,16 @@ def calibration(run: RunTables, ax: Axes | None = None, *, objective: str | None
 
     Args:
         run: the run.
-        ax: the axes to draw into; None: those of a new figure.
-        objective: name of the objective; None: the optimised one, the first of several.
+        ax: the axes to draw into; None: the axes of a new figure.
+        objective: name of the objective; None: the (first) optimised one.
 
     Raises:
         ConfigError: there is no such objective.
     """
-    column, chosen = run.find_objective(objective)
+    column, details = run.find_objective(objective)
     table = run.evaluations.dropna(subset=[column, "predicted_mean"])
     figure, ax = _axes(ax, (5.2, 4.8))
-    ax.set(xlabel=f"measured {_label(chosen)}", ylabel=f"predicted {_label(chosen)}")
+    ax.set(xlabel=f"measured {_label(details)}", ylabel=f"predicted {_label(details)}")
     if table.empty:
         ax.set_title(f"{run.name}: calibration")
         ax.text(0.5, 0.5, "no predictions yet", transform=ax.transAxes, ha="center", color=_GREY)
@@ -157,7 +157,7 @@ def calibration(run: RunTables, ax: Axes | None = None, *, objective: str | None
 
 
 def _running_best(values: Iterable[float], goal: Goal, k: int) -> tuple[Floats, Floats]:
-    """Return, after each value, the best so far and the mean of the k best so far (of all if there are fewer)."""
+    """Return the best value and the mean of the (up to) k best values so far, after each value."""
     sign = 1.0 if goal == "maximise" else -1.0
     heap: list[float] = []
     best, top = [], []
@@ -169,11 +169,11 @@ def _running_best(values: Iterable[float], goal: Goal, k: int) -> tuple[Floats, 
 
 
 def _visible_range(values: Floats, keep: Goal | None = None) -> tuple[float, float]:
-    """Return the range to draw: that of the values within six interquartile ranges of the middle half.
+    """Return the range to draw: the range of the values within six interquartile ranges of the middle half.
 
     Args:
-        values: at least one.
-        keep: the side on which no value is left out, because the best ones are there; None: neither.
+        values: at least one value.
+        keep: the goal, on whose side no value is excluded, since the best values are there; None: no such side.
     """
     first, third = np.quantile(values, [0.25, 0.75])
     reach = 6 * (third - first) or np.inf
@@ -187,7 +187,7 @@ class _RoundDots:
     """Dots coloured by round: grey for the random first batch, then from dark to light.
 
     Args:
-        rounds: the rounds of all dots, which set the range of colours.
+        rounds: the rounds of all dots, which determine the range of colours.
     """
 
     def __init__(self, rounds: NDArray[np.int64]) -> None:
@@ -226,12 +226,12 @@ def _label(objective: Objective) -> str:
 
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
-    """Return the axes and their figure; for None, of a new figure that a notebook shows without pyplot."""
+    """Return the figure of the axes, and the axes; None: a new figure that notebooks display without pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     class Picture(Figure):
-        """A figure that shows itself in a notebook without pyplot."""
+        """A figure that notebooks display without pyplot."""
 
         def _repr_png_(self) -> bytes:
             from io import BytesIO

@@ -1,4 +1,4 @@
-"""The ledger and the run directory that a user's path or URL refers to."""
+"""Resolution of a user's path or URL to a ledger and a run directory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MAX_LISTED_NAMES = 8
 def find_ledger(path: str | Path) -> str:
     """Return the URL of a run's ledger.
 
-    A ledger file in the run directory takes precedence over the URL in ``campaign.json``, so that a moved run opens.
+    A ledger file in the run directory takes precedence over the URL in ``campaign.json``, so that a run can be moved.
 
     Args:
         path: a run directory, a ledger file, or a database URL.
 
     Raises:
-        ConfigError: there is no run, with what is there instead.
+        ConfigError: there is no run; the message lists the folder's contents.
     """
     if "://" in str(path):
         return str(path)
@@ -40,8 +40,8 @@ def find_ledger(path: str | Path) -> str:
             is_local = make_url(url).get_backend_name() == "sqlite"
         except (OSError, ValueError, KeyError, TypeError, ArgumentError) as error:
             raise ConfigError(
-                f'{description}: not {{"ledger": "a database URL"}} ({type(error).__name__}); restore the file, or '
-                "name the ledger itself"
+                f'{description}: expected {{"ledger": "a database URL"}} ({type(error).__name__}); restore the file, '
+                "or pass the ledger itself"
             ) from error
         return local if is_local and (folder / "ledger.db").is_file() else url
     if (folder / "ledger.db").is_file():
@@ -56,7 +56,7 @@ def run_folder(path: str) -> Path | None:
 
 
 def _contents(folder: Path) -> str:
-    """Return what a folder contains, as the end of an error message."""
+    """Return a list of a folder's contents, as the end of an error message."""
     try:
         entries = sorted(folder.iterdir())
     except OSError:

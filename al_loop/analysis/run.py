@@ -1,4 +1,4 @@
-"""A run as one object for notebooks and the command line: tables, status and figures. Needs neither torch nor ray.
+"""A run as one object for notebooks and the command line: tables, status and figures. Loads neither torch nor ray.
 
 >>> run = open_run("runs/quickstart")  # doctest: +SKIP
 >>> run.best(5)  # doctest: +SKIP
@@ -27,7 +27,7 @@ def open_run(path: str | Path) -> Run:
         path: a run directory, a ledger file, or a database URL.
 
     Raises:
-        ConfigError: there is no run, with what is there instead, or its ledger is empty.
+        ConfigError: there is no run (the message lists the folder's contents), or its ledger is empty.
     """
     return Run(path)
 
@@ -44,15 +44,15 @@ class Run(RunTables):
         return run_status(self)
 
     def plot_progress(self, ax: Axes | None = None, *, objective: str | None = None) -> Figure:
-        """Plot the measurements and the best so far against oracle calls, see ``figures.progress``."""
+        """Plot the measurements and the best so far against oracle calls; see ``figures.progress``."""
         return figures.progress(self, ax, objective=objective)
 
     def plot_front(self, ax: Axes | None = None) -> Figure:
-        """Plot the measurements of two objectives and their front, see ``figures.front``."""
+        """Plot the measurements of two objectives and their Pareto front; see ``figures.front``."""
         return figures.front(self, ax)
 
     def plot_calibration(self, ax: Axes | None = None, *, objective: str | None = None) -> Figure:
-        """Plot predicted against measured values, see ``figures.calibration``."""
+        """Plot predicted against measured values; see ``figures.calibration``."""
         return figures.calibration(self, ax, objective=objective)
 
     def __repr__(self) -> str:

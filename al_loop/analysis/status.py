@@ -1,4 +1,4 @@
-"""Progress of a run in a few numbers."""
+"""The progress of a run in a few numbers."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class RunStatus:
 
     Args:
         name: the campaign's name.
-        state: ``stopped`` is ended before the last round; ``unfinished`` may be running.
-        reason: why it stopped: a stop rule, the budget, or a lack of new objects; else empty.
-        rounds: rounds that were opened, the first batch included.
-        closed_rounds: rounds with a report.
-        planned_rounds: rounds of the config, the first batch included; None: unknown.
-        proposed: candidates.
-        answered: candidates with an answer.
-        failed: candidates whose answer is a failure.
-        pending: candidates without an answer, vetoed ones excluded.
-        in_flight: pending candidates that are being measured.
-        calls: oracle calls, retries included.
-        cost: total cost of the answers, in the oracle's unit of cost.
+        state: ``stopped``: ended before the last round; ``unfinished``: perhaps still running.
+        reason: the reason why it stopped: a stop rule, the budget, or a lack of new objects; else empty.
+        rounds: number of opened rounds, including the first batch.
+        closed_rounds: number of rounds with a report.
+        planned_rounds: number of rounds in the config, including the first batch; None: unknown.
+        proposed: number of candidates.
+        answered: number of candidates with an answer.
+        failed: number of candidates whose answer is a failure.
+        pending: number of candidates without an answer, excluding vetoed ones.
+        in_flight: number of pending candidates that are being measured.
+        calls: number of oracle calls, including retries.
+        cost: total cost of the answers, in the oracle's currency.
         best_object: the best measured object; None: nothing was measured.
         best_value: its value, in ``unit``.
-        objective: name of the optimised objective, of several the first.
+        objective: name of the (first) optimised objective.
         unit: its unit.
         goal: its better direction.
-        sessions: how often the campaign was started.
-        created: when it was first started.
-        last_answer: when the last answer came; None: none came yet.
+        sessions: number of times the campaign was started.
+        created: time of the first start.
+        last_answer: time of the newest answer; None: no answer yet.
     """
 
     name: str
@@ -102,7 +102,7 @@ def run_status(run: RunTables) -> RunStatus:
 
 
 def _planned_rounds(run: RunTables) -> int | None:
-    """Return the number of rounds in the config, the first batch included, or None if it is not there."""
+    """Return the number of rounds in the config, including the first batch, or None if it is not set."""
     settings = run.config.get("rounds")
     count = settings.get("count") if isinstance(settings, Mapping) else None
     return count + 1 if isinstance(count, int) else None

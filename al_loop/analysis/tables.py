@@ -21,20 +21,20 @@ from al_loop.storage.artifacts import ArtifactFolder
 _CALL_COLUMNS = ("cost", "seconds", "started", "finished", "worker", "attempts", "number", "arrived", "revision")
 _PREDICTION_COLUMNS = ("predicted_mean", "predicted_std")
 _CANDIDATE_COLUMNS = ("id", "round", "position", "object", "origin", "fidelity", *_PREDICTION_COLUMNS, "acquisition")
-#: an objective of one of these names gets the prefix ``value_``
+#: the column of an objective with one of these names is prefixed with ``value_``
 _RESERVED = {"candidate", "object", "round", "failure", "reason", *_CALL_COLUMNS, *_PREDICTION_COLUMNS}
-#: contents of a round's info with an entry for each candidate, which do not fit in a row
+#: keys of a round's info with an entry for each candidate, which are not shown in the table of rounds
 _INFO_PER_CANDIDATE = ("predicted", "nearest")
 
 
 class RunTables:
-    """The tables of one run; each property reads the ledger anew, so that a run can be watched while it continues.
+    """The tables of one run; each property reads the ledger again, so that a running campaign can be followed.
 
     Args:
         path: a run directory, a ledger file, or a database URL.
 
     Raises:
-        ConfigError: there is no run, with what is there instead, or its ledger is empty.
+        ConfigError: there is no run (the message lists the folder's contents), or its ledger is empty.
     """
 
     #: the path or URL, as text
@@ -43,9 +43,9 @@ class RunTables:
     ledger: Ledger
     #: the campaign's name
     name: str
-    #: when the campaign began
+    #: time of the campaign's first start
     created: datetime
-    #: what is measured, with units and goals
+    #: the measured objectives, with units and goals
     objectives: tuple[Objective, ...]
 
     def __init__(self, path: str | Path) -> None:
@@ -66,17 +66,17 @@ class RunTables:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Return the campaign's config, as of its last start."""
+        """The campaign's config, as of its last start."""
         return self.ledger.sessions()[-1].config
 
     @property
     def objective(self) -> Objective:
-        """Return the optimised objective, the first one of several."""
+        """The (first) optimised objective."""
         return self.find_objective()[1]
 
     @property
     def optimised(self) -> dict[str, Objective]:
-        """Return all optimised objectives, by their columns in ``evaluations``."""
+        """All optimised objectives, by their columns in ``evaluations``."""
         names = self.config.get("optimise")
         return dict(
             self.find_objective(name) for name in ([names] if names is None or isinstance(names, str) else names)
@@ -84,14 +84,14 @@ class RunTables:
 
     @property
     def value_column(self) -> str:
-        """Return the column in ``evaluations`` of the optimised objective, the first one of several."""
+        """The column of the (first) optimised objective in ``evaluations``."""
         return self.find_objective()[0]
 
     def find_objective(self, name: str | None = None) -> tuple[str, Objective]:
-        """Return the column in ``evaluations`` of an objective, and the objective.
+        """Return the column of an objective in ``evaluations``, and the objective.
 
         Args:
-            name: of the objective or its column; None: the optimised one, the first of several.
+            name: name of the objective or of its column; None: the (first) optimised one.
 
         Raises:
             ConfigError: there is no such objective.
@@ -108,14 +108,14 @@ class RunTables:
 
     @property
     def candidates(self) -> pd.DataFrame:
-        """Return a row per proposed object, answered or not, indexed by the candidate's id."""
+        """One row per proposed object, with or without an answer, indexed by the candidate's id."""
         rows = [tuple(getattr(c, name) for name in _CANDIDATE_COLUMNS) for c in self.ledger.candidates()]
         frame = pd.DataFrame(rows, columns=list(_CANDIDATE_COLUMNS)).rename(columns={"id": "candidate"})
         return frame.set_index("candidate").astype(dict.fromkeys((*_PREDICTION_COLUMNS, "acquisition"), float))
 
     @property
     def evaluations(self) -> pd.DataFrame:
-        """Return a row per answer, with a column per objective in the oracle's unit, NaN for a failure."""
+        """One row per answer, with a column per objective in the oracle's unit, NaN for a failure."""
         n_answers = self.ledger.n_answers()
         if self._cache is None or self._cache[0] != n_answers:
             self._cache = (n_answers, self._read_evaluations())
@@ -148,7 +148,7 @@ class RunTables:
 
     @property
     def target_evaluations(self) -> pd.DataFrame:
-        """Return the evaluations, of a campaign that chooses among fidelities only those at the target fidelity."""
+        """The evaluations; if the campaign chooses among fidelities, only those at the target fidelity."""
         rounds = self.ledger.rounds()
         fidelities = rounds[0].info.get("fidelities") if rounds else None
         table = self.evaluations
@@ -156,25 +156,25 @@ class RunTables:
 
     @property
     def info(self) -> pd.DataFrame:
-        """Return the oracle's remarks on each answer (its ``info``), with a column for each key."""
+        """The oracle's remarks on each answer (its ``info``), with one column per key."""
         answers = self.ledger.evaluations()
         frame = pd.json_normalize([a.info for a in answers])
         return frame.set_index(pd.Index([a.candidate_id for a in answers], name="candidate", dtype="int64"))
 
     @property
     def facts(self) -> pd.DataFrame:
-        """Return ``info``, by its former name."""
+        """The former name of ``info``."""
         return self.info
 
     @property
     def artifacts(self) -> pd.DataFrame:
-        """Return a row per file that came with an answer: its ``path`` in the run directory, bytes and SHA-256.
+        """One row per file returned with an answer: its ``path`` in the run directory, bytes and SHA-256.
 
         If the run was opened by the URL of a database server, the paths are relative to its run directory.
         """
         folder = ArtifactFolder((run_folder(self.path) or Path()) / "artifacts")
         rows = [
-            (a.candidate_id, name, str(folder.of(a.candidate_id) / name), file["bytes"], file["sha256"])
+            (a.candidate_id, name, str(folder.folder_of(a.candidate_id) / name), file["bytes"], file["sha256"])
             for a in self.ledger.evaluations()
             for name, file in a.artifacts.items()
         ]
@@ -185,14 +185,14 @@ class RunTables:
 
         Args:
             n: number of objects.
-            objective: name of the objective; None: the optimised one, the first of several.
+            objective: name of the objective; None: the (first) optimised one.
 
         Raises:
             ConfigError: there is no such objective.
         """
-        column, chosen = self.find_objective(objective)
+        column, details = self.find_objective(objective)
         measured = self.target_evaluations.dropna(subset=[column])
-        return measured.sort_values(column, ascending=chosen.goal == "minimise", kind="stable").head(n)
+        return measured.sort_values(column, ascending=details.goal == "minimise", kind="stable").head(n)
 
     def front(self) -> pd.DataFrame:
         """Return the measured objects on the Pareto front of the optimised objectives, ordered by the first one."""
@@ -206,7 +206,7 @@ class RunTables:
 
     @property
     def rounds(self) -> pd.DataFrame:
-        """Return a row per round: counts, metrics, ``seconds_...`` per phase, and ``info....`` of its model."""
+        """One row per round: counts, metrics, ``seconds_<phase>``, and ``info.<key>`` about its model."""
         candidates, evaluations = self.candidates, self.evaluations
         proposed = candidates.groupby("round").size()
         answered = evaluations.groupby("round").size()
@@ -227,9 +227,9 @@ class RunTables:
 
     @property
     def decisions(self) -> pd.DataFrame:
-        """Return a row per decision: veto, pin and approve by people, stop by a rule of the campaign.
+        """One row per decision: veto, pin and approve by people, stop by a rule of the campaign.
 
-        A replacement is two rows, a veto and a pin that refer to each other.
+        A replacement has two rows, a veto and a pin that refer to each other.
         """
         objects = {c.id: c.object for c in self.ledger.candidates()}
         rows = [
@@ -242,9 +242,9 @@ class RunTables:
 
     @property
     def predictions(self) -> pd.DataFrame:
-        """Return the scores of each round's predictions, made before the answers came, with a row per objective.
+        """Scores of each round's predictions, made before the answers arrived, with one row per objective.
 
-        Further rows score the objects near to, in the middle of and far from those measured before.
+        Further rows score the objects near to, at a medium distance from and far from those measured before.
         """
         rows = []
         for r in self.ledger.rounds():
@@ -257,7 +257,7 @@ class RunTables:
 
     @property
     def forecasts(self) -> pd.DataFrame:
-        """Return the expected result of each batch, and the actual one: ``best`` after the round."""
+        """The expected result of each batch, and the actual one: ``best`` after the round."""
         rows = []
         for r in self.ledger.rounds():
             if (forecast := r.info.get("forecast")) is not None:
@@ -268,7 +268,7 @@ class RunTables:
 
     @property
     def alarms(self) -> pd.DataFrame:
-        """Return a row per alarm that the campaign raised."""
+        """One row per alarm that the campaign raised."""
         rows = [
             (r.number, name, message)
             for r in self.ledger.rounds()

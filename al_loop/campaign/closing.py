@@ -10,7 +10,7 @@ from al_loop.config.schema import Rounds
 
 @dataclass(frozen=True)
 class RoundProgress:
-    """Where a round stands.
+    """The progress of a round.
 
     Args:
         n_batch: candidates of the round, without those that were vetoed or that people added.

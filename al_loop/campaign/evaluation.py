@@ -28,7 +28,7 @@ _LOOK_S = 1.0  # time between looks into the ledger for answers that others comm
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """How an evaluation pool calls the oracle.
+    """Settings of an evaluation pool.
 
     Args:
         evaluation: the config's ``evaluation``: time-outs, attempts and the cost of a call.
@@ -45,7 +45,7 @@ class PoolSettings:
 
 @dataclass(frozen=True)
 class AnswerStores:
-    """Where answers are kept besides the ledger.
+    """Stores of answers besides the ledger.
 
     Args:
         artifacts: for the files that the oracle returns; None to keep none.
@@ -165,7 +165,7 @@ class EvaluationPool:
 
     @property
     def cost_left(self) -> float:
-        """What may still be spent; infinite if the budget does not limit the cost."""
+        """The remaining budget; infinite if the budget does not limit the cost."""
         with self._lock:
             return self._account.cost_left()
 

@@ -55,7 +55,7 @@ class CampaignParts:
 
     @cached_property
     def objectives(self) -> CampaignObjectives:
-        """Which of the oracle's values are optimised, and which are bounded."""
+        """The oracle's values that are optimised, and those that are bounded."""
         return campaign_objectives(self.config, self.oracle)
 
     @cached_property

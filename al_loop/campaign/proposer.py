@@ -33,7 +33,7 @@ _WHOLE_SHARE = 8  # of the first batch's calls for one object that is measured a
 
 @dataclass(frozen=True)
 class Batch:
-    """What is proposed for a round.
+    """The proposals for a round.
 
     Args:
         proposals: the objects, with their predictions.

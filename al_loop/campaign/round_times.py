@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class RoundTimes:
-    """How long each phase of each round took in this process, and how busy the oracle workers were."""
+    """Duration of each phase of each round in this process, and utilisation of the oracle workers."""
 
     def __init__(self) -> None:
         self.seconds: dict[int, dict[str, float]] = {}

@@ -1,4 +1,4 @@
-"""``python -m al_loop.cli``."""
+"""The command line as ``python -m al_loop.cli``."""
 
 from al_loop.cli import main
 

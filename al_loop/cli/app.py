@@ -1,4 +1,4 @@
-"""The command line application: which commands there are, in the order of ``al-loop --help``."""
+"""The command line application: its commands, in the order of ``al-loop --help``."""
 
 from __future__ import annotations
 

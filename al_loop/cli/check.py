@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from al_loop.config import CampaignConfig
     from al_loop.oracles.base import Oracle
 
-_MAX_DRAWS = 50  # batches of 128 random objects, as many as a first batch of 16 would get
+_MAX_DRAWS = 50  # batches of 128 random objects, the limit for a first batch of 16
 
 
 def check(
@@ -36,12 +36,12 @@ def check(
         parts = prepare(settings)
         oracle, objectives = parts.oracle, parts.oracle_objectives
         oracle.check()
-        chosen = parts.objectives
+        campaign_objectives = parts.objectives
         sample, fields = _describe_parts(parts)
         levels = parts.fidelities
-        optimised = [objectives[i] for i in chosen.indices]
+        optimised = [objectives[i] for i in campaign_objectives.indices]
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in optimised]
-        fields["oracle"] = f"{_named(settings, 'oracle')}: {', '.join(goals)}"
+        fields["oracle"] = f"{_part_name(settings, 'oracle')}: {', '.join(goals)}"
         if levels.are_several:
             fields["fidelities"] = ", ".join(f"{name} (cost {cost:g})" for name, cost in levels.prices.items())
         others = [o.name for o in objectives if o not in optimised]
@@ -53,13 +53,13 @@ def check(
         if no_oracle or oracle.is_external:
             cost = _call_cost(settings, oracle)
         else:
-            fields["its value"], cost = _dry_call(settings, sample, oracle, chosen.indices)
+            fields["its value"], cost = _dry_call(settings, sample, oracle, campaign_objectives.indices)
         fields["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
         print_fields({"config": f"{config} is valid", **fields})
 
 
 def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
-    """Build every part; return a random object that meets the constraints, and a field about each part."""
+    """Build every part, and return a random object that meets the constraints, with a description of each part."""
     settings, environment = parts.config, parts.environment
     policy = parts.build_policy() if parts.has_sampler else None
     features = parts.features
@@ -67,7 +67,7 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
     accepted, n_drawn = _acceptable_objects(parts)
     X = features(accepted[:1])
     fields = {
-        "environment": f"{_named(settings, 'environment')}: {environment.object_type}s, "
+        "environment": f"{_part_name(settings, 'environment')}: {environment.object_type}s, "
         + (
             f"{len(environment.objects or ())}, all of which are scored in every round"
             if policy is None
@@ -76,10 +76,10 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
         "policy": "not needed"
         if policy is None
         else f"{type(policy).__name__}: {sum(p.numel() for p in policy.parameters()):,} parameters",
-        "features": f"{_named(settings, 'features') or getattr(features, 'kind', '')}: {X.shape[-1]} dimensions, "
+        "features": f"{_part_name(settings, 'features') or getattr(features, 'kind', '')}: {X.shape[-1]} dimensions, "
         f"{features.kernel} kernel",
     }
-    fields |= {section: _named(settings, section) for section in ("surrogate", "acquisition", "selector")}
+    fields |= {section: _part_name(settings, section) for section in ("surrogate", "acquisition", "selector")}
     names = ", ".join(c.kind or c.target or "" for c in settings.constraints)
     if names:
         fields["constraints"] = f"{names}: met by {len(accepted)} of {n_drawn} random objects"
@@ -87,10 +87,10 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
 
 
 def _acceptable_objects(parts: CampaignParts) -> tuple[list[str], int]:
-    """Return random objects that meet the constraints, and how many were drawn for that.
+    """Return random objects that meet the constraints, and the number of objects drawn to find them.
 
     Raises:
-        ConfigError: none of them does.
+        ConfigError: no random object meets the constraints.
     """
     import torch
 
@@ -107,7 +107,7 @@ def _acceptable_objects(parts: CampaignParts) -> tuple[list[str], int]:
     raise ConfigError(f"constraints: none of {n_drawn} random objects meets them; widen their bounds")
 
 
-def _named(settings: CampaignConfig, section: str) -> str:
+def _part_name(settings: CampaignConfig, section: str) -> str:
     part = getattr(settings, section)
     return "" if part is None else part.kind or part.target or ""
 
@@ -119,7 +119,7 @@ def _call_cost(settings: CampaignConfig, oracle: Oracle) -> float:
 
 
 def _dry_call(settings: CampaignConfig, sample: str, oracle: Oracle, rows: Sequence[int]) -> tuple[str, float]:
-    """Call the oracle in a worker process, as a campaign does; return the answer as text, and its cost."""
+    """Call the oracle in a worker process, as in a campaign, and return the answer as text with its cost."""
     import tempfile
 
     from al_loop.actors.local import LocalExecutor

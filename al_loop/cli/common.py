@@ -1,4 +1,4 @@
-"""Shared by all commands: exit codes, arguments, and how errors and tables are printed."""
+"""Exit codes, arguments and printing that all commands share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show detai
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which stops a campaign as cleanly as Ctrl-C does."""
+    """The exception raised on SIGTERM, which stops a campaign as cleanly as Ctrl-C."""
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def exit_codes(*, verbose: bool = False, when_interrupted: str = "interrupted") 
     """Turn any exception of a command into one clear message and an exit code.
 
     Args:
-        verbose: also print the traceback of an al-loop error.
+        verbose: whether to print the traceback of an al-loop error, too.
         when_interrupted: message after Ctrl-C; it starts with "interrupted".
     """
     try:
@@ -69,7 +69,7 @@ def exit_codes(*, verbose: bool = False, when_interrupted: str = "interrupted") 
     except Exception as error:
         traceback.print_exc()
         print_error(
-            f"{type(error).__name__}: this is a bug in al-loop, or in a part of your own that appears in the traceback "
+            f"{type(error).__name__}: this is a bug in al-loop, or in your own part if it appears in the traceback "
             "above; please report it with the traceback. All measurements are safe in the ledger"
         )
         raise typer.Exit(EXIT_FAILURE) from None
@@ -100,13 +100,13 @@ def resume_message() -> str:
 
 
 def print_error(message: str) -> None:
-    """Print a message as an error, on standard error."""
+    """Print an error message on standard error."""
     typer.secho("error:", fg=typer.colors.RED, bold=True, err=True, nl=False)
     typer.echo(f" {message}", err=True)
 
 
 def print_fields(fields: Mapping[str, str]) -> None:
-    """Print names and texts as two aligned columns."""
+    """Print names and texts in two aligned columns."""
     width = max(map(len, fields))
     for name, text in fields.items():
         typer.secho(f"{name:<{width}}  ", bold=True, nl=False)

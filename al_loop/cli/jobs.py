@@ -1,4 +1,4 @@
-"""``al-loop submit``, ``logs`` and ``stop``: campaigns as jobs of a Ray cluster, and how to end them."""
+"""``al-loop submit``, ``logs`` and ``stop``: campaigns as jobs on a Ray cluster, and stopping them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def submit(
     run_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Directory of the run on the cluster's head: storage that outlives the head, unless the ledger is on "
-            "PostgreSQL. Default: runs/<name> below the current folder.",
+            help="Directory of the run on the cluster's head, on storage that outlives the head unless the ledger is "
+            "in PostgreSQL. Default: runs/<name> below the current folder.",
             show_default=False,
         ),
     ] = None,
@@ -53,7 +53,7 @@ def submit(
     ] = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Run a campaign as a job of a Ray cluster; submit it again to resume it."""
+    """Run a campaign as a job on a Ray cluster; submit it again to resume it."""
     message = "interrupted: if the job was submitted, it keeps running; the same command shows its log"
     with exit_codes(verbose=verbose, when_interrupted=message):
         from al_loop.actors.jobs.runtime_env import JobEnvironment
@@ -90,13 +90,13 @@ def logs(
         from al_loop.actors.jobs.submit import Cluster
 
         cluster = Cluster(address)
-        found = cluster.find(job)
+        status = cluster.find(job)
         if follow:
-            raise typer.Exit(cluster.follow(found.id, lambda text: typer.echo(text, nl=False)))
-        output = cluster.log(found.id)
+            raise typer.Exit(cluster.follow(status.id, lambda text: typer.echo(text, nl=False)))
+        output = cluster.log(status.id)
         typer.echo(output, nl=False)
         if not output:
-            typer.echo(f"{found.id} has not printed anything; it is {found.status}: {found.message}", err=True)
+            typer.echo(f"{status.id} has not printed anything; it is {status.status}: {status.message}", err=True)
 
 
 def stop(
@@ -111,11 +111,11 @@ def stop(
     address: Annotated[
         str | None, typer.Option(help="The job server of a cluster, http://HEAD:8265.", show_default=False)
     ] = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until it has ended.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for it to end.")] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Stop a running campaign or sweep cleanly, on this machine or on a cluster."""
-    message = "interrupted: if it was found, it received the request and will end by itself"
+    message = "interrupted: if the run was found, it has received the request and will stop by itself"
     with exit_codes(verbose=verbose, when_interrupted=message):
         if address is not None:
             _stop_job(run, address, wait=not no_wait)

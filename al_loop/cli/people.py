@@ -1,4 +1,4 @@
-"""``al-loop ask``, ``tell`` and ``review``: people who measure and people who decide."""
+"""``al-loop ask``, ``tell`` and ``review``: measurements and decisions by people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def ask(
     run: RunArgument,
     n: Annotated[
-        int | None, typer.Option("--number", "-n", min=1, help="Maximum number of objects; default: all that wait.")
+        int | None, typer.Option("--number", "-n", min=1, help="Maximum number of objects; default: all pending ones.")
     ] = None,
     output: Annotated[
         Path | None,
@@ -30,7 +30,7 @@ def ask(
     ] = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Write a table of objects to measure, to be filled in and returned with tell."""
+    """Write a table of objects to measure, to fill in and return with tell."""
     with exit_codes(verbose=verbose):
         from al_loop.analysis.locate import find_ledger
         from al_loop.ledger import Ledger
@@ -51,11 +51,11 @@ def ask(
                 raise ConfigError(f"round {unreviewed} must be reviewed before it is released: al-loop review {run}")
             candidates = candidates[:n]
             if not candidates:
-                typer.echo(_why_nothing_waits(ledger, again), err=True)
+                typer.echo(_reason_for_no_candidates(ledger, again), err=True)
                 raise typer.Exit(EXIT_FAILURE)
             column = object_notation(ledger).column
             if output is not None:
-                write_table(output, "")  # before the ledger records that somebody has it
+                write_table(output, "")  # before the ledger records that it was handed out
             text = ask_people(ledger, candidates, column, again=again)
             name = ledger.name if "://" in run else run  # without a password
         if output is None:
@@ -78,7 +78,7 @@ def _unreviewed_round(ledger: Ledger) -> int | None:
     return None if is_released else last
 
 
-def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
+def _reason_for_no_candidates(ledger: Ledger, again: bool) -> str:
     from al_loop.people.campaign_of_ledger import campaign_config
 
     n_in_flight, share = len(ledger.in_flight()), campaign_config(ledger).rounds.close_share
@@ -93,7 +93,7 @@ def _why_nothing_waits(ledger: Ledger, again: bool) -> str:
 
 
 def _propose(run: str, ledger: Ledger) -> None:
-    """Let a campaign whose oracle is people, and whose process is not running, choose its next batch."""
+    """Let the campaign choose its next batch, if its oracle is people and its process is not running."""
     from al_loop.analysis.locate import run_folder
     from al_loop.campaign.building import build_oracle
     from al_loop.people.campaign_of_ledger import add_part_folders, campaign_config
@@ -128,7 +128,7 @@ def tell(
         str | None,
         typer.Option(
             metavar="REASON",
-            help="Replace results that differ from the ledger's, for this reason.",
+            help="Replace results in the ledger that differ from the table's, for this reason.",
             show_default=False,
         ),
     ] = None,
@@ -177,7 +177,7 @@ def review(
     veto: Annotated[list[str] | None, typer.Option(help="An object (or its id) that must not be measured.")] = None,
     pin: Annotated[list[str] | None, typer.Option(help="A further object to measure.")] = None,
     replace: Annotated[
-        tuple[str, str] | None, typer.Option(help="An object (or its id) and the one to measure in its place.")
+        tuple[str, str] | None, typer.Option(help="An object (or its id) and the one to measure instead.")
     ] = None,
     file: Annotated[
         Path | None,
@@ -186,19 +186,19 @@ def review(
     approve: Annotated[bool, typer.Option("--approve", help="Release the batch.")] = False,
     reason: Annotated[str, typer.Option(help="The reason; required for a veto, pin or replacement.")] = "",
     by: Annotated[
-        str | None, typer.Option(help="Who decides; default: the user who is logged in.", show_default=False)
+        str | None, typer.Option(help="The person who decides; default: the current user.", show_default=False)
     ] = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Show the batch that waits for review (rounds.review), and record decisions about it."""
+    """Show the batch that waits for review (see rounds.review), and record decisions about it."""
     with exit_codes(verbose=verbose):
         from al_loop.cli.terminal import show_batch
         from al_loop.people.campaign_of_ledger import current_user
         from al_loop.people.review import open_review, waiting_batch
 
         with open_review(run) as decisions:
-            for which in veto or ():
-                decisions.veto(which, reason)
+            for candidate in veto or ():
+                decisions.veto(candidate, reason)
             for name in pin or ():
                 decisions.pin(name, reason)
             if replace is not None:

@@ -16,14 +16,14 @@ from al_loop.errors import ConfigError
 if TYPE_CHECKING:
     from al_loop.config import CampaignConfig
 
-#: the command's own keys in KEY=VALUE form: how each is read, the expected form, the accepted values
+#: the command's own keys in KEY=VALUE form: parser, description of the expected value, and check of the value
 _OWN_KEYS: dict[str, tuple[Callable[[str], Any], str, Callable[[Any], bool]]] = {
     "data": (str, "a file", bool),
-    "limit": (int, "a whole number from 1 up", lambda value: value >= 1),
-    "steps": (int, "a whole number from 1 up", lambda value: value >= 1),
-    "batch_size": (int, "a whole number from 1 up", lambda value: value >= 1),
+    "limit": (int, "a whole number of at least 1", lambda value: value >= 1),
+    "steps": (int, "a whole number of at least 1", lambda value: value >= 1),
+    "batch_size": (int, "a whole number of at least 1", lambda value: value >= 1),
     "lr": (float, "a number above 0", lambda value: 0 < value < math.inf),
-    "validation": (float, "a share from 0 to below 1", lambda value: 0 <= value < 1),
+    "validation": (float, "a share of at least 0 and below 1", lambda value: 0 <= value < 1),
 }
 
 
@@ -34,7 +34,7 @@ def pretrain(
         typer.Argument(
             metavar="data=FILE [KEY=VALUE]...",
             help="The data: a text file with one object per line (or .xz, .gz), or the first column of a .smi file. "
-            "Further keys: steps=1000, batch_size=64, lr=0.001, validation=0.1 (the share held out), limit=N (a random "
+            "Further keys: steps=1000, batch_size=64, lr=0.001, validation=0.1 (the held-out share), limit=N (a random "
             "sample of N objects), and changes to the config.",
             show_default=False,
         ),
@@ -47,13 +47,13 @@ def pretrain(
     with exit_codes(verbose=verbose, when_interrupted=message), sigterm_as_exception():
         from al_loop.config import load_config
 
-        own, config_overrides = _split_overrides(overrides or ())
-        if "data" not in own:
+        options, config_overrides = _split_overrides(overrides or ())
+        if "data" not in options:
             raise ConfigError("data: missing; add data=FILE, a text file with one object per line")
         settings = load_config(config, config_overrides)
         if not output.absolute().parent.is_dir():
             raise ConfigError(f"cannot write the prior {output}: its folder does not exist; choose another with -o")
-        _pretrain(settings, output, **own)
+        _pretrain(settings, output, **options)
 
 
 def _split_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -62,7 +62,7 @@ def _split_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str
 
     from al_loop.config import CampaignConfig
 
-    own: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     rest = []
     for override in overrides:
         name, equals, text = override.partition("=")
@@ -72,14 +72,14 @@ def _split_overrides(overrides: Sequence[str]) -> tuple[dict[str, Any], list[str
                 raise ConfigError(f"{name}: unknown key (did you mean {near[0]!r}?); from {override!r}")
             rest.append(override)
             continue
-        read, expected, is_right = _OWN_KEYS[name]
+        parse, expected, is_valid = _OWN_KEYS[name]
         try:
-            own[name] = read(text)
+            options[name] = parse(text)
         except ValueError:
-            own[name] = None
-        if own[name] is None or not is_right(own[name]):
+            options[name] = None
+        if options[name] is None or not is_valid(options[name]):
             raise ConfigError(f"{name}: {text!r} is not {expected} (from {override!r} on the command line)")
-    return own, rest
+    return options, rest
 
 
 def _pretrain(settings: CampaignConfig, output: Path, data: str, limit: int | None = None, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""``al-loop list`` and ``schema``: what a config can contain."""
+"""``al-loop list`` and ``schema``: the parts and keys that a config can contain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def list_parts() -> None:
             typer.secho(f"{'' if i == 0 else chr(10)}{heading}", bold=True)
             for info in infos:
                 typer.echo(f"  {info.kind:<{width}}  {info.summary}")
-        typer.echo('\nFor a class or function of your own: target: "package.module:Name" in place of kind.')
+        typer.echo('\nFor your own class or function, set target: "package.module:Name" instead of kind.')
 
 
 def schema() -> None:

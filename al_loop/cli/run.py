@@ -68,7 +68,7 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
         record = stack.enter_context(open_run(ledger_url(settings, folder)))
         objectives = list(record.optimised.values())
         if campaign.is_finished:
-            campaign.run()  # writes the last report, in case a kill came before it
+            campaign.run()  # writes the last report, if the process was killed before it
             status = record.status()
             best = "" if status.best_value is None else f"; best {with_unit(status.best_value, status.unit)}"
             typer.echo(

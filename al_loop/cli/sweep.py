@@ -24,8 +24,8 @@ def sweep(
         list[str] | None,
         typer.Argument(
             metavar="KEY=[V1,V2,...] [KEY=VALUE]...",
-            help="A list defines the values of a sweep, such as seed=[0,1,2] reward.beta=[4,12]; any other value holds "
-            "for all campaigns. For a setting that is itself a list, give a list of lists.",
+            help="A list defines the values of a sweep, such as seed=[0,1,2] reward.beta=[4,12]; any other value "
+            "applies to all campaigns. For a setting that is itself a list, pass a list of lists.",
             show_default=False,
         ),
     ] = None,
@@ -37,10 +37,10 @@ def sweep(
         str, typer.Option(help="local: this machine, without Ray; auto: start or join Ray; ray://...: that cluster.")
     ] = "local",
     concurrent: Annotated[
-        int | None, typer.Option(min=1, help="Campaigns at the same time; default: as many as there is room for.")
+        int | None, typer.Option(min=1, help="Number of concurrent campaigns; default: as many as fit.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=1, help="Seeds for each setting, counted up from the seed of the config.")
+        int, typer.Option(min=1, help="Number of seeds for each setting, counted up from the seed of the config.")
     ] = 1,
     verbose: VerboseOption = False,
 ) -> None:

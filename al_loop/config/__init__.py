@@ -1,13 +1,13 @@
-"""Configs of campaigns: their schema, loading and checking, and the parts that they name.
+"""The config of a campaign: schema, loading, validation, and the exchangeable parts that it names.
 
 - ``schema``: the pydantic models, one for each section
 - ``plugins``: discovery of parts by ``kind`` or ``target``, and the schema of their arguments
 - ``build``: building a part from its section, with the values that the campaign supplies
 - ``load``: YAML file and overrides to a checked ``CampaignConfig``
-- ``import_path``: the import path of ``target:`` modules, and names that are taken
-- ``locations``: YAML text with line numbers, for error messages
+- ``import_path``: the import path of ``target:`` modules, and name clashes
+- ``locations``: YAML parsing with line numbers, for error messages
 - ``overrides``: ``key=value`` on the command line
-- ``check``: validation of parts, each by itself and together
+- ``check``: validation of parts and of their combinations
 - ``json_schema``: the JSON schema of a config file
 """
 

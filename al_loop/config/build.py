@@ -1,4 +1,4 @@
-"""Building a part: its arguments from the config, and the values that the campaign supplies."""
+"""Construction of a part from its config arguments and the values that the campaign supplies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from al_loop.config.plugins import ADAPTERS, Part, arguments_model, load_target
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Oracle
 
-#: config section -> the values of a BuildContext that its parts are supplied with
+#: config section -> the values of a BuildContext that its parts may receive
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "features": ("alphabet", "length"),
     "policy": ("environment", "hidden", "layers", "heads", "n_conditions"),
@@ -23,23 +23,23 @@ SUPPLIED: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class BuildContext:
-    """What a campaign knows when it builds a part, and the part's constructor may want to know.
+    """Values that a campaign supplies to the constructors of its parts.
 
-    The rule: a constructor is passed each value that ``SUPPLIED`` lists for its section, provided that it has a
-    parameter of that name, that the value is not None, and that the config does not set it. Every other parameter
-    comes from the config or has its own default.
+    A constructor receives each value that ``SUPPLIED`` lists for its section if it has a parameter of that name, the
+    value is not None, and the config does not set it. Every other parameter comes from the config or has its own
+    default.
 
     Args:
-        alphabet: of features: the letters of the environment's sequences.
-        length: of features: the longest sequence of the environment.
-        kernel: of surrogates: the kernel that suits the features.
-        layout: of surrogates: what the columns of the features are, for encoders (a ``RowLayout``).
-        n_fidelities: of surrogates: how many fidelities the campaign chooses among.
-        environment: of policies: the environment whose actions the policy chooses.
-        hidden: of policies: width of a layer.
-        layers: of policies: number of layers.
-        heads: of policies: members of an ensemble of policies.
-        n_conditions: of policies: length of the condition vector.
+        alphabet: for features: the letters of the environment's sequences.
+        length: for features: the length of the environment's longest sequence.
+        kernel: for surrogates: the kernel that suits the features.
+        layout: for surrogates: the layout of a feature row, which encoders require (a ``RowLayout``).
+        n_fidelities: for surrogates: the number of fidelities that the campaign chooses among.
+        environment: for policies: the environment whose actions the policy chooses.
+        hidden: for policies: width of a layer.
+        layers: for policies: number of layers.
+        heads: for policies: members of an ensemble of policies.
+        n_conditions: for policies: length of the condition vector.
     """
 
     alphabet: Sequence[str] | None = None
@@ -54,18 +54,18 @@ class BuildContext:
     n_conditions: int | None = None
 
     def values_for(self, section: str) -> dict[str, Any]:
-        """Return the values that parts of a section are supplied with, by name."""
+        """Return the values for the parts of a section, by name."""
         values = {name: getattr(self, name) for name in SUPPLIED.get(section, ())}
         return {name: value for name, value in values.items() if value is not None}
 
 
 def supplied_arguments(section: str, factory: Any, context: BuildContext) -> dict[str, Any]:
-    """Return the arguments that a constructor is passed besides those of the config.
+    """Return the arguments that the campaign supplies to a constructor.
 
     Args:
         section: the config section.
         factory: the class of the part.
-        context: what the campaign knows.
+        context: the values that the campaign can supply.
     """
     parameters = inspect.signature(factory).parameters
     return {name: value for name, value in context.values_for(section).items() if name in parameters}
@@ -79,22 +79,22 @@ def adapter_for(section: str, part: Part, factory: Any) -> Callable[..., Any] | 
     Args:
         section: the config section.
         part: the part as the config names it.
-        factory: the class or function that it names.
+        factory: the class or function that the part names.
     """
     is_our_class = part.kind is not None and inspect.isclass(factory) and issubclass(factory, Oracle)
     return None if section not in ADAPTERS or is_our_class else load_target(ADAPTERS[section])
 
 
 def build(section: str, part: Part, context: BuildContext | None = None) -> Any:
-    """Build a part; its arguments are checked and converted by its constructor's signature.
+    """Build a part, after checking and converting its arguments by its constructor's signature.
 
     Args:
         section: the config section, a key of ``plugins.ROOMS``.
         part: the part as the config names it.
-        context: what the campaign supplies to constructors that have a parameter for it.
+        context: the values that the campaign supplies to constructors with a parameter for them.
 
     Raises:
-        ConfigError: an argument is unknown, missing, of the wrong type, or refused by the part.
+        ConfigError: an argument is unknown, missing, has the wrong type, or is rejected by the part.
     """
     factory = part.factory(section)
     adapt = adapter_for(section, part, factory)

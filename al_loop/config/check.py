@@ -20,19 +20,19 @@ from al_loop.errors import ConfigError
 
 #: object types with default features
 _HAS_DEFAULT_FEATURES = ("molecule", "sequence")
-#: sections of the config that are one part each
+#: sections of the config that contain a single part
 SECTIONS = ("environment", "oracle", "features", "surrogate", "acquisition", "selector")
 
 
 def check_config(config: CampaignConfig, locations: Locations) -> None:
-    """Check the parts of a config, each by itself and then together.
+    """Check each part of a config, and then their combinations.
 
     Args:
         config: a config that satisfies the schema.
         locations: where each key was set, for the messages.
 
     Raises:
-        ConfigError: a part is unknown or refuses its arguments (one line per part), or parts cannot work together.
+        ConfigError: a part is unknown or rejects its arguments (one line per part), or parts are incompatible.
     """
     problems = [
         message
@@ -46,7 +46,7 @@ def check_config(config: CampaignConfig, locations: Locations) -> None:
 
 
 def parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, KeyPath]]:
-    """Yield each part that a config names: its kind of part (a key of ``plugins.ROOMS``), itself, and its key."""
+    """Yield the section (a key of ``plugins.ROOMS``), the part and the key path of each part in a config."""
     for section in SECTIONS:
         part = getattr(config, section)
         if part is not None:
@@ -65,10 +65,10 @@ def parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, KeyPath]]:
 def messages(
     error: ValidationError, path: KeyPath, locations: Locations, model: type[BaseModel] | None
 ) -> Iterator[str]:
-    """Yield a line for each error that pydantic found: key, value, what was expected, and where the key was set.
+    """Yield a line for each validation error: key, value, expectation, and where the key was set.
 
     Args:
-        error: the errors.
+        error: the errors that pydantic collected.
         path: the key of the section that was validated; () for the whole config.
         locations: where each key was set.
         model: the model of the section, to list its keys.
@@ -131,8 +131,8 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
                 for message, is_known in zip(messages(error, path, locations, model), is_supplied, strict=True):
                     if not is_known:
                         yield message
-            return  # it cannot be built without what the campaign supplies
-    if section == "policy":  # it can only be built for an environment
+            return  # the part cannot be built without the values that the campaign supplies
+    if section == "policy":  # a policy can only be built for an environment
         return
     try:
         build(section, part)
@@ -144,25 +144,26 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
 
 
 def _check_object_types(config: CampaignConfig, locations: Locations) -> None:
-    """Refuse parts that work on other objects than the environment makes, and missing features."""
-    # of an instance, since the objects of a pool depend on its file
+    """Reject parts for another type of object than the environment's, and an omitted section without a default."""
+    # read from an instance, since the objects of a pool depend on its file
     object_type = getattr(build("environment", config.environment), "object_type", "other")
     for section, part, path in parts_of(config):
         expected = part.declared(section, "object_type", None)
         if section != "environment" and expected not in (None, object_type):
             raise ConfigError(
                 f"{'.'.join(map(str, path))}: {part.name!r} works on {expected}s, but the environment "
-                f"{config.environment.name!r} makes {object_type}s; change one of them {locations.describe(path)}"
+                f"{config.environment.name!r} produces {object_type}s; change one of them {locations.describe(path)}"
             )
     if config.features is None and object_type not in _HAS_DEFAULT_FEATURES:
         raise ConfigError(
             f"features: missing, and the objects of this environment have no default features; set features.kind to "
-            f"one of {', '.join(info.kind for info in built_in('features'))}, or give a target {locations.describe(())}"
+            f"one of {', '.join(info.kind for info in built_in('features'))}, or set features.target "
+            f"{locations.describe(())}"
         )
 
 
 def _check_objectives(config: CampaignConfig, locations: Locations) -> None:
-    """Refuse an acquisition for another number of objectives, and a loss that cannot be conditioned on preferences."""
+    """Reject an acquisition for the wrong number of objectives, and a loss that cannot condition on preferences."""
     names = config.optimise if isinstance(config.optimise, tuple) else (config.optimise or "one",)
     is_for_several = config.acquisition.declared("acquisition", "is_multi_objective", False)
     location = locations.describe(("acquisition",))
@@ -187,7 +188,7 @@ def _check_objectives(config: CampaignConfig, locations: Locations) -> None:
 
 
 def _check_fidelities(config: CampaignConfig, locations: Locations) -> None:
-    """Refuse a multi-fidelity surrogate without an acquisition that chooses fidelities, and the reverse."""
+    """Reject a multi-fidelity surrogate without an acquisition that chooses fidelities, and the reverse."""
     is_modelled = config.surrogate.declared("surrogate", "models_fidelities", False)
     is_chosen = config.acquisition.declared("acquisition", "chooses_fidelities", False)
     if is_modelled and not is_chosen:
@@ -203,7 +204,7 @@ def _check_fidelities(config: CampaignConfig, locations: Locations) -> None:
 
 
 def _check_sampler(config: CampaignConfig, locations: Locations) -> None:
-    """Refuse what the sampler does not support."""
+    """Reject settings that the sampler does not support."""
     unsupported = unsupported_by_ppo(config) if config.sampler.kind == "ppo" else None
     if unsupported is not None:
         path, reason = unsupported

@@ -1,4 +1,4 @@
-"""The import path of ``target:`` modules, and user modules whose names are taken."""
+"""The import path of ``target:`` modules, and user modules whose names clash with others."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _CHECKOUT_FOLDERS = ("actors", "oracles")
 def add_to_path(folders: Sequence[str]) -> None:
     """Append folders to the import path, so that the modules of ``target:`` parts are found there.
 
-    The standard library and installed packages come first. A checkout of al-loop comes last where a folder has an
-    ``oracles`` or ``actors`` of its own, since its root has folders of these names.
+    The standard library and installed packages come first. A checkout of al-loop comes last if one of the folders
+    contains its own ``oracles`` or ``actors``, since the root of the checkout has folders of these names.
 
     Args:
-        folders: The folders, as absolute paths.
+        folders: absolute paths.
     """
     sys.path += [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
     root = Path(al_loop.__file__).resolve().parents[1]
@@ -30,29 +30,29 @@ def add_to_path(folders: Sequence[str]) -> None:
 
 
 def name_clash(name: str, module: ModuleType | None = None) -> str:
-    """Return a sentence on a file that has the name of an imported module, and was not imported for it.
+    """Return an explanation if a user's file is hidden by another module of the same name.
 
     Args:
-        name: The module's name, such as ``package.module``.
-        module: The module; None where it could not be imported.
+        name: the module's name, such as ``package.module``.
+        module: the module, or None if it could not be imported.
 
     Returns:
-        Where Python found the module, and which file or folder has to be renamed; empty where none has its name.
+        The origin of the imported module and the file or folder to rename, or an empty text if nothing is hidden.
     """
     top_name = name.partition(".")[0]
     top = sys.modules.get(top_name) or module
     if top is None:
         return ""
     locations = [Path(p).resolve() for p in (*getattr(top, "__path__", ()), getattr(top, "__file__", None) or "") if p]
-    origin = str(locations[-1]) if locations else "part of the interpreter"
+    origin = str(locations[-1]) if locations else "the interpreter"
     for entry in sys.path:
         for source in _sources(Path(entry), top_name):
             if source.resolve() not in locations and source.resolve() not in (p.parent for p in locations):
-                return f"Python's {top_name!r} is {origin}, not {source}, which needs another name"
+                return f"Python imports {top_name!r} from {origin}, not {source}; rename the latter"
     return ""
 
 
 def _sources(folder: Path, name: str) -> list[Path]:
-    """Return the file and the folder that a module of this name may have in a folder."""
+    """Return the existing file and folder that define a module of this name in a folder."""
     paths = [folder / f"{name}.py", folder / name]
     return [path for path in paths if path.is_file() or (path.is_dir() and any(path.glob("*.py")))]

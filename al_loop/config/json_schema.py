@@ -1,4 +1,4 @@
-"""The JSON schema of a config file, for editors and other programs."""
+"""The JSON schema of a config file, for editors and other tools."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def _part_schemas(
     more_keys: Mapping[str, Any] | None = None,
     without: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Return a schema for each built-in part of a section, and one for a user's own.
+    """Return a schema for each built-in part of a section, and one for a user's own part.
 
     Args:
         section: the kind of part, a key of ``plugins.ROOMS``.
-        definitions: the shared definitions, to which those of the parts are added.
+        definitions: the shared definitions, to which the definitions of the parts are added.
         more_keys: schemas of keys that each part has besides its arguments.
-        without: arguments that are not keys of the config.
+        without: arguments to omit, since they are not keys of the config.
     """
     schemas: list[dict[str, Any]] = []
     keys = dict(more_keys or {})
@@ -57,5 +57,5 @@ def _part_schemas(
         schema["required"] = ["kind", *schema.get("required", [])]
         schema["description"] = info.summary
         schemas.append(schema)
-    own = {"type": "object", "properties": {"target": {"type": "string"}, **keys}, "required": ["target"]}
-    return [*schemas, own]
+    target_schema = {"type": "object", "properties": {"target": {"type": "string"}, **keys}, "required": ["target"]}
+    return [*schemas, target_schema]

@@ -1,4 +1,4 @@
-"""Loading of a config: YAML file and overrides to a validated ``CampaignConfig``."""
+"""Loading a validated ``CampaignConfig`` from a YAML file and overrides."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from al_loop.errors import ConfigError
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> CampaignConfig:
-    """Read and validate a YAML config; the folder of the file is put on the import path, for ``target:`` modules.
+    """Read and validate a YAML config, and add its folder to the import path for ``target:`` modules.
 
     Args:
         path: the YAML file.
-        overrides: ``a.b=value`` each, the value in YAML.
+        overrides: items of the form ``a.b=value``, with the value in YAML.
 
     Raises:
         ConfigError: the config is invalid; the message gives file, line, key, value and remedy, one line per error.
@@ -32,7 +32,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> CampaignConf
     except ValueError as error:
         raise ConfigError(f"the config {path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"the config {path} must be a mapping of keys to values, see configs/quickstart.yaml")
+        raise ConfigError(f"the config {path} must be a mapping of keys to values; see configs/quickstart.yaml")
     content, origins = apply_overrides(content, overrides)
     folders = (str(path.resolve().parent), str(Path.cwd()))
     add_to_path(folders)
@@ -64,4 +64,4 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise ConfigError(f"cannot read the config {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"the config {path} is not a text file in UTF-8") from None
+        raise ConfigError(f"the config {path} is not a UTF-8 text file") from None

@@ -1,4 +1,4 @@
-"""YAML text parsed once into values and line numbers, and where each key of a config was set, for error messages."""
+"""YAML parsing with line numbers, and the locations of a config's keys for error messages."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 import yaml
 
-#: the keys (of mappings) and indices (of lists) that lead to a value
+#: the mapping keys and list indices that lead to a value
 KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Locations:
-    """Where the keys of a config were set: a line of its file, or an override on the command line.
+    """The locations of a config's keys: lines of its file, or overrides on the command line.
 
     Args:
-        file: the config file, or another name of the config for the user.
+        file: the config file, or another name of the config for messages.
         lines: line number of each key, counted from 1.
         overrides: the text of the override that set a key.
     """
@@ -27,7 +27,7 @@ class Locations:
     overrides: Mapping[KeyPath, str] = field(default_factory=dict)
 
     def describe(self, path: KeyPath) -> str:
-        """Return ``(file, line n)`` of a key, or of the nearest key around it, as the end of an error message."""
+        """Return ``(file, line n)`` for a key, or for its nearest enclosing key, as a suffix of an error message."""
         for length in range(len(path), -1, -1):
             enclosing = path[:length]
             if enclosing in self.overrides:
@@ -40,14 +40,14 @@ class Locations:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A YAML loader that refuses duplicate keys, of which PyYAML would silently keep the last."""
+    """A YAML loader that rejects duplicate keys; PyYAML would silently use the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
             key = key_node.value
             if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a key must be a word", problem_mark=key_node.start_mark)
+                raise yaml.MarkedYAMLError(problem="a key must be a scalar", problem_mark=key_node.start_mark)
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"duplicate key {key!r}", problem_mark=key_node.start_mark)
             seen.add(key)
@@ -55,16 +55,16 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def read_yaml(text: str) -> tuple[Any, dict[KeyPath, int]]:
-    """Parse a YAML text once.
+    """Parse YAML text.
 
     Args:
         text: one YAML document.
 
     Returns:
-        Its value, and the line of each key and list item, counted from 1.
+        The value, and the line number of each key and list item, counted from 1.
 
     Raises:
-        ValueError: it is not YAML, or has duplicate keys; the message gives the line and column.
+        ValueError: the text is not valid YAML or has duplicate keys; the message gives the line and column.
     """
     lines: dict[KeyPath, int] = {}
     try:
@@ -79,7 +79,7 @@ def read_yaml(text: str) -> tuple[Any, dict[KeyPath, int]]:
 
 
 def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], ancestors: tuple[yaml.Node, ...]) -> None:
-    """Add the lines of a node and all below it; a node that contains itself by an alias is not followed again."""
+    """Add the line numbers of a node and its descendants; an alias of an ancestor is not followed."""
     if any(node is ancestor for ancestor in ancestors):
         return
     lines.setdefault(path, node.start_mark.line + 1)

@@ -1,4 +1,4 @@
-"""Overrides of a config on the command line: ``key=value`` or ``a.b=value``, the value in YAML."""
+"""Config overrides on the command line: ``key=value`` or ``a.b=value``, with the value in YAML."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def apply_overrides(content: Mapping[str, Any], overrides: Sequence[str]) -> tup
     A number in a key is the index of a list item, counted from 0: ``constraints.0.min=0.3``.
 
     Args:
-        content: the content of the config file; it is not changed.
-        overrides: ``a.b=value`` each, the value in YAML; later ones win.
+        content: the content of the config file, which is not modified.
+        overrides: items of the form ``a.b=value``, with the value in YAML; later ones take precedence.
 
     Returns:
         The new content, and the text of the override that set each changed key.
@@ -58,7 +58,7 @@ def _container(content: dict[str, Any], path: KeyPath, override: str) -> Any:
             target[key] = {}
         target = target[key]
         if not isinstance(target, dict | list):
-            raise ConfigError(f"{override!r}: {key!r} is {target!r} in the config, which has no keys of its own")
+            raise ConfigError(f"{override!r}: {key!r} is {target!r} in the config, which is not a section")
     if isinstance(target, list):
         _require_item(target, path[-1], override)
     return target
@@ -67,4 +67,4 @@ def _container(content: dict[str, Any], path: KeyPath, override: str) -> Any:
 def _require_item(target: Any, key: str | int, override: str) -> None:
     """Raise ConfigError unless a key is the index of an item of a list."""
     if not (isinstance(target, list) and isinstance(key, int) and key < len(target)):
-        raise ConfigError(f"{override!r}: the config has no item {key} there; items of a list are counted from 0")
+        raise ConfigError(f"{override!r}: the config has no list item {key} there; list items are counted from 0")

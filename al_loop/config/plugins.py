@@ -1,4 +1,4 @@
-"""The plug-in mechanism: discovery of the exchangeable parts of a campaign, and the schema of their arguments.
+"""The plug-in mechanism: discovery of a campaign's exchangeable parts, and the schema of their arguments.
 
 A built-in part is a class with a class attribute ``kind`` in a module of its room named after that kind
 (``al_loop/surrogates/gp.py`` contains the class with ``kind = "gp"``), or in a package with such a module
@@ -8,7 +8,7 @@ the entry point's name is the kind. A user's own part needs no package and is na
 ``target: "package.module:Name"``.
 
 A part's constructor is the schema of its config section. It is also called to check a config, possibly on a machine
-that lacks what the part needs at run time, so it must be cheap and free of side effects.
+that lacks the part's run-time dependencies, so it must be cheap and free of side effects.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ ADAPTERS: Mapping[str, str] = {"oracle": "al_loop.oracles.wrap:oracle_from"}
 
 
 class Part(BaseModel):
-    """An exchangeable part: a built-in one by ``kind``, or anybody's own by ``target: "package.module:Name"``.
+    """An exchangeable part, named by ``kind`` or, for a user's own, by ``target: "package.module:Name"``.
 
-    All other keys are the part's own arguments.
+    All other keys are the part's arguments.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -75,11 +75,11 @@ class Part(BaseModel):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The part's own arguments, as written in the config."""
+        """The part's arguments, as written in the config."""
         return dict(self.model_extra or {})
 
     def factory(self, section: str) -> Any:
-        """Import and return the class (for an oracle also the function) that this part names.
+        """Import and return the class (or, for an oracle, the function) that this part names.
 
         Raises:
             ConfigError: there is no such part, or it cannot be imported.
@@ -104,12 +104,12 @@ class Part(BaseModel):
 
 @dataclass(frozen=True)
 class PartInfo:
-    """A part as ``al-loop list`` shows it.
+    """The entry of a part in ``al-loop list``.
 
     Args:
         section: the config section.
         kind: the name in a config.
-        summary: one line for the user.
+        summary: a description in one line.
         distribution: name and version of the installed package that provides it; empty for a built-in part.
     """
 
@@ -125,7 +125,7 @@ class _Declaration:
 
     Args:
         class_name: the name of the class.
-        summary: first line of its docstring.
+        summary: first line of the class's docstring.
         module: the module of the class, relative to its room.
     """
 
@@ -148,14 +148,14 @@ def available(section: str) -> list[PartInfo]:
     """List every part of a section, built-in ones first, without importing installed packages."""
     infos = built_in(section)
     kinds = {info.kind for info in infos}
-    points = _plugged_in(section)
+    points = _section_entry_points(section)
     for point in points:
         others = sorted({_distribution(p) for p in points if p.name == point.name} - {_distribution(point)})
         summary = f"{point.value}, from {_distribution(point)}"
         if point.name in kinds:
-            summary += " (hidden by the built-in part of this name: use target)"
+            summary += " (hidden by the built-in part of this name; use target)"
         elif others:
-            summary += f" (also provided by {', '.join(others)}: use target)"
+            summary += f" (also provided by {', '.join(others)}; use target)"
         infos.append(PartInfo(section, point.name, summary, _distribution(point)))
     return infos
 
@@ -163,7 +163,7 @@ def available(section: str) -> list[PartInfo]:
 def find(section: str, kind: str) -> Any:
     """Import and return the part of a section by its kind.
 
-    A built-in part wins over an entry point of its name, with a warning.
+    A built-in part takes precedence over an entry point of the same name, with a warning.
 
     Args:
         section: the config section.
@@ -176,7 +176,7 @@ def find(section: str, kind: str) -> Any:
         ConfigError: there is no such kind, or a package's part cannot be loaded.
     """
     declaration = _declaration(section, kind) if kind.isidentifier() else None
-    points = [point for point in _plugged_in(section) if point.name == kind]
+    points = [point for point in _section_entry_points(section) if point.name == kind]
     if declaration is None:
         if not points:
             names = list(dict.fromkeys(part.kind for part in available(section)))
@@ -184,8 +184,8 @@ def find(section: str, kind: str) -> Any:
         return _load(section, points)
     if points:
         warnings.warn(
-            f"{section} {kind!r} is the built-in part, not the one of {_distribution(points[0])}; "
-            f"for the latter write target: {points[0].value!r} in place of kind",
+            f"{section} {kind!r} is the built-in part, not the one from {_distribution(points[0])}; "
+            f"for the latter, set target: {points[0].value!r} instead of kind",
             stacklevel=2,
         )
     part = getattr(importlib.import_module(f"{ROOMS[section]}.{declaration.module}"), declaration.class_name)
@@ -204,7 +204,7 @@ def load_target(target: str) -> Any:
         raise ConfigError(f"{target!r} is not of the form 'package.module:Name'")
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # whatever a user's module raises at import is theirs to read
+    except (Exception, SystemExit) as error:  # a user's module may raise anything at import; report all of it
         raise ConfigError(
             f"cannot import {module_name!r}: {type(error).__name__}: {error} ({name_clash(module_name) or _SEARCHED})"
         ) from error
@@ -216,7 +216,7 @@ def load_target(target: str) -> Any:
 
 
 def entry_point_group(section: str) -> str:
-    """Return the group of entry points in which an installed package provides parts of a section."""
+    """Return the entry-point group in which installed packages provide parts of a section."""
     return f"al_loop.{ROOMS[section].rpartition('.')[2]}"
 
 
@@ -225,7 +225,7 @@ def arguments_model(factory: Any, without: Sequence[str] = ()) -> type[BaseModel
 
     Args:
         factory: a class, a function or a ``functools.partial``.
-        without: names of arguments to leave out.
+        without: names of arguments to omit.
     """
     signature = inspect.signature(factory)
     function = factory
@@ -255,7 +255,7 @@ def suggestion(name: str, names: Sequence[str]) -> str:
 
     Args:
         name: the unknown name.
-        names: those that exist.
+        names: the valid names.
     """
     from difflib import get_close_matches
 
@@ -268,7 +268,7 @@ def suggestion(name: str, names: Sequence[str]) -> str:
 
 def _room_folder(section: str) -> Path:
     top, *rooms = ROOMS[section].split(".")
-    spec = importlib.util.find_spec(top)  # of the top package only: that of a room would import the packages around it
+    spec = importlib.util.find_spec(top)  # only of the top package: a room's would import its parents
     assert spec is not None, f"the package {top} is missing"
     assert spec.origin is not None, f"the package {top} has no folder"
     return Path(spec.origin).parent.joinpath(*rooms)
@@ -291,7 +291,7 @@ def _declarations(path: Path, modified_ns: int) -> Mapping[str, _Declaration]:
 
     Args:
         path: the file.
-        modified_ns: when it was last modified, so that the cache is not used for a changed file.
+        modified_ns: its modification time, so that a changed file is read again.
     """
     declarations: dict[str, _Declaration] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -314,7 +314,7 @@ def _entry_points(path: tuple[str, ...]) -> Any:
     return entry_points()
 
 
-def _plugged_in(section: str) -> list[EntryPoint]:
+def _section_entry_points(section: str) -> list[EntryPoint]:
     points = _entry_points(tuple(sys.path)).select(group=entry_point_group(section))
     return sorted(points, key=lambda point: (point.name, _distribution(point)))
 
@@ -328,10 +328,10 @@ def _load(section: str, points: Sequence[EntryPoint]) -> Any:
     description = f"the entry point {point.name!r} = {point.value!r} of {_distribution(point)}"
     if len({(p.value, _distribution(p)) for p in points}) > 1:
         choices = ", ".join(f"{p.value!r} ({_distribution(p)})" for p in points)
-        raise ConfigError(f"{point.name!r} is provided by several packages; write target: with one of {choices}")
+        raise ConfigError(f"{point.name!r} is provided by several packages; set target: to one of {choices}")
     try:
         part = point.load()
-    except (Exception, SystemExit) as error:  # whatever a package raises at import is its user's to read
+    except (Exception, SystemExit) as error:  # a package may raise anything at import; report all of it
         raise ConfigError(
             f"{description} cannot be loaded: {type(error).__name__}: {error}; "
             "reinstall the package with its dependencies, or contact its author"

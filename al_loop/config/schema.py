@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from al_loop.config.plugins import Part
 from al_loop.oracles.base import Goal
 
-#: keys that may differ between two starts of one campaign: where and how long it runs, not what it does
+#: keys that may differ between two starts of one campaign: its location, duration and resources, not its decisions
 _NOT_IDENTITY = (
     "rounds.count",
     "rounds.close_share",
@@ -52,9 +52,9 @@ class Constraint(Part):
 
 
 class OutcomeConstraint(_Frozen):
-    """Bounds on a value that the oracle measures, in its unit; satisfied with the probability that the model gives."""
+    """Bounds on a value that the oracle measures, in its unit; candidates are weighted by their P(satisfied)."""
 
-    objective: Annotated[str, Field(description="the oracle's name of the value")]
+    objective: Annotated[str, Field(description="name of the value, as the oracle declares it")]
     min: float | None = None
     max: float | None = None
 
@@ -70,7 +70,9 @@ class Reward(_Frozen):
     beta: Annotated[float, Field(gt=0, description="inverse temperature: how strongly good objects are preferred")] = (
         4.0
     )
-    clip: Annotated[float, Field(gt=0, description="standardised acquisition values are clipped to +- this")] = 5.0
+    clip: Annotated[float, Field(gt=0, description="standardised acquisition values are clipped to [-clip, clip]")] = (
+        5.0
+    )
     feasibility: Annotated[
         float, Field(ge=0, description="power of P(the oracle returns a value) as a factor of the reward; 0: ignored")
     ] = 0.0
@@ -113,7 +115,7 @@ class SamplerSettings(_Frozen):
         Literal["fixed", "arrival"],
         Field(
             description="order in which draws are trained on: fixed is reproducible; with arrival no sampler ever "
-            "waits, which helps if rewards take very different times"
+            "waits, which helps if the duration of rewards varies widely"
         ),
     ] = "fixed"
     shares: Annotated[int, Field(ge=1, description="parts of a draw that samplers draw in parallel")] = 1
@@ -124,12 +126,14 @@ class SamplerSettings(_Frozen):
     replay_size: Annotated[int, Field(ge=0, description="objects from the replay buffer, added to each step")] = 16
     replay_capacity: Annotated[int, Field(ge=1)] = 1000
     replay_priority: Annotated[
-        Literal["reward", "recency"], Field(description="which objects stay in the replay buffer")
+        Literal["reward", "recency"], Field(description="objects to retain in the replay buffer: best or newest")
     ] = "reward"
     measured_size: Annotated[int, Field(ge=0, description="measured objects, added to each step")] = 0
-    searches: Annotated[tuple[Part, ...], Field(description="run beside the policy in every step")] = ()
+    searches: Annotated[
+        tuple[Part, ...], Field(description="searches that run alongside the policy in every step")
+    ] = ()
     epsilon: Annotated[float, Field(ge=0, le=1)] = 0.05
-    temperature: Annotated[float, Field(gt=0, description="of the policy while exploring")] = 1.0
+    temperature: Annotated[float, Field(gt=0, description="temperature of the policy while exploring")] = 1.0
     heads: Annotated[int, Field(ge=1, description="members of an ensemble (Thompson sampling)")] = 1
     ema: Annotated[
         float, Field(ge=0, lt=1, description="decay of the moving average of weights used for sampling; 0: none")
@@ -156,15 +160,16 @@ class Rounds(_Frozen):
         float | None,
         Field(
             gt=0,
-            description="if the fidelity is chosen: the cost at which a batch is full, unless batch_size is reached "
-            "first",
+            description="if the campaign chooses fidelities: the cost at which a batch is full, unless batch_size is "
+            "reached first",
         ),
     ] = None
     close_share: Annotated[
         float, Field(gt=0, le=1, description="share of the batch that must be measured before the next round starts")
     ] = 1.0
     close_after_s: Annotated[
-        float | None, Field(gt=0, description="seconds after which the next round starts with what has been measured")
+        float | None,
+        Field(gt=0, description="seconds after which the next round starts with the values measured so far"),
     ] = None
     keep_busy: Annotated[
         bool, Field(description="start the next round early enough that no oracle worker runs out of candidates")
@@ -190,7 +195,8 @@ class Evaluation(_Frozen):
         ),
     ] = 0.5
     cost: Annotated[
-        float, Field(ge=0, description="of one call, if the oracle does not report it; of the fidelity of cost 1")
+        float,
+        Field(ge=0, description="cost of one call (at the fidelity of relative cost 1), if the oracle reports none"),
     ] = 1.0
     stop_after_failures: Annotated[
         int | None, Field(ge=1, description="consecutive failures after which the campaign stops; null: never")
@@ -221,11 +227,11 @@ class Stop(_Frozen):
     no_progress: Annotated[int | None, Field(ge=1, description="consecutive rounds without a better value")] = None
     expected_improvement: Annotated[
         float | None,
-        Field(gt=0, description="the next batch is expected to improve on the best value by less (in its unit)"),
+        Field(gt=0, description="the next batch is expected to improve on the best value by less than this value"),
     ] = None
     probability: Annotated[
         float | None,
-        Field(gt=0, lt=1, description="the next batch improves on the best value with a lower probability"),
+        Field(gt=0, lt=1, description="the next batch improves on the best value with a probability below this"),
     ] = None
 
 
@@ -263,12 +269,12 @@ class Resources(_Frozen):
         int,
         Field(
             ge=1,
-            description="of torch; small networks do not gain from more, and with the same number results stay "
-            "identical to the bit",
+            description="threads of torch; small networks do not benefit from more, and results are bit-identical "
+            "only with the same number",
         ),
     ] = 1
     sampler: SamplerRole = SamplerRole()
-    learner: Annotated[Role, Field(description="trains on what the samplers draw")] = Role(num_cpus=0)
+    learner: Annotated[Role, Field(description="trains on the samplers' draws")] = Role(num_cpus=0)
     surrogate: Annotated[Role, Field(description="fits the models once a round, on its GPU if it has one")] = Role(
         num_cpus=0
     )
@@ -295,19 +301,19 @@ class CampaignConfig(_Frozen):
     )
     reference_point: dict[str, float] | None = Field(
         None,
-        description="with several objectives: the worst value of each that is of interest, in its unit; if omitted, "
-        "a tenth of the range of the best trade-offs below the worst of them",
+        description="with several objectives: the worst value of interest of each, in its unit; if omitted, "
+        "the worst value on the Pareto front, worsened by a tenth of the front's range",
     )
     constraints: tuple[Constraint, ...] = ()
     outcome_constraints: tuple[OutcomeConstraint, ...] = ()
     transform: Annotated[
         Literal["none", "yeo_johnson", "rank"],
-        Field(description="of the optimised values before the surrogate is fitted, for skewed ones"),
+        Field(description="transform of the optimised values before the surrogate is fitted, for skewed values"),
     ] = "none"
     recalibrate: Annotated[
         bool, Field(description="scale the surrogate's uncertainty by the errors of its earlier predictions")
     ] = True
-    features: Part | None = Field(None, description="if omitted, those that suit the environment's objects")
+    features: Part | None = Field(None, description="if omitted, a default for the environment's objects")
     surrogate: Part = Part(kind="gp")
     acquisition: Part = Part(kind="ucb")
     selector: Part = Part(kind="diverse")
@@ -324,7 +330,7 @@ class CampaignConfig(_Frozen):
         description="a folder, or a URL supported by fsspec (s3://, gs://, ...), for the learner's state after each "
         "round; if omitted, the run directory",
     )
-    sinks: tuple[Part, ...] = Field((), description="where metrics are sent while it runs: mlflow, wandb, ...")
+    sinks: tuple[Part, ...] = Field((), description="services that receive metrics while it runs: mlflow, wandb, ...")
     _folders: tuple[str, ...] = ()
 
     @property
@@ -345,7 +351,7 @@ class CampaignConfig(_Frozen):
 
     @property
     def fingerprint(self) -> str:
-        """A hash that is equal for two configs of one campaign, whatever its length, workers, ledger and resources."""
+        """A hash that identifies the campaign, independent of its length, workers, ledger and resources."""
         content = self.model_dump(mode="json")
         for path in _NOT_IDENTITY:
             section, _, key = path.partition(".")

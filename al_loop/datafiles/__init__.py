@@ -1,10 +1,10 @@
-"""Readers of the tables and lists of objects that people bring, and helpers for nested contents.
+"""Readers of users' tables and lists of objects, and a helper for nested mappings.
 
 - ``text_files``: text from plain and compressed files.
 - ``delimited``: cells separated by commas, semicolons or tabs, under a header.
-- ``object_tables``: tables of objects with measured values or other facts, by column.
-- ``object_lists``: lists of objects alone.
-- ``nested``: nested mappings as flat ones.
+- ``object_tables``: tables of objects with measured values or other data, by column.
+- ``object_lists``: lists of objects only.
+- ``nested``: conversion of nested mappings to flat ones.
 
-None of them loads torch; RDKit is loaded when molecules are brought to canonical SMILES.
+None of them loads torch; RDKit is loaded when molecules are converted to canonical SMILES.
 """

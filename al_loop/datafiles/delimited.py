@@ -1,4 +1,4 @@
-"""Delimited text: a header and a row per line, with cells separated by commas, semicolons or tabs."""
+"""Delimited text: a header and one row per line, with cells separated by commas, semicolons or tabs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ OBJECT_COLUMNS = ("smiles", "sequence", "object")
 
 @dataclass(frozen=True)
 class DelimitedText:
-    """The cells of delimited text, without blanks around them.
+    """The cells of delimited text, without surrounding blanks.
 
     Args:
         header: the name of each column; empty for text without a header.
-        rows: as many cells in each row as the header has.
-        lines: the line number in the file of each row (the last line, if a cell contains line breaks).
+        rows: the cells of each row, as many as in the header.
+        lines: the line number of each row in the file (of its last line, if a cell contains line breaks).
         delimiter: comma, semicolon or tab.
     """
 
@@ -34,16 +34,16 @@ class DelimitedText:
 def parse_delimited(text: str, file: str, *, lenient: bool = False) -> DelimitedText:
     """Parse delimited text; blank lines and lines of empty cells are skipped.
 
-    The delimiter is the one of comma, semicolon and tab that occurs most often in the header.
+    The delimiter is whichever of comma, semicolon and tab occurs most often in the header.
 
     Args:
         text: the content of the file.
         file: name of the file in messages.
-        lenient: accept what spreadsheets and people produce: short rows are padded with empty cells, further cells are
-            dropped, columns may have no name.
+        lenient: whether to accept irregular tables: short rows are padded with empty cells, excess cells are dropped,
+            and columns may be unnamed.
 
     Raises:
-        ConfigError: a row does not fit the header, quotes are not balanced, or column names are missing or duplicate.
+        ConfigError: a row does not match the header, quotes are unbalanced, or column names are missing or duplicate.
     """
     first_line = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=first_line.count)
@@ -69,12 +69,12 @@ def parse_delimited(text: str, file: str, *, lenient: bool = False) -> Delimited
     except csv.Error as error:
         raise ConfigError(f"{file}, line {reader.line_num}: {error}") from None
     if not lenient and (len(set(header)) < len(header) or "" in header):
-        raise ConfigError(f"{file}: the header {','.join(header)!r:.120} must name each column, each differently")
+        raise ConfigError(f"{file}: the header {','.join(header)!r:.120} must give each column a unique name")
     return DelimitedText(header, tuple(rows), tuple(lines), delimiter)
 
 
 def find_object_column(columns: Iterable[str]) -> str | None:
-    """Return the column named smiles, sequence or object (in this order, in any case), or None."""
+    """Return the column named smiles, sequence or object (in this order, ignoring case), or None."""
     by_name = {column.casefold(): column for column in columns}
     return next((by_name[name] for name in OBJECT_COLUMNS if name in by_name), None)
 

@@ -1,4 +1,4 @@
-"""Nested mappings as flat ones, for tables and parameters."""
+"""Conversion of nested mappings to flat ones, for tables and parameters."""
 
 from __future__ import annotations
 

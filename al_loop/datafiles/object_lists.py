@@ -1,4 +1,4 @@
-"""Lists of objects in files: an object per line, or the objects of a table."""
+"""Lists of objects in files: one object per line, or the objects of a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from al_loop.datafiles.delimited import find_object_column, parse_delimited
 from al_loop.datafiles.text_files import read_text
 from al_loop.errors import ConfigError
 
-#: suffix of a list with a SMILES, and perhaps a name, in each line
+#: suffixes of lists with a SMILES, and optionally a name, in each line
 SMILES_SUFFIXES = (".smi", ".smiles")
 _TABLE_SUFFIXES = (".csv", ".tsv")
 
@@ -16,10 +16,9 @@ _TABLE_SUFFIXES = (".csv", ".tsv")
 def read_objects(path: str | Path) -> list[str]:
     """Return the objects in a file, in order.
 
-    ``.smi`` and ``.smiles`` have a SMILES and perhaps a name in each line. ``.csv`` and ``.tsv`` have a header and
+    ``.smi`` and ``.smiles`` have a SMILES and optionally a name in each line. ``.csv`` and ``.tsv`` have a header and
     their objects in the column smiles, sequence or object, else in the first; a single column without such a name is a
-    list without a header. Any other file has an object in each line. All may be compressed (``.gz``, ``.xz``,
-    ``.bz2``).
+    list without a header. Any other file has one object per line. All may be compressed (``.gz``, ``.xz``, ``.bz2``).
 
     Raises:
         ConfigError: the file cannot be read or contains no object.
@@ -35,16 +34,16 @@ def read_objects(path: str | Path) -> list[str]:
 
 
 def parse_list(text: str, *, is_smiles: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Parse a list with an object per line.
+    """Parse a list with one object per line.
 
-    A first line that is just ``smiles`` (or ``object``, in a list that is not of SMILES) is a header and is skipped.
+    A first line that is just ``smiles`` (``object``, if ``is_smiles`` is false) is a header and is skipped.
 
     Args:
         text: the content of the file.
-        is_smiles: only the first word of each line is the object, and a name may follow.
+        is_smiles: whether only the first word of each line is the object, so that a name may follow.
 
     Returns:
-        The objects, and the line number of each.
+        The objects and their line numbers.
     """
     rows = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if is_smiles:

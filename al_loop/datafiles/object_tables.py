@@ -1,4 +1,4 @@
-"""Tables of objects in files, by column: measured values, pools, decisions. Needs neither torch nor RDKit to load."""
+"""Tables of objects in files, by column: measured values, pools, decisions. Importing it loads no torch or RDKit."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class ObjectTable:
 
     Args:
         file: the file as the user named it, for messages.
-        columns: the cells of each column, without blanks around them.
-        lines: the line number in the file of each row.
+        columns: the cells of each column, without surrounding blanks.
+        lines: the line number of each row in the file.
         digest: SHA-256 of the decompressed file, in hexadecimal digits.
     """
 
@@ -70,12 +70,12 @@ class ObjectTable:
 
         Args:
             column: name of the column of objects.
-            object_type: molecules are brought to RDKit's canonical SMILES (a quarter of a millisecond each); other
-                objects are taken as they are.
-            is_canonical: take molecules as they are, too.
+            object_type: the type of the objects; molecules are converted to RDKit's canonical SMILES (a quarter of a
+                millisecond each), other objects are returned unchanged.
+            is_canonical: whether molecules are canonical already, and returned unchanged, too.
 
         Raises:
-            ConfigError: a cell is empty or not a valid SMILES, with its line.
+            ConfigError: a cell is empty or not a valid SMILES; the message gives its line.
         """
         cells = self.column(column)
         for line, cell in zip(self.lines, cells, strict=True):
@@ -111,7 +111,7 @@ class ObjectTable:
         """Return the numbers of a column, NaN for missing values: blank cells, NA, N/A, NaN, None, null.
 
         Raises:
-            ConfigError: a cell is not a finite number, with its line.
+            ConfigError: a cell is not a finite number; the message gives its line.
         """
         numbers = []
         for line, cell in zip(self.lines, self.column(column), strict=True):
@@ -128,7 +128,7 @@ class ObjectTable:
 
 
 def object_type_of(column: str) -> ObjectType:
-    """Return the type of the objects in a column: molecules or sequences if its name says so, else other."""
+    """Return the type of the objects in a column, by its name: molecule (smiles), sequence, or else other."""
     name = column.casefold()
     return "molecule" if "smiles" in name else "sequence" if "sequence" in name else "other"
 
@@ -149,24 +149,24 @@ def is_shipped(file: str) -> bool:
 
 
 def read_table(file: str) -> ObjectTable:
-    """Read a table; an unchanged file is read once in a process.
+    """Read a table; an unchanged file is read once per process.
 
-    A table has a header and a row per line, with cells separated by commas, semicolons or tabs. ``.smi`` and
-    ``.smiles`` (a SMILES and perhaps a name in each line) and ``.txt`` (an object per line) have no header and give one
-    column, ``smiles`` or ``object``. All may be compressed (``.gz``, ``.xz``, ``.bz2``).
+    A table has a header and one row per line, with cells separated by commas, semicolons or tabs. ``.smi`` and
+    ``.smiles`` (a SMILES and optionally a name in each line) and ``.txt`` (one object per line) have no header and
+    yield one column, ``smiles`` or ``object``. All may be compressed (``.gz``, ``.xz``, ``.bz2``).
 
     Args:
         file: a path, relative to the working directory, or the name of a shipped table.
 
     Raises:
-        ConfigError: there is no such file, or it is not such a table, with the line that is wrong.
+        ConfigError: there is no such file, or it is not a valid table; the message gives the line.
     """
     path = Path(file)
     if not path.is_file():
         if file not in shipped():
             raise ConfigError(
                 f"file: there is no file {file!r} in {Path.cwd()}, and no shipped table of that name "
-                f"(shipped are {', '.join(shipped())})"
+                f"(shipped tables: {', '.join(shipped())})"
             )
         path = shipped_folder() / f"{file}.csv.gz"
     stat = path.stat()

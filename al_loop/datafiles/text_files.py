@@ -1,4 +1,4 @@
-"""Text from plain and compressed files. Needs the standard library alone."""
+"""Text from plain and compressed files. Requires only the standard library."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TextFile:
 
     Args:
         text: the decompressed text, without a byte-order mark.
-        suffix: the file's suffix in lower case, without that of the compression, such as ``.csv``; may be empty.
+        suffix: the file's suffix in lower case, such as ``.csv``, without a compression suffix; may be empty.
         digest: SHA-256 of the decompressed content, in hexadecimal digits.
     """
 
@@ -43,7 +43,7 @@ def read_text(path: Path, name: str | None = None) -> TextFile:
         name: name of the file in messages; None: its path.
 
     Raises:
-        ConfigError: the file cannot be read, is damaged or is not text.
+        ConfigError: the file cannot be read, is corrupt or is not text.
     """
     suffixes = [suffix.casefold() for suffix in path.suffixes]
     try:
@@ -52,7 +52,7 @@ def read_text(path: Path, name: str | None = None) -> TextFile:
             content = _DECOMPRESS[suffixes.pop()](content)
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        reason = "it is not text in UTF-8; save a spreadsheet as 'CSV UTF-8'"
+        reason = "it is not UTF-8 text; save a spreadsheet as 'CSV UTF-8'"
         raise ConfigError(f"cannot read {name or path}: {reason}") from None
     except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
         reason = getattr(error, "strerror", None) or summary(error)

@@ -1,8 +1,8 @@
 """Environments: spaces of objects that are built step by step.
 
-They need torch and numpy alone, and RDKit or selfies where molecules are decoded.
+They require only torch and numpy, and RDKit or selfies to decode molecules.
 
 - ``base``: the interface, ``Environment``.
 - ``sequence``, ``set``, ``hypergrid``, ``fragments``, ``selfies``, ``pool``: the environments.
-- ``testing``: the tests that every environment has to pass, ``EnvironmentContract``.
+- ``testing``: the tests that every environment must pass, ``EnvironmentContract``.
 """

@@ -21,11 +21,11 @@ class Environment(ABC):
     is over when ``is_terminal`` returns True. Every method works on whole batches, without a loop over objects, and
     leaves its arguments unchanged.
 
-    Two sets are built by one action each, and taken apart again:
+    For example, two sets are built by one action each, and taken apart again:
 
     >>> from al_loop.environments.set import Sets
     >>> environment = Sets(["a", "b", "c"], size=2, min_size=1)
-    >>> states = environment.initial(2)  # whether a, b, c are in the set, and whether it was stopped
+    >>> states = environment.initial(2)  # whether a, b and c are in the set, and whether it was stopped
     >>> environment.forward_mask(states).tolist()[0]  # any item may be added; an empty set may not be stopped
     [True, True, True, False]
     >>> actions = torch.tensor([0, 2])
@@ -41,27 +41,27 @@ class Environment(ABC):
     ['a,b', 'c']
     """
 
-    #: name in a config; an environment named by ``target:`` needs none
+    #: name in a config; not required of an environment named by ``target:``
     kind: ClassVar[str] = ""
     #: type of the objects that ``decode`` returns; selects the default features
     object_type: ClassVar[ObjectType] = "other"
-    #: kind of the policy network that suits the states
+    #: kind of the default policy network
     default_policy: ClassVar[str] = "mlp"
 
     n_actions: int
-    #: number of backward actions, a policy's choices when it takes an object apart
+    #: number of backward actions, the choices for undoing a step
     n_backward_actions: int
     state_size: int
-    #: actions in the longest trajectory, stop included
+    #: number of actions in the longest trajectory, stop included
     max_steps: int
     #: length of the vector that ``features`` returns for a state
     n_features: int
 
-    #: all objects, if the space is a finite list: a campaign then scores each of them and trains no sampler
+    #: all objects, if the space is a finite list; a campaign then scores each of them instead of training a sampler
     objects: Sequence[str] | None = None
     #: letters of the objects, if these are words
     alphabet: Sequence[str] | None = None
-    #: letters in the longest word, if the objects are words
+    #: number of letters in the longest word, if the objects are words
     length: int | None = None
     #: order in which letters are added, if there is a choice
     order: str = ""
@@ -77,10 +77,10 @@ class Environment(ABC):
 
         Args:
             n: number of states.
-            device: where they are created.
+            device: the device of the states.
 
         Returns:
-            n x state_size.
+            States, shape n x state_size.
         """
 
     @abstractmethod
@@ -88,23 +88,23 @@ class Environment(ABC):
         """Return the states after one action each.
 
         Args:
-            states: n x state_size, none of them terminal.
-            actions: n, allowed by ``forward_mask``.
+            states: states, shape n x state_size, none of them terminal.
+            actions: actions allowed by ``forward_mask``, shape n.
 
         Returns:
-            n x state_size.
+            States, shape n x state_size.
         """
 
     @abstractmethod
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
-        """Return the states before the last action, one choice of which is undone.
+        """Return the states before one of the possible last actions.
 
         Args:
-            states: n x state_size, none of them initial.
-            backward_actions: n, allowed by ``backward_mask``.
+            states: states, shape n x state_size, none of them initial.
+            backward_actions: backward actions allowed by ``backward_mask``, shape n.
 
         Returns:
-            n x state_size.
+            States, shape n x state_size.
         """
 
     @abstractmethod
@@ -112,11 +112,11 @@ class Environment(ABC):
         """Return the backward actions that undo actions.
 
         Args:
-            states: n x state_size, the states in which the actions are taken.
-            actions: n.
+            states: the states in which the actions are taken, shape n x state_size.
+            actions: actions, shape n.
 
         Returns:
-            n, columns of ``backward_mask`` at ``step(states, actions)``.
+            Columns of ``backward_mask`` at ``step(states, actions)``, shape n.
         """
 
     @abstractmethod
@@ -126,31 +126,31 @@ class Environment(ABC):
         If an object has several states, the action may lead to another state of the same object.
 
         Args:
-            states: n x state_size, the states before the backward step.
-            backward_actions: n.
+            states: the states from which the backward step is taken, shape n x state_size.
+            backward_actions: backward actions, shape n.
 
         Returns:
-            n.
+            Actions, shape n.
         """
 
     @abstractmethod
     def forward_mask(self, states: Tensor) -> Tensor:
-        """Return the allowed actions, none of them in a terminal state: n x n_actions, bool."""
+        """Return a bool mask of the allowed actions, shape n x n_actions, with none in a terminal state."""
 
     @abstractmethod
     def backward_mask(self, states: Tensor) -> Tensor:
-        """Return the allowed backward actions, none of them in an initial state: n x n_backward_actions, bool."""
+        """Return a bool mask of the allowed backward actions, n x n_backward_actions, with none in an initial state."""
 
     @abstractmethod
     def is_terminal(self, states: Tensor) -> Tensor:
-        """Return whether each object is finished: n, bool."""
+        """Return a bool mask of the finished objects, shape n."""
 
     @abstractmethod
     def features(self, states: Tensor) -> Tensor:
-        """Return the input of a policy network: n x n_features, float."""
+        """Return the float input of a policy network, shape n x n_features."""
 
     def feature_index(self, states: Tensor) -> Tensor | None:
-        """Return the k indices at which ``features`` are 1, if all others are 0: n x k; None for other features."""
+        """Return the k indices at which ``features`` is 1, shape n x k, if all other features are 0; otherwise None."""
         return None
 
     @abstractmethod
@@ -159,22 +159,23 @@ class Environment(ABC):
 
     @abstractmethod
     def encode(self, objects: Sequence[str]) -> Tensor:
-        """Return terminal states of objects: n x state_size.
+        """Return terminal states of objects, shape n x state_size.
 
         Raises:
-            ValueError: an object is not in this space, with the reason.
+            ValueError: an object is not in this space; the message gives the reason.
         """
 
     def retrace(self, states: Tensor, backward_actions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the forward trajectories that backward walks undo.
 
         Args:
-            states: terminal states, n x state_size.
-            backward_actions: T x n, from the terminal states down to the initial state, -1 once a walk is over.
+            states: terminal states, shape n x state_size.
+            backward_actions: backward actions from the terminal states to the initial state, shape T x n, -1 after the
+                end of a walk.
 
         Returns:
-            States (T + 1 x n x state_size, from the initial state on, padded with the last) and actions (T x n, -1
-            once a trajectory is over).
+            States from the initial state on, shape T + 1 x n x state_size, padded with the last, and actions, shape
+            T x n, -1 after the end of a trajectory.
         """
         n_steps, n = backward_actions.shape
         walk, actions = [states], []
@@ -191,7 +192,7 @@ class Environment(ABC):
         return forward, torch.where(is_step, torch.stack(actions)[(length - 1 - time[:-1]).clamp(min=0), column], -1)
 
     def log_paths(self, states: Tensor) -> Tensor:
-        """Return the logarithm of the number of ways to build each state from the initial one: n, double precision.
+        """Return the log of the number of ways to build each state from the initial one, shape n, double precision.
 
         The backward policy of maximum entropy (Mohammadpour et al. 2024) chooses a state's parent in proportion to this
         number. If an object has several states, this is the number of orders in which the object can be built.
@@ -205,22 +206,22 @@ class Environment(ABC):
         )
 
     def crossover(self, a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor] | None:
-        """Return a child of each pair of terminal states, or None if the environment has no crossover of its own.
+        """Return a child of each pair of terminal states, or None if the environment does not implement crossover.
 
-        Without one, a search crosses the steps of the parents instead.
+        In the latter case, a search crosses the steps of the parents instead.
 
         Args:
-            a: n x state_size.
-            b: n x state_size.
+            a: first parents, shape n x state_size.
+            b: second parents, shape n x state_size.
             generator: source of all randomness.
 
         Returns:
-            Terminal states (n x state_size), and whether a child was found for each pair (n, bool).
+            Terminal states, shape n x state_size, and a bool mask of the pairs for which a child was found, shape n.
         """
         return None
 
     def log_multiplicity(self, states: Tensor) -> Tensor:
-        """Return the logarithm of how many states represent the same (finished or partial) object: n.
+        """Return the log of the number of states that represent the same (finished or partial) object, shape n.
 
         If an object has several states, a sampler trained on R(object) would draw it that many times too often;
         training on ``log R - log_multiplicity`` makes the objects, not the states, proportional to R. The default is 0:

@@ -1,4 +1,4 @@
-"""A finite list of objects in a file, such as a library, a catalogue or a table."""
+"""A finite list of objects from a file, such as a library, a catalogue or a table."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from al_loop.smiles import canonical_smiles
 
 
 class Pool(Environment):
-    """A finite list of objects (a library of molecules, say) from a file; one action picks one of them.
+    """A finite list of objects (such as a library of molecules) from a file; one action picks one of them.
 
-    All of them are in ``objects``, so that a campaign scores each instead of training a sampler: what a sampler learns
-    about one object does not carry over to the others.
+    All of them are in ``objects``, so that a campaign scores each instead of training a sampler, which could not
+    generalise from one object to another.
 
-    Duplicates are removed and the objects are sorted, so that their order in the file (often that of the measured
-    values) does not matter.
+    Duplicates are removed and the objects are sorted, so that their order in the file (often by measured value) does
+    not matter.
 
     Args:
         file: a path, relative to the folder in which the campaign is started (a CSV with a header, or ``.smi`` or
-            ``.txt`` with one object per line; also ``.gz``, ``.xz`` or ``.bz2``), or the name of a table that is
-            included.
+            ``.txt`` with one object per line; also ``.gz``, ``.xz`` or ``.bz2``), or the name of a shipped table.
         column: the column of the objects; None: smiles, sequence or object, else the first.
         object_type: type of the objects; None: molecule if the column's name contains SMILES, sequence if it contains
             sequence, else other. Molecules are converted to canonical SMILES by RDKit.
-        is_canonical: whether the SMILES are RDKit's canonical ones already, which saves a quarter of a millisecond
+        is_canonical: whether the SMILES are already in RDKit's canonical form, which saves a quarter of a millisecond
             each.
 
     Raises:
@@ -52,12 +51,14 @@ class Pool(Environment):
         self.object_type = object_type or object_type_of(column)
         self.objects = sorted(set(table.objects(column, self.object_type, is_canonical)))
         self.file = file
-        self.n_actions = len(self.objects) + 1  # the last: stop, which is never allowed, as a pick ends the object
+        self.n_actions = (
+            len(self.objects) + 1
+        )  # the last one: stop, which is never allowed, since a pick ends the object
         self.n_backward_actions = 1
         self.state_size = 1  # the object's index, -1 before one is picked
         self.max_steps = 1
         self.n_features = 1
-        is_sequence = self.object_type == "sequence"  # one-hot features need the alphabet
+        is_sequence = self.object_type == "sequence"  # one-hot features require the alphabet
         self.alphabet = "".join(sorted(set().union(*self.objects))) if is_sequence else None
         self.length = max(map(len, self.objects)) if is_sequence else None
 
@@ -81,7 +82,7 @@ class Pool(Environment):
         return states[:, 0].clone()
 
     def forward_mask(self, states: Tensor) -> Tensor:
-        """Return all objects before one is picked; never stop."""
+        """Return every object until one is picked, and never stop."""
         is_open = states < 0
         return torch.cat([is_open.expand(-1, len(self.objects)), torch.zeros_like(is_open)], dim=1)
 
@@ -92,11 +93,11 @@ class Pool(Environment):
         return states[:, 0] >= 0
 
     def features(self, states: Tensor) -> Tensor:
-        """Return 1 if an object is picked, else 0, whichever object it is: n x 1."""
+        """Return whether an object is picked (any of them), as 1 or 0, shape n x 1."""
         return (states >= 0).float()
 
     def log_paths(self, states: Tensor) -> Tensor:
-        """Return 0, since each object is picked in one way."""
+        """Return 0, since there is one way to pick each object."""
         return torch.zeros(states.shape[0], dtype=torch.float64, device=states.device)
 
     def decode(self, states: Tensor) -> list[str]:
@@ -116,5 +117,5 @@ class Pool(Environment):
         return index
 
     def vocabulary(self) -> list[int]:
-        """Return the number of actions; nothing is built from letters."""
+        """Return the number of actions, since objects are not built from letters."""
         return [self.n_actions]

@@ -1,4 +1,4 @@
-"""Molecules as SELFIES words. The selfies package and RDKit are imported only where they are used."""
+"""Molecules as SELFIES words. The selfies package and RDKit are imported on first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from al_loop.environments.base import ObjectType
 from al_loop.environments.sequence import Sequences
 from al_loop.errors import ConfigError
 
-#: symbols that suffice for 99 % of the molecules of ZINC250k, stereochemistry aside
+#: symbols that suffice for 99 % of the molecules of ZINC250k, ignoring stereochemistry
 ZINC_ALPHABET = (
     *("[C]", "[=C]", "[#C]", "[N]", "[=N]", "[#N]", "[N+1]", "[=N+1]", "[O]", "[=O]", "[O-1]", "[S]", "[=S]", "[P]"),
     *("[F]", "[Cl]", "[Br]", "[I]"),
@@ -34,18 +34,18 @@ class Selfies(Sequences):
     """Molecules written symbol by symbol as SELFIES (Krenn et al. 2020), in which every word is a valid molecule.
 
     Many words represent the same molecule. The sampler draws words, not molecules, in proportion to the reward, so
-    that a molecule with many words is drawn that much more often; ``fragments`` has no such bias. ``encode`` returns
-    one word of a molecule, so that ``encode(decode(x))`` represents the same molecule, but rarely by the same word. It
-    may refuse unusual molecules that were decoded, such as those with triple bonds to sulfur, which only some orders
-    of symbols can express.
+    that a molecule with many words is drawn proportionally more often; ``fragments`` has no such bias. ``encode``
+    returns one word of a molecule, so that ``encode(decode(x))`` represents the same molecule, but rarely by the same
+    word. It may reject unusual molecules although they can be decoded, such as those with triple bonds to sulfur, which
+    only some orders of symbols can express.
 
     The first symbol is an atom, so that no molecule is empty: leading branch and ring symbols would be skipped. Atoms
     that SELFIES leaves with unpaired electrons (mostly charged ones) are saturated with hydrogen.
 
     Args:
         alphabet: the SELFIES symbols; None: 28 that suffice for most drug-like molecules, without stereochemistry.
-        length: symbols in the longest word.
-        min_length: symbols in the shortest word.
+        length: number of symbols in the longest word.
+        min_length: number of symbols in the shortest word.
 
     Raises:
         ValueError: the alphabet contains no atom or an invalid symbol, or a length is out of range.
@@ -60,7 +60,7 @@ class Selfies(Sequences):
         atoms = [symbol for symbol in symbols if self._is_atom(symbol)]
         if not atoms:
             raise ValueError(f"alphabet: {alphabet!r} must contain at least one atom, such as '[C]'")
-        # atoms come first, so that the actions that may start a word are those below a number
+        # atoms come first, so that the actions that may start a word have the smallest indices
         super().__init__(atoms + [symbol for symbol in symbols if symbol not in atoms], length, min_length)
         self._n_atoms = len(atoms)
         branches = [symbol for symbol in self.alphabet if "Branch" in symbol]
@@ -69,10 +69,10 @@ class Selfies(Sequences):
 
     @staticmethod
     def _is_atom(symbol: str) -> bool:
-        """Return whether a symbol is an atom, as opposed to a branch, a ring, or nothing.
+        """Return whether a symbol is an atom rather than a branch, a ring, or nothing.
 
         Raises:
-            ValueError: it is not a SELFIES symbol.
+            ValueError: the text is not a SELFIES symbol.
         """
         package = _selfies()
         try:
@@ -97,7 +97,7 @@ class Selfies(Sequences):
 
         mol = Chem.MolFromSmiles(_selfies().decoder(word))
         if mol is None:
-            raise ValueError(f"the alphabet allows words that RDKit cannot read as molecules, such as {word!r}")
+            raise ValueError(f"the alphabet allows words that RDKit cannot parse, such as {word!r}")
         radicals = [atom for atom in mol.GetAtoms() if atom.GetNumRadicalElectrons()]
         if radicals:
             Chem.Kekulize(mol, clearAromaticFlags=True)
@@ -113,10 +113,10 @@ class Selfies(Sequences):
         return self._finished([self._word(smiles) for smiles in objects], objects)
 
     def _word(self, smiles: str) -> list[int]:
-        """Return the first word that fits, trying each atom of the molecule as the start.
+        """Return the first valid word, trying each atom of the molecule as the start.
 
         Raises:
-            ValueError: no word fits, with the first reason.
+            ValueError: no word is valid; the message gives the first reason.
         """
         from rdkit import Chem
 
@@ -142,11 +142,11 @@ class Selfies(Sequences):
         raise ValueError(reason)
 
     def _writings(self, mol: Any, smiles: str) -> Iterator[list[str]]:
-        """Yield the symbols of a molecule from its canonical SMILES, then with each atom as the first."""
+        """Yield the symbols of a molecule from its canonical SMILES, then starting at each atom."""
         from rdkit import Chem
 
         package = _selfies()
-        # without aromatic bonds, whose hydrogens would need symbols of their own
+        # without aromatic bonds, whose hydrogens would require additional symbols
         Chem.Kekulize(mol, clearAromaticFlags=True)
         for root in range(-1, mol.GetNumAtoms()):
             try:

@@ -30,16 +30,15 @@ def _is_uniquely_decodable(letters: Sequence[str]) -> bool:
 class Sequences(Environment):
     """Words over an alphabet (DNA, RNA, proteins, ...), of fixed or variable length, built letter by letter.
 
-    A state holds the letters by their index (``len(alphabet)`` for none), their number, and whether the word was
-    stopped.
+    A state contains the letters by index (``len(alphabet)`` for none), their number, and whether the word was stopped.
 
     Args:
-        alphabet: the letters: a text if each is one character, e.g. ``"ACGU"``, otherwise a list, e.g.
+        alphabet: the letters, as a text if each is one character, e.g. ``"ACGU"``, otherwise as a list, e.g.
             ``["Ala", "Arg"]``.
-        length: letters in the longest word.
-        min_length: letters in the shortest word; None: all words have ``length`` letters.
+        length: number of letters in the longest word.
+        min_length: number of letters in the shortest word; None: all words have ``length`` letters.
         order: ``append`` adds letters at the end, so that each word has one history; ``prepend_append`` adds them at
-            either end, so that it has 2^(letters - 1).
+            either end, so that each word has 2^(letters - 1) histories.
 
     Raises:
         ValueError: the letters are not distinct, two words could have the same text, or a length is out of range.
@@ -116,18 +115,18 @@ class Sequences(Environment):
         return before
 
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
-        """Return 1 for letters that are prepended, else 0: n."""
+        """Return 1 for prepended letters, else 0, shape n."""
         return self._is_prepend(actions).long() if self._has_prepend else torch.zeros_like(actions)
 
     def forward_action(self, states: Tensor, backward_actions: Tensor) -> Tensor:
-        """Return the letter that is removed, or stop: n."""
+        """Return the removed letter, or stop, shape n."""
         action = states.gather(1, (states[:, -2:-1] - 1).clamp(min=0))[:, 0]
         if self._has_prepend:
             action = torch.where(backward_actions == 1, states[:, 0] + self._n_letters, action)
         return torch.where(states[:, -1] == 1, self.n_actions - 1, action)
 
     def forward_mask(self, states: Tensor) -> Tensor:
-        """Return all letters while there is room (the first is always appended), and stop from ``min_length`` on."""
+        """Return all letters below the full length (the first is only appended), and stop from ``min_length`` on."""
         count = states[:, -2:-1]
         may_grow = (count < self.length) & (states[:, -1:] == 0)
         parts = [may_grow.expand(-1, self._n_letters)]
@@ -136,7 +135,7 @@ class Sequences(Environment):
         return torch.cat([*parts, may_grow & (count >= self.min_length)], dim=1)
 
     def backward_mask(self, states: Tensor) -> Tensor:
-        """Return the removals: of the last letter or stop from any word, of the first from an unstopped longer one."""
+        """Return the removal of the last letter (or stop), and of the first letter of longer, unstopped words."""
         count = states[:, -2:-1]
         if not self._has_prepend:
             return count > 0
@@ -146,12 +145,12 @@ class Sequences(Environment):
         return (states[:, -2] == self.length) | (states[:, -1] == 1)
 
     def features(self, states: Tensor) -> Tensor:
-        """Return the one-hot letters, "none" among them: n x (length * (letters + 1))."""
+        """Return the one-hot letters, including "none", shape n x (length * (letters + 1))."""
         empty = torch.zeros(len(states), self.length, self._n_letters + 1, device=states.device)
         return empty.scatter_(2, states[:, : self.length, None], 1.0).flatten(1)
 
     def feature_index(self, states: Tensor) -> Tensor:
-        """Return one index for each position: n x length."""
+        """Return one index for each position, shape n x length."""
         return states[:, : self.length] + self._offsets.to(states.device)
 
     def log_paths(self, states: Tensor) -> Tensor:
@@ -189,7 +188,7 @@ class Sequences(Environment):
 
         Args:
             words: indices of the letters of each word.
-            names: the words as they are named in error messages.
+            names: names of the words in error messages.
         """
         rows = []
         for word, name in zip(words, names, strict=True):

@@ -1,4 +1,4 @@
-"""Subsets of a list of items: ingredients, features, experiments to run together."""
+"""Subsets of a list of items, such as ingredients, features or experiments to run together."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Sets(Environment):
 
     Args:
         items: names of the items, or their number (their names are then "0", "1", ...).
-        size: items in the largest set.
-        min_size: items in the smallest set; None: all sets have ``size`` items.
+        size: number of items in the largest set.
+        min_size: number of items in the smallest set; None: all sets have ``size`` items.
 
     Raises:
         ValueError: the items are not distinct names without commas, or the sizes are out of range.
@@ -42,7 +42,7 @@ class Sets(Environment):
         if not 1 <= self.min_size <= size:
             raise ValueError(f"min_size: must be between 1 and size ({size}), got {self.min_size}")
         self.n_features = len(self.items)
-        self.n_actions = self.n_backward_actions = len(self.items) + 1  # the last: stop, and undoing it
+        self.n_actions = self.n_backward_actions = len(self.items) + 1  # the last one: stop, and undoing it
         self.state_size = len(self.items) + 1  # whether each item is in the set, then whether it was stopped
         self.max_steps = size + (self.min_size < size)
 
@@ -62,14 +62,14 @@ class Sets(Environment):
         return backward_actions
 
     def forward_mask(self, states: Tensor) -> Tensor:
-        """Return the items outside the set while there is room, and stop from ``min_size`` on."""
+        """Return the items outside the set below the full size, and stop from ``min_size`` on."""
         inside = states[:, :-1]
         count = inside.sum(1, keepdim=True)
         may_grow = (count < self.size) & (states[:, -1:] == 0)
         return torch.cat([(inside == 0) & may_grow, may_grow & (count >= self.min_size)], dim=1)
 
     def backward_mask(self, states: Tensor) -> Tensor:
-        """Return the items in the set, or only the undoing of stop for a set that was stopped."""
+        """Return the items in the set, or only the undoing of stop for a stopped set."""
         is_stopped = states[:, -1:] == 1
         return torch.cat([(states[:, :-1] == 1) & ~is_stopped, is_stopped], dim=1)
 
@@ -77,7 +77,7 @@ class Sets(Environment):
         return (states[:, :-1].sum(1) == self.size) | (states[:, -1] == 1)
 
     def features(self, states: Tensor) -> Tensor:
-        """Return 1 for each item in the set, 0 for the others: n x items."""
+        """Return 1 for each item in the set, 0 for the others, shape n x items."""
         return states[:, :-1].float()
 
     def log_paths(self, states: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class Sets(Environment):
         return [",".join(name for name, i in zip(self.items, row[:-1], strict=True) if i) for row in states.tolist()]
 
     def encode(self, objects: Sequence[str]) -> Tensor:
-        """Return the finished states of sets, whose names may come in any order."""
+        """Return the finished states of sets, whose items may be named in any order."""
         states = self.initial(len(objects))
         for row, text in enumerate(objects):
             names = text.split(",")

@@ -1,4 +1,4 @@
-"""The contract of environments, as tests: subclass EnvironmentContract in your own test file and run pytest."""
+"""The contract of environments as tests: subclass ``EnvironmentContract`` in your own test file and run pytest."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from al_loop.gflownet.rollout import Trajectories, rollout
 
 
 def _take(environment: Environment, states: Tensor, choices: Tensor, is_backward: bool = False) -> Tensor:
-    """Return the result of ``step`` or ``backward_step``, after a check that the arguments are unchanged."""
-    before, chosen = states.clone(), choices.clone()
+    """Return the result of ``step`` or ``backward_step``, after checking that the arguments are unchanged."""
+    before, choices_before = states.clone(), choices.clone()
     moved = environment.backward_step(states, choices) if is_backward else environment.step(states, choices)
     name = "backward_step" if is_backward else "step"
     assert torch.equal(states, before), f"{name} changed its argument states"
-    assert torch.equal(choices, chosen), f"{name} changed its argument actions"
+    assert torch.equal(choices, choices_before), f"{name} changed its argument actions"
     assert moved.shape == states.shape, (
         f"{name} returned shape {tuple(moved.shape)} for states of shape {tuple(states.shape)}"
     )
@@ -39,13 +39,13 @@ class EnvironmentContract:
                 return MyEnvironment()
     """
 
-    #: objects outside the space, which ``encode`` must refuse
+    #: objects outside the space, which ``encode`` must reject
     invalid: ClassVar[Sequence[str]] = ()
     #: number of random roll-outs that the tests examine
     n_rollouts: ClassVar[int] = 32
-    #: largest number of pairs of a state and an action that are tested
+    #: largest number of state-action pairs that are tested
     n_pairs: ClassVar[int] = 2000
-    #: whether the space is small enough (some thousand states) to be enumerated
+    #: whether the space is small enough (a few thousand states) to be enumerated
     is_small: ClassVar[bool] = False
 
     def make(self) -> Environment:
@@ -132,9 +132,9 @@ class EnvironmentContract:
         )
 
     def test_backward_steps_lead_where_forward_actions_lead_back(self) -> None:
-        """Check that every backward step can be redone: some action leads from there to the same object.
+        """Check that every backward step can be redone: some action leads back to the same object.
 
-        An object may have several states. Since unfinished states cannot be decoded, it is enough there that some
+        An object may have several states. Since unfinished states cannot be decoded, it suffices for them that some
         child of the smaller state allows as many actions and backward actions as the state itself.
         """
         environment = self.make()
@@ -156,16 +156,16 @@ class EnvironmentContract:
             )
 
     def test_forward_action_redoes_a_backward_step(self) -> None:
-        """Check that it leads back to the state, or to another one of the same object."""
+        """Check that the action leads back to the state, or to another state of the same object."""
         environment = self.make()
         states = self._states(environment)
         row, undo = self._pairs(environment.backward_mask(states))
         after = states[row]
         before = _take(environment, after, undo, is_backward=True)
-        copy, chosen = after.clone(), undo.clone()
+        states_before, choices_before = after.clone(), undo.clone()
         action = environment.forward_action(after, undo)
-        assert torch.equal(after, copy), "forward_action changed its argument states"
-        assert torch.equal(undo, chosen), "forward_action changed its argument backward_actions"
+        assert torch.equal(after, states_before), "forward_action changed its argument states"
+        assert torch.equal(undo, choices_before), "forward_action changed its argument backward_actions"
         assert action.shape == undo.shape
         is_allowed = environment.forward_mask(before).gather(1, action[:, None])[:, 0]
         assert is_allowed.all(), (
@@ -203,9 +203,9 @@ class EnvironmentContract:
         assert environment.decode(states[-1]) == objects, "a trajectory ends in another object"
 
     def _backward_walks(self, environment: Environment, states: Tensor) -> Tensor:
-        """Return random backward actions down to the initial state: T x n, -1 once a walk is over, as all are at T - 1.
+        """Return random backward actions to the initial state, shape T x n, -1 after the end of a walk.
 
-        Each walk has its own length; the mask of the initial state ends it.
+        Each walk has its own length; the mask of the initial state ends it. All walks are over at T - 1.
         """
         generator = torch.Generator().manual_seed(4)
         choices = []
@@ -220,7 +220,7 @@ class EnvironmentContract:
         return torch.stack(choices)
 
     def test_log_paths_adds_up_over_backward_actions(self) -> None:
-        """Check that the ways to build a state are the sum of those of its parents."""
+        """Check that the number of ways to build a state is the sum over its parents."""
         environment = self.make()
         states = self._states(environment)
         try:
@@ -242,11 +242,11 @@ class EnvironmentContract:
         differs = mask.any(1) & ~torch.isclose(total, log_paths, rtol=1e-9, atol=1e-9)
         assert not differs.any(), (
             f"log_paths of {states[differs][0].tolist()} is {log_paths[differs][:1].tolist()}, "
-            f"that of its parents' sum is {total[differs][:1].tolist()}"
+            f"but its parents' sum is {total[differs][:1].tolist()}"
         )
 
     def test_small_spaces_are_reached_as_a_whole(self) -> None:
-        """Check by enumeration that no probability is lost, and that states of ``encode`` can be reached."""
+        """Check by enumeration that no probability is lost, and that states from ``encode`` can be reached."""
         if not self.is_small:
             pytest.skip("the space is too large to be enumerated (is_small)")
         environment = self.make()
@@ -307,9 +307,9 @@ class EnvironmentContract:
                 environment.encode([item])
 
     def test_steps_do_not_look_at_the_numbers(self) -> None:
-        """Check that nothing is read back from the device, as item, nonzero or a mask as an index would do.
+        """Check that nothing is read back from the device, for example by ``item``, ``nonzero`` or a mask as an index.
 
-        On a GPU each of them waits for all pending work. Tensors of the device "meta" have no values to read.
+        On a GPU, each of these waits for all pending work. Tensors on the device "meta" have no values to read.
         """
         environment = self.make()
         states = environment.initial(4, "meta")

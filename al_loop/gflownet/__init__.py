@@ -1,13 +1,13 @@
-"""GFlowNets: samplers that draw objects in proportion to a reward. They need torch and numpy alone.
+"""GFlowNets: samplers that draw objects in proportion to a reward. They require only torch and numpy.
 
-- ``settings``: ``TrainingSettings``, of which ``Training`` is the old name.
-- ``trainer``: training in one process, for any reward. ``pipeline``: samplers that draw while the learner learns.
-- ``learner``: owns the weights. ``sampler``: draws and scores trajectories. ``reward``: what they are trained on.
+- ``settings``: ``TrainingSettings``, formerly ``Training``.
+- ``trainer``: training in one process, for any reward. ``pipeline``: training in which sampling and learning overlap.
+- ``learner``: the owner of the weights. ``sampler``: drawing and scoring of trajectories. ``reward``: their rewards.
 - ``rollout``: trajectories, forwards and backwards. ``trajectory_terms``: their log-probabilities and flows.
-- ``replay``, ``conditioning``, ``losses``, ``unique_rows``, ``device``: what these consist of.
+- ``replay``, ``conditioning``, ``losses``, ``unique_rows``, ``device``: components of the above.
 - ``pretraining``, ``priors``: policies trained on data, and their files.
-- ``exact_distribution``: the truth on small spaces.
-- ``objectives``, ``policies``, ``searches``: parts that a config names.
+- ``exact_distribution``: exact distributions on small spaces.
+- ``objectives``, ``policies``, ``searches``: the exchangeable parts.
 """
 
 from al_loop.gflownet.conditioning import Conditioning

@@ -1,4 +1,4 @@
-"""Built-in parts of the engine by their kind, found without the packages that configs need."""
+"""Discovery of the engine's built-in parts by kind, without the packages that configs require."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def find_part(package: str, kind: str) -> type:
         kind: the name of a part.
 
     Raises:
-        ValueError: there is no such part, with the names there are.
+        ValueError: there is no such part; the message lists the available ones.
     """
     file = importlib.import_module(package).__file__
     assert file is not None

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-#: how the rewards r_j of several objectives are combined, given weights w_j
+#: the combination of the rewards r_j of several objectives with weights w_j
 Scalarisation = Literal["sum", "product", "chebyshev"]
 
 _AUGMENTATION = 0.05  # as in ParEGO, Knowles 2006
@@ -27,14 +27,14 @@ class Conditioning:
     unequal; the other two scalarisations weigh the values themselves. With v_j = w_j / max w:
 
     - ``product``: log s = sum of w_j log r_j, a linear trade-off; the offset of a log-reward does not matter.
-    - ``chebyshev``: log s = min_j v_j log r_j + 0.05 sum of v_j log r_j. It reaches every object of a front, also of
-      one that is not convex, if 0 is the ideal: log-rewards should be below it, or hardly above. At the corners of the
-      simplex, objects above it in the one objective that counts differ by the small second term only.
+    - ``chebyshev``: log s = min_j v_j log r_j + 0.05 sum of v_j log r_j. It reaches every object of a Pareto front,
+      even of a non-convex one, if 0 is the ideal value: log-rewards should be below it, or only slightly above. At the
+      corners of the simplex, objects above it in the one objective that counts differ only by the small second term.
 
     Args:
-        beta: range of the inverse temperature, (lowest, highest), above 0; None: it is 1.
-        objectives: number of objectives, each with a log-reward of its own; 1: no preferences.
-        scalarisation: how the rewards of several objectives are combined.
+        beta: range of the inverse temperature, (lowest, highest), above 0; None: fixed at 1.
+        objectives: number of objectives, each with its own log-reward; 1: no preferences.
+        scalarisation: the combination of the rewards of several objectives.
 
     Raises:
         ValueError: an argument is out of range.
@@ -60,11 +60,11 @@ class Conditioning:
         return (self.beta is not None) + (self.objectives if self.objectives > 1 else 0)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Return random conditions to train on: n x n_values.
+        """Return random conditions to train on, shape n x n_values.
 
         Args:
             n: number of trajectories.
-            generator: source of all randomness; its device is that of the result.
+            generator: source of all randomness; the result is on its device.
         """
         device = generator.device
         parts = []
@@ -76,12 +76,12 @@ class Conditioning:
         return torch.cat(parts, 1) if parts else torch.zeros(n, 0, device=device)
 
     def fixed(self, n: int, beta: float | None = None, weights: Sequence[float] | None = None) -> Tensor:
-        """Return one condition n times: n x n_values.
+        """Return one condition n times, shape n x n_values.
 
         Args:
             n: number of trajectories.
-            beta: inverse temperature, required exactly if the reward is conditioned on it.
-            weights: preference for each objective, from 0 up; they are normalised to a sum of 1.
+            beta: inverse temperature, required if and only if the reward is conditioned on it.
+            weights: preference for each objective, at least 0; they are normalised to a sum of 1.
 
         Raises:
             ValueError: a condition is missing, superfluous or out of range.
@@ -93,23 +93,23 @@ class Conditioning:
         if self.beta is not None and beta is not None:
             low, high = self.beta
             if not low <= beta <= high:
-                raise ValueError(f"beta: {beta} is outside the range {low} to {high} that was trained")
+                raise ValueError(f"beta: {beta} is outside the trained range, {low} to {high}")
             row.append(2 * math.log(beta / low) / math.log(high / low) - 1)
         if self.objectives > 1:
             if weights is None or len(weights) != self.objectives or min(weights) < 0 or not sum(weights) > 0:
-                raise ValueError(f"weights: expected {self.objectives} numbers from 0 up, not all 0, got {weights}")
+                raise ValueError(f"weights: expected {self.objectives} non-negative numbers, not all 0, got {weights}")
             row += [w / sum(weights) for w in weights]
         return torch.tensor([row]).expand(n, -1).contiguous()
 
     def apply(self, log_reward: Tensor, values: Tensor) -> Tensor:
-        """Return log-rewards under conditions: n.
+        """Return log-rewards under conditions, shape n.
 
         Args:
-            log_reward: n, or n x objectives.
-            values: n x n_values, the conditions.
+            log_reward: log-rewards, shape n or n x objectives.
+            values: conditions, shape n x n_values.
 
         Raises:
-            ValueError: there is not one log-reward for each objective.
+            ValueError: the log-rewards have the wrong shape.
         """
         if self.objectives > 1:
             if log_reward.shape != (len(values), self.objectives):
@@ -122,7 +122,7 @@ class Conditioning:
         return log_reward
 
     def _scalarise(self, log_reward: Tensor, weights: Tensor) -> Tensor:
-        """Return log s for log-rewards and weights, n x objectives each: n."""
+        """Return log s, shape n, for log-rewards and weights, shape n x objectives each."""
         if self.scalarisation == "sum":
             return (log_reward + weights.log()).logsumexp(1)
         if self.scalarisation == "product":

@@ -1,4 +1,4 @@
-"""Devices of torch, by their names."""
+"""Torch devices by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device of a name.
+    """Return the torch device with a name.
 
     Args:
         name: ``cpu``, ``cuda``, ``cuda:1``, ...

@@ -1,4 +1,4 @@
-"""Exact distributions on spaces small enough to enumerate, to compare a sampler with the truth."""
+"""Exact distributions on spaces small enough to enumerate, as the ground truth for samplers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from al_loop.gflownet.unique_rows import unique_rows
 
 @torch.no_grad()
 def terminal_states(environment: Environment) -> Tensor:
-    """Return every terminal state that can be reached: n x state_size, in a fixed order."""
+    """Return all reachable terminal states, shape n x state_size, in a fixed order."""
     return terminal_distribution(environment, None)[0]
 
 
@@ -25,10 +25,10 @@ def terminal_distribution(environment: Environment, policy: Policy | None) -> tu
 
     Args:
         environment: a small space.
-        policy: chooses the actions; None: uniform.
+        policy: the policy that chooses the actions; None: uniform.
 
     Returns:
-        Terminal states (n x state_size) and their probabilities (n, double precision).
+        Terminal states, shape n x state_size, and their probabilities, shape n, in double precision.
     """
     states = environment.initial(1)
     flow = torch.ones(1, dtype=torch.float64)
@@ -44,15 +44,15 @@ def terminal_distribution(environment: Environment, policy: Policy | None) -> tu
         mask = environment.forward_mask(states)
         logits = torch.zeros(mask.shape) if policy is None else policy.forward_logits(states)
         probabilities = masked_log_softmax(logits.double(), mask).exp()
-        before, (row, action) = flow, mask.nonzero(as_tuple=True)
+        parent_flow, (row, action) = flow, mask.nonzero(as_tuple=True)
         children = environment.step(states[row], action)
         index, group = unique_rows(children)
         states = children[index]
         flow = torch.zeros(len(states), dtype=torch.float64)
-        flow.index_add_(0, group, before[row] * probabilities[row, action])
-    everything = torch.cat(terminal)
-    index, group = unique_rows(everything)
-    return everything[index], torch.zeros(len(index), dtype=torch.float64).index_add(0, group, torch.cat(mass))
+        flow.index_add_(0, group, parent_flow[row] * probabilities[row, action])
+    all_terminal = torch.cat(terminal)
+    index, group = unique_rows(all_terminal)
+    return all_terminal[index], torch.zeros(len(index), dtype=torch.float64).index_add(0, group, torch.cat(mass))
 
 
 def object_distribution(environment: Environment, policy: Policy | None) -> dict[str, float]:
@@ -60,7 +60,7 @@ def object_distribution(environment: Environment, policy: Policy | None) -> dict
 
     Args:
         environment: a small space.
-        policy: chooses the actions; None: uniform.
+        policy: the policy that chooses the actions; None: uniform.
     """
     states, probabilities = terminal_distribution(environment, policy)
     total: dict[str, float] = defaultdict(float)

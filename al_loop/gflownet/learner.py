@@ -1,4 +1,4 @@
-"""The learner: owns the weights, and improves them on trajectories from any source."""
+"""The learner, which owns the weights and trains them on trajectories from any source."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class LogZ(nn.Module):
-    """Log of the total flow: a level for each head, and a change by the conditions.
+    """Log of the total flow: a level for each head, plus a change that depends on the conditions.
 
     Args:
-        n_conditions: numbers that the reward is conditioned on.
+        n_conditions: number of conditions of the reward.
         heads: members of the ensemble of forward heads.
     """
 
@@ -45,11 +45,11 @@ class LogZ(nn.Module):
         )
 
     def forward(self, n: int, context: Context | None) -> Tensor:
-        """Return log Z of n trajectories: n.
+        """Return log Z of n trajectories, shape n.
 
         Args:
             n: number of trajectories.
-            context: of each.
+            context: context of each trajectory.
         """
         head = context.head if context is not None else None
         level = self.level.mean().expand(n) if head is None else self.level[head]
@@ -59,15 +59,15 @@ class LogZ(nn.Module):
 
 
 class Learner:
-    """Trains a policy, and owns the replay.
+    """The owner and trainer of a policy, with its replay buffers.
 
     Args:
         environment: the space.
         training: the settings.
-        seed: of the weights.
-        policy: a network of your own; None: the one that suits the environment.
-        prior: weights of a policy that was trained on data. Training starts from them, and a relative objective uses
-            them as its reference.
+        seed: seed of the weights.
+        policy: the policy network; None: the environment's default policy.
+        prior: weights of a policy trained on data. Training starts from them, and a relative objective uses them as its
+            reference.
 
     Raises:
         ValueError: the device is not available, or the settings cannot be combined.
@@ -140,14 +140,14 @@ class Learner:
         return averaged
 
     def weights(self) -> dict[str, Tensor]:
-        """Return a copy of the weights of the policy that draws, to be sent to samplers."""
+        """Return a copy of the weights of the policy that draws, to send to samplers."""
         return {k: v.detach().clone() for k, v in self.sampling_policy.state_dict().items()}
 
     def start(self, log_reward: AnyReward) -> None:
-        """Begin training on a new reward: rescore the replay, and estimate log Z anew from the first batch.
+        """Begin training on a new reward: rescore the replay, and re-estimate log Z from the first batch.
 
         Raises:
-            ValueError: the settings require a reward of partial objects, and this is not one.
+            ValueError: the settings require a reward of partial objects, which this is not.
         """
         if isinstance(log_reward, StateReward):
             self.replay.rescore_states(log_reward.function)
@@ -164,10 +164,10 @@ class Learner:
         self._is_fresh = True
 
     def remember(self, objects: Sequence[str], log_reward: AnyReward) -> int:
-        """Add objects from elsewhere, such as those that an oracle measured.
+        """Add objects from other sources, such as those that an oracle measured.
 
         Args:
-            objects: those outside the space are skipped.
+            objects: the objects; those outside the space are skipped.
             log_reward: their reward.
 
         Returns:
@@ -189,7 +189,7 @@ class Learner:
         return len(names)
 
     def jobs(self, seed: int) -> list[SearchJob]:
-        """Return the searches of the next step, with the objects around which they are run."""
+        """Return the searches of the next step, with the objects around which to run them."""
         generator = torch.Generator().manual_seed(seed)
         jobs = []
         for search in self.training.searches:
@@ -203,7 +203,7 @@ class Learner:
 
         Args:
             draw: trajectories for ``training.updates`` steps.
-            seed: of the random choices.
+            seed: seed of the random choices.
         """
         parts = draw.split(self.training.updates)
         losses = [self.update(part, seed=derive_seed(seed, i)) for i, part in enumerate(parts)]
@@ -214,7 +214,7 @@ class Learner:
 
         Args:
             draw: n trajectories.
-            seed: of the random choices.
+            seed: seed of the random choices.
 
         Raises:
             ValueError: a log-reward is NaN or +inf, all are -inf, or their number is not n.
@@ -279,7 +279,7 @@ class Learner:
     def _histories(
         self, source: Replay, size: int, seed: int, generator: torch.Generator
     ) -> tuple[Trajectories, Entries, Tensor]:
-        """Return histories of objects from a replay, the objects, and random conditions for them."""
+        """Return random histories of objects from a replay, the objects, and random conditions for them."""
         entries = source.sample(size, torch.Generator().manual_seed(seed))
         values = self.training.conditioning.sample(size, generator)
         history = backward_rollout(
@@ -293,7 +293,7 @@ class Learner:
         return history, entries, values
 
     def _context(self, values: Tensor, generator: torch.Generator) -> Context | None:
-        """Return the conditions of trajectories, and a random member of the ensemble for each to train."""
+        """Return the conditions of trajectories, and a random ensemble member to train for each of them."""
         heads = self.training.heads
         if not values.shape[1] and heads == 1:
             return None
@@ -310,7 +310,7 @@ class Learner:
         self._log_z.level.data += difference[:n].mean()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that ``load_state_dict`` needs to resume bit for bit."""
+        """Return the complete state, from which ``load_state_dict`` resumes bit for bit."""
         return copy.deepcopy(
             {
                 "policy": self.policy.state_dict(),

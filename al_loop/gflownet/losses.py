@@ -1,6 +1,6 @@
 """Regression losses of the residual of a balance condition, a difference of log-flows.
 
-Every loss is zero, with zero slope, at 0 alone, so that all have the same solution (Hu et al. 2024, "Beyond squared
+Every loss is zero, with zero slope, only at 0, so that all have the same solution (Hu et al. 2024, "Beyond squared
 error: exploring loss design for enhanced training of GFlowNets"). They apply to tensors of any shape, elementwise.
 """
 
@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 LossName = Literal["squared", "huber", "cosh", "linex"]
-#: exponentials of larger residuals are continued linearly, so that a single bad trajectory cannot ruin the weights
-_MOST = 8.0
+#: exponentials are continued linearly above this residual, so that a single bad trajectory cannot ruin the weights
+_MAX_EXPONENT = 8.0
 
 
 def _exp(t: Tensor) -> Tensor:
-    low = t.clamp(max=_MOST).exp()
-    return torch.where(t > _MOST, low.detach() * (1 + t - _MOST), low)
+    low = t.clamp(max=_MAX_EXPONENT).exp()
+    return torch.where(t > _MAX_EXPONENT, low.detach() * (1 + t - _MAX_EXPONENT), low)
 
 
 def squared(t: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def cosh(t: Tensor) -> Tensor:
 
 
 def linex(t: Tensor) -> Tensor:
-    """Return e^-t + t - 1, which is steep for t < 0, where the flow of the policy is below that of the reward."""
+    """Return e^-t + t - 1, which is steep for t < 0, where the flow of the policy is below the reward."""
     return _exp(-t) + t - 1
 
 

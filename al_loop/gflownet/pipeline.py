@@ -1,11 +1,11 @@
-"""A training in which samplers draw while the learner learns.
+"""Training in which samplers draw while the learner learns.
 
 As in Trajectory Balance with Asynchrony (Bartoldson et al. 2025), the samplers use slightly old weights, which
 off-policy objectives tolerate, so that neither side waits for the other. At most staleness + 1 draws are in progress,
-which bounds their memory. The order in which they are trained on is a choice (``TrainingSettings.order``):
+which bounds their memory. ``TrainingSettings.order`` determines the order in which they are trained on:
 
-- ``fixed``: draw i is made with the weights after step i - staleness and trained on in step i, whichever sampler makes
-  it and whenever it arrives. A campaign gives the same result on one machine and on many, whether or not samplers die.
+- ``fixed``: draw i uses the weights after step i - staleness and is trained on in step i, regardless of its sampler and
+  of the time of its arrival. A campaign gives the same result on one machine and on many, whether or not samplers die.
   A draw that takes longer than ``staleness`` others delays them.
 - ``arrival``: draws are trained on in the order of their arrival, so that samplers never wait. A draw that is older
   than the bound when it arrives is not trained on; only its objects are added to the replay.
@@ -35,26 +35,26 @@ class Pending(Protocol):
 
 
 class SamplerGroup(ABC):
-    """All samplers that draw for a learner."""
+    """The samplers that draw for a learner."""
 
     @property
     def n_lost(self) -> int:
-        """Number of samplers that died so far; each was replaced, and its draws were repeated."""
+        """Number of samplers that have died; each was replaced, and its draws were repeated."""
         return 0
 
     @abstractmethod
     def set_reward(self, log_reward: AnyReward) -> None:
-        """Score draws that begin from now on with a reward."""
+        """Set the reward for draws that begin from now on."""
 
     @abstractmethod
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Use these weights of the policy for draws that begin from now on."""
+        """Set the policy's weights for draws that begin from now on."""
 
     @abstractmethod
     def begin(self, request: DrawRequest) -> Pending:
         """Begin a draw with the current weights and reward.
 
-        The draw depends on the request, the weights and the reward alone, not on the sampler that makes it.
+        The draw depends only on the request, the weights and the reward, not on the sampler that makes it.
         """
 
     @abstractmethod
@@ -63,12 +63,12 @@ class SamplerGroup(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End whatever was started."""
+        """Shut down the samplers."""
 
 
 @dataclass(frozen=True)
 class _Finished:
-    """A draw that was finished when it began."""
+    """A draw that is already complete."""
 
     draw: Draw
 
@@ -77,10 +77,10 @@ class _Finished:
 
 
 class InlineSampler(SamplerGroup):
-    """One sampler in this process, which makes each draw at once.
+    """A single sampler in this process, which draws synchronously.
 
     Args:
-        sampler: makes the draws.
+        sampler: the sampler.
     """
 
     def __init__(self, sampler: Sampler) -> None:
@@ -107,13 +107,13 @@ class PipelineStats:
     """Statistics of a training, updated while it runs.
 
     Args:
-        seconds: total time.
+        seconds: total time, in seconds.
         waited_s: time that the learner waited for draws, in seconds.
         trajectories: number of trajectories drawn, including those of searches.
-        staleness: age of each draw that was trained on, in steps.
+        staleness: age of the weights of each draw that was trained on, in steps.
         late: number of draws that were too old to be trained on.
-        draw_bytes: size of the draws that the learner received, in bytes.
-        weight_bytes: size of the weights that it sent, in bytes, each version counted once.
+        draw_bytes: total size of the draws that the learner received, in bytes.
+        weight_bytes: total size of the weights that it sent, in bytes; each version counts once.
         lost: number of samplers that died.
     """
 
@@ -128,10 +128,10 @@ class PipelineStats:
 
 
 def split(request: DrawRequest, shares: int) -> list[DrawRequest]:
-    """Divide a request into parts of about equal size, and one for each of its searches, with seeds of their own.
+    """Divide a request into parts of about equal size, and one for each of its searches, each with its own seed.
 
     Args:
-        request: what to draw.
+        request: the request.
         shares: number of parts, fewer if there are fewer trajectories.
     """
     shares = max(min(shares, request.n), 1)
@@ -144,13 +144,13 @@ def split(request: DrawRequest, shares: int) -> list[DrawRequest]:
 def pipeline(
     learner: Learner, samplers: SamplerGroup, *, seed: Callable[[str, int], int], stats: PipelineStats | None = None
 ) -> Iterator[float]:
-    """Train by the learner's settings.
+    """Train according to the learner's settings.
 
     Args:
-        learner: has been given the reward (``Learner.start``).
-        samplers: have been given the reward.
+        learner: the learner, after ``start`` with the reward.
+        samplers: the samplers, after ``set_reward`` with the same reward.
         seed: returns the seed for a purpose (``draw``, ``parents``, ``replay``) and a step.
-        stats: updated while the training runs.
+        stats: statistics to update while the training runs.
 
     Yields:
         The loss of each step.

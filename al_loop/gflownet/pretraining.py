@@ -1,4 +1,4 @@
-"""Training of policies on data by maximum likelihood, for samplers to start from."""
+"""Training of policies on data by maximum likelihood, as a starting point for samplers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.rollout import backward_rollout
 from al_loop.gflownet.trajectory_terms import log_probabilities
 
-_N_VALIDATIONS = 10  # per training
+_N_VALIDATIONS = 10  # validations per training
 _VALIDATION_BATCH = 256
 
 
@@ -27,12 +27,12 @@ class PretrainingSettings:
     """Settings of maximum-likelihood training.
 
     Args:
-        steps: gradient steps.
+        steps: number of gradient steps.
         batch_size: objects per step.
         lr: learning rate (Adam).
-        validation: share of the objects that is held out, from 0 to below 1. The weights of the step with the highest
-            held-out likelihood are kept, out of ten evaluations.
-        backward: where the histories come from; the backward half of the policy is not trained.
+        validation: held-out share of the objects, at least 0 and below 1. Of ten evaluations, the weights with the
+            highest held-out likelihood are returned.
+        backward: the backward policy that draws the histories; the policy's own backward half is not trained.
         clip_norm: largest norm of the gradient.
 
     Raises:
@@ -56,9 +56,9 @@ class EncodedObjects:
     """Objects of a data set as terminal states.
 
     Args:
-        states: n x state_size, of the objects that are in the space.
-        n_skipped: number of objects that are not.
-        reason: why the first of them is not; empty: all are.
+        states: terminal states of the objects in the space, shape n x state_size.
+        n_skipped: number of objects that are not in the space.
+        reason: the reason why the first of them is not; empty if all are.
     """
 
     states: Tensor
@@ -71,12 +71,13 @@ class PretrainingResult:
     """The outcome of maximum-likelihood training.
 
     Args:
-        n_train: objects trained on.
-        n_validation: objects held out.
-        n_skipped: objects that are not in the space.
-        validation: (steps, negative log-likelihood in nats per held-out object); empty if none is held out.
-        step: number of steps after which the weights were best; these were kept.
-        loss: of the last step, in nats.
+        n_train: number of training objects.
+        n_validation: number of held-out objects.
+        n_skipped: number of objects that are not in the space.
+        validation: pairs of the number of steps and the negative log-likelihood in nats per held-out object; empty if
+            none is held out.
+        step: number of steps after which the weights were best; the policy has these weights.
+        loss: loss of the last step, in nats.
     """
 
     n_train: int
@@ -88,7 +89,7 @@ class PretrainingResult:
 
     @property
     def validation_nll(self) -> float:
-        """Held-out negative log-likelihood of the weights that were kept; NaN if nothing is held out."""
+        """Held-out negative log-likelihood of the best weights, in nats; NaN if nothing is held out."""
         return min((nll for _, nll in self.validation), default=math.nan)
 
 
@@ -99,7 +100,7 @@ def encode_objects(
 
     Args:
         environment: the space.
-        objects: in any notation that the environment accepts.
+        objects: the objects, in any notation that the environment accepts.
         on_object: called after each object.
 
     Raises:
@@ -132,15 +133,15 @@ def pretrain(
 ) -> PretrainingResult:
     """Train a policy, in place, to draw objects like those of a data set.
 
-    Each object is built along histories drawn by the backward policy, and the likelihood of their actions is maximised.
-    The negative log-likelihoods are those of the histories: equal to that of the object if it has one history, an
-    upper bound otherwise.
+    The backward policy draws a history of each object, and the likelihood of its actions is maximised. The negative
+    log-likelihoods are those of the histories, which equal the object's if it has a single history, and are an upper
+    bound otherwise.
 
     Args:
         environment: the space.
         objects: the data set; objects that are not in the space are skipped.
-        policy: on the device where the computation is to happen.
-        settings: None: the defaults.
+        policy: the policy, on the device to compute on.
+        settings: the settings; None: the defaults.
         seed: source of all randomness.
         conditioning: the conditions of the policy, which are drawn at random for each object.
         on_step: called after each step with its number and its loss, in nats.
@@ -187,10 +188,10 @@ def pretrain(
             on_step(step, loss)
         is_due = (step + 1) % interval == 0 or step + 1 == settings.steps
         if n_validation and is_due:
-            same = torch.Generator(device).manual_seed(seed)  # the same histories each time
+            fixed_generator = torch.Generator(device).manual_seed(seed)  # the same histories each time
             with torch.no_grad():
-                each = torch.cat([nll(rows, same) for rows in held_out.split(_VALIDATION_BATCH)])
-            validation.append((step + 1, float(each.mean())))
+                nlls = torch.cat([nll(rows, fixed_generator) for rows in held_out.split(_VALIDATION_BATCH)])
+            validation.append((step + 1, float(nlls.mean())))
             if validation[-1][1] == min(value for _, value in validation):
                 best = copy.deepcopy(policy.state_dict())
             if on_validation is not None:

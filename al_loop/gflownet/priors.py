@@ -1,4 +1,4 @@
-"""Priors: files with the weights of a policy that was trained on data, to start a sampler from."""
+"""Priors: files with the weights of a policy trained on data, as a starting point for samplers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from al_loop.storage.files import write_whole
 
 
 class Prior(dict[str, Tensor]):
-    """The weights of a policy, as they were read from a file.
+    """The weights of a policy, read from a file.
 
     Args:
         weights: the state of the policy.
         path: the file.
-        metadata: how the weights were trained, and for which environment, see ``save_prior``.
+        metadata: a description of the training and of the environment; see ``save_prior``.
     """
 
     def __init__(self, weights: Mapping[str, Tensor], path: str, metadata: Mapping[str, Any]) -> None:
@@ -40,13 +40,13 @@ def environment_metadata(environment: Environment) -> dict[str, str]:
 
 
 def save_prior(path: str | Path, policy: Policy, metadata: Mapping[str, Any]) -> None:
-    """Write the weights of a policy to a file, which is written completely or not at all.
+    """Write the weights of a policy to a file, completely or not at all.
 
     Args:
-        path: the file; a previous one is replaced.
-        policy: whose weights to write.
-        metadata: plain values to store with them. With those of ``environment_metadata`` among them, ``load_prior``
-            refuses the prior for another environment.
+        path: the file; an existing one is replaced.
+        policy: the policy.
+        metadata: plain values to store with the weights. If they include ``environment_metadata``, ``load_prior``
+            rejects the prior for another environment.
 
     Raises:
         ConfigError: the file cannot be written.
@@ -91,32 +91,32 @@ def load_prior(environment: Environment, policy: Policy, prior: Mapping[str, Ten
     """Load the weights of a prior into a policy.
 
     Args:
-        environment: in which the policy acts.
-        policy: left unchanged if the prior does not fit.
-        prior: the weights; those of a ``Prior`` are checked against the environment, too.
+        environment: the environment in which the policy acts.
+        policy: the policy, which remains unchanged if the prior does not fit.
+        prior: the weights; a ``Prior`` is checked against the environment, too.
 
     Raises:
         ConfigError: the prior is for another environment or another policy.
     """
     path, metadata = (prior.path, prior.metadata) if isinstance(prior, Prior) else ("the prior", {})
-    here = environment_metadata(environment)
-    if metadata.get("vocabulary", here["vocabulary"]) != here["vocabulary"]:
+    expected = environment_metadata(environment)
+    if metadata.get("vocabulary", expected["vocabulary"]) != expected["vocabulary"]:
         raise ConfigError(
-            f"sampler.prior: {path} was made for the environment {metadata.get('environment')}, whose letters, blocks "
-            f"or actions differ from those of this {here['environment']}; make one for it with `al-loop pretrain`"
+            f"sampler.prior: {path} was trained for the environment {metadata.get('environment')}, whose letters, "
+            f"blocks or actions differ from this {expected['environment']}; train one for it with `al-loop pretrain`"
         )
-    own = policy.state_dict()
+    weights = policy.state_dict()
     problems = [
-        f"{name} is {_shape(prior.get(name))}, not {_shape(own.get(name))}"
-        for name in dict.fromkeys([*own, *prior])
-        if _shape(prior.get(name)) != _shape(own.get(name))
+        f"{name} is {_shape(prior.get(name))}, not {_shape(weights.get(name))}"
+        for name in dict.fromkeys([*weights, *prior])
+        if _shape(prior.get(name)) != _shape(weights.get(name))
     ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        origin = f", made with {metadata['policy']}," if "policy" in metadata else ""
+        origin = f", trained with {metadata['policy']}," if "policy" in metadata else ""
         raise ConfigError(
             f"sampler.prior: {path}{origin} does not fit the policy {type(policy).__name__} of these settings: "
-            f"{problems[0]}{more}; use the policy, hidden, layers and heads of the prior, or make another prior with "
+            f"{problems[0]}{more}; use the policy, hidden, layers and heads of the prior, or train another with "
             "`al-loop pretrain`"
         )
     policy.load_state_dict(prior)

@@ -1,4 +1,4 @@
-"""A replay of objects drawn earlier."""
+"""A replay buffer of objects drawn earlier."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Entries:
     """Objects of a replay.
 
     Args:
-        keys: k, the identity of each object: the object itself, or its state.
-        states: k x state_size, terminal.
-        log_reward: k, or k x objectives.
+        keys: the identity of each of k objects: the object itself, or its state.
+        states: terminal states, shape k x state_size.
+        log_reward: log-rewards, shape k or k x objectives.
     """
 
     keys: list[Hashable]
@@ -28,14 +28,14 @@ class Entries:
 
 
 class Replay:
-    """A store of distinct objects: those of highest reward, or the newest. Their histories are drawn anew each time.
+    """A store of distinct objects, of the highest reward or the newest. A sample gets newly drawn histories each time.
 
     By ``reward``, half of a sample comes from the best tenth and half from the rest, as is usual in GFlowNet work on
     expensive rewards (e.g. Kim et al. 2024, "Local search GFlowNets"); by ``recency``, all objects are equally likely.
 
     Args:
         capacity: largest number of objects, at least 1.
-        priority: which objects are retained.
+        priority: the criterion for retaining objects.
 
     Raises:
         ValueError: the capacity is below 1.
@@ -59,9 +59,9 @@ class Replay:
         """Add objects, which replace earlier ones of the same key, and drop those beyond the capacity.
 
         Args:
-            keys: n, the identity of each object.
-            states: n x state_size, terminal.
-            log_reward: n, or n x objectives.
+            keys: the identity of each of n objects.
+            states: terminal states, shape n x state_size.
+            log_reward: log-rewards, shape n or n x objectives.
         """
         newest = {key: row for row, key in enumerate(keys)}
         rows = list(newest.values())
@@ -76,13 +76,13 @@ class Replay:
         self._store(Entries(names, states, log_reward))
 
     def rescore(self, log_reward: Callable[[Sequence[str]], Tensor]) -> None:
-        """Replace the log-reward of every object by that of a new reward of objects."""
+        """Replace the log-reward of every object by a new reward of objects."""
         if self._entries is not None:
             values = log_reward(self.objects).to(self._entries.log_reward)
             self._store(Entries(self._entries.keys, self._entries.states, values))
 
     def rescore_states(self, log_reward: Callable[[Tensor], Tensor]) -> None:
-        """Replace the log-reward of every object by that of a new reward of states."""
+        """Replace the log-reward of every object by a new reward of states."""
         if self._entries is not None:
             self._store(Entries(self._entries.keys, self._entries.states, log_reward(self._entries.states)))
 

@@ -1,4 +1,4 @@
-"""Rewards that samplers are trained on: functions of objects or of states."""
+"""Rewards for the training of samplers: functions of objects or of states."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: objects -> log-rewards (n, or n x objectives); any function will do, or a ``Reward``
+#: objects -> log-rewards (n, or n x objectives); any function, or a ``Reward``
 LogReward = Callable[[Sequence[str]], Tensor]
 
 
 class Reward(ABC):
-    """A log-reward of objects that can report its own uncertainty. A reward that cannot may be a plain function."""
+    """A log-reward of objects that can report its uncertainty. Any other reward may be a plain function."""
 
     @abstractmethod
     def __call__(self, objects: Sequence[str]) -> Tensor:
-        """Return log-rewards of objects: n, or n x objectives."""
+        """Return log-rewards of objects, shape n or n x objectives."""
 
     def uncertainty(self, objects: Sequence[str]) -> Tensor | None:
-        """Return how uncertain the model behind the reward is about objects.
+        """Return the uncertainty about objects of the model behind the reward.
 
         Returns:
-            n, from 0 up, in units of the typical spread of its predictions; None: not known.
+            Values of at least 0, shape n, in units of the typical spread of its predictions; None: unknown.
         """
         return None
 
 
 @dataclass(frozen=True)
 class StateReward:
-    """A reward of states, so that nothing has to be decoded.
+    """A reward of states, which need not be decoded.
 
     Args:
-        function: terminal states (n x state_size) -> log-rewards (n, or n x objectives), on their device.
+        function: terminal states (n x state_size) -> log-rewards (n, or n x objectives), on the states' device.
         is_partial: whether the function also applies to unfinished states, as forward-looking flows require.
     """
 
@@ -49,7 +49,7 @@ def check_log_reward(log_reward: Tensor, n: int) -> None:
     """Raise an error if log-rewards cannot be trained on.
 
     Args:
-        log_reward: n, or n x objectives.
+        log_reward: log-rewards, shape n or n x objectives.
         n: number of objects.
 
     Raises:

@@ -21,11 +21,11 @@ _NEVER = torch.tensor(-torch.inf)
 
 @dataclass(frozen=True)
 class Trajectories:
-    """A batch of n trajectories, padded to the longest, of T steps.
+    """A batch of n trajectories, padded to the T steps of the longest.
 
     Args:
-        states: T + 1 x n x state_size, ending in (and padded with) the terminal state.
-        actions: T x n, -1 once a trajectory is over.
+        states: states, shape T + 1 x n x state_size, ending in (and padded with) the terminal state.
+        actions: actions, shape T x n, -1 after the end of a trajectory.
     """
 
     states: Tensor
@@ -36,11 +36,11 @@ class Trajectories:
 
     @property
     def terminal(self) -> Tensor:
-        """The terminal states: n x state_size."""
+        """The terminal states, shape n x state_size."""
         return self.states[-1]
 
     def pick(self, rows: Sequence[int] | Tensor) -> Trajectories:
-        """Return the trajectories with these indices."""
+        """Return the trajectories at these indices."""
         rows = torch.as_tensor(rows, dtype=torch.int64, device=self.actions.device)
         return Trajectories(self.states[:, rows], self.actions[:, rows])
 
@@ -67,8 +67,8 @@ class Guide:
     """Actions that a roll-out follows if they are allowed.
 
     Args:
-        actions: T x n; -1: the policy decides.
-        deviate: n, the probability that the policy decides a step all the same; None: 0.
+        actions: actions, shape T x n; -1: the policy decides.
+        deviate: the probability that the policy decides a step anyway, shape n; None: 0.
     """
 
     actions: Tensor
@@ -76,17 +76,17 @@ class Guide:
 
 
 def masked_log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
-    """Return log-probabilities over the allowed actions, -inf for the others: n x n_actions.
+    """Return log-probabilities, shape n x n_actions, over the allowed actions; -inf for the others.
 
     Args:
-        logits: n x n_actions.
-        mask: n x n_actions, the allowed actions.
+        logits: logits, shape n x n_actions.
+        mask: allowed actions, shape n x n_actions.
     """
     return logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
 
 
 def packs(device: torch.device) -> bool:
-    """Return whether to drop rows that are over: it saves work, but their number would have to be read from a GPU."""
+    """Return whether to drop finished rows: it saves work, but on a GPU their number would have to be read back."""
     return device.type == "cpu"
 
 
@@ -106,12 +106,12 @@ def rollout(
 
     Args:
         environment: the space.
-        policy: on the device of the generator; None: uniform.
+        policy: the policy, on the device of the generator; None: uniform.
         n: number of trajectories.
-        generator: source of all randomness; everything happens on its device.
+        generator: source of all randomness; its device is used for all computations.
         epsilon: share of uniform actions.
-        temperature: by which the logits are divided.
-        context: of each trajectory.
+        temperature: divisor of the logits.
+        context: context of each trajectory.
         guide: actions to follow.
 
     Raises:
@@ -146,7 +146,7 @@ def _rollout_packed(
     context: Context | None,
     guide: Guide | None,
 ) -> Trajectories:
-    """Roll out on a CPU, where only trajectories that are not over take a step."""
+    """Roll out on a CPU, where only unfinished trajectories take a step."""
     initial = environment.initial(n)
     all_rows = torch.arange(n)
     steps, checks = [], []
@@ -159,7 +159,7 @@ def _rollout_packed(
             for t in range(environment.max_steps):
                 mask = environment.forward_mask(before)
                 logits = None
-                here = None if len(rows) == n else rows
+                row_index = None if len(rows) == n else rows
                 if policy is not None and epsilon < 1:
                     if shares:  # early on, many rows are in the same state
                         index, group = unique_rows(before)
@@ -167,13 +167,13 @@ def _rollout_packed(
                         logits = logits.index_select(0, group)
                         shares = 4 * len(index) < 3 * len(before)
                     else:
-                        logits = policy.next_logits(before, context, memory, here)
+                        logits = policy.next_logits(before, context, memory, row_index)
                     if temperature != 1:
                         logits = logits / temperature
                 action, check = _pick(logits, mask, epsilon, generator, noise)
                 checks.append(check)
                 if guide is not None and t < len(guide.actions):
-                    action = _follow(guide, t, here, mask, action, generator)
+                    action = _follow(guide, t, row_index, mask, action, generator)
                 before = environment.step(before, action)
                 steps.append((rows, action, before))
                 alive = environment.is_terminal(before).logical_not().nonzero().squeeze(1)
@@ -193,7 +193,7 @@ def _rollout_packed(
         actions = torch.full((n_steps * n,), -1)
         actions.index_copy_(0, index, torch.cat([action for _, action, _ in steps]))
         actions = actions.view(n_steps, n)
-        # for each time and trajectory, the row of its state in `visited`; once it is over, that of its last state
+        # for each time and trajectory, the row of its state in `visited`; after its end, the row of its last state
         visited = torch.cat([initial, *(after for _, _, after in steps)])
         row = torch.zeros((n_steps + 1) * n, dtype=torch.int64)
         row.index_copy_(0, index + n, torch.arange(n, len(visited)))
@@ -243,7 +243,7 @@ def _rollout_whole(
 def _pick(
     logits: Tensor | None, mask: Tensor, epsilon: float, generator: torch.Generator, noise: _Gumbel | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return a random action for each row, and a number that is finite if the row allows an action: n and n."""
+    """Return a random action for each row, and a number that is finite if the row allows an action, shape n each."""
     if logits is not None and epsilon > 0:
         explores = torch.rand((len(mask), 1), generator=generator, device=mask.device) < epsilon
         logits = logits.masked_fill(explores, 0.0)
@@ -256,13 +256,13 @@ def _pick(
 
 
 def _gumbel(n: int, generator: torch.Generator) -> Tensor:
-    """Return n values of Gumbel noise: a logit plus noise is the largest with the probability of its softmax."""
+    """Return n values of Gumbel noise: a logit plus noise is the largest with its softmax probability."""
     uniform = torch.rand(n, generator=generator, device=generator.device)
     return uniform.clamp_(min=1e-38).log_().neg_().log_().neg_()
 
 
 class _Gumbel:
-    """Gumbel noise that is generated in blocks, for many small draws."""
+    """Gumbel noise, generated in blocks for many small draws."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self._generator, self._supply, self._used = generator, torch.empty(0), 0
@@ -276,10 +276,10 @@ class _Gumbel:
 
 
 def _invert(logits: Tensor | None, mask: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return the result of ``_pick`` for many actions, by inversion of the cumulative sum over all allowed ones.
+    """Return the result of ``_pick`` for many actions, by inverting the cumulative sum over all allowed ones.
 
     One sum over the allowed actions of all rows costs a tenth of ``torch.multinomial``; it is in double precision, so
-    that thousands of actions add up.
+    that thousands of actions add up accurately.
     """
     n, n_actions = mask.shape
     device = mask.device
@@ -317,7 +317,7 @@ def _invert(logits: Tensor | None, mask: Tensor, generator: torch.Generator) -> 
 def _follow(
     guide: Guide, t: int, rows: Tensor | None, mask: Tensor, action: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Replace actions (n) by those of the guide, where these exist and are allowed."""
+    """Replace actions, shape n, by the guide's actions if these exist and are allowed."""
     guided = guide.actions[t] if rows is None else guide.actions[t][rows]
     follows = (guided >= 0) & mask.gather(1, guided.clamp(min=0)[:, None])[:, 0]
     if guide.deviate is not None:
@@ -342,11 +342,11 @@ def backward_rollout(
 
     Args:
         environment: the space.
-        policy: on the device of the states; None: uniform.
-        states: n x state_size, terminal.
+        policy: the policy, on the device of the states; None: uniform.
+        states: terminal states, shape n x state_size.
         generator: source of all randomness, on the device of the states.
-        backward: the backward policy, if ``policy`` is given.
-        context: of each state.
+        backward: the type of backward policy, if ``policy`` is not None.
+        context: context of each state.
     """
     current, choices = states, []
     is_packed = packs(states.device)
@@ -372,13 +372,15 @@ def _backward_logits(
     backward: Backward,
     context: Context | None,
 ) -> Tensor | None:
-    """Return unnormalised log-probabilities of the backward actions: n x n_backward_actions; None: uniform."""
+    """Return unnormalised log-probabilities of the backward actions, shape n x n_backward_actions; None: uniform."""
     if backward == "uniform" or environment.n_backward_actions == 1:
         return None
     if backward == "learned":
         return policy.backward_logits(states, context)
     n, choices = mask.shape
-    each = torch.arange(choices, device=states.device).repeat(n)
+    candidates = torch.arange(choices, device=states.device).repeat(n)
     # the result of a forbidden step is meaningless, and the caller masks it
-    parents = environment.backward_step(states.repeat_interleave(choices, 0), torch.where(mask.flatten(), each, 0))
+    parents = environment.backward_step(
+        states.repeat_interleave(choices, 0), torch.where(mask.flatten(), candidates, 0)
+    )
     return environment.log_paths(parents).view(n, choices).nan_to_num().float()

@@ -1,4 +1,4 @@
-"""The sampler: draws trajectories with the weights that it was given last, and scores their objects."""
+"""The sampler, which draws trajectories with its latest weights and scores their objects."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Draw:
     """Trajectories with the rewards of their objects.
 
     Args:
-        trajectories: n of them.
-        log_reward: n (or n x objectives), of the objects (``log_multiplicity`` of the states is not subtracted), and
-            before any conditioning.
-        objects: n; None if the reward is a function of states.
-        values: n x n_values, the conditions of each trajectory; None: there are none.
+        trajectories: n trajectories.
+        log_reward: log-rewards of the objects, shape n or n x objectives, before any conditioning and without
+            subtracting ``log_multiplicity`` of the states.
+        objects: n objects; None if the reward is a function of states.
+        values: conditions of each trajectory, shape n x n_values; None: no conditions.
     """
 
     trajectories: Trajectories
@@ -36,7 +36,7 @@ class Draw:
 
     @property
     def keys(self) -> list[Hashable]:
-        """Identity of each object: the object itself, or its state."""
+        """The identity of each object: the object itself, or its state."""
         if self.objects is not None:
             return list(self.objects)
         return [tuple(row) for row in self.trajectories.terminal.tolist()]
@@ -53,7 +53,7 @@ class Draw:
         return sum(t.nbytes for t in tensors if t is not None)
 
     def split(self, count: int) -> list[Draw]:
-        """Divide the draw into ``count`` interleaved parts whose sizes differ by at most one."""
+        """Divide the draw into ``count`` interleaved parts whose sizes differ by at most 1."""
         return [self] if count == 1 else [self._pick(range(i, len(self.trajectories), count)) for i in range(count)]
 
     def _pick(self, rows: range) -> Draw:
@@ -79,7 +79,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class SearchJob:
-    """A search, and the objects around which to run it."""
+    """A search and the objects around which to run it."""
 
     search: Search
     parents: Entries
@@ -103,14 +103,14 @@ class DrawRequest:
 
 
 class Sampler:
-    """Rolls out trajectories and evaluates the reward next to them; the same class inline and as a Ray actor.
+    """A sampler of trajectories that also evaluates their rewards; used both inline and in Ray actors.
 
     Args:
         environment: the space.
-        policy: on the device where everything is to happen.
+        policy: the policy, on the device to compute on.
         conditioning: the conditions of the reward.
-        backward: the backward policy, for searches that walk back.
-        precision: of the policy's arithmetic.
+        backward: the backward policy, for searches that undo steps.
+        precision: dtype of the policy's arithmetic.
     """
 
     def __init__(
@@ -132,15 +132,15 @@ class Sampler:
         return next(self._policy.parameters()).device
 
     def set_reward(self, log_reward: AnyReward) -> None:
-        """Score the next draws with a reward."""
+        """Set the reward of later draws."""
         self._log_reward = log_reward
 
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Draw with these weights of the policy from now on."""
+        """Set the policy's weights for later draws."""
         self._policy.load_state_dict(weights)
 
     def fill(self, request: DrawRequest) -> Draw:
-        """Return the draw that is requested."""
+        """Return the draw for a request."""
         return self.draw(**vars(request))
 
     @torch.no_grad()
@@ -156,17 +156,17 @@ class Sampler:
         jobs: Sequence[SearchJob] = (),
         is_scored: bool = True,
     ) -> Draw:
-        """Return n objects drawn by the policy, followed by those that searches find.
+        """Return n objects drawn by the policy, followed by the objects from searches.
 
         Args:
             n: number of objects drawn by the policy; may be 0 if there are searches to run.
             seed: source of all randomness.
             epsilon: share of uniform actions.
-            temperature: by which the logits of the policy are divided.
-            beta: inverse temperature to draw for, if the sampler is conditioned on it. Without ``beta`` and
-                ``weights``, conditions are drawn at random, as in training.
-            weights: preferences between the objectives, likewise.
-            jobs: searches to run as well.
+            temperature: divisor of the policy's logits.
+            beta: inverse temperature, if the sampler is conditioned on it. Without ``beta`` and ``weights``, conditions
+                are drawn at random, as in training.
+            weights: preferences between the objectives, if the sampler is conditioned on them.
+            jobs: searches to run in addition.
             is_scored: whether to evaluate the reward; if not, all log-rewards are 0.
 
         Raises:
@@ -198,7 +198,7 @@ class Sampler:
         return Draw.join(draws)
 
     def _context(self, values: Tensor, generator: torch.Generator) -> Context | None:
-        """Return the conditions of trajectories, and a random member of the ensemble for each to decide."""
+        """Return the conditions of trajectories, and a random ensemble member that decides for each of them."""
         heads = self._policy.heads
         if not values.shape[1] and heads == 1:
             return None
@@ -239,7 +239,7 @@ class Sampler:
         return draws
 
     def _uncertainty(self, keys: Sequence[Hashable]) -> Tensor | None:
-        """Return how uncertain the reward is about objects, or None if it does not report that."""
+        """Return the uncertainty of the reward about objects, or None if it does not report any."""
         if not isinstance(self._log_reward, Reward):
             return None
         uncertainty = self._log_reward.uncertainty([str(key) for key in keys])

@@ -22,14 +22,14 @@ class TrainingSettings:
     """Settings of sampler training; the section ``sampler`` of a config has the same names.
 
     Args:
-        steps: draws, each followed by ``updates`` gradient steps.
+        steps: number of draws, each followed by ``updates`` gradient steps.
         batch_size: fresh trajectories per gradient step.
         updates: gradient steps per draw. Trajectories for all of them are drawn at once, which costs less; the later
             ones are slightly off-policy, which these objectives tolerate.
-        staleness: number of steps by which the weights that draw may be behind. ``staleness + 1`` draws are in
+        staleness: largest number of steps by which the sampling weights may lag behind. ``staleness + 1`` draws are in
             progress at a time, so that samplers draw while the learner learns (see ``pipeline``).
         order: order in which draws are trained on: ``fixed``, which is reproducible, or by ``arrival``.
-        shares: parts into which a draw is divided, to be drawn side by side if there are several samplers.
+        shares: number of parts of a draw, which several samplers can draw in parallel.
         objective: the loss, by its kind or as an object.
         backward: the backward policy: ``learned``, ``uniform``, or ``maximum_entropy`` (every way to build an object
             is equally likely).
@@ -38,22 +38,22 @@ class TrainingSettings:
         replay_size: objects from the replay added to each step, with histories drawn by the backward policy.
         replay_capacity: number of distinct objects in the replay.
         replay_priority: objects that the replay retains: those of highest ``reward``, or the newest (``recency``).
-        measured_size: measured objects added to each step, likewise.
-        searches: searches that run beside the policy in every step.
+        measured_size: measured objects added to each step, with histories drawn in the same way.
+        searches: searches that run alongside the policy in every step.
         epsilon: share of uniform actions while training, 0 to 1.
-        temperature: by which the policy's logits are divided while training, above 0.
+        temperature: divisor of the policy's logits while training, above 0.
         heads: members of an ensemble of forward heads; each trajectory is drawn by one of them (Thompson sampling,
             Rector-Brooks et al. 2023) and trains a random one.
-        ema: decay of the moving average of the weights that draws, 0 to below 1; 0: the trained weights draw. The
-            first steps decay faster.
+        ema: decay of the moving average of the weights used for sampling, at least 0 and below 1; 0: the trained
+            weights are used. The first steps decay faster.
         conditioning: conditions of the reward.
         lr: learning rate of the policy (Adam).
         lr_log_z: learning rate of log Z.
         clip_norm: largest norm of the gradient; None: unlimited.
         hidden: width of the policy network.
-        layers: layers of the policy network.
+        layers: number of layers of the policy network.
         device: ``cpu``, ``cuda``, ``cuda:1``, ...
-        precision: of the policy's arithmetic.
+        precision: precision of the policy's arithmetic.
     """
 
     steps: int = 200

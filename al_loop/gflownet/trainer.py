@@ -19,15 +19,15 @@ from al_loop.seeding import derive_seed
 class Trainer:
     """A learner and a sampler that shares its weights.
 
-    The reward can be replaced between any two steps (``set_reward``), so that it can be learned itself.
+    The reward can be replaced between any two steps (``set_reward``), so that it can itself be learned.
 
     Args:
         environment: the space of objects.
         log_reward: a function of objects that returns n log-rewards, a ``Reward``, or a ``StateReward``.
         training: the settings; None: the defaults.
-        seed: of the weights and of every draw.
-        policy: a network of your own; None: the one that suits the environment.
-        prior: weights of a policy that was trained on data, see ``Learner``.
+        seed: seed of the weights and of every draw.
+        policy: the policy network; None: the environment's default policy.
+        prior: weights of a policy trained on data; see ``Learner``.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Trainer:
         return self.learner.sampling_policy
 
     def set_reward(self, log_reward: AnyReward) -> None:
-        """Train on a new reward from the next step on; the replay is rescored."""
+        """Set a new reward for the following steps, and rescore the replay."""
         self.sampler.set_reward(log_reward)
         self.learner.start(log_reward)
 
     def step(self) -> float:
-        """Draw, make the gradient steps of the draw, and return the mean loss of the trajectories drawn."""
+        """Draw, make the gradient steps of the draw, and return the mean loss of its trajectories."""
         number, training = self.n_steps, self.training
         draw = self.sampler.draw(
             training.batch_size * training.updates,
@@ -78,7 +78,7 @@ class Trainer:
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that ``load_state_dict`` needs to resume bit for bit on the same device."""
+        """Return the complete state, from which ``load_state_dict`` resumes bit for bit on the same device."""
         return {"learner": self.learner.state_dict(), "n_steps": self.n_steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -103,9 +103,9 @@ def train(
         environment: the space of objects.
         log_reward: a function of objects that returns n log-rewards, a ``Reward``, or a ``StateReward``.
         training: the settings; None: the defaults.
-        seed: of the weights and of every draw.
-        policy: a network of your own; None: the one that suits the environment.
-        prior: weights of a policy that was trained on data, see ``Learner``.
+        seed: seed of the weights and of every draw.
+        policy: the policy network; None: the environment's default policy.
+        prior: weights of a policy trained on data; see ``Learner``.
         on_step: called after each step with its number and its loss.
 
     Returns:

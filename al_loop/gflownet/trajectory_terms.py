@@ -29,13 +29,13 @@ def log_probabilities(
 
     Args:
         environment: the space.
-        policy: whose probabilities to compute.
-        trajectories: n of at most T steps.
+        policy: the policy.
+        trajectories: n trajectories of at most T steps.
         backward: the backward policy.
-        context: of each trajectory.
+        context: context of each trajectory.
 
     Returns:
-        T x n and T x n, 0 beyond the end of a trajectory.
+        Log-probabilities, shape T x n each, 0 beyond the end of a trajectory.
     """
     steps = _Steps(environment, trajectories, context)
     log_pf, log_pb, _ = _step_terms(steps, policy, backward, uses_flows=False)
@@ -55,23 +55,23 @@ def compute_terms(
     reference: Policy | None = None,
     partial_log_reward: LogRewardOfStates | None = None,
 ) -> Terms:
-    """Return the terms of trajectories that an objective requires.
+    """Return the terms that an objective requires of trajectories.
 
     Args:
         environment: the space.
-        policy: the policy that is trained.
-        trajectories: n of them, from any source.
-        objective: determines the terms.
-        log_z: n, or a scalar.
-        log_reward: n, of the objects (the multiplicity of their states is subtracted here).
+        policy: the policy in training.
+        trajectories: n trajectories, from any source.
+        objective: the objective, which determines the terms.
+        log_z: log of the total flow, shape n or a scalar.
+        log_reward: log-rewards of the objects, shape n (the multiplicity of their states is subtracted here).
         backward: the backward policy.
-        context: of each trajectory.
+        context: context of each trajectory.
         reference: the frozen policy, if the objective requires one.
         partial_log_reward: log-rewards of partial objects for forward-looking flows (Pan et al. 2023), to which the
             network's flows are added.
 
     Raises:
-        ValueError: the objective requires flows or a reference policy, and there are none.
+        ValueError: the objective requires flows that the policy does not model, or a reference policy that is missing.
     """
     steps = _Steps(environment, trajectories, context)
     log_pf, log_pb, network_flow = _step_terms(steps, policy, backward, objective.uses_flows)
@@ -92,16 +92,16 @@ def compute_terms(
         extra["log_inflow"], extra["log_outflow"] = _edge_flows(steps, policy, log_reward)
     if objective.uses_reference:
         if reference is None:
-            raise ValueError("a relative objective requires a prior; make one with `al-loop pretrain`")
+            raise ValueError("a relative objective requires a prior; train one with `al-loop pretrain`")
         with torch.no_grad():
             extra["log_reference"], _, _ = _step_terms(steps, reference, "uniform", uses_flows=False)
     return Terms(**{**vars(terms), **extra})
 
 
 class _Steps:
-    """The steps of trajectories in one flat list: on the CPU those that happened, on a GPU all of them.
+    """The steps of trajectories in one flat list: on a CPU only those that happened, on a GPU all of them.
 
-    Selecting them saves work on the CPU; a GPU would have to be waited for.
+    Selecting them saves work on a CPU, but would require waiting for a GPU.
     """
 
     def __init__(self, environment: Environment, trajectories: Trajectories, context: Context | None) -> None:
@@ -110,15 +110,15 @@ class _Steps:
         self.n_steps, self.n = self.is_step.shape
         self.packs = packs(self.is_step.device)
         happened = self.is_step.flatten()
-        everything = torch.arange(len(happened), device=happened.device)
-        self.index = happened.nonzero()[:, 0] if self.packs else everything  # into T x n
+        all_steps = torch.arange(len(happened), device=happened.device)
+        self.index = happened.nonzero()[:, 0] if self.packs else all_steps  # into T x n
         self.happened = happened[self.index]
         self.flat = trajectories.states.flatten(0, 1)  # (T + 1) n x state_size
         self.before, self.after = self.flat[self.index], self.flat[self.index + self.n]
         self.actions = trajectories.actions.flatten()[self.index].clamp(min=0)
         self.backward_actions = environment.backward_action(self.before, self.actions)
         self.forward_mask = environment.forward_mask(self.before)
-        if not self.packs:  # steps that did not happen count as a free choice, and are dropped later
+        if not self.packs:  # steps that did not happen allow every action, and are dropped later
             self.forward_mask = self.forward_mask | ~self.happened[:, None]
             self.backward_actions = torch.where(self.happened, self.backward_actions, 0)
 
@@ -137,7 +137,7 @@ class _Steps:
 def _step_terms(
     steps: _Steps, policy: Policy, backward: Backward, uses_flows: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return log P_F and log P_B, and the network's log-flow of all states but the first: T x n each.
+    """Return log P_F and log P_B of each step, and the network's log-flow after it, shape T x n each.
 
     The log-flow is None if it is not used, or if the policy does not model flows.
     """
@@ -159,10 +159,10 @@ def _step_terms(
     elif policy.shares_trunk and (learns_backward or uses_flows):
         logits = _in_one_pass(steps, policy, backward_mask if learns_backward else None, uses_flows)
     if logits is None:
-        here = steps.context_of(steps.index)
-        log_pf = policy.forward_log_prob(steps.before, steps.forward_mask, steps.actions, here)
-        backward_logits = policy.backward_logits(steps.after, here) if learns_backward else None
-        flow = policy.log_flow(steps.after, here) if uses_flows else None
+        step_context = steps.context_of(steps.index)
+        log_pf = policy.forward_log_prob(steps.before, steps.forward_mask, steps.actions, step_context)
+        backward_logits = policy.backward_logits(steps.after, step_context) if learns_backward else None
+        flow = policy.log_flow(steps.after, step_context) if uses_flows else None
     else:
         log_p = masked_log_softmax(logits.forward, steps.forward_mask)
         log_pf = log_p.gather(1, steps.actions[:, None])[:, 0]
@@ -183,17 +183,17 @@ def _step_terms(
 
 
 def _pick(forward: Tensor, backward: Tensor, log_flow: Tensor | None, before: Tensor, after: Tensor) -> Logits:
-    """Return the logits of steps from those of states, by the indices of the states before and after each step."""
+    """Return the logits of steps from the logits of states, by the indices of the states before and after each step."""
     return Logits(forward[before], backward[after], None if log_flow is None else log_flow[after])
 
 
 def _in_one_pass(steps: _Steps, policy: Policy, backward_mask: Tensor | None, uses_flows: bool) -> Logits:
-    """Return the logits of the steps from one pass over their states, each state once."""
+    """Return the logits of the steps from one pass over their distinct states."""
     n_all = len(steps.flat)
     rank = torch.arange(n_all, device=steps.flat.device)
     index = rank
     if steps.packs:
-        # a state with a single parent needs no network for its backward probability
+        # the backward probability of a state with a single parent does not depend on the network
         is_used = torch.zeros(n_all, dtype=torch.bool)
         is_used[steps.index] = True
         after = steps.index + steps.n
@@ -209,7 +209,7 @@ def _in_one_pass(steps: _Steps, policy: Policy, backward_mask: Tensor | None, us
         else:
             rank = is_used.cumsum(0) - 1
     logits = policy.all_logits(steps.flat[index], steps.context_of(index))
-    # any other state stands in for one that was skipped: its single parent has probability 1 whatever the logits
+    # an arbitrary state replaces a skipped one, whose single parent has probability 1 whatever the logits
     after = rank[steps.index + steps.n].clamp(min=0)
     return _pick(logits.forward, logits.backward, logits.log_flow, rank[steps.index], after)
 
@@ -221,7 +221,7 @@ def _flows(
     log_reward: Tensor,
     partial_log_reward: LogRewardOfStates | None,
 ) -> Tensor:
-    """Return log-flows of states: T + 1 x n; log Z first, then the network's, the reward at and beyond the end."""
+    """Return log-flows of states, shape T + 1 x n: log Z, the network's flows, and the reward from the end on."""
     environment = steps.environment
     flow = network_flow - steps.spread(environment.log_multiplicity(steps.after).to(network_flow.dtype))
     if partial_log_reward is not None:
@@ -231,26 +231,26 @@ def _flows(
 
 
 def _edge_flows(steps: _Steps, policy: Policy, log_reward: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log-flows into and out of each state after the first: T x n and T x n.
+    """Return log-flows into and out of each state after the first, shape T x n each.
 
-    If an object has several states, flows are those of the object: an edge of one of its states counts as many times
-    as the object has states.
+    If an object has several states, flows refer to the object: an edge of one of its states counts as many times as the
+    object has states.
     """
     environment, after = steps.environment, steps.after
-    here = steps.context_of(steps.index)
+    step_context = steps.context_of(steps.index)
     mask = environment.backward_mask(after)
     row, choice = mask.nonzero(as_tuple=True)
     parents = environment.backward_step(after[row], choice)
     actions = environment.forward_action(after[row], choice)
-    context = None if here is None else here.rows(row)
+    context = None if step_context is None else step_context.rows(row)
     edges = policy.forward_logits(parents, context).gather(1, actions[:, None])[:, 0]
-    # the same object, but perhaps in another of its states than `after`
+    # the same object, but perhaps in a state other than `after`
     edges = edges + environment.log_multiplicity(environment.step(parents, actions)).to(edges.dtype)
     table = edges.new_full(mask.shape, -torch.inf).index_put((row, choice), edges)
     inflow = table.logsumexp(1) if steps.packs else table.masked_fill(~steps.happened[:, None], 0.0).logsumexp(1)
     forward_mask = environment.forward_mask(after)
     is_end = environment.is_terminal(after)
-    outgoing = policy.forward_logits(after, here).masked_fill(~forward_mask & ~is_end[:, None], -torch.inf)
+    outgoing = policy.forward_logits(after, step_context).masked_fill(~forward_mask & ~is_end[:, None], -torch.inf)
     multiplicity = environment.log_multiplicity(after).to(edges.dtype)
     owner = steps.index % steps.n
     end = log_reward[owner] + multiplicity

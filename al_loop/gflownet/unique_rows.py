@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def row_keys(rows: Tensor) -> Tensor:
-    """Return a 64-bit hash of each row: n; different rows share one with a probability of about 2^-60.
+    """Return a 64-bit hash of each row, shape n; different rows collide with a probability of about 2^-60.
 
     Args:
-        rows: n x k integers.
+        rows: integers, shape n x k.
     """
     return (rows * _salts(rows.shape[1], rows.device)).sum(1)
 
@@ -29,11 +29,11 @@ def unique_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Find the distinct rows of a tensor, in the order of their keys.
 
     Args:
-        rows: n x k integers.
+        rows: integers, shape n x k.
 
     Returns:
-        The index of one row of each group of equal rows (m; which one depends on the device), and the group of each
-        row (n).
+        The index of one row of each group of equal rows, shape m (which one depends on the device), and the group of
+        each row, shape n.
     """
     keys, group = row_keys(rows).unique(return_inverse=True)
     index = torch.empty_like(keys).scatter_(0, group, torch.arange(len(rows), device=rows.device))

@@ -1,11 +1,11 @@
 """The durable record of a campaign: its rounds, candidates, oracle calls, answers and decisions.
 
 - ``ledger``: the class ``Ledger``, which everything outside this package uses; its reading half is in ``reader``.
-- ``records``: what goes into the ledger and comes out of it.
+- ``records``: the records that the ledger stores and returns.
 - ``schema``: tables, column types, and the triggers that make every table insert-only.
 - ``engines``, ``faults``, ``database``: SQLite and PostgreSQL, retries, and transactions.
-- ``campaigns``, ``rounds``, ``decisions``, ``answers``: what is written; ``queries``: what is read.
-- ``migrations``: upgrades of ledgers of older schemas.
+- ``campaigns``, ``rounds``, ``decisions``, ``answers``: the write operations; ``queries``: the read operations.
+- ``migrations``: upgrades of ledgers with older schemas.
 """
 
 from al_loop.ledger.engines import make_engine

@@ -17,12 +17,12 @@ from al_loop.ledger.records import Answer
 from al_loop.ledger.schema import finite_or_none, storable_text
 from al_loop.oracles.base import as_outcome
 
-#: the columns in which an answer that is committed again equals the first
+#: the columns that are equal if an answer is the same as one already committed
 _SAME_ANSWER: Final = ("worker", "started", "finished", "values", "failure_kind", "failure_reason", "cost")
 
 
 def begin_attempts(candidate_ids: Sequence[int], worker: str | Mapping[int, str]) -> Write[dict[int, int]]:
-    """Return the write that records oracle calls, and returns their numbers; see ``Ledger.begin_attempts``."""
+    """Return a write that records oracle calls and returns their numbers; see ``Ledger.begin_attempts``."""
     now = datetime.now(UTC)
     ids = list(dict.fromkeys(candidate_ids))
     workers = {id_: storable_text(worker if isinstance(worker, str) else worker[id_]) for id_ in ids}
@@ -30,10 +30,10 @@ def begin_attempts(candidate_ids: Sequence[int], worker: str | Mapping[int, str]
     def write(connection: Connection, is_retry: bool) -> dict[int, int]:
         a = schema.attempts.c
         if is_retry:
-            own = sa.select(a.candidate_id, a.number).where(
+            first_try = sa.select(a.candidate_id, a.number).where(
                 a.candidate_id.in_(ids), a.started == now, a.worker.in_(set(workers.values()))
             )
-            if committed := queries.pairs(connection, own):
+            if committed := queries.pairs(connection, first_try):
                 return committed
         is_answered, vetoed = queries.is_answered(connection, ids), queries.vetoed(connection, ids)
         for id_ in ids:
@@ -48,7 +48,7 @@ def begin_attempts(candidate_ids: Sequence[int], worker: str | Mapping[int, str]
 
 
 def commit_answers(answers: Sequence[Answer], n_values: int) -> Write[list[str | None]]:
-    """Return the write that records answers, and returns the reasons of refusals; see ``Ledger.commit_answers``.
+    """Return a write that records answers and returns the reasons for refusals; see ``Ledger.commit_answers``.
 
     Args:
         answers: the answers.
@@ -91,7 +91,7 @@ def commit_answers(answers: Sequence[Answer], n_values: int) -> Write[list[str |
 def commit_told(
     answers: Sequence[Answer], corrections: Sequence[Answer], extra: Mapping[str, Answer], n_values: int
 ) -> Write[None]:
-    """Return the write that records what people measured, all or nothing; see ``Ledger.commit_told``.
+    """Return a write that records people's measurements, all or nothing; see ``Ledger.commit_told``.
 
     Args:
         answers: first answers of candidates.

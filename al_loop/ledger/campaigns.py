@@ -31,19 +31,19 @@ def begin_campaign(
     objectives: Sequence[Objective],
     versions: Mapping[str, str],
 ) -> Write[bool]:
-    """Return the write that records the campaign, if it is new, and this start of its process.
+    """Return a write that records the campaign, if it is new, and this start of its process.
 
     Args:
         ledger: the ledger's name, for messages.
         name: the campaign's name.
         config: its config.
-        fingerprint: identifies what must not change between starts.
+        fingerprint: a hash of the settings that must not change between starts.
         seed: its seed.
-        objectives: what its oracle measures.
+        objectives: the values that its oracle measures.
         versions: the versions of the packages involved.
 
     Returns:
-        A write whose result is whether the campaign is new; it raises ConfigError where the ledger has another one.
+        A write that returns whether the campaign is new; it raises ConfigError if the ledger has a different one.
     """
     now = datetime.now(UTC)
     settings = {"config": schema.clean_json(config), "seed": int(seed), "objectives": [asdict(o) for o in objectives]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 import threading
@@ -20,35 +21,36 @@ from al_loop.ledger.engines import make_engine, parse_url
 from al_loop.ledger.faults import is_transient, pause_s, try_a_few_times
 
 PATIENCE_S: Final = 3.0
-_SILENT_S: Final = 2.0  # of waiting before ``on_wait`` is called
+_SILENT_S: Final = 2.0  # seconds of retrying before ``on_wait`` is called
 _LOCK_KEY: Final = 0x616C_6C6F_6F70  # "alloop": the advisory lock of a ledger's writers on PostgreSQL
 
 T = TypeVar("T")
-#: a step of a write transaction; the flag is true where an earlier try may have been committed after all
+#: a step of a write transaction; the flag is true if an earlier try may have been committed after all
 Write = Callable[[Connection, bool], T]
 
 
 class Database:
     """A SQLite file or a PostgreSQL database with the ledger's tables. Safe to use from many threads.
 
-    Writes run one after the other: under a lock of this process, and under SQLite's write lock or an advisory lock of
-    PostgreSQL among processes. A ledger of an older schema is upgraded when it is opened; one that is opened for
-    reading is upgraded in a temporary copy, and shows what the ledger contained when it was opened.
+    Writes are serialised by a lock within the process, and by SQLite's write lock or an advisory lock of PostgreSQL
+    between processes. A ledger with an older schema is upgraded when it is opened for writing; when it is opened for
+    reading, a temporary copy is upgraded instead, which does not follow later writes.
 
     Args:
         url: ``sqlite:///RUN/ledger.db`` or ``postgresql+psycopg://user@host/database``.
-        read_only: whether every write raises, and the database itself refuses changes.
-        patience_s: how long a step that fails for a transient reason is retried, in seconds.
-        on_wait: receives one message when that takes long.
+        read_only: whether every write raises, and the database itself rejects changes.
+        patience_s: how long a step is retried after a transient fault, in seconds.
+        on_wait: receives one message if the retries take long.
 
     Raises:
-        ConfigError: the database is not reachable or writable, has other contents, or belongs to a newer al-loop.
+        ConfigError: the database is not reachable or writable, has other contents, or requires a newer al-loop.
     """
 
     def __init__(self, url: str, *, read_only: bool, patience_s: float, on_wait: Callable[[str], None]) -> None:
         parsed = parse_url(url)
         self.name = parsed.render_as_string(hide_password=True)
         self.url = parsed.render_as_string(hide_password=False)
+        self._parsed = parsed
         self._read_only = read_only
         self._patience_s, self._on_wait = patience_s, on_wait
         self._lock = threading.RLock()
@@ -62,14 +64,14 @@ class Database:
             self._open()
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
             self.close()
-            raise ConfigError(self._why_not_opened(error)) from error
+            raise ConfigError(self._opening_failure(error)) from error
         except BaseException:
             self.close()
             raise
 
     @property
     def engine(self) -> Engine:
-        """Return the engine behind the ledger."""
+        """The SQLAlchemy engine."""
         assert self._engine is not None
         return self._engine
 
@@ -80,12 +82,22 @@ class Database:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    def _why_not_opened(self, error: Exception) -> str:
+    def _opening_failure(self, error: Exception) -> str:
         reason = summary(error)
         if "file is not a database" in reason:
             return f"ledger {self.name}: not a ledger (the file is not a SQLite database); choose another --run-dir"
         if "readonly" in reason or "read-only" in reason:
             return f"ledger {self.name}: cannot be written ({reason}); choose a --run-dir with write permission"
+        path = Path(str(self._parsed.database))
+        if self._is_sqlite and path.is_file() and not os.access(path.parent, os.W_OK):
+            if self._read_only:
+                return (
+                    f"ledger {self.name}: cannot be read in a folder without write permission ({reason}), since its "
+                    f"last rows are in {path.name}-wal; copy both files to a folder of yours"
+                )
+            return (
+                f"ledger {self.name}: its folder cannot be written ({reason}); choose a --run-dir with write permission"
+            )
         remedy = "check the path" if self._is_sqlite else "check the URL and the server"
         return f"ledger {self.name}: cannot be opened ({reason}); {remedy}"
 
@@ -134,7 +146,7 @@ class Database:
         if version < schema.OLDEST_SCHEMA:
             raise ConfigError(
                 f"ledger {self.name}: has schema {version} of an unreleased al-loop, which cannot be upgraded; finish "
-                "the campaign with the al-loop that began it, or start another with a new --run-dir"
+                "the campaign with the version that started it, or start another with a new --run-dir"
             )
 
     def _require_writable(self, connection: Connection, tables: set[str]) -> None:
@@ -172,7 +184,7 @@ class Database:
                 if getattr(error.orig, "sqlstate", None) != "42501":  # insufficient privilege
                     raise
                 raise ConfigError(
-                    f"ledger {self.name}: has schema {version}, and this user must not upgrade it to "
+                    f"ledger {self.name}: has schema {version}, and this user may not upgrade it to "
                     f"{schema.SCHEMA_VERSION} ({summary(error)}); open it once as the owner of its tables"
                 ) from None
 
@@ -182,7 +194,7 @@ class Database:
         """Run a function in a read transaction.
 
         Args:
-            action: reads through the connection; it is called again after a transient fault.
+            action: reads through the connection; called again after a transient fault.
 
         Returns:
             The result of ``action``.
@@ -197,7 +209,7 @@ class Database:
 
         Args:
             action: writes through the connection. It is called again after a transient fault, with True as second
-                argument: then it must look whether the first try was committed after all.
+                argument; it must then check whether an earlier try was committed after all.
 
         Returns:
             The result of ``action``.
@@ -211,7 +223,7 @@ class Database:
             return self._retry(lambda n: self._transact(lambda connection: action(connection, n > 0), write=True))
 
     def stop_waiting(self) -> None:
-        """Let every step that is being retried, and every later one, fail at its next transient fault."""
+        """Stop retrying: running and later steps fail at their next transient fault."""
         self._patience_s = 0.0
 
     def close(self) -> None:
@@ -242,15 +254,15 @@ class Database:
                 waited_s = time.monotonic() - began
                 if waited_s >= self._patience_s or not is_transient(error):
                     raise CampaignError(
-                        f"ledger {self.name}: {summary(error)}; every committed row is safe, fix the cause and run "
+                        f"ledger {self.name}: {summary(error)}; all committed rows are safe; fix the cause and run "
                         "the same command again"
                     ) from error
                 next_pause_s = min(pause_s(n), max(self._patience_s - waited_s, 0.0))
                 if waited_s + next_pause_s > _SILENT_S and not has_reported:
                     has_reported = True
                     self._on_wait(
-                        f"the ledger {self.name} is unavailable at present ({summary(error)}); retrying for "
-                        f"{self._patience_s:g} s, and nothing is lost meanwhile"
+                        f"the ledger {self.name} is unavailable ({summary(error)}); retrying for up to "
+                        f"{self._patience_s:g} s; nothing is lost"
                     )
                 time.sleep(next_pause_s)
                 n += 1

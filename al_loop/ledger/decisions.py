@@ -25,7 +25,7 @@ def decide(
     reason: str = "",
     fidelity: str = "",
 ) -> Write[list[Candidate]]:
-    """Return the write that records a person's decisions, and returns the pinned candidates; see ``Ledger.decide``."""
+    """Return a write that records a person's decisions and returns the pinned candidates; see ``Ledger.decide``."""
     now = datetime.now(UTC)
     _require_reasons(vetoes, pins, by)
 
@@ -37,9 +37,9 @@ def decide(
             pinned = sa.select(d.candidate_id).where(d.decided == now, d.action == "pin")
             return queries.candidates(connection, c.id.in_(pinned))
         if number != queries.last_round(connection):
-            raise CampaignError(f"round {number} is not the last one; its batch has gone out and cannot be changed")
+            raise CampaignError(f"round {number} is not the last one; its batch was released and cannot be changed")
         if queries.is_approved(connection, number):
-            raise CampaignError(f"round {number} was approved already; its batch has gone out and cannot be changed")
+            raise CampaignError(f"round {number} was approved already; its batch was released and cannot be changed")
         _require_vetoable(connection, number, list(vetoes))
         _require_new(connection, list(pins), fidelity)
         ids = rounds.add_candidates(connection, list(pins), now, origin="pinned", fidelity=fidelity)
@@ -80,12 +80,12 @@ def _require_reasons(vetoes: Mapping[int, str], pins: Mapping[str, str], by: str
 def _require_vetoable(connection: Connection, number: int, ids: Sequence[int]) -> None:
     c = schema.candidates.c
     round_of = queries.pairs(connection, sa.select(c.id, c.round).where(c.id.in_(ids)))
-    answered, n_attempts = queries.is_answered(connection, ids), queries.n_attempts(connection, ids)
+    is_answered, n_attempts = queries.is_answered(connection, ids), queries.n_attempts(connection, ids)
     vetoed = queries.vetoed(connection, ids)
     for id_ in ids:
         if round_of.get(id_) != number:
             raise CampaignError(f"candidate {id_} is not in the batch of round {number}")
-        if answered.get(id_) or n_attempts.get(id_):
+        if is_answered.get(id_) or n_attempts.get(id_):
             raise CampaignError(f"candidate {id_} is being measured or has an answer, so it cannot be vetoed")
         if id_ in vetoed:
             raise CampaignError(f"candidate {id_} was vetoed already")
@@ -101,7 +101,7 @@ def _require_new(connection: Connection, objects: Sequence[str], fidelity: str) 
 
 
 def _require_something_to_measure(connection: Connection, number: int, vetoes: Mapping[int, str]) -> None:
-    """Raise unless something was measured before, or the batch has a candidate that is not vetoed."""
+    """Raise unless the ledger has an answer, or the batch has a candidate that is not vetoed."""
     if queries.exists(connection, schema.evaluations):
         return
     c = schema.candidates.c
@@ -111,7 +111,7 @@ def _require_something_to_measure(connection: Connection, number: int, vetoes: M
 
 
 def stop(reason: str) -> Write[None]:
-    """Return the write that records why the campaign ends after the last round, if there is one."""
+    """Return a write that records why the campaign ends after the last round; it does nothing without a round."""
     now = datetime.now(UTC)
 
     def write(connection: Connection, is_retry: bool) -> None:

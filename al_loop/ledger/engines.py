@@ -17,10 +17,10 @@ _POOL: Final[dict[str, Any]] = {"pool_pre_ping": True, "pool_size": 5, "max_over
 
 
 def parse_url(url: str) -> URL:
-    """Return the URL with a driver and, for SQLite, an absolute path.
+    """Return the parsed URL with a driver and, for SQLite, an absolute path.
 
     Raises:
-        ConfigError: it is not the URL of a SQLite file or a PostgreSQL database.
+        ConfigError: the URL names neither a SQLite file nor a PostgreSQL database.
     """
     try:
         parsed = make_url(url)
@@ -51,14 +51,14 @@ def make_engine(url: str | URL, *, read_only: bool = False) -> Engine:
     """Return an engine with durable commits.
 
     A transaction with the execution option ``ledger_write`` takes SQLite's write lock when it begins; one with
-    ``ledger_migration`` also lifts SQLite's foreign keys, which would forbid that a table is replaced.
+    ``ledger_migration`` also disables SQLite's foreign keys, which would prevent the replacement of a table.
 
     Args:
         url: the URL of a SQLite file or a PostgreSQL database.
-        read_only: whether the database itself shall refuse every change.
+        read_only: whether the database itself rejects every change.
 
     Raises:
-        ConfigError: it is not such a URL, or psycopg is not installed.
+        ConfigError: the URL names no such database, or psycopg is not installed.
     """
     parsed = parse_url(url) if isinstance(url, str) else url
     is_sqlite = parsed.get_backend_name() == "sqlite"
@@ -71,7 +71,7 @@ def _sqlite_engine(url: URL, read_only: bool) -> Engine:
     if read_only and not is_file_uri:
         mode = {"mode": "rw"}
         if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
-            # a read-only directory has no room for WAL's side files; without a journal the file itself is complete
+            # WAL's side files cannot be created in a read-only directory; without a journal the file is complete
             has_journal = path.with_name(path.name + "-wal").exists()
             mode = {"mode": "ro"} if has_journal else {"mode": "ro", "immutable": "1"}
         url = URL.create("sqlite", database=path.as_uri(), query={**mode, "uri": "true"})
@@ -103,7 +103,7 @@ def _postgresql_engine(url: URL, read_only: bool) -> Engine:
     try:
         engine = sa.create_engine(url, connect_args=arguments, isolation_level="READ COMMITTED", **_POOL)
     except ImportError:
-        raise ConfigError("ledger: PostgreSQL needs psycopg; pip install 'al-loop[postgresql]'") from None
+        raise ConfigError("ledger: PostgreSQL requires psycopg; pip install 'al-loop[postgresql]'") from None
 
     @sa.event.listens_for(engine, "connect")
     def _(connection: Any, record: object) -> None:

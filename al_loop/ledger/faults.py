@@ -1,4 +1,4 @@
-"""Transient faults of databases, and a few tries for steps that several processes take at once."""
+"""Transient database faults, and short retries of steps that several processes may take at once."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def is_transient(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
 def try_a_few_times(
     step: Callable[[], T], is_retryable: Callable[[sa.exc.DBAPIError | sqlite3.Error], bool] = is_transient
 ) -> T:
-    """Take a step that fails at times because another process takes it too, such as creating a database.
+    """Take a step that may fail because another process takes it too, such as creating a database.
 
     Args:
-        step: is called up to five times, with short pauses.
-        is_retryable: whether a further try makes sense after an error.
+        step: called up to five times, with short pauses.
+        is_retryable: returns whether to try again after an error.
 
     Returns:
         The result of ``step``.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: the error of the last try (or sqlite3.Error).
+        sqlalchemy.exc.DBAPIError: the error of the last try; it may also be a sqlite3.Error.
     """
     for n in range(_N_TRIES - 1):
         try:

@@ -1,16 +1,16 @@
-"""The class ``Ledger``: the durable record of a campaign. Needs neither torch nor ray.
+"""The class ``Ledger``: the durable record of a campaign. Requires neither torch nor ray.
 
-The ledger is the only truth of a campaign. Rows are inserted and never changed: triggers in the database itself reject
+The ledger is a campaign's single source of truth. Rows are inserted and never changed: triggers in the database reject
 UPDATE and DELETE, so that not even an SQL console can rewrite a measurement. A write is durable when its call returns,
 or the call raises. SQLite and PostgreSQL have the same tables and return the same results.
 
 Every write runs under one lock (a process-wide lock and ``BEGIN IMMEDIATE`` on SQLite, an advisory lock on PostgreSQL),
-so that "look, then insert" is one step, and ids have neither gaps nor races. A write that is cut off by a lost
-connection is retried; the retry first looks whether its rows were committed after all. Transient faults (a full disk, a
-restarting server) are retried for ``patience_s``.
+so that a check and the insert that depends on it are atomic, and ids have neither gaps nor races. A write interrupted
+by a lost connection is retried; the retry first checks whether its rows were committed after all. Transient faults (a
+full disk, a restarting server) are retried for ``patience_s``.
 
-Answers are numbered in the order of their commits, so that the data behind a batch is identified by one number. A
-mistake in an answer is corrected by a further *revision*: the latest counts, and the earlier ones stay.
+Answers are numbered in the order of their commits, so that one number identifies the data behind a batch. A mistake in
+an answer is corrected by a further *revision*: the latest is used, and the earlier ones remain in the ledger.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from al_loop.oracles.base import Objective
 class Ledger(LedgerReader):
     """The record of one campaign in a SQLite file or a PostgreSQL database. Safe to use from many threads.
 
-    A ledger of an older schema is upgraded when it is opened for writing (see ``migrations``); when it is opened for
+    A ledger with an older schema is upgraded when it is opened for writing (see ``migrations``); when it is opened for
     reading, a temporary copy is upgraded instead, which does not follow later writes.
 
     Args:
-        url: ``sqlite:///RUN/ledger.db`` or ``postgresql+psycopg://user@host/database``; the tables are created where
-            the database is empty.
-        read_only: opens an existing ledger for reading; nothing is created, and every write raises.
-        patience_s: how long a step that fails for a transient reason is retried before it raises CampaignError.
-        on_wait: receives one message, with the reason, when that takes long.
+        url: ``sqlite:///RUN/ledger.db`` or ``postgresql+psycopg://user@host/database``; the tables are created if the
+            database is empty.
+        read_only: whether to open an existing ledger for reading; nothing is created, and every write raises.
+        patience_s: how long a step is retried after a transient fault before it raises CampaignError, in seconds.
+        on_wait: receives one message, with the reason, if the retries take long.
 
     Raises:
-        ConfigError: the database is not reachable or writable, has other contents, or belongs to a newer al-loop.
+        ConfigError: the database is not reachable or writable, has other contents, or requires a newer al-loop.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Ledger(LedgerReader):
         on_wait: Callable[[str], None] = lambda message: None,
     ) -> None:
         super().__init__(Database(url, read_only=read_only, patience_s=patience_s, on_wait=on_wait))
-        #: the database's URL; with its password in ``url`` alone
+        #: the database's URL, without and with its password
         self.name, self.url = self._database.name, self._database.url
         self._n_values: int | None = None
 
@@ -72,14 +72,14 @@ class Ledger(LedgerReader):
         objectives: Sequence[Objective],
         versions: Mapping[str, str],
     ) -> bool:
-        """Record the campaign, unless the ledger has it already, and this start of its process.
+        """Record the campaign, if it is new, and this start of its process.
 
         Args:
             name: the campaign's name.
-            config: its config; the one of the first start stays the campaign's.
-            fingerprint: identifies what must not change between starts.
+            config: its config; the config of the first start remains the campaign's.
+            fingerprint: a hash of the settings that must not change between starts.
             seed: its seed, of any size.
-            objectives: what its oracle measures.
+            objectives: the values that its oracle measures.
             versions: the versions of the packages involved.
 
         Returns:
@@ -115,10 +115,10 @@ class Ledger(LedgerReader):
 
         Args:
             number: the round; rounds count from 0, without gaps.
-            batch: what was proposed.
+            batch: the proposals.
             seed: the round's seed.
-            seconds: the duration of each phase that led to the batch.
-            info: further facts about the batch (JSON types).
+            seconds: the duration of each phase before the batch, by name.
+            info: further details of the batch (JSON types).
 
         Returns:
             The candidates of the batch, in its order.
@@ -135,7 +135,7 @@ class Ledger(LedgerReader):
         Args:
             number: the round.
             metrics: its metrics (JSON types).
-            seconds: the duration of each phase after the batch.
+            seconds: the duration of each phase after the batch, by name.
 
         Raises:
             CampaignError: the round was never opened, or is closed already.
@@ -157,15 +157,15 @@ class Ledger(LedgerReader):
     ) -> list[Candidate]:
         """Commit a person's decisions about the batch of a round, all or nothing.
 
-        A vetoed candidate is never measured, nor proposed again. A pinned object becomes a further candidate, which can
-        be vetoed like any other. After the approval nothing more can be decided.
+        A vetoed candidate is neither measured nor proposed again. A pinned object becomes a further candidate, which
+        can be vetoed like any other. No decision is possible after the approval.
 
         Args:
             number: the round, which must be the last.
             vetoes: the reason for each veto, by the candidate's id.
-            pins: the reason for each pin, by the object to be measured too.
-            approve: whether the batch may go out then.
-            by: the person.
+            pins: the reason for each pin, by the object to measure in addition.
+            approve: whether to release the batch for measurement.
+            by: the name of the person.
             reason: the reason for the approval; may be empty.
             fidelity: the fidelity at which to measure the pinned objects.
 
@@ -173,7 +173,7 @@ class Ledger(LedgerReader):
             The pinned candidates.
 
         Raises:
-            CampaignError: one of the decisions is not possible, and so none is committed.
+            CampaignError: one of the decisions is not possible; none is committed.
         """
         return self._database.write(
             decision_writes.decide(
@@ -182,7 +182,7 @@ class Ledger(LedgerReader):
         )
 
     def stop(self, reason: str) -> None:
-        """Commit why the campaign ends after the last round; without effect before the first round."""
+        """Record why the campaign ends after the last round; does nothing before the first round."""
         self._database.write(decision_writes.stop(reason))
 
     # -- oracle calls and answers
@@ -191,14 +191,14 @@ class Ledger(LedgerReader):
         """Record oracle calls that are about to start.
 
         Args:
-            candidate_ids: the candidates to be measured.
-            worker: who calls the oracle, for all candidates or for each.
+            candidate_ids: the candidates to measure.
+            worker: the worker that calls the oracle, for all candidates or by candidate.
 
         Returns:
             The number of each candidate's call, from 1.
 
         Raises:
-            CampaignError: a candidate is unknown, vetoed or answered, and so no call is recorded.
+            CampaignError: a candidate is unknown, vetoed or answered; no call is recorded.
         """
         return self._database.write(answer_writes.begin_attempts(candidate_ids, worker)) if candidate_ids else {}
 
@@ -206,11 +206,11 @@ class Ledger(LedgerReader):
         """Commit answers; one without a full set of finite values becomes a permanent failure.
 
         Args:
-            answers: the answers; one that is in the ledger already may be committed again.
+            answers: the answers; they may include ones that are in the ledger already.
 
         Returns:
-            ``None`` for each answer that is in the ledger now; for any other the reason: its candidate is unknown,
-            vetoed, or has a different answer.
+            ``None`` for each answer that is in the ledger now; for any other, the reason for its refusal: the candidate
+            is unknown, vetoed, or has a different answer.
 
         Raises:
             CampaignError: the database was unavailable for ``patience_s``.
@@ -222,16 +222,16 @@ class Ledger(LedgerReader):
     def commit_told(
         self, answers: Sequence[Answer], corrections: Sequence[Answer], extra: Mapping[str, Answer]
     ) -> None:
-        """Commit what people measured, all or nothing.
+        """Commit people's measurements, all or nothing.
 
         Args:
             answers: first answers of candidates.
-            corrections: answers that replace earlier ones, which stay as earlier revisions.
-            extra: answers for objects that were never proposed, by object (their candidate_id is ignored); they become
-                further candidates of the last round.
+            corrections: answers that replace earlier ones, which remain as earlier revisions.
+            extra: answers for objects that were never proposed, by object (their candidate_id is ignored); the objects
+                become further candidates of the last round.
 
         Raises:
-            CampaignError: one of them is not acceptable, and so none is committed.
+            CampaignError: one of the answers is not acceptable; none is committed.
         """
         self._database.write(answer_writes.commit_told(answers, corrections, extra, self._number_of_values()))
 
@@ -246,7 +246,7 @@ class Ledger(LedgerReader):
     # -- closing
 
     def stop_waiting(self) -> None:
-        """Let every step that is being retried, and every later one, fail at its next transient fault."""
+        """Stop retrying: running and later steps fail at their next transient fault."""
         self._database.stop_waiting()
 
     def close(self) -> None:

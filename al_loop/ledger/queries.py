@@ -1,4 +1,4 @@
-"""Reading the ledger: functions of a connection."""
+"""Queries of the ledger, as functions of a connection."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from al_loop.ledger.records import (
 )
 from al_loop.oracles.base import Failure, Objective
 
+#: columns that an ``EvaluationRow`` takes as they are
 _UNCHANGED: Final = ("cost", "seconds", "started", "finished", "worker", "attempts", "info", "artifacts", "number")
 
 
@@ -40,7 +41,7 @@ def exists(connection: Connection, table: sa.Table, **equal: object) -> bool:
 
 
 def largest(connection: Connection, column: sa.Column[Any], *where: sa.ColumnElement[bool]) -> int | None:
-    """Return the largest value of a column, ``None`` where there is no row."""
+    """Return the largest value of a column, or ``None`` if no row matches."""
     number: int | None = connection.scalar(sa.select(sa.func.max(column)).where(*where))
     return number
 
@@ -62,7 +63,7 @@ def _floats(values: Sequence[float] | None) -> tuple[float, ...] | None:
 
 
 def _is_latest(until: int | None = None) -> sa.ColumnElement[bool]:
-    """Return the condition of an answer to be its candidate's latest, among those up to number ``until``."""
+    """Return the condition that an answer is its candidate's latest, among those up to number ``until``."""
     e, later = schema.evaluations.c, schema.evaluations.alias("later")
     is_corrected = (later.c.candidate_id == e.candidate_id) & (later.c.revision > e.revision)
     if until is None:
@@ -74,7 +75,7 @@ def _is_latest(until: int | None = None) -> sa.ColumnElement[bool]:
 
 
 def campaign(connection: Connection) -> CampaignRow | None:
-    """Return the campaign, ``None`` in a ledger without one."""
+    """Return the campaign, or ``None`` if the ledger has none."""
     row = connection.execute(sa.select(schema.campaign)).one_or_none()
     if row is None:
         return None
@@ -100,7 +101,7 @@ def rounds(connection: Connection) -> list[RoundRow]:
 
 
 def last_round(connection: Connection) -> int | None:
-    """Return the number of the newest round, ``None`` before the first."""
+    """Return the number of the newest round, or ``None`` before the first."""
     return largest(connection, schema.rounds.c.number)
 
 
@@ -152,7 +153,7 @@ def decisions(connection: Connection) -> list[Decision]:
 
 
 def vetoed(connection: Connection, candidate_ids: Sequence[int] | None = None) -> set[int]:
-    """Return the ids of the vetoed candidates, among the given ones if there are any."""
+    """Return the ids of all vetoed candidates, or of those among ``candidate_ids``."""
     d = schema.decisions.c
     query = sa.select(d.candidate_id).where(d.action == "veto")
     if candidate_ids is not None:
@@ -166,7 +167,7 @@ def is_approved(connection: Connection, number: int) -> bool:
 
 
 def has_gone_out(connection: Connection, number: int) -> bool:
-    """Return whether the batch of a round was approved, or the oracle was called for some of it."""
+    """Return whether the batch of a round was approved, or the oracle was called for one of its candidates."""
     in_round = sa.select(schema.candidates.c.id).where(schema.candidates.c.round == number)
     begun = sa.select(sa.literal(1)).where(schema.attempts.c.candidate_id.in_(in_round)).limit(1)
     return is_approved(connection, number) or connection.scalar(begun) is not None
@@ -179,8 +180,8 @@ def observations(connection: Connection, until: int | None = None) -> list[Obser
     """Return the latest answer of each candidate with its object, in the order of the candidates.
 
     Args:
-        connection: to the ledger.
-        until: leaves out answers with a larger number, so that the result is as it was then.
+        connection: a connection to the ledger.
+        until: the largest answer number to include, which reproduces an earlier state; None: all.
     """
     c, e = schema.candidates.c, schema.evaluations.c
     query = (
@@ -197,7 +198,7 @@ def observations(connection: Connection, until: int | None = None) -> list[Obser
 
 
 def evaluations(connection: Connection, *, has_all_revisions: bool = False) -> list[EvaluationRow]:
-    """Return the answers in the order of the candidates, with or without those that were corrected since."""
+    """Return the answers in the order of the candidates, with or without those corrected later."""
     e = schema.evaluations.c
     query = sa.select(schema.evaluations).order_by(e.candidate_id, e.revision)
     if not has_all_revisions:
@@ -222,7 +223,7 @@ def n_answers(connection: Connection) -> int:
 
 
 def answered_since(connection: Connection, number: int) -> tuple[int, dict[int, bool]]:
-    """Return the number of the newest answer, and for each candidate answered after ``number`` whether with a value."""
+    """Return the newest answer's number, and whether each candidate answered after ``number`` has a value."""
     e = schema.evaluations.c
     query = sa.select(e.number, e.candidate_id, e.failure_kind).where(e.number > number).order_by(e.number)
     rows = connection.execute(query).all()
@@ -237,7 +238,7 @@ def is_answered(connection: Connection, candidate_ids: Sequence[int]) -> dict[in
         .outerjoin(schema.evaluations, (e.candidate_id == c.id) & (e.revision == 0))
         .where(c.id.in_(candidate_ids))
     )
-    return {id_: answered is not None for id_, answered in connection.execute(query)}
+    return {id_: answered_id is not None for id_, answered_id in connection.execute(query)}
 
 
 def cost(connection: Connection) -> float:

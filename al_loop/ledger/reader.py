@@ -1,4 +1,4 @@
-"""The reading half of the ledger."""
+"""The read-only half of the ledger."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from al_loop.ledger.records import (
 
 
 class LedgerReader:
-    """The methods of a ledger that only read; ``Ledger`` adds those that write.
+    """The read-only methods of a ledger; ``Ledger`` adds the writing ones.
 
-    Each method reads in a transaction of its own, retries transient faults, and raises CampaignError where the database
-    stays unavailable.
+    Each method reads in its own transaction, retries transient faults, and raises CampaignError if the database remains
+    unavailable.
     """
 
     def __init__(self, database: Database) -> None:
@@ -29,7 +29,7 @@ class LedgerReader:
     # -- campaign, sessions, rounds
 
     def campaign(self) -> CampaignRow | None:
-        """Return the campaign, ``None`` in a ledger without one."""
+        """Return the campaign, or ``None`` if the ledger has none."""
         return self._database.read(queries.campaign)
 
     def sessions(self) -> list[SessionRow]:
@@ -41,7 +41,7 @@ class LedgerReader:
         return self._database.read(queries.rounds)
 
     def last_round(self) -> int | None:
-        """Return the number of the newest round, ``None`` before the first."""
+        """Return the number of the newest round, or ``None`` before the first."""
         return self._database.read(queries.last_round)
 
     def is_closed(self, number: int) -> bool:
@@ -79,7 +79,7 @@ class LedgerReader:
         return self._database.read(lambda c: queries.is_approved(c, number))
 
     def has_gone_out(self, number: int) -> bool:
-        """Return whether the batch of a round was approved, or the oracle was called for some of it."""
+        """Return whether the batch of a round was approved, or the oracle was called for one of its candidates."""
         return self._database.read(lambda c: queries.has_gone_out(c, number))
 
     # -- answers and oracle calls
@@ -88,7 +88,7 @@ class LedgerReader:
         """Return the latest answer of each candidate with its object, in the order of the candidates.
 
         Args:
-            until: leaves out answers with a larger number, so that the result is as it was then.
+            until: the largest answer number to include, which reproduces an earlier state; None: all.
         """
         return self._database.read(lambda c: queries.observations(c, until))
 
@@ -96,7 +96,7 @@ class LedgerReader:
         """Return the answers, in the order of the candidates.
 
         Args:
-            has_all_revisions: includes the answers that were corrected since.
+            has_all_revisions: whether to include the answers that were corrected later.
         """
         return self._database.read(lambda c: queries.evaluations(c, has_all_revisions=has_all_revisions))
 
@@ -108,10 +108,10 @@ class LedgerReader:
         """Return the answers after a number.
 
         Args:
-            number: the number of an answer; 0 stands for the time before the first.
+            number: the number of an answer; 0 precedes the first.
 
         Returns:
-            The number of the newest answer, and for each candidate answered since whether it has a value.
+            The number of the newest answer, and for each candidate answered since then, whether it has a value.
         """
         return self._database.read(lambda c: queries.answered_since(c, number))
 

@@ -1,4 +1,4 @@
-"""Records that go into the ledger and come out of it. All are frozen."""
+"""The records that the ledger stores and returns. All are frozen."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Proposal:
 
     Args:
         object: the object as text, such as a SMILES string.
-        origin: what proposed it, such as ``sampler`` or ``random``.
-        predicted_mean: predicted value in raw oracle units; ``None`` where there was no prediction.
+        origin: the source of the proposal, such as ``sampler`` or ``random``.
+        predicted_mean: predicted value in raw oracle units; ``None`` if there was no prediction.
         predicted_std: standard deviation of the prediction, in the same unit.
         acquisition: its acquisition value.
-        fidelity: the fidelity at which to measure it; empty where the oracle has one only.
+        fidelity: the fidelity at which to measure it; empty if the oracle has only one.
     """
 
     object: str
@@ -41,11 +41,11 @@ class Candidate:
         round: the round that proposed it.
         position: its position within the batch, from 0.
         object: the object as text.
-        origin: what proposed it; ``told`` and ``pinned`` where a person did.
-        predicted_mean: predicted value in raw oracle units; ``None`` where there was no prediction.
+        origin: the source of the proposal; ``told`` or ``pinned`` if it was a person.
+        predicted_mean: predicted value in raw oracle units; ``None`` if there was no prediction.
         predicted_std: standard deviation of the prediction, in the same unit.
         acquisition: its acquisition value.
-        fidelity: the fidelity at which to measure it; empty where the oracle has one only.
+        fidelity: the fidelity at which to measure it; empty if the oracle has only one.
     """
 
     id: int
@@ -65,12 +65,12 @@ class Observation:
 
     Args:
         object: the object as text.
-        values: one value per objective, in raw oracle units; ``None`` where the answer was a failure.
-        failure: the kind of failure; ``None`` where there are values.
+        values: one value per objective, in raw oracle units; ``None`` if the answer is a failure.
+        failure: the kind of failure; ``None`` if there are values.
         round: the round that proposed the object.
-        arrived: the round that was open when the answer arrived; a later one for a straggler.
-        noise: standard deviation of each value, where the oracle stated it.
-        fidelity: the fidelity at which it was measured; empty where the oracle has one only.
+        arrived: the round that was open when the answer arrived; later than ``round`` for a straggler.
+        noise: standard deviation of each value, if the oracle reported it.
+        fidelity: the fidelity at which it was measured; empty if the oracle has only one.
         cost: cost of the call, in the oracle's currency; ``None`` if unknown.
         seconds: duration of the call; ``None`` if unknown.
     """
@@ -103,11 +103,11 @@ class Decision:
 
     Args:
         round: the round that it concerns; a ``stop`` takes effect after that round.
-        action: what was decided.
+        action: the type of decision.
         candidate_id: the vetoed or pinned candidate; ``None`` for an approval or a stop.
-        reason: why; may be empty for an approval.
-        by: the person; ``al-loop`` for a stop.
-        decided: when.
+        reason: the reason; may be empty for an approval.
+        by: the name of the person; ``al-loop`` for a stop.
+        decided: the time of the decision.
     """
 
     round: int
@@ -146,7 +146,7 @@ class SessionRow:
 
 @dataclass(frozen=True)
 class RoundRow:
-    """A round; ``closed``, ``metrics`` and ``closing_seconds`` are ``None`` until it is closed."""
+    """A round with its report; ``closed``, ``metrics`` and ``closing_seconds`` are ``None`` until it is closed."""
 
     number: int
     opened: datetime
@@ -174,19 +174,19 @@ class EvaluationRow:
 
     Args:
         candidate_id: the candidate.
-        values: one value per objective, in raw oracle units; ``None`` where it is a failure.
-        failure: the failure; ``None`` where there are values.
-        cost: in the oracle's currency; ``None`` where the oracle did not state it.
-        seconds: how long the call took.
-        started: when the call started.
-        finished: when the answer arrived.
-        worker: who answered.
-        attempts: the number of oracle calls it took.
-        info: further facts from the oracle (JSON types).
-        noise: standard deviation of each value, where the oracle stated it.
+        values: one value per objective, in raw oracle units; ``None`` if the answer is a failure.
+        failure: the failure; ``None`` if there are values.
+        cost: cost of the call, in the oracle's currency; ``None`` if the oracle did not report it.
+        seconds: duration of the call.
+        started: the time when the call started.
+        finished: the time when the answer arrived.
+        worker: the worker or person who answered.
+        attempts: the number of oracle calls that it took.
+        info: further details from the oracle (JSON types).
+        noise: standard deviation of each value, if the oracle reported it.
         artifacts: for each file in the run directory, by name, its size in bytes and its SHA-256.
-        number: counts all answers of the ledger in the order of their commits, from 1.
-        arrived: the round that was open then; a later one than its own for a straggler.
+        number: the answer's number in the order of commits, from 1.
+        arrived: the round that was open when the answer arrived; later than the candidate's own for a straggler.
         revision: the number of earlier answers that this one corrects; 0 for the first answer.
     """
 
@@ -208,10 +208,10 @@ class EvaluationRow:
 
     @property
     def failure_kind(self) -> FailureKind | None:
-        """Return the kind of failure, ``None`` where there are values."""
+        """The kind of failure, or ``None`` if there are values."""
         return None if self.failure is None else self.failure.kind
 
     @property
     def reason(self) -> str | None:
-        """Return the reason of the failure, ``None`` where there are values."""
+        """The reason for the failure, or ``None`` if there are values."""
         return None if self.failure is None else self.failure.reason

@@ -1,4 +1,4 @@
-"""Opening and closing rounds, and adding candidates to them."""
+"""Opening and closing rounds, and adding candidates to the last one."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from al_loop.ledger.schema import finite_or_none, storable_text
 def open_round(
     number: int, batch: Sequence[Proposal], *, seed: int, seconds: Mapping[str, float], info: Mapping[str, Any]
 ) -> Write[list[Candidate]]:
-    """Return the write that records a round and its batch, and returns its candidates.
+    """Return a write that records a round and its batch and returns its candidates.
 
     Args:
         number: the round, which must be the next one.
-        batch: what was proposed.
+        batch: the proposals.
         seed: the round's seed.
-        seconds: the duration of each phase that led to the batch.
-        info: further facts about the batch (JSON types).
+        seconds: the duration of each phase before the batch, by name.
+        info: further details of the batch (JSON types).
 
     Raises:
         CampaignError: the batch is empty, has an object twice, or an object is not storable text.
@@ -86,12 +86,12 @@ def open_round(
 
 
 def close_round(number: int, *, metrics: Mapping[str, Any], seconds: Mapping[str, float]) -> Write[None]:
-    """Return the write that records the report of a round.
+    """Return a write that records the report of a round.
 
     Args:
         number: the round.
         metrics: its metrics (JSON types).
-        seconds: the duration of each phase after the batch.
+        seconds: the duration of each phase after the batch, by name.
     """
     now = datetime.now(UTC)
 
@@ -114,9 +114,9 @@ def add_candidates(
     """Add candidates that the campaign did not propose to the last round.
 
     Args:
-        connection: in a write transaction.
+        connection: a connection in a write transaction.
         objects: the objects.
-        now: when they were added.
+        now: the time of the addition.
         origin: ``told`` or ``pinned``.
         fidelity: the fidelity of their measurements.
 
@@ -131,7 +131,7 @@ def add_candidates(
     c = schema.candidates.c
     last = queries.last_round(connection)
     if last is None:
-        raise CampaignError("the ledger has no round yet, so it cannot take further candidates")
+        raise CampaignError("the ledger has no round yet, so candidates cannot be added to it")
     position = (queries.largest(connection, c.position, c.round == last) or 0) + 1
     id_ = (queries.largest(connection, c.id) or 0) + 1
     rows = [Candidate(id_ + i, last, position + i, name, origin, fidelity=fidelity) for i, name in enumerate(objects)]

@@ -17,14 +17,14 @@ from sqlalchemy.engine import Connection
 
 SCHEMA_VERSION: Final = 4
 OLDEST_SCHEMA: Final = 4  # earlier ones were never released
-_MAX_REPR: Final = 200  # characters stored of a value that JSON has no type for
+_MAX_REPR: Final = 200  # characters stored of a value without a JSON type
 
 
 # -- values ----------------------------------------------------------------------------------------------------------
 
 
 def clean_json(value: object) -> Any:
-    """Return a value as JSON that both databases accept: non-finite numbers become null, foreign types their text."""
+    """Return a value as JSON for both databases: non-finite numbers become null, other types their representation."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -52,7 +52,7 @@ def storable_text(value: str) -> str:
 
 
 def finite_or_none(value: float | None) -> float | None:
-    """Return a number as a plain float, or ``None`` for anything else, so that an odd cost never loses a value."""
+    """Return a finite number as a float and ``None`` for anything else, so that an invalid cost never loses a value."""
     try:
         number = float(value) if value is not None else math.nan
     except (TypeError, ValueError):
@@ -74,7 +74,7 @@ class Json(sa.types.TypeDecorator[Any]):
 
 
 class Utc(sa.types.TypeDecorator[datetime]):
-    """A time as ISO text in UTC with microseconds, which sorts and is the same in every database."""
+    """A time as ISO text in UTC with microseconds, which sorts correctly and is equal in every database."""
 
     impl = sa.String(32)
     cache_ok = True
@@ -107,7 +107,7 @@ class BigInt(sa.types.TypeDecorator[int]):
 
 metadata = sa.MetaData()
 
-#: one row for the schema that the ledger was created with, and one for each upgrade; the largest is the present one
+#: one row for the schema that the ledger was created with, and one for each upgrade; the largest is current
 versions = sa.Table(
     "al_loop_schema",
     metadata,
@@ -215,7 +215,7 @@ round_reports = sa.Table(
 
 
 def create_tables(connection: Connection) -> None:
-    """Create every table and trigger in a database that has none of them, and record the schema's version."""
+    """Create all tables and triggers in a database that has none of them, and record the schema's version."""
     metadata.create_all(connection, checkfirst=False)
     create_guards(connection)
     connection.execute(versions.insert().values(version=SCHEMA_VERSION))
@@ -264,7 +264,7 @@ def _guards_of(table: sa.Table, dialect: str) -> list[str]:
 
 
 def guards(connection: Connection) -> list[tuple[str, str]]:
-    """Return the table and the name of each trigger in the database that makes a table insert-only."""
+    """Return the table and name of each insert-only trigger in the database."""
     if connection.dialect.name == "postgresql":
         query = (
             "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON "
@@ -276,7 +276,7 @@ def guards(connection: Connection) -> list[tuple[str, str]]:
 
 
 def drop_guards(connection: Connection) -> None:
-    """Drop the triggers that make tables insert-only, for a migration within the same transaction."""
+    """Drop the insert-only triggers, for a migration within the same transaction."""
     on_table = connection.dialect.name == "postgresql"
     for table, name in guards(connection):
         connection.exec_driver_sql(f'DROP TRIGGER "{name}" ON "{table}"' if on_table else f'DROP TRIGGER "{name}"')

@@ -1,4 +1,4 @@
-"""What a campaign learns from the oracle's values: objectives, models, and the reward that samplers train on.
+"""Learning from the oracle's values: objectives, models, and the reward that samplers train on.
 
 - ``objectives``, ``fidelities``: which of the oracle's values are optimised or bounded, and at which fidelities.
 - ``constraints``: bounds on cheap properties.

@@ -12,7 +12,7 @@ from al_loop.oracles.base import Goal, Objective, Oracle
 
 @dataclass(frozen=True)
 class CampaignObjectives:
-    """Which of the oracle's values are optimised, and which must lie within bounds.
+    """The oracle's values that are optimised, and those that must lie within bounds.
 
     Args:
         indices: positions of the optimised values among the oracle's values.

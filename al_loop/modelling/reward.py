@@ -20,7 +20,7 @@ from al_loop.surrogates.base import SurrogateModel
 
 @dataclass(frozen=True)
 class ObjectSpace:
-    """How objects are described, which are acceptable, and a sample of what is usual.
+    """Features and constraints of objects, and a reference sample of random ones.
 
     Args:
         features: objects -> n x d features.

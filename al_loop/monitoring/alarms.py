@@ -1,4 +1,4 @@
-"""Alarms about predictions, about the diversity of the batches and about progress."""
+"""Alarms about predictions, the diversity of batches, and progress."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from al_loop.oracles.base import Goal
 Array = NDArray[np.float64]
 AlarmName = Literal["miscalibration", "exploitation", "diversity", "no_progress"]
 
-#: fewer measurements than this raise no alarm about predictions
+#: smallest number of measurements for an alarm about predictions
 _FEWEST_ANSWERS = 10
-#: p-value of the coverage; errors of one round are correlated, so that right predictions raise each alarm in up to 1 %
-#: of the rounds (1,040 rounds of campaigns on truths drawn from the model)
+#: p-value of the coverage; errors of one round are correlated, so that correct predictions raise each alarm in up to
+#: 1 % of the rounds (1,040 rounds of campaigns on ground truths drawn from the model)
 _SIGNIFICANCE = 0.002
-#: mean shortfall of the picked objects, in predicted deviations, that counts as exploitation where it is significant
+#: mean shortfall of the picked objects, in predicted deviations, that counts as exploitation if it is significant
 _EXPLOITATION_SHORTFALL = 0.5
 #: share of the first batches' diversity below which the batches count as collapsed
 _COLLAPSE = 0.5
@@ -36,7 +36,7 @@ class Alarm:
 
     Args:
         name: the kind of alarm.
-        message: the observation and its remedies, for the user.
+        message: the observation and possible remedies, for the user.
     """
 
     name: AlarmName
@@ -92,19 +92,19 @@ def prediction_alarms(mean: Array, std: Array, measured: Array, goal: Goal, labe
     return alarms
 
 
-def diversity_alarm(diversities: Sequence[float], filled: float) -> Alarm | None:
-    """Return an alarm where the batches have lost their diversity, or None.
+def diversity_alarm(diversities: Sequence[float], random_share: float) -> Alarm | None:
+    """Return an alarm if the batches have lost their diversity, else None.
 
     Args:
         diversities: mean pairwise distance of each batch drawn by a sampler, in order; NaN where undefined.
-        filled: share of the last batch that had to be filled up with random objects.
+        random_share: share of the last batch that was filled with random objects.
     """
     finite = [d for d in diversities if math.isfinite(d)]
-    if filled > 0.5:
+    if random_share > 0.5:
         return Alarm(
             "diversity",
-            f"{filled:.0%} of the batch had to be filled up with random objects: the sampler draws hardly anything "
-            "new; lower reward.beta, raise sampler.epsilon, or widen the environment",
+            f"{random_share:.0%} of the batch had to be filled with random objects: the sampler draws hardly any new "
+            "objects; lower reward.beta, raise sampler.epsilon, or widen the environment",
         )
     # an undefined last diversity would repeat the alarm of the batch before
     has_last = bool(diversities) and math.isfinite(diversities[-1])
@@ -118,10 +118,10 @@ def diversity_alarm(diversities: Sequence[float], filled: float) -> Alarm | None
 
 
 def progress_alarm(bests: Sequence[float], goal: Goal) -> Alarm | None:
-    """Return an alarm after every third round in a row without a better value, or None.
+    """Return an alarm after every third consecutive round without a better value, else None.
 
     Args:
-        bests: the best value so far after each round; NaN where there is none yet.
+        bests: the best value so far after each round; NaN if there is none yet.
         goal: the direction of the objective.
     """
     n_stalled = rounds_without_progress(bests, goal)

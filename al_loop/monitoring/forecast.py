@@ -1,4 +1,4 @@
-"""The improvement that a batch is expected to bring, before it is measured."""
+"""The expected improvement from a batch before it is measured."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ class Forecast:
     """Expected result of a batch, in the oracle's unit (with several objectives: in hypervolume).
 
     Args:
-        expected_improvement: on the best value so far, 0 or more; None where no acceptable value is measured yet.
-        probability: of any improvement.
-        expected_best: the best value after the batch; None, like low and high, where no acceptable value is measured
-            and none is expected.
+        expected_improvement: expected gain over the best value so far, at least 0; None if no acceptable value has
+            been measured yet.
+        probability: probability of any improvement.
+        expected_best: expected best value after the batch; None, like low and high, if no acceptable value has been
+            measured and none is expected.
         low: best value that is reached with probability 0.9, in the direction of the goal.
         high: best value that is reached with probability 0.1.
     """
@@ -41,10 +42,10 @@ def forecast(bests: Array, so_far: float, goal: Goal) -> Forecast:
     """Return the forecast of a batch from samples of its outcome.
 
     Args:
-        bests: samples of the batch's best value (or of the hypervolume with it), shape n; infinitely bad where no
-            object of the batch succeeds within the bounds.
-        so_far: the best value so far; not finite where there is none, and the expected best is then that of the samples
-            with an acceptable value.
+        bests: samples of the batch's best value (or of the hypervolume with the batch), shape n; infinitely bad in
+            samples in which no object of the batch is acceptable.
+        so_far: the best value so far; not finite if there is none, in which case only samples with an acceptable value
+            contribute to the expected best.
         goal: the direction of the objective.
     """
     sign = 1.0 if goal == "maximise" else -1.0

@@ -1,4 +1,4 @@
-"""Metrics of a round's report, on values in the oracle's unit with the goal as the better direction.
+"""Metrics of a round's report, for values in the oracle's unit with the goal as the better direction.
 
 Importing this module loads neither torch nor RDKit; ``hypervolume`` loads BoTorch and ``scaffold`` RDKit when called.
 """
@@ -20,7 +20,7 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def top_k_mean(values: ArrayLike, k: int, goal: Goal) -> float:
-    """Return the mean of the k best finite values (of all where there are fewer), or NaN where there are none.
+    """Return the mean of the k best finite values (of all if there are fewer), or NaN if there are none.
 
     Args:
         values: measured values, shape n.
@@ -33,7 +33,7 @@ def top_k_mean(values: ArrayLike, k: int, goal: Goal) -> float:
 
 
 def best(values: ArrayLike, goal: Goal) -> float:
-    """Return the best finite value, or NaN where there is none."""
+    """Return the best finite value, or NaN if there is none."""
     return top_k_mean(values, 1, goal)
 
 
@@ -41,7 +41,7 @@ def rounds_without_progress(bests: Sequence[float], goal: Goal) -> int:
     """Return the number of rounds since the best value last improved.
 
     Args:
-        bests: the best value so far after each round; NaN where there is none yet.
+        bests: the best value so far after each round; NaN if there is none yet.
         goal: the better direction.
     """
     sign = 1.0 if goal == "maximise" else -1.0
@@ -68,9 +68,10 @@ def mean_pairwise_distance(S: ArrayLike) -> float:
 
 
 def scaffold(smiles: str) -> str | None:
-    """Return the Bemis-Murcko scaffold as SMILES, or None where RDKit cannot parse the molecule.
+    """Return the Bemis-Murcko scaffold as SMILES, or None if RDKit cannot parse the molecule.
 
-    The scaffold is the rings and their linkers, atom types kept (Bemis & Murcko 1996); '' for an acyclic molecule.
+    The scaffold consists of the rings and linkers with their atom types (Bemis & Murcko 1996); it is '' for an acyclic
+    molecule.
     """
     from rdkit import Chem
     from rdkit.Chem.rdmolops import MurckoDecompose
@@ -85,7 +86,7 @@ def scaffolds(smiles: Iterable[str]) -> set[str]:
 
 
 def new_scaffolds(smiles: Sequence[str], reference: Iterable[str]) -> int:
-    """Return the number of scaffolds of molecules that do not occur among reference molecules.
+    """Return the number of distinct scaffolds that do not occur among reference molecules.
 
     Args:
         smiles: the molecules.
@@ -95,11 +96,11 @@ def new_scaffolds(smiles: Sequence[str], reference: Iterable[str]) -> int:
 
 
 def rank_correlation(predicted: ArrayLike, measured: ArrayLike) -> float:
-    """Return Spearman's correlation over the pairs that are both finite.
+    """Return Spearman's rank correlation over the pairs of finite values.
 
     Args:
-        predicted: shape n.
-        measured: shape n.
+        predicted: predicted values, shape n.
+        measured: measured values, shape n.
 
     Returns:
         The correlation; NaN for fewer than three pairs or a constant side.
@@ -115,7 +116,7 @@ def rank_correlation(predicted: ArrayLike, measured: ArrayLike) -> float:
 
 
 def _oriented(values: ArrayLike, goals: Sequence[Goal]) -> NDArray[np.float64]:
-    """Return the values, shape n x m, with signs such that larger is better in each objective."""
+    """Return the values, shape n x m, with signs changed so that larger is better in each objective."""
     table = np.asarray(values, dtype=np.float64).reshape(-1, len(goals))
     signs = np.array([1.0 if goal == "maximise" else -1.0 for goal in goals], dtype=np.float64)
     oriented: NDArray[np.float64] = table * signs
@@ -123,10 +124,11 @@ def _oriented(values: ArrayLike, goals: Sequence[Goal]) -> NDArray[np.float64]:
 
 
 def non_dominated(values: ArrayLike, goals: Sequence[Goal]) -> NDArray[np.bool_]:
-    """Return a mask, shape n, of the Pareto front: no other row is as good in everything and better in something.
+    """Return a mask of the Pareto front, shape n: the rows that no other row dominates.
 
     Args:
-        values: shape n x m; rows with a non-finite value are never on the front. Equal rows are on it together.
+        values: values, shape n x m; rows with a non-finite value are never on the front, and equal rows are on it
+            together.
         goals: the better direction of each of the m objectives.
     """
     Y = _oriented(values, goals)
@@ -141,10 +143,10 @@ def non_dominated(values: ArrayLike, goals: Sequence[Goal]) -> NDArray[np.bool_]
 def reference_point(values: ArrayLike, goals: Sequence[Goal]) -> tuple[float, ...]:
     """Return a point that is worse than the front by a tenth of the front's range in each objective, as in BoTorch.
 
-    Where the front has no range in an objective, it is a tenth of the range of all values, or else of the value itself.
+    If the front has no range in an objective, a tenth of the range of all values is used, or else of the value itself.
 
     Args:
-        values: shape n x m.
+        values: values, shape n x m.
         goals: the better direction of each of the m objectives.
 
     Raises:
@@ -166,7 +168,7 @@ def hypervolume(values: ArrayLike, goals: Sequence[Goal], reference: Sequence[fl
     """Return the hypervolume that the values dominate, in the product of their units.
 
     Args:
-        values: shape n x m.
+        values: values, shape n x m.
         goals: the better direction of each of the m objectives.
         reference: the reference point, m values.
     """

@@ -1,4 +1,4 @@
-"""Past predictions, matched with the measurements that followed. Needs no torch."""
+"""Past predictions, matched with the measurements that followed. Importing it does not load torch."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class PastPredictions:
         mean: predicted values, shape n.
         std: predicted standard deviations of the measurements, noise included, shape n.
         measured: measured values, shape n.
-        nearest: similarity to the nearest object that was measured at the time of the prediction, shape n.
-        factor: recalibration factor that std contains, beside the surrogate's own deviation, shape n.
+        nearest: similarity to the nearest object measured before the prediction, shape n.
+        factor: recalibration factor by which std differs from the surrogate's own deviation, shape n.
         arrived: number of the round that was open when the measurement arrived, shape n.
     """
 
@@ -58,7 +58,7 @@ def past_predictions(
     Args:
         ledger: the campaign's ledger.
         objectives: the objectives that the campaign optimises.
-        until: use only the first ``until`` measurements; None: all.
+        until: the number of measurements to use, in order of arrival; None: all.
     """
     rounds = {row.number: row.info for row in ledger.rounds()}
     candidates = {(c.object, c.fidelity): c for c in ledger.candidates()}

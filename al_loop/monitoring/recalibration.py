@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: weight of the prior that the deviations are right, in measurements
+#: weight of the prior that the deviations are correct, in measurements
 _PRIOR_ANSWERS = 20.0
-#: factor on the weight of a measurement for each later round (or group of joined rounds, see below)
+#: factor on the weight of a measurement for each later round (or group of merged rounds, see below)
 _AGEING = 0.7
-#: small rounds are joined until they have this many: with fewer, a wide spread is hardly distinguishable from a shift
+#: small rounds are merged until they have this many measurements: with fewer, a wide spread looks much like a shift
 _SMALLEST_GROUP = 8
-#: a single odd measurement (a typing error, a failed docking) counts as at most this many deviations off
+#: largest residual, in deviations, that an outlier (a typing error, a failed docking) contributes
 _LARGEST_RESIDUAL = 4.0
 _FACTORS = (0.5, 3.0)
 
 
 def recalibration_factor(residuals: Array, rounds: NDArray[np.int64]) -> float:
-    """Return the factor, from 0.5 to 3, by which the surrogate's standard deviations are to be multiplied.
+    """Return the factor, from 0.5 to 3, by which to multiply the surrogate's standard deviations.
 
-    It is the root of the mean square of the residuals, with recent rounds weighing more and a prior of 20 measurements
-    whose spread is 1 (a scaled inverse chi-squared prior). Rounds of fewer than 8 measurements are joined with those
-    before. Residuals are taken about the median of their round: objects are picked because their predictions are good,
-    which shifts the mean but says nothing about the deviations; the alarm ``exploitation`` watches that shift.
+    It is the root mean square of the residuals, with a higher weight for recent rounds and a prior of 20 measurements
+    whose spread is 1 (a scaled inverse chi-squared prior). Rounds of fewer than 8 measurements are merged with earlier
+    ones. Residuals are centred on the median of their round: objects are picked because their predictions are good,
+    which shifts the mean independently of the deviations; the alarm ``exploitation`` monitors that shift.
 
     Args:
         residuals: (measured - predicted) / std, with the surrogate's own std before any factor, shape n.
@@ -45,7 +45,7 @@ def recalibration_factor(residuals: Array, rounds: NDArray[np.int64]) -> float:
 
 
 def _latest_first(residuals: Array, rounds: NDArray[np.int64]) -> list[Array]:
-    """Return the residuals by round, latest first, with small rounds joined to those before."""
+    """Return the residuals by round, latest first, with small rounds merged with earlier ones."""
     groups: list[Array] = []
     group = residuals[:0]
     for number in np.unique(rounds)[::-1]:

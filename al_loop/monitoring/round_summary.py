@@ -22,7 +22,7 @@ _METRICS = (
 
 @dataclass(frozen=True)
 class RoundSummary:
-    """One row of the table of rounds; values in the oracle's unit, NaN if there is no value.
+    """One row of the table of rounds, with values in the oracle's unit; NaN if there is no value.
 
     Args:
         number: the number of the round; 0 is the random first batch.
@@ -32,10 +32,10 @@ class RoundSummary:
         top10_mean: mean of the ten best values so far; with several objectives, of the first one.
         diversity: mean pairwise distance between the round's objects, from 0 to 1.
         new_scaffolds: scaffolds that the round added; None if the objects are not molecules.
-        rank_correlation: Spearman's, between the values predicted for the batch and those measured.
+        rank_correlation: Spearman's correlation between the predicted and the measured values of the batch.
         seconds: duration of each phase (fit, train, select, evaluate).
         coverage: share of the measured values within the central 80 % of their predictions.
-        hypervolume: with several objectives, in the product of their units.
+        hypervolume: with several objectives, the hypervolume in the product of their units.
         front: with several objectives, the number of objects on the Pareto front.
     """
 
@@ -53,9 +53,9 @@ class RoundSummary:
     front: int | None = None
 
     def metrics(self) -> dict[str, float]:
-        """Return the numbers of the round by the names that sinks use; those that are missing or NaN are left out.
+        """Return the metrics of the round by the names that sinks use, without those that are missing or NaN.
 
-        ``best`` and its like are in the oracle's unit, ``seconds_<phase>`` in seconds.
+        ``best`` and the other values are in the oracle's unit, ``seconds_<phase>`` in seconds.
         """
         values = {name: getattr(self, name) for name in _METRICS}
         values |= {f"seconds_{phase.replace(' ', '_')}": value for phase, value in self.seconds.items()}

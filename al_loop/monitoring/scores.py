@@ -1,4 +1,4 @@
-"""Accuracy and calibration of predictions that were made before the measurements."""
+"""Accuracy and calibration of predictions made before the measurements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 #: the central intervals whose coverage is reported, in percent
 LEVELS = (50, 80, 95)
-#: similarity to the nearest measured object from which an object counts as near, and below it as in the middle
+#: smallest similarity to the nearest measured object at which an object counts as near, and as in the middle
 NEAR, MIDDLE = 0.6, 0.35
 
 
@@ -25,11 +25,11 @@ class Scores:
 
     Args:
         n: number of measurements.
-        rank_correlation: Spearman's, between predicted and measured values.
+        rank_correlation: Spearman's correlation between predicted and measured values.
         rmse: root mean squared error, in the oracle's unit.
         nlpd: mean negative log density of the measurements under the predicted normal distributions, in nats.
         bias: mean of (measured - predicted) / std.
-        squared: mean of its square; 1 where the standard deviations are right and there is no bias.
+        squared: mean of its square; 1 if the standard deviations are correct and there is no bias.
         coverage: share of the measurements within the central 50, 80 and 95 % of the predicted distribution.
     """
 
@@ -47,7 +47,7 @@ class Scores:
 
 
 def score(mean: Array, std: Array, measured: Array) -> Scores:
-    """Score predictions; those with a non-finite entry or without a positive deviation are left out.
+    """Score predictions, without those that have a non-finite entry or no positive deviation.
 
     Args:
         mean: predicted values, shape n, in the oracle's unit.
@@ -73,13 +73,13 @@ def score(mean: Array, std: Array, measured: Array) -> Scores:
 
 
 def score_by_distance(mean: Array, std: Array, measured: Array, nearest: Array) -> dict[str, Scores]:
-    """Score the predictions of near, middle and far objects separately; empty groups are left out.
+    """Score the predictions of near, middle and far objects separately; empty groups are omitted.
 
     Args:
         mean: predicted values, shape n, in the oracle's unit.
         std: predicted standard deviations, shape n.
         measured: measured values, shape n.
-        nearest: similarity to the nearest object measured before, shape n: near from 0.6, in the middle from 0.35.
+        nearest: similarity to the nearest object measured before, shape n; near from 0.6, middle from 0.35.
     """
     groups = {"near": nearest >= NEAR, "middle": (nearest < NEAR) & (nearest >= MIDDLE), "far": nearest < MIDDLE}
     return {name: score(mean[rows], std[rows], measured[rows]) for name, rows in groups.items() if rows.any()}

@@ -13,13 +13,13 @@ from al_loop.oracles.base import Goal
 def stop_reason(
     rules: Mapping[str, float | None], bests: Sequence[float], goal: Goal, next_batch: Forecast | None
 ) -> str | None:
-    """Return the reason to end a campaign, or None to go on.
+    """Return the reason to end a campaign, or None to continue.
 
     Args:
         rules: the config's section ``stop``: thresholds by the name of the rule; None: no such rule.
-        bests: the best value so far after each round; NaN where there is none yet.
+        bests: the best value so far after each round; NaN if there is none yet.
         goal: the direction of the objective.
-        next_batch: forecast of the batch that was decided on; None before the decision, which skips the rules on it.
+        next_batch: forecast of the selected batch; None before the selection, which skips the rules on forecasts.
     """
     best = bests[-1] if bests else math.nan
     reached, rounds = rules.get("reached"), rules.get("no_progress")

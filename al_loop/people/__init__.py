@@ -1,10 +1,10 @@
-"""How people take part in a campaign: measuring its candidates and deciding on its batches.
+"""Participation of people in a campaign: measuring its candidates and reviewing its batches.
 
-- ``ask``: hand out candidates as a table to be filled in.
+- ``ask``: hand out candidates as a table to fill in.
 - ``results_file``: the format of a table of results.
 - ``units``: conversion between units.
 - ``tell``: check a table of results against the ledger, and commit it.
-- ``preview``: the effect of a table of results, in words.
+- ``preview``: a description of the effect of a table of results.
 - ``review``: veto, pin, replace and approve the candidates of a batch.
 - ``campaign_of_ledger``: the config and the objects of a ledger's campaign.
 

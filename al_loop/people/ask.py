@@ -1,4 +1,4 @@
-"""Handing out candidates to people, as a table to be filled in."""
+"""Handing out candidates to people, as a table to fill in."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def candidates_to_ask(ledger: Ledger, *, again: bool = False) -> list[Candidate]
 
     Args:
         ledger: the campaign's ledger.
-        again: return those that were handed out and have no result yet instead.
+        again: whether to return those that were handed out and have no result yet instead.
     """
     in_flight = {c.id for c in ledger.in_flight()}
     return [c for c in ledger.pending() if (c.id in in_flight) == again]
 
 
 def ask(ledger: Ledger, candidates: Sequence[Candidate], column: str, *, again: bool = False) -> str:
-    """Hand out candidates: record it in the ledger, and return the table to be filled in, as CSV.
+    """Record in the ledger that candidates are handed out, and return the table to fill in, as CSV.
 
     Args:
         ledger: the campaign's ledger.
         candidates: the candidates to be measured.
         column: the name of the column of objects.
-        again: the candidates were handed out before, so that nothing is recorded.
+        again: whether the candidates were handed out before, so that nothing is recorded.
     """
     campaign = ledger.campaign()
     assert campaign is not None

@@ -1,4 +1,4 @@
-"""The config and the objects of a ledger's campaign, for commands that take part in a run from outside."""
+"""The config and the objects of a ledger's campaign, for commands outside the campaign's own process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from al_loop.smiles import canonical_smiles
 
 
 def current_user() -> str:
-    """Return the user and the machine, as the ledger records who hands out, measures and decides."""
+    """Return ``user@machine``, by which the ledger identifies people."""
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (OSError, KeyError):  # a container may have no name for its user
@@ -37,7 +37,7 @@ def campaign_config(ledger: Ledger) -> CampaignConfig:
 
 
 def add_part_folders(folder: Path | None) -> bool:
-    """Put the folders of the user's own parts that a run names on the import path.
+    """Add the folders of a run's user-defined parts to the import path.
 
     Args:
         folder: the run directory; None: unknown.
@@ -56,7 +56,7 @@ def add_part_folders(folder: Path | None) -> bool:
 
 @dataclass(frozen=True)
 class ObjectNotation:
-    """How the objects of a campaign are written.
+    """The notation of a campaign's objects.
 
     Args:
         object_type: molecule, sequence or other.
@@ -68,14 +68,14 @@ class ObjectNotation:
 
     @property
     def column(self) -> str:
-        """Return the name of a column of such objects."""
+        """The name of a column of such objects."""
         return {"molecule": "smiles", "sequence": "sequence"}.get(self.object_type, "object")
 
 
 def object_notation(ledger: Ledger) -> ObjectNotation:
-    """Return how the objects of a ledger's campaign are written.
+    """Return the notation of the objects of a ledger's campaign.
 
-    An environment of the user's own that is not on this machine counts as one of other objects.
+    If the environment is a user's own and not available on this machine, the type of the objects is ``other``.
     """
     try:
         object_type = str(build_environment(campaign_config(ledger)).object_type)

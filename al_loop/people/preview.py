@@ -1,4 +1,4 @@
-"""The effect of a table of results in words, to be confirmed before it is committed."""
+"""A description of the effect of a table of results, for confirmation before it is committed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _MAX_IDS = 20
 
 
 def preview(results: ParsedResults, ledger: Ledger) -> Iterator[tuple[str, list[str]]]:
-    """Yield a heading and its lines for each effect that committing results would have.
+    """Yield a heading and its lines for each effect of committing results.
 
     Args:
-        results: a table of results, as it was parsed.
-        ledger: the ledger that it was checked against.
+        results: a parsed table of results.
+        ledger: the ledger against which it was checked.
     """
     campaign = ledger.campaign()
     assert campaign is not None
@@ -33,7 +33,7 @@ def preview(results: ParsedResults, ledger: Ledger) -> Iterator[tuple[str, list[
     if results.unchanged:
         yield f"{len(results.unchanged)} in the ledger already, with the same result", []
     if results.blank:
-        yield f"{len(results.blank)} without a result yet, which stay pending: {_ids(results.blank)}", []
+        yield f"{len(results.blank)} without a result yet, which remain pending: {_ids(results.blank)}", []
     others = {c.id for c in ledger.in_flight()} - results.answers.keys() - {*results.blank}
     if others:
         yield f"{len(others)} handed out before and still pending: {_ids(sorted(others))}", []

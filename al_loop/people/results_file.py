@@ -1,4 +1,4 @@
-"""The format of a table of results: an id or an object per row, a column per objective, failures and remarks."""
+"""The format of a table of results: an id or object per row, a column per objective, failures and remarks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from al_loop.errors import ConfigError
 from al_loop.oracles.base import Failure, FailureKind, Objective, Outcome
 from al_loop.people.units import conversion_factor
 
-#: columns that ``ask`` writes or that have a meaning of their own, so that they are not remarks
+#: columns that ``ask`` writes or that have a defined meaning, and are therefore not remarks
 _OWN_COLUMNS = ("id", "round", "predicted_mean", "predicted_std", "failure", "reason", "cost")
-#: columns that are recognised in any case
+#: columns that are recognised irrespective of case
 _RECOGNISED = frozenset({*OBJECT_COLUMNS, *_OWN_COLUMNS, "comment"})
 
 
@@ -31,10 +31,10 @@ class _ValueColumn:
     """The columns of one objective.
 
     Args:
-        objective: what the values are.
+        objective: the objective.
         name: the column of the values.
-        factor: converts the column's unit to the objective's.
-        noise: the column of the standard deviations; None: there is none.
+        factor: the conversion factor from the column's unit to the objective's.
+        noise: the column of the standard deviations, or None.
     """
 
     objective: Objective
@@ -48,10 +48,10 @@ class ResultsFile:
     """A table of results as text, and the meaning of its columns.
 
     Args:
-        rows: the line number in the file, and the cells by column, of each row.
+        rows: for each row, its line number in the file and its cells by column.
         notes: assumptions about the columns that the user should check.
         value_columns: the columns of each objective.
-        remark_columns: columns that are stored beside the values.
+        remark_columns: columns that are stored with the values.
         has_decimal_comma: whether numbers may be written like 12,5.
     """
 
@@ -96,7 +96,7 @@ class ResultsFile:
         """Return the standard deviation of a value in the objective's unit, NaN if there is none."""
         std = self._number(column.noise, cells.get(column.noise, "")) if column.noise else None
         if std is not None and std < 0:
-            raise ValueError(f"{column.noise}: {std:g} is negative, and a standard deviation cannot be")
+            raise ValueError(f"{column.noise}: {std:g} is negative; a standard deviation must be at least 0")
         return math.nan if std is None else std * column.factor
 
     def _number(self, name: str, text: str) -> float | None:
@@ -106,8 +106,8 @@ class ResultsFile:
         if number is None:
             reason = "a bound, not a measurement" if text[0] in "<>≤≥~" else "not a number"
             raise ValueError(
-                f"{name}: {text!r} is {reason}; leave it blank if it is not measured yet, or describe what went wrong "
-                "in the column 'failure'"
+                f"{name}: {text!r} is {reason}; leave it blank if it is not measured yet, or describe the failure in "
+                "the column 'failure'"
             )
         return number
 
@@ -116,8 +116,8 @@ def read_results(path: Path, objectives: Sequence[Objective]) -> ResultsFile:
     """Read a table of results.
 
     Args:
-        path: CSV with a header; tabs, or semicolons and decimal commas, are understood, too.
-        objectives: what the campaign measures; each requires a column.
+        path: CSV with a header; tabs, or semicolons with decimal commas, are also accepted.
+        objectives: the objectives of the campaign; each requires a column.
 
     Raises:
         ConfigError: the file cannot be read, a column is missing or occurs twice, or a unit cannot be converted.
@@ -136,14 +136,14 @@ def read_results(path: Path, objectives: Sequence[Objective]) -> ResultsFile:
         )
     notes: list[str] = []
     value_columns = tuple(_find_column(o, names, path, notes, is_only=len(objectives) == 1) for o in objectives)
-    own = {*(c.name for c in value_columns), *(c.noise for c in value_columns), *OBJECT_COLUMNS, *_OWN_COLUMNS}
+    not_remarks = {*(c.name for c in value_columns), *(c.noise for c in value_columns), *OBJECT_COLUMNS, *_OWN_COLUMNS}
     return ResultsFile(
         rows=tuple(
             (line, dict(zip(names, cells, strict=True))) for line, cells in zip(table.lines, table.rows, strict=True)
         ),
         notes=tuple(notes),
         value_columns=value_columns,
-        remark_columns=tuple(name for name in names if name and name not in own),
+        remark_columns=tuple(name for name in names if name and name not in not_remarks),
         has_decimal_comma=table.delimiter != ",",
     )
 
@@ -170,11 +170,11 @@ def _find_column(
             continue
         if unit is None or unit.strip() == objective.unit:
             if unit is None and objective.unit:
-                notes.append(f"the column {name!r} has no unit; its values are taken as {objective.unit}")
+                notes.append(f"the column {name!r} has no unit; its values are assumed to be in {objective.unit}")
             return _ValueColumn(objective, name, 1.0, noise)
         factor = conversion_factor(unit.strip(), objective.unit)
         if factor is None:
-            target = f"the {objective.unit} of this run" if objective.unit else "a number without unit, as in this run"
+            target = f"the {objective.unit} of this run" if objective.unit else "the dimensionless values of this run"
             raise ConfigError(
                 f"{path}: the column {name!r} is in {unit}, which cannot be converted to {target}; convert the "
                 f"numbers and name the column {column_heading(objective)!r}"

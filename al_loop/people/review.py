@@ -29,19 +29,19 @@ _ACTIONS = ("veto", "pin", "replace")
 
 
 class Review:
-    """The decisions on the batch that waits for review; nothing is recorded before ``commit``.
+    """Decisions on the batch that waits for review; nothing is recorded before ``commit``.
 
     Args:
         ledger: the campaign's ledger.
         canonical: returns the canonical spelling of an object, or None for text that is not an object.
-        check: raises ValueError for an object that the campaign cannot learn from.
+        check: raises ValueError for an object whose features cannot be computed.
         fidelity: returns the fidelity at which pinned objects are measured.
 
     Attributes:
         number: the round of the batch.
-        batch: the candidates in it.
-        vetoes: the reason not to measure a candidate, by its id.
-        pins: the reason to measure a further object, by object.
+        batch: the candidates in the batch.
+        vetoes: the reason for each veto, by candidate id.
+        pins: the reason for each pin, by object.
 
     Raises:
         ConfigError: no batch waits for review.
@@ -70,10 +70,10 @@ class Review:
             reason: stored with the decision.
 
         Raises:
-            ConfigError: it is not in the batch or has a decision already, or the reason is empty.
+            ConfigError: the candidate is not in the batch or has a decision already, or the reason is empty.
         """
         row = self._find(candidate)
-        self.vetoes[row.id] = _required(reason, row.object)
+        self.vetoes[row.id] = _non_empty(reason, row.object)
 
     def pin(self, name: str, reason: str) -> None:
         """Add an object to the batch.
@@ -83,13 +83,13 @@ class Review:
             reason: stored with the decision.
 
         Raises:
-            ConfigError: the campaign cannot learn from the object or has proposed it already, or the reason is empty.
+            ConfigError: the object has no features or was proposed already, or the reason is empty.
         """
         canonical = self._require_new(name)
-        self.pins[canonical] = _required(reason, canonical)
+        self.pins[canonical] = _non_empty(reason, canonical)
 
     def replace(self, candidate: str, new: str, reason: str) -> None:
-        """Put another object in a candidate's place, by a veto and a pin that refer to each other.
+        """Replace a candidate with another object, by a veto and a pin that refer to each other.
 
         Args:
             candidate: its object, in any spelling, or its id.
@@ -100,7 +100,7 @@ class Review:
             ConfigError: the veto or the pin is not possible.
         """
         old, canonical = self._find(candidate), self._require_new(new)
-        reason = _required(reason, old.object)
+        reason = _non_empty(reason, old.object)
         self.vetoes[old.id] = f"replaced by {canonical}: {reason}"
         self.pins[canonical] = f"in place of {old.object}: {reason}"
 
@@ -108,7 +108,8 @@ class Review:
         """Read decisions from a table with the columns object, action (veto, pin, replace), reason and new.
 
         Raises:
-            ConfigError: the file is not such a table, or one of its rows is not possible, with its line.
+            ConfigError: the file is not such a table, or one of its decisions is not possible; the message gives its
+                line.
         """
         table = read_table(str(path))
         columns = {name.lower(): cells for name, cells in table.columns.items()}
@@ -124,15 +125,15 @@ class Review:
         """Record the decisions, all or nothing.
 
         Args:
-            by: who decides.
-            approve: release the batch; no further decision on it is possible afterwards.
-            reason: of the approval; may be empty.
+            by: the name of the person who decides.
+            approve: whether to release the batch; no further decision on it is possible afterwards.
+            reason: the reason for the approval; may be empty.
 
         Returns:
             The pinned candidates.
 
         Raises:
-            CampaignError: somebody else decided in between, so that one of the decisions is not possible.
+            CampaignError: one of the decisions is no longer possible, because somebody else has decided meanwhile.
         """
         fidelity = self._fidelity() if self.pins else ""
         return self.ledger.decide(
@@ -157,7 +158,7 @@ class Review:
         elif action != "replace":
             raise ConfigError(f"the action {action!r} is not one of {', '.join(_ACTIONS)}")
         elif not cells.get("new"):
-            raise ConfigError("replace needs the other object in the column 'new'")
+            raise ConfigError("replace requires the other object in the column 'new'")
         else:
             self.replace(name, cells["new"], reason)
 
@@ -170,7 +171,7 @@ class Review:
             raise ConfigError(f"{text} is not in the batch of round {self.number}, which waits for review")
         if len(matches) > 1:
             names = ", ".join(f"{c.id} ({' at '.join(filter(None, (c.object, c.fidelity)))})" for c in matches)
-            raise ConfigError(f"{text} may mean several candidates: {names}; use an object or id that only one has")
+            raise ConfigError(f"{text} matches several candidates: {names}; use an unambiguous object or id")
         if matches[0].id in self.vetoes:
             raise ConfigError(f"{text} has two decisions; keep one of them")
         return matches[0]
@@ -186,14 +187,14 @@ class Review:
             raise ConfigError(f"pin: {canonical} was proposed already, so it cannot be added to the batch")
         try:
             self._check(canonical)
-        except ValueError as error:  # an object without features would stop the campaign for good
+        except ValueError as error:  # an object without features would stop the campaign permanently
             raise ConfigError(f"pin: this campaign cannot learn from {canonical!r:.80}: {error}") from None
         return canonical
 
 
 @contextmanager
 def open_review(run: str | Path) -> Iterator[Review]:
-    """Open the review of a run's waiting batch.
+    """Open a review of the batch of a run that waits for one.
 
     Args:
         run: a run directory, a ledger file or a database URL.
@@ -209,7 +210,7 @@ def open_review(run: str | Path) -> Iterator[Review]:
 
 
 class _FeatureCheck:
-    """Raises ValueError for an object whose features cannot be computed; they are built for the first object."""
+    """A check that raises ValueError for an object without features; the campaign's parts are built on first use."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -247,13 +248,13 @@ def waiting_round(ledger: Ledger) -> int:
 
 
 def waiting_batch(ledger: Ledger) -> list[Candidate]:
-    """Return the candidates of the last round that are still to be measured."""
+    """Return the pending candidates of the last round."""
     last = ledger.last_round()
     return [c for c in ledger.pending() if c.round == last]
 
 
-def _required(reason: str, name: str) -> str:
-    """Return a reason without blanks around it; raise ConfigError if it is empty."""
+def _non_empty(reason: str, name: str) -> str:
+    """Return a reason without surrounding blanks; raise ConfigError if it is empty."""
     if not reason.strip():
-        raise ConfigError(f"no reason is given for {name:.80}; give one, it is stored with the decision")
+        raise ConfigError(f"a reason is required for {name:.80}; it is stored with the decision")
     return reason.strip()

@@ -1,7 +1,6 @@
-"""Importing what people measured: check a table of results against the ledger, then commit all of it or nothing.
+"""Import of people's measurements: a table of results is checked against the ledger, then committed all or nothing.
 
-``parse_results`` reads a table and reports the effect of each row; ``commit_results`` stores it. Nothing is committed
-that ``parse_results`` did not report.
+``parse_results`` reads a table and reports the effect of each row; ``commit_results`` stores exactly these results.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ class ParsedResults:
         corrections: results that replace earlier ones, by candidate id.
         extra: results of objects that were never proposed, by object.
         unchanged: ids of candidates whose result is in the ledger already.
-        blank: ids of candidates in the table without a result, which stay pending.
+        blank: ids of candidates in the table without a result, which remain pending.
         notes: remarks that the user should check.
-        problems: rows that cannot be imported, and why, in the order of the file.
+        problems: the rows that cannot be imported, with the reason, in the order of the file.
     """
 
     answers: dict[int, Outcome] = field(default_factory=dict)
@@ -49,18 +48,18 @@ class ParsedResults:
 
     @property
     def n_new(self) -> int:
-        """Return the number of results to commit."""
+        """The number of results to commit."""
         return len(self.answers) + len(self.corrections) + len(self.extra)
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What may be imported beside first results of candidates.
+    """Permission to import more than first results of candidates.
 
     Args:
-        extra: results of objects that were never proposed.
-        correction: why results that differ from the ledger's replace them; None: they are refused.
-        replicates: several values of one object, which are averaged.
+        extra: whether to accept results of objects that were never proposed.
+        correction: the reason for replacing results in the ledger by different ones; None: reject them.
+        replicates: whether to accept several values of one object, which are averaged.
     """
 
     extra: bool = False
@@ -74,9 +73,9 @@ class _Row:
 
     Args:
         line: line number in the file.
-        candidate: the candidate that was measured; None: the object was never proposed.
-        object: the object that was measured.
-        outcome: the result; None: blank.
+        candidate: the measured candidate, or None if the object was never proposed.
+        object: the measured object.
+        outcome: the result, or None if it is blank.
     """
 
     line: int
@@ -92,8 +91,8 @@ def parse_results(
 
     Args:
         ledger: the campaign's ledger.
-        path: CSV with a header; tabs, or semicolons and decimal commas, are understood, too.
-        options: what may be imported.
+        path: CSV with a header; tabs, or semicolons with decimal commas, are also accepted.
+        options: which results to accept.
         canonical: returns the canonical spelling of an object, or None for text that is not an object.
 
     Raises:
@@ -133,13 +132,13 @@ def parse_results(
 
 
 def commit_results(ledger: Ledger, results: ParsedResults, path: Path, options: ImportOptions) -> None:
-    """Commit what ``parse_results`` reported, all or nothing.
+    """Commit the results of ``parse_results``, all or nothing.
 
     Args:
         ledger: the campaign's ledger.
-        results: the results to commit; rows with problems are not among them.
-        path: the file they were read from, whose name and SHA-256 are stored with each result.
-        options: those with which the table was read.
+        results: the results to commit, which exclude the rows with problems.
+        path: the file from which they were read; its name and SHA-256 are stored with each result.
+        options: the options with which the table was read.
 
     Raises:
         CampaignError: the ledger has changed since; read the table again.
@@ -163,7 +162,7 @@ def commit_results(ledger: Ledger, results: ParsedResults, path: Path, options: 
 
 
 class _Identifier:
-    """Finds the candidate of a row.
+    """A function that returns the candidate of a row.
 
     Args:
         candidates: all candidates of the campaign.
@@ -219,7 +218,7 @@ def _require_blank(rows: Sequence[_Row], veto: Decision) -> None:
     """Raise ValueError if a row has a result although its object was vetoed."""
     if any(row.outcome is not None for row in rows):
         raise ValueError(
-            f"{rows[0].object} was vetoed by {veto.by} ({veto.reason}), so it takes no result; leave the row blank"
+            f"{rows[0].object} was vetoed by {veto.by} ({veto.reason}), so it cannot have a result; leave the row blank"
         )
 
 
@@ -232,7 +231,7 @@ def _add_rows(
         results: receives the effect of the rows.
         rows: all rows of the object.
         stored: the ledger's evaluations, by candidate id.
-        options: what may be imported.
+        options: which results to accept.
 
     Raises:
         ValueError: the rows cannot be imported.
@@ -268,10 +267,10 @@ def _add_rows(
 
 
 def _merge(outcomes: Sequence[Outcome], options: ImportOptions) -> Outcome:
-    """Return one outcome for several of the same object: the only one, or the average of replicates.
+    """Return one outcome for several of the same object: their common one, or the average of replicates.
 
     Raises:
-        ValueError: they contradict each other.
+        ValueError: the outcomes contradict each other.
     """
     if len({_content(o) for o in outcomes}) == 1:
         return outcomes[0]
@@ -291,7 +290,7 @@ def _merge(outcomes: Sequence[Outcome], options: ImportOptions) -> Outcome:
 
 
 def _content(outcome: Outcome) -> object:
-    """Return the part of an outcome that makes two of them the same result."""
+    """Return the part of an outcome by which results are compared."""
     return outcome.values if outcome.failure is None else (outcome.failure.kind, outcome.failure.reason)
 
 

@@ -1,4 +1,4 @@
-"""Conversion between units, by pint."""
+"""Conversion between units with pint."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def conversion_factor(unit: str, target: str) -> float | None:
 
     Args:
         unit: the unit of the value.
-        target: the unit to convert to; empty: a number without unit, to which nothing is converted.
+        target: the unit to convert to; empty for dimensionless values, to which nothing is converted.
 
     Returns:
-        The factor; None if the units are unknown or incompatible, or if no factor converts them (as with °C and K).
+        The factor; None if the units are unknown or incompatible, or are not proportional (such as °C and K).
 
     Raises:
         ConfigError: pint is not installed.
@@ -28,11 +28,11 @@ def conversion_factor(unit: str, target: str) -> float | None:
         import pint
     except ImportError:
         raise ConfigError(
-            f"the table is in {unit} and the run in {target}; pip install pint, which converts them"
+            f"converting the table's {unit} to the run's {target} requires pint; pip install pint"
         ) from None
     registry: Any = pint.UnitRegistry()
-    with suppress(Exception):  # pint raises many types for what it cannot read
+    with suppress(Exception):  # pint raises many types for text that it cannot parse
         zero, one = (registry.Quantity(x, unit).to(target).magnitude for x in (0.0, 1.0))
         if zero == 0 and math.isfinite(one) and one > 0:
-            return float(f"{one:.12g}")  # 1000, where the conversion yields 999.9999999999999
+            return float(f"{one:.12g}")  # 1000, although the conversion yields 999.9999999999999
     return None

@@ -1,4 +1,4 @@
-"""Sinks: tools that receive a campaign's metrics while it runs.
+"""Sinks: destinations of a campaign's metrics while it runs.
 
 - ``base``: the base class
 - ``jsonl``, ``mlflow``, ``wandb``: a file of JSON lines, MLflow, Weights & Biases

@@ -1,4 +1,4 @@
-"""Distribution of a campaign's metrics to several sinks, without ever waiting for one of them."""
+"""Distribution of a campaign's metrics to several sinks, without ever waiting for any of them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from al_loop.errors import ConfigError, summary
 from al_loop.sinks.base import Sink, Status
 
 _MAX_REASON_LENGTH = 200  # characters of an error in a note
-_MAX_RETRY_FACTOR = 64  # of the first pause between two attempts to begin
+_MAX_RETRY_FACTOR = 64  # longest pause between two attempts to begin, as a multiple of the first
 
 
 class Sinks:
-    """Passes everything to several sinks, each in its own thread, so that one that fails or hangs delays nobody.
+    """A distributor to several sinks, each in its own thread, so that a failing or hanging sink delays nothing.
 
     Args:
         sinks: the sinks.
-        on_note: called once for each sink that fails, and once for each that is too slow; from other threads.
-        capacity: most calls queued for a slow sink; beyond that the oldest are dropped.
+        on_note: called once for each sink that fails and once for each that is too slow, from other threads.
+        capacity: largest number of calls queued for a slow sink; beyond it, the oldest are dropped.
         patience_s: how long ``end`` waits for all sinks together, in seconds.
         retry_s: pause after which a failed ``begin`` is tried again, in seconds; doubled each time, up to 64-fold.
 
     Raises:
-        ConfigError: something that a sink needs is missing.
+        ConfigError: a requirement of a sink is missing.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Sinks:
         self._channels: list[_Channel] = []
 
     def begin(self, name: str, run: str, config: Mapping[str, Any]) -> None:
-        """Begin in every sink; calls made before are dropped.
+        """Begin in every sink; earlier calls are dropped.
 
         Args:
             name: the campaign's name.
@@ -66,10 +66,10 @@ class Sinks:
         ]
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Record metrics; values that are not finite are left out.
+        """Record metrics; non-finite values are omitted.
 
         Args:
-            step: the number of the round, or the step within a series, see ``Sink.log``.
+            step: the number of the round, or the step within a series; see ``Sink.log``.
             metrics: numbers by name.
         """
         finite = {key: float(value) for key, value in metrics.items() if math.isfinite(value)}
@@ -77,12 +77,12 @@ class Sinks:
             channel.put(lambda sink: sink.log(step, dict(finite)))
 
     def note(self, message: str) -> None:
-        """Record a message to the user, of one line."""
+        """Record a one-line message to the user."""
         for channel in self._channels:
             channel.put(lambda sink: sink.note(message))
 
     def end(self, status: Status) -> None:
-        """Finish in every sink, and wait up to ``patience_s`` for queued calls."""
+        """End in every sink, and wait up to ``patience_s`` for queued calls."""
         channels, self._channels = self._channels, []
         for channel in channels:
             channel.close(lambda sink: sink.end(status))
@@ -98,7 +98,7 @@ class _Channel:
         sink: the sink.
         begin: the first call, which is repeated until it succeeds.
         on_note: called once if the sink fails, and once if it is too slow.
-        capacity: most calls in the queue.
+        capacity: largest number of calls in the queue.
         retry_s: pause after the first failed ``begin``, in seconds.
     """
 
@@ -137,13 +137,13 @@ class _Channel:
             self._changed.notify()
 
     def wait(self, seconds: float) -> None:
-        """Wait until all calls have been made; after a number of seconds, drop the others."""
+        """Wait until all calls have been made; drop the remaining ones after a number of seconds."""
         self._thread.join(max(0.0, seconds))
         if self._thread.is_alive():
             with self._changed:
                 self._calls.clear()
                 self._has_reported_failure = True  # the campaign has ended: further failures are not reported
-            self._on_note(f"sink {self._name} did not end in time: its last records may be lost, the ledger has them")
+            self._on_note(f"sink {self._name} did not end in time: its last records may be lost; the ledger has them")
 
     def _work(self) -> None:
         while True:
@@ -161,17 +161,17 @@ class _Channel:
             self._try(partial(call, self._sink))
 
     def _pause(self) -> bool:
-        """Wait before ``begin`` is tried again; return whether the channel was closed meanwhile."""
+        """Wait before ``begin`` is tried again, and return whether the channel was closed meanwhile."""
         with self._changed:
             is_closed = self._changed.wait_for(lambda: self._is_closed, timeout=self._retry_s)
         self._retry_s = min(2 * self._retry_s, self._max_retry_s)
         return is_closed
 
     def _try(self, call: Callable[[], None]) -> bool:
-        """Make a call; return whether it succeeded."""
+        """Make a call and return whether it succeeded."""
         try:
             call()
-        except (Exception, SystemExit) as error:  # whatever a sink raises must not end the campaign
+        except (Exception, SystemExit) as error:  # no error of a sink may end the campaign
             if not self._has_reported_failure:
                 self._has_reported_failure = True
                 self._on_note(f"sink {self._name} fails ({_describe(error)}); the campaign continues without it")

@@ -13,25 +13,25 @@ Status = Literal["finished", "stopped", "failed"]
 
 
 class Sink(ABC):
-    """Receives the metrics of one campaign.
+    """A destination of one campaign's metrics.
 
-    The methods are called from one thread at a time, in the order of the events. If one raises, the user is told once,
+    The methods are called from one thread at a time, in the order of the events. If one raises, this is reported once,
     and the campaign continues.
     """
 
-    #: the name in a config and in messages; of a sink without one, messages use the name of the class
+    #: the name in a config and in messages; if empty, messages use the name of the class
     kind: ClassVar[str] = ""
 
-    def check(self) -> None:  # noqa: B027  a sink that needs nothing has nothing to check
-        """Check that everything the sink needs is there; called before the campaign starts.
+    def check(self) -> None:  # noqa: B027  a sink without requirements has nothing to check
+        """Check the requirements of the sink; called before the campaign starts.
 
         Raises:
-            ConfigError: something is missing.
+            ConfigError: a library, key or permission is missing.
         """
 
     @abstractmethod
     def begin(self, name: str, run: str, config: Mapping[str, Any]) -> None:
-        """Prepare for a campaign that starts or resumes; if this raises, it is called again after a while.
+        """Prepare for a campaign that starts or resumes; called again after a pause if it raises.
 
         Args:
             name: the campaign's name.
@@ -44,16 +44,16 @@ class Sink(ABC):
         """Record metrics.
 
         Args:
-            step: the number of the round; for a metric named ``series/name`` (``train/loss``) the step within that
+            step: the number of the round, or, for a metric named ``series/name`` (``train/loss``), the step within that
                 series.
             metrics: finite numbers by name.
         """
 
-    def note(self, message: str) -> None:  # noqa: B027  a sink for metrics alone needs no notes
-        """Record a message to the user, of one line."""
+    def note(self, message: str) -> None:  # noqa: B027  a sink may record metrics only
+        """Record a one-line message to the user."""
 
     def end(self, status: Status) -> None:  # noqa: B027
-        """Finish after the campaign has finished, was stopped (and may be resumed), or failed."""
+        """End after the campaign has finished, was stopped (and may be resumed), or failed."""
 
 
 def import_library(module: str, extra: str) -> Any:
@@ -64,9 +64,9 @@ def import_library(module: str, extra: str) -> Any:
         extra: the extra of al-loop that installs it, which is also the kind of the sink.
 
     Raises:
-        ConfigError: it is not installed; the message says what to install.
+        ConfigError: the library is not installed; the message gives the command that installs it.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ConfigError(f"sink {extra} needs {module}: pip install 'al-loop[{extra}]' ({error})") from error
+        raise ConfigError(f"sink {extra} requires {module}: pip install 'al-loop[{extra}]' ({error})") from error

@@ -1,4 +1,4 @@
-"""A file of JSON lines."""
+"""A sink that writes a file of JSON lines."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from al_loop.sinks.base import Sink, Status
 
 
 class JSONLines(Sink):
-    """Appends one JSON line per record to a file: begin, metrics, note, end.
+    """A file of JSON lines, one per record: begin, metrics, note, end.
 
     Args:
-        path: the file; a relative path starts at the current folder.
+        path: the file, to which records are appended; a relative path starts at the current folder.
     """
 
     kind = "jsonl"
@@ -50,5 +50,5 @@ class JSONLines(Sink):
 
     def _write(self, record: str, **content: Any) -> None:
         line = {"record": record, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), "run": self._run}
-        with self.path.open("a", encoding="utf-8") as file:  # opened anew: the file may have been moved meanwhile
+        with self.path.open("a", encoding="utf-8") as file:  # reopened: the file may have been moved meanwhile
             file.write(json.dumps(line | content, ensure_ascii=False, default=str) + "\n")

@@ -1,4 +1,4 @@
-"""The experiment tracker MLflow."""
+"""A sink for the experiment tracker MLflow."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class MLflow(Sink):
         self._client.set_terminated(self._run_id, _STATUS[status])
 
     def _log_config(self, config: Mapping[str, Any], logged: Mapping[str, str]) -> None:
-        """Log the config as parameters; these cannot change, so what a later start changed becomes a tag.
+        """Log the config as parameters, which cannot change; values that a later start changed become tags.
 
         Args:
             config: the campaign's config.
@@ -90,7 +90,7 @@ class MLflow(Sink):
 
 
 def _parameters(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return a config's values as text by ``section.key``; empty values are left out."""
+    """Return a config's values as text by ``section.key``; empty values are omitted."""
     texts = {
         key: value if isinstance(value, str) else json.dumps(value, default=str)
         for key, value in flatten(config).items()

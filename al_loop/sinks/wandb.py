@@ -1,4 +1,4 @@
-"""The experiment tracker Weights & Biases."""
+"""A sink for the experiment tracker Weights & Biases."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class WeightsAndBiases(Sink):
     """A run in Weights & Biases, continued by every start of the campaign.
 
     The API key comes from the environment (``WANDB_API_KEY``) or from ``wandb login``. Metrics are plotted
-    over ``round``, those of a series such as ``train/loss`` over ``train/step``. W&B writes its files to ``WANDB_DIR``,
-    or to ``./wandb``.
+    against ``round``, metrics of a series such as ``train/loss`` against ``train/step``. W&B writes its files to
+    ``WANDB_DIR``, or to ``./wandb``.
 
     Args:
         project: the project's name.
-        entity: user or team; if omitted, that of the key.
+        entity: user or team; if omitted, the owner of the key.
         mode: ``offline`` keeps files for ``wandb sync``, ``disabled`` does nothing; if omitted,
             ``WANDB_MODE`` or online.
     """
@@ -42,7 +42,7 @@ class WeightsAndBiases(Sink):
         self.project, self.entity, self.mode = project, entity, mode
         self._run: Any = None
         self._notes: list[str] = []
-        self._series: set[str] = set()  # whose step metric is defined
+        self._series: set[str] = set()  # series whose step metric is defined
 
     def check(self) -> None:
         import_library("wandb", "wandb")

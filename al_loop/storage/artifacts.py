@@ -1,4 +1,4 @@
-"""Files that came with answers, such as poses, spectra and logs."""
+"""Files that the oracle returned with its answers, such as poses, spectra and logs."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from al_loop.storage.files import write_whole
 
 
 class ArtifactFolder:
-    """The files that came with answers: ``<folder>/<candidate>/<name>``."""
+    """The folder of the files that the oracle returned with its answers: ``<folder>/<candidate>/<name>``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def of(self, candidate_id: int) -> Path:
+    def folder_of(self, candidate_id: int) -> Path:
         """Return the folder of a candidate's files."""
         return self.folder / f"{candidate_id:06d}"
 
     def save(self, candidate_id: int, outcome: Outcome) -> Outcome:
-        """Write the files of an outcome; one that cannot be written never costs the measured value.
+        """Write the files of an outcome; a failed write never affects the measured values.
 
         Args:
             candidate_id: the candidate.
             outcome: its outcome, with the content of each artifact as bytes.
 
         Returns:
-            The outcome with those artifacts that were written; ``info["artifacts_lost"]`` names the others.
+            The outcome with the artifacts that were written; ``info["artifacts_lost"]`` names the others.
         """
         saved: dict[str, bytes | str | Path] = {}
         lost = []
         for name, content in outcome.artifacts.items():
             assert isinstance(content, bytes)
             try:
-                self.of(candidate_id).mkdir(parents=True, exist_ok=True)
-                write_whole(self.of(candidate_id) / name, content)
+                self.folder_of(candidate_id).mkdir(parents=True, exist_ok=True)
+                write_whole(self.folder_of(candidate_id) / name, content)
                 saved[name] = content
             except OSError as error:
                 lost.append(f"{name}: {error.strerror or error}")

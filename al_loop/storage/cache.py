@@ -1,4 +1,4 @@
-"""Answers that campaigns share."""
+"""Answers shared between campaigns."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _cache = sa.Table(
 
 
 class EvaluationCache:
-    """Outcomes of any campaign, by object, oracle (its arguments and version) and fidelity.
+    """Outcomes shared between campaigns, by object, oracle (its arguments and version) and fidelity.
 
-    Values and ``invalid`` failures are shared; other failures may be temporary, and are not. A cache that stops working
-    costs further oracle calls, never an answer: it is not used any more, and one message reports that.
+    Values and ``invalid`` failures are shared; other failures may be temporary and are not. If the cache stops working,
+    the campaign continues without it, with one message: this costs further oracle calls but never loses an answer.
 
     Args:
         url: a file, or the URL of a database.
-        oracle: identifies the oracle: its name, arguments and version.
+        oracle: the identity of the oracle: its name, arguments and version.
         campaign: the name of the campaign that uses the cache.
         on_note: receives a message when the cache stops working.
 
@@ -48,11 +48,15 @@ class EvaluationCache:
         self._oracle, self._campaign, self._on_note = oracle, campaign, on_note
         self._is_broken = False
         url = url if "://" in url else f"sqlite:///{Path(url).expanduser().absolute()}"
-        self._engine = make_engine(url)
+        try:
+            self._engine = make_engine(url)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace("ledger:", "evaluation.cache:", 1)) from None
         try:
             try_a_few_times(self._create, lambda error: is_transient(error) or isinstance(error, _CREATED_MEANWHILE))
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-            raise ConfigError(f"evaluation.cache: {url!r:.200} is not usable: {summary(error)}") from None
+            name = self._engine.url.render_as_string(hide_password=True)
+            raise ConfigError(f"evaluation.cache: {name} is not usable: {summary(error)}") from None
 
     def _create(self) -> None:
         with self._engine.execution_options(ledger_write=True).begin() as connection:
@@ -68,8 +72,10 @@ class EvaluationCache:
             queries: pairs of object and fidelity.
 
         Returns:
-            The outcomes in the cache, by pair; each costs nothing, and ``info["from_campaign"]`` names its source.
+            The outcomes in the cache, by pair, with cost 0 and the source campaign in ``info["from_campaign"]``.
         """
+        if self._is_broken:
+            return {}
         pairs = {self._key(*pair): pair for pair in queries}
         outcomes = {}
         for keys in _chunks(list(pairs)):
@@ -86,11 +92,11 @@ class EvaluationCache:
         return outcomes
 
     def add(self, name: str, fidelity: str, outcome: Outcome) -> None:
-        """Share an outcome; an earlier one of the same object stays.
+        """Share an outcome, unless the cache has one for the same object.
 
         Args:
             name: the object.
-            fidelity: the fidelity at which it was measured; empty where there is one only.
+            fidelity: the fidelity at which it was measured; empty if the oracle has only one.
             outcome: its outcome.
         """
         if self._is_broken or (outcome.failure is not None and outcome.failure.kind != "invalid"):
@@ -110,8 +116,9 @@ class EvaluationCache:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        self._is_broken = True
-        self._on_note(f"evaluation.cache stopped working ({summary(error)}); the campaign continues without it")
+        if not self._is_broken:
+            self._is_broken = True
+            self._on_note(f"evaluation.cache stopped working ({summary(error)}); the campaign continues without it")
 
     def close(self) -> None:
         """Close the connections."""

@@ -39,7 +39,7 @@ class Checkpoints:
             owner = self._files.cat_file(owner_file).decode() if self._files.exists(owner_file) else None
             if owner is None:
                 self._write(owner_file, uid.encode())
-        except Exception as error:  # every kind of storage has errors of its own
+        except Exception as error:  # each kind of storage raises its own errors
             raise ConfigError(f"checkpoints: {location} is not usable: {summary(error)}") from error
         if owner not in (None, uid):
             raise ConfigError(f"checkpoints: {location} belongs to another campaign; choose another folder")
@@ -70,7 +70,7 @@ class Checkpoints:
         """
         path = f"{self._root}/{self._file(number)}"
         retry_write(lambda: self._write(path, content), self.name(number), self._patience_s, self._on_wait)
-        with suppress(Exception):  # one file too many does no harm
+        with suppress(Exception):  # an extra file is harmless
             for old in self._files.ls(self._root, detail=False):  # no glob: the folder's name may contain brackets
                 if re.fullmatch(r"round-\d+\.pt", name := Path(old).name) and name < self._file(number - 1):
                     self._files.rm_file(old)
@@ -79,7 +79,7 @@ class Checkpoints:
         """Return the checkpoint of a round.
 
         Raises:
-            Exception: there is none, or it is not readable; the type depends on the kind of storage.
+            Exception: there is no such checkpoint, or it is not readable; the type depends on the kind of storage.
         """
         content: bytes = self._files.cat_file(f"{self._root}/{self._file(number)}")
         return content

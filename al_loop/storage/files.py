@@ -1,4 +1,4 @@
-"""Writing a file as a whole, retrying a write, and locking a folder. Needs the standard library alone."""
+"""Writing a file as a whole, retrying a write, and locking a folder. Requires only the standard library."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Args:
         path: the file; an existing one is replaced.
-        content: what it shall contain.
+        content: the new content.
 
     Raises:
         OSError: the folder is missing, read-only or full; an existing file is unchanged.
@@ -36,7 +36,7 @@ def acquire_lock(lock: IO[str], owner: str) -> None:
 
     Args:
         lock: the lock file, opened with ``"a+"``.
-        owner: what is running in the folder, for the error message, such as ``the campaign in runs/1``.
+        owner: a description of the process for the error message, such as ``the campaign in runs/1``.
 
     Raises:
         ConfigError: another process holds the lock.
@@ -58,8 +58,8 @@ def retry_write(
     """Call ``write`` until it succeeds.
 
     Args:
-        write: writes something; any exception counts as a failed attempt.
-        target: what is written, for messages.
+        write: performs the write; any exception counts as a failed attempt.
+        target: the file or location, for messages.
         patience_s: how long to retry, in seconds; 0 means one attempt.
         on_wait: receives one message when the first attempt has failed.
 
@@ -71,7 +71,7 @@ def retry_write(
         try:
             write()
             return
-        except Exception as error:  # every kind of storage has errors of its own
+        except Exception as error:  # each kind of storage raises its own errors
             reason = summary(getattr(error, "strerror", None) or error)
             if time.monotonic() - began >= patience_s:
                 raise CampaignError(

@@ -10,12 +10,12 @@ from al_loop.oracles.base import Failure, Outcome
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
-    """Return an outcome as a mapping that ``json.dumps`` accepts; artifacts are left out."""
+    """Return an outcome as a mapping that ``json.dumps`` accepts; artifacts are omitted."""
     return asdict(replace(outcome, artifacts={}))
 
 
 def outcome_from_json(row: Mapping[str, Any]) -> Outcome:
-    """Return the outcome that ``outcome_to_json`` was given, without its artifacts."""
+    """Return the outcome that ``outcome_to_json`` converted, without its artifacts."""
     return Outcome(
         values=None if row["values"] is None else tuple(row["values"]),
         failure=None if row["failure"] is None else Failure(**row["failure"]),

@@ -20,7 +20,7 @@ from al_loop.storage.outcome_json import outcome_from_json, outcome_to_json
 class RescuedAnswers:
     """Answers that the ledger did not accept before the campaign had to stop; the next start commits them.
 
-    They are written to the run directory or, where that is not writable either, to the system's temporary folder.
+    They are written to the run directory or, if that is not writable either, to the system's temporary folder.
 
     Args:
         run_dir: the run directory.
@@ -36,10 +36,10 @@ class RescuedAnswers:
 
         Args:
             answers: the answers.
-            cause: why they could not be committed.
+            cause: the reason why they could not be committed.
 
         Returns:
-            The error to raise; its message names the file or, where none is writable, contains the answers.
+            The error to raise; its message names the file or, if none is writable, contains the answers.
         """
         lines = "".join(json.dumps(_to_json(a)) + "\n" for a in answers)
         with self._lock:
@@ -55,7 +55,7 @@ class RescuedAnswers:
         return CampaignError(f"{cause}. These answers could not be saved anywhere; copy them:\n{lines}")
 
     def restore(self, ledger: Ledger) -> int:
-        """Commit the rescued answers, and remove their files.
+        """Commit the rescued answers and remove their files.
 
         Args:
             ledger: the campaign's ledger.
@@ -64,7 +64,7 @@ class RescuedAnswers:
             The number of answers committed.
 
         Raises:
-            CampaignError: the ledger still cannot be written; the files stay.
+            CampaignError: the ledger still cannot be written; the files remain.
         """
         n = 0
         for path in self._paths:
@@ -72,7 +72,7 @@ class RescuedAnswers:
                 continue
             answers = []
             for line in path.read_text(encoding="utf-8").splitlines():
-                with suppress(ValueError, KeyError, TypeError):  # a last line that was cut off was written elsewhere
+                with suppress(ValueError, KeyError, TypeError):  # a truncated last line was written elsewhere
                     answers.append(_from_json(json.loads(line)))
             refusals = ledger.commit_answers(answers)
             n += sum(reason is None for reason in refusals)

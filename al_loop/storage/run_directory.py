@@ -16,7 +16,7 @@ class RunDirectory:
     Args:
         path: the directory.
         patience_s: how long a write that fails is retried, in seconds.
-        on_wait: receives a message when a write has to wait.
+        on_wait: receives a message when a write has to be retried.
 
     Raises:
         ConfigError: the directory cannot be written to, or another process holds its lock.
@@ -56,10 +56,10 @@ class RunDirectory:
 
         Args:
             path: the file, in this directory.
-            content: what to write.
+            content: its new content.
 
         Raises:
-            CampaignError: it could not be written for ``patience_s``.
+            CampaignError: no attempt to write succeeded within ``patience_s``.
         """
         retry_write(lambda: write_whole(path, content), path, self._patience_s, self._on_wait)
 

@@ -119,7 +119,7 @@ class EnsembleGaussian(EnsemblePosterior):  # type: ignore[misc]  # BoTorch is u
 
 @dataclass(frozen=True)
 class Scaling:
-    """How an ensemble's predictions become targets.
+    """Calibration of an ensemble's predictions.
 
     Args:
         shift: mean of the targets.

@@ -1,6 +1,6 @@
 """The machine that a campaign runs on, and the import system.
 
-- ``processes``: ending a process with all that it started, and its memory
+- ``processes``: termination and memory of a process tree
 - ``gpu``: utilisation and memory of a GPU
-- ``moved_modules``: old import paths that keep working
+- ``moved_modules``: deprecated import paths
 """

@@ -14,9 +14,9 @@ _GB = 1e9
 
 
 class GpuWatch:
-    """Samples a GPU from its own thread while a ``with`` block runs; does nothing on a machine without CUDA.
+    """A sampler of a GPU in its own thread during a ``with`` block; it does nothing on a machine without CUDA.
 
-    ``with GpuWatch("cuda") as watch: ...``, then ``watch.utilisation``. A watch is used once.
+    ``with GpuWatch("cuda") as watch: ...``, then ``watch.utilisation``. A watch can be used once.
 
     Args:
         device: a torch device; a device other than CUDA is not sampled, and torch is then not imported.
@@ -28,7 +28,7 @@ class GpuWatch:
 
     def __init__(self, device: str | torch.device, interval_s: float = 1.0) -> None:
         if not interval_s > 0:
-            raise ValueError(f"interval_s: {interval_s} must be above 0")
+            raise ValueError(f"interval_s must be above 0, got {interval_s}")
         self._device, self._interval_s = str(device), interval_s
         self._shares: list[float] = []
         self._peak_bytes: int | None = None
@@ -39,9 +39,9 @@ class GpuWatch:
 
     @property
     def utilisation(self) -> float | None:
-        """Mean share of the time in which the GPU was busy, for any process, from 0 to 1; None if unknown.
+        """Mean share of the time in which the GPU was busy with any process, from 0 to 1; None if unknown.
 
-        It is reported by NVML, through the package nvidia-ml-py; without that package it is unknown.
+        It is reported by NVML and requires the package nvidia-ml-py.
         """
         shares = list(self._shares)
         return sum(shares) / len(shares) if shares else None
@@ -52,7 +52,7 @@ class GpuWatch:
         return None if self._peak_bytes is None else self._peak_bytes / _GB
 
     def metrics(self) -> dict[str, float]:
-        """Return what has been measured so far, by the names that sinks use."""
+        """Return the values measured so far, by the names that sinks use."""
         values = {"gpu_utilisation": self.utilisation, "gpu_memory_gb": self.memory_gb}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -1,8 +1,8 @@
-"""Old import paths of documented modules, which keep working with a ``DeprecationWarning``.
+"""Old import paths of documented modules, which still work, with a ``DeprecationWarning``.
 
 ``oracles`` and ``actors`` used to be importable at the top level, where they shadowed a user's own ``oracles.py`` or
 ``actors/``, or were shadowed by them. They are ``al_loop.oracles`` and ``al_loop.actors`` now. The old names are
-searched last, so that a user's own modules always win.
+searched last, so that a user's own modules always take precedence.
 """
 
 from __future__ import annotations
@@ -11,9 +11,14 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:  # importing importlib.abc loads modules, of which there may be a user's in the current folder: tempfile, random
+    Loader = MetaPathFinder = object
 
 #: old module -> new module; the submodules of an old package are found below the new one
 MOVED = {
@@ -30,15 +35,16 @@ _PACKAGES = ("actors", "oracles")
 
 def new_name(name: str) -> str | None:
     """Return the new name of a moved module, or None if it has not moved."""
+    package, dot, _ = name.partition(".")
+    if dot and package in _PACKAGES and sys.modules.get(package) is not sys.modules.get(MOVED[package], object()):
+        return None  # below a package of the user
     if name in MOVED:
         return MOVED[name]
-    package = name.partition(".")[0]
-    is_ours = package in _PACKAGES and sys.modules.get(package) is sys.modules.get(MOVED[package], object())
-    return f"al_loop.{name}" if is_ours else None
+    return f"al_loop.{name}" if package in _PACKAGES else None
 
 
 class _Alias(Loader):
-    """Loads an old name as the module of the new name: the same object, not a copy."""
+    """A loader that resolves an old name to the module of the new name: the same object, not a copy."""
 
     def __init__(self, new: str) -> None:
         self._new = new
@@ -47,12 +53,12 @@ class _Alias(Loader):
         """Let the import system create a module, which ``exec_module`` replaces."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the module of the new name in place of the old one."""
+        """Replace the module by the one of the new name."""
         replace(module.__name__, self._new)
 
 
 class _MovedModules(MetaPathFinder):
-    """Finds old names below our own packages, before a second copy of a module could be loaded from its file."""
+    """A finder of old names below our own packages, which prevents loading a second copy of a module from its file."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -63,7 +69,7 @@ class _MovedModules(MetaPathFinder):
 
 
 class _MovedPackages(MetaPathFinder):
-    """Finds the old top-level packages, if there is no other module of that name."""
+    """A finder of the old top-level packages, if there is no other module of that name."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -73,11 +79,11 @@ class _MovedPackages(MetaPathFinder):
 
 
 def replace(name: str, new: str) -> None:
-    """Make an old module name refer to the new module, and warn whoever imports it.
+    """Make an old module name refer to the new module, and warn the importer.
 
     Args:
         name: the old name, which is being imported.
-        new: the module to use in its place.
+        new: the module to use instead.
     """
     warnings.warn(f"the module {name} is now {new}; import it from there", DeprecationWarning, stacklevel=3)
     sys.modules[name] = importlib.import_module(new)

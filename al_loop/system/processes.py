@@ -19,7 +19,7 @@ def adopt_orphans() -> None:
 
 
 def end_tree(pid: int) -> None:
-    """Kill a process and all its descendants, including those in sessions and process groups of their own.
+    """Kill a process and all its descendants, including those in other sessions and process groups.
 
     The tree is stopped first, from the root down, so that it cannot grow while it is being traversed.
 
@@ -41,7 +41,7 @@ def end_tree(pid: int) -> None:
 
 
 def end_descendants() -> None:
-    """Kill all processes that this process has started, but not itself."""
+    """Kill all descendants of this process."""
     for child in psutil.Process().children():
         end_tree(child.pid)
 

@@ -106,15 +106,15 @@ def test_beside_a_checkout_a_folder_without_init_is_named(name: str, folder: Pat
     """Python prefers a package with ``__init__.py`` anywhere on the path to a folder without one."""
     write(folder, name, FILES[name])
     error = load(folder / "run.yaml", folder, checkout | {"PYTHONWARNINGS": "ignore"})
-    assert f"not {folder}/{name.partition('/')[0]}, which needs another name" in error
+    assert f"not {folder}/{name.partition('/')[0]}; rename the latter" in error
 
 
 @pytest.mark.parametrize("name", ["queue", "types", "test", "logging", "math", "numpy", "al_loop"])
 def test_a_target_whose_name_is_taken_is_one_sentence(name: str, folder: Path, installed: dict[str, str]) -> None:
     write(folder, f"{name}.py", name)
     (line,) = load(folder / "run.yaml", folder, installed).splitlines()
-    assert f"the module '{name}' has no 'score' (Python's '{name}' is " in line
-    assert f"not {folder}/{name}.py, which needs another name)" in line
+    assert f"the module '{name}' has no 'score' (Python imports '{name}' from " in line
+    assert f"not {folder}/{name}.py; rename the latter)" in line
 
 
 @pytest.mark.slow
@@ -126,8 +126,18 @@ def test_files_with_the_names_of_standard_modules_do_no_harm(folder: Path, insta
     assert done.returncode == 0, done.stderr
 
 
+def test_run_as_a_module_al_loop_imports_no_file_of_the_user(folder: Path, installed: dict[str, str]) -> None:
+    for name in ("random.py", "numpy.py", "typer.py", "yaml.py"):
+        (folder / name).write_text("raise RuntimeError('this is not the library')\n")
+    write(folder, "mine.py", "mine")
+    command = [sys.executable, "-m", "al_loop", "sweep", "run.yaml", "seed=[0]", "seed=[1]"]
+    done = subprocess.run(command, cwd=folder, env=installed, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: 'seed=[1]': 'seed' is swept over twice"), done.stderr
+
+
 def test_a_program_that_an_oracle_starts_sees_its_own_folder(folder: Path, installed: dict[str, str]) -> None:
-    """What keeps a worker's start from the user's files is not inherited by the oracle's programs."""
+    """The option that hides a user's files from a worker's start is not inherited by the oracle's programs."""
     text = (
         "import subprocess, sys\n\ndef score(word):\n"
         "    return float(subprocess.run([sys.executable, 'program.py'], capture_output=True, text=True).stdout)\n"

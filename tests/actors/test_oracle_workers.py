@@ -1,4 +1,4 @@
-"""Oracle workers on this machine and on Ray: what dies or hangs is replaced."""
+"""Oracle workers on this machine and on Ray: workers that die or hang are replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `configs/cluster` holds: a manifest that KubeRay takes, and a Slurm script that really runs a campaign."""
+"""The files in `configs/cluster`: a manifest that KubeRay accepts, and a Slurm script that runs a real campaign."""
 
 from __future__ import annotations
 

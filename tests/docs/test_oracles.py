@@ -1,4 +1,4 @@
-"""What docs/oracles.md shows works as it is written, from a folder outside the project."""
+"""The examples in docs/oracles.md work as written, from a folder outside the project."""
 
 import os
 import re

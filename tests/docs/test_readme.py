@@ -1,4 +1,4 @@
-"""What the README shows works as it is written, from a folder outside the project."""
+"""The examples in the README work as written, from a folder outside the project."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Campaigns that several golden tests look at are run once."""
+"""A fixture that runs each golden campaign once for all tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.golden import golden
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Runs the campaign of a name on this machine, the first time that it is asked for; gives its run directory."""
+    """Return a function that runs a campaign on its first call, and returns its run directory."""
     folder = golden.copy_campaigns(tmp_path_factory.mktemp("golden"))
 
     @cache

@@ -1,6 +1,7 @@
-"""What the golden tests and make.py share: how campaigns are run, and how each snapshot is taken.
+"""Functions shared by the golden tests and make.py: they run campaigns, and take snapshots.
 
-Only what must not change is used here: the command line, the public names of al_loop, config files, and SQL on ledgers.
+They use only interfaces that must not change: the command line, the public names of al_loop, config files, and SQL on
+ledgers.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ CAMPAIGNS, EXPECTED, RUNS, SURFACE = (HERE / name for name in ("campaigns", "exp
 LEDGERS = HERE / "ledgers"
 NAMES = sorted(path.stem for path in CAMPAIGNS.glob("*.yaml"))
 TABLES = ("evaluations", "candidates", "decisions")
-#: what of a config's fields and methods is offered to users is told by the schema, not by Python
+#: classes whose public fields are described by the JSON schema, not by their Python members
 _WITHOUT_MEMBERS = ("Campaign", "CampaignConfig")
 
-# the process that runs a campaign on Ray starts a cluster of its own, as there may be others on the machine
+# a campaign on Ray starts its own cluster, as others may be running on the machine
 _ON_RAY = """
 import sys
 import ray
@@ -49,7 +50,7 @@ main()
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a process that runs this checkout's al-loop."""
+    """Return the environment variables of a process that runs this checkout's al-loop."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path, **more}
 
@@ -59,14 +60,14 @@ def command(*arguments: str) -> list[str]:
 
 
 def run(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """``al-loop ARGUMENTS`` in a process of its own, in a folder."""
+    """Run ``al-loop ARGUMENTS`` in a new process and a folder."""
     return subprocess.run(
         command(*arguments), cwd=folder, env=environment(**variables), capture_output=True, text=True, timeout=300
     )
 
 
 def run_on_ray(*arguments: str, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    """The same on a Ray cluster of its own."""
+    """Run ``al-loop ARGUMENTS`` on a new Ray cluster with its own home folder."""
     variables = environment(HOME=str(home), RAY_AUTH_MODE="disabled")
     return subprocess.run(
         [sys.executable, "-c", _ON_RAY, *arguments],
@@ -79,7 +80,7 @@ def run_on_ray(*arguments: str, folder: Path, home: Path) -> subprocess.Complete
 
 
 def call(*arguments: str) -> tuple[int, str, str]:
-    """``al-loop ARGUMENTS`` in this process: exit code, standard output, standard error."""
+    """Run ``al-loop ARGUMENTS`` in this process; return exit code, standard output and standard error."""
     from al_loop.cli import main
 
     out, err = io.StringIO(), io.StringIO()
@@ -100,12 +101,12 @@ def call(*arguments: str) -> tuple[int, str, str]:
 
 
 def copy_campaigns(folder: Path) -> Path:
-    """The configs, their oracle and their table, as a user's folder."""
+    """Copy the configs with their oracle and their table to a folder; return the folder."""
     shutil.copytree(CAMPAIGNS, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
-# -- what a ledger holds ---------------------------------------------------------------------------------------------
+# -- contents of a ledger --------------------------------------------------------------------------------------------
 
 
 def query(ledger: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -114,7 +115,7 @@ def query(ledger: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 def batches(ledger: Path) -> str:
-    """Fingerprint and batches of a campaign: of each round every object in its order, its fidelity, and its answer."""
+    """Return the fingerprint and the batches of a campaign: object, fidelity and answer of each candidate, in order."""
     ((fingerprint,),) = query(ledger, "SELECT fingerprint FROM campaign")
     rows = query(
         ledger,
@@ -127,12 +128,12 @@ def batches(ledger: Path) -> str:
     for number, name, fidelity, values, failure in rows:
         answer = failure if values is None else json.loads(values)
         rounds.setdefault(number, []).append(json.dumps([name, fidelity, answer]))
-    shown = [f'  "{number}": [\n    ' + ",\n    ".join(lines) + "\n  ]" for number, lines in rounds.items()]
-    return f'{{\n"fingerprint": "{fingerprint}",\n"rounds": {{\n' + ",\n".join(shown) + "\n}\n}\n"
+    blocks = [f'  "{number}": [\n    ' + ",\n    ".join(lines) + "\n  ]" for number, lines in rounds.items()]
+    return f'{{\n"fingerprint": "{fingerprint}",\n"rounds": {{\n' + ",\n".join(blocks) + "\n}\n}\n"
 
 
 def design(ledger: Path) -> dict[str, Any]:
-    """Tables, columns, keys, triggers and indexes of a ledger."""
+    """Return the tables, columns, keys, triggers and indexes of a ledger."""
     tables: dict[str, Any] = {}
     for (name,) in query(ledger, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"):
         columns = query(ledger, f'SELECT name, type, "notnull", pk FROM pragma_table_info("{name}")')
@@ -156,29 +157,29 @@ def design(ledger: Path) -> dict[str, Any]:
 
 
 def dump(ledger: Path) -> dict[str, list[dict[str, Any]]]:
-    """All rows of all tables of a ledger; texts that hold JSON stay texts."""
-    found = {}
+    """Return all rows of all tables of a ledger; JSON columns stay text."""
+    tables = {}
     with closing(sqlite3.connect(ledger)) as connection:
         connection.row_factory = sqlite3.Row
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
         for (name,) in names:
-            found[name] = [dict(row) for row in connection.execute(f'SELECT * FROM "{name}" ORDER BY rowid')]
-    return found
+            tables[name] = [dict(row) for row in connection.execute(f'SELECT * FROM "{name}" ORDER BY rowid')]
+    return tables
 
 
 def columns(table: Path) -> list[str]:
-    """The names in the first line of a CSV file."""
+    """Return the names in the first line of a CSV file."""
     return table.read_text(encoding="utf-8").splitlines()[0].split(",")
 
 
 def rows(table: Path, columns: Sequence[str]) -> list[list[str]]:
-    """The cells of some columns of a CSV file."""
+    """Return the cells of some columns of a CSV file."""
     with table.open(encoding="utf-8", newline="") as file:
         return [[row[name] for name in columns] for row in csv.DictReader(file)]
 
 
 def status(run: Path) -> dict[str, Any]:
-    """What open_run tells of a run: its status, the columns of its tables, and its best objects."""
+    """Return what open_run reports of a run: status, columns and lengths of its tables, best objects."""
     from al_loop import open_run
 
     tables = (
@@ -193,21 +194,21 @@ def status(run: Path) -> dict[str, Any]:
         "alarms",
     )
     with open_run(run) as opened:
-        facts = {field.name: getattr(opened.status(), field.name) for field in dataclasses.fields(opened.status())}
+        fields = {field.name: getattr(opened.status(), field.name) for field in dataclasses.fields(opened.status())}
         columns = {name: list(map(str, getattr(opened, name).columns)) for name in tables}
         rows = {name: len(getattr(opened, name)) for name in tables}
         best = opened.best(5)[["object", opened.value_column]].values.tolist()
-        said = {"name": opened.name, "objectives": [dataclasses.asdict(o) for o in opened.objectives]}
+        header = {"name": opened.name, "objectives": [dataclasses.asdict(o) for o in opened.objectives]}
     return json.loads(
-        json.dumps({**said, "status": facts, "columns": columns, "rows": rows, "best": best}, default=str)
+        json.dumps({**header, "status": fields, "columns": columns, "rows": rows, "best": best}, default=str)
     )
 
 
-# -- what users see --------------------------------------------------------------------------------------------------
+# -- user interfaces -------------------------------------------------------------------------------------------------
 
 
 def fingerprint_of(config: Path) -> str:
-    """The fingerprint of a config; should it be had in another way some day, this is the place to say so."""
+    """Return the fingerprint of a config file; the only place that computes one."""
     from al_loop import load_config
 
     return str(load_config(config).fingerprint)
@@ -218,7 +219,7 @@ def fingerprints() -> dict[str, str]:
 
 
 def schema() -> list[str]:
-    """A line for everything that the JSON schema of a config says, without prose and without names of classes."""
+    """Return one line per statement of the JSON schema of a config, without descriptions and class names."""
     code, out, err = call("schema")
     assert code == 0, err
     whole = json.loads(out)
@@ -236,13 +237,13 @@ def _resolved(node: Any, definitions: Mapping[str, Any], inside: tuple[str, ...]
             return {"recursive": True}
         node = {**definitions[name], **{k: v for k, v in node.items() if k != "$ref"}}
         inside = (*inside, name)
-    made = {}
+    resolved = {}
     for key, value in node.items():
         if key == "properties":
-            made[key] = {name: _resolved(item, definitions, inside) for name, item in value.items()}
+            resolved[key] = {name: _resolved(item, definitions, inside) for name, item in value.items()}
         elif key not in ("title", "description", "$defs"):
-            made[key] = value if key in ("default", "const", "enum") else _resolved(value, definitions, inside)
-    return made
+            resolved[key] = value if key in ("default", "const", "enum") else _resolved(value, definitions, inside)
+    return resolved
 
 
 def _lines(node: Any, path: str) -> Iterator[str]:
@@ -254,7 +255,7 @@ def _lines(node: Any, path: str) -> Iterator[str]:
         if key == "properties":
             for name, item in value.items():
                 yield from _lines(item, f"{path}/{name}")
-        elif key in ("enum", "required"):  # in no order
+        elif key in ("enum", "required"):  # in any order
             yield from (f"{here}: {json.dumps(item)}" for item in value)
         elif key in ("anyOf", "oneOf", "allOf"):
             for i, item in enumerate(value):
@@ -275,18 +276,18 @@ def _label(item: Mapping[str, Any]) -> str:
 
 
 def options() -> dict[str, list[str]]:
-    """Of each command its arguments and options, as its help names them."""
+    """Return the arguments and options of each command, as named by its help."""
     commands = [words[0] for words in _help_panel("Commands")]
-    found = {"": [word for words in _help_panel("Options") for word in words]}
+    names = {"": [word for words in _help_panel("Options") for word in words]}
     for name in commands:
         panels = _help_panel("Arguments", name) + _help_panel("Options", name)
-        found[name] = [word for words in panels for word in words]
-    return found
+        names[name] = [word for words in panels for word in words]
+    return names
 
 
-def _help_panel(title: str, *of: str) -> list[list[str]]:
-    """The names at the beginning of each row of a panel of a help text."""
-    code, out, err = call(*of, "--help")
+def _help_panel(title: str, *command: str) -> list[list[str]]:
+    """Return the names at the beginning of each row of a panel of a help text."""
+    code, out, err = call(*command, "--help")
     assert code == 0, err
     rows: list[list[str]] = []
     is_inside = False
@@ -307,41 +308,41 @@ def _help_panel(title: str, *of: str) -> list[list[str]]:
 
 
 def kinds() -> dict[str, list[str]]:
-    """The built-in parts of each section, as ``al-loop list`` names them."""
+    """Return the built-in parts of each section, as listed by ``al-loop list``."""
     code, out, err = call("list")
     assert code == 0, err
-    found: dict[str, list[str]] = {}
+    sections: dict[str, list[str]] = {}
     section = ""
     for line in out.splitlines():
         if line.startswith("  "):
-            found[section].append(line.split()[0])
+            sections[section].append(line.split()[0])
         elif line and ":" not in line:
             section = line.split()[0]
-            found[section] = []
-    return found
+            sections[section] = []
+    return sections
 
 
 def public_names() -> dict[str, dict[str, list[str]]]:
-    """The public names of al_loop, with the parameters and members that users of them write."""
+    """Return the public names of al_loop with their parameters and members."""
     al_loop = importlib.import_module("al_loop")
-    return {name: _facts(name, getattr(al_loop, name)) for name in sorted(al_loop.__all__)}
+    return {name: _signature(name, getattr(al_loop, name)) for name in sorted(al_loop.__all__)}
 
 
-def _facts(name: str, value: Any) -> dict[str, list[str]]:
+def _signature(name: str, value: Any) -> dict[str, list[str]]:
     if not callable(value) or name in _WITHOUT_MEMBERS:
         return {}
-    facts = {"parameters": list(inspect.signature(value).parameters)}
+    signature = {"parameters": list(inspect.signature(value).parameters)}
     if inspect.isclass(value):
         own = [c for c in value.__mro__ if c.__module__.partition(".")[0] in ("al_loop", "oracles", "actors")]
         members = {member for c in own for member in (*vars(c), *inspect.get_annotations(c))}
         if dataclasses.is_dataclass(value):
             members |= {field.name for field in dataclasses.fields(value)}
-        facts["members"] = sorted(member for member in members if not member.startswith("_"))
-    return facts
+        signature["members"] = sorted(member for member in members if not member.startswith("_"))
+    return signature
 
 
 def missing(was: Any, now: Any, path: str = "") -> list[str]:
-    """What of a snapshot is not there any more, or is otherwise; more may be there."""
+    """Return the differences of a value from its snapshot: missing or changed entries; new entries are allowed."""
     if isinstance(was, Mapping) and isinstance(now, Mapping):
         gone = [f"{path}/{key}" for key in was if key not in now]
         return gone + [line for key in was if key in now for line in missing(was[key], now[key], f"{path}/{key}")]
@@ -351,18 +352,18 @@ def missing(was: Any, now: Any, path: str = "") -> list[str]:
 
 
 def tightened(was: Sequence[str], now: Sequence[str]) -> list[str]:
-    """Lines of a schema that ask for more than they did of what was there before; choices and defaults may be added."""
+    """Return new lines of a schema that restrict existing keys; new choices and defaults are allowed."""
     nodes = {line.partition(": ")[0].rpartition(".")[0] for line in was}
-    found = []
+    lines = []
     for line in sorted(set(now) - set(was)):
         node, _, key = line.partition(": ")[0].rpartition(".")
         if node in nodes and key != "enum" and ".default" not in node:
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
 def snapshots() -> dict[str, Any]:
-    """All snapshots of what users see, by their files below ``surface`` (but for the ledger's design)."""
+    """Return all snapshots of user interfaces by file name in ``surface``, except the ledger's design."""
     return {
         "schema.json": schema(),
         "options.json": options(),

@@ -1,4 +1,4 @@
-"""A config and a seed give the batches that they gave at commit 9dda6e4, to the byte; see make.py."""
+"""A config and a seed give exactly the same batches as at commit 9dda6e4; see make.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ledgers of every schema since 4, kept as they were left: what they hold can still be read."""
+"""Ledgers written with every schema since 4 can still be read."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def test_a_kept_ledger_is_as_it_was_left(ledger: Path) -> None:
 
 
 def test_a_kept_ledger_holds_a_row_of_everything(ledger: Path) -> None:
-    held = golden.dump(ledger)
-    assert all(held.values())
-    assert {row["action"] for row in held["decisions"]} == {"veto", "pin", "approve", "stop"}
-    assert {row["failure_kind"] for row in held["evaluations"]} >= {
+    tables = golden.dump(ledger)
+    assert all(tables.values())
+    assert {row["action"] for row in tables["decisions"]} == {"veto", "pin", "approve", "stop"}
+    assert {row["failure_kind"] for row in tables["evaluations"]} >= {
         "invalid",
         "permanent",
         "retryable",
         "timeout",
         None,
     }
-    assert {row["fidelity"] for row in held["candidates"]} >= {"rough", "exact"}
-    assert max(row["revision"] for row in held["evaluations"]) == 2
-    assert max(row["number"] for row in held["attempts"]) == 2
+    assert {row["fidelity"] for row in tables["candidates"]} >= {"rough", "exact"}
+    assert max(row["revision"] for row in tables["evaluations"]) == 2
+    assert max(row["number"] for row in tables["attempts"]) == 2
 
 
 def test_a_kept_ledger_shows_its_status(ledger: Path) -> None:
@@ -46,8 +46,8 @@ def test_a_kept_ledger_shows_its_status(ledger: Path) -> None:
 
 @pytest.mark.parametrize("table", golden.TABLES)
 def test_a_kept_ledger_exports_what_it_exported(table: str, ledger: Path, tmp_path: Path) -> None:
-    known = golden.LEDGERS / f"{ledger.stem}_{table}.csv"
+    expected = golden.LEDGERS / f"{ledger.stem}_{table}.csv"
     code, _, err = golden.call("export", str(ledger), "--table", table, "--output", str(tmp_path / "table.csv"))
     assert (code, err) == (0, "")
-    columns = golden.columns(known)
-    assert golden.rows(tmp_path / "table.csv", columns) == golden.rows(known, columns)
+    columns = golden.columns(expected)
+    assert golden.rows(tmp_path / "table.csv", columns) == golden.rows(expected, columns)

@@ -1,4 +1,7 @@
-"""Run directories that commit 9dda6e4 left: ``words`` had finished 2 rounds, ``fidelities`` was killed in one."""
+"""Run directories written by commit 9dda6e4 can still be read and resumed.
+
+``words`` had finished two rounds, ``fidelities`` was killed in the middle of a round.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ NAMES = ("words", "fidelities")
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user's folder with the configs and the runs, which came from another machine."""
+    """Return a user's folder with the configs, and with runs copied from another machine."""
     golden.copy_campaigns(tmp_path)
     for name in NAMES:
         shutil.copytree(golden.RUNS / name, tmp_path / "runs" / name)
@@ -35,33 +38,33 @@ def test_the_runs_hold_their_files_and_name_no_place_of_the_machine_that_made_th
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kept_run_shows_its_status(name: str, project: Path) -> None:
-    known = json.loads((golden.RUNS / f"{name}_status.json").read_text())
+    expected = json.loads((golden.RUNS / f"{name}_status.json").read_text())
     code, out, err = golden.call("status", f"runs/{name}")
     assert (code, err) == (0, "")
-    assert f"{known['name']}, {known['status']['state']}" in out
-    assert known["status"]["best_object"] in out
+    assert f"{expected['name']}, {expected['status']['state']}" in out
+    assert expected["status"]["best_object"] in out
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kept_run_opens_with_what_it_held(name: str, project: Path) -> None:
-    known = json.loads((golden.RUNS / f"{name}_status.json").read_text())
-    assert golden.missing(known, golden.status(project / "runs" / name)) == []
+    expected = json.loads((golden.RUNS / f"{name}_status.json").read_text())
+    assert golden.missing(expected, golden.status(project / "runs" / name)) == []
 
 
 @pytest.mark.parametrize("table", golden.TABLES)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kept_run_exports_what_it_exported(name: str, table: str, project: Path) -> None:
-    known = golden.RUNS / f"{name}_{table}.csv"
+    expected = golden.RUNS / f"{name}_{table}.csv"
     code, _, err = golden.call("export", f"runs/{name}", "--table", table, "--output", "table.csv")
     assert (code, err) == (0, "")
-    columns = golden.columns(known)
-    assert golden.rows(project / "table.csv", columns) == golden.rows(known, columns)
+    columns = golden.columns(expected)
+    assert golden.rows(project / "table.csv", columns) == golden.rows(expected, columns)
 
 
 def test_a_run_keeps_its_files_where_it_kept_them(finished: Callable[[str], Path]) -> None:
     run = finished("words")
-    there = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
-    assert there >= {
+    files = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    assert files >= {
         "campaign.json",
         "ledger.db",
         "lock",

@@ -1,4 +1,4 @@
-"""What users and their scripts rely on is what it was at commit 9dda6e4; more may be there. See make.py."""
+"""Interfaces of users and their scripts are those of commit 9dda6e4, possibly with additions; see make.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 
 from tests.golden import golden
 
-#: the groups of entry points by which installed packages bring parts, and the section that `al-loop list` shows them in
+#: entry-point groups for parts of installed packages, and the sections in which `al-loop list` shows these
 GROUPS = {
     "al_loop.environments": "environment",
     "al_loop.oracles": "oracle",
@@ -34,41 +34,41 @@ GROUPS = {
 }
 
 
-def known(name: str) -> Any:
+def snapshot(name: str) -> Any:
     return json.loads((golden.SURFACE / name).read_text(encoding="utf-8"))
 
 
 def test_every_config_of_before_is_still_valid_by_the_schema() -> None:
-    was, now = known("schema.json"), golden.schema()
+    was, now = snapshot("schema.json"), golden.schema()
     assert golden.missing(was, now) == []
     assert golden.tightened(was, now) == []
 
 
 def test_commands_keep_their_arguments_and_options() -> None:
-    assert golden.missing(known("options.json"), golden.options()) == []
+    assert golden.missing(snapshot("options.json"), golden.options()) == []
 
 
 def test_every_part_is_still_there() -> None:
-    assert golden.missing(known("kinds.json"), golden.kinds()) == []
+    assert golden.missing(snapshot("kinds.json"), golden.kinds()) == []
 
 
 def test_public_names_keep_their_parameters_and_members() -> None:
-    assert golden.missing(known("public_names.json"), golden.public_names()) == []
+    assert golden.missing(snapshot("public_names.json"), golden.public_names()) == []
 
 
 def test_public_names_keep_the_order_of_their_parameters() -> None:
     now = golden.public_names()
-    for name, facts in known("public_names.json").items():
-        was = facts.get("parameters", [])
+    for name, signature in snapshot("public_names.json").items():
+        was = signature.get("parameters", [])
         assert now[name].get("parameters", [])[: len(was)] == was, name
 
 
 def test_shipped_configs_keep_their_fingerprints() -> None:
-    assert golden.missing(known("fingerprints.json"), golden.fingerprints()) == []
+    assert golden.missing(snapshot("fingerprints.json"), golden.fingerprints()) == []
 
 
 def test_installed_packages_bring_parts_by_the_same_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package with a part in each group, of which none is imported to be listed."""
+    """A package with a part in each group; listing them does not import it."""
     package = tmp_path / "golden_plugin-1.0.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: golden-plugin\nVersion: 1.0\n")
@@ -81,17 +81,17 @@ def test_installed_packages_bring_parts_by_the_same_groups(tmp_path: Path, monke
 
 
 def test_a_new_ledger_has_all_that_one_had_before(finished: Callable[[str], Path]) -> None:
-    assert golden.missing(known("ledger.json"), golden.design(finished("pool") / "ledger.db")) == []
+    assert golden.missing(snapshot("ledger.json"), golden.design(finished("pool") / "ledger.db")) == []
 
 
 def test_no_row_of_a_ledger_can_be_changed(finished: Callable[[str], Path]) -> None:
     with closing(sqlite3.connect(finished("pool") / "ledger.db", isolation_level=None)) as connection:
         connection.execute("BEGIN")
         filled = []
-        for table in known("ledger.json")["tables"]:
+        for table in snapshot("ledger.json")["tables"]:
             column = connection.execute(f'SELECT name FROM pragma_table_info("{table}")').fetchone()[0]
             if not connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]:
-                continue  # triggers fire for rows
+                continue  # triggers fire per row
             filled.append(table)
             for sql in (
                 f'UPDATE "{table}" SET "{column}" = "{column}"',
@@ -179,7 +179,7 @@ def test_a_campaign_that_is_told_to_end_exits_with_the_same_code(which: int, cod
 def n_calls(ledger: Path) -> int:
     try:
         return int(golden.query(ledger, "SELECT count(*) FROM attempts")[0][0]) if ledger.is_file() else 0
-    except sqlite3.OperationalError:  # its tables are being made
+    except sqlite3.OperationalError:  # its tables do not exist yet
         return 0
 
 

@@ -185,7 +185,7 @@ BROKEN = {
 
 
 def outcomes_of(oracle_class):
-    """Which tests of the suite fail, and which are skipped."""
+    """Return the tests of the suite that fail, and those that are skipped."""
 
     class Suite(OracleContract):
         valid = ("ccc", "a", "bb")

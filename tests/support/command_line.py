@@ -1,4 +1,4 @@
-"""A tiny campaign for tests of the command line, and a caller of commands in this process."""
+"""A tiny campaign for tests of the command line, and functions that run commands in this process."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ evaluation: {workers: 1, timeout_s: 30}
 
 
 def call(*arguments: str) -> tuple[int, str, list[str]]:
-    """Run a command; return its exit code, standard output, and the lines of standard error."""
+    """Run a command; return its exit code, its standard output and the lines of its standard error."""
     result = CliRunner().invoke(app, list(arguments))
     return result.exit_code, result.stdout, result.stderr.splitlines()
 
 
 def lines(*arguments: str) -> tuple[int, list[str], list[str]]:
-    """Run a command; return its exit code, and the lines of standard output and standard error."""
+    """Run a command; return its exit code and the lines of its standard output and standard error."""
     code, out, err = call(*arguments)
     return code, out.splitlines(), err

@@ -1,4 +1,4 @@
-"""A small config in a file, and the message with which it is refused."""
+"""A small valid config, and the error messages of invalid ones."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ constraints:
 
 
 def refused(path, overrides=()):
-    """Return the message with which a config file is refused."""
+    """Return the message of the ConfigError that a config file raises."""
     with pytest.raises(ConfigError) as caught:
         load_config(path, overrides)
     return str(caught.value)

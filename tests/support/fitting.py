@@ -1,4 +1,4 @@
-"""Words of six letters with three values, and fitters of models to them."""
+"""Six-letter words with three values each, and model fitters for them."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ LEVELS = Fidelities(("rough", "exact"), (1.0, 10.0))
 
 
 def bounded(*bounds):
-    """The energy is minimised, and values are bounded."""
+    """Return objectives that minimise the energy under bounds."""
     return CampaignObjectives((1,), ("energy",), ("minimise",), bounds=bounds)
 
 
@@ -33,8 +33,8 @@ def values(word):
     return (float(word.count("G")), -100.0 - 5.0 * word.count("C") + word.count("A"), float(word.count("U")))
 
 
-def observation(word, its_values=None, failure=None, **columns):
-    return Observation(word, its_values, failure, 0, **columns)
+def observation(word, outcome=None, failure=None, **columns):
+    return Observation(word, outcome, failure, 0, **columns)
 
 
 def observed(words=KNOWN, **columns):
@@ -62,8 +62,8 @@ def fitter(objectives=ONE, acquisition=None, surrogate=None, transform="none", f
 
 
 def models_of_two_fidelities():
-    """Models of words that were measured roughly, and six of them exactly."""
-    rough = [observation(w, (0.0, values(w)[1] / 2 + 7, 0.0), fidelity="rough") for w in KNOWN]
-    exact = [observation(w, values(w), fidelity="exact") for w in KNOWN[:6]]
+    """Return models fitted to rough measurements of all words and exact measurements of six."""
+    rough_data = [observation(w, (0.0, values(w)[1] / 2 + 7, 0.0), fidelity="rough") for w in KNOWN]
+    exact_data = [observation(w, values(w), fidelity="exact") for w in KNOWN[:6]]
     surrogate = MultiFidelityGP("hamming", 2)
-    return fitter(ONE, MultiFidelityEI(), surrogate, fidelities=LEVELS).fit([*rough, *exact], [], [1.0])
+    return fitter(ONE, MultiFidelityEI(), surrogate, fidelities=LEVELS).fit([*rough_data, *exact_data], [], [1.0])

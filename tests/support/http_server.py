@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine whose answers a test scripts."""
+"""A local HTTP server whose responses are scripted by a test."""
 
 import json
 import threading
@@ -6,10 +6,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server:
-    """A server that answers as a function of the request and records all requests."""
+    """A server that computes each response from the request, and records all requests."""
 
     def __init__(self, answer, context=None):
-        """answer(request) -> (status, headers, body); a body that is not bytes is sent as JSON; None hangs up."""
+        """Start the server.
+
+        Args:
+            answer: ``answer(request)`` returns status, headers and body, or None to close the connection without a
+                response; a body that is not bytes is sent as JSON.
+            context: the SSL context; None: plain HTTP.
+        """
         self.requests = []
         outer = self
 
@@ -29,11 +35,11 @@ class Server:
                     "handler": self,
                 }
                 outer.requests.append(request)
-                replied = answer(request)
-                if replied is None:
+                response = answer(request)
+                if response is None:
                     self.close_connection = True
                     return
-                status, headers, body = replied
+                status, headers, body = response
                 body = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -41,11 +47,11 @@ class Server:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST  # noqa: N815  the name that http.server requires
+            do_GET = do_POST  # noqa: N815  http.server requires this name
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._server.handle_error = lambda *arguments: None  # clients that hang up are what is tested here
+        self._server.handle_error = lambda *arguments: None  # some tests close the connection on purpose
         if context is not None:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.url = f"{'https' if context else 'http'}://127.0.0.1:{self._server.server_port}"

@@ -1,4 +1,4 @@
-"""Campaigns that are packed and submitted as jobs, and a stand-in for the job server."""
+"""Campaigns to submit as jobs, and a stand-in for Ray's job server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SEQUENCE = (
 
 
 def write(top: Path, *names: str, size: int = 1) -> None:
-    """Make files of a size in bytes, with their folders."""
+    """Create files of a given size in bytes, and their folders."""
     for name in names:
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         with (top / name).open("wb") as file:
@@ -38,41 +38,41 @@ def write(top: Path, *names: str, size: int = 1) -> None:
 
 
 def campaign(folder: Path, target: str = "operator:length_hint") -> tuple[Path, CampaignConfig]:
-    """Return the file and the configuration of a campaign in a folder."""
+    """Write a campaign to a folder; return its config file and its config."""
     folder.mkdir(exist_ok=True)
     (folder / "far.yaml").write_text(SEQUENCE.replace("operator:length_hint", target))
     return folder / "far.yaml", load_config(folder / "far.yaml")
 
 
 def campaign_of(folder: Path, target: str) -> tuple[Path, CampaignConfig]:
-    """A campaign whose target need not be there."""
+    """Return the config file and the config of a campaign whose oracle need not exist."""
     config = CampaignConfig.model_validate(yaml.safe_load(CONFIG.replace("own_oracle:score", target)))
     (folder / "far.yaml").write_text("")
     return folder / "far.yaml", config
 
 
 def config_of_parts() -> CampaignConfig:
-    """Return a configuration whose parts are modules that need not exist."""
+    """Return a config whose parts are in modules that need not exist."""
     return CampaignConfig.model_validate(yaml.safe_load(CONFIG))
 
 
 def uploaded(package: JobPackage, folder: Path) -> set[str]:
-    """Return the names of the files that are uploaded of a config's folder."""
+    """Return the names of the files in a config's folder that are uploaded."""
     with ZipFile(package.write_folder(folder)) as archive:
         return set(archive.namelist())
 
 
-def job(**facts: object) -> Any:
-    """Return the details of a job as Ray's client does."""
+def job(**details: object) -> Any:
+    """Return the details of a job, in the form of Ray's client."""
     from ray.job_submission import JobStatus
 
-    status = JobStatus(facts.pop("status", "FAILED"))
-    known = {"job_id": None, "start_time": None, "end_time": None, "driver_exit_code": None, "metadata": None}
-    return SimpleNamespace(**{**known, "submission_id": "far-1", "status": status, "message": "", **facts})
+    status = JobStatus(details.pop("status", "FAILED"))
+    defaults = {"job_id": None, "start_time": None, "end_time": None, "driver_exit_code": None, "metadata": None}
+    return SimpleNamespace(**{**defaults, "submission_id": "far-1", "status": status, "message": "", **details})
 
 
 class Recorder:
-    """A stand-in for Ray's client, which keeps the command that it was asked to run."""
+    """A stand-in for Ray's client that records the submitted command."""
 
     def __init__(self, jobs: Sequence[object] = ()) -> None:
         self.entrypoint, self._jobs = "", jobs
@@ -86,7 +86,7 @@ class Recorder:
 
 
 def cluster_of(client: Any, address: str = "http://nowhere") -> Cluster:
-    """Return a cluster that talks to a stand-in for Ray's client."""
+    """Return a cluster that uses a stand-in for Ray's client."""
     cluster = Cluster.__new__(Cluster)
     cluster.address, cluster._client = address, client
     return cluster

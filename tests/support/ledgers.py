@@ -1,4 +1,4 @@
-"""Ledgers for tests: a campaign, rounds and answers in a line each, and the databases that a test runs on."""
+"""Short functions that fill ledgers with a campaign, rounds and answers, and marks for the databases of a test."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,13 +12,13 @@ from al_loop.oracles.base import Objective, Outcome
 GAP = Objective("gap", "eV", "maximise")
 START = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 
-#: for tests with the fixture ``url`` (or ``ledger``, which depends on it), which otherwise run on both databases
+#: for tests with the fixture ``url`` or ``ledger``, which otherwise run on both databases
 sqlite_only = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 postgresql_only = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 
 
 def begin(ledger: Ledger, **changes: object) -> bool:
-    """Begin the campaign that every test uses, with some of its arguments changed."""
+    """Begin the campaign of every test, with some of its arguments changed."""
     campaign = {
         "name": "demo",
         "config": {"oracle": {"kind": "xtb"}, "rounds": 5},
@@ -37,7 +37,7 @@ def open_round(ledger: Ledger, number: int, *objects: str) -> list[Candidate]:
 
 
 def begin_attempt(ledger: Ledger, candidate_id: int, worker: str = "w0") -> int:
-    """Record one oracle call, and return its number."""
+    """Record one oracle call; return its number."""
     return ledger.begin_attempts([candidate_id], worker)[candidate_id]
 
 
@@ -50,12 +50,16 @@ def answer(
     started: datetime = START,
     finished: datetime = START + timedelta(seconds=1.5),
 ) -> None:
-    """Commit one answer; raise CampaignError where the ledger refuses it."""
+    """Commit one answer.
+
+    Raises:
+        CampaignError: the ledger refuses it.
+    """
     (refusal,) = ledger.commit_answers([Answer(candidate_id, outcome or Outcome((4.8,)), worker, started, finished)])
     if refusal is not None:
         raise CampaignError(refusal)
 
 
 def engine_of(ledger: Ledger) -> Engine:
-    """Return the engine behind a ledger, for a look at its tables or to do harm."""
+    """Return the engine of a ledger, to inspect or damage its tables."""
     return ledger._database.engine

@@ -5,7 +5,7 @@ from botorch.models.ensemble import EnsembleModel
 
 
 class SumEnsemble(EnsembleModel):
-    """An ensemble of three members, which predict 1, 2 and 3 times the sum of a row; its posterior is not normal."""
+    """An ensemble with a non-normal posterior: its three members predict 1, 2 and 3 times the sum of a row."""
 
     num_outputs = 1
     batch_shape = torch.Size()

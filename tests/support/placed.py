@@ -1,4 +1,4 @@
-"""A campaign whose oracle crashes, hangs or starts programs on demand, on this machine and on Ray."""
+"""A campaign whose oracle crashes, hangs or starts programs on demand, locally and on Ray."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def measure(word):
 
 
 def oracle_text(text: str, folder: Path) -> str:
-    """Return the oracle's source with its files in a folder."""
+    """Return an oracle's source with the paths of its files in a folder."""
     for name in ("child.pid", "gate.file"):
         text = text.replace(f'"{name}"', repr(str(folder / name)))
     return text
 
 
 def placed_config(folder: Path) -> CampaignConfig:
-    """Write a campaign and its oracle into a folder, which has to be the working directory, and load it."""
+    """Write a campaign and its oracle to a folder, which must be the working directory, and load the config."""
     module = f"placed_oracle_{folder.name.replace('-', '_')}"
     (folder / f"{module}.py").write_text(oracle_text(ORACLE, folder))
     (folder / "placed.yaml").write_text(CONFIG.replace("placed_oracle", module))
@@ -84,20 +84,25 @@ def call(worker: OracleWorker, objects: list[str], timeout_s: float) -> list[Out
 
 
 def time_out(worker: OracleWorker, word: str, child: Path) -> int:
-    """Have a call take too long, after its oracle has started a program, and return the program's process id.
+    """Let a call time out after its oracle has started a program, and return the program's process ID.
 
-    Starting a program may take a while on a busy machine, so the call is repeated with longer limits.
+    Starting a program may take a while on a busy machine, so the call is repeated with longer time limits.
+
+    Args:
+        worker: makes the call.
+        word: the object that makes the oracle start a program.
+        child: the file to which the oracle writes the process ID.
     """
     for timeout_s in (2.0, 4.0, 8.0, 16.0, 32.0, 64.0):
         with pytest.raises(CallTimeout):
             call(worker, [word], timeout_s)
         if child.is_file() and child.read_text():
             return int(child.read_text())
-    raise AssertionError("the oracle has started no program in a minute")
+    raise AssertionError("the oracle did not start a program within the longest time limit, 64 s")
 
 
 def is_running(pid: int) -> bool:
-    """Return whether a process is there, and no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except FileNotFoundError:
@@ -106,7 +111,7 @@ def is_running(pid: int) -> bool:
 
 
 def wait_until_ended(pid: int) -> None:
-    """Wait for the end of a process that is not a child of this one."""
+    """Wait until a process that is not a child of this one has ended."""
     deadline = time.monotonic() + 600
     while is_running(pid):
         assert time.monotonic() < deadline, f"the process {pid} has not ended in ten minutes"
@@ -114,7 +119,7 @@ def wait_until_ended(pid: int) -> None:
 
 
 def length(objects: Any) -> Any:
-    """A reward: the length of each object."""
+    """Return the length of each object, as a reward."""
     import torch
 
     return torch.tensor([float(len(o)) for o in objects])
@@ -122,7 +127,7 @@ def length(objects: Any) -> Any:
 
 @contextmanager
 def ray_cluster_in(home: Path) -> Iterator[None]:
-    """Start Ray with a home of its own."""
+    """Start Ray with its own home folder."""
     import ray
 
     saved = dict(os.environ)

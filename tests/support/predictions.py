@@ -1,16 +1,16 @@
-"""Predictions with measurements whose errors are known."""
+"""Predictions and measurements with known errors."""
 
 import numpy as np
 
 
 def predicted(n, seed=0, off=1.0, bias=0.0):
-    """Return n predictions with measurements whose errors are known.
+    """Return n predictions and measurements with known errors.
 
     Args:
         n: number of predictions.
-        seed: of the random numbers.
-        off: factor by which the errors are larger than predicted.
-        bias: mean error, in predicted deviations.
+        seed: seed of the random numbers.
+        off: factor by which the actual errors exceed the predicted ones.
+        bias: mean error, in units of the predicted standard deviation.
 
     Returns:
         Means, standard deviations and measurements, shape n each.

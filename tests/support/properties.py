@@ -1,4 +1,4 @@
-"""A property of objects that are numbers."""
+"""A property for tests, of objects that are numbers."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Size:
-    """A property: the number; unknown for 99."""
+    """The value of the number; unknown (NaN) for 99."""
 
     scale = 2.0
 

@@ -1,4 +1,4 @@
-"""A small campaign whose results people measure."""
+"""A small campaign whose results are reported by people."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ IC50 = Objective("ic50", "nM", "minimise")
 
 
 def begin(path: Path, *objectives: Objective) -> Ledger:
-    """Begin a campaign in a folder, with a first batch of ``OBJECTS``."""
+    """Begin a campaign in a folder, with the batch ``OBJECTS``."""
     ledger = Ledger(f"sqlite:///{path}/ledger.db")
     ledger.begin_campaign(name="t", config={}, fingerprint="f", seed=0, objectives=objectives, versions={})
     batch = [Proposal(o, "sampler", predicted_mean=100.0, predicted_std=10.0) for o in OBJECTS]
@@ -21,14 +21,14 @@ def begin(path: Path, *objectives: Objective) -> Ledger:
 
 
 def parse(ledger: Ledger, text: str, accept: ImportOptions | None = None) -> ParsedResults:
-    """Return what a table of results would do."""
+    """Parse a table of results without committing it."""
     path = Path(ledger.url.removeprefix("sqlite:///")).with_name("results.csv")
     path.write_text(text, encoding="utf-8")
     return parse_results(ledger, path, accept or ImportOptions(), canonical_smiles)
 
 
 def tell(ledger: Ledger, text: str, accept: ImportOptions | None = None) -> None:
-    """Commit a table of results without problems."""
+    """Commit a table of results, which must have no problems."""
     results = parse(ledger, text, accept)
     assert results.problems == []
     path = Path(ledger.url.removeprefix("sqlite:///")).with_name("results.csv")

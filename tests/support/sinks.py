@@ -1,4 +1,4 @@
-"""A sink that records what it is called with, and a short campaign as sinks see it."""
+"""A sink that records its calls, and the calls of a short campaign."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ CONFIG: dict[str, Any] = {"seed": 5, "rounds": {"count": 2, "review": False}, "c
 
 
 class Recorder(Sink):
-    """Keeps what it is told; what it does first on each call can be given."""
+    """A sink that records its calls.
+
+    Args:
+        first: called with the method's name before each call is recorded.
+    """
 
     kind = "recorder"
 
@@ -45,7 +49,7 @@ def tell(sinks: Sinks, rounds: int = 2) -> None:
     sinks.end("finished")
 
 
-TOLD = [
+CALLS = [
     ("begin", "found", "uid1"),
     ("log", 0, {"best": 0.0}),
     ("log", 1, {"best": 0.5}),

@@ -1,4 +1,4 @@
-"""A folder with a campaign to sweep over, and its oracle."""
+"""A folder with a campaign to sweep over and its oracle."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Quits:
 
 @contextmanager
 def sweep_folder(folder: Path) -> Iterator[Path]:
-    """Make a user's folder with a config and an oracle, and enter it."""
+    """Write a config and an oracle to a user's folder, and change to it."""
     before, path = Path.cwd(), list(sys.path)
     (folder / "sweep_oracle.py").write_text(re.sub(r"\w+\.log", lambda log: str(folder / log[0]), ORACLE))
     (folder / "swept.yaml").write_text(CONFIG)

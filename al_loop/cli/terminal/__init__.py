@@ -1,4 +1,4 @@
-"""What the command line prints: progress, tables and summaries.
+"""Terminal output of the command line: progress, tables and summaries.
 
 - ``base``: the interface; ``rich_reporter``: terminals; ``plain_reporter``: logs; ``make_reporter`` chooses.
 - ``columns``: the table of rounds; ``batch``: a batch that waits for review; ``sweep``: the table of a sweep;
@@ -31,9 +31,9 @@ def make_reporter(*, quiet: bool, verbose: bool, console: Console | None = None)
     """Create a reporter with bars and a table on a terminal, with log lines anywhere else.
 
     Args:
-        quiet: print one line per round, also on a terminal.
-        verbose: print details as well.
-        console: where to print; default: standard output.
+        quiet: whether to print one line per round, also on a terminal.
+        verbose: whether to print details as well.
+        console: the console to print to; default: standard output.
     """
     console = console or Console(highlight=False)
     if quiet or not console.is_terminal:

@@ -13,14 +13,14 @@ from al_loop.oracles.base import Objective
 
 @dataclass(frozen=True)
 class CampaignOverview:
-    """What is printed above the table of rounds.
+    """The overview that is printed above the table of rounds.
 
     Args:
-        name: of the campaign.
-        objectives: what it optimises.
-        n_rounds: number of rounds, the random first batch included.
-        n_calls: planned oracle calls of all rounds.
-        n_answers: answers that the ledger holds already.
+        name: name of the campaign.
+        objectives: the optimised objectives.
+        n_rounds: number of rounds, including the random first batch.
+        n_calls: number of oracle calls planned for all rounds.
+        n_answers: number of answers in the ledger at the start.
         run_dir: directory of the run.
     """
 
@@ -40,7 +40,7 @@ class CampaignOverview:
 
     @property
     def unit(self) -> str:
-        """Unit of a single objective, with a leading blank; empty otherwise."""
+        """The unit of a single objective, with a leading blank; empty otherwise."""
         return f" {self.objectives[0].unit}" if len(self.objectives) == 1 and self.objectives[0].unit else ""
 
 
@@ -59,7 +59,7 @@ class TerminalReporter(Reporter):
         Args:
             n_answers: total number of answers.
             best: the best objects with their values, best first; with several objectives, the Pareto front.
-            seconds: duration since this start.
+            seconds: time since this start.
         """
 
     def close(self) -> None:

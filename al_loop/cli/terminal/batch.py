@@ -16,8 +16,8 @@ def show_batch(candidates: Sequence[Candidate], round_number: int) -> None:
     """Print the candidates of a batch with their predicted values.
 
     Args:
-        candidates: the batch.
-        round_number: its round.
+        candidates: the candidates of the batch.
+        round_number: the number of its round.
     """
     console = Console()
     table = Table(

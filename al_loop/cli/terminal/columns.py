@@ -1,4 +1,4 @@
-"""Columns of the table of rounds."""
+"""The columns of the table of rounds."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Column:
 
     Args:
         head: the two lines of the heading.
-        width: in characters.
+        width: the width in characters.
         cell: returns the text of a row.
-        gap: blanks to its left.
-        is_time: whether it holds seconds.
-        is_record: whether it holds the best value so far.
+        gap: number of blanks to its left.
+        is_time: whether it contains seconds.
+        is_record: whether it contains the best value so far.
     """
 
     head: tuple[str, str]

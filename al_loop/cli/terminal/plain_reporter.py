@@ -1,4 +1,4 @@
-"""Log lines, for files, batch systems and quiet terminals."""
+"""A reporter of log lines, for files, batch systems and quiet terminals."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _HEARTBEAT_S = 30.0
 
 
 class _PlainPhase(Phase):
-    """Reports the progress of a long phase at intervals, for readers of a log."""
+    """A phase whose progress is printed at intervals, for readers of a log."""
 
-    def __init__(self, label: str, total: int, say: Callable[[str], None], heartbeat_s: float) -> None:
-        self._label, self._total, self._print, self._heartbeat_s = label, total, say, heartbeat_s
+    def __init__(self, label: str, total: int, print_line: Callable[[str], None], heartbeat_s: float) -> None:
+        self._label, self._total, self._print, self._heartbeat_s = label, total, print_line, heartbeat_s
         self._done = 0
         self._last_time = time.monotonic()
         self._lock = threading.Lock()
@@ -38,11 +38,11 @@ class _PlainPhase(Phase):
 
 
 class PlainReporter(TerminalReporter):
-    """Prints one line per message, with the time of day.
+    """A reporter that prints one line per message, with the time of day.
 
     Args:
-        quiet: print only rounds, notes and the end.
-        verbose: also print details.
+        quiet: whether to print only rounds, notes and the end.
+        verbose: whether to print details, too.
         heartbeat_s: seconds between progress reports of a long phase.
         write: prints a line; default: to standard output.
     """

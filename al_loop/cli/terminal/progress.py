@@ -14,7 +14,7 @@ def progress_bar(name: str, total: int) -> Iterator[Callable[..., None]]:
     """Show a progress bar on standard error if that is a terminal.
 
     Args:
-        name: of the task.
+        name: name of the task.
         total: number of steps.
 
     Yields:

@@ -1,4 +1,4 @@
-"""Progress bars and a table of rounds, for terminals."""
+"""A reporter with progress bars and a table of rounds, for terminals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _RichPhase(Phase):
 
 
 class _Count(TextColumn):
-    """Number of finished steps and of all steps; empty if there is only one step."""
+    """A column with the number of finished and of all steps; empty if there is only one step."""
 
     def __init__(self) -> None:
         super().__init__("{task.completed:.0f}/{task.total:.0f}")
@@ -46,7 +46,7 @@ class _Count(TextColumn):
 
 
 class _Remaining(TimeRemainingColumn):
-    """Remaining time, labelled as such."""
+    """A column with the remaining time, labelled as such."""
 
     def render(self, task: Task) -> Text:
         remaining = super().render(task)
@@ -54,7 +54,7 @@ class _Remaining(TimeRemainingColumn):
 
 
 class RichReporter(TerminalReporter):
-    """Progress bars below a table with one row per round."""
+    """A reporter that shows progress bars below a table with one row per round."""
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
         self._console, self._verbose = console, verbose

@@ -1,4 +1,4 @@
-"""The lines and tables of a sweep."""
+"""The output of a sweep: one line per event, and tables."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 def line_of_event(name: str, event: TrialEvent) -> str:
-    """Return the line that is printed at the end of a round, or of a campaign.
+    """Return the line that is printed at the end of a round or of a campaign.
 
     Args:
-        name: The name of the campaign's combination of settings.
-        event: The campaign's event.
+        name: name of the campaign's combination of settings.
+        event: the campaign's event.
     """
     if event.kind == "failed":
         return f"{name} | failed: {event.reason}"
-    what = f"round {event.round}" if event.kind == "round" else event.kind
-    return " | ".join([name, what, *([_measures(event.measures)] if event.measures else [])])
+    label = f"round {event.round}" if event.kind == "round" else event.kind
+    return " | ".join([name, label, *([_measures(event.measures)] if event.measures else [])])
 
 
 def _measures(measures: Mapping[str, float]) -> str:
@@ -41,10 +41,10 @@ def _measures(measures: Mapping[str, float]) -> str:
 
 
 def show_sweep(result: SweepResult) -> None:
-    """Print the campaigns, the means of settings that were run with several seeds, and why campaigns failed.
+    """Print the campaigns, the means over seeds of each setting, and the reasons of failures.
 
     Args:
-        result: The results of the sweep.
+        result: the results of the sweep.
     """
     console = Console(highlight=False)
     settings = [name for name in result.table if name not in (*MEASURES, "failed", "run")]
@@ -60,7 +60,7 @@ def show_sweep(result: SweepResult) -> None:
 
 
 def _with_errors(means: pd.DataFrame) -> pd.DataFrame:
-    """Return each mean and its standard error in one column of text."""
+    """Return a table in which each mean and its standard error share a column of text."""
     columns = means.drop(columns=[f"{name}_se" for name in COMPARED if name in means]).astype(object)
     for name in COMPARED:
         if name in means:

@@ -2,9 +2,9 @@
 
 - ``fragments``: the environment, ``Fragments``.
 - ``blocks``: entries of a vocabulary, read from a JSON file.
-- ``vocabulary``: makes such a file from a list of SMILES, and cuts molecules into fragments; also a command.
+- ``vocabulary``: creation of such a file from a list of SMILES, and cutting of molecules; also a command.
 - ``states``: the layout of a state.
-- ``tables``: what the environment looks up about blocks and sites, as tensors.
+- ``tables``: look-up tables of blocks and sites, as tensors.
 - ``symmetry``: automorphisms of trees. ``walks``: backward walks and the number of build orders.
 - ``crossover``: children of two molecules. ``encoding``, ``decoding``: SMILES to states, and back.
 """

@@ -1,4 +1,4 @@
-"""Entries of a fragment vocabulary, as they are in its JSON file."""
+"""Entries of a fragment vocabulary, as stored in its JSON file."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ SHIPPED_VOCABULARY = Path(__file__).parents[1] / "data" / "zinc_fragments.json"
 
 @dataclass(frozen=True)
 class Block:
-    """A ring system or chain that molecules are assembled from; made by ``vocabulary.describe_block``.
+    """A ring system or chain from which molecules are assembled; created by ``vocabulary.describe_block``.
 
     Args:
         smiles: the block with hydrogens at its sites.
         is_ring: whether any of its atoms is in a ring.
-        sites: atom indices in the SMILES that may carry a bond; an atom twice: two bonds.
+        sites: indices in the SMILES of the atoms that may carry a bond; an atom that may carry two occurs twice.
         classes: class of each site, one of ``tables.SITE_CLASSES``.
-        required: the site that must be bonded, as the bond to the parent; None: any.
+        required: the site that must carry the bond to the parent; None: any.
         n_atoms: number of heavy atoms.
-        tokens: the SMILES cut behind each atom symbol.
+        tokens: the SMILES, cut behind each atom symbol.
         symmetries: permutations of the sites that leave the block unchanged; ``p[i]`` is the image of site i.
     """
 
@@ -40,10 +40,10 @@ def read_blocks(path: Path, exclude: Sequence[str] = ()) -> list[Block]:
 
     Args:
         path: a JSON file made by ``vocabulary``.
-        exclude: SMILES of the blocks to leave out.
+        exclude: SMILES of the blocks to omit.
 
     Raises:
-        ValueError: the file cannot be read, no block remains that can come first, or a block to exclude is not in it.
+        ValueError: the file cannot be read, no remaining block can come first, or an excluded block is not in it.
     """
     try:
         blocks = [Block(**row) for row in json.loads(path.read_text(encoding="utf-8"))]

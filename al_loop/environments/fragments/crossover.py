@@ -23,7 +23,7 @@ class _Part:
 
     Args:
         blocks: 1-based indices into the vocabulary.
-        bonds: between the blocks of the part.
+        bonds: bonds between the blocks of the part.
         free: (block, site) pairs that may be bonded to another part.
     """
 
@@ -33,10 +33,10 @@ class _Part:
 
 
 class _Crossover:
-    """Makes children one by one.
+    """A generator of children, one at a time.
 
     Args:
-        tables: of the vocabulary, on any device.
+        tables: the tables of the vocabulary, on any device.
         limits: sizes of the children.
         seed: source of all random choices.
     """
@@ -51,7 +51,7 @@ class _Crossover:
         self._to_first: list[list[list[int]]] = tables.to_first.tolist()
 
     def child(self, a: list[int], b: list[int]) -> list[int] | None:
-        """Return a finished state made of two, as a row of ``state_size`` numbers, or None if none was found."""
+        """Return a finished child of two states, as a row of ``state_size`` numbers, or None if none was found."""
         limits = self._limits
         trees = self._tree(a), self._tree(b)
         for _ in range(_N_ATTEMPTS):
@@ -68,7 +68,7 @@ class _Crossover:
         return None
 
     def _tree(self, row: list[int]) -> tuple[list[int], _Bonds]:
-        """Return the blocks of a state, and their bonds."""
+        """Return the blocks of a state and their bonds."""
         slots = self._limits.max_fragments
         blocks = [block for block in row[:slots] if block]
         bonds: _Bonds = [[] for _ in blocks]
@@ -92,7 +92,7 @@ class _Crossover:
         for i, block in enumerate(inside):
             used = {own for own, _, _ in inner[i]}
             free += [(i, s) for s, kind in enumerate(self._site_class[block]) if kind >= 0 and s not in used]
-        # a required bond must be the one between the parts, as no other is made
+        # a required bond must be the one between the parts, since no other is added
         unmet = [(i, self._required[block]) for i, block in enumerate(inside) if (i, self._required[block]) in free]
         return _Part(inside, inner, ([] if len(unmet) > 1 else unmet) if unmet else free)
 
@@ -116,14 +116,14 @@ class _Crossover:
         return None
 
     def _write(self, blocks: list[int], bonds: _Bonds, root: int) -> list[int] | None:
-        """Return the state with a block as the root, or None if a required bond would not be the one to the parent."""
+        """Return the state with a block as the root, or None if a required bond would not lead to the parent."""
         if self._required[blocks[root]] >= 0:
             return None
         slots = self._limits.max_fragments
         row = [0] * self._limits.state_size
         row[0], row[-1] = blocks[root], 1
-        names = self._to_first[0][0]  # of the sites; a block is bonded by the first of its equivalent sites
-        queue = [(root, -1, 0, names)]  # block, where it came from, its slot, names of its sites
+        names = self._to_first[0][0]  # names of the sites; a block is bonded by the first of its equivalent sites
+        queue = [(root, -1, 0, names)]  # block, previous block, slot, names of its sites
         slot = 1
         for block, came_from, at, names in queue:
             for site, other, other_site in bonds[block]:
@@ -142,17 +142,17 @@ class _Crossover:
 def cross(
     a: Tensor, b: Tensor, generator: torch.Generator, tables: FragmentTables, limits: SizeLimits
 ) -> tuple[Tensor, Tensor]:
-    """Return a child of each pair of molecules, see ``Fragments.crossover``.
+    """Return a child of each pair of molecules; see ``Fragments.crossover``.
 
     Args:
-        a: terminal states, n x state_size.
-        b: terminal states, n x state_size.
+        a: terminal states, shape n x state_size.
+        b: terminal states, shape n x state_size.
         generator: source of all randomness.
-        tables: of the vocabulary, on any device.
+        tables: the tables of the vocabulary, on any device.
         limits: sizes of the children.
 
     Returns:
-        Terminal states (n x state_size), and whether each is a child (n, bool).
+        Terminal states, shape n x state_size, and a bool mask of those that are children, shape n.
     """
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     crossover = _Crossover(tables, limits, seed)

@@ -1,4 +1,4 @@
-"""States of the fragment environment as SMILES. Needs RDKit."""
+"""Conversion of states of the fragment environment to SMILES. Requires RDKit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def decode(states: Tensor, blocks: Sequence[Block]) -> list[str]:
     """Return the canonical SMILES of states.
 
     Args:
-        states: n x state_size, each with at least one block.
-        blocks: of the vocabulary.
+        states: states, shape n x state_size, each with at least one block.
+        blocks: the blocks of the vocabulary.
     """
     slots = (states.shape[1] - 1) // 4
     smiles = []
@@ -30,8 +30,8 @@ def _write(row: list[list[int]], blocks: Sequence[Block]) -> str:
     """Write a state as SMILES: blocks separated by dots, bonded through ring-closure numbers.
 
     Args:
-        row: the four columns of a state, see ``states``.
-        blocks: of the vocabulary.
+        row: the four columns of a state; see ``states``.
+        blocks: the blocks of the vocabulary.
     """
     slots = len(row[0])
     closures: list[dict[int, str]] = [{} for _ in range(slots)]

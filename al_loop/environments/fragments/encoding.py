@@ -1,4 +1,4 @@
-"""Molecules as states of the fragment environment. Needs RDKit."""
+"""Conversion of molecules to states of the fragment environment. Requires RDKit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def _match_blocks(blocks: Sequence[Block], pieces: list[Piece], smiles: str) -> 
         for atom, bond in piece.bonds:
             site = next((s for s in free if s[1] == atom), None)
             if site is None:
-                raise ValueError(f"{smiles!r} has a bond to {piece.smiles!r} where the vocabulary has no free site")
+                raise ValueError(
+                    f"{smiles!r} has a bond to {piece.smiles!r} at an atom without a free site in the vocabulary"
+                )
             free.remove(site)
             ends[bond].append((number, site[0]))
     bonds: _Bonds = [[] for _ in pieces]
@@ -50,7 +52,7 @@ def _state_from_root(
     queue: list[tuple[int, int, int, int, int]] = [(root, -1, 0, 0, -1)]  # piece, parent's slot and site, own site
     slot = 0
     while queue:
-        piece, parent, parent_site, own, came_from = queue.pop(0)
+        piece, parent, parent_site, own_site, came_from = queue.pop(0)
         block = blocks[block_of[piece] - 1]
         relabel = list(range(len(block.sites)))
         if parent < 0:
@@ -58,13 +60,13 @@ def _state_from_root(
                 return None
         else:
             # a block is bonded by the first of its equivalent sites
-            first = min(p[own] for p in block.symmetries)
-            relabel = next(p for p in block.symmetries if p[own] == first)
+            first = min(p[own_site] for p in block.symmetries)
+            relabel = next(p for p in block.symmetries if p[own_site] == first)
             if block.required not in (None, first):
                 return None
         slot_block[slot] = block_of[piece]
         if parent >= 0:
-            slot_parent[slot], slot_parent_site[slot], slot_own_site[slot] = parent, parent_site, relabel[own]
+            slot_parent[slot], slot_parent_site[slot], slot_own_site[slot] = parent, parent_site, relabel[own_site]
         for site, other, other_site in bonds[piece]:
             if other != came_from:
                 queue.append((other, slot, relabel[site], other_site, piece))
@@ -77,11 +79,11 @@ def encode_molecule(smiles: str, blocks: Sequence[Block], limits: SizeLimits) ->
 
     Args:
         smiles: the molecule; its stereochemistry is ignored.
-        blocks: of the vocabulary.
-        limits: the largest size of molecules; whether a molecule is too small is not checked.
+        blocks: the blocks of the vocabulary.
+        limits: limits of the size of molecules, of which only the upper ones are checked.
 
     Raises:
-        ValueError: the molecule is not in the space, with the reason.
+        ValueError: the molecule is not in the space; the message gives the reason.
     """
     mol = Chem.MolFromSmiles(smiles)
     if mol is None or not mol.GetNumAtoms():

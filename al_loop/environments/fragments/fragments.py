@@ -1,4 +1,4 @@
-"""Molecules as trees of ring systems and chains. RDKit is imported only where molecules are decoded or encoded."""
+"""Molecules as trees of ring systems and chains. RDKit is imported only to decode or encode molecules."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from al_loop.environments.fragments.walks import log_paths, retrace
 class Fragments(Environment):
     """Drug-like molecules, built by bonding ring systems and chains (from ZINC, or your own vocabulary) into a tree.
 
-    A state lists the blocks in the order in which they were added, with the slot and the site that each is bonded to.
-    An action bonds a new block, by one of its sites, to a free site of a block that is already there. Many states
-    represent one molecule (orders, equivalent sites); ``log_multiplicity`` counts them exactly, through the
-    orbit-stabiliser theorem, so that molecules and not their states are drawn in proportion to the reward (the bias
-    described in Ma et al. 2023, "Baking symmetry into GFlowNets").
+    A state lists the blocks in the order in which they were added, with the slot and the site to which each is bonded.
+    An action bonds a new block, by one of its sites, to a free site of an existing block. Many states represent one
+    molecule (orders, equivalent sites); ``log_multiplicity`` counts them exactly by the orbit-stabiliser theorem, so
+    that molecules rather than states are drawn in proportion to the reward (the bias described in Ma et al. 2023,
+    "Baking symmetry into GFlowNets").
 
     Args:
-        max_fragments: most blocks in a molecule.
-        min_fragments: fewest blocks in a molecule.
-        max_atoms: most heavy atoms in a molecule; no block is added beyond it.
-        vocabulary: a JSON file made by ``al_loop.environments.fragments.vocabulary``; None: the one that is included.
-        exclude: blocks of the vocabulary, by their SMILES, that are left out.
+        max_fragments: largest number of blocks in a molecule.
+        min_fragments: smallest number of blocks in a molecule.
+        max_atoms: largest number of heavy atoms in a molecule.
+        vocabulary: a JSON file created by ``al_loop.environments.fragments.vocabulary``; None: the included one.
+        exclude: SMILES of blocks of the vocabulary to omit.
 
     Raises:
         ValueError: a limit is out of range, or the vocabulary cannot be used.
@@ -72,18 +72,18 @@ class Fragments(Environment):
         self.n_features = 0
 
     def tables(self, device: torch.device) -> FragmentTables:
-        """Return the look-up tables on a device, to which they are copied at the first use."""
+        """Return the look-up tables on a device, to which they are copied on first use."""
         tables = self._tables_by_device.get(device)
         if tables is None:
             tables = self._tables_by_device[device] = self._tables.to(device)
         return tables
 
     def slots(self, states: Tensor) -> Slots:
-        """Return block (0: empty), parent's slot, parent's site and own site of each slot: n x max_fragments each."""
+        """Return block (0: empty), parent's slot, parent's site and own site of each slot, n x max_fragments each."""
         return read_slots(states)
 
     def occupied(self, states: Tensor) -> Tensor:
-        """Return whether each site has a bond: n x max_fragments x n_sites, bool."""
+        """Return a bool mask of the sites with a bond, shape n x max_fragments x n_sites."""
         block, parent, parent_site, own_site = read_slots(states)
         is_child = (block > 0).long()
         is_child[:, 0] = 0
@@ -91,16 +91,16 @@ class Fragments(Environment):
         return (bits[..., None] >> torch.arange(self.n_sites, device=states.device)) & 1 > 0
 
     def degree(self, states: Tensor) -> Tensor:
-        """Return the number of bonds of each slot to other slots: n x max_fragments."""
+        """Return the number of bonds of each slot to other slots, shape n x max_fragments."""
         block, parent, _, _ = read_slots(states)
         is_child = (block > 0).long()
         is_child[:, 0] = 0
         return is_child.scatter_add(1, parent, is_child)
 
     def open_sites(self, states: Tensor) -> Tensor:
-        """Return the sites to which an action may bond a block: n x n_parents x n_sites, bool.
+        """Return a bool mask of the sites to which an action may bond a block, shape n x n_parents x n_sites.
 
-        The first block, which is bonded to nothing, counts as bonded to the first site of the first slot.
+        The first block, which has no parent, counts as bonded to the first site of the first slot.
         """
         block = states[:, : self.n_parents]
         sites = self.tables(states.device).site_class[block] >= 0
@@ -122,18 +122,18 @@ class Fragments(Environment):
         new = torch.stack(
             [tables.entry_block[entry], at // self.n_sites, at % self.n_sites, tables.entry_site[entry]], dim=1
         )
-        new[:, 1:] *= (slot > 0)[:, None]  # the first block is bonded to nothing
+        new[:, 1:] *= (slot > 0)[:, None]  # the first block has no parent
         columns = slot[:, None] + self.max_fragments * torch.arange(4, device=device)
         columns = torch.where(is_stop[:, None], self.state_size - 1, columns)
         return states.scatter(1, columns, torch.where(is_stop[:, None], 1, new))
 
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
         slots = self.max_fragments
-        here = torch.arange(slots, device=states.device)
+        slot_index = torch.arange(slots, device=states.device)
         removed = backward_actions[:, None]
-        source = here + (here >= removed).long()
+        source = slot_index + (slot_index >= removed).long()
         remains = (source < slots)[:, None].expand(-1, 4, -1).clone()
-        remains[:, 1:, 0] = False  # if the root is removed, its only neighbour becomes the root, bonded to nothing
+        remains[:, 1:, 0] = False  # if the root is removed, its only neighbour becomes the root
         rows = states[:, :-1].reshape(-1, 4, slots)
         rows = rows.gather(2, source.clamp(max=slots - 1)[:, None].expand(-1, 4, -1))
         rows[:, 1] -= (rows[:, 1] > removed).long()
@@ -142,12 +142,12 @@ class Fragments(Environment):
         return torch.cat([torch.where(is_undo, states[:, :-1], smaller), torch.zeros_like(removed)], dim=1)
 
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
-        """Return the slot that the new block occupies, or the undoing of stop: n."""
+        """Return the slot of the new block, or the undoing of stop, shape n."""
         slot = (states[:, : self.max_fragments] > 0).sum(1)
         return torch.where(actions == self.n_actions - 1, self.max_fragments, slot)
 
     def forward_action(self, states: Tensor, backward_actions: Tensor) -> Tensor:
-        """Return the action that bonds the removed block to the rest again, by the first of its equivalent sites: n."""
+        """Return the action that rebonds the removed block by the first of its equivalent sites, shape n."""
         block, parent, parent_site, own_site = read_slots(states)
         removed = backward_actions.clamp(max=self.max_fragments - 1)[:, None]
         # a root is removed when it has one child, which is in the second slot and then in the first
@@ -164,7 +164,7 @@ class Fragments(Environment):
         return retrace(states, backward_actions, self.tables(states.device), self.n_actions - 1)
 
     def forward_mask(self, states: Tensor) -> Tensor:
-        """Return the bonds that class, size and room allow, and whether the molecule may be finished."""
+        """Return the bonds that site classes, size limits and free slots allow, and whether stop is allowed."""
         device = states.device
         tables = self.tables(device)
         block = states[:, : self.max_fragments]
@@ -181,18 +181,18 @@ class Fragments(Environment):
         site_class[:, 0] = torch.where(count == 0, n_classes - 2, site_class[:, 0])
         row = site_class + n_classes * torch.arange(n, device=device)[:, None]
         grows = allowed.flatten(0, 1).index_select(0, row.flatten())
-        # a molecule that cannot grow may be finished even if it is too small, so that no state is a dead end
+        # a molecule that cannot grow may be finished although it is too small, so that no state is a dead end
         is_stuck = (tables.least_atoms[site_class] > room[:, None]).all(1)
         may_stop = is_open & ((count >= self.min_fragments) | ((count > 0) & is_stuck))
         return torch.cat([grows.view(n, self.n_actions - 1), may_stop[:, None]], dim=1)
 
     def backward_mask(self, states: Tensor) -> Tensor:
-        """Return the blocks with one neighbour, unless that neighbour requires the bond."""
+        """Return the blocks with one neighbour, except those whose neighbour requires the bond."""
         device = states.device
         block, parent, parent_site, own_site = read_slots(states)
         is_finished = states[:, -1:] == 1
         is_leaf = (block > 0) & (self.degree(states) <= 1)
-        # the block bonded to a required site stays as long as the block that requires it
+        # the block bonded to a required site remains as long as the block that requires it
         required = self.tables(device).required[block]
         blocked = (required.gather(1, parent) == parent_site) & (required.gather(1, parent) >= 0)
         blocked[:, 0] = False
@@ -205,30 +205,30 @@ class Fragments(Environment):
         return states[:, -1] == 1
 
     def features(self, states: Tensor) -> Tensor:
-        """Raise a ValueError: trees have no flat features, and a policy has to read the tree itself."""
+        """Raise a ValueError, since trees have no flat features; a policy must read the tree itself."""
         raise ValueError("fragments are trees, which have no flat features; use policy: {kind: fragments}")
 
     def log_multiplicity(self, states: Tensor) -> Tensor:
-        """Return log(labellings of the sites) - log(automorphisms): n, exact but for 64-bit hash collisions.
+        """Return log(labellings of the sites) - log(automorphisms), shape n, exact but for 64-bit hash collisions.
 
-        A molecule's fragment tree can be written with its sites relabelled by any symmetry of each block; blocks other
-        than the first are bonded by the first site of an orbit, which leaves them the stabiliser of that site. Each
-        state is then counted once for each automorphism of the whole tree. See ``Environment.log_multiplicity``.
+        The sites of a molecule's fragment tree can be relabelled by any symmetry of each block; blocks other than the
+        first are bonded by the first site of an orbit, so only the stabiliser of that site remains. Each state is then
+        counted once for each automorphism of the whole tree. See ``Environment.log_multiplicity``.
         """
         device = states.device
         tables = self.tables(device)
         block, _, _, own_site = read_slots(states)
-        here = torch.arange(self.max_fragments, device=device)
+        slot_index = torch.arange(self.max_fragments, device=device)
         labellings = tables.n_symmetries[block].log()
         orbit = tables.orbit_size[block, own_site].log()
-        labellings = labellings - torch.where((here > 0) & (block > 0), orbit, 0.0)
+        labellings = labellings - torch.where((slot_index > 0) & (block > 0), orbit, 0.0)
         return labellings.sum(1) - self.n_automorphisms(states).double().log().float()
 
     def log_paths(self, states: Tensor) -> Tensor:
         return log_paths(states, self.tables(states.device))
 
     def n_automorphisms(self, states: Tensor) -> Tensor:
-        """Return the number of automorphisms of the fragment trees, free sites included: n."""
+        """Return the number of automorphisms of the fragment trees, free sites included, shape n."""
         return count_automorphisms(states, self.tables(states.device))
 
     def decode(self, states: Tensor) -> list[str]:
@@ -245,7 +245,7 @@ class Fragments(Environment):
         states = torch.tensor(rows, dtype=torch.int64).reshape(-1, self.state_size)
         count = (states[:, : self.max_fragments] > 0).sum(1)
         unfinished = torch.cat([states[:, :-1], torch.zeros_like(states[:, -1:])], dim=1)
-        too_small = (~self.forward_mask(unfinished)[:, -1]).nonzero()[:, 0].tolist()  # what cannot grow may be small
+        too_small = (~self.forward_mask(unfinished)[:, -1]).nonzero()[:, 0].tolist()  # unless it cannot grow
         if too_small:
             i, allowed = too_small[0], f"{self.min_fragments} to {self.max_fragments}"
             raise ValueError(f"{objects[i]!r} has {int(count[i])} fragments, not {allowed}")
@@ -254,16 +254,16 @@ class Fragments(Environment):
     def crossover(self, a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return a child of each pair of molecules: a random part of one, bonded to a random part of the other.
 
-        The children are made one by one, some thousand per second; crossover is not part of a roll-out.
+        The children are generated one at a time, a few thousand per second; crossover is not part of a roll-out.
 
         Args:
-            a: terminal states, n x state_size.
-            b: terminal states, n x state_size.
+            a: terminal states, shape n x state_size.
+            b: terminal states, shape n x state_size.
             generator: source of all randomness.
 
         Returns:
-            Terminal states (n x state_size), and whether each is a child (n, bool); if none was found, the state is
-            that of ``a``.
+            Terminal states, shape n x state_size, and a bool mask of those that are children, shape n; if no child was
+            found, the state is the one in ``a``.
         """
         return cross(a, b, generator, self._tables, self._limits)
 

@@ -1,7 +1,7 @@
-"""The layout of states of the fragment environment, and the limits of its molecules.
+"""The layout of states of the fragment environment, and the size limits of its molecules.
 
 A state lists, for each slot, the block (1-based, 0 if empty), the slot of its parent, the parent's site and its own
-site; four groups of ``max_fragments`` numbers. The last number is 1 if the molecule is finished.
+site, in four groups of ``max_fragments`` numbers. The last number is 1 if the molecule is finished.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SizeLimits:
-    """Limits of the size of molecules.
+    """Size limits of molecules.
 
     Args:
-        min_fragments: fewest blocks in a molecule.
-        max_fragments: most blocks in a molecule, at least ``min_fragments``.
-        max_atoms: most heavy atoms in a molecule.
+        min_fragments: smallest number of blocks in a molecule.
+        max_fragments: largest number of blocks in a molecule, at least ``min_fragments``.
+        max_atoms: largest number of heavy atoms in a molecule.
     """
 
     min_fragments: int
@@ -28,12 +28,12 @@ class SizeLimits:
 
     @property
     def state_size(self) -> int:
-        """Numbers in a state."""
+        """Number of entries of a state."""
         return 4 * self.max_fragments + 1
 
     @property
     def n_parents(self) -> int:
-        """Slots that can have children: a block in the last slot has none."""
+        """Number of slots that can have children; a block in the last slot has none."""
         return max(self.max_fragments - 1, 1)
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from al_loop.environments.fragments.blocks import Block
 
 SITE_CLASSES = ("ring_carbon", "ring_hetero", "carbon", "hetero", "sulfonyl")
-#: classes of atoms that may be bonded: one end in a ring (so that the bond is cut again by the same rule), one end
-#: carbon unless it is a sulfonamide (so that no N-O, N-N or N-halogen bond is made)
+#: classes of atoms that may be bonded: one end in a ring (so that the same rule cuts the bond again), and one end
+#: carbon unless it is a sulfonamide (so that no N-O, N-N or N-halogen bond is formed)
 _MAY_JOIN = {
     frozenset(pair)
     for pair in (
@@ -93,7 +93,7 @@ class FragmentTables:
         return len(self.entry_block)
 
     def to(self, device: torch.device) -> FragmentTables:
-        """Return the same tables on a device."""
+        """Return the same tables on another device."""
         return FragmentTables(*(getattr(self, field.name).to(device) for field in fields(self)))
 
     @classmethod
@@ -125,12 +125,12 @@ class FragmentTables:
             firsts = [min(p[s] for p in block.symmetries) for s in range(k)]
             for s, first in enumerate(firsts):
                 to_first[i, s, :k] = torch.tensor(next(p for p in block.symmetries if p[s] == first))
-            # a block is bonded by one site of each orbit: the others would make the same molecules
-            own = [s for s in range(k) if firsts[s] == s and block.required in (None, s)]
+            # a block is bonded by one site of each orbit: the others would give the same molecules
+            bonding_sites = [s for s in range(k) if firsts[s] == s and block.required in (None, s)]
             root_entries += [len(entries)] if block.required is None else []
             for s in range(k):
-                entry_of[i, s] = len(entries) + own.index(firsts[s]) if firsts[s] in own else 0
-            entries += [(i, s) for s in own]
+                entry_of[i, s] = len(entries) + bonding_sites.index(firsts[s]) if firsts[s] in bonding_sites else 0
+            entries += [(i, s) for s in bonding_sites]
         entry_block, entry_site = torch.tensor(entries).T.contiguous()
         is_root_entry = torch.zeros(len(entries), dtype=torch.bool)
         is_root_entry[root_entries] = True

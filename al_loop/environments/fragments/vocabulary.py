@@ -1,10 +1,10 @@
-"""Fragment vocabularies made from lists of SMILES, and molecules cut into fragments. Needs RDKit.
+"""Creation of fragment vocabularies from lists of SMILES, and cutting of molecules into fragments. Requires RDKit.
 
 A molecule is cut at every acyclic single bond that touches a ring atom. The pieces are whole ring systems (with the
 atoms double-bonded to them) and whole acyclic chains. Every molecule can therefore be cut in exactly one way, and
-joining pieces by the same rule never makes a bond that would not be cut again: one object, one fragment tree.
+joining pieces by the same rule never forms a bond that would not be cut again: one object, one fragment tree.
 
-``python -m al_loop.environments.fragments.vocabulary zinc250k.smi.xz OUT.json`` makes the file that is included.
+``python -m al_loop.environments.fragments.vocabulary zinc250k.smi.xz OUT.json`` creates the included file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_SYMMETRIES = 48
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a molecule, and where it was bonded.
+    """A piece of a molecule, and the atoms at which it was bonded.
 
     Args:
         smiles: canonical SMILES, with hydrogens in place of the cut bonds.
@@ -77,22 +77,24 @@ def take_apart(mol: Any) -> list[Piece]:
 def _symmetries(mol: Any, sites: list[int]) -> list[list[int]] | None:
     """Return the permutations of the sites that leave the piece unchanged; ``p[i]`` is the image of site i.
 
-    Return None if the sites are only a part of an orbit: different sets of sites could then be the same molecule.
+    Return None if the sites are only part of an orbit: different sets of sites could then give the same molecule.
     """
     tagged = Chem.Mol(mol)
     atom: Any
-    for atom in tagged.GetAtoms():  # an isotope label makes hydrogens count in the match
+    for atom in tagged.GetAtoms():  # an isotope label makes the match depend on hydrogens
         atom.SetIsotope(atom.GetTotalNumHs() + 1)
-    used = sorted(set(sites))
-    maps = {tuple(m[a] for a in used) for m in tagged.GetSubstructMatches(tagged, uniquify=False, maxMatches=10_000)}
-    sites_of = {a: [i for i, s in enumerate(sites) if s == a] for a in used}
+    site_atoms = sorted(set(sites))
+    maps = {
+        tuple(m[a] for a in site_atoms) for m in tagged.GetSubstructMatches(tagged, uniquify=False, maxMatches=10_000)
+    }
+    sites_of = {a: [i for i, s in enumerate(sites) if s == a] for a in site_atoms}
     permutations = set()
     for image in maps:
-        if any(len(sites_of[a]) != len(sites_of.get(b, ())) for a, b in zip(used, image, strict=True)):
+        if any(len(sites_of[a]) != len(sites_of.get(b, ())) for a, b in zip(site_atoms, image, strict=True)):
             return None
         for choice in itertools.product(*(itertools.permutations(sites_of[b]) for b in image)):
             permutation = [0] * len(sites)
-            for atom, targets in zip(used, choice, strict=True):
+            for atom, targets in zip(site_atoms, choice, strict=True):
                 for source, target in zip(sites_of[atom], targets, strict=True):
                     permutation[source] = target
             permutations.add(tuple(permutation))
@@ -135,12 +137,12 @@ def describe_block(smiles: str, sites: list[int]) -> dict[str, Any] | None:
 
     Args:
         smiles: canonical SMILES of the piece.
-        sites: atom indices that may carry a bond; an atom twice: two bonds.
+        sites: indices of the atoms that may carry a bond; an atom that may carry two occurs twice.
     """
     mol = Chem.MolFromSmiles(smiles)
     symmetries = _symmetries(mol, sites)
     classes = [_site_class(mol.GetAtomWithIdx(a)) for a in sites]
-    # a sulfonyl group with a hydrogen on sulfur is not drug-like: that bond must be made
+    # a sulfonyl group with a hydrogen on sulfur is not drug-like, so this site requires a bond
     required = [i for i, c in enumerate(classes) if c == "sulfonyl"]
     if symmetries is None or len(required) > 1 or len(symmetries) > MAX_SYMMETRIES:
         return None
@@ -169,19 +171,21 @@ def _clean(smiles: Iterable[str]) -> Iterator[Any]:
 
 
 def build(smiles: Iterable[str], n_rings: int = 40, n_chains: int = 32, min_count: int = 50) -> list[dict[str, Any]]:
-    """Make a vocabulary of the most frequent ring systems and chains, with the sites where they are bonded.
+    """Return a vocabulary of the most frequent ring systems and chains, with the sites at which they are bonded.
 
     Args:
         smiles: molecules; those with unusual elements, charges, isotopes or radicals are skipped.
         n_rings: number of ring systems.
         n_chains: number of chains.
-        min_count: how often a site has to occur.
+        min_count: smallest number of occurrences of a site.
 
     Returns:
         Entries of ``describe_block``, the most frequent first.
     """
     occurrences: Counter[str] = Counter()
-    bonded: dict[str, Counter[tuple[int, int]]] = defaultdict(Counter)  # piece -> (atom, bonds at once) -> count
+    bonded: dict[str, Counter[tuple[int, int]]] = defaultdict(
+        Counter
+    )  # piece -> (atom, number of simultaneous bonds) -> count
     for mol in _clean(smiles):
         for piece in take_apart(mol):
             if piece.bonds:
@@ -224,7 +228,9 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the JSON file to write")
     parser.add_argument("--rings", type=int, default=40, help="number of ring systems (default: 40)")
     parser.add_argument("--chains", type=int, default=32, help="number of chains (default: 32)")
-    parser.add_argument("--min-count", type=int, default=50, help="how often a site has to occur (default: 50)")
+    parser.add_argument(
+        "--min-count", type=int, default=50, help="smallest number of occurrences of a site (default: 50)"
+    )
     arguments = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
     opener = lzma.open if arguments.smiles.suffix == ".xz" else open

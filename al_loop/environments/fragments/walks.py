@@ -1,4 +1,4 @@
-"""Backward walks on fragment trees: the forward trajectories that they undo, and the number of build orders."""
+"""Backward walks on fragment trees: the corresponding forward trajectories, and the number of build orders."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from al_loop.environments.fragments.tables import FragmentTables
 def retrace(states: Tensor, backward_actions: Tensor, tables: FragmentTables, stop: int) -> tuple[Tensor, Tensor]:
     """Return the forward trajectories that backward walks undo; they may end in another state of the same molecule.
 
-    A block that a walk removed as the root comes back as a leaf, bonded by the first site of an orbit. A symmetry of
-    the block then renames its sites, and what is bonded to it later goes to the renamed sites.
+    A block that a walk removed as the root returns as a leaf, bonded by the first site of an orbit. A symmetry of the
+    block then renames its sites, and later blocks are bonded to the renamed sites.
 
     Args:
-        states: terminal states, n x state_size.
-        backward_actions: T x n, from the terminal states down to the initial state, -1 once a walk is over.
-        tables: of the vocabulary, on the device of the states.
+        states: terminal states, shape n x state_size.
+        backward_actions: backward actions from the terminal states to the initial state, shape T x n, -1 after the end
+            of a walk.
+        tables: the tables of the vocabulary, on the device of the states.
         stop: the action that finishes a molecule.
 
     Returns:
-        States (T + 1 x n x state_size) and actions (T x n), see ``Environment.retrace``.
+        States, shape T + 1 x n x state_size, and actions, shape T x n; see ``Environment.retrace``.
     """
     device = states.device
     block, parent, parent_site, own_site = read_slots(states)
     n, slots = block.shape
     n_steps, n_sites = len(backward_actions), tables.n_sites
-    here = torch.arange(slots, device=device)
+    slot_index = torch.arange(slots, device=device)
 
-    # the walk in terms of the slots of the terminal state: the block removed in each step, and its remaining neighbour
-    remaining = here.expand(n, slots)  # in the order of the slots
+    # the walk in terms of the terminal state's slots: the block removed in each step, and its remaining neighbour
+    remaining = slot_index.expand(n, slots)  # in the order of the slots
     removed, neighbours = [], []
     for choice in backward_actions:
         is_block = ((choice >= 0) & (choice < slots))[:, None]
@@ -39,15 +40,15 @@ def retrace(states: Tensor, backward_actions: Tensor, tables: FragmentTables, st
         removed.append(remaining.gather(1, index))
         # a root is removed when it has one child, which is then in the next slot
         neighbours.append(torch.where(index == 0, remaining[:, 1 % slots, None], parent.gather(1, removed[-1])))
-        source = (here + (here >= index).long()).clamp(max=slots - 1)
+        source = (slot_index + (slot_index >= index).long()).clamp(max=slots - 1)
         remaining = torch.where(is_block, remaining.gather(1, source), remaining)
 
-    # forwards, with the block that was removed last as the root
+    # forwards, with the last removed block as the root
     length = (backward_actions >= 0).sum(0)
     n_blocks = (block > 0).sum(1)
     columns = torch.zeros(n, 4, slots, dtype=torch.int64, device=device)
-    new_slot = torch.zeros_like(block)  # of each block
-    new_site = torch.arange(n_sites, device=device).expand(n, slots, -1).contiguous()  # of each site of each block
+    new_slot = torch.zeros_like(block)  # new slot of each block
+    new_site = torch.arange(n_sites, device=device).expand(n, slots, -1).contiguous()  # new index of each site
     actions = []
     when = (length - 1 - torch.arange(n_steps, device=device)[:, None]).clamp(min=0)[..., None]
     added, beside = torch.stack(removed).gather(0, when), torch.stack(neighbours).gather(0, when)
@@ -72,7 +73,7 @@ def retrace(states: Tensor, backward_actions: Tensor, tables: FragmentTables, st
         columns[:, :, t] = torch.cat([kind, at, at_site, renamed.gather(1, its_site)], 1)
 
     time = torch.arange(n_steps + 1, device=device)[:, None]
-    rows = columns * (here < torch.minimum(time, n_blocks)[..., None])[:, :, None]
+    rows = columns * (slot_index < torch.minimum(time, n_blocks)[..., None])[:, :, None]
     is_over = ((time > n_blocks) * states[:, -1])[..., None]
     trajectory = torch.full((n_steps, n), -1, device=device)
     trajectory[: len(actions)] = torch.stack(actions) if actions else trajectory[:0]
@@ -84,16 +85,16 @@ def retrace(states: Tensor, backward_actions: Tensor, tables: FragmentTables, st
 def log_paths(states: Tensor, tables: FragmentTables) -> Tensor:
     """Return the logarithm of the number of orders in which the blocks of each tree can be assembled.
 
-    From one root there are n! / (product of the sizes of all subtrees), the hook length formula. With a child as the
-    root instead, its own hook and that of the old root change. A block that requires a bond, which is the one to its
-    parent, is never the root, nor is any block behind it.
+    From one root there are n! / (product of the sizes of all subtrees) orders, by the hook length formula. With a child
+    as the root instead, only its own hook and the old root's change. A block that requires a bond (to its parent) is
+    never the root, nor is any block behind it.
 
     Args:
-        states: n x state_size, finished or not.
-        tables: of the vocabulary, on the device of the states.
+        states: states, shape n x state_size, finished or not.
+        tables: the tables of the vocabulary, on the device of the states.
 
     Returns:
-        n, double precision.
+        Logarithms, shape n, in double precision.
     """
     block, parent, _, _ = read_slots(states)
     slots = block.shape[1]

@@ -1,7 +1,7 @@
 """The hypergrid, a test bed with exact reward distributions.
 
 - ``hypergrid``: the environment, ``Hypergrid``.
-- ``rewards``: its usual log-rewards.
+- ``rewards``: its standard log-rewards.
 """
 
 from al_loop.environments.hypergrid.hypergrid import Hypergrid

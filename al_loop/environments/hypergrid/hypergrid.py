@@ -13,11 +13,14 @@ from al_loop.environments.base import Environment
 class Hypergrid(Environment):
     """Points of a grid, built by increasing one coordinate at a time.
 
-    A state holds the coordinates, and whether the point is finished. An object is a text such as ``"0,7"``.
+    A state contains the coordinates, and whether the point is finished. An object is a text such as ``"0,7"``.
 
     Args:
         dimensions: number of coordinates.
-        height: values per coordinate, 0 to height - 1.
+        height: number of values of a coordinate, from 0 to height - 1.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     kind = "hypergrid"
@@ -26,7 +29,7 @@ class Hypergrid(Environment):
         if dimensions < 1 or height < 2:
             raise ValueError(f"dimensions must be at least 1 and height at least 2, got {dimensions} and {height}")
         self.dimensions, self.height = dimensions, height
-        self.n_actions = self.n_backward_actions = dimensions + 1  # the last: stop, and undoing it
+        self.n_actions = self.n_backward_actions = dimensions + 1  # the last one: stop, and undoing it
         self.state_size = dimensions + 1  # coordinates, then whether the point is finished
         self.max_steps = dimensions * (height - 1) + 1
         self.n_features = dimensions * height
@@ -62,12 +65,12 @@ class Hypergrid(Environment):
         return states[:, -1] == 1
 
     def features(self, states: Tensor) -> Tensor:
-        """Return the one-hot coordinates: n x (dimensions * height)."""
+        """Return the one-hot coordinates, shape n x (dimensions * height)."""
         empty = torch.zeros(len(states), self.dimensions, self.height, device=states.device)
         return empty.scatter_(2, states[:, :-1, None], 1.0).flatten(1)
 
     def feature_index(self, states: Tensor) -> Tensor:
-        """Return one index for each coordinate: n x dimensions."""
+        """Return one index for each coordinate, shape n x dimensions."""
         return states[:, :-1] + self._offsets.to(states.device)
 
     def log_paths(self, states: Tensor) -> Tensor:

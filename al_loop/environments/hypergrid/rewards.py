@@ -1,6 +1,6 @@
-"""The usual log-rewards of the hypergrid: modes in its corners, and harder ones.
+"""The standard log-rewards of the hypergrid: modes in its corners, and harder ones.
 
-They depend on the coordinates alone, so they also apply to unfinished points. Bands are compared in whole numbers: a
+They depend only on the coordinates, so they also apply to unfinished points. Bands are compared in whole numbers: a
 coordinate on the border of a band is outside it, in every precision and on every device. Below,
 a = |x / (height - 1) - 0.5| for each coordinate x. Every function returns n log-rewards in float32.
 """
@@ -12,17 +12,17 @@ import math
 import torch
 from torch import Tensor
 
-#: smaller than any reward that matters, so that the logarithm exists
+#: negligible compared with any other reward, so that the logarithm is finite
 _TINY = 1e-12
 
 
 def _distance(states: Tensor, height: int) -> Tensor:
-    """Return a in units of 1 / (2 (height - 1)), a whole number for each coordinate: n x dimensions."""
+    """Return a in units of 1 / (2 (height - 1)), a whole number for each coordinate, shape n x dimensions."""
     return (2 * states[:, :-1] - (height - 1)).abs()
 
 
 def _is_in_band(distance: Tensor, height: int) -> Tensor:
-    """Return whether a is in (0.3, 0.4) for all coordinates of each point: n, bool."""
+    """Return a bool mask, shape n, of the points at which a is in (0.3, 0.4) for all coordinates."""
     scaled = 5 * distance
     return ((scaled > 3 * (height - 1)) & (scaled < 4 * (height - 1))).all(1)
 
@@ -33,9 +33,9 @@ def corners(states: Tensor, height: int, r0: float = 0.1, r1: float = 0.5, r2: f
     R = r0, plus r1 if all a are in (0.25, 0.5], plus r2 if all a are in (0.3, 0.4).
 
     Args:
-        states: n x state_size, of a ``Hypergrid``.
-        height: values per coordinate.
-        r0: reward of every point, above 0; the smaller, the harder the corners are to find.
+        states: states of a ``Hypergrid``, shape n x state_size.
+        height: number of values of a coordinate.
+        r0: reward of every point, above 0; the corners are harder to find if it is smaller.
         r1: additional reward on the plateaus.
         r2: additional reward on the modes.
     """
@@ -50,8 +50,8 @@ def cosine(states: Tensor, height: int, r0: float = 0.1, r1: float = 0.5) -> Ten
     R = r0 + r1 times the product over coordinates of (cos(50 a) + 1) N(5 a; 0, 1).
 
     Args:
-        states: n x state_size, of a ``Hypergrid``.
-        height: values per coordinate.
+        states: states of a ``Hypergrid``, shape n x state_size.
+        height: number of values of a coordinate.
         r0: reward of every point, above 0.
         r1: factor of the waves.
     """
@@ -61,13 +61,13 @@ def cosine(states: Tensor, height: int, r0: float = 0.1, r1: float = 0.5) -> Ten
 
 
 def sparse(states: Tensor, height: int, r0: float = _TINY) -> Tensor:
-    """Return log-rewards of about 0 at few points and log r0 elsewhere (Pan et al. 2023, "Generative augmented flow").
+    """Return log-rewards of about 0 at a few points, else log r0 (Pan et al. 2023, "Generative augmented flow").
 
     The points have only coordinates 1 and height - 2, at least one of them height - 2.
 
     Args:
-        states: n x state_size, of a ``Hypergrid``.
-        height: values per coordinate.
+        states: states of a ``Hypergrid``, shape n x state_size.
+        height: number of values of a coordinate.
         r0: reward of every point, above 0.
     """
     coordinates = states[:, :-1]
@@ -82,10 +82,10 @@ def deceptive(states: Tensor, height: int, r0: float = 1e-5, r1: float = 0.1, r2
     R = r0, plus r1 if any a is at most 0.1, plus r2 if all a are in (0.3, 0.4).
 
     Args:
-        states: n x state_size, of a ``Hypergrid``.
-        height: values per coordinate.
+        states: states of a ``Hypergrid``, shape n x state_size.
+        height: number of values of a coordinate.
         r0: reward of every point, above 0.
-        r1: additional reward around the centre, which misleads.
+        r1: additional, misleading reward around the centre.
         r2: additional reward on the modes.
     """
     distance = _distance(states, height)

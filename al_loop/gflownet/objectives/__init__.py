@@ -18,7 +18,7 @@ def make_objective(kind: str) -> Objective:
     """Return a built-in objective with its default settings.
 
     Raises:
-        ValueError: there is no objective of that kind, with the kinds there are.
+        ValueError: there is no objective of that kind; the message lists the available ones.
     """
     try:
         factory = find_part(__name__, kind)

@@ -14,18 +14,18 @@ from al_loop.gflownet.losses import LOSSES, LossName
 
 @dataclass(frozen=True)
 class Terms:
-    """Inputs of an objective for n trajectories of at most T steps. Flows are those of states.
+    """Inputs of an objective for n trajectories of at most T steps. Flows are flows of states.
 
     Args:
         is_step: T x n, bool: False beyond the end of a trajectory.
         log_pf: T x n, log-probabilities of the steps under the forward policy, 0 beyond the end.
         log_pb: T x n, log-probabilities under the backward policy, 0 beyond the end.
         log_z: n, log of the flow of the initial state.
-        log_reward: n, of the terminal states.
+        log_reward: n, log-rewards of the terminal states.
         log_flow: T + 1 x n, of all states: ``log_z`` first, ``log_reward`` at and beyond the end; only with
             ``uses_flows``.
         log_inflow: T x n, sum over the edges that lead to each state after the first; only with ``uses_edges``.
-        log_outflow: T x n, sum over the edges that lead away from it, the reward if it is terminal; only with
+        log_outflow: T x n, sum over the edges that lead away from it, or the reward if it is terminal; only with
             ``uses_edges``.
         log_reference: T x n, log-probabilities of the steps under a frozen reference policy; only with
             ``uses_reference``.
@@ -46,7 +46,7 @@ class Objective(ABC):
     """A loss of trajectories, zero for all of them at an exact solution and nowhere else.
 
     Args:
-        loss: the regression loss that is applied to each residual, one of ``losses.LOSSES``.
+        loss: the regression loss of each residual, one of ``losses.LOSSES``.
 
     Raises:
         ValueError: there is no such loss.
@@ -68,14 +68,14 @@ class Objective(ABC):
 
     @abstractmethod
     def __call__(self, terms: Terms) -> Tensor:
-        """Return the losses of the trajectories: n."""
+        """Return the losses of the trajectories, shape n."""
 
     def mean_over_steps(self, residuals: Tensor, is_step: Tensor) -> Tensor:
-        """Return the mean loss of the steps of each trajectory: n.
+        """Return the mean loss of the steps of each trajectory, shape n.
 
         Args:
-            residuals: T x n.
-            is_step: T x n, bool: False beyond the end of a trajectory.
+            residuals: residuals, shape T x n.
+            is_step: mask, shape T x n, False beyond the end of a trajectory.
         """
         losses = self.loss(residuals.masked_fill(~is_step, 0.0))
         return (losses * is_step).sum(0) / is_step.sum(0).clamp(min=1)

@@ -1,4 +1,4 @@
-"""Detailed balance."""
+"""The detailed balance objective."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DetailedBalance(Objective):
     uses_flows: ClassVar[bool] = True
 
     def __call__(self, terms: Terms) -> Tensor:
-        """Return the mean loss over the steps of each trajectory: n."""
+        """Return the mean loss over the steps of each trajectory, shape n."""
         assert terms.log_flow is not None
         residuals = terms.log_flow[:-1] + terms.log_pf - terms.log_flow[1:] - terms.log_pb
         return self.mean_over_steps(residuals, terms.is_step)

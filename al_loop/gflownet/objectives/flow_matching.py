@@ -1,4 +1,4 @@
-"""Flow matching."""
+"""The flow matching objective."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FlowMatching(Objective):
     uses_log_z: ClassVar[bool] = False
 
     def __call__(self, terms: Terms) -> Tensor:
-        """Return the mean loss over the states after the first of each trajectory: n."""
+        """Return the mean loss over the states after the first of each trajectory, shape n."""
         assert terms.log_inflow is not None
         assert terms.log_outflow is not None
         return self.mean_over_steps(terms.log_inflow - terms.log_outflow, terms.is_step)

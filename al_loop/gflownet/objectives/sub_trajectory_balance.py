@@ -1,4 +1,4 @@
-"""Sub-trajectory balance."""
+"""The sub-trajectory balance objective."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from al_loop.gflownet.objectives.base import Objective, Terms
 
 
 class SubTrajectoryBalance(Objective):
-    """Balance of all sub-trajectories, those of k steps weighted by lambda^k (Madan et al. 2023, "SubTB(lambda)").
+    """Balance of all sub-trajectories, with weight lambda^k for k steps (Madan et al. 2023, "SubTB(lambda)").
 
     Args:
-        weight: lambda, above 0; detailed balance in the limit 0, trajectory balance for large values.
+        weight: lambda, above 0; detailed balance in the limit 0, trajectory balance in the limit of large values.
         loss: the regression loss.
 
     Raises:
@@ -32,7 +32,7 @@ class SubTrajectoryBalance(Objective):
         self.weight = weight
 
     def __call__(self, terms: Terms) -> Tensor:
-        """Return the weighted mean over all pairs of states s before s' on each trajectory: n."""
+        """Return the weighted mean loss, shape n, over all pairs of states s before s' on each trajectory."""
         assert terms.log_flow is not None
         # potential[t] = log F(s_t) - sum of log(P_F / P_B) before t: the residual of (i, j) is a difference of two
         steps = torch.nn.functional.pad((terms.log_pf - terms.log_pb).cumsum(0), (0, 0, 1, 0))

@@ -1,4 +1,4 @@
-"""Trajectory balance."""
+"""The trajectory balance objective."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ class TrajectoryBalance(Objective):
     kind = "trajectory_balance"
 
     def __call__(self, terms: Terms) -> Tensor:
-        """Return the losses of Z P_F(trajectory) = R(x) P_B(trajectory | x): n."""
+        """Return the losses, shape n, of Z P_F(trajectory) = R(x) P_B(trajectory | x)."""
         return self.loss(terms.log_z + terms.log_pf.sum(0) - terms.log_reward - terms.log_pb.sum(0))

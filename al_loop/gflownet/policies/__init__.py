@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 def make_policy(
     environment: Environment, hidden: int = 128, layers: int = 2, n_conditions: int = 0, heads: int = 1
 ) -> Policy:
-    """Return the policy network that suits an environment, with fresh weights from torch's global generator.
+    """Return the default policy network of an environment, with fresh weights from torch's global generator.
 
     Args:
-        environment: its ``default_policy`` is the kind of a built-in policy, or of one that an installed package adds.
-        hidden: width.
+        environment: the space; its ``default_policy`` is the kind of a built-in policy or of an installed package's.
+        hidden: width of a layer.
         layers: number of layers.
-        n_conditions: numbers that the reward is conditioned on.
+        n_conditions: number of conditions of the reward.
         heads: members of the ensemble of forward heads.
 
     Raises:
@@ -33,7 +33,7 @@ def make_policy(
     try:
         factory = find_part(__name__, environment.default_policy)
     except ValueError:
-        from al_loop.config.plugins import find  # also looks into installed packages, but needs more than torch
+        from al_loop.config.plugins import find  # also searches installed packages, but requires more than torch
 
         factory = find("policy", environment.default_policy)
     policy: Policy = factory(environment, hidden, layers, n_conditions, heads)

@@ -1,4 +1,4 @@
-"""The interface of all policies, and layers that they share."""
+"""The interface of all policies, and shared layers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch.nn.functional import linear
 
 @dataclass(frozen=True)
 class Context:
-    """Inputs of a policy beside the states.
+    """Inputs of a policy besides the states.
 
     Args:
-        values: n x n_conditions, conditions of the reward; None: there are none.
-        head: n, the member of an ensemble of heads that decides; None: the mean of all of them.
+        values: conditions of the reward, shape n x n_conditions; None: no conditions.
+        head: the member of an ensemble of heads that decides, shape n; None: the mean of all of them.
     """
 
     values: Tensor | None = None
@@ -33,9 +33,9 @@ class Logits:
     """All outputs of a policy for n states.
 
     Args:
-        forward: n x n_actions.
-        backward: n x n_backward_actions.
-        log_flow: n; None: the policy does not model flows.
+        forward: logits of the actions, shape n x n_actions.
+        backward: logits of the backward actions, shape n x n_backward_actions.
+        log_flow: log-flows, shape n; None: the policy does not model flows.
     """
 
     forward: Tensor
@@ -50,76 +50,76 @@ class Policy(nn.Module, ABC):
     use the flow of partial objects; the other methods can be overridden for speed.
     """
 
-    #: whether ``all_logits`` costs little more than one of the halves
+    #: whether ``all_logits`` costs little more than one half
     shares_trunk: ClassVar[bool] = False
-    #: whether ``next_logits`` depends on the states alone, so that equal states need only one call
+    #: whether ``next_logits`` depends only on the states, so that equal states require only one call
     is_markov: ClassVar[bool] = True
-    #: members of its ensemble of forward heads
+    #: number of members of its ensemble of forward heads
     heads: int = 1
 
     @abstractmethod
     def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """Return logits of the actions: n x n_actions.
+        """Return logits of the actions, shape n x n_actions.
 
         Args:
-            states: n x state_size.
-            context: of each state.
+            states: states, shape n x state_size.
+            context: context of each state.
         """
 
     @abstractmethod
     def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """Return logits of the backward actions: n x n_backward_actions.
+        """Return logits of the backward actions, shape n x n_backward_actions.
 
         They must be equal for all states that represent the same object.
 
         Args:
-            states: n x state_size.
-            context: of each state.
+            states: states, shape n x state_size.
+            context: context of each state.
         """
 
     def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor | None:
-        """Return the logarithm of the flow of the object that each state represents: n; None: flows are not modelled.
+        """Return the log-flow of the object that each state represents, shape n, or None if flows are not modelled.
 
         Args:
-            states: n x state_size.
-            context: of each state.
+            states: states, shape n x state_size.
+            context: context of each state.
         """
         return None
 
     def all_logits(self, states: Tensor, context: Context | None = None) -> Logits:
-        """Return all outputs at once; to be overridden by policies whose halves share a trunk.
+        """Return all outputs at once; policies whose halves share a trunk override it.
 
         Args:
-            states: n x state_size.
-            context: of each state.
+            states: states, shape n x state_size.
+            context: context of each state.
         """
         return Logits(
             self.forward_logits(states, context), self.backward_logits(states, context), self.log_flow(states, context)
         )
 
     def forward_log_prob(self, states: Tensor, mask: Tensor, actions: Tensor, context: Context | None = None) -> Tensor:
-        """Return the log-probability of one allowed action in each state: n.
+        """Return the log-probability of one allowed action in each state, shape n.
 
         A policy may override it if computing the logits of all actions costs more.
 
         Args:
-            states: n x state_size.
-            mask: n x n_actions, the allowed actions.
-            actions: n.
-            context: of each state.
+            states: states, shape n x state_size.
+            mask: allowed actions, shape n x n_actions.
+            actions: actions, shape n.
+            context: context of each state.
         """
         log_p = self.forward_logits(states, context).masked_fill(~mask, -torch.inf).log_softmax(-1)
         return log_p.gather(1, actions[:, None])[:, 0]
 
     def along(self, states: Tensor, context: Context | None = None) -> Logits | None:
-        """Return all outputs along whole trajectories, if that costs less than state by state; None: it does not.
+        """Return all outputs along whole trajectories, or None if that costs no less than state by state.
 
         Args:
-            states: T + 1 x n x state_size.
-            context: of each trajectory.
+            states: states, shape T + 1 x n x state_size.
+            context: context of each trajectory.
 
         Returns:
-            Logits whose tensors have T + 1 x n in front.
+            Logits whose tensors have the leading dimensions T + 1 x n.
         """
         return None
 
@@ -128,18 +128,18 @@ class Policy(nn.Module, ABC):
 
         Args:
             n: number of roll-outs.
-            device: where they happen.
+            device: the device of the roll-outs.
         """
         return None
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
-        """Return ``forward_logits`` within a roll-out: m x n_actions.
+        """Return ``forward_logits`` within a roll-out, shape m x n_actions.
 
         Args:
-            states: m x state_size, each one step after the last call.
-            context: of these states.
-            memory: the value of ``start``, which may be changed in place.
-            rows: the roll-outs that the states belong to (m); None: all n of them.
+            states: states, shape m x state_size, each one step after the last call.
+            context: context of these states.
+            memory: the value of ``start``, which may be modified in place.
+            rows: the roll-outs to which the states belong, shape m; None: all n of them.
         """
         return self.forward_logits(states, context)
 
@@ -151,8 +151,8 @@ class Policy(nn.Module, ABC):
 class Heads(nn.Module):
     """A linear layer, or an ensemble of them that share one weight matrix (BatchEnsemble, Wen et al. 2020).
 
-    Each member scales the inputs and the outputs by vectors of its own. Without a choice of members the outputs are
-    the mean over all of them.
+    Each member scales the inputs and the outputs by its own vectors. If no member is chosen, the outputs are the mean
+    over all members.
 
     Args:
         n_in: number of inputs.
@@ -169,15 +169,15 @@ class Heads(nn.Module):
             self.scale_out = nn.Parameter(1 + 0.1 * torch.randn(members, n_out))
 
     def forward(self, x: Tensor, head: Tensor | None = None) -> Tensor:
-        """Return the outputs: n x n_out.
+        """Return the outputs, shape n x n_out.
 
         Args:
-            x: n x n_in.
-            head: n, the member for each row; None: the mean over all.
+            x: inputs, shape n x n_in.
+            head: the member for each row, shape n; None: the mean over all.
         """
         if self.members == 1:
             return linear(x, self.linear.weight, self.linear.bias)
         if head is None:
-            each = [self.linear(x * s) * r for s, r in zip(self.scale_in, self.scale_out, strict=True)]
-            return torch.stack(each).mean(0)
+            outputs = [self.linear(x * s) * r for s, r in zip(self.scale_in, self.scale_out, strict=True)]
+            return torch.stack(outputs).mean(0)
         return self.linear(x * self.scale_in[head]) * self.scale_out[head]  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""A graph transformer on trees of fragments."""
+"""A graph transformer policy on trees of fragments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from al_loop.gflownet.policies.transformer import Layer
 
 
 class FragmentTransformerPolicy(FragmentPolicy):
-    """A graph transformer, in which each block attends to all blocks of its molecule.
+    """A graph transformer in which each block attends to all blocks of its molecule.
 
     Attention is biased by the distance in the tree and, between neighbours, by the sites of their bond (as in
     Graphormer, Ying et al. 2021). An additional token represents the molecule and carries the conditions of the reward.
@@ -20,15 +20,15 @@ class FragmentTransformerPolicy(FragmentPolicy):
     for all states of a molecule.
 
     Args:
-        environment: molecules that are built from fragments.
+        environment: the space, ``Fragments``.
         hidden: width, a multiple of ``attention_heads``; the backward half is half as wide.
         layers: number of layers of each half.
-        n_conditions: numbers that the reward is conditioned on.
+        n_conditions: number of conditions of the reward.
         heads: members of the ensemble of forward heads.
         attention_heads: number of attention heads.
 
     Raises:
-        ValueError: the environment is not one of fragments, or the width is not a multiple of ``attention_heads``.
+        ValueError: the environment is not ``Fragments``, or the width is not a multiple of ``attention_heads``.
     """
 
     kind = "fragment_transformer"
@@ -42,7 +42,7 @@ class FragmentTransformerPolicy(FragmentPolicy):
         heads: int = 1,
         attention_heads: int = 4,
     ) -> None:
-        super().__init__(environment, hidden, 0, n_conditions, heads)  # without its rounds of messages
+        super().__init__(environment, hidden, 0, n_conditions, heads)  # 0: without its message passing
         small = self.back_block.embedding_dim
         for width in (hidden, small):
             if width % attention_heads:
@@ -55,7 +55,7 @@ class FragmentTransformerPolicy(FragmentPolicy):
         self.whole = nn.Parameter(torch.randn(hidden))
         self.layers = nn.ModuleList([Layer(hidden, attention_heads) for _ in range(layers)])
         self.norm = nn.LayerNorm(hidden)
-        # biases by distance (the last: from and to the molecule), and by the sites at both ends of a bond
+        # biases by distance (the last one: from and to the molecule), and by the sites at both ends of a bond
         self.distance = nn.Embedding(slots + 1, n_biases)
         self.site_here = nn.Embedding(n_block_sites, n_biases)
         self.site_there = nn.Embedding(n_block_sites, n_biases)
@@ -67,7 +67,7 @@ class FragmentTransformerPolicy(FragmentPolicy):
             nn.init.normal_(table.weight, std=0.1)
 
     def _distances(self, parent: Tensor) -> Tensor:
-        """Return the distances in bonds between slots, and ``slots`` to the molecule: n x slots + 1 x slots + 1."""
+        """Return distances between slots in bonds, ``slots`` for the molecule, shape n x slots + 1 x slots + 1."""
         n, slots = parent.shape
         between = torch.zeros(n, slots + 1, slots + 1, dtype=torch.int64, device=parent.device)
         for slot in range(1, slots):  # a parent comes before its children
@@ -79,13 +79,13 @@ class FragmentTransformerPolicy(FragmentPolicy):
         return between
 
     def _attend(self, layers: nn.ModuleList, x: Tensor, block: Tensor, biases: Tensor) -> Tensor:
-        """Apply all layers to the tokens of the slots and of the molecule: n x slots + 1 x width.
+        """Apply all layers to the tokens of the slots and of the molecule.
 
         Args:
             layers: the layers.
-            x: n x slots + 1 x width, the tokens.
-            block: n x slots, 0 for empty slots.
-            biases: n x slots + 1 x slots + 1 x (layers times attention heads).
+            x: tokens, shape n x slots + 1 x width.
+            block: blocks, shape n x slots, 0 for empty slots.
+            biases: attention biases, shape n x slots + 1 x slots + 1 x (layers times attention heads).
         """
         is_token = torch.cat([block > 0, torch.ones_like(block[:, :1], dtype=torch.bool)], dim=1)
         biases = biases.masked_fill(~is_token[:, None, :, None], -torch.inf)
@@ -97,12 +97,12 @@ class FragmentTransformerPolicy(FragmentPolicy):
         return x
 
     def _gather(self, x: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
-        """Split tokens into slots (0 if empty) and the molecule, to which the sum is added: attention cannot count."""
+        """Return the slots (0 if empty) and the molecule plus their sum, since attention cannot count."""
         slots = x[:, :-1] * (block > 0)[..., None].float()
         return slots, x[:, -1] + slots.sum(1) / slots.shape[1]
 
     def _with_whole(self, x: Tensor, whole: Tensor, layer: nn.Module | None, context: Context | None) -> Tensor:
-        """Append the token of the molecule to those of the slots: n x slots + 1 x width."""
+        """Append the molecule's token to the tokens of the slots, shape n x slots + 1 x width."""
         token = self._with_condition(whole.expand(len(x), 1, -1), layer, context)
         return torch.cat([x, token], dim=1)
 
@@ -111,12 +111,12 @@ class FragmentTransformerPolicy(FragmentPolicy):
         n_sites, slots = self._environment.n_sites, block.shape[1]
         at_parent = block.gather(1, parent) * n_sites + parent_site
         at_own = block * n_sites + own_site
-        # each block, and which of its sites are occupied
+        # the block and its occupied sites
         index = parent[..., None].expand(-1, -1, self.block.embedding_dim)
         x = self.block(block) + self.site(at_own) * is_child
         x = x.scatter_add(1, index, self.site(at_parent) * is_child)
-        here = torch.arange(slots, device=states.device)
-        is_bond = ((parent[..., None] == here) * is_child)[..., None]  # of a slot (row) to its parent (column)
+        slot_index = torch.arange(slots, device=states.device)
+        is_bond = ((parent[..., None] == slot_index) * is_child)[..., None]  # from a slot (row) to its parent (column)
         upwards = is_bond * (self.site_here(at_own) + self.site_there(at_parent))[:, :, None]
         downwards = is_bond * (self.site_here(at_parent) + self.site_there(at_own))[:, :, None]
         bonds = nn.functional.pad(upwards + downwards.transpose(1, 2), (0, 0, 0, 1, 0, 1))

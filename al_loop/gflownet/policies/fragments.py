@@ -14,19 +14,18 @@ class FragmentPolicy(Policy):
     """Message passing along the bonds between blocks.
 
     The forward half depends on the site through which a neighbour is bonded (so that it distinguishes ortho from para).
-    The backward half and the flow depend on blocks and bonds only, not on the order of the slots or the labels of
-    equivalent sites: they are the same for all states of a molecule, without which ``log_multiplicity`` would not be
-    exact.
+    The backward half and the flow depend only on blocks and bonds, not on the order of the slots or the labels of
+    equivalent sites: they are the same for all states of a molecule, as ``log_multiplicity`` requires to be exact.
 
     Args:
-        environment: the space.
+        environment: the space, ``Fragments``.
         hidden: width; the backward half is half as wide.
-        layers: rounds of messages.
-        n_conditions: numbers that the reward is conditioned on.
+        layers: number of rounds of message passing.
+        n_conditions: number of conditions of the reward.
         heads: members of the ensemble of forward heads.
 
     Raises:
-        ValueError: the environment is not one of fragments.
+        ValueError: the environment is not ``Fragments``.
     """
 
     kind = "fragments"
@@ -37,7 +36,7 @@ class FragmentPolicy(Policy):
         super().__init__()
         if not isinstance(environment, Fragments):
             raise ValueError(
-                f"policy: {self.kind} reads trees of fragments, not {environment.name!r}; use environment: "
+                f"policy: {self.kind} requires trees of fragments, not {environment.name!r}; use environment: "
                 "fragments, or another policy"
             )
         self._environment = environment
@@ -71,19 +70,19 @@ class FragmentPolicy(Policy):
         return block, parent, parent_site, own_site, is_child[..., None].float()
 
     def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """Return logits: n x n_actions; 0 for sites that are occupied or absent."""
+        """Return logits, shape n x n_actions; 0 for sites that are occupied or absent."""
         index, at_sites, stop = self._at_open_sites(states, context)
         n_rows = self._n_parents * self._environment.n_sites
         grow = stop.new_zeros(len(states) * n_rows, self._environment.n_entries).index_copy(0, index, at_sites)
         return torch.cat([grow.view(len(states), -1), stop], dim=1)
 
     def forward_log_prob(self, states: Tensor, mask: Tensor, actions: Tensor, context: Context | None = None) -> Tensor:
-        """Return log-probabilities: n; skips the actions at sites that are occupied or absent, which are most."""
+        """Return log-probabilities, shape n, skipping the (many) actions at sites that are occupied or absent."""
         site_index, at_sites, stop = self._at_open_sites(states, context)
         n, n_entries = len(states), self._environment.n_entries
         n_rows = self._n_parents * self._environment.n_sites
         may_grow = mask[:, :-1].reshape(n * n_rows, n_entries)[site_index]
-        # finite, since a site where nothing fits would have a gradient of NaN; e^-1e30 is 0
+        # finite, since a site without a fitting block would have a gradient of NaN; e^-1e30 is 0
         at_sites = at_sites.masked_fill(~may_grow, -1e30)
         at_site = stop.new_full((n * n_rows,), -1e30).index_copy(0, site_index, at_sites.logsumexp(-1))
         stop = stop.masked_fill(~mask[:, -1:], -1e30)
@@ -98,11 +97,11 @@ class FragmentPolicy(Policy):
         return torch.where(is_stop, stop[:, 0], grown) - total
 
     def _at_open_sites(self, states: Tensor, context: Context | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits of bonding (k indices into n x parents x sites, and k x n_entries), and of stop (n x 1)."""
+        """Return the indices (k, into n x parents x sites) and logits (k x n_entries) of bonding, and stop (n x 1)."""
         n_sites, block = self._environment.n_sites, self._environment.slots(states)[0]
         x, pooled = self._labelled(states, context)
         h = self.readout(torch.cat([x, pooled[:, None].expand_as(x)], -1))[:, : self._n_parents]
-        # only where a block may be bonded: most sites are occupied or absent
+        # only sites to which a block may be bonded: most are occupied or absent
         row, slot, site = self._environment.open_sites(states).nonzero(as_tuple=True)
         queries = h[row, slot] + self.site_out(block[row, slot] * n_sites + site)
         index = (row * self._n_parents + slot) * n_sites + site
@@ -123,7 +122,7 @@ class FragmentPolicy(Policy):
         x = self._with_condition(self.block(block), self.condition, context) * present
         for message, update in zip(self.messages, self.updates, strict=True):
             m = message(x)
-            # messages to the parent through its site, and from the parent through the own site
+            # messages to the parent through its site, and from the parent through the child's own site
             inbox = torch.zeros_like(x).scatter_add(1, index, m * is_child * (1 + at_parent))
             inbox = inbox + m.gather(1, index) * (1 + at_own) * is_child
             x = (x + self.act(update(torch.cat([x, inbox], -1)))) * present
@@ -140,7 +139,7 @@ class FragmentPolicy(Policy):
         return x + (condition if x.dim() == 2 else condition[:, None])
 
     def _unlabelled(self, states: Tensor, context: Context | None) -> tuple[Tensor, Tensor]:
-        """Embed each slot (n x slots x width) and the molecule (n x width), by blocks and bonds alone."""
+        """Embed each slot (n x slots x width) and the molecule (n x width), by blocks and bonds only."""
         block, parent, _, _, is_child = self._neighbours(states)
         present = (block > 0)[..., None].float()
         index = parent[..., None].expand(-1, -1, self.back_block.embedding_dim)
@@ -151,12 +150,12 @@ class FragmentPolicy(Policy):
         return x, self._with_condition(x.sum(1), self.back_condition, context)
 
     def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """Return log-flows: n, the same for all states of a molecule."""
+        """Return log-flows, shape n, the same for all states of a molecule."""
         flow: Tensor = self.flow_out(self._unlabelled(states, context)[1])[:, 0]
         return flow
 
     def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """Return logits: n x n_backward_actions, the same for all states of a molecule."""
+        """Return logits, shape n x n_backward_actions, the same for all states of a molecule."""
         x, pooled = self._unlabelled(states, context)
         slots = self.back_out(torch.cat([x, pooled[:, None].expand_as(x)], -1))[..., 0]
         return torch.cat([slots, torch.zeros_like(slots[:, :1])], dim=1)

@@ -1,4 +1,4 @@
-"""A multi-layer perceptron on flat features of the state."""
+"""A multi-layer perceptron policy on flat features of the state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MLPPolicy(Policy):
         environment: the space; its ``features`` are the input.
         hidden: width of each layer.
         layers: number of hidden layers.
-        n_conditions: numbers that the reward is conditioned on, which are inputs too.
+        n_conditions: number of conditions of the reward, which are inputs, too.
         heads: members of the ensemble of forward heads.
     """
 
@@ -37,7 +37,7 @@ class MLPPolicy(Policy):
         sizes = [environment.n_features + n_conditions, *[hidden] * layers]
         self.trunk = nn.ModuleList([nn.Linear(size_in, size_out) for size_in, size_out in pairwise(sizes)])
         self.forward_head = Heads(sizes[-1], environment.n_actions, heads)
-        self.backward_head = nn.Linear(sizes[-1], environment.n_backward_actions + 1)  # the last: the flow
+        self.backward_head = nn.Linear(sizes[-1], environment.n_backward_actions + 1)  # the last one: the flow
 
     def _embed(self, states: Tensor, context: Context | None) -> Tensor:
         x = self._environment.features(states)
@@ -48,10 +48,10 @@ class MLPPolicy(Policy):
         return self.embed(x)
 
     def embed(self, x: Tensor, first: int = 0) -> Tensor:
-        """Apply the layers of the trunk: n x hidden.
+        """Apply the layers of the trunk, shape n x hidden.
 
         Args:
-            x: n x (features and conditions), or n x hidden if the first layer is skipped.
+            x: inputs, shape n x (features and conditions), or n x hidden if the first layer is skipped.
             first: index of the first layer to apply.
         """
         for layer in self.trunk[first:]:  # functions, since calling a module costs as much as a small product
@@ -63,19 +63,19 @@ class MLPPolicy(Policy):
         return logits
 
     def start(self, n: int, device: torch.device) -> Tensor:
-        """Return the first layer's weights by feature: n_features x hidden."""
+        """Return the first layer's weights by feature, shape n_features x hidden."""
         first = self.trunk[0]
         assert isinstance(first, nn.Linear)
         return first.weight.t().contiguous()
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
-        """Return ``forward_logits``, by looking up features that are mostly 0 instead of multiplying them."""
+        """Return ``forward_logits``, by looking up the few non-zero features instead of multiplying all."""
         index = None if self._n_conditions else self._environment.feature_index(states)
         if index is None:
             return self.forward_logits(states, context)
         m, k = index.shape
         starts = torch.arange(0, m * k, k, device=index.device)
-        # torch's own function, since the one in nn.functional takes longer to check its arguments than to add up
+        # torch's own function, since the one in nn.functional spends more time on checking arguments than on the sum
         x = torch.embedding_bag(memory, index.flatten(), starts)[0].add_(self.trunk[0].bias)  # type: ignore[arg-type]
         x = self.embed(leaky_relu(x, inplace=True), first=1)
         logits: Tensor = self.forward_head(x, context.head if context else None)

@@ -1,4 +1,4 @@
-"""A causal transformer on words that are written from left to right."""
+"""A causal transformer policy on words that are written from left to right."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy
 
 
 class Layer(nn.Module):
-    """A transformer layer, normalised before each half; attention itself is left to the caller.
+    """A transformer layer, normalised before each half; the caller computes the attention.
 
     Args:
-        width: of the tokens; a multiple of ``attention_heads``.
+        width: width of the tokens, a multiple of ``attention_heads``.
         attention_heads: number of attention heads.
     """
 
@@ -33,17 +33,17 @@ class Layer(nn.Module):
         )
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values of tokens (n x t x width): n x attention_heads x t x d each."""
+        """Return queries, keys and values, shape n x attention_heads x t x d each, of tokens, shape n x t x width."""
         n, t, _ = x.shape
-        each = self.query_key_value(self.norm(x)).view(n, t, 3, self._attention_heads, -1).permute(2, 0, 3, 1, 4)
-        return each[0], each[1], each[2]
+        parts = self.query_key_value(self.norm(x)).view(n, t, 3, self._attention_heads, -1).permute(2, 0, 3, 1, 4)
+        return parts[0], parts[1], parts[2]
 
     def close(self, x: Tensor, attended: Tensor) -> Tensor:
-        """Return the tokens after attention: n x t x width.
+        """Return the tokens after attention, shape n x t x width.
 
         Args:
-            x: n x t x width, the tokens before.
-            attended: n x attention_heads x t x d, the result of attention.
+            x: the tokens before attention, shape n x t x width.
+            attended: the result of attention, shape n x attention_heads x t x d.
         """
         x = x + self.mix(attended.transpose(1, 2).flatten(2))
         return x + self.think(x)  # type: ignore[no-any-return]
@@ -64,21 +64,20 @@ class TransformerPolicy(Policy):
     are cached, so that each step processes one new letter.
 
     Args:
-        environment: words that are written from left to right.
+        environment: the space, ``Sequences`` written from left to right.
         hidden: width of the tokens, a multiple of ``attention_heads``.
         layers: number of layers.
-        n_conditions: numbers that the reward is conditioned on.
+        n_conditions: number of conditions of the reward.
         heads: members of the ensemble of forward heads.
         attention_heads: number of attention heads.
 
     Raises:
-        ValueError: the environment is not one of words written from left to right, or the width is not a multiple of
-            ``attention_heads``.
+        ValueError: the environment is not such ``Sequences``, or the width is not a multiple of ``attention_heads``.
     """
 
     kind = "transformer"
     shares_trunk: ClassVar[bool] = True
-    is_markov: ClassVar[bool] = False  # each roll-out has keys and values of its own
+    is_markov: ClassVar[bool] = False  # each roll-out has its own keys and values
 
     def __init__(
         self,
@@ -93,14 +92,14 @@ class TransformerPolicy(Policy):
         if not isinstance(environment, Sequences) or environment.order != "append":
             order = f" with order {environment.order!r}" if environment.order else ""
             raise ValueError(
-                f"policy: transformer reads words that are written from left to right, not {environment.name!r}{order};"
+                f"policy: transformer requires words written from left to right, not {environment.name!r}{order};"
                 " use a sequence with order 'append', or policy: {kind: mlp}"
             )
         if hidden % attention_heads:
             raise ValueError(f"hidden: must be a multiple of attention_heads ({attention_heads}), got {hidden}")
         self.heads = heads
         self._length, self._shape = environment.length, (layers, attention_heads, hidden // attention_heads)
-        # the last embedding: no letter, for the first token
+        # the last embedding represents no letter, for the first token
         self.letter = nn.Embedding(len(environment.alphabet) + 1, hidden)
         self.position = nn.Embedding(environment.length + 1, hidden)
         self.condition = nn.Linear(n_conditions, hidden) if n_conditions else None
@@ -110,7 +109,7 @@ class TransformerPolicy(Policy):
         self.flow_head = nn.Linear(hidden, 1)
 
     def _tokens(self, letters: Tensor, start: int, context: Context | None) -> Tensor:
-        """Embed letters (n x t), the first of which is at position ``start``: n x t x hidden."""
+        """Return the tokens, shape n x t x hidden, of letters, shape n x t, the first of them at position ``start``."""
         positions = torch.arange(start, start + letters.shape[1], device=letters.device)
         x: Tensor = self.letter(letters) + self.position(positions)
         if start == 0 and self.condition is not None:
@@ -121,7 +120,7 @@ class TransformerPolicy(Policy):
         return x
 
     def _read(self, states: Tensor, context: Context | None) -> Tensor:
-        """Embed each prefix of words, the empty one first: n x (length of the longest + 1) x hidden."""
+        """Embed each prefix of words, the empty one first, shape n x (length of the longest + 1) x hidden."""
         # the longest word of the batch, unless its length would have to be read from a GPU
         longest = int(states[:, -2].max()) if states.device.type == "cpu" and len(states) else self._length
         nothing = torch.full_like(states[:, :1], self.letter.num_embeddings - 1)
@@ -133,7 +132,7 @@ class TransformerPolicy(Policy):
         return normed
 
     def _last(self, states: Tensor, context: Context | None) -> Tensor:
-        """Embed whole words: n x hidden."""
+        """Embed whole words, shape n x hidden."""
         return self._read(states, context)[torch.arange(len(states), device=states.device), states[:, -2]]
 
     def _logits(self, h: Tensor, context: Context | None) -> Tensor:
@@ -144,7 +143,7 @@ class TransformerPolicy(Policy):
         return self._logits(self._last(states, context), context)
 
     def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
-        """Return 0, since each word has a single parent: n x 1."""
+        """Return zeros, shape n x 1, since each word has a single parent."""
         return torch.zeros(len(states), 1, device=states.device)
 
     def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor:
@@ -159,7 +158,7 @@ class TransformerPolicy(Policy):
         return Logits(self._logits(h, context), h.new_zeros(*h.shape[:-1], 1), self.flow_head(h)[..., 0])
 
     def along(self, states: Tensor, context: Context | None = None) -> Logits:
-        """Return all outputs along trajectories, from one pass over the words that they end in."""
+        """Return all outputs along trajectories, from one pass over their final words."""
         prefixes = self._read(states[-1], context)
         return self._all(prefixes[torch.arange(states.shape[1], device=states.device), states[..., -2]], context)
 
@@ -172,10 +171,9 @@ class TransformerPolicy(Policy):
         return _Memory(torch.empty(shape, dtype=dtype, device=device))
 
     def next_logits(self, states: Tensor, context: Context | None, memory: _Memory, rows: Tensor | None) -> Tensor:
-        """Return ``forward_logits``, computed from the last letters alone.
+        """Return ``forward_logits``, computed from the last letters only.
 
-        All words that are not over have one letter more than at the last call. The result for a word that is over is
-        meaningless.
+        All unfinished words have one letter more than at the last call. The result for a finished word is meaningless.
         """
         position = memory.n_positions
         memory.n_positions += 1

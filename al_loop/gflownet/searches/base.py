@@ -16,12 +16,12 @@ from al_loop.gflownet.rollout import Backward, Trajectories
 
 @dataclass(frozen=True)
 class Parents:
-    """Objects that a search starts from.
+    """The objects from which a search starts.
 
     Args:
-        states: terminal states, n x state_size.
-        uncertainty: n, of the model behind the reward, in units of the typical spread of its predictions; None: not
-            known.
+        states: terminal states, shape n x state_size.
+        uncertainty: uncertainty of the model behind the reward, shape n, in units of the typical spread of its
+            predictions; None: unknown.
     """
 
     states: Tensor
@@ -30,11 +30,11 @@ class Parents:
 
 @dataclass(frozen=True)
 class SearchContext:
-    """The space of a search, and the policy that is trained.
+    """The space of a search, and the policy in training.
 
     Args:
         environment: the space.
-        policy: the policy that is trained; None: uniform.
+        policy: the policy in training; None: uniform.
         backward: the backward policy.
         policy_context: inputs of the policy for each parent.
     """
@@ -46,17 +46,17 @@ class SearchContext:
 
 
 class Search(ABC):
-    """A way to make a child of each parent. A child that is better replaces its parent in the next round.
+    """A method of generating a child of each parent. A better child replaces its parent in the next round.
 
     Args:
         size: parents per training step, at least 1.
-        rounds: children of each parent, one after the other, at least 1.
+        rounds: successive children of each parent, at least 1.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
-    #: where the parents come from: the replay, or the objects that the oracle measured
+    #: the source of the parents: the replay, or the objects that the oracle measured
     source: ClassVar[Literal["replay", "measured"]] = "replay"
 
     def __init__(self, size: int = 16, rounds: int = 1) -> None:
@@ -66,7 +66,7 @@ class Search(ABC):
 
     @abstractmethod
     def propose(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
-        """Return trajectories of the children, one for each parent and in their order.
+        """Return trajectories of the children, one for each parent, in the parents' order.
 
         Args:
             search: the space and the policy.

@@ -13,15 +13,15 @@ from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 class DeltaConservative(Search):
     """Rebuilding of a measured object, in which the policy decides each step with probability delta.
 
-    Delta shrinks where the surrogate is uncertain, so that the search does not exploit its errors (delta-CS, Kim et al.
-    2025: delta - shrink x standard deviation, at least ``least``).
+    Delta is smaller where the surrogate is uncertain, so that the search does not exploit its errors (delta-CS, Kim et
+    al. 2025: delta - shrink x standard deviation, at least ``least``).
 
     Args:
-        delta: the probability without uncertainty, ``least`` to 1.
-        shrink: reduction of the probability per unit of uncertainty, from 0 up.
-        least: lower bound of the probability, 0 to ``delta``.
+        delta: the probability without uncertainty, from ``least`` to 1.
+        shrink: reduction of the probability per unit of uncertainty, at least 0.
+        least: lower bound of the probability, from 0 to ``delta``.
         size: parents per training step.
-        rounds: children of each parent, one after the other.
+        rounds: successive children of each parent.
 
     Raises:
         ValueError: an argument is out of range.

@@ -1,4 +1,4 @@
-"""Genetic operators."""
+"""Search by genetic operators."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 class Genetic(Search):
     """Crossover of pairs of good objects, and mutation of their children (as in Genetic-GFN, Kim et al. 2024).
 
-    The environment's own ``crossover`` is used if there is one; otherwise a child takes the first steps of one parent
-    and the later ones of the other. A mutation replaces steps by random ones.
+    The environment's ``crossover`` is used if it has one; otherwise a child takes the first steps of one parent and
+    the later ones of the other. A mutation replaces steps by random ones.
 
     Args:
         mutation: share of the steps that are replaced, 0 to 1.
@@ -34,7 +34,7 @@ class Genetic(Search):
         self.mutation = mutation
 
     def propose(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
-        """Return a child of each parent and of another one that is picked at random."""
+        """Return a child of each parent and a random other one."""
         environment, n = search.environment, len(parents.states)
         device = parents.states.device
         other = parents.states[torch.randperm(n, generator=generator, device=device)]
@@ -45,12 +45,12 @@ class Genetic(Search):
 
 
 def crossover(environment: Environment, a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a child of each pair of terminal states: n x state_size.
+    """Return a child of each pair of terminal states, shape n x state_size.
 
     Args:
         environment: the space.
-        a: n x state_size.
-        b: n x state_size.
+        a: first parents, shape n x state_size.
+        b: second parents, shape n x state_size.
         generator: source of all randomness, on the device of the states.
     """
     crossed = environment.crossover(a, b, generator)

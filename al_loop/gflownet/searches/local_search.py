@@ -1,4 +1,4 @@
-"""Local search by walking back and forth."""
+"""Local search by undoing and rebuilding steps."""
 
 from __future__ import annotations
 

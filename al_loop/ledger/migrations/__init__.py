@@ -1,8 +1,8 @@
-"""Upgrades of ledgers of older schemas: Alembic scripts in ``versions``, one for each schema.
+"""Upgrades of ledgers with older schemas: Alembic scripts in ``versions``, one for each schema.
 
-An upgrade runs in one transaction under the ledger's write lock: it succeeds as a whole, or the ledger is as before.
+An upgrade runs in one transaction under the ledger's write lock: it succeeds as a whole or leaves the ledger unchanged.
 Two processes that open the same old ledger at once both succeed. The version is the largest number in
-``al_loop_schema``, whose rows are never changed, so that an older al-loop still recognises and refuses a newer ledger.
+``al_loop_schema``, whose rows are never changed, so that an older al-loop still recognises and rejects a newer ledger.
 Alembic is imported only when there is something to upgrade.
 
 To change the schema:
@@ -10,7 +10,7 @@ To change the schema:
 1. Change ``schema.py``, and raise ``SCHEMA_VERSION``.
 2. Write ``versions/schema_<number>.py`` with ``revision``, ``down_revision`` and ``upgrade()``, which uses
    ``alembic.op``; constraints of SQLite tables need ``op.batch_alter_table``. It may change rows: the insert-only
-   triggers are dropped before it and created again after it, and its number is recorded by ``upgrade`` below.
+   triggers are dropped before it and recreated after it, and its number is recorded by ``upgrade`` below.
 3. Only add: an older al-loop may be writing to the same ledger, so new columns are nullable or have a server default.
 4. Run ``python -m tests.support.ledger_schemas``, which writes the fixtures of the new schema.
 """
@@ -29,7 +29,7 @@ from al_loop.errors import ConfigError, summary
 from al_loop.ledger import schema
 from al_loop.ledger.engines import make_engine, parse_url
 
-#: has the folder ``versions``
+#: the parent folder of ``versions``
 SCRIPTS = Path(__file__).parent
 
 
@@ -40,14 +40,14 @@ def version_of(connection: Connection) -> int:
 
 
 def upgrade(connection: Connection, version: int) -> None:
-    """Upgrade a ledger to the present schema.
+    """Upgrade a ledger to the current schema.
 
     Args:
-        connection: in a write transaction with ``ledger_migration``; the caller commits.
-        version: the present version of its schema.
+        connection: a connection in a write transaction with ``ledger_migration``; the caller commits.
+        version: the version of the ledger's schema.
 
     Raises:
-        ConfigError: the result violates a foreign key, which is a bug of a script.
+        ConfigError: the result violates a foreign key, which is a bug in a script.
     """
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
@@ -71,7 +71,7 @@ def keep_backup(connection: Connection, version: int) -> None:
     """Copy a SQLite ledger to ``ledger.db.schema-<version>.bak`` beside it, before it is upgraded.
 
     Args:
-        connection: to the ledger, in a transaction that has written nothing yet.
+        connection: a connection to the ledger, in a transaction that has written nothing yet.
         version: the version of its schema.
 
     Raises:
@@ -89,20 +89,20 @@ def keep_backup(connection: Connection, version: int) -> None:
         partial.replace(backup)
     except (sqlite3.Error, OSError) as error:
         raise ConfigError(
-            f"ledger {path}: cannot be copied to {backup.name} before its upgrade ({summary(error)}); make room for "
-            "the copy"
+            f"ledger {path}: cannot be copied to {backup.name} before its upgrade ({summary(error)}); check the "
+            "disk space and permissions of its folder"
         ) from error
 
 
 def upgraded_copy(source: Engine, path: Path) -> Engine:
-    """Copy an older ledger to a SQLite file, and upgrade the copy.
+    """Copy an older ledger to a SQLite file and upgrade the copy.
 
     Args:
         source: the ledger, which is only read.
         path: the file, which must not exist.
 
     Returns:
-        An engine that reads the copy.
+        A read-only engine for the copy.
     """
     url = parse_url(f"sqlite:///{path}")
     if source.dialect.name == "sqlite":
@@ -125,9 +125,9 @@ def _copy_file(source: sqlite3.Connection, path: Path) -> None:
 
 
 def _copy_rows(source: Engine, target: Connection) -> None:
-    """Copy the ledger's tables, as they are in the source, with their rows."""
+    """Copy the ledger's tables, as defined in the source, with their rows."""
     tables = sa.MetaData()
-    with source.connect().execution_options(isolation_level="REPEATABLE READ") as connection:  # one snapshot of all
+    with source.connect().execution_options(isolation_level="REPEATABLE READ") as connection:  # one snapshot
         tables.reflect(connection, only=sorted({table for table, _ in schema.guards(connection)}))
         for column in (column for table in tables.sorted_tables for column in table.columns):
             column.server_default = None  # in the source's dialect; every row has its value

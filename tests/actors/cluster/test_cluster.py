@@ -1,4 +1,4 @@
-"""A real Ray cluster of several nodes on this machine: where roles are placed, and what nodes that die cost."""
+"""A real Ray cluster of several nodes on this machine: placement of roles, and recovery from lost nodes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Nodes:
             self.remove(node_id)
 
     def of(self, role: str) -> list[str]:
-        """Where the living actors of a role are."""
+        """Return the nodes of the living actors of a role."""
         from ray.util.state import list_actors
 
         filters = [("class_name", "=", role), ("state", "=", "ALIVE")]

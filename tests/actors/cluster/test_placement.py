@@ -1,4 +1,4 @@
-"""What fits where, told from nodes as Ray describes them."""
+"""Placement of roles on nodes, from nodes as Ray describes them."""
 
 from types import SimpleNamespace
 

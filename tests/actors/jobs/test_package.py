@@ -97,7 +97,7 @@ def test_a_package_below_src_travels_as_a_module(tmp_path: Path, monkeypatch: py
 def test_what_the_job_needs_is_not_left_behind(
     ignored: str, target: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What lies below src has an ignore file of its own, if any."""
+    """The folder below src, optionally with its own ignore file."""
     folder = tmp_path / "work"
     write(
         folder, "score_mine.py", "deep/__init__.py", "deep/er/score.py", "runs/score.py", "src/below/score.py", size=0

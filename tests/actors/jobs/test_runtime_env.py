@@ -1,4 +1,4 @@
-"""The environment that a job asks Ray for."""
+"""The runtime environment of a job."""
 
 from __future__ import annotations
 

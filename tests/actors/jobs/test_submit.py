@@ -246,7 +246,7 @@ def test_a_typo_in_a_name_is_one_clear_line(words: tuple[str, ...], al_loop: Cal
 def test_a_head_whose_agent_is_not_there_yet_is_waited_for(
     al_loop: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What Ray says is that of a head of which another Ray held the agent's port."""
+    """Ray's answer is that of a head whose agent port is held by another Ray."""
     from ray.job_submission import JobSubmissionClient
 
     submit, n_calls = JobSubmissionClient.submit_job, 0

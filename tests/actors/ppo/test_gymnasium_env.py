@@ -1,4 +1,4 @@
-"""al-loop's environments seen by gymnasium: its own checks, the pay at the end, and what is refused."""
+"""al-loop's environments as gymnasium environments: gymnasium's checks, the final reward, and invalid arguments."""
 
 from __future__ import annotations
 

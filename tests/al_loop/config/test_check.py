@@ -1,4 +1,4 @@
-"""Every mistake in a config is refused in one line that names the file, the line, the key, the value and the remedy."""
+"""Every mistake in a config raises a one-line error with file, line, key, value and remedy."""
 
 import re
 
@@ -62,7 +62,7 @@ def test_rna_oracle_on_fragments_is_refused(write):
     pytest.importorskip("RNA")
     path = write("name: x\nenvironment: {kind: fragments}\noracle: {kind: rna}\n")
     message = refused(path)
-    assert re.search(r"oracle: 'rna' works on sequences, but the environment 'fragments' makes molecules", message)
+    assert re.search(r"oracle: 'rna' works on sequences, but the environment 'fragments' produces molecules", message)
     assert f"({path}, line 3)" in message
 
 

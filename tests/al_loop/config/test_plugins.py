@@ -275,7 +275,7 @@ print(next(info.summary for info in parts.available("oracle") if info.distributi
 """
     found, warning, summary = install.run(code).splitlines()
     assert found == "al_loop.oracles.rna"
-    assert "not the one of halves 1.2" in warning
+    assert "not the one from halves 1.2" in warning
     assert "target: 'halves_module:Half'" in warning
     assert "hidden by the built-in part" in summary
 

@@ -35,7 +35,7 @@ def test_rows_of_another_length_are_refused_or_fitted():
 
 
 def test_columns_without_a_name_are_refused_or_accepted():
-    with pytest.raises(ConfigError, match="must name each column"):
+    with pytest.raises(ConfigError, match="must give each column a unique name"):
         parse_delimited("a,\n1,2\n", "t.csv")
     assert parse_delimited("a,\n1,2\n", "t.csv", lenient=True).header == ("a", "")
 

@@ -1,4 +1,4 @@
-"""Reading tables: what is understood, and what is refused with the line where it stands."""
+"""Reading tables: accepted formats, and errors with the line number."""
 
 import bz2
 import gzip
@@ -127,8 +127,8 @@ def test_a_cell_that_is_no_number_is_named_with_its_line(write, cell):
     ("content", "message"),
     [
         ("object,value\na,1\nb\n", "line 3: 1 cell, but the header has 2"),
-        ("object,object\na,1\n", "each differently"),
-        ("object,\na,1\n", "must name each column"),
+        ("object,object\na,1\n", "each column a unique name"),
+        ("object,\na,1\n", "must give each column a unique name"),
         ("object,value\n", "no rows"),
         ("", "no rows"),
         ('object,value\n"a,1\n', "line 2"),

@@ -1,4 +1,4 @@
-"""Draws come from weights of a known age, are trained on in order, and who makes them changes nothing."""
+"""Draws come from weights of a known age and are trained on in order, independently of who makes them."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""Roll-outs: their frequencies against exact probabilities, and what they refuse."""
+"""Roll-outs: their frequencies against exact probabilities, and invalid arguments."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Training in one process: what it keeps, and what it refuses."""
+"""Training in one process: its state, and invalid arguments."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""Backward walks, and the numbers that objectives are made of."""
+"""Backward walks, and the terms that objectives are computed from."""
 
 import pytest
 import torch

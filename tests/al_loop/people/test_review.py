@@ -68,9 +68,9 @@ def test_a_replacement_is_a_veto_and_a_pin_that_name_each_other(ledger: Ledger) 
 def test_nothing_is_decided_without_a_reason(ledger: Ledger, reason: str) -> None:
     review = Review(ledger, canonical_smiles)
     for decide in (lambda: review.veto("1", reason), lambda: review.pin("CCS", reason)):
-        with pytest.raises(ConfigError, match="no reason is given"):
+        with pytest.raises(ConfigError, match="a reason is required"):
             decide()
-    with pytest.raises(ConfigError, match="no reason is given for CCO"):
+    with pytest.raises(ConfigError, match="a reason is required for CCO"):
         review.replace("1", "CCS", reason)
     assert (review.vetoes, review.pins) == ({}, {})
 
@@ -91,7 +91,7 @@ def test_an_id_that_is_the_name_of_another_object_is_refused(tmp_path: Path) -> 
         ledger.begin_campaign(name="t", config={}, fingerprint="f", seed=0, objectives=[Objective("y")], versions={})
         ledger.open_round(0, [Proposal(o, "sampler") for o in ("2", "7", "3")], seed=0, seconds={}, info={})
         review = Review(ledger, lambda text: text)
-        with pytest.raises(ConfigError, match=r"2 may mean several candidates: 1 \(2\), 2 \(7\)"):
+        with pytest.raises(ConfigError, match=r"2 matches several candidates: 1 \(2\), 2 \(7\)"):
             review.veto("2", "no")
         review.veto("7", "no")
         review.veto("3", "no")  # the id and the object of the same one
@@ -122,12 +122,12 @@ def test_a_table_of_decisions_is_taken_in_whole(ledger: Ledger, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("CCO,veto,,", "line 2: no reason"),
+        ("CCO,veto,,", "line 2: a reason"),
         ("CCO,delete,x,", "line 2: the action 'delete' is not one of veto, pin, replace"),
         ("CCCC,veto,x,", "line 2: CCCC is not in the batch of round 0"),
         ("CCO,pin,x,", "line 2: pin: CCO was proposed already"),
         ("nonsense,pin,x,", "line 2: pin: 'nonsense' is not a valid object"),
-        ("CCO,replace,x,", "line 2: replace needs the other object"),
+        ("CCO,replace,x,", "line 2: replace requires the other object"),
         (",veto,x,", "line 2: the object is missing"),
         ("CCO,veto,x,\nOCC,replace,y,CCS", "line 3: OCC has two decisions"),
         ("", "the table has no rows"),
@@ -288,7 +288,7 @@ class Waiting(Reporter):
         ]
         refused = CliRunner().invoke(app, veto)
         assert refused.exit_code != 0
-        assert "no reason is given" in refused.output
+        assert "a reason is required" in refused.output
         result = CliRunner().invoke(app, [*veto, "--reason", "because", "--by", "ada", "--approve"])
         assert result.exit_code == 0, result.output
         self.looked += 1

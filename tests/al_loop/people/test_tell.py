@@ -1,4 +1,4 @@
-"""What a scientist's table does to the ledger: every mistake is named, nothing is committed that was not shown."""
+"""Importing a table of results: every mistake is named, and only what the preview showed is committed."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_what_was_vetoed_is_not_asked_for_and_takes_no_result(tmp_path: Path) ->
         results = parse(ledger, "id,ic50 (nM)\n1,5\n2,7\n")
         assert results.answers.keys() == {1}
         assert results.problems == [
-            "line 3: CCN was vetoed by ada (unstable), so it takes no result; leave the row blank"
+            "line 3: CCN was vetoed by ada (unstable), so it cannot have a result; leave the row blank"
         ]
         results = parse(ledger, "id,ic50 (nM)\n1,5\n2,\n")
         assert (results.problems, results.blank) == ([], [])

@@ -1,4 +1,4 @@
-"""Sinks hear everything in order, and none of them can stop, slow or break a campaign."""
+"""Sinks receive every call in order, and none of them can stop, slow or break a campaign."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 from al_loop.errors import ConfigError
 from al_loop.sinks import Sinks
-from tests.support.sinks import CONFIG, TOLD, Recorder, tell
+from tests.support.sinks import CALLS, CONFIG, Recorder, tell
 
 
 def test_every_sink_hears_everything_in_order() -> None:
     sinks = [Recorder(), Recorder()]
     tell(Sinks(sinks))
-    assert [s.calls for s in sinks] == [TOLD, TOLD]
+    assert [s.calls for s in sinks] == [CALLS, CALLS]
 
 
 def test_without_sinks_nothing_runs() -> None:
@@ -37,8 +37,8 @@ def test_a_sink_that_raises_is_told_of_once_and_hinders_no_other() -> None:
     broken, well = Recorder(refuse), Recorder()
     tell(Sinks([broken, well], notes.append))
     assert notes == ["sink recorder fails (ValueError: no such metric); the campaign continues without it"]
-    assert well.calls == TOLD
-    assert broken.calls == [TOLD[0], TOLD[-1]]
+    assert well.calls == CALLS
+    assert broken.calls == [CALLS[0], CALLS[-1]]
 
 
 def test_a_sink_that_exits_ends_nobody() -> None:
@@ -66,7 +66,7 @@ def test_a_server_that_comes_up_late_gets_everything() -> None:
     sinks.note("the space counts as exhausted")
     assert arrived.wait(300)
     sinks.end("finished")
-    assert sink.calls == TOLD
+    assert sink.calls == CALLS
     assert len(notes) == 1
 
 
@@ -116,7 +116,7 @@ def test_a_campaign_may_begin_again_after_its_end() -> None:
     tell(sinks)
     sinks.log(7, {"best": 1.0})
     tell(sinks)
-    assert sink.calls == TOLD + TOLD
+    assert sink.calls == CALLS + CALLS
 
 
 def test_what_is_no_sink_is_refused() -> None:

@@ -51,7 +51,7 @@ def test_wandb_can_be_disabled(wandb_folder: Path) -> None:
 
 
 class FakeRun:
-    """What a sink does to a run of W&B, by method."""
+    """Records the calls of a sink to a W&B run, by method."""
 
     notes = "an earlier start"
 

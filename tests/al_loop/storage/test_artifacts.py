@@ -9,7 +9,7 @@ from al_loop.storage.artifacts import ArtifactFolder
 def test_artifacts_are_written_whole_below_their_candidate(tmp_path: Path) -> None:
     folder = ArtifactFolder(tmp_path / "artifacts")
     kept = folder.save(7, Outcome((1.0,), artifacts={"a.txt": b"one", "b": b""}))
-    assert {p.name: p.read_bytes() for p in folder.of(7).iterdir()} == {"a.txt": b"one", "b": b""}
+    assert {p.name: p.read_bytes() for p in folder.folder_of(7).iterdir()} == {"a.txt": b"one", "b": b""}
     assert set(kept.artifacts) == {"a.txt", "b"}
 
 

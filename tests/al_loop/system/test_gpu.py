@@ -1,4 +1,4 @@
-"""What is seen of a GPU, on a fake of torch.cuda; this machine's own is not needed."""
+"""Monitoring of GPUs, with a fake of torch.cuda, so that no GPU is needed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What the golden campaigns measure: plain functions of the object's text, the same on every machine.
+"""Oracles of the golden campaigns: functions of the object's text, identical on every machine.
 
-GOLDEN_PAUSE in the environment makes every call take that many seconds, so that a campaign can be stopped meanwhile.
+The environment variable GOLDEN_PAUSE is the duration of every call in seconds, so that a campaign can be stopped
+meanwhile.
 """
 
 import os
@@ -15,7 +16,7 @@ def pause() -> None:
 
 @oracle(name="signal", unit="mV", version="3")
 def signal(word: str) -> Outcome:
-    """How often letters and pairs stand in a word, some of which cannot be measured; the good ones come with a file."""
+    """Count letters and pairs of a word; some words cannot be measured, and good ones come with a file."""
     pause()
     if "UUU" in word:
         raise ValueError("the word sticks to the wall")
@@ -25,7 +26,7 @@ def signal(word: str) -> Outcome:
 
 
 class Assay(Oracle):
-    """A word's value, exactly or roughly: the rough one is on another scale and sometimes wrong."""
+    """The exact or rough value of a word; rough values are on another scale and sometimes wrong."""
 
     objectives = (Objective("activity", "%"),)
     fidelities = (Fidelity("rough", 1.0), Fidelity("exact", 8.0))
@@ -39,7 +40,7 @@ class Assay(Oracle):
 
 
 class Pair(Oracle):
-    """Two values that pull apart."""
+    """Two conflicting values of a word."""
 
     objectives = (Objective("binding", "nM", "minimise"), Objective("solubility", "mg/mL"))
 

@@ -1,8 +1,7 @@
-"""How ``schema_4.db`` was made, by commit 9dda6e4: a campaign with everything that a ledger of schema 4 can hold.
+"""Script that wrote ``schema_4.db`` at commit 9dda6e4: a campaign with every kind of row of ledger schema 4.
 
 It runs on that commit only, as ``PYTHONPATH=.:tests/golden python tests/golden/ledgers/make_schema_4.py FOLDER``, and
-is kept as the description of the fixture. Schemas that come later get a fixture and a script of their own; this one is
-never made anew.
+documents the fixture, which is never regenerated. Later schemas get fixtures of their own.
 """
 
 import socket
@@ -31,7 +30,7 @@ def answer(candidate: int, outcome: Outcome, worker: str = "worker-0") -> Answer
 
 
 def begin(ledger: Ledger, **changes: object) -> bool:
-    """A start of the process; the second one has another number of rounds."""
+    """Record a start of the process; the second start has a different number of rounds."""
     return ledger.begin_campaign(
         name="schema-4",
         config={**CONFIG, **changes},
@@ -43,7 +42,7 @@ def begin(ledger: Ledger, **changes: object) -> bool:
 
 
 def fill(ledger: Ledger) -> None:
-    """Three rounds: the first one closed, the second one with a straggler, the third one waiting to be looked at."""
+    """Write three rounds: the first closed, the second with a straggler, the third awaiting review."""
     assert begin(ledger)
     names = ["CCO", "CCN", "c1ccccc1", "CC(=O)O", "CCCC", "not a molecule", "CCCl", "C" * 3000, "Größe µ"]
     first = [Proposal(name, "random", fidelity="exact") for name in names]

@@ -91,7 +91,7 @@ def maximum_entropy(environment):
 
 
 def sums(environment, policy, states):
-    """Of every molecule, the sum over its drawings of P_B(history), with and without the multiplicity."""
+    """Return the sum of P_B(history) over the states of every molecule, with and without the multiplicity."""
     with torch.no_grad():
         log_pb = history_log_pb(environment, policy, states)
         log_m = environment.log_multiplicity(states).double()

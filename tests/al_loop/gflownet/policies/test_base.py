@@ -1,4 +1,4 @@
-"""The interface of policies: what the smallest policy can do, and what it cannot."""
+"""The interface of policies, tested with the smallest possible policy."""
 
 import pytest
 import torch

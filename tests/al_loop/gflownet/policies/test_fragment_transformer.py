@@ -1,4 +1,4 @@
-"""The graph transformer on fragments: what it must not see, what it must, and what a trained one draws."""
+"""The graph transformer on fragments: its invariances, its inputs, and the draws of a trained one."""
 
 import json
 import math

@@ -34,7 +34,7 @@ def test_a_policy_that_no_package_brings_is_named():
 
 
 def test_a_policy_of_trees_refuses_words():
-    with pytest.raises(ValueError, match="fragments reads trees of fragments, not 'sequence'"):
+    with pytest.raises(ValueError, match="fragments requires trees of fragments, not 'sequence'"):
         FragmentPolicy(Sequences("AC", 3))
 
 
