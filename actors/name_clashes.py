@@ -1,4 +1,4 @@
-"""Modules of a user that have the name of a module of Python's standard library."""
+"""Modules of a user that have the name of a module of Python's standard library, or of a library of al-loop."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import al_loop
 from al_loop.errors import ConfigError
 
 #: modules that no other module imports, so that a file of the name harms nobody
 _HARMLESS = frozenset({"antigravity", "idlelib", "test", "this", "turtle", "turtledemo"})
+#: al-loop and the packages that it requires, by the names that they are imported by
+LIBRARIES = frozenset(
+    {
+        *("al_loop", "torch", "botorch", "ray", "rdkit", "numpy", "scipy", "pandas", "pyarrow", "matplotlib"),
+        *("pydantic", "yaml", "sqlalchemy", "alembic", "typer", "rich", "psutil", "pint", "requests", "urllib3"),
+        *("fsspec", "pathspec"),
+    }
+)
 
 
 def refuse_shadows(folder: Path, files: Iterable[Path], importer: str) -> None:
-    """Refuse modules that would be imported in place of a module of the standard library.
+    """Refuse modules that would be imported in place of a module of the standard library, or of ``LIBRARIES``.
 
     Python's own libraries, and those of al-loop, would import the user's file and break.
 
@@ -28,16 +37,22 @@ def refuse_shadows(folder: Path, files: Iterable[Path], importer: str) -> None:
     for file in files:
         module = file.parent if file.name == "__init__.py" else file
         name = module.name.removesuffix(".py")
-        is_at_top = file.suffix == ".py" and module.parent == folder
-        if is_at_top and name in sys.stdlib_module_names and name not in _HARMLESS:
-            raise ConfigError(
-                f"{module} has the name of a module of Python's standard library, and would be imported in place of "
-                f"it {importer}; rename it, e.g. to my_{module.name}"
-            )
+        if file.suffix != ".py" or module.parent != folder:
+            continue
+        if name in sys.stdlib_module_names and name not in _HARMLESS:
+            original = "a module of Python's standard library"
+        elif name in LIBRARIES and module.resolve() != Path(al_loop.__file__).resolve().parent:
+            original = "al-loop" if name == "al_loop" else "a library that al-loop needs"
+        else:
+            continue
+        raise ConfigError(
+            f"{module} has the name of {original}, and would be imported in place of it {importer}; rename it, e.g. to "
+            f"my_{module.name}"
+        )
 
 
 def refuse_shadows_here(importer: str) -> None:
-    """Refuse modules in the working directory that Ray's workers would import in place of the standard library.
+    """Refuse modules in the working directory that Ray's workers would import in place of other modules.
 
     Ray puts the driver's working directory first on the import path of its workers.
 

@@ -133,7 +133,7 @@ def _combine(config_file: Path, fixed: Sequence[str], axes: Mapping[str, Sequenc
 
 
 def _refuse_conflicts(combinations: Sequence[Combination]) -> None:
-    """Refuse campaigns that would share a folder or a ledger, or wait for people."""
+    """Refuse campaigns that would share a folder or a ledger, wait for people, or have no such GPU."""
     by_name: dict[str, Combination] = {}
     owners: dict[tuple[str, str], str] = {}
     for c in combinations:
@@ -148,9 +148,21 @@ def _refuse_conflicts(combinations: Sequence[Combination]) -> None:
                     f"{c.name}: {key}: it would be shared with {owner}; remove it, then each campaign has its own in "
                     "its run directory"
                 )
+        if _names_missing_gpu(c.config):
+            raise ConfigError(
+                f"{c.name}: sampler.device: a sweep chooses the GPUs of each campaign and numbers them from 0, so "
+                f"there may be no {c.config.sampler.device}; set it to cuda"
+            )
         if c.config.rounds.review:
             raise ConfigError(f"{c.name}: rounds.review: a sweep cannot wait for people; set it to false")
         if c.config.oracle.declared("oracle", "is_external", False):
             raise ConfigError(
                 f"{c.name}: oracle: people answer it, and a sweep cannot wait for people; use al-loop run"
             )
+
+
+def _names_missing_gpu(config: CampaignConfig) -> bool:
+    """Return whether the config names a GPU by a number that a campaign of a sweep does not have."""
+    kind, _, number = config.sampler.device.partition(":")
+    n_gpus = max(1, math.ceil(config.resources.learner.num_gpus))
+    return kind == "cuda" and number.isdecimal() and int(number) >= n_gpus

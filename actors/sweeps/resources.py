@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from al_loop.config import CampaignConfig
 
 _WAIT_S = 0.5
+_TOLERANCE = 1e-9  # sums of fractions are not exact: 4 - 1.2 - 1.1 - 1.1 + 1.2 + 1.1 + 1.1 < 4
 
 
 def needs_of(config: CampaignConfig, largest: Mapping[str, float]) -> dict[str, float]:
@@ -84,7 +85,7 @@ class Machine:
         with self._changed:
             while not is_stopping.is_set():
                 gpus = self._find_gpus(needs.get("GPU", 0.0))
-                if gpus is not None and self._free_cpus >= needs["CPU"]:
+                if gpus is not None and self._free_cpus >= needs["CPU"] - _TOLERANCE:
                     self._free_cpus -= needs["CPU"]
                     for name, amount in gpus.items():
                         self._free_gpus[name] -= amount
@@ -109,5 +110,5 @@ class Machine:
         if not amount:
             return {}
         each, n = (amount, 1) if amount < 1 else (1.0, math.ceil(amount))
-        fitting = [name for name, free in self._free_gpus.items() if free >= each - 1e-9]
+        fitting = [name for name, free in self._free_gpus.items() if free >= each - _TOLERANCE]
         return dict.fromkeys(fitting[:n], each) if len(fitting) >= n else None

@@ -24,7 +24,7 @@ from al_loop.actors.sweeps.resources import Machine, needs_of
 from al_loop.actors.sweeps.table import SweepResult, open_ledger, tabulate
 from al_loop.actors.sweeps.trial import ProcessContext, Trial, TrialEvent, TrialProcess
 from al_loop.campaign.building import build_oracle, campaign_fingerprint
-from al_loop.errors import ConfigError, summary
+from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.storage.files import acquire_lock, write_whole
 
 _MAX_AT_ONCE = 200  # each has a thread here, and on a cluster an actor that waits for room
@@ -56,6 +56,7 @@ def sweep(
     Raises:
         ConfigError: The run directory cannot be written to, or another sweep is using it, or it holds other
             campaigns, or the cluster cannot be reached.
+        CampaignError: The table cannot be written.
         KeyboardInterrupt: On Ctrl-C (on SIGTERM, whatever its handler raises), after all campaigns have stopped.
     """
     run_dir = run_dir.absolute()
@@ -75,7 +76,13 @@ def sweep(
         n_at_once = min(concurrent or len(combinations), len(combinations), _MAX_AT_ONCE)
         problems = _run_all(combinations, launch, n_at_once, on_event)
         result = tabulate(combinations, problems, run_dir)
-        write_whole(run_dir / "sweep.csv", result.table.to_csv(index=False).encode())
+        try:
+            write_whole(run_dir / "sweep.csv", result.table.to_csv(index=False).encode())
+        except OSError as error:
+            raise CampaignError(
+                f"cannot write {run_dir / 'sweep.csv'} ({error.strerror}); every measured value is safe in the "
+                "campaigns' ledgers; fix the cause and run the same command again"
+            ) from error
     return result
 
 
@@ -226,7 +233,8 @@ def _run_all(
 def _signals_to(stop: Callable[[], None]) -> Iterator[None]:
     """Call a function on Ctrl-C and SIGTERM, and do what the signal usually does at the end of the block.
 
-    A second signal does at once what it usually does.
+    A second signal does at once what it usually does. One that is ignored, as Ctrl-C is by a job in the background of a
+    script, is left alone, and so is one that is not handled in Python.
 
     Args:
         stop: Called by the signal handler, so it must not wait for anything.
@@ -235,6 +243,7 @@ def _signals_to(stop: Callable[[], None]) -> Iterator[None]:
         yield
         return
     usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    usual = {number: handler for number, handler in usual.items() if handler not in (None, signal.SIG_IGN)}
     received: list[int] = []
 
     def handle(number: int, frame: Any) -> None:

@@ -1,7 +1,8 @@
 """One campaign of a sweep, in a process of its own, and the process that supervises it.
 
 The campaign's process reads what to run from its standard input and writes events to a pipe. When its standard input
-ends, because the sweep stops it or has died, the campaign stops as cleanly as on Ctrl-C.
+ends, because the sweep stops it or has died, the campaign stops as cleanly as on Ctrl-C; one that has not stopped after
+``STOP_WAIT_S`` is killed, by the sweep or by its own watchdog.
 """
 
 from __future__ import annotations
@@ -15,22 +16,24 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import IO, Any, Protocol, TextIO
 
 from al_loop.campaign.reporter import Reporter
 from al_loop.config import CampaignConfig
 from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.monitoring.round_summary import RoundSummary
-from al_loop.system.processes import end_tree
+from al_loop.system.processes import end_descendants, end_tree
 
 #: how long a campaign may take to stop (a fit ends first), before its processes are killed
 STOP_WAIT_S = 60.0
+_LONGEST_TAIL = 2**16  # of a process's output, in bytes, in which the reason of its end is looked for
 _MEASURES = ("best", "top10_mean", "hypervolume")
 _MAIN = "import sys; sys.path[:] = {path!r}; from al_loop.actors.sweeps.trial import main; main(int(sys.argv[1]))"
 
@@ -138,12 +141,13 @@ class TrialProcess:
         for line in self._events:
             event = TrialEvent(**json.loads(line))
             if event.kind != "round":
-                self._process.wait()
+                self._wait_for_exit()
                 self._output.close()
             return event
-        code = self._process.wait()
+        code = self._wait_for_exit()
         with self._output:
-            self._output.seek(0)
+            size = self._output.seek(0, os.SEEK_END)
+            self._output.seek(max(size - _LONGEST_TAIL, 0))
             lines = self._output.read().decode(errors="replace").strip().splitlines()
         if self._is_stopping:
             return TrialEvent("stopped")
@@ -156,6 +160,18 @@ class TrialProcess:
         killer = threading.Timer(STOP_WAIT_S, self._kill)
         killer.daemon = True
         killer.start()
+
+    def _wait_for_exit(self) -> int:
+        """Return the exit code of the process, whose campaign has ended already; a thread of a user may keep it."""
+        try:
+            code = self._process.wait(STOP_WAIT_S)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            code = self._process.wait()
+        self._events.close()
+        with suppress(OSError):
+            self._stdin.close()
+        return code
 
     def _kill(self) -> None:
         if self._process.poll() is None:
@@ -173,8 +189,10 @@ def main(events_fd: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
-    config, run_dir = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_terminate_at_end_of_input, daemon=True).start()
+    os.set_inheritable(events_fd, False)  # a process that the campaign starts would keep the events from ending
+    stdin = _detach_stdin()
+    config, run_dir = pickle.load(stdin)
+    threading.Thread(target=_stop_at_end_of_input, args=[stdin], daemon=True).start()
     with os.fdopen(events_fd, "w", encoding="utf-8", buffering=1) as events:
         event = _run(config, run_dir, _TrialReporter(run_dir / "logs" / "campaign.log", events))
         with suppress(BrokenPipeError):
@@ -187,9 +205,27 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _terminate_at_end_of_input() -> None:
-    sys.stdin.buffer.read()
+def _detach_stdin() -> IO[bytes]:
+    """Return standard input; this process and those that it starts have an empty one from now on."""
+    stdin = os.fdopen(os.dup(0), "rb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return stdin
+
+
+def _stop_at_end_of_input(stdin: IO[bytes]) -> None:
+    """Interrupt the campaign when standard input ends, and kill it where it does not stop in time.
+
+    Args:
+        stdin: Standard input. It is read without its buffer, whose lock would crash the end of this process.
+    """
+    while os.read(stdin.fileno(), 1):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_WAIT_S)
+    end_descendants()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _run(config: CampaignConfig, run_dir: Path, reporter: _TrialReporter) -> TrialEvent:

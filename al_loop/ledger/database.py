@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 import threading
@@ -49,6 +50,7 @@ class Database:
         parsed = parse_url(url)
         self.name = parsed.render_as_string(hide_password=True)
         self.url = parsed.render_as_string(hide_password=False)
+        self._parsed = parsed
         self._read_only = read_only
         self._patience_s, self._on_wait = patience_s, on_wait
         self._lock = threading.RLock()
@@ -86,6 +88,16 @@ class Database:
             return f"ledger {self.name}: not a ledger (the file is not a SQLite database); choose another --run-dir"
         if "readonly" in reason or "read-only" in reason:
             return f"ledger {self.name}: cannot be written ({reason}); choose a --run-dir with write permission"
+        path = Path(str(self._parsed.database))
+        if self._is_sqlite and path.is_file() and not os.access(path.parent, os.W_OK):
+            if self._read_only:
+                return (
+                    f"ledger {self.name}: cannot be read in a folder without write permission ({reason}), since its "
+                    f"last rows are in {path.name}-wal; copy both files to a folder of yours"
+                )
+            return (
+                f"ledger {self.name}: its folder cannot be written ({reason}); choose a --run-dir with write permission"
+            )
         remedy = "check the path" if self._is_sqlite else "check the URL and the server"
         return f"ledger {self.name}: cannot be opened ({reason}); {remedy}"
 

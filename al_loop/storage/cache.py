@@ -48,11 +48,15 @@ class EvaluationCache:
         self._oracle, self._campaign, self._on_note = oracle, campaign, on_note
         self._is_broken = False
         url = url if "://" in url else f"sqlite:///{Path(url).expanduser().absolute()}"
-        self._engine = make_engine(url)
+        try:
+            self._engine = make_engine(url)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace("ledger:", "evaluation.cache:", 1)) from None
         try:
             try_a_few_times(self._create, lambda error: is_transient(error) or isinstance(error, _CREATED_MEANWHILE))
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-            raise ConfigError(f"evaluation.cache: {url!r:.200} is not usable: {summary(error)}") from None
+            name = self._engine.url.render_as_string(hide_password=True)
+            raise ConfigError(f"evaluation.cache: {name} is not usable: {summary(error)}") from None
 
     def _create(self) -> None:
         with self._engine.execution_options(ledger_write=True).begin() as connection:
@@ -70,6 +74,8 @@ class EvaluationCache:
         Returns:
             The outcomes in the cache, by pair, with cost 0 and the source campaign in ``info["from_campaign"]``.
         """
+        if self._is_broken:
+            return {}
         pairs = {self._key(*pair): pair for pair in queries}
         outcomes = {}
         for keys in _chunks(list(pairs)):
@@ -110,8 +116,9 @@ class EvaluationCache:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        self._is_broken = True
-        self._on_note(f"evaluation.cache stopped working ({summary(error)}); the campaign continues without it")
+        if not self._is_broken:
+            self._is_broken = True
+            self._on_note(f"evaluation.cache stopped working ({summary(error)}); the campaign continues without it")
 
     def close(self) -> None:
         """Close the connections."""

@@ -11,9 +11,14 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:  # importing importlib.abc loads modules, of which there may be a user's in the current folder: tempfile, random
+    Loader = MetaPathFinder = object
 
 #: old module -> new module; the submodules of an old package are found below the new one
 MOVED = {
@@ -30,11 +35,12 @@ _PACKAGES = ("actors", "oracles")
 
 def new_name(name: str) -> str | None:
     """Return the new name of a moved module, or None if it has not moved."""
+    package, dot, _ = name.partition(".")
+    if dot and package in _PACKAGES and sys.modules.get(package) is not sys.modules.get(MOVED[package], object()):
+        return None  # below a package of the user
     if name in MOVED:
         return MOVED[name]
-    package = name.partition(".")[0]
-    is_ours = package in _PACKAGES and sys.modules.get(package) is sys.modules.get(MOVED[package], object())
-    return f"al_loop.{name}" if is_ours else None
+    return f"al_loop.{name}" if package in _PACKAGES else None
 
 
 class _Alias(Loader):

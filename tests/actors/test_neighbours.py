@@ -126,6 +126,16 @@ def test_files_with_the_names_of_standard_modules_do_no_harm(folder: Path, insta
     assert done.returncode == 0, done.stderr
 
 
+def test_run_as_a_module_al_loop_imports_no_file_of_the_user(folder: Path, installed: dict[str, str]) -> None:
+    for name in ("random.py", "numpy.py", "typer.py", "yaml.py"):
+        (folder / name).write_text("raise RuntimeError('this is not the library')\n")
+    write(folder, "mine.py", "mine")
+    command = [sys.executable, "-m", "al_loop", "sweep", "run.yaml", "seed=[0]", "seed=[1]"]
+    done = subprocess.run(command, cwd=folder, env=installed, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: 'seed=[1]': 'seed' is swept over twice"), done.stderr
+
+
 def test_a_program_that_an_oracle_starts_sees_its_own_folder(folder: Path, installed: dict[str, str]) -> None:
     """The option that hides a user's files from a worker's start is not inherited by the oracle's programs."""
     text = (

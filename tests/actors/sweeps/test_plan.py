@@ -63,6 +63,7 @@ def test_names_that_a_folder_cannot_have_stay_apart() -> None:
         (["oracle.tag=['1',1]"], "oracle.tag=1: two combinations would share this folder, {'oracle.tag': '1'} and"),
         (["oracle.tag=['true',true]"], "oracle.tag=true: two combinations would share this folder"),
         (["seed=[0,1]", "ledger=sqlite:///one.db"], "seed=1: ledger: it would be shared with seed=0"),
+        (["seed=[0,1]", "sampler.device=cuda:1"], "numbers them from 0, so there may be no cuda:1; set it to cuda"),
         (["seed=[0,1]", "rounds.review=true"], "a sweep cannot wait for people"),
         (["seed=[0,1]", "oracle={kind: human, objectives: [{name: x}]}"], "people answer it"),
     ],

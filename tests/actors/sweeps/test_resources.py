@@ -47,3 +47,15 @@ def test_parts_of_a_gpu_are_shared_and_whole_ones_are_not() -> None:
     machine.give_back(Share(2.0, {"0": 1.0}))
     machine.give_back(Share(1.0, {"1": 1.0}))
     assert machine.take({"CPU": 1.0, "GPU": 2.0}, is_stopping) == Share(1.0, {"0": 1.0, "1": 1.0})
+
+
+def test_a_machine_whose_fractions_came_back_has_room_for_a_campaign_that_takes_it_all() -> None:
+    machine, is_stopping = Machine(4.0), threading.Event()
+    shares = [machine.take({"CPU": cpus}, is_stopping) for cpus in (1.2, 1.1, 1.1)]
+    for share in shares:
+        assert share is not None
+        machine.give_back(share)
+    timer = threading.Timer(10, is_stopping.set)
+    timer.start()
+    assert machine.take({"CPU": 4.0}, is_stopping) == Share(4.0, {})
+    timer.cancel()

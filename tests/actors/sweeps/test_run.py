@@ -20,6 +20,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from al_loop import Campaign, open_run
+from al_loop.actors.sweeps import run as run_module
 from al_loop.actors.sweeps.plan import plan
 from al_loop.actors.sweeps.table import tabulate
 from al_loop.cli import app
@@ -171,6 +172,27 @@ def test_what_a_campaign_paid_for_before_it_was_cut_off_is_in_the_table(swept: R
     assert cut["seconds"].notna().all()
     assert unread["calls"].isna().all()
     assert cut["failed"].tolist() == unread["failed"].tolist() == ["it died"]
+
+
+def test_a_table_that_cannot_be_written_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "_run_all", lambda *_: {})
+    (folder / "full" / "sweep.csv.part").mkdir(parents=True)  # as on a full disk
+    done = CliRunner().invoke(app, ["sweep", "swept.yaml", "seed=[0,1]", "--run-dir", "full"])
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: cannot write {folder}/full/sweep.csv (")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_signal_that_is_ignored_stops_no_sweep() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    received: list[str] = []
+    try:
+        with run_module._signals_to(lambda: received.append("signal")):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert received == []
 
 
 def test_every_wrong_combination_is_named_before_ray_starts(folder: Path) -> None:

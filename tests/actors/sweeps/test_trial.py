@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from al_loop import open_run
+from al_loop.actors.sweeps import trial as trial_module
 from al_loop.actors.sweeps.trial import ProcessContext, TrialProcess
 from al_loop.config import load_config
 from tests.support.sweeps import sweep_folder
@@ -34,6 +37,7 @@ def test_the_events_of_a_campaign_are_its_rounds_and_its_end(folder: Path) -> No
     assert [(event.kind, event.round) for event in events] == [("round", 0), ("round", 1), ("done", 1)]
     assert events[2].measures["calls"] == 10
     assert dict(events[2].measures).keys() == {"calls", "best", "top10_mean", "hypervolume"}
+    assert trial._process.returncode == 0
 
 
 def test_a_campaign_that_is_stopped_has_lost_no_answer_and_left_no_process(folder: Path) -> None:
@@ -74,3 +78,75 @@ def test_a_campaign_does_not_outlive_a_sweep_that_is_killed(folder: Path) -> Non
         sweep.kill()
     _, alive = psutil.wait_procs(started, timeout=600)
     assert alive == []
+
+
+HUNG = """
+import os, subprocess, sys, threading, time
+from pathlib import Path
+
+class Hangs:
+    def __init__(self, how="fork"):
+        self.how = how
+
+    def check(self):
+        assert sys.stdin.read() == "" == subprocess.check_output(["cat"], text=True)
+        if self.how == "thread":  # keeps the process from ending
+            threading.Thread(target=time.sleep, args=[3600]).start()
+            raise ValueError("unusable")
+        if self.how == "fork":  # a process that would keep the events from ending
+            child = subprocess.Popen(["sleep", "3600"], close_fds=False, start_new_session=True)
+            Path("fork.pid").write_text(str(child.pid))
+            os._exit(3)
+        Path("deaf.pid").write_text(str(os.getpid()))
+        while True:
+            try:
+                time.sleep(3600)
+            except KeyboardInterrupt:
+                pass
+
+    def evaluate(self, words):
+        return []
+"""
+
+
+@pytest.fixture
+def hung(folder: Path) -> Path:
+    """The user's folder, with an oracle whose check does not return."""
+    (folder / "hung.py").write_text(HUNG)
+    text = (folder / "swept.yaml").read_text()
+    config = text.replace('"sweep_oracle:sweep_score"', '"hung:Hangs"')
+    (folder / "hung.yaml").write_text(config)
+    return folder
+
+
+def test_a_campaign_whose_own_thread_keeps_its_process_is_ended(hung: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_module, "STOP_WAIT_S", 1.0)
+    trial = TrialProcess(load_config("hung.yaml", ["oracle.how=thread"]), hung / "thread", ProcessContext.here())
+    event = trial.next_event()
+    assert (event.kind, event.reason) == ("failed", "ValueError: unusable")
+    assert trial._process.returncode == -signal.SIGKILL
+
+
+def test_a_process_that_a_campaign_leaves_behind_does_not_hold_up_the_sweep(hung: Path) -> None:
+    trial = TrialProcess(load_config("hung.yaml", ["oracle.how=fork"]), hung / "fork", ProcessContext.here())
+    event = trial.next_event()
+    os.kill(int((hung / "fork.pid").read_text()), signal.SIGKILL)
+    assert (event.kind, event.reason) == ("failed", "its process ended with exit code 3")
+
+
+def test_a_campaign_that_does_not_stop_dies_soon_after_a_sweep_that_is_killed(hung: Path) -> None:
+    code = (
+        "from al_loop.actors.sweeps import trial; from al_loop.config import load_config; from pathlib import Path;"
+        "trial._MAIN = trial._MAIN.replace('import main;', 'import main; import al_loop.actors.sweeps.trial as t; "
+        "t.STOP_WAIT_S = 1.0;');"
+        "trial.TrialProcess(load_config('hung.yaml', ['oracle.how=deaf']), Path('deaf').absolute(), "
+        "trial.ProcessContext.here()).next_event()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}) as sweep:
+        while not (hung / "deaf.pid").is_file() or not (hung / "deaf.pid").read_text():
+            assert sweep.poll() is None
+            time.sleep(0.1)
+        sweep.kill()
+    campaign = int((hung / "deaf.pid").read_text())
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(campaign).wait(timeout=60)

@@ -81,6 +81,21 @@ def test_a_read_only_directory_can_be_looked_at(url: str, ledger: Ledger, monkey
         assert reader.known_objects() == {"A"}
 
 
+@sqlite_only
+def test_a_ledger_that_a_read_only_directory_cannot_open_is_one_clear_line(
+    url: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(sa.make_url(url).database or "")
+    ledger.close()
+    path.with_name("ledger.db-wal").write_bytes(b"rows")
+    path.with_name("ledger.db-shm").symlink_to("/nowhere/shm")  # as one that cannot be created
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ConfigError, match=r"last rows are in ledger.db-wal; copy both files to a folder of yours$"):
+        Ledger(url, read_only=True)
+    with pytest.raises(ConfigError, match=r"its folder cannot be written .*; choose a --run-dir with write permission"):
+        Ledger(url)
+
+
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_text("dear diary\n" * 100)

@@ -58,6 +58,7 @@ def test_a_cache_that_breaks_is_left_out_and_told_once(tmp_path: Path) -> None:
         connection.execute("DROP TABLE al_loop_evaluation_cache")
     assert broken.find([("A", "")]) == {}
     broken.add("B", "", Outcome((1.0,)))
+    assert broken.find([("A", "")]) == {}
     assert len(notes) == 1
     assert "the campaign continues without it" in notes[0]
 
@@ -73,5 +74,12 @@ def test_a_cache_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cache.db").write_text("not a database, but long enough to be looked at as one" * 20)
     with pytest.raises(ConfigError, match=r"evaluation\.cache.*is not usable"):
         cache(tmp_path)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match=r"^evaluation\.cache: 'mysql' is not one of sqlite, postgresql"):
         EvaluationCache("mysql://host/db", "o", "mine", print)
+
+
+def test_the_password_of_a_cache_is_in_no_message() -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(ConfigError, match=r"evaluation\.cache: .*//me:\*\*\*@127.0.0.1:1/db is not usable") as caught:
+        EvaluationCache("postgresql://me:secret@127.0.0.1:1/db", "o", "mine", print)
+    assert "secret" not in str(caught.value)
