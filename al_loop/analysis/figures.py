@@ -40,23 +40,23 @@ def progress(run: RunTables, ax: Axes | None = None, *, objective: str | None = 
     Raises:
         ConfigError: there is no such objective.
     """
-    column, chosen = run.find_objective(objective)
+    column, details = run.find_objective(objective)
     table = run.evaluations
     calls = table["attempts"].clip(lower=1).cumsum().to_numpy(dtype=np.float64)
     values = table[column].to_numpy(dtype=np.float64)
     rounds = table["round"].to_numpy()
     is_measured = np.isfinite(values)
     figure, ax = _axes(ax, (7.5, 4.2))
-    ax.set(xlabel="oracle calls", ylabel=_label(chosen), title=f"{run.name}: progress")
+    ax.set(xlabel="oracle calls", ylabel=_label(details), title=f"{run.name}: progress")
     if is_measured.any():
         x, y = calls[is_measured], values[is_measured]
-        low, high = _visible_range(y, keep=chosen.goal)
+        low, high = _visible_range(y, keep=details.goal)
         clipped = np.clip(y, low, high)
         dots = _RoundDots(rounds)
         for rows, marker in ((clipped == y, "o"), (clipped > y, "v"), (clipped < y, "^")):
             dots.draw(ax, x[rows], clipped[rows], rounds[is_measured][rows], marker)
         dots.add_legend(figure, ax)
-        best, top = _running_best(y, chosen.goal, _TOP_K)
+        best, top = _running_best(y, details.goal, _TOP_K)
         ax.step(x, best, where="post", color=_INK, lw=2, label="best so far", zorder=4)
         if len(y) >= _TOP_K:
             mean = top[_TOP_K - 1 :]
@@ -74,7 +74,7 @@ def progress(run: RunTables, ax: Axes | None = None, *, objective: str | None = 
             transform=ax.get_xaxis_transform(), zorder=6, label=f"failed ({len(failed)})",
         )  # fmt: skip
     if len(values):
-        corner: Literal["lower right", "upper right"] = "lower right" if chosen.goal == "maximise" else "upper right"
+        corner: Literal["lower right", "upper right"] = "lower right" if details.goal == "maximise" else "upper right"
         ax.legend(loc=corner, framealpha=0.9, edgecolor="none", fontsize=9)
     ax.set_xlim(0, max(calls.max(initial=1.0) * 1.02, 2))
     return figure
@@ -121,10 +121,10 @@ def calibration(run: RunTables, ax: Axes | None = None, *, objective: str | None
     Raises:
         ConfigError: there is no such objective.
     """
-    column, chosen = run.find_objective(objective)
+    column, details = run.find_objective(objective)
     table = run.evaluations.dropna(subset=[column, "predicted_mean"])
     figure, ax = _axes(ax, (5.2, 4.8))
-    ax.set(xlabel=f"measured {_label(chosen)}", ylabel=f"predicted {_label(chosen)}")
+    ax.set(xlabel=f"measured {_label(details)}", ylabel=f"predicted {_label(details)}")
     if table.empty:
         ax.set_title(f"{run.name}: calibration")
         ax.text(0.5, 0.5, "no predictions yet", transform=ax.transAxes, ha="center", color=_GREY)

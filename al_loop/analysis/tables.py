@@ -190,9 +190,9 @@ class RunTables:
         Raises:
             ConfigError: there is no such objective.
         """
-        column, chosen = self.find_objective(objective)
+        column, details = self.find_objective(objective)
         measured = self.target_evaluations.dropna(subset=[column])
-        return measured.sort_values(column, ascending=chosen.goal == "minimise", kind="stable").head(n)
+        return measured.sort_values(column, ascending=details.goal == "minimise", kind="stable").head(n)
 
     def front(self) -> pd.DataFrame:
         """Return the measured objects on the Pareto front of the optimised objectives, ordered by the first one."""

@@ -1,7 +1,7 @@
-"""The command line. Commands import torch, ray and botorch only when they need them.
+"""The command line. Commands import torch, ray and botorch only when required.
 
 Exit codes: 0 success; 1 the campaign cannot continue, or a bug; 2 invalid input; 130 interrupted (Ctrl-C), 143 ended by
-SIGTERM, both after a clean stop. Whatever ended a campaign, the same command resumes it.
+SIGTERM, both after a clean stop. The same command resumes a campaign, whatever ended it.
 
 - ``app``: the application and ``main``; ``common``: exit codes, shared arguments, printing.
 - ``run``, ``jobs`` (submit, logs, stop), ``sweep``, ``pretrain``, ``people`` (ask, tell, review), ``results`` (status,

@@ -57,5 +57,5 @@ def _part_schemas(
         schema["required"] = ["kind", *schema.get("required", [])]
         schema["description"] = info.summary
         schemas.append(schema)
-    own = {"type": "object", "properties": {"target": {"type": "string"}, **keys}, "required": ["target"]}
-    return [*schemas, own]
+    target_schema = {"type": "object", "properties": {"target": {"type": "string"}, **keys}, "required": ["target"]}
+    return [*schemas, target_schema]

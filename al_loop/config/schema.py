@@ -126,10 +126,12 @@ class SamplerSettings(_Frozen):
     replay_size: Annotated[int, Field(ge=0, description="objects from the replay buffer, added to each step")] = 16
     replay_capacity: Annotated[int, Field(ge=1)] = 1000
     replay_priority: Annotated[
-        Literal["reward", "recency"], Field(description="which objects stay in the replay buffer")
+        Literal["reward", "recency"], Field(description="objects to retain in the replay buffer: best or newest")
     ] = "reward"
     measured_size: Annotated[int, Field(ge=0, description="measured objects, added to each step")] = 0
-    searches: Annotated[tuple[Part, ...], Field(description="run beside the policy in every step")] = ()
+    searches: Annotated[
+        tuple[Part, ...], Field(description="searches that run alongside the policy in every step")
+    ] = ()
     epsilon: Annotated[float, Field(ge=0, le=1)] = 0.05
     temperature: Annotated[float, Field(gt=0, description="temperature of the policy while exploring")] = 1.0
     heads: Annotated[int, Field(ge=1, description="members of an ensemble (Thompson sampling)")] = 1
@@ -299,7 +301,7 @@ class CampaignConfig(_Frozen):
     )
     reference_point: dict[str, float] | None = Field(
         None,
-        description="with several objectives: the worst value of each that is of interest, in its unit; if omitted, "
+        description="with several objectives: the worst value of interest of each, in its unit; if omitted, "
         "the worst value on the Pareto front, worsened by a tenth of the front's range",
     )
     constraints: tuple[Constraint, ...] = ()

@@ -16,11 +16,11 @@ from al_loop.gflownet.rollout import Trajectories, rollout
 
 def _take(environment: Environment, states: Tensor, choices: Tensor, is_backward: bool = False) -> Tensor:
     """Return the result of ``step`` or ``backward_step``, after checking that the arguments are unchanged."""
-    before, chosen = states.clone(), choices.clone()
+    before, choices_before = states.clone(), choices.clone()
     moved = environment.backward_step(states, choices) if is_backward else environment.step(states, choices)
     name = "backward_step" if is_backward else "step"
     assert torch.equal(states, before), f"{name} changed its argument states"
-    assert torch.equal(choices, chosen), f"{name} changed its argument actions"
+    assert torch.equal(choices, choices_before), f"{name} changed its argument actions"
     assert moved.shape == states.shape, (
         f"{name} returned shape {tuple(moved.shape)} for states of shape {tuple(states.shape)}"
     )
@@ -162,10 +162,10 @@ class EnvironmentContract:
         row, undo = self._pairs(environment.backward_mask(states))
         after = states[row]
         before = _take(environment, after, undo, is_backward=True)
-        copy, chosen = after.clone(), undo.clone()
+        states_before, choices_before = after.clone(), undo.clone()
         action = environment.forward_action(after, undo)
-        assert torch.equal(after, copy), "forward_action changed its argument states"
-        assert torch.equal(undo, chosen), "forward_action changed its argument backward_actions"
+        assert torch.equal(after, states_before), "forward_action changed its argument states"
+        assert torch.equal(undo, choices_before), "forward_action changed its argument backward_actions"
         assert action.shape == undo.shape
         is_allowed = environment.forward_mask(before).gather(1, action[:, None])[:, 0]
         assert is_allowed.all(), (

@@ -188,10 +188,10 @@ def pretrain(
             on_step(step, loss)
         is_due = (step + 1) % interval == 0 or step + 1 == settings.steps
         if n_validation and is_due:
-            same = torch.Generator(device).manual_seed(seed)  # the same histories each time
+            fixed_generator = torch.Generator(device).manual_seed(seed)  # the same histories each time
             with torch.no_grad():
-                each = torch.cat([nll(rows, same) for rows in held_out.split(_VALIDATION_BATCH)])
-            validation.append((step + 1, float(each.mean())))
+                nlls = torch.cat([nll(rows, fixed_generator) for rows in held_out.split(_VALIDATION_BATCH)])
+            validation.append((step + 1, float(nlls.mean())))
             if validation[-1][1] == min(value for _, value in validation):
                 best = copy.deepcopy(policy.state_dict())
             if on_validation is not None:

@@ -99,17 +99,17 @@ def load_prior(environment: Environment, policy: Policy, prior: Mapping[str, Ten
         ConfigError: the prior is for another environment or another policy.
     """
     path, metadata = (prior.path, prior.metadata) if isinstance(prior, Prior) else ("the prior", {})
-    here = environment_metadata(environment)
-    if metadata.get("vocabulary", here["vocabulary"]) != here["vocabulary"]:
+    expected = environment_metadata(environment)
+    if metadata.get("vocabulary", expected["vocabulary"]) != expected["vocabulary"]:
         raise ConfigError(
             f"sampler.prior: {path} was trained for the environment {metadata.get('environment')}, whose letters, "
-            f"blocks or actions differ from this {here['environment']}; train one for it with `al-loop pretrain`"
+            f"blocks or actions differ from this {expected['environment']}; train one for it with `al-loop pretrain`"
         )
-    own = policy.state_dict()
+    weights = policy.state_dict()
     problems = [
-        f"{name} is {_shape(prior.get(name))}, not {_shape(own.get(name))}"
-        for name in dict.fromkeys([*own, *prior])
-        if _shape(prior.get(name)) != _shape(own.get(name))
+        f"{name} is {_shape(prior.get(name))}, not {_shape(weights.get(name))}"
+        for name in dict.fromkeys([*weights, *prior])
+        if _shape(prior.get(name)) != _shape(weights.get(name))
     ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

@@ -159,7 +159,7 @@ def _rollout_packed(
             for t in range(environment.max_steps):
                 mask = environment.forward_mask(before)
                 logits = None
-                here = None if len(rows) == n else rows
+                row_index = None if len(rows) == n else rows
                 if policy is not None and epsilon < 1:
                     if shares:  # early on, many rows are in the same state
                         index, group = unique_rows(before)
@@ -167,13 +167,13 @@ def _rollout_packed(
                         logits = logits.index_select(0, group)
                         shares = 4 * len(index) < 3 * len(before)
                     else:
-                        logits = policy.next_logits(before, context, memory, here)
+                        logits = policy.next_logits(before, context, memory, row_index)
                     if temperature != 1:
                         logits = logits / temperature
                 action, check = _pick(logits, mask, epsilon, generator, noise)
                 checks.append(check)
                 if guide is not None and t < len(guide.actions):
-                    action = _follow(guide, t, here, mask, action, generator)
+                    action = _follow(guide, t, row_index, mask, action, generator)
                 before = environment.step(before, action)
                 steps.append((rows, action, before))
                 alive = environment.is_terminal(before).logical_not().nonzero().squeeze(1)
@@ -317,7 +317,7 @@ def _invert(logits: Tensor | None, mask: Tensor, generator: torch.Generator) -> 
 def _follow(
     guide: Guide, t: int, rows: Tensor | None, mask: Tensor, action: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Replace actions, shape n, by the guide's where it has any that are allowed."""
+    """Replace actions, shape n, by the guide's actions if these exist and are allowed."""
     guided = guide.actions[t] if rows is None else guide.actions[t][rows]
     follows = (guided >= 0) & mask.gather(1, guided.clamp(min=0)[:, None])[:, 0]
     if guide.deviate is not None:
@@ -378,7 +378,9 @@ def _backward_logits(
     if backward == "learned":
         return policy.backward_logits(states, context)
     n, choices = mask.shape
-    each = torch.arange(choices, device=states.device).repeat(n)
+    candidates = torch.arange(choices, device=states.device).repeat(n)
     # the result of a forbidden step is meaningless, and the caller masks it
-    parents = environment.backward_step(states.repeat_interleave(choices, 0), torch.where(mask.flatten(), each, 0))
+    parents = environment.backward_step(
+        states.repeat_interleave(choices, 0), torch.where(mask.flatten(), candidates, 0)
+    )
     return environment.log_paths(parents).view(n, choices).nan_to_num().float()

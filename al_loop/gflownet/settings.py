@@ -39,7 +39,7 @@ class TrainingSettings:
         replay_capacity: number of distinct objects in the replay.
         replay_priority: objects that the replay retains: those of highest ``reward``, or the newest (``recency``).
         measured_size: measured objects added to each step, with histories drawn in the same way.
-        searches: searches that run beside the policy in every step.
+        searches: searches that run alongside the policy in every step.
         epsilon: share of uniform actions while training, 0 to 1.
         temperature: divisor of the policy's logits while training, above 0.
         heads: members of an ensemble of forward heads; each trajectory is drawn by one of them (Thompson sampling,

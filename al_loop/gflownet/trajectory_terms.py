@@ -92,7 +92,7 @@ def compute_terms(
         extra["log_inflow"], extra["log_outflow"] = _edge_flows(steps, policy, log_reward)
     if objective.uses_reference:
         if reference is None:
-            raise ValueError("a relative objective requires a prior; make one with `al-loop pretrain`")
+            raise ValueError("a relative objective requires a prior; train one with `al-loop pretrain`")
         with torch.no_grad():
             extra["log_reference"], _, _ = _step_terms(steps, reference, "uniform", uses_flows=False)
     return Terms(**{**vars(terms), **extra})
@@ -110,8 +110,8 @@ class _Steps:
         self.n_steps, self.n = self.is_step.shape
         self.packs = packs(self.is_step.device)
         happened = self.is_step.flatten()
-        everything = torch.arange(len(happened), device=happened.device)
-        self.index = happened.nonzero()[:, 0] if self.packs else everything  # into T x n
+        all_steps = torch.arange(len(happened), device=happened.device)
+        self.index = happened.nonzero()[:, 0] if self.packs else all_steps  # into T x n
         self.happened = happened[self.index]
         self.flat = trajectories.states.flatten(0, 1)  # (T + 1) n x state_size
         self.before, self.after = self.flat[self.index], self.flat[self.index + self.n]
@@ -159,10 +159,10 @@ def _step_terms(
     elif policy.shares_trunk and (learns_backward or uses_flows):
         logits = _in_one_pass(steps, policy, backward_mask if learns_backward else None, uses_flows)
     if logits is None:
-        here = steps.context_of(steps.index)
-        log_pf = policy.forward_log_prob(steps.before, steps.forward_mask, steps.actions, here)
-        backward_logits = policy.backward_logits(steps.after, here) if learns_backward else None
-        flow = policy.log_flow(steps.after, here) if uses_flows else None
+        step_context = steps.context_of(steps.index)
+        log_pf = policy.forward_log_prob(steps.before, steps.forward_mask, steps.actions, step_context)
+        backward_logits = policy.backward_logits(steps.after, step_context) if learns_backward else None
+        flow = policy.log_flow(steps.after, step_context) if uses_flows else None
     else:
         log_p = masked_log_softmax(logits.forward, steps.forward_mask)
         log_pf = log_p.gather(1, steps.actions[:, None])[:, 0]
@@ -237,12 +237,12 @@ def _edge_flows(steps: _Steps, policy: Policy, log_reward: Tensor) -> tuple[Tens
     object has states.
     """
     environment, after = steps.environment, steps.after
-    here = steps.context_of(steps.index)
+    step_context = steps.context_of(steps.index)
     mask = environment.backward_mask(after)
     row, choice = mask.nonzero(as_tuple=True)
     parents = environment.backward_step(after[row], choice)
     actions = environment.forward_action(after[row], choice)
-    context = None if here is None else here.rows(row)
+    context = None if step_context is None else step_context.rows(row)
     edges = policy.forward_logits(parents, context).gather(1, actions[:, None])[:, 0]
     # the same object, but perhaps in a state other than `after`
     edges = edges + environment.log_multiplicity(environment.step(parents, actions)).to(edges.dtype)
@@ -250,7 +250,7 @@ def _edge_flows(steps: _Steps, policy: Policy, log_reward: Tensor) -> tuple[Tens
     inflow = table.logsumexp(1) if steps.packs else table.masked_fill(~steps.happened[:, None], 0.0).logsumexp(1)
     forward_mask = environment.forward_mask(after)
     is_end = environment.is_terminal(after)
-    outgoing = policy.forward_logits(after, here).masked_fill(~forward_mask & ~is_end[:, None], -torch.inf)
+    outgoing = policy.forward_logits(after, step_context).masked_fill(~forward_mask & ~is_end[:, None], -torch.inf)
     multiplicity = environment.log_multiplicity(after).to(edges.dtype)
     owner = steps.index % steps.n
     end = log_reward[owner] + multiplicity

@@ -58,7 +58,7 @@ def make_engine(url: str | URL, *, read_only: bool = False) -> Engine:
         read_only: whether the database itself rejects every change.
 
     Raises:
-        ConfigError: the URL is of another kind, or psycopg is not installed.
+        ConfigError: the URL names no such database, or psycopg is not installed.
     """
     parsed = parse_url(url) if isinstance(url, str) else url
     is_sqlite = parsed.get_backend_name() == "sqlite"

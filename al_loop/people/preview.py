@@ -33,7 +33,7 @@ def preview(results: ParsedResults, ledger: Ledger) -> Iterator[tuple[str, list[
     if results.unchanged:
         yield f"{len(results.unchanged)} in the ledger already, with the same result", []
     if results.blank:
-        yield f"{len(results.blank)} without a result yet, which stay pending: {_ids(results.blank)}", []
+        yield f"{len(results.blank)} without a result yet, which remain pending: {_ids(results.blank)}", []
     others = {c.id for c in ledger.in_flight()} - results.answers.keys() - {*results.blank}
     if others:
         yield f"{len(others)} handed out before and still pending: {_ids(sorted(others))}", []

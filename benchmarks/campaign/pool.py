@@ -116,7 +116,7 @@ def main() -> None:
 
 def report(table: pd.DataFrame, out: Path) -> None:
     last = table[table["calls"] == table["calls"].max()]
-    print(f"\nfraction of the top 1 % found after {last['calls'].iloc[0]} calls (threshold: {LEVEL})")
+    print(f"\nfraction of the top 1 % found after {last['calls'].iloc[0]:.0f} calls (threshold: {LEVEL})")
     print(f"{'arm':22s} {'strict, mean +- s.e.':>22s}  {'seeds':>34s}  {'ties':>6s}")
     for arm in [a for a in ARMS if a in set(last["arm"])]:
         rows = last[last["arm"] == arm]

@@ -52,7 +52,7 @@ def _state_from_root(
     queue: list[tuple[int, int, int, int, int]] = [(root, -1, 0, 0, -1)]  # piece, parent's slot and site, own site
     slot = 0
     while queue:
-        piece, parent, parent_site, own, came_from = queue.pop(0)
+        piece, parent, parent_site, own_site, came_from = queue.pop(0)
         block = blocks[block_of[piece] - 1]
         relabel = list(range(len(block.sites)))
         if parent < 0:
@@ -60,13 +60,13 @@ def _state_from_root(
                 return None
         else:
             # a block is bonded by the first of its equivalent sites
-            first = min(p[own] for p in block.symmetries)
-            relabel = next(p for p in block.symmetries if p[own] == first)
+            first = min(p[own_site] for p in block.symmetries)
+            relabel = next(p for p in block.symmetries if p[own_site] == first)
             if block.required not in (None, first):
                 return None
         slot_block[slot] = block_of[piece]
         if parent >= 0:
-            slot_parent[slot], slot_parent_site[slot], slot_own_site[slot] = parent, parent_site, relabel[own]
+            slot_parent[slot], slot_parent_site[slot], slot_own_site[slot] = parent, parent_site, relabel[own_site]
         for site, other, other_site in bonds[piece]:
             if other != came_from:
                 queue.append((other, slot, relabel[site], other_site, piece))

@@ -129,9 +129,9 @@ class Fragments(Environment):
 
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
         slots = self.max_fragments
-        here = torch.arange(slots, device=states.device)
+        slot_index = torch.arange(slots, device=states.device)
         removed = backward_actions[:, None]
-        source = here + (here >= removed).long()
+        source = slot_index + (slot_index >= removed).long()
         remains = (source < slots)[:, None].expand(-1, 4, -1).clone()
         remains[:, 1:, 0] = False  # if the root is removed, its only neighbour becomes the root
         rows = states[:, :-1].reshape(-1, 4, slots)
@@ -218,10 +218,10 @@ class Fragments(Environment):
         device = states.device
         tables = self.tables(device)
         block, _, _, own_site = read_slots(states)
-        here = torch.arange(self.max_fragments, device=device)
+        slot_index = torch.arange(self.max_fragments, device=device)
         labellings = tables.n_symmetries[block].log()
         orbit = tables.orbit_size[block, own_site].log()
-        labellings = labellings - torch.where((here > 0) & (block > 0), orbit, 0.0)
+        labellings = labellings - torch.where((slot_index > 0) & (block > 0), orbit, 0.0)
         return labellings.sum(1) - self.n_automorphisms(states).double().log().float()
 
     def log_paths(self, states: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ def count_automorphisms(states: Tensor, tables: FragmentTables) -> Tensor:
     block, parent, parent_site, own_site = read_slots(states)
     n, slots = block.shape
     sites = tables.n_sites
-    here = torch.arange(slots, device=device)
-    is_child = (block > 0) & (here > 0)
+    slot_index = torch.arange(slots, device=device)
+    is_child = (block > 0) & (slot_index > 0)
     permutations = tables.symmetries[block]  # n x slots x symmetries x sites
     salts = tables.salts
 
@@ -40,14 +40,14 @@ def count_automorphisms(states: Tensor, tables: FragmentTables) -> Tensor:
     nowhere = slots * sites
     message = torch.zeros(n, nowhere + 1, dtype=torch.int64, device=device)
     up = torch.where(is_child, parent * sites + parent_site, nowhere)
-    own = torch.where(is_child, here * sites + own_site, nowhere)
+    down = torch.where(is_child, slot_index * sites + own_site, nowhere)
     ones = torch.ones(n, 1, dtype=torch.int64, device=device)
     for slot in range(slots - 1, 0, -1):  # children have the larger slots
-        labels = message.scatter(1, own[:, slot, None], ones)[:, slot * sites : (slot + 1) * sites]
+        labels = message.scatter(1, down[:, slot, None], ones)[:, slot * sites : (slot + 1) * sites]
         message.scatter_(1, up[:, slot, None], canonical(block[:, slot], labels)[:, None])
     # automorphisms that fix the root: for each block, the symmetries that keep the subtrees on its sites, where the
     # bond to the parent counts as one more subtree
-    marked = message.scatter(1, own, ones.expand(-1, slots))[:, :-1].view(n, slots, 1, sites)
+    marked = message.scatter(1, down, ones.expand(-1, slots))[:, :-1].view(n, slots, 1, sites)
     images = marked.expand(permutations.shape).gather(-1, permutations)
     keeps = (images == marked).all(-1) & tables.is_symmetry[block]
     stabiliser = torch.where(block > 0, keeps.sum(-1), 1).prod(1)
@@ -55,7 +55,7 @@ def count_automorphisms(states: Tensor, tables: FragmentTables) -> Tensor:
         around = message.scatter(1, up[:, slot, None], ones)[:, :-1].view(n, slots, sites)
         index = parent[:, slot, None]
         labels = around.gather(1, index[..., None].expand(-1, -1, sites))[:, 0]
-        message.scatter_(1, own[:, slot, None], canonical(block.gather(1, index)[:, 0], labels)[:, None])
+        message.scatter_(1, down[:, slot, None], canonical(block.gather(1, index)[:, 0], labels)[:, None])
     whole = canonical(block, message[:, :-1].view(n, slots, sites))
     orbit_of_root = ((whole == whole[:, :1]) & (block > 0)).sum(1)
     return stabiliser * orbit_of_root.clamp(min=1)  # the empty tree has one automorphism

@@ -126,11 +126,11 @@ class FragmentTables:
             for s, first in enumerate(firsts):
                 to_first[i, s, :k] = torch.tensor(next(p for p in block.symmetries if p[s] == first))
             # a block is bonded by one site of each orbit: the others would give the same molecules
-            own = [s for s in range(k) if firsts[s] == s and block.required in (None, s)]
+            bonding_sites = [s for s in range(k) if firsts[s] == s and block.required in (None, s)]
             root_entries += [len(entries)] if block.required is None else []
             for s in range(k):
-                entry_of[i, s] = len(entries) + own.index(firsts[s]) if firsts[s] in own else 0
-            entries += [(i, s) for s in own]
+                entry_of[i, s] = len(entries) + bonding_sites.index(firsts[s]) if firsts[s] in bonding_sites else 0
+            entries += [(i, s) for s in bonding_sites]
         entry_block, entry_site = torch.tensor(entries).T.contiguous()
         is_root_entry = torch.zeros(len(entries), dtype=torch.bool)
         is_root_entry[root_entries] = True

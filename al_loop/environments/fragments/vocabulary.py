@@ -83,16 +83,18 @@ def _symmetries(mol: Any, sites: list[int]) -> list[list[int]] | None:
     atom: Any
     for atom in tagged.GetAtoms():  # an isotope label makes the match depend on hydrogens
         atom.SetIsotope(atom.GetTotalNumHs() + 1)
-    used = sorted(set(sites))
-    maps = {tuple(m[a] for a in used) for m in tagged.GetSubstructMatches(tagged, uniquify=False, maxMatches=10_000)}
-    sites_of = {a: [i for i, s in enumerate(sites) if s == a] for a in used}
+    site_atoms = sorted(set(sites))
+    maps = {
+        tuple(m[a] for a in site_atoms) for m in tagged.GetSubstructMatches(tagged, uniquify=False, maxMatches=10_000)
+    }
+    sites_of = {a: [i for i, s in enumerate(sites) if s == a] for a in site_atoms}
     permutations = set()
     for image in maps:
-        if any(len(sites_of[a]) != len(sites_of.get(b, ())) for a, b in zip(used, image, strict=True)):
+        if any(len(sites_of[a]) != len(sites_of.get(b, ())) for a, b in zip(site_atoms, image, strict=True)):
             return None
         for choice in itertools.product(*(itertools.permutations(sites_of[b]) for b in image)):
             permutation = [0] * len(sites)
-            for atom, targets in zip(used, choice, strict=True):
+            for atom, targets in zip(site_atoms, choice, strict=True):
                 for source, target in zip(sites_of[atom], targets, strict=True):
                     permutation[source] = target
             permutations.add(tuple(permutation))

@@ -29,10 +29,10 @@ def retrace(states: Tensor, backward_actions: Tensor, tables: FragmentTables, st
     block, parent, parent_site, own_site = read_slots(states)
     n, slots = block.shape
     n_steps, n_sites = len(backward_actions), tables.n_sites
-    here = torch.arange(slots, device=device)
+    slot_index = torch.arange(slots, device=device)
 
     # the walk in terms of the terminal state's slots: the block removed in each step, and its remaining neighbour
-    remaining = here.expand(n, slots)  # in the order of the slots
+    remaining = slot_index.expand(n, slots)  # in the order of the slots
     removed, neighbours = [], []
     for choice in backward_actions:
         is_block = ((choice >= 0) & (choice < slots))[:, None]
@@ -40,7 +40,7 @@ def retrace(states: Tensor, backward_actions: Tensor, tables: FragmentTables, st
         removed.append(remaining.gather(1, index))
         # a root is removed when it has one child, which is then in the next slot
         neighbours.append(torch.where(index == 0, remaining[:, 1 % slots, None], parent.gather(1, removed[-1])))
-        source = (here + (here >= index).long()).clamp(max=slots - 1)
+        source = (slot_index + (slot_index >= index).long()).clamp(max=slots - 1)
         remaining = torch.where(is_block, remaining.gather(1, source), remaining)
 
     # forwards, with the last removed block as the root
@@ -73,7 +73,7 @@ def retrace(states: Tensor, backward_actions: Tensor, tables: FragmentTables, st
         columns[:, :, t] = torch.cat([kind, at, at_site, renamed.gather(1, its_site)], 1)
 
     time = torch.arange(n_steps + 1, device=device)[:, None]
-    rows = columns * (here < torch.minimum(time, n_blocks)[..., None])[:, :, None]
+    rows = columns * (slot_index < torch.minimum(time, n_blocks)[..., None])[:, :, None]
     is_over = ((time > n_blocks) * states[:, -1])[..., None]
     trajectory = torch.full((n_steps, n), -1, device=device)
     trajectory[: len(actions)] = torch.stack(actions) if actions else trajectory[:0]

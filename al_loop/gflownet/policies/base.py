@@ -178,6 +178,6 @@ class Heads(nn.Module):
         if self.members == 1:
             return linear(x, self.linear.weight, self.linear.bias)
         if head is None:
-            each = [self.linear(x * s) * r for s, r in zip(self.scale_in, self.scale_out, strict=True)]
-            return torch.stack(each).mean(0)
+            outputs = [self.linear(x * s) * r for s, r in zip(self.scale_in, self.scale_out, strict=True)]
+            return torch.stack(outputs).mean(0)
         return self.linear(x * self.scale_in[head]) * self.scale_out[head]  # type: ignore[no-any-return]

@@ -115,8 +115,8 @@ class FragmentTransformerPolicy(FragmentPolicy):
         index = parent[..., None].expand(-1, -1, self.block.embedding_dim)
         x = self.block(block) + self.site(at_own) * is_child
         x = x.scatter_add(1, index, self.site(at_parent) * is_child)
-        here = torch.arange(slots, device=states.device)
-        is_bond = ((parent[..., None] == here) * is_child)[..., None]  # from a slot (row) to its parent (column)
+        slot_index = torch.arange(slots, device=states.device)
+        is_bond = ((parent[..., None] == slot_index) * is_child)[..., None]  # from a slot (row) to its parent (column)
         upwards = is_bond * (self.site_here(at_own) + self.site_there(at_parent))[:, :, None]
         downwards = is_bond * (self.site_here(at_parent) + self.site_there(at_own))[:, :, None]
         bonds = nn.functional.pad(upwards + downwards.transpose(1, 2), (0, 0, 0, 1, 0, 1))

@@ -35,8 +35,8 @@ class Layer(nn.Module):
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values, shape n x attention_heads x t x d each, of tokens, shape n x t x width."""
         n, t, _ = x.shape
-        each = self.query_key_value(self.norm(x)).view(n, t, 3, self._attention_heads, -1).permute(2, 0, 3, 1, 4)
-        return each[0], each[1], each[2]
+        parts = self.query_key_value(self.norm(x)).view(n, t, 3, self._attention_heads, -1).permute(2, 0, 3, 1, 4)
+        return parts[0], parts[1], parts[2]
 
     def close(self, x: Tensor, attended: Tensor) -> Tensor:
         """Return the tokens after attention, shape n x t x width.
@@ -72,7 +72,7 @@ class TransformerPolicy(Policy):
         attention_heads: number of attention heads.
 
     Raises:
-        ValueError: the environment is of another kind, or the width is not a multiple of ``attention_heads``.
+        ValueError: the environment is not such ``Sequences``, or the width is not a multiple of ``attention_heads``.
     """
 
     kind = "transformer"

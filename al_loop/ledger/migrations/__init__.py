@@ -2,7 +2,7 @@
 
 An upgrade runs in one transaction under the ledger's write lock: it succeeds as a whole or leaves the ledger unchanged.
 Two processes that open the same old ledger at once both succeed. The version is the largest number in
-``al_loop_schema``, whose rows are never changed, so that an older al-loop still recognises and refuses a newer ledger.
+``al_loop_schema``, whose rows are never changed, so that an older al-loop still recognises and rejects a newer ledger.
 Alembic is imported only when there is something to upgrade.
 
 To change the schema:
@@ -89,8 +89,8 @@ def keep_backup(connection: Connection, version: int) -> None:
         partial.replace(backup)
     except (sqlite3.Error, OSError) as error:
         raise ConfigError(
-            f"ledger {path}: cannot be copied to {backup.name} before its upgrade ({summary(error)}); make room for "
-            "the copy"
+            f"ledger {path}: cannot be copied to {backup.name} before its upgrade ({summary(error)}); check the "
+            "disk space and permissions of its folder"
         ) from error
 
 

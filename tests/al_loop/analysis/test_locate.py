@@ -35,5 +35,5 @@ def test_a_run_is_found_through_its_note_and_after_it_moved(folder: Path, tmp_pa
     assert open_run(f"sqlite:///{moved}/ledger.db").name == "demo"
     for broken in ("{", "[]", '{"ledger": 3}'):
         (elsewhere / "campaign.json").write_text(broken)
-        with pytest.raises(ConfigError, match=r"not \{.*a database URL"):
+        with pytest.raises(ConfigError, match=r"expected \{.*a database URL"):
             open_run(elsewhere)

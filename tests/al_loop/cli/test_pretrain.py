@@ -27,7 +27,7 @@ def test_a_pretrained_prior_starts_a_campaign(words: str, folder: Path) -> None:
     prior = "sampler.prior=words.pt"
     assert call("check", "tiny.yaml", prior, "--no-oracle")[0] == 0
     assert call("run", "tiny.yaml", prior, "-q", "--run-dir", str(folder / "prior"))[0] == 0
-    for change, reason in (("sampler.hidden=9", "does not fit"), ("environment.alphabet=ACGT", "was made for")):
+    for change, reason in (("sampler.hidden=9", "does not fit"), ("environment.alphabet=ACGT", "was trained for")):
         code, _, err = call("run", "tiny.yaml", prior, change, "--run-dir", str(folder / reason))
         assert (code, len(err)) == (2, 1)
         assert reason in err[0]

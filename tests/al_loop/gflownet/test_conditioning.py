@@ -42,11 +42,11 @@ def test_fixed_conditions_are_what_apply_understands():
 @pytest.mark.parametrize(
     ("conditioning", "what", "reason"),
     [
-        (BETAS, {"beta": 5.0}, "outside the range 0.5 to 4.0"),
+        (BETAS, {"beta": 5.0}, "outside the trained range, 0.5 to 4.0"),
         (BETAS, {"weights": [1.0]}, "beta is required"),
         (WEIGHTS, {"beta": 1.0, "weights": [1, 1]}, "beta cannot be used"),
-        (WEIGHTS, {"weights": [1, 1, 1]}, "expected 2 numbers"),
-        (WEIGHTS, {"weights": [0, 0]}, "expected 2 numbers"),
+        (WEIGHTS, {"weights": [1, 1, 1]}, "expected 2 non-negative numbers"),
+        (WEIGHTS, {"weights": [0, 0]}, "expected 2 non-negative numbers"),
     ],
 )
 def test_conditions_that_were_not_trained_are_refused(conditioning, what, reason):

@@ -52,8 +52,8 @@ def test_a_prior_may_be_of_words_of_another_shortest_length(prior):
 @pytest.mark.parametrize(
     ("environment", "policy", "reason"),
     [
-        (Sequences("ACGT", 4), {}, r"made for the environment sequence \(4 letters\)"),
-        (Sequences("ACG", 4), {}, r"differ from those of this sequence \(3 letters\)"),
+        (Sequences("ACGT", 4), {}, r"trained for the environment sequence \(4 letters\)"),
+        (Sequences("ACG", 4), {}, r"differ from this sequence \(3 letters\)"),
         (Sequences("ACGU", 5), {}, "position.weight is 5 x 16, not 6 x 16;"),
         (WORDS, {"heads": 2}, "scale_in is missing, not 2 x 16"),
         (WORDS, {"kind": MLPPolicy}, r"trained with TransformerPolicy, does not fit the policy MLPPolicy"),
