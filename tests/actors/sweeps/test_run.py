@@ -124,6 +124,7 @@ def test_a_trial_is_the_campaign_that_runs_alone(swept: Result, folder: Path) ->
         assert trial.config == alone.config
 
 
+@pytest.mark.slow
 def test_the_same_sweep_again_measures_nothing_and_more_rounds_go_on(swept: Result, folder: Path) -> None:
     before, table = n_calls(folder), pd.read_csv("all/sweep.csv")
     again = CliRunner().invoke(app, ["sweep", "swept.yaml", *GRID, "--run-dir", "all"])

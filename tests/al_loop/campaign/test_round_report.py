@@ -28,6 +28,7 @@ def test_predictions_are_kept_before_the_answers_and_scored_after_them(project: 
     assert project.reports()[0]["predictions"] == {}
 
 
+@pytest.mark.slow
 def test_without_progress_there_is_an_alarm_in_the_ledger_and_the_terminal(project: Project) -> None:
     notes = project.start("rounds.count=9", "sampler.steps=2")
     told = [report["alarms"].get("no_progress") for report in project.reports()]
@@ -35,6 +36,7 @@ def test_without_progress_there_is_an_alarm_in_the_ledger_and_the_terminal(proje
     assert all(any(message in note for note in notes.notes) for message in told if message)
 
 
+@pytest.mark.slow
 def test_batches_of_two_are_enough_for_an_alarm_once_there_are_enough_of_them(project: Project) -> None:
     (project / "boastful.py").write_text(
         "from al_loop.surrogates.gp import ExactGP\n\n"

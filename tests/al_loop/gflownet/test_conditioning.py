@@ -118,6 +118,7 @@ def l1(policy, values, log_reward):
     return float((p - target / target.sum()).abs().sum())
 
 
+@pytest.mark.slow
 def test_one_network_samples_at_every_temperature():
     settings = Training(steps=500, batch_size=64, hidden=64, lr=3e-3, conditioning=BETAS, replay_size=8)
     learner, sampler = train(GRID, StateReward(base), settings)

@@ -41,6 +41,7 @@ def test_the_share_is_rounded_to_picks(share, n_explored):
     assert len(set(picked)) == 10
 
 
+@pytest.mark.slow
 def test_random_picks_are_uniform_over_the_rest_and_fixed_by_the_seed():
     assert select(10, share=0.5, by="random", seed=3) == select(10, share=0.5, by="random", seed=3)
     counts = torch.zeros(31)

@@ -107,6 +107,7 @@ def test_the_ratio_of_scales_is_found_although_the_expensive_answers_are_the_bes
     assert float(z.square().mean()) < 4
 
 
+@pytest.mark.slow
 def test_unrelated_fidelities_are_found_to_be_unrelated():
     X = rows(160)
     f = (torch.arange(160) % 2).double()
