@@ -39,8 +39,9 @@ _ON_RAY = """
 import sys
 import ray
 from al_loop.cli import main
+from tests.support.local_ray import start_ray
 
-ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, configure_logging=False)
+start_ray()
 sys.argv = ["al-loop", *sys.argv[1:], "--address", "auto"]
 main()
 """

@@ -14,6 +14,7 @@ import pytest
 from al_loop.campaign.executor import CallTimeout, OracleWorker
 from al_loop.config import CampaignConfig, load_config
 from al_loop.oracles.base import Call, Outcome
+from tests.support.local_ray import start_ray
 
 CONFIG = """
 name: placed
@@ -132,7 +133,7 @@ def ray_cluster_in(home: Path) -> Iterator[None]:
 
     saved = dict(os.environ)
     os.environ |= {"HOME": str(home), "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(Path(__file__).parents[2])}
-    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    start_ray()
     try:
         yield
     finally:

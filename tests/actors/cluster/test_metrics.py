@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from al_loop.sinks import Sinks
+from tests.support.local_ray import start_ray
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -27,12 +28,8 @@ def metrics_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     saved = dict(os.environ)
     os.environ |= {"HOME": str(tmp_path_factory.mktemp("home")), "RAY_AUTH_MODE": "disabled"}
     port = free_port()
-    ray.init(
-        address="local",
+    start_ray(
         num_cpus=1,
-        include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
         object_store_memory=80_000_000,
         _metrics_export_port=port,
         _system_config={"metrics_report_interval_ms": 1000},

@@ -25,6 +25,7 @@ from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.rollout import rollout
+from tests.support.local_ray import start_ray
 
 SEQUENCE = {"kind": "sequence", "alphabet": "ACGU", "length": 5}
 ORACLE = {"target": "math:sqrt"}  # never asked
@@ -44,11 +45,8 @@ def cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("HOME", str(home))
-        ray.init(
-            address="local",
+        start_ray(
             num_cpus=1,
-            include_dashboard=False,
-            log_to_driver=False,
             object_store_memory=100_000_000,
             _temp_dir=str(home / "t"),
         )

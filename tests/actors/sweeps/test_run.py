@@ -25,6 +25,7 @@ from al_loop.actors.sweeps.plan import plan
 from al_loop.actors.sweeps.table import tabulate
 from al_loop.cli import app
 from al_loop.config import load_config
+from tests.support.local_ray import start_ray
 from tests.support.sweeps import sweep_folder
 
 ROOT = Path(__file__).parents[3]
@@ -47,7 +48,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     saved, home = dict(os.environ), tmp_path_factory.mktemp("home")
     os.environ |= {"HOME": str(home), "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
-    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    start_ray()
     yield home
     ray.shutdown()
     os.environ.clear()
