@@ -230,6 +230,7 @@ def test_an_interrupted_sweep_leaves_no_process_and_loses_no_answer(
             text=True,
             env=environment,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
         )
         assert process.stdout is not None
         assert any("| round 1 |" in line for line in process.stdout)
