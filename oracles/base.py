@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, get_args
 
+from al_loop.system.tracebacks import describe_error, error_details
+
 Goal = Literal["maximise", "minimise"]
 FailureKind = Literal["invalid", "permanent", "retryable", "timeout"]
 
@@ -146,6 +148,14 @@ class OracleError(Exception):
 
     def __str__(self) -> str:
         return self.failure.reason
+
+
+def outcome_of_error(error: BaseException) -> Outcome:
+    """Return the failure that an exception in an oracle's code stands for, with its traceback in ``info``."""
+    if not isinstance(error, OracleError):
+        return Outcome(failure=Failure("permanent", describe_error(error)), info={"error": error_details(error)})
+    is_translated = error.__cause__ is not None or error.__context__ is not None
+    return Outcome(failure=error.failure, info={"error": error_details(error)} if is_translated else {})
 
 
 class Oracle(ABC):
@@ -341,8 +351,8 @@ def evaluate_each(oracle: Oracle, objects: Sequence[str], call: Call | None = No
 
 def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Iterator[Outcome]:
     n, n_values, n_answers = len(objects), len(oracle.objectives), 0
-    # the failure of the first object without an answer, and that of the objects after it
-    first = rest = Failure("permanent", "the oracle returned no answer for this object")
+    # the outcome of the first object without an answer, and that of the objects after it
+    first = rest = Outcome.failed("permanent", "the oracle returned no answer for this object")
     too_many = Outcome.failed(
         "permanent", f"the oracle returned more than {n} answers, so none can be assigned to its object"
     )
@@ -365,14 +375,16 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
                 yield outcome
             else:
                 last = outcome
-    except (Exception, SystemExit) as error:  # SystemExit: a script's sys.exit must not end the worker
-        unnamed = Failure("permanent", f"{type(error).__name__}: {error}")
-        first = error.failure if isinstance(error, OracleError) else unnamed
-        rest = Failure("retryable", f"not reached: {first.reason}") if is_iterating else first
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # sys.exit, asyncio.CancelledError and the like must not end the worker either
+        first = rest = outcome_of_error(error)
+        if is_iterating and first.failure is not None:
+            rest = Outcome.failed("retryable", f"not reached: {first.failure.reason}")
     if last is not None:
         yield last
     for i in range(n - n_answers):
-        yield Outcome(failure=rest if i else first)
+        yield rest if i else first
 
 
 def evaluate_all(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> list[Outcome]:
