@@ -14,6 +14,8 @@ from typing import Literal, Self, get_args
 
 Goal = Literal["maximise", "minimise"]
 FailureKind = Literal["invalid", "permanent", "retryable", "timeout"]
+#: a value of which only this is known: that it is below or above the number
+Bound = Literal["<", ">"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Outcome:
         info: metadata to store beside the value (JSON types).
         noise: standard deviation of each value, in its unit; None if unknown.
         artifacts: files to store beside the ledger (poses, spectra, logs): file name -> content, or path of the file.
+        censored: for each value "<" or ">" if only this bound of it is known, else None; None if all are exact.
 
     Raises:
         ValueError: there are neither values nor a failure, or both.
@@ -116,6 +119,7 @@ class Outcome:
     info: Mapping[str, object] = field(default_factory=dict)
     noise: tuple[float, ...] | None = None
     artifacts: Mapping[str, bytes | str | Path] = field(default_factory=dict)
+    censored: tuple[Bound | None, ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.values is None) == (self.failure is None):
@@ -314,7 +318,8 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
         return failed(f"the oracle returned {len(values)} values, expected {n_values}")
     if not all(math.isfinite(v) for v in values):
         return failed(f"the oracle returned {values}, which is not finite")
-    return Outcome(values=values, cost=cost, info=info, noise=noise, artifacts=artifacts)
+    censored = None if outcome is None else outcome.censored
+    return Outcome(values=values, cost=cost, info=info, noise=noise, artifacts=artifacts, censored=censored)
 
 
 def evaluate_each(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> Iterator[Outcome]:
