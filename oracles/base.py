@@ -341,7 +341,8 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
         yield from [Outcome(failure=_NO_ANSWER if n_answers < n == 1 else unmatched)] * (n - n_yielded)
         return
     failed = outcome_of_error(error)
-    not_reached = Outcome(failure=Failure("retryable", f"not reached: {failed.failure and failed.failure.reason}"), info=failed.info)
+    assert failed.failure is not None
+    not_reached = Outcome(failure=Failure("retryable", f"not reached: {failed.failure.reason}"), info=failed.info)
     if not is_iterating:
         yield from [failed] * n
     elif is_certain or handed.last is None or (not withheld and handed.last <= n_answers):
