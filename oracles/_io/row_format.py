@@ -53,6 +53,8 @@ def call_keys(objects: Sequence[str]) -> dict[str, str]:
 
 def number(value: object) -> float | None:
     """Convert a value to the number that it is or spells, or None if it is neither."""
+    if isinstance(value, str):
+        return parse_number(value)
     try:
         return None if value is None or isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -121,6 +123,12 @@ def _values(row: Mapping[Any, Any], names: Sequence[str]) -> tuple[tuple[float, 
 def _failure(row: Mapping[Any, Any]) -> Failure | None:
     """Return the failure that a row reports: its kind with a ``reason`` beside it, or ``{kind: ..., reason: ...}``."""
     entry = row.get("failure")
+    if isinstance(entry, str):
+        entry = failure_text(entry)
+        if entry == "":
+            return Failure("permanent", str(row.get("reason") or "no reason was given"))
+    if entry is True:
+        return Failure("permanent", str(row.get("reason") or "no reason was given"))
     if not entry:
         return None
     kind, reason = (
