@@ -21,9 +21,9 @@ def read_smiles(smiles: str) -> Any:
 
 
 def canonical_smiles(smiles: str) -> str | None:
-    """Return the canonical SMILES of a molecule, or None if RDKit cannot parse it; RDKit's messages are suppressed.
+    r"""Return the canonical SMILES of a molecule, or None if RDKit cannot parse it; RDKit's messages are suppressed.
 
-    RDKit's canonical SMILES of a molecule may have another canonical SMILES (``[H]/N=C1\\CCCCC1`` becomes
+    RDKit's canonical SMILES of a molecule may have another canonical SMILES (``[H]/N=C1\CCCCC1`` becomes
     ``[H]N=C1CCCCC1``, which becomes ``N=C1CCCCC1``), so it is read again until it does not change.
     """
     from rdkit import Chem, rdBase

@@ -83,7 +83,7 @@ class NumberNotation:
         if comma is not None and not self.allows_comma:
             return (
                 "is not a number for certain",
-                f"write {comma:.12g} with a decimal point (decimal commas are understood in tables with semicolons or tabs)",
+                f"write {comma:.12g} with a decimal point; a table with decimal commas needs semicolons or tabs",
             )
         if text.startswith("#"):
             return "is a spreadsheet's error", "correct it, or leave it blank"

@@ -26,16 +26,14 @@ def parse_excel(content: bytes, file: str) -> TableCells:
     sheets = _sheets(content, file, has_formulas=False)
     name = _only_table(sheets, file)
     rows, lines = [], []
-    empty = [
-        (i, j) for i, row in enumerate(sheets[name]) for j, value in enumerate(row) if value is None and any(row)
-    ]
+    empty = [(i, j) for i, row in enumerate(sheets[name]) for j, value in enumerate(row) if value is None and any(row)]
     formulas = _sheets(content, file, has_formulas=True)[name] if empty else []
     for i, j in empty:
         cell = formulas[i][j]
         if isinstance(cell, str) and cell.startswith("="):
             raise ConfigError(
-                f"{file}, row {i + 1}: the formula {cell!r:.80} has no stored value; open the file in a spreadsheet and "
-                "save it"
+                f"{file}, row {i + 1}: the formula {cell!r:.80} has no stored value; open the file in a spreadsheet "
+                "and save it"
             )
     for number, row in enumerate(sheets[name], 1):
         cells = tuple(map(_text, row))
@@ -71,8 +69,8 @@ def _only_table(sheets: dict[str, list[tuple[Any, ...]]], file: str) -> str:
     if len(filled) != 1:
         shown = ", ".join(map(repr, filled))
         raise ConfigError(
-            f"{file}: the sheets {shown} contain cells, and it is not certain which one is meant; save that one as a file "
-            "of its own"
+            f"{file}: the sheets {shown} contain cells, and it is not certain which one is meant; save that one as a "
+            "file of its own"
             if filled
             else f"{file}: the table has no rows"
         )

@@ -65,7 +65,7 @@ def column_heading(objective: Objective) -> str:
     An objective with the name of another column, such as ``cost``, has the heading ``value_cost``.
     """
     name = f"value_{objective.name}" if objective.name.casefold().strip() in _TAKEN else objective.name
-    return f"{name} ({objective.unit})" if objective.unit else name
+    return _plain(f"{name} ({objective.unit})" if objective.unit else name)
 
 
 def value_columns(
@@ -89,7 +89,9 @@ def value_columns(
     named = {**(mapping.values or {}), **(mapping.noise or {})}
     for column in named.values():
         if column not in names:
-            raise ConfigError(f"{file}: there is no column {column!r}; its columns are {', '.join(filter(None, names))}")
+            raise ConfigError(
+                f"{file}: there is no column {column!r}; its columns are {', '.join(filter(None, names))}"
+            )
     free = [name for name in names if name.casefold() not in _TAKEN or name in named.values()]
     columns = {o: mapping.values[o.name] for o in objectives if mapping.values and o.name in mapping.values}
     # from the strictest rule to the most lenient one, so that no objective takes the column of another

@@ -15,6 +15,7 @@ from al_loop.datafiles.table_files import read_cells
 from al_loop.errors import ConfigError
 from al_loop.smiles import canonical_smiles
 
+
 @dataclass(frozen=True, eq=False)
 class ObjectTable:
     """A table as text, column by column.
@@ -100,8 +101,8 @@ class ObjectTable:
             n_others = len(invalid) - 1
             others = f" (and {n_others} further row{'s' if n_others > 1 else ''})" if n_others else ""
             raise ConfigError(
-                f"{self.file}, {self.unit} {self.lines[invalid[0]]}: {cells[invalid[0]]!r:.80} is not a valid SMILES{others}; "
-                "correct or remove it, or set object_type: other"
+                f"{self.file}, {self.unit} {self.lines[invalid[0]]}: {cells[invalid[0]]!r:.80} is not a valid "
+                f"SMILES{others}; correct or remove it, or set object_type: other"
             )
         return tuple(smiles for smiles in molecules if smiles is not None)
 

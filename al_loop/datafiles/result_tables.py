@@ -78,7 +78,7 @@ class ResultTable:
         has_noise = not any(math.isnan(n) for n in noise)
         return Outcome(values=tuple(values), noise=tuple(noise) if has_noise else None, cost=cost, info=info)
 
-    def _noise(self, column: _ValueColumn, cells: Mapping[str, str]) -> float:
+    def _noise(self, column: ValueColumn, cells: Mapping[str, str]) -> float:
         """Return the standard deviation of a value in the objective's unit, NaN if there is none."""
         std = self._number(column.noise, cells.get(column.noise, "")) if column.noise else None
         if std is not None and std < 0:
@@ -123,7 +123,8 @@ def read_results(path: Path, objectives: Sequence[Objective], mapping: ColumnMap
     names = [given.get(name, name.lower() if name.lower() in _RECOGNISED else name) for name in header]
     notes: list[str] = []
     if mapping.object is None and mapping.id is None and not {"id", *OBJECT_COLUMNS} & {*names}:
-        structures = [i for i in range(len(names)) if object_type_in(names[i], [r[i] for r in table.rows]) == "molecule"]
+        columns = list(zip(*table.rows, strict=True))
+        structures = [i for i, cells in enumerate(columns) if object_type_in(names[i], cells) == "molecule"]
         if len(structures) == 1:
             notes.append(f"the column {names[structures[0]]!r} is taken for the objects")
             names[structures[0]] = "object"
@@ -135,9 +136,9 @@ def read_results(path: Path, objectives: Sequence[Objective], mapping: ColumnMap
             f"{file}: a column 'id' or one of {', '.join(OBJECT_COLUMNS)} is required; its columns are "
             f"{', '.join(header)}"
         )
-    columns = value_columns(objectives, names, file, notes, mapping)
+    values = value_columns(objectives, names, file, notes, mapping)
     not_remarks = {*OBJECT_COLUMNS, *OWN_COLUMNS} - {"comment"}
-    not_remarks.update(name for c in columns for name in (c.name, c.noise) if name is not None)
+    not_remarks.update(name for c in values for name in (c.name, c.noise) if name is not None)
     return ResultTable(
         file=file,
         digest=digest,
@@ -145,7 +146,7 @@ def read_results(path: Path, objectives: Sequence[Objective], mapping: ColumnMap
             (line, dict(zip(names, cells, strict=True))) for line, cells in zip(table.lines, table.rows, strict=True)
         ),
         notes=tuple(notes),
-        value_columns=columns,
+        value_columns=values,
         remark_columns=tuple(name for name in names if name not in not_remarks),
         notation=NumberNotation.of_table(table.delimiter, table.rows),
         unit=table.unit,

@@ -58,7 +58,9 @@ def parse_cells(file: FileContent) -> TableCells:
         ConfigError: it is not a valid table.
     """
     if file.suffix in _OTHER_FORMATS:
-        raise ConfigError(f"cannot read {file.name}: {file.suffix} files are not supported; {_OTHER_FORMATS[file.suffix]}")
+        raise ConfigError(
+            f"cannot read {file.name}: {file.suffix} files are not supported; {_OTHER_FORMATS[file.suffix]}"
+        )
     if file.suffix in _EXCEL:
         return parse_excel(file.content, file.name)
     if file.suffix in _PARQUET:

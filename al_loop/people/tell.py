@@ -200,9 +200,9 @@ class _Identifier:
             raise ValueError("the row has neither an id nor an object")
         if name is None:
             raise ValueError(f"{text!r} is not a valid object, and the row has no id")
-        candidate = self._by_object.get(name) or self._by_canonical.get(name)
-        if candidate is not None:
-            return candidate, candidate.object, ""
+        proposed = self._by_object.get(name) or self._by_canonical.get(name)
+        if proposed is not None:
+            return proposed, proposed.object, ""
         if not self._options.extra:
             raise ValueError(f"{text} was never proposed; pass --extra to import it as a further measurement")
         return None, name, ""

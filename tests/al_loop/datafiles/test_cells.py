@@ -82,7 +82,9 @@ def test_a_cell_that_denies_a_failure_is_none(text):
     assert failure_text(text) is None
 
 
-@pytest.mark.parametrize(("text", "said"), [("TRUE", ""), ("yes", ""), ("1", ""), ("x", ""), (" insoluble ", "insoluble")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("TRUE", ""), ("yes", ""), ("1", ""), ("x", ""), (" insoluble ", "insoluble")]
+)
 def test_a_cell_that_reports_a_failure_gives_its_reason_if_it_has_one(text, said):
     assert failure_text(text) == said
 

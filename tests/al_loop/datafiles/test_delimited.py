@@ -30,7 +30,10 @@ def test_quoted_cells_come_back(delimiter, end):
     ("text", "message"),
     [
         ("a,b\n1\n", "line 2: 1 cell, but the header has 2"),
-        ("smiles,activity (nM)\nCCO,7\nCCN,6,25\n", "line 3: 3 cells, but the header has 2; write decimals with a point"),
+        (
+            "smiles,activity (nM)\nCCO,7\nCCN,6,25\n",
+            "line 3: 3 cells, but the header has 2; write decimals with a point",
+        ),
         ("a,b\n1,2,3\n", "line 2: 3 cells"),
         ("a;b\n1;2;3\n", "line 2: 3 cells"),
         ("a,\nx,2\n", "must give each column a unique name, but column 2 has none"),

@@ -27,7 +27,9 @@ def excel(tmp_path):
 
 
 def test_an_excel_sheet_with_gaps_and_numbers(excel):
-    table = read_table(excel(data=[["smiles", "pIC50", "seen"], ["CCO", 5.5, True], [None, None, None], ["CCN", 6, None]]))
+    table = read_table(
+        excel(data=[["smiles", "pIC50", "seen"], ["CCO", 5.5, True], [None, None, None], ["CCN", 6, None]])
+    )
     assert table.lines == (2, 4)
     assert table.numbers("pIC50") == (5.5, 6.0)
     assert table.columns["seen"] == ("TRUE", "")
@@ -43,13 +45,13 @@ def test_several_sheets_are_asked_about(excel):
 
 
 def test_a_formula_that_was_never_computed_is_refused(excel):
-    with pytest.raises(ConfigError, match="row 2: the formula '=1[+]1' has no stored value"):
+    with pytest.raises(ConfigError, match=r"row 2: the formula '=1[+]1' has no stored value"):
         read_table(excel(a=[["smiles", "y"], ["C", "=1+1"]]))
 
 
 def test_text_in_a_spreadsheet_is_no_number(excel):
     table = read_table(excel(a=[["smiles", "y"], ["C", "5,5"]]))
-    with pytest.raises(ConfigError, match="row 2: '5,5' in the column 'y'.*write 5.5 with a decimal point"):
+    with pytest.raises(ConfigError, match=r"row 2: '5,5' in the column 'y'.*write 5.5 with a decimal point"):
         table.numbers("y")
 
 
@@ -77,7 +79,7 @@ def sdf(*records):
 def test_an_sdf_file_is_a_table_of_molecules_and_properties(tmp_path):
     (tmp_path / "t.sdf").write_text(sdf(("OCC", "ethanol", {"pIC50": "5.5"}), ("CCN", "", {"price": "7"})))
     table = read_table(str(tmp_path / "t.sdf"))
-    assert {k: v for k, v in table.columns.items()} == {
+    assert dict(table.columns) == {
         "smiles": ("CCO", "CCN"),
         "name": ("ethanol", ""),
         "pIC50": ("5.5", ""),
