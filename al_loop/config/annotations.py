@@ -7,6 +7,8 @@ import inspect
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -137,7 +139,7 @@ def _type_of(default: Any) -> KeyType:
         return KeyType((type(default),), is_loose=True)
     if isinstance(default, list | tuple | set) and default:
         kinds = tuple(dict.fromkeys(type(v) for v in default if isinstance(v, bool | int | float | str)))
-        return KeyType((list[Union[kinds]],), is_loose=True) if kinds else KeyType((Any,))  # type: ignore[valid-type]
+        return KeyType((list[reduce(or_, kinds)],), is_loose=True) if kinds else KeyType((Any,))  # type: ignore[misc]
     return KeyType((Any,))
 
 
