@@ -21,6 +21,7 @@ from al_loop.errors import ConfigError
 from al_loop.oracles._io.row_format import call_keys, named_objectives, priced_fidelities, read_answer
 from al_loop.oracles._io.subprocess_runner import Program, whole_lines
 from al_loop.oracles.base import Failure, FailureKind, Objective, Oracle, Outcome
+from al_loop.system.path_texts import PathText, TextWithHere
 
 #: sysexits.h: "temporary failure; the user is invited to retry"
 _EX_TEMPFAIL = 75
@@ -48,7 +49,7 @@ class Command(Oracle):
 
     Args:
         command: the program and its arguments, e.g. ``[python3, score.py, --fast]``. ``{here}`` is replaced by the
-            folder from which the campaign was started.
+            folder of the config.
         objectives: the measured values, each a name or ``{name: ..., unit: ..., goal: maximise | minimise}``.
         format: format of both tables: ``csv`` with a header, or ``jsonl`` with one JSON object per line.
         variables: environment variables to add. AL_LOOP_KEY is always set if the call has a single object.
@@ -67,7 +68,7 @@ class Command(Oracle):
 
     def __init__(
         self,
-        command: list[str],
+        command: list[TextWithHere],
         objectives: Sequence[Objective | str] = ("value",),
         format: Literal["csv", "jsonl"] = "csv",
         variables: dict[str, str] | None = None,
@@ -77,7 +78,7 @@ class Command(Oracle):
         timeout_s: float | None = None,
         call_size: int = 1,
         keep: Literal["never", "failed", "always"] = "never",
-        folder: str | None = None,
+        folder: PathText | None = None,
         version: str = "1",
     ) -> None:
         if not command or not command[0]:

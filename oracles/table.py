@@ -14,6 +14,7 @@ from al_loop.errors import ConfigError
 from al_loop.oracles._chemistry.conformer import require_rdkit
 from al_loop.oracles.base import Goal, Objective, Oracle, Outcome
 from al_loop.smiles import canonical_smiles
+from al_loop.system.path_texts import PathOrName
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class MeasuredTable(Oracle):
 
     def __init__(
         self,
-        file: str,
+        file: PathOrName,
         object: str | None = None,
         object_type: ObjectType | None = None,
         values: Sequence[Column | str] | None = None,

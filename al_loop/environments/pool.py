@@ -11,6 +11,7 @@ from torch import Tensor
 from al_loop.datafiles.object_tables import read_table
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.smiles import canonical_smiles
+from al_loop.system.path_texts import PathOrName
 
 
 class Pool(Environment):
@@ -23,7 +24,7 @@ class Pool(Environment):
     not matter.
 
     Args:
-        file: a path, relative to the folder in which the campaign is started (a CSV with a header, or ``.smi`` or
+        file: a path, relative to the folder of the config (a CSV with a header, or ``.smi`` or
             ``.txt`` with one object per line; also ``.gz``, ``.xz`` or ``.bz2``), or the name of a shipped table.
         column: the column of the objects; None: smiles, sequence or object, else the first.
         object_type: type of the objects; None: molecule if the column's name contains SMILES, sequence if it contains
@@ -41,7 +42,7 @@ class Pool(Environment):
 
     def __init__(
         self,
-        file: str,
+        file: PathOrName,
         column: str | None = None,
         object_type: ObjectType | None = None,
         is_canonical: bool = False,
