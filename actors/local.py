@@ -28,7 +28,7 @@ from al_loop.campaign.executor import (
     WorkerLost,
 )
 from al_loop.config import CampaignConfig
-from al_loop.oracles.base import Call, Outcome, evaluate_each, outcome_of_error
+from al_loop.oracles.base import Call, Failure, FailureKind, Outcome, evaluate_each, outcome_of_error
 from al_loop.storage.bounded_log import BoundedLog
 from al_loop.system.processes import adopt_orphans, end_descendants, end_tree, tree_memory
 from al_loop.system.tracebacks import shorten
@@ -47,6 +47,7 @@ _MAX_TRACEBACK = 2_000  # characters in the ledger; the log has all of it
 _MAX_OUTPUT = 2_000
 _MIN_START_S = 120.0  # imports and the preparation of an oracle may take this long
 _SAFE_PATH = "PYTHONSAFEPATH"
+_NOT_BUILT = "the oracle could not be built"
 
 
 class LocalWorker(OracleWorker):
@@ -104,11 +105,13 @@ class LocalWorker(OracleWorker):
             self._receive(connection, time.monotonic() + max(timeout_s, _MIN_START_S))
             connection.send((list(objects), call, timeout_s))
             deadline = time.monotonic() + timeout_s
+            is_built = True
             for _ in objects:
                 outcome = self._receive(connection, deadline)
                 assert isinstance(outcome, Outcome)
+                is_built = is_built and not _is_not_built(outcome)
                 yield outcome
-            is_complete = True
+            is_complete = is_built  # else the next call builds it anew
         except (CallEnded, EOFError, OSError) as error:
             self._kill()
             see = "" if self._log is None else f"; see logs/{self._log.name}"
@@ -241,12 +244,15 @@ def _serve(
 
 
 def _not_built(error: BaseException) -> Outcome:
-    """Return the failure of every object where the oracle could not be built."""
+    """Return the failure where the oracle could not be built: no object's, whatever its constructor says."""
     outcome = outcome_of_error(error)
     assert outcome.failure is not None
-    return replace(
-        outcome, failure=replace(outcome.failure, reason=f"the oracle could not be built: {outcome.failure.reason}")
-    )
+    kind: FailureKind = "unavailable" if outcome.failure.kind in ("unavailable", "retryable") else "environment"
+    return replace(outcome, failure=Failure(kind, f"{_NOT_BUILT}: {outcome.failure.reason}"))
+
+
+def _is_not_built(outcome: Outcome) -> bool:
+    return outcome.failure is not None and outcome.failure.reason.startswith(_NOT_BUILT)
 
 
 def _shortened(outcome: Outcome) -> Outcome:
