@@ -267,6 +267,14 @@ class RunTables:
         return pd.DataFrame(rows)
 
     @property
+    def changes(self) -> pd.DataFrame:
+        """One row per change of course: a key of the config, the oracle's code, a library, from which round on."""
+        columns = ["round", "kind", "key", "old", "new", "reason", "by", "changed"]
+        rows = [tuple(getattr(change, name) for name in columns) for change in self.ledger.changes()]
+        frame = pd.DataFrame(rows, columns=columns).astype({"old": object, "new": object})
+        return frame.assign(changed=pd.to_datetime(frame["changed"], utc=True))
+
+    @property
     def alarms(self) -> pd.DataFrame:
         """One row per alarm that the campaign raised."""
         rows = [
