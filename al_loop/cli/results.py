@@ -60,7 +60,8 @@ def status(
         }
         if not alarms.empty:
             fields["last alarm"] = "round {}: {}".format(*alarms.iloc[-1][["round", "message"]])
-        fields |= {f"changes{'' if i == 0 else ' ' * i}": line for i, line in enumerate(now.changes)}
+        if now.changes:
+            fields["changes"] = "; ".join(now.changes)
         fields |= {
             "last answer": last,
             "starts": f"{now.sessions}, the first {now.created.astimezone():%Y-%m-%d %H:%M:%S}",

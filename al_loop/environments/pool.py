@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from al_loop.datafiles.object_tables import object_type_of, read_table
+from al_loop.datafiles.object_tables import read_table
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.smiles import canonical_smiles
 from al_loop.system.path_texts import PathOrName
@@ -49,7 +49,7 @@ class Pool(Environment):
     ) -> None:
         table = read_table(file)
         column = table.object_column(column)
-        self.object_type = object_type or object_type_of(column)
+        self.object_type = object_type or table.object_type(column)
         self.objects = sorted(set(table.objects(column, self.object_type, is_canonical)))
         self.file = file
         self.n_actions = (

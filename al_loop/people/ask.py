@@ -7,9 +7,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from al_loop.datafiles.headings import column_heading
 from al_loop.errors import ConfigError
 from al_loop.ledger import Candidate, Ledger
-from al_loop.people.results_file import column_heading
 from al_loop.storage.files import write_whole
 from al_loop.system.users import current_user
 
