@@ -40,7 +40,7 @@ class KeyChange:
     new: Any
 
     def __str__(self) -> str:
-        return f"{self.key}: {_text(self.old)} -> {_text(self.new)}"
+        return f"{self.key}: {value_text(self.old)} -> {value_text(self.new)}"
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[KeyChange]:
@@ -138,7 +138,7 @@ def summaries(changes: Sequence[Change]) -> list[str]:
 
 
 def _refusal(name: str, fixed: Sequence[KeyChange], run: str, number: int) -> str:
-    keys = ", ".join(f"{d.key} ({_text(d.old)} there, {_text(d.new)} here)" for d in fixed)
+    keys = ", ".join(f"{d.key} ({value_text(d.old)} there, {value_text(d.new)} here)" for d in fixed)
     return (
         f"{run}: belongs to another campaign, {name!r}: its space, oracle, objectives and seed cannot change, and "
         f"these keys differ: {keys}; to go on with its own config: al-loop resume {run}; to begin a new campaign, "
@@ -163,11 +163,14 @@ def _without_nulls(part: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in part.items() if value is not None}
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """Return a value of a config as short text: ``ucb (kappa=2)``, ``none``, ``yes``."""
     if isinstance(value, Mapping):
         named = value.get("kind") or value.get("target")
-        others = [f"{name}={_text(v)}" for name, v in value.items() if name not in ("kind", "target") and v is not None]
+        others = [
+            f"{name}={value_text(v)}" for name, v in value.items() if name not in ("kind", "target") and v is not None
+        ]
         return f"{named}" + (f" ({', '.join(others)})" if others else "") if named else f"{{{', '.join(others)}}}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_text, value))}]"
+        return f"[{', '.join(map(value_text, value))}]"
     return "none" if value is None else "yes" if value is True else "no" if value is False else str(value)

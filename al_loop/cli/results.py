@@ -93,8 +93,8 @@ def export(
         typer.Option("--output", "-o", help="Default: <name>.<format> in the current folder.", show_default=False),
     ] = None,
     table: Annotated[
-        Literal["evaluations", "candidates", "decisions"],
-        typer.Option(help="All answers, all proposed objects, or all review decisions with their reasons."),
+        Literal["evaluations", "candidates", "decisions", "changes"],
+        typer.Option(help="All answers, all proposed objects, all review decisions, or all changes of course."),
     ] = "evaluations",
     verbose: VerboseOption = False,
 ) -> None:
