@@ -68,8 +68,8 @@ class Campaign:
             values may be used together; left out: such a change is refused.
 
     Raises:
-        ConfigError: the config does not fit the oracle, the run directory is in use or cannot be written to, or its
-            ledger is of another campaign.
+        ConfigError: the config does not fit the oracle, this machine lacks the device, the run directory is in use or
+            cannot be written to, or its ledger is of another campaign.
     """
 
     def __init__(
@@ -84,6 +84,8 @@ class Campaign:
         self._reporter, self._sinks = reporter or Reporter(), Sinks([])
         parts = prepare(config)
         parts.check()
+        if executor is None:
+            parts.check_device()
         patience_s = config.evaluation.patience_s
         with ExitStack() as opening:
             self.directory = RunDirectory(Path(run_dir), patience_s, self._note)
