@@ -19,10 +19,12 @@ from al_loop.actors.training import make_training
 from al_loop.actors.worker_output import WorkerOutput, describe_exit
 from al_loop.campaign.building import build_oracle
 from al_loop.campaign.executor import (
+    NOT_BUILT,
     CallEnded,
     CallTimeout,
     Executor,
     MemoryExceeded,
+    NotBuilt,
     OracleWorker,
     SamplerTraining,
     WorkerLost,
@@ -45,9 +47,7 @@ _ALIVE_POLL_S = 2.0  # a process forked by the oracle may keep the connection of
 _TRIM_S = 1.0
 _MAX_TRACEBACK = 2_000  # characters in the ledger; the log has all of it
 _MAX_OUTPUT = 2_000
-_MIN_START_S = 120.0  # imports and the preparation of an oracle may take this long
 _SAFE_PATH = "PYTHONSAFEPATH"
-_NOT_BUILT = "the oracle could not be built"
 
 
 class LocalWorker(OracleWorker):
@@ -102,7 +102,7 @@ class LocalWorker(OracleWorker):
         position = 0 if log is None else log.size
         try:
             # building the oracle is not part of the call: imports and receptor maps may take their time once
-            self._receive(connection, time.monotonic() + max(timeout_s, _MIN_START_S))
+            self._await_built(connection)
             connection.send((list(objects), call, timeout_s))
             deadline = time.monotonic() + timeout_s
             is_built = True
@@ -122,6 +122,20 @@ class LocalWorker(OracleWorker):
         finally:
             if not is_complete:  # the process may be in the middle of a call whose outcomes nobody waits for
                 self._kill()
+
+    def _await_built(self, connection: Connection) -> None:
+        """Wait until the process has built its oracle.
+
+        Raises:
+            NotBuilt: that takes too long or too much memory.
+        """
+        limit_s = self._config.evaluation.build_timeout_s
+        try:
+            self._receive(connection, time.monotonic() + limit_s)
+        except CallTimeout as error:
+            raise NotBuilt(f"it was not ready within {limit_s:g} s (evaluation.build_timeout_s)") from error
+        except MemoryExceeded as error:
+            raise NotBuilt(str(error)) from error
 
     def _receive(self, connection: Connection, deadline: float) -> Any:
         """Return the next message of the process, which is killed if that takes too long or too much memory."""
@@ -248,11 +262,11 @@ def _not_built(error: BaseException) -> Outcome:
     outcome = outcome_of_error(error)
     assert outcome.failure is not None
     kind: FailureKind = "unavailable" if outcome.failure.kind in ("unavailable", "retryable") else "environment"
-    return replace(outcome, failure=Failure(kind, f"{_NOT_BUILT}: {outcome.failure.reason}"))
+    return replace(outcome, failure=Failure(kind, f"{NOT_BUILT}: {outcome.failure.reason}"))
 
 
 def _is_not_built(outcome: Outcome) -> bool:
-    return outcome.failure is not None and outcome.failure.reason.startswith(_NOT_BUILT)
+    return outcome.failure is not None and outcome.failure.reason.startswith(NOT_BUILT)
 
 
 def _shortened(outcome: Outcome) -> Outcome:

@@ -32,5 +32,6 @@ class FailureStreak:
         return CampaignError(
             f"the oracle failed for {self._limit} objects in a row ({', '.join(f'{n} {kind}' for kind, n in kinds)}), "
             f"so nothing more is spent; the most common reason: {reason:.300}. Correct the oracle and run the same "
-            "command again; if so many failures are to be expected, raise evaluation.stop_after_failures"
+            "command again (al-loop retry RUN asks again for what failed); if so many failures are to be expected, "
+            "raise evaluation.stop_after_failures"
         )

@@ -146,7 +146,10 @@ class Proposer:
     def _all_failed(self) -> str:
         failures = [e for e in self._ledger.evaluations() if e.failure_kind]
         first = f"; the first failure: {failures[0].failure_kind}: {failures[0].reason}" if failures else ""
-        return f"the oracle gave no value for any of {len(failures)} objects, so nothing can be learned{first}"
+        return (
+            f"the oracle gave no value for any of {len(failures)} objects, so nothing can be learned{first}. "
+            f"Correct the oracle, then: al-loop retry {self._context.directory.path}, and run the same command again"
+        )
 
     # -- the sampler ---------------------------------------------------------------------------------------------------
 

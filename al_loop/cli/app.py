@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from al_loop import __version__
-from al_loop.cli import check, jobs, people, pretrain, reference, results, run, sweep
+from al_loop.cli import check, jobs, people, pretrain, reference, results, retry, run, sweep
 from al_loop.cli.common import EXIT_INTERRUPTED
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ for _command in (
     people.ask,
     people.tell,
     people.review,
+    retry.retry,
     results.status,
     results.export,
 ):
