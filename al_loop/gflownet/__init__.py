@@ -4,6 +4,8 @@
 - ``trainer``: training in one process, for any reward. ``pipeline``: training in which sampling and learning overlap.
 - ``learner``: the owner of the weights. ``sampler``: drawing and scoring of trajectories. ``reward``: their rewards.
 - ``rollout``: trajectories, forwards and backwards. ``trajectory_terms``: their log-probabilities and flows.
+- ``back_and_forth``: moves from object to object with their log-ratios, and Metropolis-Hastings acceptance.
+- ``conditioned``: environments under conditions, which the state contains. ``log_z``: the learned total flow.
 - ``replay``, ``conditioning``, ``losses``, ``unique_rows``, ``device``: components of the above.
 - ``pretraining``, ``priors``: policies trained on data, and their files.
 - ``exact_distribution``: exact distributions on small spaces.

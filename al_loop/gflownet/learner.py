@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.device import find_device
+from al_loop.gflownet.log_z import LogZ
 from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.objectives.base import Objective, Terms
 from al_loop.gflownet.policies import make_policy
@@ -23,39 +24,11 @@ from al_loop.gflownet.rollout import Trajectories, backward_rollout
 from al_loop.gflownet.sampler import Draw, SearchJob
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.trajectory_terms import compute_terms
+from al_loop.gflownet.unique_rows import unique_rows
 from al_loop.seeding import derive_seed
 
 _MEASURED_CAPACITY = 1_000_000
 _Tensors = tuple[Tensor, ...] | list[Tensor]
-
-
-class LogZ(nn.Module):
-    """Log of the total flow: a level for each head, plus a change that depends on the conditions.
-
-    Args:
-        n_conditions: number of conditions of the reward.
-        heads: members of the ensemble of forward heads.
-    """
-
-    def __init__(self, n_conditions: int, heads: int) -> None:
-        super().__init__()
-        self.level = nn.Parameter(torch.zeros(heads))
-        self.change = (
-            nn.Sequential(nn.Linear(n_conditions, 64), nn.LeakyReLU(), nn.Linear(64, 1)) if n_conditions else None
-        )
-
-    def forward(self, n: int, context: Context | None) -> Tensor:
-        """Return log Z of n trajectories, shape n.
-
-        Args:
-            n: number of trajectories.
-            context: context of each trajectory.
-        """
-        head = context.head if context is not None else None
-        level = self.level.mean().expand(n) if head is None else self.level[head]
-        if self.change is not None and context is not None:
-            level = level + self.change(context.values)[:, 0]
-        return level
 
 
 class Learner:
@@ -93,6 +66,11 @@ class Learner:
                 f"objective: {name} has no log Z, which a conditioned reward requires; use another objective, such as "
                 "trajectory_balance"
             )
+        if training.floor < 0 or training.per_condition < 1:
+            raise ValueError(
+                f"floor must be at least 0 and per_condition at least 1, got {training.floor} and "
+                f"{training.per_condition}"
+            )
         if training.forward_looking and not self.objective.uses_flows:
             raise ValueError(
                 f"forward_looking: {name} does not use flows of partial objects; use an objective that does, such as "
@@ -103,6 +81,12 @@ class Learner:
             sizes = (training.hidden, training.layers, n_conditions, training.heads)
             self.policy = (policy or make_policy(environment, *sizes)).to(self.device)
             self._log_z = LogZ(n_conditions, training.heads).to(self.device)
+        self._has_flow_of_starts = bool(environment.condition_size) and self.objective.uses_log_z
+        if self._has_flow_of_starts and self.policy.log_flow(environment.initial(1, self.device)) is None:
+            raise ValueError(
+                f"policy: {type(self.policy).__name__} does not model flows, from which log Z of each condition is "
+                "read; implement its log_flow, or use objective: log_partition_variance"
+            )
         self._reference: Policy | None = None
         if prior is not None:
             load_prior(environment, self.policy, prior)
@@ -130,6 +114,30 @@ class Learner:
             return self.policy.forward_logits(self._environment.initial(1, self.device)).logsumexp(1)[0].detach()
         return self._log_z.level.detach().mean()
 
+    @torch.no_grad()
+    def log_z_of(self, start: Tensor) -> Tensor:
+        """Return the log of the total flow from initial states, such as those of conditions, shape n.
+
+        Args:
+            start: initial states, shape n x state_size.
+        """
+        start = start.to(self.device)
+        if self.objective.uses_edges:
+            return (
+                self.policy.forward_logits(start)
+                .masked_fill(~self._environment.forward_mask(start), -torch.inf)
+                .logsumexp(1)
+            )
+        return self._log_z_of(start, None)
+
+    def _log_z_of(self, start: Tensor, context: Context | None) -> Tensor:
+        log_z: Tensor = self._log_z(len(start), context)
+        if self._has_flow_of_starts:
+            flow = self.policy.log_flow(start, context)
+            assert flow is not None
+            log_z = log_z + flow
+        return log_z
+
     @property
     def sampling_policy(self) -> Policy:
         """The policy that draws: the trained one, or its moving average."""
@@ -147,8 +155,14 @@ class Learner:
         """Begin training on a new reward: rescore the replay, and re-estimate log Z from the first batch.
 
         Raises:
-            ValueError: the settings require a reward of partial objects, which this is not.
+            ValueError: the settings require a reward of partial objects, or the environment a reward of states, which
+                this is not.
         """
+        if self._environment.condition_size and not isinstance(log_reward, StateReward):
+            raise ValueError(
+                "a conditioned environment requires a StateReward, since a function of objects does not see the "
+                "condition; use StateReward(function of terminal states)"
+            )
         if isinstance(log_reward, StateReward):
             self.replay.rescore_states(log_reward.function)
             self.measured.rescore_states(log_reward.function)
@@ -234,14 +248,15 @@ class Learner:
                 conditions.append(entry_values)
         trajectories, values = Trajectories.join(batch), torch.cat(conditions)
         log_reward = training.conditioning.apply(torch.cat(rewards), values)
-        # -inf would make every gradient infinite; e^-60 is practically 0
-        log_reward = log_reward.clamp(min=log_reward.max() - 60)
+        group = self._group(trajectories)
+        log_reward = log_reward.clamp(min=_highest(log_reward, group) - training.floor)
         context = self._context(values, generator)
         if self._is_fresh and self.objective.uses_log_z:
             self._estimate_log_z(trajectories, log_reward, context, n)
         self._is_fresh = False
         with torch.autocast(self.device.type, training.dtype, enabled=training.dtype != torch.float32):
-            terms = self._terms(trajectories, self._log_z(len(trajectories), context), log_reward, context)
+            log_z = self._log_z_of(trajectories.states[0], context)
+            terms = self._terms(trajectories, log_z, log_reward, context, group)
             losses = self.objective(terms)
         if not self.objective.uses_log_z and not self.objective.uses_edges:  # for reports, though no loss uses it
             self._log_z.level.data.fill_((terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0)).detach().mean())
@@ -262,7 +277,19 @@ class Learner:
             draw = draw.to(self.device)
             self.replay.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
 
-    def _terms(self, trajectories: Trajectories, log_z: Tensor, log_reward: Tensor, context: Context | None) -> Terms:
+    def _group(self, trajectories: Trajectories) -> Tensor | None:
+        """Return the number of each trajectory's condition in the batch, shape n; None: there are no conditions."""
+        size = self._environment.condition_size
+        return unique_rows(trajectories.states[0][:, :size])[1] if size else None
+
+    def _terms(
+        self,
+        trajectories: Trajectories,
+        log_z: Tensor,
+        log_reward: Tensor,
+        context: Context | None,
+        group: Tensor | None = None,
+    ) -> Terms:
         return compute_terms(
             self._environment,
             self.policy,
@@ -274,6 +301,7 @@ class Learner:
             context=context,
             reference=self._reference,
             partial_log_reward=self._partial_log_reward,
+            group=group,
         )
 
     def _histories(
@@ -303,7 +331,7 @@ class Learner:
     @torch.no_grad()
     def _estimate_log_z(self, trajectories: Trajectories, log_reward: Tensor, context: Context | None, n: int) -> None:
         """Set log Z to the value that minimises the loss of the first n trajectories."""
-        log_z = self._log_z(len(trajectories), context)
+        log_z = self._log_z_of(trajectories.states[0], context)
         terms = self._terms(trajectories, log_z, log_reward, context)
         target = terms.log_pb if terms.log_reference is None else terms.log_reference
         difference = terms.log_reward + target.sum(0) - terms.log_pf.sum(0) - log_z
@@ -337,6 +365,14 @@ class Learner:
         self.replay.load_state_dict(state["replay"])
         self.measured.load_state_dict(state["measured"])
         self._is_fresh = state["is_fresh"]
+
+
+def _highest(log_reward: Tensor, group: Tensor | None) -> Tensor:
+    """Return the largest log-reward, or that of each trajectory's group, shape n."""
+    if group is None:
+        return log_reward.max()
+    lowest = log_reward.new_full((len(log_reward),), -torch.inf)
+    return lowest.scatter_reduce(0, group, log_reward, "amax")[group]
 
 
 def _moving_average(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:

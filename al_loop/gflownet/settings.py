@@ -47,6 +47,10 @@ class TrainingSettings:
         ema: decay of the moving average of the weights used for sampling, at least 0 and below 1; 0: the trained
             weights are used. The first steps decay faster.
         conditioning: conditions of the reward.
+        per_condition: trajectories drawn for each condition of a conditioned environment (``Conditioned``) in a draw,
+            at least 2 for an objective that compares them (``log_partition_variance``).
+        floor: log-rewards lower than the largest of their condition in a batch by more than this, at least 0, count as
+            that much lower, since a log-reward of -inf would make every gradient infinite.
         lr: learning rate of the policy (Adam).
         lr_log_z: learning rate of log Z.
         clip_norm: largest norm of the gradient; None: unlimited.
@@ -75,6 +79,8 @@ class TrainingSettings:
     heads: int = 1
     ema: float = 0.0
     conditioning: Conditioning = field(default_factory=Conditioning)
+    per_condition: int = 1
+    floor: float = 60.0
     lr: float = 1e-3
     lr_log_z: float = 0.1
     clip_norm: float | None = 10.0

@@ -54,6 +54,7 @@ def compute_terms(
     context: Context | None = None,
     reference: Policy | None = None,
     partial_log_reward: LogRewardOfStates | None = None,
+    group: Tensor | None = None,
 ) -> Terms:
     """Return the terms that an objective requires of trajectories.
 
@@ -69,6 +70,7 @@ def compute_terms(
         reference: the frozen policy, if the objective requires one.
         partial_log_reward: log-rewards of partial objects for forward-looking flows (Pan et al. 2023), to which the
             network's flows are added.
+        group: the number of each trajectory's condition, shape n; None: all have the same.
 
     Raises:
         ValueError: the objective requires flows that the policy does not model, or a reference policy that is missing.
@@ -79,7 +81,7 @@ def compute_terms(
     weight = 0.0 if objective.uses_reference else environment.log_multiplicity(trajectories.terminal)
     log_reward = log_reward.to(log_pf) - weight
     log_z = log_z.expand(len(trajectories))
-    terms = Terms(is_step=steps.is_step, log_pf=log_pf, log_pb=log_pb, log_z=log_z, log_reward=log_reward)
+    terms = Terms(is_step=steps.is_step, log_pf=log_pf, log_pb=log_pb, log_z=log_z, log_reward=log_reward, group=group)
     extra: dict[str, Tensor] = {}
     if network_flow is not None:
         extra["log_flow"] = _flows(steps, network_flow, log_z, log_reward, partial_log_reward)

@@ -29,6 +29,7 @@ class Terms:
             ``uses_edges``.
         log_reference: T x n, log-probabilities of the steps under a frozen reference policy; only with
             ``uses_reference``.
+        group: n, int64: the number of each trajectory's condition, from 0; None: all have the same.
     """
 
     is_step: Tensor
@@ -40,6 +41,7 @@ class Terms:
     log_inflow: Tensor | None = None
     log_outflow: Tensor | None = None
     log_reference: Tensor | None = None
+    group: Tensor | None = None
 
 
 class Objective(ABC):
