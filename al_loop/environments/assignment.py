@@ -29,6 +29,7 @@ class Assignments(Environment):
     """
 
     kind = "assignment"
+    has_stop = False
     object_type: ObjectType = "sequence"  # type: ignore[misc]
     alphabet: str | list[str]
     length: int

@@ -56,6 +56,8 @@ class Environment(ABC):
     max_steps: int
     #: length of the vector that ``features`` returns for a state
     n_features: int
+    #: whether action ``n_actions - 1`` finishes an object early
+    has_stop: bool = True
     #: number of leading columns of a state that contain a condition, which no action changes
     condition_size: int = 0
 

@@ -6,7 +6,8 @@
 - ``rollout``: trajectories, forwards and backwards. ``trajectory_terms``: their log-probabilities and flows.
 - ``back_and_forth``: moves from object to object with their log-ratios, and Metropolis-Hastings acceptance.
 - ``conditioned``: environments under conditions, which the state contains. ``log_z``: the learned total flow.
-- ``replay``, ``conditioning``, ``losses``, ``unique_rows``, ``device``: components of the above.
+- ``sources``: objects to train on besides fresh draws: data sets, heaps for each condition, and the ``replay``.
+- ``conditioning``, ``moving_average``, ``losses``, ``unique_rows``, ``device``: components of the above.
 - ``pretraining``, ``priors``: policies trained on data, and their files.
 - ``exact_distribution``: exact distributions on small spaces.
 - ``objectives``, ``policies``, ``searches``: the exchangeable parts.

@@ -12,10 +12,13 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.back_and_forth import metropolis_hastings
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.policies.base import Context, Policy
-from al_loop.gflownet.replay import Entries
 from al_loop.gflownet.reward import AnyReward, Reward, StateReward
 from al_loop.gflownet.rollout import Backward, Trajectories, rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
+from al_loop.gflownet.sources import Entries
+
+#: prefix of the names of a live reward's weights among those that a learner sends
+REWARD_PREFIX = "reward:"
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,15 @@ class Sampler:
         self._log_reward = log_reward
 
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Set the policy's weights for later draws."""
-        self._policy.load_state_dict(weights)
+        """Set the weights of the policy, and of a live reward, for later draws.
+
+        Args:
+            weights: see ``Learner.weights``.
+        """
+        self._policy.load_state_dict({k: v for k, v in weights.items() if not k.startswith(REWARD_PREFIX)})
+        reward = {k.removeprefix(REWARD_PREFIX): v for k, v in weights.items() if k.startswith(REWARD_PREFIX)}
+        if reward and isinstance(self._log_reward, StateReward) and self._log_reward.live_module is not None:
+            self._log_reward.live_module.load_state_dict(reward)
 
     def fill(self, request: DrawRequest) -> Draw:
         """Return the draw for a request."""

@@ -58,6 +58,9 @@ class TrainingSettings:
         layers: number of layers of the policy network.
         device: ``cpu``, ``cuda``, ``cuda:1``, ...
         precision: precision of the policy's arithmetic.
+
+    Raises:
+        ValueError: ``per_condition`` or ``floor`` is out of range.
     """
 
     steps: int = 200
@@ -88,6 +91,12 @@ class TrainingSettings:
     layers: int = 2
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if not self.floor >= 0 or self.per_condition < 1:
+            raise ValueError(
+                f"floor must be at least 0 and per_condition at least 1, got {self.floor} and {self.per_condition}"
+            )
 
     @property
     def dtype(self) -> torch.dtype:
