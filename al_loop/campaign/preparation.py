@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from al_loop.campaign import building
 from al_loop.config import CampaignConfig, build
+from al_loop.errors import ConfigError
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.objectives import CampaignObjectives, campaign_objectives, oracle_objectives
 from al_loop.oracles.base import Objective, Oracle
@@ -102,7 +103,11 @@ class CampaignParts:
 
         generator = torch.Generator().manual_seed(derive_seed(self.config.seed, "reference"))
         trajectories = rollout(self.environment, None, _N_REFERENCE, generator=generator)
-        return tuple(self.environment.decode(trajectories.terminal))
+        reference = self.features.describable(self.environment.decode(trajectories.terminal))
+        if not reference:
+            reasons = "; ".join(dict.fromkeys(self.features.refused.values()))
+            raise ConfigError(f"features: none of {_N_REFERENCE} random objects has features: {reasons:.300}")
+        return tuple(reference)
 
     # -- models and selection ------------------------------------------------------------------------------------------
 

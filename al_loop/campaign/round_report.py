@@ -109,7 +109,7 @@ def _summary(
     batch = [o for o in observations if o.arrived == number]
     objectives, goal = state.objectives, state.objectives.goals[0]
     values = state.valid_values(number)
-    X = parts.features([o.object for o in batch])
+    X = parts.features(parts.features.describable([o.object for o in batch]))
     is_molecule = parts.environment.object_type == "molecule"
     earlier = [o.object for o in observations if o.arrived < number]
     hypervolume = front = None
