@@ -14,18 +14,19 @@ from typing import Literal, Self, get_args
 from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, match
 from al_loop.system.plain_values import (
     LARGEST,
+    Bound,
     artifact_contents,
+    bounds_or_none,
     cost_or_none,
     is_learnable,
     json_info,
     noise_or_none,
     numbers,
 )
+from al_loop.system.tracebacks import describe_error, error_details
 
 Goal = Literal["maximise", "minimise"]
 FailureKind = Literal["invalid", "permanent", "retryable", "timeout"]
-#: a value of which only this is known: that it is below or above the number
-Bound = Literal["<", ">"]
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,14 @@ class OracleError(Exception):
         return self.failure.reason
 
 
+def outcome_of_error(error: BaseException) -> Outcome:
+    """Return the failure that an exception in an oracle's code stands for, with its traceback in ``info``."""
+    if not isinstance(error, OracleError):
+        return Outcome(failure=Failure("permanent", describe_error(error)), info={"error": error_details(error)})
+    is_translated = error.__cause__ is not None or error.__context__ is not None
+    return Outcome(failure=error.failure, info={"error": error_details(error)} if is_translated else {})
+
+
 class Oracle(ABC):
     """Base class of oracles. A config may instead name any function of one object that returns a number.
 
@@ -280,25 +289,10 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
         values = tuple(math.nan if is_bad else value for is_bad, value in zip(refused, values, strict=True))
         noise = noise_or_none(noise, values)
     try:
-        bounds = _bounds(censored, values)
+        bounds = bounds_or_none(censored, values)
     except ValueError as error:
         return failed(str(error))
     return Outcome(values=values, cost=cost, info=info, noise=noise, artifacts=artifacts, censored=bounds)
-
-
-def _bounds(censored: object, values: Sequence[float]) -> tuple[Bound | None, ...] | None:
-    """Return which of some values are only bounds; None if none is.
-
-    Raises:
-        ValueError: there is not one entry for each value, or one is unknown.
-    """
-    if censored is None:
-        return None
-    entries = tuple(censored) if isinstance(censored, Sequence) else (censored,)
-    if len(entries) != len(values) or not all(entry in (None, "", *get_args(Bound)) for entry in entries):
-        raise ValueError(f"censored: {censored!r:.80}; expected '<', '>' or None for each of {len(values)} values")
-    bounds = tuple(None if math.isnan(value) else entry or None for entry, value in zip(entries, values, strict=True))
-    return bounds if any(bounds) else None
 
 
 def evaluate_each(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> Iterator[Outcome]:
@@ -352,7 +346,9 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
     except MismatchError as mismatch:
         yield from [Outcome.failed("permanent", f"the oracle returned {mismatch}")] * n
         return
-    except (Exception, SystemExit) as raised:  # SystemExit: a script's sys.exit must not end the worker
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as raised:  # sys.exit, asyncio.CancelledError and the like must not end the worker either
         error = raised
     if n_answers == n:
         yield from withheld
@@ -365,14 +361,14 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
         unmatched = Failure("permanent", f"{reason}, so it is not certain which belongs to which; yield one for each")
         yield from [Outcome(failure=_NO_ANSWER if n_answers < n == 1 else unmatched)] * (n - n_yielded)
         return
-    unnamed = Failure("permanent", f"{type(error).__name__}: {error}")
-    failure = error.failure if isinstance(error, OracleError) else unnamed
-    not_reached = Outcome.failed("retryable", f"not reached: {failure.reason}")
+    failed = outcome_of_error(error)
+    assert failed.failure is not None
+    not_reached = Outcome(failure=Failure("retryable", f"not reached: {failed.failure.reason}"), info=failed.info)
     if not is_iterating:
-        yield from [Outcome(failure=failure)] * n
+        yield from [failed] * n
     elif is_certain or handed.last is None or (not withheld and handed.last <= n_answers):
         yield from withheld
-        yield from [Outcome(failure=failure), *[not_reached] * (n - n_answers - 1)]
+        yield from [failed, *[not_reached] * (n - n_answers - 1)]
     else:  # it was handed objects ahead of their turn: nobody knows whose turn it was
         yield from [not_reached] * (n - n_yielded)
 

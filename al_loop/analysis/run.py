@@ -11,6 +11,8 @@ import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy.engine import URL
+
 from al_loop.analysis import figures
 from al_loop.analysis.status import RunStatus, run_status
 from al_loop.analysis.tables import RunTables
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path | URL) -> Run:
     """Open a run for reading.
 
     Args:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.preparation import CampaignParts
+from al_loop.features.base import describable
 from al_loop.gflownet.rollout import rollout
 from al_loop.modelling.fitted import FittedModels
 from al_loop.seeding import derive_seed
@@ -88,7 +89,7 @@ class CandidateSource:
         else:
             names = self._most_promising(models, max(_MOST_PROMISING, 16 * n), closed)
             origins = ["pool"] * len(names)
-        described = set(self._parts.features.describable(names))
+        described = set(describable(self._parts.features, names))
         origins = [origin for name, origin in zip(names, origins, strict=True) if name in described]
         names = [name for name in names if name in described]
         if not names:
@@ -112,7 +113,7 @@ class CandidateSource:
             names = self._acceptable(objects, closed)
             while names and len(accepted) < n:  # features are computed for no more objects than are needed
                 needed, names = names[: n - len(accepted)], names[n - len(accepted) :]
-                for name in self._parts.features.describable(needed):
+                for name in describable(self._parts.features, needed):
                     accepted.append(name)
                     on_accepted()
             closed.update(accepted)
@@ -134,11 +135,11 @@ class CandidateSource:
         """Return new acceptable objects from the sampler, at least n if it can draw as many."""
         size = self._parts.config.sampler.pool
         # the best objects of the training were drawn by the sampler, too
-        describable = self._parts.features.describable
-        objects = dict.fromkeys(describable(self._acceptable(training.best_seen(), closed)))
+        features = self._parts.features
+        objects = dict.fromkeys(describable(features, self._acceptable(training.best_seen(), closed)))
         for attempt in range(max(_MOST_DRAWS * n // size, 1)):
             draw = training.draw(size, seed=derive_seed(self._seed, number, "pool", attempt))
-            objects.update(dict.fromkeys(describable(self._acceptable(draw, closed))))
+            objects.update(dict.fromkeys(describable(features, self._acceptable(draw, closed))))
             if len(objects) >= n:
                 break
         return list(objects)
@@ -150,7 +151,7 @@ class CandidateSource:
             return names
         features, described, scores = self._parts.features, list[str](), []
         for i in range(0, len(names), _CHUNK):
-            part = features.describable(names[i : i + _CHUNK])
+            part = describable(features, names[i : i + _CHUNK])
             described += part
             scores.append(models.scores(features(part)))
         best = torch.cat(scores).topk(min(n, len(described))).indices

@@ -47,6 +47,16 @@ ROOMS: Mapping[str, str] = {
     "sink": "al_loop.sinks",
 }
 
+#: the key of a part, without list indices -> the room of the part
+ROOM_OF: Mapping[tuple[str, ...], str] = {
+    **{(name,): name for name in ("environment", "oracle", "features", "surrogate", "acquisition", "selector")},
+    ("constraints",): "property",
+    ("sinks",): "sink",
+    ("sampler", "objective"): "objective",
+    ("sampler", "policy"): "policy",
+    ("sampler", "searches"): "search",
+}
+
 #: config section -> the function that builds a part from a user's function or from a class without our base class:
 #: ``adapter(factory, **arguments)``, which also checks the arguments
 ADAPTERS: Mapping[str, str] = {"oracle": "al_loop.oracles.wrap:oracle_from"}
@@ -61,6 +71,11 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: str | None = None
     target: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        return short_form(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _has_one_name(self) -> Part:
@@ -193,6 +208,16 @@ def find(section: str, kind: str) -> Any:
     return part
 
 
+def short_form(name: str) -> dict[str, str]:
+    """Return the content of a part of which only the name is written: ``surrogate: gp`` means ``{kind: gp}``."""
+    return {"target" if ":" in name else "kind": name}
+
+
+def is_built_in(section: str, kind: str) -> bool:
+    """Return whether a section has a built-in part of a kind, without importing it."""
+    return kind.isidentifier() and _declaration(section, kind) is not None
+
+
 def load_target(target: str) -> Any:
     """Import and return the object named ``"package.module:Name"``.
 
@@ -248,6 +273,20 @@ def arguments_model(factory: Any, without: Sequence[str] = ()) -> type[BaseModel
             fields[name] = (hints.get(name, Any), default)
     config = ConfigDict(extra="allow" if is_open else "forbid", arbitrary_types_allowed=True, protected_namespaces=())
     return create_model(getattr(factory, "__name__", "part"), __config__=config, **fields)
+
+
+def arguments_of(factory: Any, *, is_function: bool = False) -> type[BaseModel] | None:
+    """Return a model of the config keys of a part, or None if its signature cannot be read.
+
+    Args:
+        factory: the class or function that the part names.
+        is_function: whether a function is called with an object before its keyword arguments.
+    """
+    try:
+        names = [] if inspect.isclass(factory) or not is_function else list(inspect.signature(factory).parameters)[:1]
+        return arguments_model(factory, without=names)
+    except (TypeError, ValueError):  # some callables written in C have no signature
+        return None
 
 
 def suggestion(name: str, names: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import ClassVar
 
@@ -32,6 +32,21 @@ def check_rows(rows: Tensor, n: int, d: int) -> Tensor:
     if rows.is_floating_point() and not bool(rows.isfinite().all()):
         raise ValueError("features: compute returned NaN or infinity, expected finite numbers")
     return rows
+
+
+def describable(features: Callable[[Sequence[str]], Tensor], objects: Sequence[str]) -> list[str]:
+    """Return the objects that have features, see ``Features.describable``; all of them for any other function.
+
+    Args:
+        features: objects -> n x d features.
+        objects: the objects.
+    """
+    return features.describable(objects) if isinstance(features, Features) else list(objects)
+
+
+def refusals(features: Callable[[Sequence[str]], Tensor]) -> Mapping[str, str]:
+    """Return the reason for each object that was found to have no features."""
+    return features.refused if isinstance(features, Features) else {}
 
 
 class Features(ABC):

@@ -6,7 +6,7 @@ import copy
 import io
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from al_loop.acquisitions.base import Acquisition, AcquisitionContext, score
 from al_loop.acquisitions.ucb import UCB
 from al_loop.config.schema import Reward as RewardSettings
 from al_loop.errors import CampaignError
+from al_loop.features.base import describable
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.fidelity_selection import at_fidelities
 from al_loop.modelling.fitted import FittedModels
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from botorch.acquisition import AcquisitionFunction
 
     from al_loop.ledger import Candidate, Observation
-
-Record = TypeVar("Record", "Observation", "Candidate")
 
 #: posterior deviations added to the mean of each objective where samplers are rewarded for each
 _OPTIMISM = 1.0
@@ -83,7 +82,9 @@ class ModelFitter:
             factors: the factor by which each objective's posterior standard deviation is recalibrated.
         """
         objectives = self._objectives
-        observations, pending = self._describable(observations), self._describable(pending)
+        left_out = self._without_features([*observations, *pending])
+        observations = [o for o in observations if o.object not in left_out]
+        pending = [c for c in pending if c.object not in left_out]
         measured = [o for o in observations if o.values is not None]
         X = self._rows(measured)
         models, transforms, targets = [], [], []
@@ -126,13 +127,15 @@ class ModelFitter:
                 "surrogate": described,
                 "reward": {"center": scale.center, "spread": scale.spread},
                 "factors": list(factors),
+                **({"left_out": left_out} if left_out else {}),
             },
         )
 
-    def _describable(self, records: Sequence[Record]) -> list[Record]:
-        """Return the records whose objects have features; those of others would end the campaign."""
-        names = set(self._space.features.describable(list(dict.fromkeys(r.object for r in records))))
-        return [r for r in records if r.object in names]
+    def _without_features(self, records: Sequence[Observation | Candidate]) -> dict[str, str]:
+        """Return the objects of which no model can learn, each with the reason; they must not end the campaign."""
+        features, names = self._space.features, list(dict.fromkeys(r.object for r in records))
+        described = set(describable(features, names))
+        return {name: features.refused[name] for name in names if name not in described}
 
     def _fit(self, X: Tensor, target: Target) -> Model:
         """Fit one target; a surrogate may return any BoTorch model."""

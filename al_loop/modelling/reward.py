@@ -11,7 +11,7 @@ from torch import Tensor
 
 from al_loop.acquisitions.base import score
 from al_loop.config.schema import Reward as RewardSettings
-from al_loop.features.base import Features
+from al_loop.features.base import Features, describable
 from al_loop.gflownet.reward import Reward
 from al_loop.modelling.constraints import Constraints
 from al_loop.modelling.side_terms import SideTerms
@@ -101,12 +101,12 @@ class AcquisitionReward(Reward):
 
         It is 0 for an object without features.
         """
-        names = self._features.describable(objects)
+        names = describable(self._features, objects)
         result = torch.zeros(len(objects))
         if names:
             parts = [std / usual for std, usual in zip(self._stds(names), self._usual_stds, strict=True)]
-            is_described = [o not in self._features.refused for o in objects]
-            result[is_described] = torch.stack(parts).mean(0).float()
+            described = set(names)
+            result[[o in described for o in objects]] = torch.stack(parts).mean(0).float()
         return result
 
     def __call__(self, objects: Sequence[str]) -> Tensor:
@@ -116,7 +116,7 @@ class AcquisitionReward(Reward):
         """
         beta, clip = self._settings.beta, self._settings.clip
         unknown = [o for o in dict.fromkeys(objects) if o not in self._log_rewards]
-        new = self._features.describable(unknown)
+        new = describable(self._features, unknown)
         if len(new) < len(unknown):
             least = torch.full((len(self._acquisitions),), -beta * (clip + _WITHOUT_FEATURES), dtype=torch.float32)
             self._log_rewards.update(dict.fromkeys(set(unknown) - set(new), least))

@@ -6,7 +6,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
+#: a value of which only this is known: that it is below or above the number
+Bound = Literal["<", ">"]
 #: the largest magnitude of a value or its noise that models can learn from; squares and volumes stay finite
 LARGEST = 1e50
 
@@ -74,6 +77,25 @@ def noise_or_none(noise: object, values: Sequence[float]) -> tuple[float, ...] |
     stds = tuple(math.nan if math.isnan(value) else std for value, std in zip(values, stds, strict=True))
     is_valid = all(math.isnan(v) or (math.isfinite(s) and s >= 0) for v, s in zip(values, stds, strict=True))
     return stds if is_valid else None
+
+
+def bounds_or_none(censored: object, values: Sequence[float]) -> tuple[Bound | None, ...] | None:
+    """Return which of some values are only bounds; None if none is.
+
+    Args:
+        censored: "<", ">" or None for each value, in any form; None if all values are exact.
+        values: the values, NaN for one that was not measured.
+
+    Raises:
+        ValueError: there is not one entry for each value, or one is unknown.
+    """
+    if censored is None:
+        return None
+    entries = tuple(censored) if isinstance(censored, Sequence) else (censored,)
+    if len(entries) != len(values) or not all(entry in (None, "", "<", ">") for entry in entries):
+        raise ValueError(f"censored: {censored!r:.80}; expected '<', '>' or None for each of {len(values)} values")
+    bounds = tuple(None if math.isnan(value) else entry or None for entry, value in zip(entries, values, strict=True))
+    return bounds if any(bounds) else None
 
 
 def artifact_contents(artifacts: Mapping[str, bytes | str | Path], info: dict[str, object]) -> dict[str, bytes]:
