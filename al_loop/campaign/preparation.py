@@ -164,6 +164,21 @@ class CampaignParts:
 
     # -- checks --------------------------------------------------------------------------------------------------------
 
+    def check_device(self) -> None:
+        """Check that this machine has ``sampler.device``.
+
+        Raises:
+            ConfigError: it has not.
+        """
+        if self.config.sampler.device == "cpu":
+            return
+        from al_loop.gflownet.device import find_device
+
+        try:
+            find_device(self.config.sampler.device)
+        except ValueError as error:
+            raise ConfigError(f"sampler.{error}") from None
+
     def check(self) -> None:
         """Check what a campaign needs before it starts, without loading more than that takes.
 

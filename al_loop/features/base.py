@@ -25,12 +25,14 @@ def check_rows(rows: Tensor, n: int, d: int) -> Tensor:
     Raises:
         ValueError: they are something else; the message has the expected and the actual shape.
     """
-    if not isinstance(rows, Tensor):
-        raise ValueError(f"features: compute returned a {type(rows).__name__}, expected a tensor of {n} x {d}")
+    if not isinstance(rows, Tensor) or not rows.ndim:
+        raise ValueError(f"compute returned a {type(rows).__name__}, expected a tensor of {n} x {d}")
+    if len(rows) != n:
+        raise ValueError(f"compute returned {len(rows)} rows for {n} objects, expected one for each")
     if rows.shape != (n, d):
-        raise ValueError(f"features: compute returned {tuple(rows.shape)}, expected ({n}, {d}): a row for each object")
+        raise ValueError(f"compute returned a tensor of shape {tuple(rows.shape)}, expected {(n, d)}")
     if rows.is_floating_point() and not bool(rows.isfinite().all()):
-        raise ValueError("features: compute returned NaN or infinity, expected finite numbers")
+        raise ValueError("compute returned NaN or infinity, expected finite numbers")
     return rows
 
 
