@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
@@ -11,6 +10,20 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, get_args
+
+from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, match
+from al_loop.system.plain_values import (
+    LARGEST,
+    Bound,
+    artifact_contents,
+    bounds_or_none,
+    cost_or_none,
+    is_learnable,
+    json_info,
+    noise_or_none,
+    numbers,
+)
+from al_loop.system.tracebacks import describe_error, error_details
 
 Goal = Literal["maximise", "minimise"]
 FailureKind = Literal["invalid", "permanent", "retryable", "timeout"]
@@ -99,12 +112,13 @@ class Outcome:
     """The answer for one object: values or a failure, with optional cost, noise, metadata and files.
 
     Args:
-        values: one per objective, in raw oracle units.
+        values: one per objective, in raw oracle units; None or NaN for one of several that was not measured.
         failure: the reason why there are no values.
         cost: in the oracle's own currency; None if the oracle does not report it, so that the config's price applies.
         info: metadata to store beside the value (JSON types).
         noise: standard deviation of each value, in its unit; None if unknown.
         artifacts: files to store beside the ledger (poses, spectra, logs): file name -> content, or path of the file.
+        censored: for each value "<" or ">" if only this bound of it is known, else None; None if all are exact.
 
     Raises:
         ValueError: there are neither values nor a failure, or both.
@@ -116,6 +130,7 @@ class Outcome:
     info: Mapping[str, object] = field(default_factory=dict)
     noise: tuple[float, ...] | None = None
     artifacts: Mapping[str, bytes | str | Path] = field(default_factory=dict)
+    censored: tuple[Bound | None, ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.values is None) == (self.failure is None):
@@ -132,6 +147,9 @@ class Outcome:
         return cls(failure=Failure(kind, reason))
 
 
+_NO_ANSWER = Failure("permanent", "the oracle returned no answer for this object")
+
+
 class OracleError(Exception):
     """An exception by which an oracle names the kind of failure; any other exception counts as ``permanent``.
 
@@ -146,6 +164,14 @@ class OracleError(Exception):
 
     def __str__(self) -> str:
         return self.failure.reason
+
+
+def outcome_of_error(error: BaseException) -> Outcome:
+    """Return the failure that an exception in an oracle's code stands for, with its traceback in ``info``."""
+    if not isinstance(error, OracleError):
+        return Outcome(failure=Failure("permanent", describe_error(error)), info={"error": error_details(error)})
+    is_translated = error.__cause__ is not None or error.__context__ is not None
+    return Outcome(failure=error.failure, info={"error": error_details(error)} if is_translated else {})
 
 
 class Oracle(ABC):
@@ -172,10 +198,13 @@ class Oracle(ABC):
     is_external: bool = False
 
     @abstractmethod
-    def evaluate(self, objects: Sequence[str]) -> Iterable[Outcome | float | Sequence[float]]:
-        """Yield the answer for each object, in order, as soon as it is available.
+    def evaluate(
+        self, objects: Sequence[str]
+    ) -> Iterable[Outcome | float | Sequence[float]] | Mapping[str, Outcome | float | Sequence[float]]:
+        """Yield the answer for each object, in order, as soon as it is available; or return all answers.
 
-        A bare number, or a sequence with one number per objective, stands for an Outcome with these values.
+        A bare number, or a sequence with one number per objective, stands for an Outcome with these values. Returned
+        answers are a sequence with one for each object, or a mapping from object to answer; see ``evaluate_each``.
 
         Args:
             objects: at most ``call_size`` objects.
@@ -208,96 +237,33 @@ class Oracle(ABC):
         return other
 
 
-def _numbers(answer: object) -> tuple[float, ...]:
-    """Convert an answer, a sequence or array of numbers or a single one, to floats.
-
-    Raises:
-        TypeError, ValueError, OverflowError: it is not that.
-    """
-    if isinstance(answer, str | bytes | Mapping | set | frozenset):
-        raise TypeError("text and unordered collections are not numbers")
-    try:
-        numbers = list(answer)  # type: ignore[call-overload]
-    except TypeError:  # a number, or an array without dimensions
-        numbers = [answer]
-    if any(isinstance(number, str | bytes) for number in numbers):
-        raise TypeError("text is not a number")
-    return tuple(float(number) for number in numbers)
-
-
-def _json_info(info: Mapping[str, object]) -> dict[str, object]:
-    """Return ``info`` as JSON types; a value that is not JSON becomes a number or text, never an error."""
-    entries = {}
-    for key, value in info.items():
-        try:
-            plain = value.item() if hasattr(value, "item") else value
-            entries[str(key)] = json.loads(json.dumps(plain, allow_nan=False))
-        except Exception:
-            entries[str(key)] = f"{value!r:.200}"
-    return entries
-
-
-def _cost(cost: object) -> float | None:
-    try:
-        number = math.nan if cost is None else float(cost)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
-
-
-def _noise(noise: object, n_values: int) -> tuple[float, ...] | None:
-    try:
-        numbers = _numbers(noise)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return numbers if len(numbers) == n_values and all(math.isfinite(s) and s >= 0 for s in numbers) else None
-
-
-def _artifacts(artifacts: Mapping[str, bytes | str | Path], info: dict[str, object]) -> dict[str, bytes]:
-    """Read the content of each file; note in ``info`` what cannot be read, since that is no reason to lose a value."""
-    contents = {}
-    try:
-        entries = dict(artifacts)
-    except (TypeError, ValueError):
-        entries = {}
-        info["artifacts_lost"] = f"{artifacts!r:.200} is not a mapping of file names to contents"
-    for name, content in entries.items():
-        try:
-            if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\\0"):
-                raise ValueError(f"{name!r:.80} is not a plain file name")
-            if isinstance(content, Path):
-                content = content.read_bytes()
-            contents[name] = content.encode() if isinstance(content, str) else bytes(memoryview(content))
-        except (OSError, TypeError, ValueError) as error:
-            info["artifacts_lost"] = f"{name!r:.80}: {error}"
-    return contents
-
-
 def as_outcome(answer: object, n_values: int) -> Outcome:
     """Convert whatever ``evaluate`` yielded to an Outcome; anything that is not an answer becomes a permanent failure.
 
     An invalid cost or noise (not finite, below 0, not one per value) counts as unknown, and an artifact that cannot be
-    read is noted in ``info``: neither is a reason to lose a value that was paid for.
+    read is noted in ``info``: neither is a reason to lose a value that was paid for. Of several values, one that was
+    not measured (None or NaN) is NaN in the outcome, and so is one that no model can learn from (infinite or above
+    1e50 in size, or with such noise); ``info["refused"]`` keeps it. An answer without any usable value is a failure.
 
     Args:
         answer: an Outcome, a number, a sequence of numbers, or anything else.
         n_values: number of the oracle's objectives.
 
     Returns:
-        An Outcome whose values are plain finite floats, whose ``info`` contains JSON types only, and whose
-        ``artifacts`` are bytes.
+        An Outcome whose values are plain floats, finite but for NaN among several, whose ``info`` contains JSON types
+        only, and whose ``artifacts`` are bytes.
     """
     outcome = answer if isinstance(answer, Outcome) else None
-    cost, noise = None, None
+    cost, noise, censored = None, None, None
     info: dict[str, object] = {}
     artifacts: Mapping[str, bytes | str | Path] = {}
     if outcome is not None:
         try:
-            info = _json_info(outcome.info)
+            info = json_info(outcome.info)
         except (TypeError, AttributeError):
             info = {}
-        cost, noise = _cost(outcome.cost), _noise(outcome.noise, n_values)
-        artifacts = _artifacts(outcome.artifacts, info)
+        cost, noise, censored = cost_or_none(outcome.cost), outcome.noise, outcome.censored
+        artifacts = artifact_contents(outcome.artifacts, info)
         if outcome.failure is not None:
             failure = Failure(outcome.failure.kind, str(outcome.failure.reason))
             return Outcome(failure=failure, cost=cost, info=info, artifacts=artifacts)
@@ -307,23 +273,39 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
 
     raw = answer if outcome is None else outcome.values
     try:
-        values = _numbers(raw)
+        values = numbers(raw)
     except (TypeError, ValueError, OverflowError):
         return failed(f"the oracle returned {raw!r:.80}, which is not a number")
     if len(values) != n_values:
         return failed(f"the oracle returned {len(values)} values, expected {n_values}")
-    if not all(math.isfinite(v) for v in values):
-        return failed(f"the oracle returned {values}, which is not finite")
-    return Outcome(values=values, cost=cost, info=info, noise=noise, artifacts=artifacts)
+    noise = noise_or_none(noise, values)
+    refused = [not is_learnable(value) or (noise is not None and noise[i] > LARGEST) for i, value in enumerate(values)]
+    if any(is_bad and not math.isnan(value) for is_bad, value in zip(refused, values, strict=True)):
+        info["refused"] = [f"{v:g}" if noise is None else f"{v:g} ± {noise[i]:g}" for i, v in enumerate(values)]
+    if all(refused):
+        what = f"{values}{'' if noise is None else f' with the noise {noise}'}"
+        return failed(f"the oracle returned {what}; models need finite numbers of at most {LARGEST:g} in size")
+    if any(refused):
+        values = tuple(math.nan if is_bad else value for is_bad, value in zip(refused, values, strict=True))
+        noise = noise_or_none(noise, values)
+    try:
+        bounds = bounds_or_none(censored, values)
+    except ValueError as error:
+        return failed(str(error))
+    return Outcome(values=values, cost=cost, info=info, noise=noise, artifacts=artifacts, censored=bounds)
 
 
 def evaluate_each(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> Iterator[Outcome]:
-    """Yield one Outcome for each object, in order, as soon as it is available, whatever the oracle does.
+    """Yield one Outcome for each object, in order, whatever the oracle does.
+
+    Only answers that certainly belong to their objects are used: those keyed by object, those returned in order and
+    as many as the objects, and those that a generator yields in step, i.e. each after it was handed its own object and
+    before the next. These are yielded as soon as they are available. The answers of any other generator are withheld
+    until it has ended, and used if they are as many as the objects.
 
     Exceptions, NaN and missing answers become failures. An exception in the middle is the answer for the object whose
-    turn it was; the objects after it were not reached, so their failure is ``retryable``. An exception before the first
-    turn (``evaluate`` is not a generator) applies to all of them. The last answer is withheld until ``evaluate`` has
-    ended: if more answers than objects follow, no answer can be assigned to its object.
+    turn it was; the objects after it were not reached, so their failure is ``retryable``, and so is that of all answers
+    which cannot be assigned. An exception before the first turn (``evaluate`` is not a generator) applies to all.
 
     Args:
         oracle: measures the objects.
@@ -340,39 +322,55 @@ def evaluate_each(oracle: Oracle, objects: Sequence[str], call: Call | None = No
 
 
 def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Iterator[Outcome]:
-    n, n_values, n_answers = len(objects), len(oracle.objectives), 0
-    # the failure of the first object without an answer, and that of the objects after it
-    first = rest = Failure("permanent", "the oracle returned no answer for this object")
-    too_many = Outcome.failed(
-        "permanent", f"the oracle returned more than {n} answers, so none can be assigned to its object"
-    )
-    last: Outcome | None = None
-    is_iterating = False
+    n, names = len(objects), [objective.name for objective in oracle.objectives]
+    handed, withheld, n_answers = TrackedItems(objects), list[Outcome](), 0
+    is_certain = is_iterating = False
+    error: BaseException | None = None
     try:
-        answers = (oracle.at(fidelity) if fidelity else oracle).evaluate(objects)
-        if isinstance(answers, Sized) and len(answers) > n:
-            yield from [too_many] * n
-            return
-        iterator = iter(answers)
+        answers = match((oracle.at(fidelity) if fidelity else oracle).evaluate(handed), objects, names)
+        is_certain = not isinstance(answers, Iterator) and isinstance(answers, Sized)
+        is_in_step, iterator = True, iter(answers)
         is_iterating = True
         for answer in iterator:
             if n_answers == n:
-                last = too_many if n else None
+                n_answers += 1
                 break
+            is_missing = answer is NO_ANSWER
+            outcome = Outcome(failure=_NO_ANSWER) if is_missing else as_outcome(answer, len(names))
             n_answers += 1
-            outcome = as_outcome(answer, n_values)
-            if n_answers < n:
+            is_in_step = is_certain or (is_in_step and handed.is_turn_of(n_answers - 1))
+            if is_in_step and n_answers < n:
                 yield outcome
-            else:
-                last = outcome
-    except (Exception, SystemExit) as error:  # SystemExit: a script's sys.exit must not end the worker
-        unnamed = Failure("permanent", f"{type(error).__name__}: {error}")
-        first = error.failure if isinstance(error, OracleError) else unnamed
-        rest = Failure("retryable", f"not reached: {first.reason}") if is_iterating else first
-    if last is not None:
-        yield last
-    for i in range(n - n_answers):
-        yield Outcome(failure=rest if i else first)
+            else:  # the last one, too: if another follows, there is none that certainly belongs to its object
+                withheld.append(outcome)
+    except MismatchError as mismatch:
+        yield from [Outcome.failed("permanent", f"the oracle returned {mismatch}")] * n
+        return
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as raised:  # sys.exit, asyncio.CancelledError and the like must not end the worker either
+        error = raised
+    if n_answers == n:
+        yield from withheld
+        return
+    n_yielded = min(n_answers, n) - len(withheld)
+    if error is None:
+        reason = (
+            f"the oracle returned {'more than ' if n_answers > n else ''}{min(n_answers, n)} answers for {n} objects"
+        )
+        unmatched = Failure("permanent", f"{reason}, so it is not certain which belongs to which; yield one for each")
+        yield from [Outcome(failure=_NO_ANSWER if n_answers < n == 1 else unmatched)] * (n - n_yielded)
+        return
+    failed = outcome_of_error(error)
+    assert failed.failure is not None
+    not_reached = Outcome(failure=Failure("retryable", f"not reached: {failed.failure.reason}"), info=failed.info)
+    if not is_iterating:
+        yield from [failed] * n
+    elif is_certain or handed.last is None or (not withheld and handed.last <= n_answers):
+        yield from withheld
+        yield from [failed, *[not_reached] * (n - n_answers - 1)]
+    else:  # it was handed objects ahead of their turn: nobody knows whose turn it was
+        yield from [not_reached] * (n - n_yielded)
 
 
 def evaluate_all(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> list[Outcome]:

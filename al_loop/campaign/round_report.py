@@ -13,6 +13,7 @@ from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.preparation import CampaignParts
 from al_loop.campaign.round_state import RoundState
 from al_loop.campaign.round_times import RoundTimes
+from al_loop.features.base import describable
 from al_loop.monitoring import metrics
 from al_loop.monitoring.alarms import Alarm, diversity_alarm, prediction_alarms, progress_alarm
 from al_loop.monitoring.predictions import PastPredictions, past_predictions
@@ -109,7 +110,7 @@ def _summary(
     batch = [o for o in observations if o.arrived == number]
     objectives, goal = state.objectives, state.objectives.goals[0]
     values = state.valid_values(number)
-    X = parts.features([o.object for o in batch])
+    X = parts.features(describable(parts.features, [o.object for o in batch]))
     is_molecule = parts.environment.object_type == "molecule"
     earlier = [o.object for o in observations if o.arrived < number]
     hypervolume = front = None

@@ -108,7 +108,8 @@ def _propose(run: str, ledger: Ledger) -> None:
 
     with suppress(ConfigError):
         RunDirectory(folder).close()
-        with Campaign(settings.model_copy(update={"ledger": ledger.url}), folder) as campaign:
+        is_local = (folder / "ledger.db").is_file()
+        with Campaign(settings.model_copy(update={"ledger": None if is_local else ledger.url}), folder) as campaign:
             campaign.advance()
 
 
@@ -193,8 +194,8 @@ def review(
     """Show the batch that waits for review (see rounds.review), and record decisions about it."""
     with exit_codes(verbose=verbose):
         from al_loop.cli.terminal import show_batch
-        from al_loop.people.campaign_of_ledger import current_user
         from al_loop.people.review import open_review, waiting_batch
+        from al_loop.system.users import current_user
 
         with open_review(run) as decisions:
             for candidate in veto or ():

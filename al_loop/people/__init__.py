@@ -1,8 +1,6 @@
 """Participation of people in a campaign: measuring its candidates and reviewing its batches.
 
 - ``ask``: hand out candidates as a table to fill in.
-- ``results_file``: the format of a table of results.
-- ``units``: conversion between units.
 - ``tell``: check a table of results against the ledger, and commit it.
 - ``preview``: a description of the effect of a table of results.
 - ``review``: veto, pin, replace and approve the candidates of a batch.

@@ -11,14 +11,16 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
-from al_loop.datafiles.delimited import OBJECT_COLUMNS, parse_number
+from al_loop.datafiles.cells import parse_number
+from al_loop.datafiles.delimited import OBJECT_COLUMNS
+from al_loop.datafiles.result_tables import read_results
 from al_loop.errors import ConfigError
 from al_loop.ledger import Answer, Candidate, Decision, EvaluationRow, Ledger
-from al_loop.oracles.base import Failure, Outcome
-from al_loop.people.campaign_of_ledger import current_user
-from al_loop.people.results_file import read_results
+from al_loop.oracles.base import Failure, Outcome, as_outcome
+from al_loop.system.users import current_user
 
 _SURPRISING = 6.0  # predicted standard deviations
 _LARGEST_ID = 2**31 - 1
@@ -91,7 +93,7 @@ def parse_results(
 
     Args:
         ledger: the campaign's ledger.
-        path: CSV with a header; tabs, or semicolons with decimal commas, are also accepted.
+        path: a table in any format of ``read_cells``.
         options: which results to accept.
         canonical: returns the canonical spelling of an object, or None for text that is not an object.
 
@@ -109,12 +111,12 @@ def parse_results(
     for line, cells in table.rows:
         try:
             candidate, name, note = identify(cells)
-            row = _Row(line, candidate, name, table.outcome(cells))
+            row = _Row(line, candidate, name, _learnable(table.outcome(cells)))
         except ValueError as error:
-            problems.append((line, f"line {line}: {error}"))
+            problems.append((line, f"{table.unit} {line}: {error}"))
             continue
         if note:
-            results.notes.append(f"line {line}: {note}")
+            results.notes.append(f"{table.unit} {line}: {note}")
         rows_by_object.setdefault(name if candidate is None else candidate.id, []).append(row)
     stored = {e.candidate_id: e for e in ledger.evaluations()}
     vetoes = {d.candidate_id: d for d in ledger.decisions() if d.action == "veto"}
@@ -126,7 +128,7 @@ def parse_results(
             _add_rows(results, rows, stored, options)
         except ValueError as error:
             lines = ", ".join(str(row.line) for row in rows)
-            problems.append((rows[0].line, f"line{'s' if len(rows) > 1 else ''} {lines}: {error}"))
+            problems.append((rows[0].line, f"{table.unit}{'s' if len(rows) > 1 else ''} {lines}: {error}"))
     results.problems.extend(text for _, text in sorted(problems, key=lambda problem: problem[0]))
     return results
 
@@ -198,11 +200,18 @@ class _Identifier:
             raise ValueError("the row has neither an id nor an object")
         if name is None:
             raise ValueError(f"{text!r} is not a valid object, and the row has no id")
-        if name in self._by_object:
-            return self._by_object[name], name, ""
+        proposed = self._by_object.get(name) or self._by_canonical.get(name)
+        if proposed is not None:
+            return proposed, proposed.object, ""
         if not self._options.extra:
             raise ValueError(f"{text} was never proposed; pass --extra to import it as a further measurement")
         return None, name, ""
+
+    @cached_property
+    def _by_canonical(self) -> dict[str, Candidate]:
+        """The candidates whose objects were proposed in a spelling that is not canonical, by the canonical one."""
+        spellings = {name: self._canonical(name) for name in self._by_object}
+        return {c: self._by_object[name] for name, c in spellings.items() if c is not None and c != name}
 
     def _candidate_of(self, text: str) -> Candidate:
         number = parse_number(text)
@@ -212,6 +221,20 @@ class _Identifier:
         if candidate is None:
             raise ValueError(f"the id {text} is not in this run, whose ids are 1 to {max(self._by_id, default=0)}")
         return candidate
+
+
+def _learnable(outcome: Outcome | None) -> Outcome | None:
+    """Return a result as the ledger will record it.
+
+    Raises:
+        ValueError: no model can learn from one of its numbers.
+    """
+    if outcome is None or outcome.values is None:
+        return outcome
+    recorded = as_outcome(outcome, len(outcome.values))
+    if recorded.failure is not None or "refused" in recorded.info:
+        raise ValueError(f"{', '.join(f'{v:g}' for v in outcome.values)} is too large or too uncertain to learn from")
+    return outcome
 
 
 def _require_blank(rows: Sequence[_Row], veto: Decision) -> None:

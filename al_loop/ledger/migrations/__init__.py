@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from al_loop.errors import ConfigError, summary
 from al_loop.ledger import schema
-from al_loop.ledger.engines import make_engine, parse_url
+from al_loop.ledger.engines import make_engine, sqlite_url
 
 #: the parent folder of ``versions``
 SCRIPTS = Path(__file__).parent
@@ -104,7 +104,7 @@ def upgraded_copy(source: Engine, path: Path) -> Engine:
     Returns:
         A read-only engine for the copy.
     """
-    url = parse_url(f"sqlite:///{path}")
+    url = sqlite_url(path)
     if source.dialect.name == "sqlite":
         with source.connect() as connection:
             driver = connection.connection.driver_connection
@@ -128,7 +128,8 @@ def _copy_rows(source: Engine, target: Connection) -> None:
     """Copy the ledger's tables, as defined in the source, with their rows."""
     tables = sa.MetaData()
     with source.connect().execution_options(isolation_level="REPEATABLE READ") as connection:  # one snapshot
-        tables.reflect(connection, only=sorted({table for table, _ in schema.guards(connection)}))
+        mutable = schema.MUTABLE & set(sa.inspect(connection).get_table_names())
+        tables.reflect(connection, only=sorted({table for table, _ in schema.guards(connection)} | mutable))
         for column in (column for table in tables.sorted_tables for column in table.columns):
             column.server_default = None  # in the source's dialect; every row has its value
         tables.create_all(target, checkfirst=False)
