@@ -19,6 +19,7 @@ from al_loop.monitoring.alarms import Alarm, diversity_alarm, prediction_alarms,
 from al_loop.monitoring.predictions import PastPredictions, past_predictions
 from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.monitoring.scores import score, score_by_distance
+from al_loop.system import stopping
 
 _RECENT_ROUNDS = 3  # whose answers alarms look at, at least
 _RECENT_ANSWERS = 16  # that alarms look at, at least
@@ -89,6 +90,7 @@ def close_rounds(context: CampaignContext, last: int, times: RoundTimes) -> None
     """
     parts, ledger = context.parts, context.ledger
     for number in range(last + 1):
+        stopping.look()
         if ledger.is_closed(number):
             continue
         state = RoundState.read(ledger, parts)
