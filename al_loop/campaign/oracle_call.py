@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -46,7 +45,7 @@ class CallResult:
 
 
 def results_of_call(
-    worker: OracleWorker, tasks: Sequence[Task], timeout_s: float, campaign: str
+    worker: OracleWorker, tasks: Sequence[Task], timeout_s: float, campaign: str, on_note: Callable[[str], None]
 ) -> Iterator[CallResult]:
     """Call the oracle for some tasks, and yield their results as they arrive.
 
@@ -57,29 +56,26 @@ def results_of_call(
         tasks: the tasks, all at one fidelity.
         timeout_s: longest duration of the call for one object, in seconds.
         campaign: the campaign's unique id, for the idempotency keys.
+        on_note: receives messages for the user.
     """
-    keys = {task.candidate.object: _idempotency_key(campaign, task) for task in tasks}
+    keys = {task.candidate.object: task.idempotency_key(campaign) for task in tasks}
     limit_s = timeout_s * len(tasks)
     unanswered = deque(tasks)
-    has_crashed = False
     started = datetime.now(UTC)
     try:
         call = Call(keys, tasks[0].candidate.fidelity)
         for outcome in worker.call([task.candidate.object for task in tasks], limit_s, call):
             if not unanswered:
+                on_note(f"{worker.name} returned more outcomes than objects; the last ones are ignored")
                 return
             yield CallResult(unanswered.popleft(), outcome, worker.name, started, datetime.now(UTC))
             started = datetime.now(UTC)
-        ended = Outcome.failed("retryable", "the worker returned fewer outcomes than objects")
-    except CallEnded as error:
-        ended, has_crashed = outcome_of_ended_call(error, limit_s), isinstance(error, WorkerLost)
+        error: CallEnded = WorkerLost("it returned fewer outcomes than objects")
+    except CallEnded as ended:
+        error = ended
+    outcome, has_crashed = outcome_of_ended_call(error, limit_s), isinstance(error, WorkerLost)
     if len(tasks) > 1:
         for task in unanswered:
             task.is_alone = True
     elif unanswered:
-        yield CallResult(unanswered[0], ended, worker.name, started, datetime.now(UTC), has_crashed)
-
-
-def _idempotency_key(campaign: str, task: Task) -> str:
-    """Return a key that is the same for each attempt at a candidate, and for no other candidate of any campaign."""
-    return hashlib.sha256(f"{campaign}:{task.candidate.id}".encode()).hexdigest()[:32]
+        yield CallResult(unanswered[0], outcome, worker.name, started, datetime.now(UTC), has_crashed)

@@ -17,6 +17,7 @@ from al_loop.config import Evaluation
 from al_loop.errors import CampaignError
 
 _N_ALIKE = 5  # that so many different objects fail alike, with nothing ever measured, is no coincidence
+_RETURNED = "the oracle returned"  # something that is no value, such as NaN: it may well be of many objects
 _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 60.0
 _VARIABLE = re.compile(r"\boracle-\d+\.log\b|\b0x[0-9a-fA-F]+\b")  # parts of a reason that differ from call to call
 
@@ -108,7 +109,8 @@ class OracleHealth:
             if self._has_measured and not result.has_crashed and len(self._failing) > 1:
                 return self._wait(result)
         self._outage = None
-        if self._is_trusted or failure.kind not in ("permanent", "retryable"):
+        is_returned = failure.reason.startswith(_RETURNED)
+        if self._is_trusted or is_returned or failure.kind not in ("permanent", "retryable"):
             return Ruling(answers=[result])
         self._held.append(result)
         return self.conclude() if len(self._held) == _N_ALIKE else Ruling()

@@ -82,6 +82,12 @@ def test_what_only_an_object_can_be_is_an_answer(kind: FailureKind) -> None:
         assert len(health.judge(result(i, kind)).answers) == 1
 
 
+def test_values_that_are_none_are_the_objects() -> None:
+    health = OracleHealth(SETTINGS, has_measured=False)
+    for i in range(9):
+        assert len(health.judge(result(i, "permanent", "the oracle returned nan, which is not finite")).answers) == 1
+
+
 def test_whoever_expects_failures_gets_them_as_answers() -> None:
     health = OracleHealth(Evaluation(attempts=1, stop_after_failures=None), has_measured=False)
     for i in range(9):
