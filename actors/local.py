@@ -30,6 +30,7 @@ from al_loop.campaign.executor import (
     WorkerLost,
 )
 from al_loop.config import CampaignConfig
+from al_loop.errors import ConfigError
 from al_loop.oracles.base import Call, Failure, FailureKind, Outcome, evaluate_each, outcome_of_error
 from al_loop.storage.bounded_log import BoundedLog
 from al_loop.system.processes import adopt_orphans, end_descendants, end_tree, tree_memory
@@ -268,7 +269,7 @@ def _serve(
 
 def _not_built(error: BaseException) -> Outcome:
     """Return the failure where the oracle could not be built: no object's, whatever its constructor says."""
-    outcome = outcome_of_error(error)
+    outcome = outcome_of_error((error.__cause__ if isinstance(error, ConfigError) else None) or error)
     assert outcome.failure is not None
     kind: FailureKind = "unavailable" if outcome.failure.kind in ("unavailable", "retryable") else "environment"
     return replace(outcome, failure=Failure(kind, f"{NOT_BUILT}: {outcome.failure.reason}"))
