@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from al_loop.analysis.tables import RunTables
+from al_loop.errors import counted
+from al_loop.ledger.records import RoundRow
 from al_loop.oracles.base import Goal
 
 State = Literal["not started", "unfinished", "stopped", "finished"]
@@ -31,8 +33,11 @@ class RunStatus:
         in_flight: number of pending candidates that are being measured.
         calls: number of oracle calls, including retries.
         cost: total cost of the answers, in the oracle's currency.
-        best_object: the best measured object; None: nothing was measured.
-        best_value: its value, in ``unit``.
+        best_object: the best of the results (see ``RunTables.results``); None: there is none.
+        best_value: its value, in ``unit``; with several objectives, of the first one.
+        hypervolume: with several objectives, the hypervolume after the last closed round; else None.
+        n_front: with several objectives, the number of objects on the Pareto front; else None.
+        no_best: the reason why there is no best object; else empty.
         objective: name of the (first) optimised objective.
         unit: its unit.
         goal: its better direction.
@@ -56,6 +61,9 @@ class RunStatus:
     cost: float
     best_object: str | None
     best_value: float | None
+    hypervolume: float | None
+    n_front: int | None
+    no_best: str
     objective: str
     unit: str
     goal: Goal
@@ -92,6 +100,9 @@ def run_status(run: RunTables) -> RunStatus:
         cost=ledger.cost(),
         best_object=None if best.empty else str(best["object"].iloc[0]),
         best_value=None if best.empty else float(best[column].iloc[0]),
+        hypervolume=_hypervolume(rounds),
+        n_front=len(run.front()) if len(run.optimised) > 1 else None,
+        no_best=_no_best(run) if best.empty else "",
         objective=objective.name,
         unit=objective.unit,
         goal=objective.goal,
@@ -106,3 +117,25 @@ def _planned_rounds(run: RunTables) -> int | None:
     settings = run.config.get("rounds")
     count = settings.get("count") if isinstance(settings, Mapping) else None
     return count + 1 if isinstance(count, int) else None
+
+
+def _hypervolume(rounds: Sequence[RoundRow]) -> float | None:
+    values = [r.metrics.get("hypervolume") for r in rounds if r.metrics is not None]
+    return values[-1] if values else None
+
+
+def _no_best(run: RunTables) -> str:
+    """Return why no object counts as the best."""
+    n_measured = int(run.target_evaluations[run.value_column].count())
+    bounds = run.config.get("outcome_constraints") or ()
+    if not n_measured or not bounds:
+        return "nothing measured"
+    texts = [
+        " and ".join(
+            f"{c['objective']} {sign} {c[key]:g}"
+            for key, sign in (("min", "at least"), ("max", "at most"))
+            if c.get(key) is not None
+        )
+        for c in bounds
+    ]
+    return f"none of {counted(n_measured, 'measured object')} keeps the bounds ({', '.join(texts)})"

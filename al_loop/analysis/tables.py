@@ -14,15 +14,19 @@ from al_loop.analysis.locate import find_ledger, run_folder
 from al_loop.datafiles.nested import flatten
 from al_loop.errors import ConfigError
 from al_loop.ledger import Ledger
+from al_loop.ledger.records import RoundRow
+from al_loop.modelling.objective_names import predicted_columns
+from al_loop.modelling.objectives import CampaignObjectives, recorded_objectives
 from al_loop.monitoring.metrics import non_dominated
+from al_loop.monitoring.predictions import recorded_predictions
 from al_loop.oracles.base import Objective
 from al_loop.storage.artifacts import ArtifactFolder
 
 _CALL_COLUMNS = ("cost", "seconds", "started", "finished", "worker", "attempts", "number", "arrived", "revision")
 _PREDICTION_COLUMNS = ("predicted_mean", "predicted_std")
 _CANDIDATE_COLUMNS = ("id", "round", "position", "object", "origin", "fidelity", *_PREDICTION_COLUMNS, "acquisition")
-#: the column of an objective with one of these names is prefixed with ``value_``
-_RESERVED = {"candidate", "object", "round", "failure", "reason", *_CALL_COLUMNS, *_PREDICTION_COLUMNS}
+#: the column of an objective with one of these names, which early runs allowed, is prefixed with ``value_``
+_PREFIXED = {"candidate", "object", "round", "failure", "reason", *_CALL_COLUMNS, *_PREDICTION_COLUMNS}
 #: keys of a round's info with an entry for each candidate, which are not shown in the table of rounds
 _INFO_PER_CANDIDATE = ("predicted", "nearest")
 
@@ -58,7 +62,10 @@ class RunTables:
         self.name = campaign.name
         self.created = campaign.created
         self.objectives = campaign.objectives
-        self._columns = {f"value_{o.name}" if o.name in _RESERVED else o.name: o for o in campaign.objectives}
+        self._columns: dict[str, Objective] = {}
+        for objective in campaign.objectives:
+            column = f"value_{objective.name}" if objective.name in _PREFIXED else objective.name
+            self._columns[f"{column}_2" if column in self._columns else column] = objective
         #: the number of the newest answer, and the evaluations up to it
         self._cache: tuple[int, pd.DataFrame] | None = None
 
@@ -104,6 +111,21 @@ class RunTables:
                 return column, objective
         raise ConfigError(f"objective: {name!r} is not one of {', '.join(o.name for o in self.objectives)}")
 
+    @property
+    def campaign_objectives(self) -> CampaignObjectives:
+        """Which of the measured values the campaign optimises and constrains, as of its last start."""
+        return recorded_objectives(self.objectives, self.config)
+
+    def prediction_columns(self, column: str) -> tuple[str, str] | None:
+        """Return the columns of the predicted mean and deviation of an objective, or None if it is not predicted.
+
+        Args:
+            column: the column of the objective in ``evaluations``.
+        """
+        optimised = self.optimised
+        pairs = dict(zip(optimised, predicted_columns([o.name for o in optimised.values()]), strict=True))
+        return pairs.get(column)
+
     # -- candidates and answers
 
     @property
@@ -111,11 +133,24 @@ class RunTables:
         """One row per proposed object, with or without an answer, indexed by the candidate's id."""
         rows = [tuple(getattr(c, name) for name in _CANDIDATE_COLUMNS) for c in self.ledger.candidates()]
         frame = pd.DataFrame(rows, columns=list(_CANDIDATE_COLUMNS)).rename(columns={"id": "candidate"})
-        return frame.set_index("candidate").astype(dict.fromkeys((*_PREDICTION_COLUMNS, "acquisition"), float))
+        frame = frame.set_index("candidate").astype(dict.fromkeys((*_PREDICTION_COLUMNS, "acquisition"), float))
+        objectives = self.campaign_objectives
+        if not objectives.are_several:
+            return frame
+        predicted = pd.DataFrame(
+            recorded_predictions(self.ledger.rounds(), frame["round"], frame["position"], len(objectives)),
+            index=frame.index,
+            columns=[name for pair in predicted_columns(objectives.names) for name in pair],
+        )
+        frame = frame.drop(columns=list(_PREDICTION_COLUMNS))
+        return pd.concat([frame.drop(columns="acquisition"), predicted, frame["acquisition"]], axis=1)
 
     @property
     def evaluations(self) -> pd.DataFrame:
-        """One row per answer, with a column per objective in the oracle's unit, NaN for a failure."""
+        """One row per answer, with a column per objective in the oracle's unit, NaN for a failure.
+
+        If the campaign bounds outcomes, ``within_bounds`` says whether an answer keeps all bounds.
+        """
         n_answers = self.ledger.n_answers()
         if self._cache is None or self._cache[0] != n_answers:
             self._cache = (n_answers, self._read_evaluations())
@@ -132,14 +167,16 @@ class RunTables:
         table: dict[str, Any] = {"object": candidates["object"], "round": candidates["round"]}
         table |= {column: values[:, j] for j, column in enumerate(self._columns)}
         if any(a.noise is not None for a in answers):
-            table |= {
-                f"{column}_std": [np.nan if a.noise is None else a.noise[j] for a in answers]
-                for j, column in enumerate(self._columns)
-            }
+            for j, column in enumerate(self._columns):
+                name = f"{column}_std" if f"{column}_std" not in self._columns else f"{column}_noise_std"
+                table[name] = [np.nan if a.noise is None else a.noise[j] for a in answers]
         table["failure"] = [None if a.failure is None else a.failure.kind for a in answers]
         table["reason"] = [None if a.failure is None else a.failure.reason for a in answers]
         table |= {name: [getattr(a, name) for a in answers] for name in _CALL_COLUMNS}
-        table |= {name: candidates[name] for name in _PREDICTION_COLUMNS}
+        objectives = self.campaign_objectives
+        table |= {name: candidates[name] for pair in predicted_columns(objectives.names) for name in pair}
+        if objectives.bounds:
+            table["within_bounds"] = objectives.within_bounds(values)
         frame = pd.DataFrame(table, index=index)
         frame = frame.astype({"cost": float, "attempts": int})
         for name in ("failure", "reason", "worker"):  # pandas 2 would turn None into the text "None"
@@ -149,10 +186,26 @@ class RunTables:
     @property
     def target_evaluations(self) -> pd.DataFrame:
         """The evaluations; if the campaign chooses among fidelities, only those at the target fidelity."""
+        table = self.evaluations
+        return table[self._is_at_target(table)]
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """The evaluations that count: with a value, at the target fidelity, within all bounds on outcomes.
+
+        The best objects, the Pareto front and the rules of the campaign consider these alone.
+        """
+        table = self.evaluations
+        values = table[list(self._columns)].to_numpy(dtype=np.float64)
+        return table[self.campaign_objectives.are_results(values, self._is_at_target(table))]
+
+    def _is_at_target(self, table: pd.DataFrame) -> Any:
+        """Return a mask of the evaluations at the target fidelity."""
         rounds = self.ledger.rounds()
         fidelities = rounds[0].info.get("fidelities") if rounds else None
-        table = self.evaluations
-        return table[self.candidates.loc[table.index, "fidelity"] == fidelities[-1]] if fidelities else table
+        if not fidelities:
+            return np.ones(len(table), dtype=bool)
+        return (self.candidates.loc[table.index, "fidelity"] == fidelities[-1]).to_numpy()
 
     @property
     def info(self) -> pd.DataFrame:
@@ -181,7 +234,7 @@ class RunTables:
         return pd.DataFrame(rows, columns=["candidate", "name", "path", "bytes", "sha256"]).set_index("candidate")
 
     def best(self, n: int = 10, objective: str | None = None) -> pd.DataFrame:
-        """Return the best measured objects, best first.
+        """Return the best of the ``results``, best first; none if no measured object keeps the bounds.
 
         Args:
             n: number of objects.
@@ -191,13 +244,13 @@ class RunTables:
             ConfigError: there is no such objective.
         """
         column, details = self.find_objective(objective)
-        measured = self.target_evaluations.dropna(subset=[column])
+        measured = self.results.dropna(subset=[column])
         return measured.sort_values(column, ascending=details.goal == "minimise", kind="stable").head(n)
 
     def front(self) -> pd.DataFrame:
-        """Return the measured objects on the Pareto front of the optimised objectives, ordered by the first one."""
+        """Return the ``results`` on the Pareto front of the optimised objectives, ordered by the first one."""
         columns = self.optimised
-        measured = self.target_evaluations.dropna(subset=list(columns))
+        measured = self.results.dropna(subset=list(columns))
         goals = [o.goal for o in columns.values()]
         front = measured[non_dominated(measured[list(columns)].to_numpy(), goals)]
         return front.sort_values(next(iter(columns)), ascending=goals[0] == "minimise", kind="stable")
@@ -219,6 +272,8 @@ class RunTables:
             row |= {k if k not in row else f"metric_{k}": v for k, v in flatten(r.metrics or {}).items()}
             row |= {f"seconds_{k}": v for k, v in flatten({**r.seconds, **(r.closing_seconds or {})}).items()}
             info = {k: v for k, v in r.info.items() if k not in _INFO_PER_CANDIDATE}
+            if (forecast := _forecast(r)) is not None:
+                info["forecast"] = forecast
             row |= {f"info.{k}": v for k, v in flatten(info).items()}
             row["seed"] = str(r.seed)
             rows.append(row | {"round": r.number})
@@ -260,7 +315,7 @@ class RunTables:
         """The expected result of each batch, and the actual one: ``best`` after the round."""
         rows = []
         for r in self.ledger.rounds():
-            if (forecast := r.info.get("forecast")) is not None:
+            if (forecast := _forecast(r)) is not None:
                 metrics = r.metrics or {}
                 best = metrics.get("best") if metrics.get("hypervolume") is None else metrics["hypervolume"]
                 rows.append({"round": r.number, **forecast, "best": best})
@@ -289,3 +344,12 @@ class RunTables:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _forecast(row: RoundRow) -> dict[str, Any] | None:
+    """Return the forecast of a round's batch, or None if it has none."""
+    forecast: dict[str, Any] | None = row.info.get("forecast")
+    if forecast is None or forecast.get("low") is None or forecast.get("high") is None:
+        return forecast
+    # early runs recorded those of a minimised value the other way around
+    return {**forecast, "low": min(forecast["low"], forecast["high"]), "high": max(forecast["low"], forecast["high"])}

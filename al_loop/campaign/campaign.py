@@ -93,7 +93,7 @@ class Campaign:
         self.config = config
         self._reporter, self._sinks = reporter or Reporter(), Sinks([])
         parts = prepare(config)
-        parts.check()
+        parts.check(is_new=not (Path(run_dir) / "campaign.json").is_file())
         patience_s = config.evaluation.patience_s
         with ExitStack() as opening:
             self.directory = RunDirectory(Path(run_dir), patience_s, self._note)

@@ -97,6 +97,10 @@ class Proposer:
         calls += [(name, fidelities[0]) for name in objects[n_whole:]]
         return Batch([Proposal(object=name, origin="random", fidelity=fidelity) for name, fidelity in calls[:n]], {})
 
+    def random_objects(self) -> list[str]:
+        """Return random objects of the environment, whether they meet the constraints or not."""
+        return self._source.drawn()
+
     # -- models --------------------------------------------------------------------------------------------------------
 
     def fit(self, number: int, n_answers: int) -> FittedModels:

@@ -16,6 +16,7 @@ from al_loop.campaign.reporter import Phase
 from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_state import records_of
 from al_loop.campaign.round_times import RoundTimes
+from al_loop.errors import ConfigError
 from al_loop.ledger import Candidate
 from al_loop.monitoring.forecast import Forecast
 from al_loop.monitoring.stopping import stop_reason
@@ -88,6 +89,9 @@ class RoundLoop:
 
         Returns:
             False if no batch was started: the budget or the space of objects is exhausted, or a stop rule applies.
+
+        Raises:
+            ConfigError: no object meets the constraints, so that the campaign cannot begin.
         """
         rounds, reporter = self._config.rounds, self._context.reporter
         n = self._affordable(rounds.batch_size if number else rounds.initial)
@@ -101,6 +105,8 @@ class RoundLoop:
         if number and self._stops(number, batch.forecast):
             return False
         self._times.decision_s = time.monotonic() - began
+        if not batch.proposals and number == 0:
+            raise ConfigError(f"constraints: {self._parts.constraints.explain(proposer.random_objects())}")
         if not batch.proposals:
             self._context.stop("no new acceptable object was found: the space counts as exhausted")
             return False

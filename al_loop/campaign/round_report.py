@@ -67,6 +67,7 @@ def report_round(
         "top10_mean": summary.top10_mean,
         "hypervolume": summary.hypervolume,
         "front": summary.front,
+        **({} if summary.within_bounds is None else {"within_bounds": summary.within_bounds}),
         "diversity": summary.diversity,
         "new_scaffolds": summary.new_scaffolds,
         "rank_correlation": summary.rank_correlation,
@@ -122,7 +123,8 @@ def _summary(
         calls=len(observations),
         failures=sum(o.values is None for o in batch),
         best=metrics.best(first, goal),
-        top10_mean=metrics.top_k_mean(first, 10, goal),
+        # of fewer than ten, it would get worse as answers come
+        top10_mean=metrics.top_k_mean(first, 10, goal) if len(first) >= 10 else math.nan,
         diversity=metrics.mean_pairwise_distance(parts.features.similarity(X, X).numpy()),
         new_scaffolds=metrics.new_scaffolds([o.object for o in batch], earlier) if is_molecule else None,
         rank_correlation=metrics.rank_correlation(predictions.mean, predictions.measured),
@@ -131,6 +133,7 @@ def _summary(
         coverage=score(predictions.mean, predictions.std, predictions.measured).coverage.get("80", math.nan),
         hypervolume=hypervolume,
         front=front,
+        within_bounds=len(values) if objectives.bounds else None,
     )
 
 

@@ -70,21 +70,18 @@ class RoundState:
     # -- progress ------------------------------------------------------------------------------------------------------
 
     def valid_values(self, until_round: int | None = None) -> list[tuple[float, ...]]:
-        """Return the optimised values of all objects that count as results.
-
-        These have values, at the target fidelity, and all values within bounds.
+        """Return the optimised values of all objects that count as results, see ``CampaignObjectives.are_results``.
 
         Args:
             until_round: leaves out what arrived after this round.
         """
-        return [
-            self.objectives.optimised(o.values)
-            for o in self.observations
-            if o.values is not None
-            and (until_round is None or o.arrived <= until_round)
-            and self.fidelities.is_target(o.fidelity)
-            and self.objectives.are_within_bounds(o.values)
-        ]
+        arrived = [o for o in self.observations if until_round is None or o.arrived <= until_round]
+        measured = [(o, o.values) for o in arrived if o.values is not None]
+        if not measured:
+            return []
+        is_at_target = [self.fidelities.is_target(o.fidelity) for o, _ in measured]
+        are_results = self.objectives.are_results([values for _, values in measured], is_at_target)
+        return [self.objectives.optimised(v) for (_, v), counts in zip(measured, are_results, strict=True) if counts]
 
     @cached_property
     def reference_point(self) -> tuple[float, ...]:

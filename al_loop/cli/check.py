@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from al_loop.cli.common import ConfigArgument, OverridesArgument, VerboseOption, exit_codes, print_fields
+from al_loop.cli.common import ConfigArgument, OverridesArgument, VerboseOption, exit_codes
+from al_loop.cli.layout import print_fields
 from al_loop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,10 +32,12 @@ def check(
     with exit_codes(verbose=verbose):
         from al_loop.campaign.preparation import prepare
         from al_loop.config import load_config
+        from al_loop.modelling.objective_names import check_objective_names
 
         settings = load_config(config, overrides or ())
         parts = prepare(settings)
         oracle, objectives = parts.oracle, parts.oracle_objectives
+        check_objective_names(objectives, oracle.fidelities)
         oracle.check()
         campaign_objectives = parts.objectives
         sample, fields = _describe_parts(parts)
@@ -98,13 +101,13 @@ def _acceptable_objects(parts: CampaignParts) -> tuple[list[str], int]:
     from al_loop.seeding import derive_seed
 
     generator = torch.Generator().manual_seed(derive_seed(parts.config.seed, "check"))
-    n_drawn = 0
+    drawn: list[str] = []
     for _ in range(_MAX_DRAWS):
         objects = parts.environment.decode(rollout(parts.environment, None, 128, generator=generator).terminal)
-        n_drawn += len(objects)
+        drawn += objects
         if accepted := parts.constraints.acceptable(objects):
-            return accepted, n_drawn
-    raise ConfigError(f"constraints: none of {n_drawn} random objects meets them; widen their bounds")
+            return accepted, len(drawn)
+    raise ConfigError(f"constraints: {parts.constraints.explain(drawn)}")
 
 
 def _part_name(settings: CampaignConfig, section: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from al_loop.cli.common import EXIT_FAILURE, RunArgument, VerboseOption, exit_codes
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 
 if TYPE_CHECKING:
     from al_loop.ledger import Ledger
@@ -64,9 +64,14 @@ def ask(
         write_table(output, text)
         requested = f" ({n} requested)" if n is not None and len(candidates) < n else ""
         typer.echo(
-            f"written: {output}: {len(candidates)} objects{requested}. "
+            f"written: {output}: {counted(len(candidates), 'object')}{requested}. "
             f"To import the results: al-loop tell {name} {output}"
         )
+
+
+def _are(n: int, noun: str) -> str:
+    """Return a number of things as a subject: "1 object is", "2 objects are"."""
+    return f"{counted(n, noun)} {'is' if n == 1 else 'are'}"
 
 
 def _unreviewed_round(ledger: Ledger) -> int | None:
@@ -87,8 +92,8 @@ def _reason_for_no_candidates(ledger: Ledger, again: bool) -> str:
     if not n_in_flight:
         return "nothing to measure: the campaign has no further candidates"
     return (
-        f"nothing to hand out: {n_in_flight} objects are being measured (--again lists them), and the next batch is "
-        f"chosen when {share:.0%} of the last one have results"
+        f"nothing to hand out: {_are(n_in_flight, 'object')} being measured (--again lists them), and the next batch "
+        f"is chosen when {share:.0%} of the last one have results"
     )
 
 
@@ -157,7 +162,7 @@ def tell(
                 typer.echo("nothing new to commit")
                 return
             if dry_run:
-                typer.echo(f"{results.n_new} results would be committed")
+                typer.echo(f"{counted(results.n_new, 'result')} would be committed")
                 return
             if not yes:
                 if not sys.stdin.isatty():
@@ -165,11 +170,11 @@ def tell(
                         "cannot ask for confirmation without a terminal; pass --yes, or --dry-run to preview"
                     )
                 typer.confirm(
-                    f"Commit these {results.n_new} results (committed results are never overwritten)?", abort=True
+                    f"Commit {counted(results.n_new, 'result')} (committed results are never overwritten)?", abort=True
                 )
             commit_results(ledger, results, file, options)
             n_pending = len(ledger.pending())
-        typer.echo(f"committed: {results.n_new} results; {n_pending} candidates are pending")
+        typer.echo(f"committed: {counted(results.n_new, 'result')}; {_are(n_pending, 'candidate')} pending")
 
 
 def review(
@@ -194,6 +199,7 @@ def review(
     with exit_codes(verbose=verbose):
         from al_loop.cli.terminal import show_batch
         from al_loop.people.campaign_of_ledger import current_user
+        from al_loop.people.predicted import predictions_by_objective
         from al_loop.people.review import open_review, waiting_batch
 
         with open_review(run) as decisions:
@@ -210,11 +216,11 @@ def review(
                 decisions.commit(current_user() if by is None else by, approve=approve, reason=reason)
             waiting = waiting_batch(decisions.ledger)
             if not approve:
-                show_batch(waiting, decisions.number)
+                show_batch(waiting, decisions.number, predictions_by_objective(decisions.ledger, waiting))
         if n_vetoed or n_pinned:
             typer.echo(f"recorded: {n_vetoed} vetoed, {n_pinned} pinned")
         typer.echo(
-            f"round {decisions.number}: {len(waiting)} objects are released"
+            f"round {decisions.number}: {_are(len(waiting), 'object')} released"
             if approve
             else f"to release them: al-loop review {run} --approve"
         )

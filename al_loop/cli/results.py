@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from al_loop.cli.common import RunArgument, VerboseOption, exit_codes, print_fields
+from al_loop.cli.common import RunArgument, VerboseOption, exit_codes
 from al_loop.cli.jobs import print_job_status
-from al_loop.cli.run import best_objects
+from al_loop.cli.layout import cut, print_fields, terminal_width
+from al_loop.cli.run import result_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
+
+    from al_loop.cli.terminal import CampaignResult
+    from al_loop.oracles.base import Objective
 
 _MAX_REASON = 160  # characters
 
@@ -40,7 +46,7 @@ def status(
         from al_loop.cli.terminal import format_number
 
         with open_run(run) as record:
-            now, best, objectives = record.status(), best_objects(record), list(record.optimised.values())
+            now, result, objectives = record.status(), result_of(record), list(record.optimised.values())
             alarms = record.alarms
             failures = record.evaluations[["failure", "reason"]].dropna()
         planned = "" if now.planned_rounds is None else f" of {now.planned_rounds}"
@@ -52,6 +58,7 @@ def status(
             fields["reason"] = now.reason
         fields |= {
             "goal": ", ".join(goals),
+            **({} if now.hypervolume is None else {"hypervolume": format_number(now.hypervolume)}),
             "rounds": f"{now.closed_rounds}{planned} closed",
             "answers": f"{now.answered} of {now.proposed} proposed ({now.failed} failed)",
             "pending": f"{now.pending}{in_flight}",
@@ -65,10 +72,25 @@ def status(
             "starts": f"{now.sessions}, the first {now.created.astimezone():%Y-%m-%d %H:%M:%S}",
         }
         print_fields(fields)
-        if best:
-            typer.secho("\nbest" if len(goals) == 1 else "\nbest trade-offs", bold=True)
-            for name, values in best:
-                typer.echo("".join(f"{format_number(value):>11}" for value in values) + f"  {name}")
+        _print_best(result, objectives)
+
+
+def _print_best(result: CampaignResult, objectives: Sequence[Objective]) -> None:
+    """Print the best objects with their values, or why there is none."""
+    from al_loop.cli.terminal import format_number
+
+    heading = "best" if len(objectives) == 1 else f"best trade-offs ({len(result.best)} of {result.n_front})"
+    if not result.best:
+        typer.secho("\nbest", bold=True)
+        typer.echo(f"  {result.no_best}")
+        return
+    width = terminal_width()
+    typer.secho(f"\n{heading}", bold=True)
+    if len(objectives) > 1:
+        typer.echo("".join(f"{cut(o.name, 10):>11}" for o in objectives))
+    for name, values in result.best:
+        cells = "".join(f"{format_number(value):>11}" for value in values) + "  "
+        typer.echo(cells + cut(name, None if width is None else max(width - len(cells), 8)))
 
 
 def _failures(failures: pd.DataFrame) -> dict[str, str]:

@@ -18,13 +18,15 @@ from al_loop.cli.common import (
     resume_message,
     sigterm_as_exception,
 )
+from al_loop.errors import counted
 
 if TYPE_CHECKING:
     from al_loop.analysis import Run
-    from al_loop.cli.terminal import TerminalReporter
+    from al_loop.cli.terminal import CampaignResult, TerminalReporter
     from al_loop.config import CampaignConfig
 
 _N_BEST = 5
+_N_TRADE_OFFS = 20
 
 
 def run(
@@ -70,9 +72,12 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
         if campaign.is_finished:
             campaign.run()  # writes the last report, if the process was killed before it
             status = record.status()
-            best = "" if status.best_value is None else f"; best {with_unit(status.best_value, status.unit)}"
+            best = status.no_best or f"best {with_unit(status.best_value, status.unit)}"
+            if status.n_front:
+                best = f"{counted(status.n_front, 'object')} on the front"
             typer.echo(
-                f"{settings.name} is finished: {status.closed_rounds} rounds, {status.answered} answers{best}. "
+                f"{settings.name} is finished: {counted(status.closed_rounds, 'round')}, "
+                f"{counted(status.answered, 'answer')}; {best}. "
                 f"See: al-loop status {folder}. For more rounds: rounds.count={settings.rounds.count + 5}"
             )
             return
@@ -81,12 +86,15 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
             CampaignOverview(settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder))
         )
         campaign.run()
-        reporter.end(record.status().answered, best_objects(record), time.monotonic() - started)
+        reporter.end(result_of(record), time.monotonic() - started)
 
 
-def best_objects(record: Run) -> list[tuple[str, tuple[float, ...]]]:
-    """Return the best objects of a run with their values; with several objectives, the Pareto front."""
-    columns = list(record.optimised)
-    table = record.best(_N_BEST) if len(columns) == 1 else record.front()
+def result_of(record: Run) -> CampaignResult:
+    """Return what a run has brought, as its tables define the best."""
+    from al_loop.cli.terminal import CampaignResult
+
+    now, columns = record.status(), list(record.optimised)
+    table = record.best(_N_BEST) if len(columns) == 1 else record.front().head(_N_TRADE_OFFS)
     values = table[columns].to_numpy(dtype=float).tolist()
-    return [(str(name), tuple(row)) for name, row in zip(table["object"], values, strict=True)]
+    best = [(str(name), tuple(row)) for name, row in zip(table["object"], values, strict=True)]
+    return CampaignResult(now.answered, best, now.n_front, now.hypervolume, now.no_best)

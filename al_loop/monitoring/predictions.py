@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_loop.ledger import Ledger
+from al_loop.ledger.records import RoundRow
 from al_loop.modelling.objectives import CampaignObjectives
 
 Array = NDArray[np.float64]
@@ -80,3 +81,27 @@ def past_predictions(
         mean, std, measured, factor = (np.array([c[k][j] for c, _, _ in rows], dtype=np.float64) for k in range(4))
         predictions.append(PastPredictions(mean, std, measured, nearest, factor, arrived))
     return predictions
+
+
+def recorded_predictions(rounds: Sequence[RoundRow], numbers: Sequence[int], positions: Sequence[int], n: int) -> Array:
+    """Return what was predicted for n objectives of some candidates when they were proposed.
+
+    Args:
+        rounds: all rounds, in order, which hold the predictions of their batches.
+        numbers: the round of each candidate.
+        positions: the position of each candidate within the batch of its round.
+        n: number of objectives.
+
+    Returns:
+        The mean and the standard deviation of each objective in turn, shape candidates x 2n; NaN where there is none,
+        as for random objects and those that people added.
+    """
+    table = np.full((len(numbers), 2 * n), np.nan)
+    of_round, of_batch = np.asarray(numbers, dtype=np.int64), np.asarray(positions, dtype=np.int64)
+    for row in rounds:
+        if (predicted := row.info.get("predicted")) is None:
+            continue
+        mean, std = (np.array(predicted[key], dtype=np.float64).reshape(-1, n) for key in ("mean", "std"))
+        rows = np.flatnonzero((of_round == row.number) & (of_batch < len(mean)))
+        table[rows] = np.stack([mean, std], axis=2).reshape(len(mean), -1)[of_batch[rows]]
+    return table

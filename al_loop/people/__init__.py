@@ -1,6 +1,7 @@
 """Participation of people in a campaign: measuring its candidates and reviewing its batches.
 
 - ``ask``: hand out candidates as a table to fill in.
+- ``predicted``: what was predicted for candidates.
 - ``results_file``: the format of a table of results.
 - ``units``: conversion between units.
 - ``tell``: check a table of results against the ledger, and commit it.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from al_loop.errors import ConfigError
 from al_loop.ledger import Candidate, Ledger
+from al_loop.modelling.objective_names import predicted_columns
 from al_loop.people.campaign_of_ledger import current_user
+from al_loop.people.predicted import predictions_by_objective
 from al_loop.people.results_file import column_heading
 from al_loop.storage.files import write_whole
 
@@ -41,10 +44,12 @@ def ask(ledger: Ledger, candidates: Sequence[Candidate], column: str, *, again: 
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     headings = [column_heading(o) for o in campaign.objectives]
-    writer.writerow(["id", column, "round", "predicted_mean", "predicted_std", *headings, "failure", "comment"])
-    for c in candidates:
-        predicted = ["" if v is None else f"{v:.4g}" for v in (c.predicted_mean, c.predicted_std)]
-        writer.writerow([c.id, c.object, c.round, *predicted, *[""] * len(headings), "", ""])
+    predicted = predictions_by_objective(ledger, candidates)
+    columns = [name for pair in predicted_columns([name for name, _ in predicted]) for name in pair]
+    writer.writerow(["id", column, "round", *columns, *headings, "failure", "comment"])
+    for i, c in enumerate(candidates):
+        cells = ["" if math.isnan(v) else f"{v:.4g}" for _, pairs in predicted for v in pairs[i]]
+        writer.writerow([c.id, c.object, c.round, *cells, *[""] * len(headings), "", ""])
     return buffer.getvalue()
 
 

@@ -17,6 +17,8 @@ from al_loop.people.units import conversion_factor
 
 #: columns that ``ask`` writes or that have a defined meaning, and are therefore not remarks
 _OWN_COLUMNS = ("id", "round", "predicted_mean", "predicted_std", "failure", "reason", "cost")
+#: how the columns of predictions begin that ``ask`` writes for several objectives
+_PREDICTED = ("predicted_mean_", "predicted_std_")
 #: columns that are recognised irrespective of case
 _RECOGNISED = frozenset({*OBJECT_COLUMNS, *_OWN_COLUMNS, "comment"})
 
@@ -143,7 +145,9 @@ def read_results(path: Path, objectives: Sequence[Objective]) -> ResultsFile:
         ),
         notes=tuple(notes),
         value_columns=value_columns,
-        remark_columns=tuple(name for name in names if name and name not in not_remarks),
+        remark_columns=tuple(
+            name for name in names if name and name not in not_remarks and not name.startswith(_PREDICTED)
+        ),
         has_decimal_comma=table.delimiter != ",",
     )
 

@@ -12,7 +12,7 @@ def test_the_table_fits_a_terminal_of_100_columns() -> None:
 
     from rich.console import Console
 
-    from al_loop.cli.terminal import CampaignOverview
+    from al_loop.cli.terminal import CampaignOverview, CampaignResult
     from al_loop.monitoring.round_summary import RoundSummary
     from al_loop.oracles.base import Objective
 
@@ -24,7 +24,7 @@ def test_the_table_fits_a_terminal_of_100_columns() -> None:
         for number in range(2):
             reporter.round(RoundSummary(number, 99_999, 12 * number, -1234.5, -1000.0, 0.81, 16, -0.53, seconds))
         reporter.note("a note")
-        reporter.end(99, [("CCO", (-1234.5,))], 75.0)
+        reporter.end(CampaignResult(99, [("CCO", (-1234.5,))]), 75.0)
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text.getvalue()).splitlines()  # without cursor movements
     rows = [line for line in lines if "99999" in line]
     assert len(rows) == 2
