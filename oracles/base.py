@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
@@ -12,8 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, get_args
 
+from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, match
+from al_loop.system.plain_values import artifact_contents, cost_or_none, json_info, noise_or_none, numbers
+
 Goal = Literal["maximise", "minimise"]
 FailureKind = Literal["invalid", "permanent", "retryable", "timeout"]
+#: a value of which only this is known: that it is below or above the number
+Bound = Literal["<", ">"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ class Outcome:
         info: metadata to store beside the value (JSON types).
         noise: standard deviation of each value, in its unit; None if unknown.
         artifacts: files to store beside the ledger (poses, spectra, logs): file name -> content, or path of the file.
+        censored: for each value "<" or ">" if only this bound of it is known, else None; None if all are exact.
 
     Raises:
         ValueError: there are neither values nor a failure, or both.
@@ -116,6 +121,7 @@ class Outcome:
     info: Mapping[str, object] = field(default_factory=dict)
     noise: tuple[float, ...] | None = None
     artifacts: Mapping[str, bytes | str | Path] = field(default_factory=dict)
+    censored: tuple[Bound | None, ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.values is None) == (self.failure is None):
@@ -130,6 +136,9 @@ class Outcome:
             reason: one sentence for the user.
         """
         return cls(failure=Failure(kind, reason))
+
+
+_NO_ANSWER = Failure("permanent", "the oracle returned no answer for this object")
 
 
 class OracleError(Exception):
@@ -172,10 +181,13 @@ class Oracle(ABC):
     is_external: bool = False
 
     @abstractmethod
-    def evaluate(self, objects: Sequence[str]) -> Iterable[Outcome | float | Sequence[float]]:
-        """Yield the answer for each object, in order, as soon as it is available.
+    def evaluate(
+        self, objects: Sequence[str]
+    ) -> Iterable[Outcome | float | Sequence[float]] | Mapping[str, Outcome | float | Sequence[float]]:
+        """Yield the answer for each object, in order, as soon as it is available; or return all answers.
 
-        A bare number, or a sequence with one number per objective, stands for an Outcome with these values.
+        A bare number, or a sequence with one number per objective, stands for an Outcome with these values. Returned
+        answers are a sequence with one for each object, or a mapping from object to answer; see ``evaluate_each``.
 
         Args:
             objects: at most ``call_size`` objects.
@@ -208,71 +220,6 @@ class Oracle(ABC):
         return other
 
 
-def _numbers(answer: object) -> tuple[float, ...]:
-    """Convert an answer, a sequence or array of numbers or a single one, to floats.
-
-    Raises:
-        TypeError, ValueError, OverflowError: it is not that.
-    """
-    if isinstance(answer, str | bytes | Mapping | set | frozenset):
-        raise TypeError("text and unordered collections are not numbers")
-    try:
-        numbers = list(answer)  # type: ignore[call-overload]
-    except TypeError:  # a number, or an array without dimensions
-        numbers = [answer]
-    if any(isinstance(number, str | bytes) for number in numbers):
-        raise TypeError("text is not a number")
-    return tuple(float(number) for number in numbers)
-
-
-def _json_info(info: Mapping[str, object]) -> dict[str, object]:
-    """Return ``info`` as JSON types; a value that is not JSON becomes a number or text, never an error."""
-    entries = {}
-    for key, value in info.items():
-        try:
-            plain = value.item() if hasattr(value, "item") else value
-            entries[str(key)] = json.loads(json.dumps(plain, allow_nan=False))
-        except Exception:
-            entries[str(key)] = f"{value!r:.200}"
-    return entries
-
-
-def _cost(cost: object) -> float | None:
-    try:
-        number = math.nan if cost is None else float(cost)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
-
-
-def _noise(noise: object, n_values: int) -> tuple[float, ...] | None:
-    try:
-        numbers = _numbers(noise)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return numbers if len(numbers) == n_values and all(math.isfinite(s) and s >= 0 for s in numbers) else None
-
-
-def _artifacts(artifacts: Mapping[str, bytes | str | Path], info: dict[str, object]) -> dict[str, bytes]:
-    """Read the content of each file; note in ``info`` what cannot be read, since that is no reason to lose a value."""
-    contents = {}
-    try:
-        entries = dict(artifacts)
-    except (TypeError, ValueError):
-        entries = {}
-        info["artifacts_lost"] = f"{artifacts!r:.200} is not a mapping of file names to contents"
-    for name, content in entries.items():
-        try:
-            if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\\0"):
-                raise ValueError(f"{name!r:.80} is not a plain file name")
-            if isinstance(content, Path):
-                content = content.read_bytes()
-            contents[name] = content.encode() if isinstance(content, str) else bytes(memoryview(content))
-        except (OSError, TypeError, ValueError) as error:
-            info["artifacts_lost"] = f"{name!r:.80}: {error}"
-    return contents
-
-
 def as_outcome(answer: object, n_values: int) -> Outcome:
     """Convert whatever ``evaluate`` yielded to an Outcome; anything that is not an answer becomes a permanent failure.
 
@@ -293,11 +240,11 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     artifacts: Mapping[str, bytes | str | Path] = {}
     if outcome is not None:
         try:
-            info = _json_info(outcome.info)
+            info = json_info(outcome.info)
         except (TypeError, AttributeError):
             info = {}
-        cost, noise = _cost(outcome.cost), _noise(outcome.noise, n_values)
-        artifacts = _artifacts(outcome.artifacts, info)
+        cost, noise = cost_or_none(outcome.cost), noise_or_none(outcome.noise, n_values)
+        artifacts = artifact_contents(outcome.artifacts, info)
         if outcome.failure is not None:
             failure = Failure(outcome.failure.kind, str(outcome.failure.reason))
             return Outcome(failure=failure, cost=cost, info=info, artifacts=artifacts)
@@ -307,23 +254,28 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
 
     raw = answer if outcome is None else outcome.values
     try:
-        values = _numbers(raw)
+        values = numbers(raw)
     except (TypeError, ValueError, OverflowError):
         return failed(f"the oracle returned {raw!r:.80}, which is not a number")
     if len(values) != n_values:
         return failed(f"the oracle returned {len(values)} values, expected {n_values}")
     if not all(math.isfinite(v) for v in values):
         return failed(f"the oracle returned {values}, which is not finite")
-    return Outcome(values=values, cost=cost, info=info, noise=noise, artifacts=artifacts)
+    censored = None if outcome is None else outcome.censored
+    return Outcome(values=values, cost=cost, info=info, noise=noise, artifacts=artifacts, censored=censored)
 
 
 def evaluate_each(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> Iterator[Outcome]:
-    """Yield one Outcome for each object, in order, as soon as it is available, whatever the oracle does.
+    """Yield one Outcome for each object, in order, whatever the oracle does.
+
+    Only answers that certainly belong to their objects are used: those keyed by object, those returned in order and
+    as many as the objects, and those that a generator yields in step, i.e. each after it was handed its own object and
+    before the next. These are yielded as soon as they are available. The answers of any other generator are withheld
+    until it has ended, and used if they are as many as the objects.
 
     Exceptions, NaN and missing answers become failures. An exception in the middle is the answer for the object whose
-    turn it was; the objects after it were not reached, so their failure is ``retryable``. An exception before the first
-    turn (``evaluate`` is not a generator) applies to all of them. The last answer is withheld until ``evaluate`` has
-    ended: if more answers than objects follow, no answer can be assigned to its object.
+    turn it was; the objects after it were not reached, so their failure is ``retryable``, and so is that of all answers
+    which cannot be assigned. An exception before the first turn (``evaluate`` is not a generator) applies to all.
 
     Args:
         oracle: measures the objects.
@@ -340,39 +292,53 @@ def evaluate_each(oracle: Oracle, objects: Sequence[str], call: Call | None = No
 
 
 def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Iterator[Outcome]:
-    n, n_values, n_answers = len(objects), len(oracle.objectives), 0
-    # the failure of the first object without an answer, and that of the objects after it
-    first = rest = Failure("permanent", "the oracle returned no answer for this object")
-    too_many = Outcome.failed(
-        "permanent", f"the oracle returned more than {n} answers, so none can be assigned to its object"
-    )
-    last: Outcome | None = None
-    is_iterating = False
+    n, names = len(objects), [objective.name for objective in oracle.objectives]
+    handed, withheld, n_answers = TrackedItems(objects), list[Outcome](), 0
+    is_certain = is_iterating = False
+    error: BaseException | None = None
     try:
-        answers = (oracle.at(fidelity) if fidelity else oracle).evaluate(objects)
-        if isinstance(answers, Sized) and len(answers) > n:
-            yield from [too_many] * n
-            return
-        iterator = iter(answers)
+        answers = match((oracle.at(fidelity) if fidelity else oracle).evaluate(handed), objects, names)
+        is_certain = not isinstance(answers, Iterator) and isinstance(answers, Sized)
+        is_in_step, iterator = True, iter(answers)
         is_iterating = True
         for answer in iterator:
             if n_answers == n:
-                last = too_many if n else None
+                n_answers += 1
                 break
+            is_missing = answer is NO_ANSWER
+            outcome = Outcome(failure=_NO_ANSWER) if is_missing else as_outcome(answer, len(names))
             n_answers += 1
-            outcome = as_outcome(answer, n_values)
-            if n_answers < n:
+            is_in_step = is_certain or (is_in_step and handed.is_turn_of(n_answers - 1))
+            if is_in_step and n_answers < n:
                 yield outcome
-            else:
-                last = outcome
-    except (Exception, SystemExit) as error:  # SystemExit: a script's sys.exit must not end the worker
-        unnamed = Failure("permanent", f"{type(error).__name__}: {error}")
-        first = error.failure if isinstance(error, OracleError) else unnamed
-        rest = Failure("retryable", f"not reached: {first.reason}") if is_iterating else first
-    if last is not None:
-        yield last
-    for i in range(n - n_answers):
-        yield Outcome(failure=rest if i else first)
+            else:  # the last one, too: if another follows, there is none that certainly belongs to its object
+                withheld.append(outcome)
+    except MismatchError as mismatch:
+        yield from [Outcome.failed("permanent", f"the oracle returned {mismatch}")] * n
+        return
+    except (Exception, SystemExit) as raised:  # SystemExit: a script's sys.exit must not end the worker
+        error = raised
+    if n_answers == n:
+        yield from withheld
+        return
+    n_yielded = min(n_answers, n) - len(withheld)
+    if error is None:
+        reason = (
+            f"the oracle returned {'more than ' if n_answers > n else ''}{min(n_answers, n)} answers for {n} objects"
+        )
+        unmatched = Failure("permanent", f"{reason}, so it is not certain which belongs to which; yield one for each")
+        yield from [Outcome(failure=_NO_ANSWER if n_answers < n == 1 else unmatched)] * (n - n_yielded)
+        return
+    unnamed = Failure("permanent", f"{type(error).__name__}: {error}")
+    failure = error.failure if isinstance(error, OracleError) else unnamed
+    not_reached = Outcome.failed("retryable", f"not reached: {failure.reason}")
+    if not is_iterating:
+        yield from [Outcome(failure=failure)] * n
+    elif is_certain or handed.last is None or (not withheld and handed.last <= n_answers):
+        yield from withheld
+        yield from [Outcome(failure=failure), *[not_reached] * (n - n_answers - 1)]
+    else:  # it was handed objects ahead of their turn: nobody knows whose turn it was
+        yield from [not_reached] * (n - n_yielded)
 
 
 def evaluate_all(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> list[Outcome]:

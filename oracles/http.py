@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from al_loop.errors import ConfigError
@@ -15,6 +15,7 @@ from al_loop.oracles._io.http_client import RefusedError, Service
 from al_loop.oracles._io.row_format import call_keys, named_objectives, priced_fidelities, read_answer
 from al_loop.oracles.base import Objective, Oracle, OracleError, Outcome, as_outcome
 
+_NO_ANSWER = {"failure": "permanent", "reason": "the service gave no answer for this object"}
 _SECRET = re.compile("authorization|cookie|secret|token|api-?key", re.IGNORECASE)
 
 
@@ -22,11 +23,12 @@ class Http(Oracle):
     """An HTTP service: objects are posted as JSON, the answers come back as JSON.
 
     The body of a request is ``{"objects": [...], "keys": [...]}``, with ``"fidelity"`` if there are fidelities. The
-    answer is a list with an entry for each object in the order of the request, bare or as ``{"answers": [...]}``. An
-    entry is a number, a list with a number per objective, or a JSON object with the values by objective or under
-    ``values``, or with a ``failure`` (invalid, permanent, retryable, timeout) and its ``reason``; optionally with
-    ``cost``, ``noise``, ``info``, ``artifacts`` (file name -> text). A service with long jobs answers 202 with a
-    ``Location``, which is polled until it answers anything else.
+    answer is a list with an entry for each object in the order of the request, or an object that maps each object to
+    its entry; bare or as ``{"answers": ...}``. Entries that all state their ``object`` may be in any order. An entry is
+    a number, a list with a number per objective, or a JSON object with the values by objective or under ``values``, or
+    with a ``failure`` (invalid, permanent, retryable, timeout) and its ``reason``; optionally with ``cost``, ``noise``,
+    ``info``, ``artifacts`` (file name -> text). A service with long jobs answers 202 with a ``Location``, which is
+    polled until it answers anything else.
 
     The header ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header) is the same whenever the campaign
     measures the same objects again, and so are ``keys``, one for each object: a service that respects them charges
@@ -157,16 +159,28 @@ class Http(Oracle):
             raise OracleError("permanent", f"the answer is not JSON ({error}): {excerpt}") from None
         if isinstance(answer, dict) and self._answers_field in answer:
             answer = answer[self._answers_field]
-        elif len(keys) == 1 and not isinstance(answer, list):
+        elif len(keys) == 1 and not (isinstance(answer, list) or self._is_keyed(answer, keys)):
             answer = [answer]
+        if self._is_keyed(answer, keys):
+            answer = [answer.get(name, _NO_ANSWER) for name in keys]
         if not isinstance(answer, list):
             reason = (
                 f"the answer is neither a list nor an object with the field {self._answers_field!r}: {answer!r:.80}"
             )
             raise OracleError("permanent", reason)
         if len(answer) != len(keys):
-            raise OracleError("permanent", f"the service returned {len(answer)} answers, expected {len(keys)}")
+            reason = f"the service returned {len(answer)} answers, expected {len(keys)}"
+            raise OracleError("permanent", f"{reason}, so none can be assigned to its object")
+        by_object = {str(entry["object"]): entry for entry in answer if isinstance(entry, dict) and "object" in entry}
+        if by_object.keys() == keys.keys():  # in an order of the service's own
+            return {name: self._outcome(name, by_object[name], keys) for name in keys}
         return {name: self._outcome(name, entry, keys) for name, entry in zip(keys, answer, strict=True)}
+
+    def _is_keyed(self, answer: object, keys: Mapping[str, str]) -> TypeGuard[dict[str, Any]]:
+        """Return whether an answer maps objects to answers, rather than being the answer of a single object."""
+        if not isinstance(answer, dict) or any(o.name in answer for o in self.objectives):
+            return False
+        return any(name in answer for name in keys)
 
     def _outcome(self, name: str, entry: object, others: Mapping[str, str]) -> Outcome:
         if not isinstance(entry, dict):

@@ -2,9 +2,10 @@
 
 - ``ledger``: the class ``Ledger``, which everything outside this package uses; its reading half is in ``reader``.
 - ``records``: the records that the ledger stores and returns.
-- ``schema``: tables, column types, and the triggers that make every table insert-only.
+- ``schema``: tables, column types, and the triggers that make all tables but the lease's insert-only.
 - ``engines``, ``faults``, ``database``: SQLite and PostgreSQL, retries, and transactions.
-- ``campaigns``, ``rounds``, ``decisions``, ``answers``: the write operations; ``queries``: the read operations.
+- ``campaigns``, ``rounds``, ``decisions``, ``answers``, ``retries``, ``changes``: the write operations.
+- ``queries``: the read operations.
 - ``migrations``: upgrades of ledgers with older schemas.
 """
 
@@ -14,10 +15,13 @@ from al_loop.ledger.records import (
     Answer,
     CampaignRow,
     Candidate,
+    Change,
     Decision,
     EvaluationRow,
+    Lease,
     Observation,
     Proposal,
+    Retry,
 )
 from al_loop.ledger.schema import SCHEMA_VERSION
 
@@ -26,10 +30,13 @@ __all__ = [
     "Answer",
     "CampaignRow",
     "Candidate",
+    "Change",
     "Decision",
     "EvaluationRow",
+    "Lease",
     "Ledger",
     "Observation",
     "Proposal",
+    "Retry",
     "make_engine",
 ]

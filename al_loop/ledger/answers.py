@@ -60,17 +60,16 @@ def commit_answers(answers: Sequence[Answer], n_values: int) -> Write[list[str |
         ids = [row["candidate_id"] for row in rows]
         is_answered, n_attempts = queries.is_answered(connection, ids), queries.n_attempts(connection, ids)
         vetoed = queries.vetoed(connection, ids)
-        conflicting = [i for i in ids if is_answered.get(i)]
-        committed: dict[int, Mapping[str, Any]] = {}
-        if conflicting:
-            query = sa.select(schema.evaluations).where(schema.evaluations.c.candidate_id.in_(conflicting))
-            committed = {row["candidate_id"]: dict(row) for row in connection.execute(query).mappings()}
+        committed: dict[int, list[Mapping[str, Any]]] = {}
+        query = sa.select(schema.evaluations).where(schema.evaluations.c.candidate_id.in_(ids))
+        for found in connection.execute(query).mappings():
+            committed.setdefault(found["candidate_id"], []).append(found)
         new: list[dict[str, Any]] = []
         refusals: list[str | None] = []
         for row in rows:
             id_ = row["candidate_id"]
-            earlier = committed.get(id_)
-            if earlier is not None and all(earlier[key] == row[key] for key in _SAME_ANSWER):
+            earlier = committed.setdefault(id_, [])
+            if any(all(answer[key] == row[key] for key in _SAME_ANSWER) for answer in earlier):
                 refusals.append(None)
                 continue
             try:
@@ -80,8 +79,8 @@ def commit_answers(answers: Sequence[Answer], n_values: int) -> Write[list[str |
                 continue
             refusals.append(None)
             is_answered[id_] = True
-            committed[id_] = row
-            new.append({**row, "attempts": n_attempts.get(id_, 0), "revision": 0})
+            new.append({**row, "attempts": n_attempts.get(id_, 0), "revision": len(earlier)})
+            earlier.append(row)
         _insert(connection, new)
         return refusals
 
@@ -138,6 +137,7 @@ def _row(answer: Answer, n_values: int) -> dict[str, Any]:
         "candidate_id": answer.candidate_id,
         "values": None if outcome.values is None else [float(v) for v in outcome.values],
         "noise": None if outcome.noise is None else [float(v) for v in outcome.noise],
+        "censored": None if outcome.censored is None else list(outcome.censored),
         "failure_kind": None if failure is None else failure.kind,
         "failure_reason": None if failure is None else storable_text(str(failure.reason)),
         "cost": finite_or_none(outcome.cost),

@@ -22,11 +22,13 @@ from typing import Any, Self
 from al_loop.errors import CampaignError
 from al_loop.ledger import answers as answer_writes
 from al_loop.ledger import campaigns
+from al_loop.ledger import changes as change_writes
 from al_loop.ledger import decisions as decision_writes
+from al_loop.ledger import retries as retry_writes
 from al_loop.ledger import rounds as round_writes
 from al_loop.ledger.database import PATIENCE_S, Database
 from al_loop.ledger.reader import LedgerReader
-from al_loop.ledger.records import Answer, Candidate, Proposal
+from al_loop.ledger.records import Answer, Candidate, Change, Proposal
 from al_loop.oracles.base import Objective
 
 
@@ -185,6 +187,11 @@ class Ledger(LedgerReader):
         """Record why the campaign ends after the last round; does nothing before the first round."""
         self._database.write(decision_writes.stop(reason))
 
+    def record_changes(self, changes: Sequence[Change]) -> None:
+        """Record what changed since the last start, all or nothing."""
+        if changes:
+            self._database.write(change_writes.record_changes(changes))
+
     # -- oracle calls and answers
 
     def begin_attempts(self, candidate_ids: Sequence[int], worker: str | Mapping[int, str]) -> dict[int, int]:
@@ -234,6 +241,30 @@ class Ledger(LedgerReader):
             CampaignError: one of the answers is not acceptable; none is committed.
         """
         self._database.write(answer_writes.commit_told(answers, corrections, extra, self._number_of_values()))
+
+    def retry(self, candidate_ids: Sequence[int], *, reason: str, by: str) -> None:
+        """Make failed candidates pending again, all or nothing; their failures remain as earlier revisions.
+
+        Args:
+            candidate_ids: the candidates, whose latest answers are failures.
+            reason: the reason; may be empty.
+            by: the name of the person.
+
+        Raises:
+            CampaignError: a candidate has no answer, was asked again already, or has values; none is asked again.
+        """
+        if candidate_ids:
+            self._database.write(retry_writes.retry(candidate_ids, reason=reason, by=by))
+
+    def void_attempts(self, numbers: Mapping[int, int], reason: str) -> None:
+        """Declare oracle calls void, because the oracle could not work: they spend nothing of the budget.
+
+        Args:
+            numbers: the number of the call, by candidate.
+            reason: the reason.
+        """
+        if numbers:
+            self._database.write(retry_writes.void_attempts(numbers, reason))
 
     def _number_of_values(self) -> int:
         if self._n_values is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,14 +15,19 @@ from al_loop.ledger.records import (
     AttemptRow,
     CampaignRow,
     Candidate,
+    Change,
     Decision,
     EvaluationRow,
+    Lease,
     Observation,
+    Retry,
     RoundRow,
     SessionRow,
 )
-from al_loop.oracles.base import Failure, Objective
+from al_loop.oracles.base import Bound, Failure, Objective
 
+#: the origin of candidates that stand for earlier data, whose calls and costs are not this campaign's
+IMPORTED: Final = "imported"
 #: columns that an ``EvaluationRow`` takes as they are
 _UNCHANGED: Final = ("cost", "seconds", "started", "finished", "worker", "attempts", "info", "artifacts", "number")
 
@@ -58,17 +64,46 @@ def candidates(connection: Connection, *where: sa.ColumnElement[bool]) -> list[C
     return [Candidate(**row) for row in connection.execute(query).mappings()]
 
 
-def _floats(values: Sequence[float] | None) -> tuple[float, ...] | None:
-    return None if values is None else tuple(map(float, values))
+def _floats(values: Sequence[float | None] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(math.nan if v is None else float(v) for v in values)
+
+
+def _bounds(values: Sequence[Bound | None] | None) -> tuple[Bound | None, ...] | None:
+    return None if values is None else tuple(values)
 
 
 def _is_latest(until: int | None = None) -> sa.ColumnElement[bool]:
     """Return the condition that an answer is its candidate's latest, among those up to number ``until``."""
     e, later = schema.evaluations.c, schema.evaluations.alias("later")
     is_corrected = (later.c.candidate_id == e.candidate_id) & (later.c.revision > e.revision)
+    r = schema.retries.c
+    is_asked_again = (r.candidate_id == e.candidate_id) & (r.revision == e.revision)
     if until is None:
-        return ~sa.exists().where(is_corrected)
-    return (e.number <= until) & ~sa.exists().where(is_corrected & (later.c.number <= until))
+        return ~sa.exists().where(is_corrected) & ~sa.exists().where(is_asked_again)
+    return (
+        (e.number <= until)
+        & ~sa.exists().where(is_corrected & (later.c.number <= until))
+        & ~sa.exists().where(is_asked_again & (r.number <= until))
+    )
+
+
+def _is_open(id_: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Return the condition that a candidate has no answer, or was asked again after its latest one."""
+    e, r = schema.evaluations.c, schema.retries.c
+    has_newer = sa.exists().where((e.candidate_id == r.candidate_id) & (e.revision > r.revision))
+    return ~sa.exists().where(e.candidate_id == id_) | sa.exists().where((r.candidate_id == id_) & ~has_newer)
+
+
+def _counts(candidate_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Return the condition that what a candidate cost was spent by this campaign; earlier data cost it nothing."""
+    c = schema.candidates.c
+    return candidate_id.not_in(sa.select(c.id).where(c.origin == IMPORTED))
+
+
+def _is_void() -> sa.ColumnElement[bool]:
+    """Return the condition that an oracle call measured nothing, because the oracle could not work."""
+    a, v = schema.attempts.c, schema.void_attempts.c
+    return sa.exists().where((v.candidate_id == a.candidate_id) & (v.number == a.number))
 
 
 # -- campaign, sessions, rounds --------------------------------------------------------------------------------------
@@ -119,23 +154,20 @@ def pending(connection: Connection) -> list[Candidate]:
     is_veto = schema.decisions.c.action == "veto"
     return candidates(
         connection,
-        id_.not_in(sa.select(schema.evaluations.c.candidate_id)),
+        _is_open(id_),
         id_.not_in(sa.select(schema.decisions.c.candidate_id).where(is_veto)),
     )
 
 
 def in_flight(connection: Connection) -> dict[Candidate, int]:
-    """Return the candidates with oracle calls but without an answer, each with the number of calls."""
-    answered = sa.select(schema.evaluations.c.candidate_id)
-    attempted = schema.attempts.c.candidate_id
-    counts = pairs(
-        connection,
-        sa.select(attempted, sa.func.count()).where(attempted.not_in(answered)).group_by(attempted),
-    )
-    id_ = schema.candidates.c.id
-    rows = candidates(connection, id_.not_in(answered), id_.in_(sa.select(attempted)))
-    # a call may have begun between the two queries
-    return {candidate: counts[candidate.id] for candidate in rows if candidate.id in counts}
+    """Return the candidates with oracle calls after their last answer, if any, each with the number of these calls."""
+    a, e = schema.attempts.c, schema.evaluations.c
+    has_ended = sa.exists().where((e.candidate_id == a.candidate_id) & (e.attempts >= a.number))
+    began = sa.select(a.candidate_id, sa.func.count()).where(_is_open(a.candidate_id), ~has_ended, ~_is_void())
+    counts = pairs(connection, began.group_by(a.candidate_id))
+    # an answer may have arrived between the two queries
+    rows = candidates(connection, _is_open(schema.candidates.c.id), schema.candidates.c.id.in_(list(counts)))
+    return {candidate: counts[candidate.id] for candidate in rows}
 
 
 def known_objects(connection: Connection) -> set[str]:
@@ -185,20 +217,31 @@ def observations(connection: Connection, until: int | None = None) -> list[Obser
     """
     c, e = schema.candidates.c, schema.evaluations.c
     query = (
-        sa.select(c.object, e["values"], e.failure_kind, c.round, e.arrived, e.noise, c.fidelity, e.cost, e.seconds)
+        sa.select(
+            c.object,
+            e["values"],
+            e.failure_kind,
+            c.round,
+            e.arrived,
+            e.noise,
+            c.fidelity,
+            e.cost,
+            e.seconds,
+            e.censored,
+        )
         .join(schema.candidates, c.id == e.candidate_id)
         .where(_is_latest(until))
         .order_by(c.id)
     )
     rows = connection.execute(query).all()
     return [
-        Observation(o, _floats(v), kind, r, a, _floats(noise), f, cost, seconds)
-        for o, v, kind, r, a, noise, f, cost, seconds in rows
+        Observation(o, _floats(v), kind, r, a, _floats(noise), f, cost, seconds, _bounds(censored))
+        for o, v, kind, r, a, noise, f, cost, seconds, censored in rows
     ]
 
 
 def evaluations(connection: Connection, *, has_all_revisions: bool = False) -> list[EvaluationRow]:
-    """Return the answers in the order of the candidates, with or without those corrected later."""
+    """Return the answers in the order of the candidates, with or without those corrected or asked again later."""
     e = schema.evaluations.c
     query = sa.select(schema.evaluations).order_by(e.candidate_id, e.revision)
     if not has_all_revisions:
@@ -211,6 +254,7 @@ def evaluations(connection: Connection, *, has_all_revisions: bool = False) -> l
             failure=None if row["failure_kind"] is None else Failure(row["failure_kind"], row["failure_reason"]),
             arrived=row["arrived"],
             revision=row["revision"],
+            censored=_bounds(row["censored"]),
             **{key: row[key] for key in _UNCHANGED},
         )
         for row in connection.execute(query).mappings()
@@ -218,8 +262,9 @@ def evaluations(connection: Connection, *, has_all_revisions: bool = False) -> l
 
 
 def n_answers(connection: Connection) -> int:
-    """Return the number of the newest answer."""
-    return largest(connection, schema.evaluations.c.number) or 0
+    """Return the number of the newest answer or retry."""
+    numbers = (largest(connection, table.c.number) or 0 for table in (schema.evaluations, schema.retries))
+    return max(numbers)
 
 
 def answered_since(connection: Connection, number: int) -> tuple[int, dict[int, bool]]:
@@ -231,19 +276,23 @@ def answered_since(connection: Connection, number: int) -> tuple[int, dict[int, 
 
 
 def is_answered(connection: Connection, candidate_ids: Sequence[int]) -> dict[int, bool]:
-    """Return for each candidate whether it has an answer; unknown ids are not in the result."""
-    c, e = schema.candidates.c, schema.evaluations.c
-    query = (
-        sa.select(c.id, e.candidate_id)
-        .outerjoin(schema.evaluations, (e.candidate_id == c.id) & (e.revision == 0))
-        .where(c.id.in_(candidate_ids))
-    )
-    return {id_: answered_id is not None for id_, answered_id in connection.execute(query)}
+    """Return for each candidate whether it has an answer, not asked again; unknown ids are not in the result."""
+    c = schema.candidates.c
+    query = sa.select(c.id, _is_open(c.id)).where(c.id.in_(candidate_ids))
+    return {id_: not is_open for id_, is_open in connection.execute(query)}
 
 
 def cost(connection: Connection) -> float:
-    """Return the sum of all recorded costs."""
-    return float(connection.scalar(sa.select(sa.func.sum(schema.evaluations.c.cost))) or 0.0)
+    """Return the sum of all recorded costs, without earlier data."""
+    e = schema.evaluations.c
+    return float(connection.scalar(sa.select(sa.func.sum(e.cost)).where(_counts(e.candidate_id))) or 0.0)
+
+
+def retries(connection: Connection) -> list[Retry]:
+    """Return every request to measure a failed candidate again, in order."""
+    query = sa.select(schema.retries).order_by(schema.retries.c.number)
+    rows = connection.execute(query).all()
+    return [Retry(r.candidate_id, r.revision, r.number, r.reason, r.requested_by, r.requested) for r in rows]
 
 
 # -- oracle calls ----------------------------------------------------------------------------------------------------
@@ -256,8 +305,9 @@ def attempts(connection: Connection) -> list[AttemptRow]:
 
 
 def n_calls(connection: Connection) -> int:
-    """Return the number of oracle calls, retries included."""
-    return int(connection.scalar(sa.select(sa.func.count()).select_from(schema.attempts)) or 0)
+    """Return the number of oracle calls, further attempts included, but not void ones and those of earlier data."""
+    query = sa.select(sa.func.count()).select_from(schema.attempts)
+    return int(connection.scalar(query.where(_counts(schema.attempts.c.candidate_id), ~_is_void())) or 0)
 
 
 def n_attempts(connection: Connection, candidate_ids: Sequence[int]) -> dict[int, int]:
@@ -269,3 +319,18 @@ def n_attempts(connection: Connection, candidate_ids: Sequence[int]) -> dict[int
         .group_by(a.candidate_id)
     )
     return pairs(connection, query)
+
+
+# -- changes and the lease -------------------------------------------------------------------------------------------
+
+
+def changes(connection: Connection) -> list[Change]:
+    """Return everything that changed between two starts, in order."""
+    rows = connection.execute(sa.select(schema.changes).order_by(schema.changes.c.id)).all()
+    return [Change(r.round, r.kind, r.key, r.old, r.new, r.reason, r.changed_by, r.changed) for r in rows]
+
+
+def lease(connection: Connection) -> Lease | None:
+    """Return the lease of the process that drives the campaign, or ``None`` if none ever did."""
+    row = connection.execute(sa.select(schema.leases)).mappings().one_or_none()
+    return None if row is None else Lease(**{name: row[name] for name in Lease.__dataclass_fields__})

@@ -8,9 +8,12 @@ from al_loop.ledger.records import (
     AttemptRow,
     CampaignRow,
     Candidate,
+    Change,
     Decision,
     EvaluationRow,
+    Lease,
     Observation,
+    Retry,
     RoundRow,
     SessionRow,
 )
@@ -96,12 +99,12 @@ class LedgerReader:
         """Return the answers, in the order of the candidates.
 
         Args:
-            has_all_revisions: whether to include the answers that were corrected later.
+            has_all_revisions: whether to include the answers that were corrected or asked again later.
         """
         return self._database.read(lambda c: queries.evaluations(c, has_all_revisions=has_all_revisions))
 
     def n_answers(self) -> int:
-        """Return the number of answers committed, corrections included, which is the number of the newest."""
+        """Return the number of the newest answer or retry; corrections have numbers, too."""
         return self._database.read(queries.n_answers)
 
     def answered_since(self, number: int) -> tuple[int, dict[int, bool]]:
@@ -120,9 +123,23 @@ class LedgerReader:
         return self._database.read(queries.attempts)
 
     def n_calls(self) -> int:
-        """Return the number of oracle calls, retries included."""
+        """Return the number of oracle calls, further attempts included, without void ones and those of earlier data."""
         return self._database.read(queries.n_calls)
 
     def cost(self) -> float:
-        """Return the sum of all recorded costs in the oracle's currency; calls in flight are not included."""
+        """Return the sum of all recorded costs, without calls in flight and earlier data, in the oracle's currency."""
         return self._database.read(queries.cost)
+
+    def retries(self) -> list[Retry]:
+        """Return every request to measure a failed candidate again, in order."""
+        return self._database.read(queries.retries)
+
+    # -- changes and the lease
+
+    def changes(self) -> list[Change]:
+        """Return everything that changed between two starts, in order."""
+        return self._database.read(queries.changes)
+
+    def lease(self) -> Lease | None:
+        """Return the lease of the process that drives the campaign, or ``None`` if none ever did."""
+        return self._database.read(queries.lease)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from al_loop.oracles.base import Failure, FailureKind, Objective, Outcome
+from al_loop.oracles.base import Bound, Failure, FailureKind, Objective, Outcome
 
 DecisionAction = Literal["veto", "pin", "approve", "stop"]
 
@@ -22,6 +23,8 @@ class Proposal:
         predicted_std: standard deviation of the prediction, in the same unit.
         acquisition: its acquisition value.
         fidelity: the fidelity at which to measure it; empty if the oracle has only one.
+        details: what the library says about it beside the structure, such as ids, prices and vendors (JSON types).
+        replicate: 0 for the first measurement at this fidelity; larger for each further one.
     """
 
     object: str
@@ -30,6 +33,8 @@ class Proposal:
     predicted_std: float | None = None
     acquisition: float | None = None
     fidelity: str = ""
+    details: Mapping[str, Any] | None = field(default=None, hash=False)
+    replicate: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,13 @@ class Candidate:
         round: the round that proposed it.
         position: its position within the batch, from 0.
         object: the object as text.
-        origin: the source of the proposal; ``told`` or ``pinned`` if it was a person.
+        origin: the source of the proposal; ``told`` or ``pinned`` if it was a person, ``imported`` for earlier data.
         predicted_mean: predicted value in raw oracle units; ``None`` if there was no prediction.
         predicted_std: standard deviation of the prediction, in the same unit.
         acquisition: its acquisition value.
         fidelity: the fidelity at which to measure it; empty if the oracle has only one.
+        details: what the library says about it beside the structure, such as ids, prices and vendors (JSON types).
+        replicate: 0 for the first measurement at this fidelity; larger for each further one.
     """
 
     id: int
@@ -57,6 +64,8 @@ class Candidate:
     predicted_std: float | None = None
     acquisition: float | None = None
     fidelity: str = ""
+    details: Mapping[str, Any] | None = field(default=None, hash=False)
+    replicate: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,8 @@ class Observation:
 
     Args:
         object: the object as text.
-        values: one value per objective, in raw oracle units; ``None`` if the answer is a failure.
+        values: one value per objective, in raw oracle units, NaN for one that was not measured; ``None`` if the answer
+            is a failure.
         failure: the kind of failure; ``None`` if there are values.
         round: the round that proposed the object.
         arrived: the round that was open when the answer arrived; later than ``round`` for a straggler.
@@ -73,6 +83,7 @@ class Observation:
         fidelity: the fidelity at which it was measured; empty if the oracle has only one.
         cost: cost of the call, in the oracle's currency; ``None`` if unknown.
         seconds: duration of the call; ``None`` if unknown.
+        censored: for each value "<" or ">" if only this bound of it is known, else ``None``; ``None`` if all are exact.
     """
 
     object: str
@@ -84,6 +95,7 @@ class Observation:
     fidelity: str = ""
     cost: float | None = None
     seconds: float | None = None
+    censored: tuple[Bound | None, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +186,8 @@ class EvaluationRow:
 
     Args:
         candidate_id: the candidate.
-        values: one value per objective, in raw oracle units; ``None`` if the answer is a failure.
+        values: one value per objective, in raw oracle units, NaN for one that was not measured; ``None`` if the answer
+            is a failure.
         failure: the failure; ``None`` if there are values.
         cost: cost of the call, in the oracle's currency; ``None`` if the oracle did not report it.
         seconds: duration of the call.
@@ -188,6 +201,7 @@ class EvaluationRow:
         number: the answer's number in the order of commits, from 1.
         arrived: the round that was open when the answer arrived; later than the candidate's own for a straggler.
         revision: the number of earlier answers that this one corrects; 0 for the first answer.
+        censored: for each value "<" or ">" if only this bound of it is known, else ``None``; ``None`` if all are exact.
     """
 
     candidate_id: int
@@ -205,6 +219,7 @@ class EvaluationRow:
     number: int
     arrived: int
     revision: int
+    censored: tuple[Bound | None, ...] | None = None
 
     @property
     def failure_kind(self) -> FailureKind | None:
@@ -215,3 +230,72 @@ class EvaluationRow:
     def reason(self) -> str | None:
         """The reason for the failure, or ``None`` if there are values."""
         return None if self.failure is None else self.failure.reason
+
+
+@dataclass(frozen=True)
+class Retry:
+    """A request to measure a failed candidate again.
+
+    Args:
+        candidate_id: the candidate.
+        revision: the revision of the failure; the candidate is pending until a newer one is there.
+        number: its place among the numbers of the answers.
+        reason: the reason; may be empty.
+        by: the name of the person.
+        requested: the time of the request.
+    """
+
+    candidate_id: int
+    revision: int
+    number: int
+    reason: str
+    by: str
+    requested: datetime
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that changed between two starts of the campaign.
+
+    Args:
+        round: the first round that it applies to.
+        kind: what changed: ``config``, ``oracle``, ``library``, ...
+        key: its name, with dots; for a config, the key.
+        old: the earlier value (JSON types).
+        new: the later value (JSON types).
+        reason: the reason; may be empty.
+        by: the name of the person.
+        changed: the time when it was recorded.
+    """
+
+    round: int
+    kind: str
+    key: str
+    old: Any
+    new: Any
+    reason: str
+    by: str
+    changed: datetime
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The process that drives the campaign, or the last one that did.
+
+    Args:
+        token: grows with each owner, so that a former one is recognised.
+        owner: unique among all processes.
+        host: the name of its machine.
+        pid: the number of its process.
+        since: the time when it took the lease.
+        heartbeat: the time when it last renewed it.
+        released: the time when it gave it back; ``None`` if it did not.
+    """
+
+    token: int
+    owner: str
+    host: str
+    pid: int
+    since: datetime
+    heartbeat: datetime
+    released: datetime | None

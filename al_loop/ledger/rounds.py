@@ -36,7 +36,7 @@ def open_round(
         raise CampaignError(f"round {number}: the batch is empty")
     now = datetime.now(UTC)
     hashes = [queries.sha256(p.object) for p in batch]
-    keys = [(key, p.fidelity) for key, p in zip(hashes, batch, strict=True)]
+    keys = [(key, p.fidelity, p.replicate) for key, p in zip(hashes, batch, strict=True)]
     if len(set(keys)) < len(keys):
         duplicate = next(p.object for i, p in enumerate(batch) if keys[i] in keys[:i])
         raise CampaignError(f"round {number}: {duplicate!r:.80} is in the batch twice")
@@ -55,9 +55,9 @@ def open_round(
         if number != expected:
             raise CampaignError(f"round {number} cannot be opened; the next round of this ledger is {expected}")
         rows = connection.execute(
-            sa.select(c.object_sha256, c.fidelity, c.object).where(c.object_sha256.in_(hashes))
+            sa.select(c.object_sha256, c.fidelity, c.replicate, c.object).where(c.object_sha256.in_(hashes))
         ).all()
-        earlier = [name for key, fidelity, name in rows if (key, fidelity) in keys]
+        earlier = [name for *key, name in rows if tuple(key) in keys]
         if earlier:
             names = ", ".join(f"{o!r:.80}" for o in earlier[:3])
             raise CampaignError(f"round {number}: proposed in an earlier round already: {names}")
@@ -73,6 +73,8 @@ def open_round(
                 predicted_std=finite_or_none(p.predicted_std),
                 acquisition=finite_or_none(p.acquisition),
                 fidelity=p.fidelity,
+                details=None if p.details is None else schema.clean_json(p.details),
+                replicate=p.replicate,
             )
             for position, p in enumerate(batch)
         ]

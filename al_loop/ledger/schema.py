@@ -1,4 +1,4 @@
-"""The ledger's tables and column types, and the triggers that make every table insert-only.
+"""The ledger's tables and column types, and the triggers that make all tables but ``leases`` insert-only.
 
 ``SCHEMA_VERSION`` numbers the tables as defined here; ``migrations`` upgrades an older ledger.
 """
@@ -15,7 +15,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 OLDEST_SCHEMA: Final = 4  # earlier ones were never released
 _MAX_REPR: Final = 200  # characters stored of a value without a JSON type
 
@@ -160,8 +160,12 @@ candidates = sa.Table(
     sa.Column("predicted_std", sa.Double),
     sa.Column("acquisition", sa.Double),
     sa.Column("created", Utc, nullable=False),
-    sa.UniqueConstraint("round", "position"),
-    sa.UniqueConstraint("object_sha256", "fidelity"),
+    sa.Column("details", Json),
+    sa.Column("replicate", sa.Integer, nullable=False, server_default="0"),
+    sa.UniqueConstraint("round", "position", name="candidates_round_position_key"),
+    sa.UniqueConstraint(
+        "object_sha256", "fidelity", "replicate", name="candidates_object_sha256_fidelity_replicate_key"
+    ),
 )
 attempts = sa.Table(
     "attempts",
@@ -170,6 +174,16 @@ attempts = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("started", Utc, nullable=False),
     sa.Column("worker", sa.Text, nullable=False),
+)
+#: oracle calls that measured nothing and cost nothing, because the oracle itself could not work
+void_attempts = sa.Table(
+    "void_attempts",
+    metadata,
+    sa.Column("candidate_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("recorded", Utc, nullable=False),
+    sa.ForeignKeyConstraint(["candidate_id", "number"], [attempts.c.candidate_id, attempts.c.number]),
 )
 evaluations = sa.Table(
     "evaluations",
@@ -190,7 +204,20 @@ evaluations = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("info", Json, nullable=False),
     sa.Column("artifacts", Json, nullable=False),
+    sa.Column("censored", Json),
     sa.CheckConstraint('("values" IS NULL) <> (failure_kind IS NULL)', name="values_or_failure"),
+)
+#: failures whose objects are measured again; until a newer revision is there, the candidate is pending
+retries = sa.Table(
+    "retries",
+    metadata,
+    sa.Column("candidate_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, nullable=False),  # its place among the numbers of the answers
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("requested_by", sa.Text, nullable=False),
+    sa.Column("requested", Utc, nullable=False),
+    sa.ForeignKeyConstraint(["candidate_id", "revision"], [evaluations.c.candidate_id, evaluations.c.revision]),
 )
 decisions = sa.Table(
     "decisions",
@@ -212,6 +239,35 @@ round_reports = sa.Table(
     sa.Column("metrics", Json, nullable=False),
     sa.Column("seconds", Json, nullable=False),
 )
+#: what changed between two starts, such as a key of the config or the code of the oracle
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("round", sa.Integer, nullable=False),  # the first round that it applies to, which may not exist yet
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("old", Json),
+    sa.Column("new", Json),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("changed_by", sa.Text, nullable=False),
+    sa.Column("changed", Utc, nullable=False),
+)
+#: the process that drives the campaign: one row, the only one that is updated
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    sa.Column("token", sa.Integer, nullable=False),  # grows with each owner
+    sa.Column("owner", sa.String(32), nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("since", Utc, nullable=False),
+    sa.Column("heartbeat", Utc, nullable=False),
+    sa.Column("released", Utc),
+)
+#: the tables whose rows may be updated
+MUTABLE: Final = frozenset({leases.name})
 
 
 def create_tables(connection: Connection) -> None:
@@ -227,14 +283,14 @@ _REFUSE: Final = "al_loop_refuse_change"  # the trigger function on PostgreSQL
 
 
 def create_guards(connection: Connection) -> None:
-    """Create the triggers that make every table insert-only."""
+    """Create the triggers that make all tables but ``MUTABLE`` insert-only."""
     if connection.dialect.name == "postgresql":
         # psycopg reads a single per cent sign as a parameter
         connection.exec_driver_sql(
             f"CREATE OR REPLACE FUNCTION {_REFUSE}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION "
             "'the ledger is insert-only: %% on %% refused', TG_OP, TG_TABLE_NAME; END $$"
         )
-    for table in metadata.sorted_tables:
+    for table in (table for table in metadata.sorted_tables if table.name not in MUTABLE):
         for statement in _guards_of(table, connection.dialect.name):
             connection.exec_driver_sql(statement)
 

@@ -1,6 +1,8 @@
-"""The machine that a campaign runs on, and the import system.
+"""The machine that a campaign runs on, the import system, and the types of foreign values.
 
 - ``processes``: termination and memory of a process tree
 - ``gpu``: utilisation and memory of a GPU
+- ``matching``: which of a function's answers belongs to which item
+- ``plain_values``: numbers, JSON types and bytes from whatever user code returns
 - ``moved_modules``: deprecated import paths
 """

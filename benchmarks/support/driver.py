@@ -8,6 +8,7 @@ signal that killed it).
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import traceback
@@ -50,6 +51,11 @@ class Driver:
         self._process.stdin.write(f"{config} {run_dir} {address}\n")
         self._process.stdin.flush()
         return self._read()
+
+    def is_running(self) -> bool:
+        """Return whether the started campaign still runs."""
+        assert self._process.stdout is not None
+        return not select.select([self._process.stdout], [], [], 0)[0]
 
     def wait(self) -> int:
         """Wait for the end of the started campaign, and return its exit status."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import al_loop.oracles.base
@@ -124,15 +125,134 @@ def test_wrong_count_of_values_is_a_failure(answer):
     assert "expected 1" in as_outcome(answer, 1).failure.reason
 
 
-def test_too_few_answers_fail_the_rest():
-    outcomes = evaluate_all(Scripted(1.0), ["x", "y", "z"])
-    assert kinds_of(outcomes) == [None, "permanent", "permanent"]
-
-
-def test_too_many_answers_fail_all_that_were_not_given_before():
+def test_answers_that_are_not_as_many_as_the_objects_are_not_assigned():
+    for oracle in (Scripted(1.0), Direct([1.0]), Direct(np.array([1.0])), Scripted(1.0, 2.0, 3.0, 4.0)):
+        outcomes = evaluate_all(oracle, ["x", "y", "z"])
+        assert kinds_of(outcomes) == ["permanent"] * 3
+        assert "answers" in outcomes[0].failure.reason
     assert kinds_of(evaluate_all(Direct([1.0, 2.0, 3.0]), ["x", "y"])) == ["permanent", "permanent"]
     assert kinds_of(evaluate_all(Scripted(1.0, 2.0), ["x"])) == ["permanent"]
-    assert kinds_of(evaluate_all(Scripted(1.0, 2.0, 3.0), ["x", "y"])) == [None, "permanent"]
+    assert evaluate_all(Scripted(), ["x"])[0].failure.reason == "the oracle returned no answer for this object"
+
+
+class ByLoop(Oracle):
+    """Yields the length of each object that is not bad, as a loop that skips some does."""
+
+    def evaluate(self, objects):
+        for name in objects:
+            if name == "stop":
+                raise ValueError("no")
+            if "bad" not in name:
+                yield len(name)
+
+
+class Prefetching(Oracle):
+    """Prepares all objects, then yields the lengths of those that it could prepare."""
+
+    def evaluate(self, objects):
+        for n in [len(name) for name in objects if "bad" not in name]:
+            if n == 4:
+                raise ValueError("no")
+            yield n
+
+
+def test_a_generator_that_skips_an_object_gives_none_the_answer_of_another():
+    outcomes = evaluate_all(ByLoop(), ["a", "bb", "bad", "cccc", "ddddd"])
+    assert values_of(outcomes) == [(1.0,), (2.0,), None, None, None]
+    assert "4 answers for 5 objects" in outcomes[2].failure.reason
+    assert values_of(evaluate_all(Prefetching(), ["a", "bad", "cc"])) == [None, None, None]
+    assert values_of(evaluate_all(Prefetching(), ["a", "bb", "ccc"])) == [(1.0,), (2.0,), (3.0,)]
+
+
+def test_a_generator_that_raises_out_of_step_gives_none_the_answer_or_failure_of_another():
+    outcomes = evaluate_all(ByLoop(), ["a", "bad", "bb", "stop"])
+    assert values_of(outcomes) == [(1.0,), None, None, None]
+    assert kinds_of(outcomes) == [None, "retryable", "retryable", "retryable"]
+    assert kinds_of(evaluate_all(Prefetching(), ["bad", "a", "four"])) == ["retryable"] * 3
+    in_step = evaluate_all(ByLoop(), ["a", "stop", "bb"])
+    assert kinds_of(in_step) == [None, "permanent", "retryable"]
+
+
+def by_column(names, columns):
+    return pd.DataFrame(dict(zip(["object", *columns], [names, *columns.values()], strict=True)))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"y": 2.0, "x": 1.0, "z": 3.0},
+        {"y": Outcome(values=(2.0,)), "x": np.float32(1), "z": [3]},
+        pd.Series({"y": 2.0, "x": 1.0, "z": 3.0}),
+        pd.Series([1.0, 2.0, 3.0]),
+        pd.DataFrame({"value": [2, 1, 3]}, index=["y", "x", "z"]),
+        pd.DataFrame({"value": [1, 2, 3], "note": "a"}),
+        by_column(["z", "x", "y"], {"value": [3, 1, 2]}),
+        np.array([1, 2, 3]),
+        np.array([[1], [2], [3]]),
+        (np.float64(v) for v in (1, 2, 3)),
+        map(float, [1, 2, 3]),
+        {"x": 1, "y": 2, "z": 3}.values(),
+    ],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_answers_that_certainly_match_are_used(answer):
+    assert values_of(evaluate_all(Direct(answer), ["x", "y", "z"])) == [(1.0,), (2.0,), (3.0,)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {1.0, 2.0, 3.0},
+        {"x": 1, "y": 2, "z": 3}.items(),
+        {"value": [1, 2, 3]},
+        {"a": 1, "b": 2, "c": 3},
+        "123",
+        pd.Series([1.0, 2.0, 3.0]).sort_values(ascending=False),
+        pd.Series([1.0, 2.0, 3.0], index=["x", "x", "y"]),
+        pd.Series([1.0, 2.0]),
+        pd.DataFrame({"a": [1, 2, 3], "b": [1, 2, 3]}),
+        pd.DataFrame({"value": [1, 2, 3]}, index=[2, 0, 1]),
+        np.array([[1, 2, 3]]),
+        np.ones((3, 2)),
+        np.ones((3, 1, 1)),
+        np.array(1.0),
+        iter([1.0, 2.0]),
+        (v for v in (1, 2, 3, 4)),
+    ],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_answers_that_may_be_those_of_other_objects_are_failures(answer):
+    outcomes = evaluate_all(Direct(answer), ["x", "y", "z"])
+    assert values_of(outcomes) == [None, None, None]
+
+
+def test_a_mapping_fails_only_the_objects_that_it_lacks():
+    outcomes = evaluate_all(Direct({"z": 3.0, "x": 1.0, "w": 4.0}), ["x", "y", "z"])
+    assert values_of(outcomes) == [(1.0,), None, (3.0,)]
+    assert outcomes[1].failure.reason == "the oracle returned no answer for this object"
+
+
+def test_columns_of_several_objectives_are_found_by_name():
+    oracle = Direct(pd.DataFrame({"b": [2.0, 4.0], "a": [1.0, 3.0], "other": 0}))
+    oracle.objectives = (Objective("a"), Objective("b"))
+    assert values_of(evaluate_all(oracle, ["x", "y"])) == [(1.0, 2.0), (3.0, 4.0)]
+    oracle.answer = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert values_of(evaluate_all(oracle, ["x", "y"])) == [(1.0, 2.0), (3.0, 4.0)]
+    for answer in (np.array([1.0, 2.0]), pd.DataFrame({"b": [2.0, 4.0], "c": [1.0, 3.0]})):
+        oracle.answer = answer
+        assert values_of(evaluate_all(oracle, ["x", "y"])) == [None, None]
+
+
+def test_the_objects_of_a_call_are_a_list_in_every_other_respect():
+    class Curious(Oracle):
+        def evaluate(self, objects):
+            assert objects == ["x", "y"]
+            assert isinstance(objects, list)
+            assert (len(objects), objects[-1], objects[:1], "y" in objects) == (2, "y", ["x"], True)
+            assert type(pickle.loads(pickle.dumps(objects))) is list
+            return list(map(len, objects))
+
+    assert values_of(evaluate_all(Curious(), ["x", "y"])) == [(1.0,), (1.0,)]
 
 
 def test_each_answer_is_handed_on_before_the_next_is_asked_for():

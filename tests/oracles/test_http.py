@@ -70,6 +70,9 @@ def test_the_request_says_objects_keys_and_whatever_the_config_adds(serve):
         {"answers": [[1, 2], [3, 4]]},
         [{"x": 1, "y": 2}, {"x": 3.0, "y": 4}],
         [{"values": [1, 2]}, {"object": "b", "values": [3, 4]}],
+        [{"object": "b", "values": [3, 4]}, {"object": "a", "values": [1, 2]}],
+        {"b": [3, 4], "a": {"x": 1, "y": 2}},
+        {"answers": {"b": {"values": [3, 4]}, "a": [1, 2]}},
     ],
 )
 def test_answers_have_several_forms(serve, answer):
@@ -78,7 +81,9 @@ def test_answers_have_several_forms(serve, answer):
     assert [o.values for o in evaluate_all(oracle, ["a", "b"])] == [(1.0, 2.0), (3.0, 4.0)]
 
 
-@pytest.mark.parametrize("answer", [7, {"value": 7}, {"values": [7]}, [7], {"answers": [{"value": 7}]}])
+@pytest.mark.parametrize(
+    "answer", [7, {"value": 7}, {"values": [7]}, [7], {"answers": [{"value": 7}]}, {"a": 7}, {"answers": {"a": [7]}}]
+)
 def test_the_answer_for_one_object_needs_no_list(serve, answer):
     server = serve(lambda request: (200, {}, answer))
     assert evaluate_all(Http(server.url), ["a"])[0].values == (7.0,)

@@ -20,6 +20,7 @@ from sqlalchemy.engine import Engine
 
 from al_loop.ledger import Ledger, migrations, schema
 from al_loop.ledger.engines import parse_url
+from tests.golden.ledgers import make_schema_5
 
 LEDGERS = Path(__file__).parents[1] / "golden" / "ledgers"
 SCHEMAS = sorted(int(path.stem.removeprefix("schema_")) for path in LEDGERS.glob("schema_*.db"))
@@ -145,8 +146,8 @@ def write_fixtures() -> None:
         path = Path(folder) / "ledger.db"
         for url in (f"sqlite:///{path}", server.new_database()):
             fill_with_old_ledger(url, last)
-            with Ledger(url):
-                pass
+            with Ledger(url) as ledger:
+                make_schema_5.add_rows(ledger)
         with sqlite3.connect(path) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()

@@ -128,7 +128,8 @@ def _copy_rows(source: Engine, target: Connection) -> None:
     """Copy the ledger's tables, as defined in the source, with their rows."""
     tables = sa.MetaData()
     with source.connect().execution_options(isolation_level="REPEATABLE READ") as connection:  # one snapshot
-        tables.reflect(connection, only=sorted({table for table, _ in schema.guards(connection)}))
+        mutable = schema.MUTABLE & set(sa.inspect(connection).get_table_names())
+        tables.reflect(connection, only=sorted({table for table, _ in schema.guards(connection)} | mutable))
         for column in (column for table in tables.sorted_tables for column in table.columns):
             column.server_default = None  # in the source's dialect; every row has its value
         tables.create_all(target, checkfirst=False)

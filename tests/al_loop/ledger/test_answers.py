@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from al_loop.errors import CampaignError
-from al_loop.ledger import Answer, Ledger
+from al_loop.ledger import Answer, Ledger, Proposal
 from al_loop.oracles.base import Outcome
 from tests.support.ledgers import (
     START,
@@ -143,3 +143,20 @@ def test_a_correction_takes_the_place_of_an_answer_and_leaves_it_readable(ledger
     assert [o.values for o in ledger.observations(until=4)] == [(2.0,), (3.0,), (4.0,)]
     assert [(c.object, c.origin, c.position) for c in ledger.candidates()][-1] == ("X", "told", 2)
     assert ledger.pending() == []
+
+
+def test_bounds_and_missing_objectives_come_back(ledger: Ledger) -> None:
+    a, b = open_round(ledger, 0, "A", "B")
+    answer(ledger, a.id, Outcome((4.0,), censored=("<",)))
+    answer(ledger, b.id)
+    assert [e.censored for e in ledger.evaluations()] == [("<",), None]
+    assert [o.censored for o in ledger.observations()] == [("<",), None]
+
+
+def test_earlier_data_spend_nothing(ledger: Ledger) -> None:
+    batch = [Proposal("A", "imported"), Proposal("B", "random")]
+    imported, own = ledger.open_round(0, batch, seed=0, seconds={}, info={})
+    for candidate in (imported, own):
+        begin_attempt(ledger, candidate.id)
+        answer(ledger, candidate.id, Outcome((1.0,), cost=2.0))
+    assert (ledger.n_calls(), ledger.cost()) == (1, 2.0)

@@ -22,6 +22,9 @@ from tests.support.ledgers import answer, begin, engine_of, open_round, postgres
 
 ROOT = Path(__file__).parents[3]
 NEXT = SCHEMA_VERSION + 1
+PRESENT = list(
+    range(OLDEST_SCHEMA, SCHEMA_VERSION + 1)
+)  #: the versions in a ledger that was upgraded to the present one
 PROGRAM = """
 import sys
 import tests.support.ledger_schemas
@@ -102,7 +105,7 @@ def test_a_ledger_of_every_schema_becomes_as_a_new_one(
     new = f"sqlite:///{tmp_path}/new.db" if is_sqlite else request.getfixturevalue("server").new_database()
     with Ledger(new) as ledger:
         assert upgraded == ledger_schemas.description_of(engine_of(ledger))
-    assert versions(url) == list(range(number, SCHEMA_VERSION + 1))
+    assert versions(url) == PRESENT
 
 
 @pytest.mark.parametrize("number", ledger_schemas.SCHEMAS)
@@ -111,7 +114,7 @@ def test_a_ledger_of_every_schema_can_be_read(url: str, number: int) -> None:
     with Ledger(url, read_only=True) as reader:
         assert len(reader.evaluations()) == 11
         assert all(contents(reader))
-    assert versions(url) == [number]
+    assert versions(url) == list(range(OLDEST_SCHEMA, number + 1))
 
 
 # -- a schema that does not exist yet
@@ -122,7 +125,7 @@ def test_an_upgrade_keeps_every_row_and_makes_all_tables_insert_only(old: str, n
         before = contents(reader)
     with Ledger(old) as ledger:
         assert contents(ledger) == before
-        assert versions(old) == [SCHEMA_VERSION, NEXT]
+        assert versions(old) == [*PRESENT, NEXT]
         engine = engine_of(ledger)
         with engine.connect() as connection:
             query = "SELECT count(*) FROM evaluations WHERE operator = worker"
@@ -140,7 +143,7 @@ def test_an_upgrade_keeps_every_row_and_makes_all_tables_insert_only(old: str, n
         assert [c.round for c in open_round(ledger, 3, "C1CC1")] == [3]
     with Ledger(old) as ledger:
         assert ledger.last_round() == 3
-    assert versions(old) == [SCHEMA_VERSION, NEXT]
+    assert versions(old) == [*PRESENT, NEXT]
 
 
 @sqlite_only
@@ -164,7 +167,7 @@ def test_without_room_for_the_copy_nothing_is_upgraded(old: str, next_schema: Pa
     (file_of(old).parent / f"ledger.db.schema-{SCHEMA_VERSION}.bak.part").mkdir()
     with pytest.raises(ConfigError, match=r"cannot be copied to ledger.db.schema-\d+.bak before its upgrade \("):
         Ledger(old)
-    assert versions(old) == [SCHEMA_VERSION]
+    assert versions(old) == PRESENT
 
 
 def test_a_reader_upgrades_a_copy_of_its_own(old: str, next_schema: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +185,7 @@ def test_a_reader_upgrades_a_copy_of_its_own(old: str, next_schema: Path, monkey
         with pytest.raises(sa.exc.DBAPIError, match="readonly"), engine_of(reader).begin() as connection:
             connection.exec_driver_sql("INSERT INTO notes VALUES (1)")
     assert not list(folder.glob("ledger.db"))
-    assert versions(old) == [SCHEMA_VERSION]
+    assert versions(old) == PRESENT
     if is_sqlite:
         assert hashlib.sha256(file_of(old).read_bytes()).hexdigest() == before
         assert not list(file_of(old).parent.glob("*.bak*"))
@@ -205,7 +208,7 @@ def test_processes_that_open_an_old_ledger_at_once_all_succeed(old: str, scripts
     for process in processes:
         out, err = process.communicate(timeout=600)
         assert (process.returncode, out) == (0, "11\n"), err
-    assert versions(old) == [SCHEMA_VERSION, NEXT]
+    assert versions(old) == [*PRESENT, NEXT]
 
 
 @pytest.mark.parametrize("fault", ["kill", "error"])
@@ -221,10 +224,10 @@ def test_an_upgrade_that_ends_half_way_leaves_the_ledger_as_it_was(old: str, scr
     with Ledger(old) as ledger:
         assert (contents(ledger), ledger_schemas.description_of(engine_of(ledger))) == (before, shape)
         answer(ledger, 9, Outcome((1.0, 2.0)))
-    assert versions(old) == [SCHEMA_VERSION]
+    assert versions(old) == PRESENT
     process = run(old, scripts)
     assert process.communicate(timeout=600)[0] == "12\n"
-    assert versions(old) == [SCHEMA_VERSION, NEXT]
+    assert versions(old) == [*PRESENT, NEXT]
 
 
 @postgresql_only

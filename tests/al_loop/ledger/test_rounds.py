@@ -73,3 +73,14 @@ def test_one_object_may_be_proposed_at_several_fidelities(ledger: Ledger) -> Non
     with pytest.raises(CampaignError, match="earlier round already: 'A'"):
         ledger.open_round(1, [Proposal("A", "random", fidelity="low")], seed=0, seconds={}, info={})
     ledger.open_round(1, [Proposal("A", "random", fidelity="middle")], seed=0, seconds={}, info={})
+
+
+def test_a_replicate_is_a_candidate_of_its_own(ledger: Ledger) -> None:
+    first = Proposal("A", "pool", details={"id": "Z-17", "price": 2.5})
+    ledger.open_round(0, [first, Proposal("A", "pool", replicate=1)], seed=0, seconds={}, info={})
+    assert [(c.replicate, c.details) for c in ledger.candidates()] == [(0, first.details), (1, None)]
+    again = Proposal("A", "pool", replicate=1)
+    with pytest.raises(CampaignError, match="proposed in an earlier round already: 'A'"):
+        ledger.open_round(1, [again], seed=0, seconds={}, info={})
+    ledger.open_round(1, [Proposal("A", "pool", replicate=2)], seed=0, seconds={}, info={})
+    assert len({hash(c) for c in ledger.candidates()}) == 3
