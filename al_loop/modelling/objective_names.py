@@ -11,7 +11,8 @@ from al_loop.oracles.base import Fidelity, Objective
 RESERVED_NAMES = (
     "candidate", "id", "object", "smiles", "sequence", "structure", "round", "position", "origin", "fidelity",
     "failure", "reason", "comment", "cost", "seconds", "started", "finished", "worker", "attempts", "number",
-    "arrived", "revision", "replicate", "censored", "details", "predicted_mean", "predicted_std", "acquisition", "within_bounds",
+    "arrived", "revision", "replicate", "censored", "details",
+    "predicted_mean", "predicted_std", "acquisition", "within_bounds",
 )  # fmt: skip
 
 

@@ -30,6 +30,11 @@ def test_two_objectives_that_would_share_a_column_are_refused(names):
         check_objective_names([Objective(names[0], "nM"), Objective(names[1], "nM")])
 
 
+def test_a_name_that_is_the_heading_of_another_is_refused():
+    with pytest.raises(ConfigError, match="would be both"):
+        check_objective_names([Objective("x", "nM"), Objective("x (nM)")])
+
+
 @pytest.mark.parametrize("name", ["", " x", "x\n"])
 def test_a_name_that_cannot_be_a_heading_is_refused(name):
     with pytest.raises(ConfigError, match="printable"):
