@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import signal
@@ -11,16 +10,28 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from al_loop.actors.training import make_training
+from al_loop.actors.worker_output import WorkerOutput, describe_exit
 from al_loop.campaign.building import build_oracle
-from al_loop.campaign.executor import CallTimeout, Executor, MemoryExceeded, OracleWorker, SamplerTraining, WorkerLost
+from al_loop.campaign.executor import (
+    CallEnded,
+    CallTimeout,
+    Executor,
+    MemoryExceeded,
+    OracleWorker,
+    SamplerTraining,
+    WorkerLost,
+)
 from al_loop.config import CampaignConfig
-from al_loop.oracles.base import Call, Outcome, evaluate_each
+from al_loop.oracles.base import Call, Outcome, evaluate_each, outcome_of_error
+from al_loop.storage.bounded_log import BoundedLog
 from al_loop.system.processes import adopt_orphans, end_descendants, end_tree, tree_memory
+from al_loop.system.tracebacks import shorten
 
 if TYPE_CHECKING:
     from al_loop.ledger import Candidate, Observation
@@ -30,6 +41,10 @@ if TYPE_CHECKING:
 
 _SPAWN_LOCK = threading.Lock()
 _MEMORY_POLL_S = 0.2
+_ALIVE_POLL_S = 2.0  # a process forked by the oracle may keep the connection of a dead worker open
+_TRIM_S = 1.0
+_MAX_TRACEBACK = 2_000  # characters in the ledger; the log has all of it
+_MAX_OUTPUT = 2_000
 _MIN_START_S = 120.0  # imports and the preparation of an oracle may take this long
 _SAFE_PATH = "PYTHONSAFEPATH"
 
@@ -82,20 +97,25 @@ class LocalWorker(OracleWorker):
     def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
         connection = self._start()
         is_complete = False
+        log = None if self._log is None else BoundedLog(self._log)
+        position = 0 if log is None else log.size
         try:
             # building the oracle is not part of the call: imports and receptor maps may take their time once
             self._receive(connection, time.monotonic() + max(timeout_s, _MIN_START_S))
-            connection.send((list(objects), call))
+            connection.send((list(objects), call, timeout_s))
             deadline = time.monotonic() + timeout_s
             for _ in objects:
                 outcome = self._receive(connection, deadline)
                 assert isinstance(outcome, Outcome)
                 yield outcome
             is_complete = True
-        except (EOFError, OSError) as error:
+        except (CallEnded, EOFError, OSError) as error:
             self._kill()
-            code = self._process.exitcode
-            raise WorkerLost(f"exit code {code}{'' if self._log is None else f', see {self._log}'}") from error
+            see = "" if self._log is None else f"; see logs/{self._log.name}"
+            ended = error if isinstance(error, CallEnded) else WorkerLost(describe_exit(self._process.exitcode) + see)
+            if log is not None:
+                ended.output = log.since(position, _MAX_OUTPUT).decode(errors="replace")
+            raise ended from error.__cause__
         finally:
             if not is_complete:  # the process may be in the middle of a call whose outcomes nobody waits for
                 self._kill()
@@ -103,12 +123,14 @@ class LocalWorker(OracleWorker):
     def _receive(self, connection: Connection, deadline: float) -> Any:
         """Return the next message of the process, which is killed if that takes too long or too much memory."""
         limit_gb = self._config.evaluation.memory_gb
-        longest_wait = _MEMORY_POLL_S if limit_gb else math.inf
+        longest_wait = _MEMORY_POLL_S if limit_gb else _ALIVE_POLL_S
         while not connection.poll(min(longest_wait, max(deadline - time.monotonic(), 0))):
             if time.monotonic() >= deadline:
                 self._kill()
                 raise CallTimeout
-            memory_gb = tree_memory(self._process.pid) / 1e9
+            if not self._process.is_alive() and not connection.poll():
+                raise EOFError
+            memory_gb = tree_memory(self._process.pid) / 1e9 if limit_gb else 0.0
             if limit_gb and memory_gb > limit_gb:
                 self._kill()
                 raise MemoryExceeded(f"it used {memory_gb:.2f} GB, more than evaluation.memory_gb = {limit_gb:g}")
@@ -184,14 +206,12 @@ def _serve(
     if not has_safe_path:
         os.environ.pop(_SAFE_PATH, None)
     sys.path[:] = path
-    with suppress(OSError):
-        output = 1 if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+    output = WorkerOutput(log)
 
     def watch() -> None:  # a driver that was killed must not leave its workers behind
         with suppress(EOFError, OSError):
-            lifeline.recv_bytes()
+            while not lifeline.poll(_TRIM_S):
+                output.trim()
         end_descendants()
         os.killpg(0, signal.SIGKILL)
 
@@ -199,16 +219,43 @@ def _serve(
     failure: Outcome | None = None
     try:
         oracle = build_oracle(config)
-    except Exception as error:
-        failure = Outcome.failed("permanent", f"the oracle could not be built: {type(error).__name__}: {error}")
+    except BaseException as error:  # a constructor may call sys.exit
+        failure = _not_built(error)
+    pid = os.getpid()
     while True:
         try:
             connection.send("ready")
-            objects, call = connection.recv()
-            for outcome in [failure] * len(objects) if failure else evaluate_each(oracle, objects, call):
-                connection.send(outcome)
+            objects, call, timeout_s = connection.recv()
+            output.begin_call(timeout_s)
+            outcomes = iter([failure] * len(objects)) if failure else evaluate_each(oracle, objects, call)
+            for item, outcome in zip(objects, outcomes, strict=True):
+                if os.getpid() != pid:
+                    output.write(f"a process that the oracle has forked returned from its code for {item:.200}\n")
+                    os._exit(0)  # its answers are copies of those of this process
+                output.record(item, outcome)
+                output.trim()
+                connection.send(_shortened(outcome))
+            output.end_call()
         except (EOFError, OSError):
             return
+
+
+def _not_built(error: BaseException) -> Outcome:
+    """Return the failure of every object where the oracle could not be built."""
+    outcome = outcome_of_error(error)
+    assert outcome.failure is not None
+    return replace(
+        outcome, failure=replace(outcome.failure, reason=f"the oracle could not be built: {outcome.failure.reason}")
+    )
+
+
+def _shortened(outcome: Outcome) -> Outcome:
+    """Return an outcome whose traceback is short enough for the ledger."""
+    error = outcome.info.get("error")
+    if outcome.failure is None or not isinstance(error, dict) or "traceback" not in error:
+        return outcome
+    short = {**error, "traceback": shorten(str(error["traceback"]), _MAX_TRACEBACK)}
+    return replace(outcome, info={**outcome.info, "error": short})
 
 
 class LocalExecutor(Executor):

@@ -13,6 +13,7 @@ from typing import Literal, Self, get_args
 
 from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, match
 from al_loop.system.plain_values import artifact_contents, cost_or_none, json_info, noise_or_none, numbers
+from al_loop.system.tracebacks import describe_error, error_details
 
 Goal = Literal["maximise", "minimise"]
 FailureKind = Literal["invalid", "permanent", "retryable", "timeout"]
@@ -155,6 +156,14 @@ class OracleError(Exception):
 
     def __str__(self) -> str:
         return self.failure.reason
+
+
+def outcome_of_error(error: BaseException) -> Outcome:
+    """Return the failure that an exception in an oracle's code stands for, with its traceback in ``info``."""
+    if not isinstance(error, OracleError):
+        return Outcome(failure=Failure("permanent", describe_error(error)), info={"error": error_details(error)})
+    is_translated = error.__cause__ is not None or error.__context__ is not None
+    return Outcome(failure=error.failure, info={"error": error_details(error)} if is_translated else {})
 
 
 class Oracle(ABC):
@@ -316,7 +325,9 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
     except MismatchError as mismatch:
         yield from [Outcome.failed("permanent", f"the oracle returned {mismatch}")] * n
         return
-    except (Exception, SystemExit) as raised:  # SystemExit: a script's sys.exit must not end the worker
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as raised:  # sys.exit, asyncio.CancelledError and the like must not end the worker either
         error = raised
     if n_answers == n:
         yield from withheld
@@ -329,14 +340,14 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
         unmatched = Failure("permanent", f"{reason}, so it is not certain which belongs to which; yield one for each")
         yield from [Outcome(failure=_NO_ANSWER if n_answers < n == 1 else unmatched)] * (n - n_yielded)
         return
-    unnamed = Failure("permanent", f"{type(error).__name__}: {error}")
-    failure = error.failure if isinstance(error, OracleError) else unnamed
-    not_reached = Outcome.failed("retryable", f"not reached: {failure.reason}")
+    failed = outcome_of_error(error)
+    assert failed.failure is not None
+    not_reached = Outcome(failure=Failure("retryable", f"not reached: {failed.failure.reason}"), info=failed.info)
     if not is_iterating:
-        yield from [Outcome(failure=failure)] * n
+        yield from [failed] * n
     elif is_certain or handed.last is None or (not withheld and handed.last <= n_answers):
         yield from withheld
-        yield from [Outcome(failure=failure), *[not_reached] * (n - n_answers - 1)]
+        yield from [failed, *[not_reached] * (n - n_answers - 1)]
     else:  # it was handed objects ahead of their turn: nobody knows whose turn it was
         yield from [not_reached] * (n - n_yielded)
 

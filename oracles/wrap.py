@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from al_loop.config.plugins import arguments_model
 from al_loop.errors import ConfigError
 from al_loop.oracles._io.row_format import priced_fidelities
-from al_loop.oracles.base import Fidelity, Goal, Objective, Oracle, OracleError, Outcome, as_outcome
+from al_loop.oracles.base import Fidelity, Goal, Objective, Oracle, Outcome, as_outcome, outcome_of_error
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -93,10 +93,10 @@ class FunctionOracle(Oracle):
         fidelity = {"fidelity": self.fidelity} if self.fidelities else {}
         try:
             return as_outcome(self.function(item, **self.options, **fidelity), len(self.objectives))
-        except OracleError as error:
-            return Outcome(failure=error.failure)
-        except (Exception, SystemExit) as error:
-            return Outcome.failed("permanent", f"{type(error).__name__}: {error}")
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            return outcome_of_error(error)
 
 
 class WrappedOracle(Oracle):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -72,6 +73,7 @@ class RayExecutor(Executor):
         self._config, self._on_note = config, on_note
         self._slots = OracleSlots(config, on_note)
         self._surrogate: Any = None
+        self._logs: Path | None = None
         refuse_shadows_here("by Ray's workers")
         self._has_connected = not ray.is_initialized()
         if self._has_connected:
@@ -117,8 +119,11 @@ class RayExecutor(Executor):
         kill_actor(self._surrogate)
         self._surrogate = None
 
+    def log_to(self, folder: Path) -> None:
+        self._logs = folder
+
     def oracle_worker(self, number: int) -> OracleWorker:
-        return RayWorker(self._config, number, self._slots)
+        return RayWorker(self._config, number, self._slots, self._logs)
 
     def sinks(self) -> list[Sink]:
         return [RayMetrics(self._config.name)]

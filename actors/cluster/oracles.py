@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
@@ -20,15 +25,19 @@ from al_loop.campaign.executor import CallTimeout, MemoryExceeded, OracleWorker,
 from al_loop.config import CampaignConfig
 from al_loop.errors import summary
 from al_loop.oracles.base import Call, Outcome
+from al_loop.storage.bounded_log import BoundedLog
 
 #: beyond the oracle's own time: the start of its process (up to 120 s), and the network
 _GRACE_S = 150.0
+_MAX_OUTPUT = 250_000  # bytes that travel with an answer
+_OUTPUT_WAIT_S = 10.0
 
 
 class OracleActor(RoleActor):
     """An oracle's place in the cluster; the oracle itself runs in a process below the actor.
 
-    So the limits of time and memory apply, and the oracle's whole process tree is killed, as on one machine.
+    So the limits of time and memory apply, and the oracle's whole process tree is killed, as on one machine. What it
+    prints goes to a file on the actor's machine, and from there to the driver with its answers.
 
     Args:
         config: The campaign's configuration.
@@ -41,14 +50,33 @@ class OracleActor(RoleActor):
     def __init__(self, config: CampaignConfig, path: list[str], number: int) -> None:
         super().__init__(config, path)
         self._label += f" {number}"
-        self._worker = LocalWorker(config, number)
+        folder = _log_folder()
+        self._worker = LocalWorker(config, number, folder)
+        self._log = BoundedLog(folder / f"oracle-{number}.log")
+        self._position = 0
 
     def ready(self) -> None:
         self._worker.start()
 
-    def evaluate(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
-        """Yield the outcome of each object, see ``OracleWorker.call``."""
-        yield from self._worker.call(objects, timeout_s, call)
+    def evaluate(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[tuple[Outcome, bytes]]:
+        """Yield the outcome of each object, and what was printed meanwhile; see ``OracleWorker.call``."""
+        for outcome in self._worker.call(objects, timeout_s, call):
+            yield outcome, self.output()
+
+    def output(self) -> bytes:
+        """Return what was printed since the last time."""
+        start, self._position = self._position, self._log.size
+        return self._log.since(start, _MAX_OUTPUT) if self._position != start else b""
+
+
+def _log_folder() -> Path:
+    """Make this process's folder for logs, and remove those of processes that have ended."""
+    root = Path(tempfile.gettempdir()) / f"al-loop-{os.getuid()}"
+    (folder := root / str(os.getpid())).mkdir(mode=0o700, parents=True, exist_ok=True)
+    for other in root.iterdir():
+        if other.name.isdigit() and not psutil.pid_exists(int(other.name)):
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
 
 
 class RayWorker(OracleWorker):
@@ -58,12 +86,16 @@ class RayWorker(OracleWorker):
         config: The campaign's configuration.
         number: The worker's number.
         oracle_slots: Decides when there may be an actor.
+        logs: The folder of the file that the oracle's output goes to; None: it stays on the actor's machine.
     """
 
-    def __init__(self, config: CampaignConfig, number: int, oracle_slots: slots.OracleSlots) -> None:
+    def __init__(
+        self, config: CampaignConfig, number: int, oracle_slots: slots.OracleSlots, logs: Path | None = None
+    ) -> None:
         self.name = f"ray-{number}"
         self._number = number
         self._config, self._slots = config, oracle_slots
+        self._log = None if logs is None else BoundedLog(logs / f"oracle-{number}.log")
         self._actor: Any = None
         self.is_busy = False
         self.closed = threading.Event()
@@ -108,8 +140,9 @@ class RayWorker(OracleWorker):
             for _ in objects:
                 if not ray.wait([stream], timeout=max(deadline - time.monotonic(), 0))[0]:
                     raise CallTimeout
-                outcome = ray.get(next(stream))
+                outcome, output = ray.get(next(stream))
                 assert isinstance(outcome, Outcome)
+                self._keep(output)
                 yield outcome
             is_actor_usable = True
         except RayTaskError as error:
@@ -117,6 +150,7 @@ class RayWorker(OracleWorker):
             if failure is None:  # an error in the actor itself
                 raise WorkerLost(summary(error)) from error
             is_actor_usable = True  # it has killed the oracle's process, and can start another
+            self._keep_output()
             raise failure from error
         except (RayError, StopIteration) as error:
             raise WorkerLost(summary(error)) from error
@@ -124,6 +158,15 @@ class RayWorker(OracleWorker):
             if not is_actor_usable:
                 self._kill_and_release()
             self.is_busy = False
+
+    def _keep_output(self) -> None:
+        """Fetch what the oracle's process printed before it ended."""
+        with suppress(RayError):
+            self._keep(ray.get(self._actor.output.remote(), timeout=_OUTPUT_WAIT_S))
+
+    def _keep(self, output: bytes) -> None:
+        if output and self._log is not None:
+            self._log.append(output)
 
     def kill(self) -> None:
         actor, self._actor = self._actor, None

@@ -114,6 +114,7 @@ class Campaign:
                 self._note(f"{n} answers that an earlier start could not commit are in the ledger now")
             executor = executor or load_target(DEFAULT_EXECUTOR)(config, self.directory.logs)
             opening.callback(executor.close)
+            executor.log_to(self.directory.logs)
             sinks = [*(build("sink", part) for part in config.sinks), *executor.sinks()]
             self._sinks = Sinks(sinks, self._reporter.note)
             self._context = CampaignContext(

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from al_loop.campaign.budget import BudgetAccount
-from al_loop.campaign.executor import CallTimeout, MemoryExceeded, OracleWorker, WorkerLost
+from al_loop.campaign.executor import CallEnded, OracleWorker, WorkerLost, outcome_of_ended_call
 from al_loop.campaign.failures import FailureStreak
 from al_loop.campaign.group_commit import GroupCommit
 from al_loop.campaign.task_queue import Task, TaskQueue
 from al_loop.config import Budget, Evaluation
 from al_loop.errors import CampaignError
 from al_loop.ledger import Answer, Candidate, Ledger
-from al_loop.oracles.base import Call, Failure, Outcome
+from al_loop.oracles.base import Call, Outcome
 from al_loop.storage.artifacts import ArtifactFolder
 from al_loop.storage.cache import EvaluationCache
 from al_loop.storage.rescued import RescuedAnswers
@@ -320,21 +320,17 @@ class EvaluationPool:
                 self._settle(task, outcome, worker, started, attempts[task.candidate.id])
                 started = datetime.now(UTC)
             return
-        except CallTimeout:
-            failure = Failure("timeout", f"no answer within {timeout_s:g} s; the process was ended")
-        except MemoryExceeded as error:
-            failure = Failure("permanent", f"{error}; the process was ended")
-        except WorkerLost as error:
-            if self._is_closing:
+        except CallEnded as error:
+            if self._is_closing and isinstance(error, WorkerLost):
                 return
-            failure = Failure("retryable", f"the worker died: {error}")
+            ended = outcome_of_ended_call(error, timeout_s)
         if len(tasks) > 1:
             for task in unanswered:
                 task.is_alone = True
                 self._retry(task, 0.0)
             return
         task = unanswered[0]
-        self._settle(task, Outcome(failure=failure), worker, started, attempts[task.candidate.id])
+        self._settle(task, ended, worker, started, attempts[task.candidate.id])
 
     def _settle(self, task: Task, outcome: Outcome, worker: OracleWorker, started: datetime, attempts: int) -> None:
         """Commit an outcome, or have the object measured again."""

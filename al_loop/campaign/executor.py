@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from al_loop.oracles.base import Call, Outcome
+from al_loop.oracles.base import Call, Failure, Outcome
 
 if TYPE_CHECKING:
     from al_loop.gflownet.reward import LogReward
@@ -17,16 +18,42 @@ if TYPE_CHECKING:
     from al_loop.sinks import Sink
 
 
-class WorkerLost(Exception):  # noqa: N818  it is an event more than an error
+class CallEnded(Exception):  # noqa: N818  it is an event more than an error
+    """A call ended without all of its answers, together with the process that ran it.
+
+    Attributes:
+        output: what the process printed last.
+    """
+
+    output: str = ""
+
+
+class WorkerLost(CallEnded):
     """The process or actor of an oracle worker died during a call."""
 
 
-class CallTimeout(Exception):  # noqa: N818
+class CallTimeout(CallEnded):
     """A call took longer than allowed; the process that ran it has been ended."""
 
 
-class MemoryExceeded(Exception):  # noqa: N818
+class MemoryExceeded(CallEnded):
     """A call used more memory than allowed; the process that ran it has been ended."""
+
+
+def outcome_of_ended_call(error: CallEnded, timeout_s: float) -> Outcome:
+    """Return the failure of the object that was being measured when a call ended.
+
+    Args:
+        error: how the call ended.
+        timeout_s: how long it was allowed to take, in seconds.
+    """
+    if isinstance(error, CallTimeout):
+        failure = Failure("timeout", f"no answer within {timeout_s:g} s; the process was ended")
+    elif isinstance(error, MemoryExceeded):
+        failure = Failure("permanent", f"{error}; the process was ended")
+    else:
+        failure = Failure("retryable", f"the worker died: {error}")
+    return Outcome(failure=failure, info={"output": error.output} if error.output else {})
 
 
 class OracleWorker(ABC):
@@ -158,6 +185,13 @@ class Executor(ABC):
     @abstractmethod
     def oracle_worker(self, number: int) -> OracleWorker:
         """Return the oracle worker of a number; it starts with its first call."""
+
+    def log_to(self, folder: Path) -> None:  # noqa: B027  an executor may keep nothing
+        """Keep what the oracle workers print in a folder, a file for each; by default, nothing is kept.
+
+        Args:
+            folder: an existing folder.
+        """
 
     def sinks(self) -> list[Sink]:
         """Return the sinks that come with where the campaign runs."""
