@@ -96,7 +96,7 @@ def _draw_best(ax: Axes, x: Floats, y: Floats, goal: Goal) -> None:
 
 def _hypervolume(run: RunTables, ax: Axes | None) -> Figure:
     """Plot the hypervolume after each closed round against oracle calls."""
-    metrics = [r.metrics for r in run.ledger.rounds() if r.metrics and r.metrics.get("hypervolume") is not None]
+    metrics = [r.metrics for r in run.round_rows if r.metrics and r.metrics.get("hypervolume") is not None]
     calls = np.array([m["calls"] for m in metrics], dtype=np.float64)
     figure, ax = _axes(ax, (7.5, 4.2))
     names = ", ".join(o.name.replace("_", " ") for o in run.optimised.values())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from al_loop.analysis.tables import RunTables
 from al_loop.errors import counted
-from al_loop.ledger.records import RoundRow
+from al_loop.ledger import columns
 from al_loop.oracles.base import Goal
 
 State = Literal["not started", "unfinished", "stopped", "finished"]
@@ -75,40 +75,40 @@ class RunStatus:
 def run_status(run: RunTables) -> RunStatus:
     """Return the status of a run."""
     ledger = run.ledger
-    evaluations, rounds, sessions = run.evaluations, ledger.rounds(), ledger.sessions()
-    column, objective = run.find_objective()
-    best = run.best(1)
-    n_closed, n_pending = sum(r.closed is not None for r in rounds), len(ledger.pending())
+    counts, session = ledger.read(columns.counts), ledger.last_session()
+    _, objective = run.find_objective()
+    best = run.best_objects(1)
     n_planned = _planned_rounds(run)
-    is_finished = n_planned is not None and n_closed >= n_planned and not n_pending
-    stops = [d.reason for d in ledger.decisions() if d.action == "stop" and d.decided >= sessions[-1].started]
+    is_finished = n_planned is not None and counts.closed_rounds >= n_planned and not counts.pending
+    started = run.created if session is None else session.started
+    stops = [d.reason for d in ledger.decisions() if d.action == "stop" and d.decided >= started]
     reason = stops[-1] if stops and not is_finished else ""
     state: State = "finished" if is_finished else "stopped" if reason else "unfinished"
     return RunStatus(
         name=run.name,
-        state=state if rounds else "not started",
+        state=state if counts.rounds else "not started",
         reason=reason,
-        rounds=len(rounds),
-        closed_rounds=n_closed,
+        rounds=counts.rounds,
+        closed_rounds=counts.closed_rounds,
         planned_rounds=n_planned,
-        proposed=len(ledger.candidates()),
-        answered=len(evaluations),
-        failed=int(evaluations["failure"].count()),
-        pending=n_pending,
+        proposed=counts.proposed,
+        answered=counts.answered,
+        failed=counts.failed,
+        pending=counts.pending,
         in_flight=len(ledger.in_flight()),
-        calls=len(ledger.attempts()),
+        calls=ledger.n_calls(),
         cost=ledger.cost(),
-        best_object=None if best.empty else str(best["object"].iloc[0]),
-        best_value=None if best.empty else float(best[column].iloc[0]),
-        hypervolume=_hypervolume(rounds),
-        n_front=len(run.front()) if len(run.optimised) > 1 else None,
-        no_best=_no_best(run) if best.empty else "",
+        best_object=best[0][0] if best else None,
+        best_value=best[0][1][0] if best else None,
+        hypervolume=_hypervolume(run),
+        n_front=len(run.answers.front()) if run.campaign_objectives.are_several else None,
+        no_best="" if best else _no_best(run),
         objective=objective.name,
         unit=objective.unit,
         goal=objective.goal,
-        sessions=len(sessions),
+        sessions=counts.sessions,
         created=run.created,
-        last_answer=None if evaluations.empty else evaluations["finished"].max().to_pydatetime(),
+        last_answer=counts.last_answer,
     )
 
 
@@ -119,14 +119,17 @@ def _planned_rounds(run: RunTables) -> int | None:
     return count + 1 if isinstance(count, int) else None
 
 
-def _hypervolume(rounds: Sequence[RoundRow]) -> float | None:
-    values = [r.metrics.get("hypervolume") for r in rounds if r.metrics is not None]
+def _hypervolume(run: RunTables) -> float | None:
+    """Return the hypervolume after the last closed round; None for a single objective."""
+    if not run.campaign_objectives.are_several:
+        return None
+    values = [metrics.get("hypervolume") for _, metrics in run.ledger.read(columns.reports)]
     return values[-1] if values else None
 
 
 def _no_best(run: RunTables) -> str:
     """Return why no object counts as the best."""
-    n_measured = int(run.target_evaluations[run.value_column].count())
+    n_measured = run.answers.n_measured
     bounds = run.config.get("outcome_constraints") or ()
     if not n_measured or not bounds:
         return "nothing measured"

@@ -148,8 +148,11 @@ class Campaign:
         last = ledger.last_round()
         return last is not None and last >= self.config.rounds.count and not ledger.pending()
 
-    def run(self) -> None:
-        """Run all rounds that are left.
+    def run(self, n_rounds: int | None = None) -> None:
+        """Run the rounds that are left.
+
+        Args:
+            n_rounds: how many of them, counted from the first that is not closed; None: all.
 
         Raises:
             CampaignError: the campaign cannot continue, for example because the oracle returned no value at all.
@@ -159,13 +162,18 @@ class Campaign:
                 close_rounds(self._context, self._last_round, RoundTimes())
                 return
             with RoundLoop(self._context) as loop, self._proposer() as proposer:
-                is_spent = self._run_rounds(loop, proposer)
+                is_spent = self._run_rounds(loop, proposer, n_rounds)
                 loop.finish(is_spent, lambda: self.is_finished)
 
-    def _run_rounds(self, loop: RoundLoop, proposer: Proposer) -> bool:
+    def _run_rounds(self, loop: RoundLoop, proposer: Proposer, n_rounds: int | None) -> bool:
         """Run rounds from the last one on; return whether the budget ended them."""
-        last = self._context.ledger.last_round()
-        for number in range(last or 0, max(self.config.rounds.count, last or 0) + 1):
+        ledger = self._context.ledger
+        last = ledger.last_round()
+        end = max(self.config.rounds.count, last or 0) + 1
+        if n_rounds is not None:
+            n_closed = sum(row.closed is not None for row in ledger.rounds())
+            end = min(end, n_closed + n_rounds)
+        for number in range(last or 0, end):
             if number != last and not loop.start_round(number, proposer):
                 return False
             loop.await_review(number)

@@ -22,7 +22,6 @@ from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fideli
 from al_loop.modelling.fitted import FittedModels
 from al_loop.monitoring import metrics
 from al_loop.monitoring.forecast import Forecast, forecast
-from al_loop.monitoring.predictions import past_predictions
 from al_loop.monitoring.recalibration import recalibration_factor
 from al_loop.seeding import derive_seed
 from al_loop.selectors.base import SelectionContext
@@ -114,27 +113,26 @@ class Proposer:
             CampaignError: no object was measured successfully.
         """
         with self._context.reporter.phase(number, "fit", 1) as phase:
-            observations = self._ledger.observations(until=n_answers)
+            state = self._context.states.until(n_answers)
+            observations = state.observations
             n_values = sum(o.values is not None for o in observations)
             if not n_values:
                 raise CampaignError(self._all_failed())
-            answered = {(o.object, o.fidelity) for o in observations}
+            answered = {o.candidate_id for o in observations}
             vetoed = self._ledger.vetoed()
-            pending = [
-                c for c in self._ledger.candidates() if (c.object, c.fidelity) not in answered and c.id not in vetoed
-            ]
+            pending = [c for c in state.candidates if c.id not in answered and c.id not in vetoed]
             self._explain(n_values)
-            factors = self._recalibration(n_answers)
+            factors = self._recalibration(state)
             models = self._context.executor.fit(self._parts.fitter, observations, pending, factors)
             phase.advance()
         return models
 
-    def _recalibration(self, n_answers: int) -> list[float]:
+    def _recalibration(self, state: RoundState) -> list[float]:
         """Return the factors of the objectives' standard deviations, from earlier predictions."""
         if not self._config.recalibrate:
             return [1.0] * len(self._parts.objectives)
-        predictions = past_predictions(self._ledger, self._parts.objectives, until=n_answers)
-        return [recalibration_factor(p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in predictions]
+        residuals = ((p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in state.predictions)
+        return [recalibration_factor(residual, arrived) for residual, arrived in residuals]
 
     def _explain(self, n: int) -> None:
         """Tell the user which method fits n measurements, whenever that changes."""
@@ -164,7 +162,7 @@ class Proposer:
         if self._training is None:
             return {}
         sinks, n_steps = self._context.sinks, self._config.sampler.steps
-        measured = [o.object for o in self._ledger.observations() if o.values is not None]
+        measured = self._context.states.current().measured()
         with self._context.reporter.phase(number, "train", n_steps) as phase:
             for step in self._training.train(number, models.reward, measured):
                 on_step()
@@ -194,7 +192,7 @@ class Proposer:
             The batch, without proposals if there is no new acceptable object.
         """
         with self._context.reporter.phase(number, "select", 1) as phase:
-            state = RoundState.read(self._ledger, self._parts)
+            state = self._context.states.current()
             pool = self._source.pool(number, models, n, state.proposed_at_target, state.proposed)
             if pool is None:
                 return Batch([], {})

@@ -151,7 +151,7 @@ class RoundLoop:
     def _stops(self, number: int, forecast: Forecast | None) -> bool:
         """Return whether a stop rule ends the campaign before a round; if so, record it."""
         objectives = self._parts.objectives
-        records = records_of(self._ledger.rounds(), objectives)
+        records = records_of(self._context.states.current().rounds, objectives)
         reason = stop_reason(self._config.stop.model_dump(), records, objectives.record_goal, forecast)
         if reason is not None:
             self._context.stop(f"stopped before round {number}: {reason}", "change the rule and run it again")
@@ -215,10 +215,11 @@ class RoundLoop:
         """Return a function that says whether the next round may start now."""
         pool, ledger = self._pool, self._ledger
         vetoed = ledger.vetoed()
-        batch = [c.id for c in ledger.candidates() if c.round == number and c.origin != "told" and c.id not in vetoed]
-        row = ledger.rounds()[number]
+        state = self._context.states.current()
+        batch = [c.id for c in state.candidates if c.round == number and c.origin != "told" and c.id not in vetoed]
+        row = state.rounds[number]
         n_before = ledger.n_answers() - row.info.get("n_answers", 0) - pool.n_settled
-        had_value = any(o.values is not None for o in ledger.observations())
+        had_value = any(o.values is not None for o in state.observations)
 
         def closes() -> bool:
             progress = RoundProgress(

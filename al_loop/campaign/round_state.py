@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from al_loop.campaign.preparation import CampaignParts
-from al_loop.ledger import Candidate, Ledger, Observation
+from al_loop.ledger import Candidate, Ledger, Observation, columns
 from al_loop.ledger.records import RoundRow
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.objectives import CampaignObjectives
 from al_loop.monitoring import metrics
+from al_loop.monitoring.predictions import PastPredictions, match_predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +35,21 @@ class RoundState:
     observations: Sequence[Observation]
 
     @classmethod
-    def read(cls, ledger: Ledger, parts: CampaignParts) -> RoundState:
+    def read(cls, ledger: Ledger, parts: CampaignParts, until: int | None = None) -> RoundState:
         """Return the state of a ledger.
 
         Args:
             ledger: the campaign's ledger.
             parts: the parts of the campaign.
+            until: the largest number of an answer to include; None: all.
         """
-        return cls(parts.objectives, parts.fidelities, ledger.rounds(), ledger.candidates(), ledger.observations())
+        observations = ledger.observations(until=until)
+        return cls(parts.objectives, parts.fidelities, ledger.rounds(), ledger.candidates(), observations)
+
+    @cached_property
+    def predictions(self) -> Sequence[PastPredictions]:
+        """The past predictions of each optimised objective."""
+        return match_predictions(self.rounds, self.candidates, self.observations, self.objectives)
 
     # -- objects -------------------------------------------------------------------------------------------------------
 
@@ -99,6 +107,35 @@ class RoundState:
     def records(self) -> list[float]:
         """Return the record after each closed round, see ``records_of``."""
         return records_of(self.rounds, self.objectives)
+
+
+class RoundStates:
+    """The states of an open campaign; one that nothing has changed since is not read again.
+
+    Args:
+        ledger: the campaign's ledger.
+        parts: the parts of the campaign.
+    """
+
+    def __init__(self, ledger: Ledger, parts: CampaignParts) -> None:
+        self._ledger, self._parts = ledger, parts
+        self._state: tuple[tuple[int, ...], RoundState] | None = None
+
+    def current(self) -> RoundState:
+        """Return the state of the ledger now."""
+        return self._read()[1]
+
+    def until(self, n_answers: int) -> RoundState:
+        """Return the current rounds and candidates, with the answers up to a number."""
+        version, state = self._read()
+        return state if version[0] == n_answers else RoundState.read(self._ledger, self._parts, n_answers)
+
+    def _read(self) -> tuple[tuple[int, ...], RoundState]:
+        version = self._ledger.read(columns.version)
+        if self._state is None or self._state[0] != version:
+            # further answers may arrive meanwhile, and belong to the next version
+            self._state = (version, RoundState.read(self._ledger, self._parts, version[0]))
+        return self._state
 
 
 def records_of(rounds: Sequence[RoundRow], objectives: CampaignObjectives) -> list[float]:

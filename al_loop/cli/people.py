@@ -35,23 +35,23 @@ def ask(
         from al_loop.analysis.locate import find_ledger
         from al_loop.ledger import Ledger
         from al_loop.people.ask import ask as ask_people
-        from al_loop.people.ask import candidates_to_ask, write_table
+        from al_loop.people.ask import candidates_to_ask, reason_for_none, unreviewed_round, write_table
         from al_loop.people.campaign_of_ledger import object_notation
 
         if output is not None and output.exists():
             raise ConfigError(f"{output} already exists and may contain results; choose another name")
         with Ledger(find_ledger(run)) as ledger:
-            unreviewed = _unreviewed_round(ledger)
+            unreviewed = unreviewed_round(ledger)
             candidates = [c for c in candidates_to_ask(ledger, again=again) if c.round != unreviewed]
             if not again and unreviewed is None and len(candidates) < (n or 1):
                 _propose(run, ledger)
-                unreviewed = _unreviewed_round(ledger)
+                unreviewed = unreviewed_round(ledger)
                 candidates = [c for c in candidates_to_ask(ledger) if c.round != unreviewed]
             if not again and not candidates and unreviewed is not None:
                 raise ConfigError(f"round {unreviewed} must be reviewed before it is released: al-loop review {run}")
             candidates = candidates[:n]
             if not candidates:
-                typer.echo(_reason_for_no_candidates(ledger, again), err=True)
+                typer.echo(reason_for_none(ledger, again=again), err=True)
                 raise typer.Exit(EXIT_FAILURE)
             column = object_notation(ledger).column
             if output is not None:
@@ -72,29 +72,6 @@ def ask(
 def _are(n: int, noun: str) -> str:
     """Return a number of things as a subject: "1 object is", "2 objects are"."""
     return f"{counted(n, noun)} {'is' if n == 1 else 'are'}"
-
-
-def _unreviewed_round(ledger: Ledger) -> int | None:
-    """Return the last round if its batch still waits for a review, else None."""
-    from al_loop.people.campaign_of_ledger import campaign_config
-
-    last = ledger.last_round()
-    is_released = last is None or not campaign_config(ledger).rounds.review or ledger.has_gone_out(last)
-    return None if is_released else last
-
-
-def _reason_for_no_candidates(ledger: Ledger, again: bool) -> str:
-    from al_loop.people.campaign_of_ledger import campaign_config
-
-    n_in_flight, share = len(ledger.in_flight()), campaign_config(ledger).rounds.close_share
-    if again:
-        return "nothing to list: every object that was handed out has its result"
-    if not n_in_flight:
-        return "nothing to measure: the campaign has no further candidates"
-    return (
-        f"nothing to hand out: {_are(n_in_flight, 'object')} being measured (--again lists them), and the next batch "
-        f"is chosen when {share:.0%} of the last one have results"
-    )
 
 
 def _propose(run: str, ledger: Ledger) -> None:

@@ -15,8 +15,6 @@ from al_loop.cli.run import result_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-
     from al_loop.cli.terminal import CampaignResult
     from al_loop.oracles.base import Objective
 
@@ -44,11 +42,13 @@ def status(
             return
         from al_loop.analysis import open_run
         from al_loop.cli.terminal import format_number
+        from al_loop.ledger import columns
 
         with open_run(run) as record:
-            now, result, objectives = record.status(), result_of(record), list(record.optimised.values())
+            now, objectives = record.status(), list(record.optimised.values())
+            result = result_of(record, now)
             alarms = record.alarms
-            failures = record.evaluations[["failure", "reason"]].dropna()
+            failures = record.ledger.read(columns.failure_reasons)
         planned = "" if now.planned_rounds is None else f" of {now.planned_rounds}"
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in objectives]
         last = "none yet" if now.last_answer is None else f"{now.last_answer.astimezone():%Y-%m-%d %H:%M:%S}"
@@ -93,13 +93,16 @@ def _print_best(result: CampaignResult, objectives: Sequence[Objective]) -> None
         typer.echo(cells + cut(name, None if width is None else max(width - len(cells), 8)))
 
 
-def _failures(failures: pd.DataFrame) -> dict[str, str]:
+def _failures(reasons: Sequence[tuple[str, str, int]]) -> dict[str, str]:
     """Return a field with the number of failures of each kind and the most frequent reason; {} if there are none."""
-    if failures.empty:
+    if not reasons:
         return {}
-    kinds = ", ".join(f"{n} {kind}" for kind, n in failures["failure"].value_counts().items())
-    reasons = failures["reason"].value_counts()
-    return {"failures": f"{kinds}; {reasons.iloc[0]} of them: {str(reasons.index[0])[:_MAX_REASON]}"}
+    kinds: dict[str, int] = {}
+    for kind, _, n in reasons:
+        kinds[kind] = kinds.get(kind, 0) + n
+    texts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda item: -item[1]))
+    _, reason, n = reasons[0]
+    return {"failures": f"{texts}; {n} of them: {cut(reason, _MAX_REASON)}"}
 
 
 def export(

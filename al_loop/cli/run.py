@@ -22,6 +22,7 @@ from al_loop.errors import counted
 
 if TYPE_CHECKING:
     from al_loop.analysis import Run
+    from al_loop.analysis.status import RunStatus
     from al_loop.cli.terminal import CampaignResult, TerminalReporter
     from al_loop.config import CampaignConfig
 
@@ -86,15 +87,17 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
             CampaignOverview(settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder))
         )
         campaign.run()
-        reporter.end(result_of(record), time.monotonic() - started)
+        reporter.end(result_of(record, record.status()), time.monotonic() - started)
 
 
-def result_of(record: Run) -> CampaignResult:
-    """Return what a run has brought, as its tables define the best."""
+def result_of(record: Run, now: RunStatus) -> CampaignResult:
+    """Return what a run has brought, as its tables define the best.
+
+    Args:
+        record: the run.
+        now: its status.
+    """
     from al_loop.cli.terminal import CampaignResult
 
-    now, columns = record.status(), list(record.optimised)
-    table = record.best(_N_BEST) if len(columns) == 1 else record.front().head(_N_TRADE_OFFS)
-    values = table[columns].to_numpy(dtype=float).tolist()
-    best = [(str(name), tuple(row)) for name, row in zip(table["object"], values, strict=True)]
+    best = record.best_objects(_N_TRADE_OFFS if now.n_front else _N_BEST)
     return CampaignResult(now.answered, best, now.n_front, now.hypervolume, now.no_best)

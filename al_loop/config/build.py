@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from al_loop.config.given import GivenPart
 from al_loop.config.plugins import ADAPTERS, Part, arguments_model, load_target
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Oracle
@@ -19,6 +20,8 @@ SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "policy": ("environment", "hidden", "layers", "heads", "n_conditions"),
     "surrogate": ("kernel", "layout", "n_fidelities"),
 }
+#: the function that builds an oracle from a Python object, see ``GivenPart``
+_GIVEN_ADAPTER = "al_loop.oracles.wrap:oracle_from_given"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,8 @@ def adapter_for(section: str, part: Part, factory: Any) -> Callable[..., Any] | 
         part: the part as the config names it.
         factory: the class or function that the part names.
     """
+    if isinstance(part, GivenPart):
+        return load_target(_GIVEN_ADAPTER)
     is_our_class = part.kind is not None and inspect.isclass(factory) and issubclass(factory, Oracle)
     return None if section not in ADAPTERS or is_our_class else load_target(ADAPTERS[section])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,17 @@ from al_loop.config.schema import CampaignConfig
 from al_loop.errors import ConfigError
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> CampaignConfig:
+def load_config(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    complete: Callable[[dict[str, Any]], dict[str, Any]] = lambda content: content,
+) -> CampaignConfig:
     """Read and validate a YAML config, and add its folder to the import path for ``target:`` modules.
 
     Args:
         path: the YAML file.
         overrides: items of the form ``a.b=value``, with the value in YAML.
+        complete: returns the content with what is not in the file, such as an oracle that is given as a function.
 
     Raises:
         ConfigError: the config is invalid; the message gives file, line, key, value and remedy, one line per error.
@@ -36,7 +41,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> CampaignConf
     content, origins = apply_overrides(content, overrides)
     folders = (str(path.resolve().parent), str(Path.cwd()))
     add_to_path(folders)
-    return parse_config(content, Locations(str(path), lines, origins)).with_folders(*folders)
+    return parse_config(complete(content), Locations(str(path), lines, origins)).with_folders(*folders)
 
 
 def parse_config(content: Mapping[str, Any], locations: Locations | None = None) -> CampaignConfig:

@@ -84,6 +84,7 @@ class Observation:
         cost: cost of the call, in the oracle's currency; ``None`` if unknown.
         seconds: duration of the call; ``None`` if unknown.
         censored: for each value "<" or ">" if only this bound of it is known, else ``None``; ``None`` if all are exact.
+        candidate_id: the candidate.
     """
 
     object: str
@@ -96,6 +97,7 @@ class Observation:
     cost: float | None = None
     seconds: float | None = None
     censored: tuple[Bound | None, ...] | None = None
+    candidate_id: int = 0
 
 
 @dataclass(frozen=True)
