@@ -1,9 +1,11 @@
-"""Cached parsing of SMILES into RDKit molecules. RDKit is imported on first use."""
+"""Cached parsing of SMILES into RDKit molecules, and canonical SMILES. RDKit is imported on first use."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
+
+_MAX_ITERATIONS = 8
 
 
 @lru_cache(maxsize=4096)
@@ -19,9 +21,21 @@ def read_smiles(smiles: str) -> Any:
 
 
 def canonical_smiles(smiles: str) -> str | None:
-    """Return the canonical SMILES of a molecule, or None if RDKit cannot parse it; RDKit's messages are suppressed."""
+    r"""Return the canonical SMILES of a molecule, or None if RDKit cannot parse it; RDKit's messages are suppressed.
+
+    RDKit's canonical SMILES of a molecule may have another canonical SMILES (``[H]/N=C1\CCCCC1`` becomes
+    ``[H]N=C1CCCCC1``, which becomes ``N=C1CCCCC1``), so it is read again until it does not change.
+    """
     from rdkit import Chem, rdBase
 
+    spellings: list[str] = []
     with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles)
-    return None if molecule is None or not molecule.GetNumAtoms() else str(Chem.MolToSmiles(molecule))
+        for _ in range(_MAX_ITERATIONS):
+            molecule = Chem.MolFromSmiles(smiles)
+            if molecule is None or not molecule.GetNumAtoms():
+                break
+            smiles = str(Chem.MolToSmiles(molecule))
+            if smiles in spellings:  # usually the last; a few molecules alternate between several
+                return min(spellings[spellings.index(smiles) :])
+            spellings.append(smiles)
+    return spellings[-1] if spellings else None

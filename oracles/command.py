@@ -16,10 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from al_loop.datafiles.cells import NumberNotation
 from al_loop.errors import ConfigError
 from al_loop.oracles._io.row_format import call_keys, named_objectives, priced_fidelities, read_answer
 from al_loop.oracles._io.subprocess_runner import Program, whole_lines
 from al_loop.oracles.base import Failure, FailureKind, Objective, Oracle, Outcome
+from al_loop.system.path_texts import PathText, TextWithHere
 
 #: sysexits.h: "temporary failure; the user is invited to retry"
 _EX_TEMPFAIL = 75
@@ -47,7 +49,7 @@ class Command(Oracle):
 
     Args:
         command: the program and its arguments, e.g. ``[python3, score.py, --fast]``. ``{here}`` is replaced by the
-            folder from which the campaign was started.
+            folder of the config.
         objectives: the measured values, each a name or ``{name: ..., unit: ..., goal: maximise | minimise}``.
         format: format of both tables: ``csv`` with a header, or ``jsonl`` with one JSON object per line.
         variables: environment variables to add. AL_LOOP_KEY is always set if the call has a single object.
@@ -66,7 +68,7 @@ class Command(Oracle):
 
     def __init__(
         self,
-        command: list[str],
+        command: list[TextWithHere],
         objectives: Sequence[Objective | str] = ("value",),
         format: Literal["csv", "jsonl"] = "csv",
         variables: dict[str, str] | None = None,
@@ -76,7 +78,7 @@ class Command(Oracle):
         timeout_s: float | None = None,
         call_size: int = 1,
         keep: Literal["never", "failed", "always"] = "never",
-        folder: str | None = None,
+        folder: PathText | None = None,
         version: str = "1",
     ) -> None:
         if not command or not command[0]:
@@ -111,6 +113,7 @@ class Command(Oracle):
         self._format, self._variables, self._timeout_s = format, dict(variables or {}), timeout_s
         self._exit_codes: dict[int, FailureKind] = {_EX_TEMPFAIL: "retryable", **(exit_codes or {})}
         self._artifacts, self._keep, self._folder = tuple(artifacts), keep, folder
+        self._notation = NumberNotation()
 
     def check(self) -> None:
         """Verify that the program and the folder exist.
@@ -225,6 +228,19 @@ class Command(Oracle):
         csv.writer(buffer, lineterminator="\n").writerows([["object", "key"], *keys.items()])
         return buffer.getvalue()
 
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """The columns that the output table must have."""
+        return ("object", *(o.name for o in self.objectives))
+
+    def _delimiter_of(self, header: str) -> str:
+        """Return the delimiter of a table of answers: a comma, unless another one yields the columns."""
+        for delimiter in (",", ";", "\t"):
+            names = next(csv.reader([header], delimiter=delimiter), [])
+            if {name.strip() for name in names} >= {*self._columns}:
+                return delimiter
+        return ","
+
     def _rows(self, lines: Iterator[str]) -> Iterator[Mapping[Any, Any]]:
         """Yield the rows of the output table.
 
@@ -232,24 +248,30 @@ class Command(Oracle):
             ValueError, csv.Error: the output is not a table, lacks a column, or a row has no object.
         """
         if self._format == "csv":
-            rows: Iterator[Any] = csv.DictReader(lines)
-            header = rows.fieldnames or []  # type: ignore[attr-defined]
-            missing = [c for c in ("object", *(o.name for o in self.objectives)) if c not in header]
-            if missing and header:
-                raise ValueError(f"the header {','.join(header)!r:.80} lacks {', '.join(missing)}")
+            header = next((line for line in lines if line.strip()), "").removeprefix("\ufeff")
+            delimiter = self._delimiter_of(header)
+            names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+            missing = [c for c in self._columns if c not in names]
+            if missing and names:
+                raise ValueError(f"the header {','.join(names)!r:.80} lacks {', '.join(missing)}")
+            duplicates = sorted({name for name in names if names.count(name) > 1})
+            if duplicates:
+                raise ValueError(f"the header {','.join(names)!r:.80} has two columns {duplicates[0]!r}")
+            self._notation = NumberNotation(allows_comma=delimiter != ",")
+            rows: Iterator[Any] = csv.DictReader(lines, names, delimiter=delimiter)
         else:
             rows = (json.loads(line) for line in lines if line.strip())
         for row in rows:
             if not isinstance(row, dict):
                 raise ValueError(f"the line {row!r:.80} is not a JSON object")
-            if None in row:  # where csv puts surplus fields, such as the digits behind a decimal comma
+            if any(row.pop(None, ())):  # where csv puts surplus fields, such as the digits behind a decimal comma
                 raise ValueError(f"a row has more fields than the header: {row!r:.160}")
             if not isinstance(row.get("object"), str):
                 raise ValueError(f"a row has no object: {row!r:.80}")
             yield row
 
     def _outcome(self, row: Mapping[Any, Any], folder: Path) -> Outcome:
-        return read_answer(row, self.objectives, *self._files(row, folder))
+        return read_answer(row, self.objectives, *self._files(row, folder), self._notation)
 
     def _files(self, row: Mapping[Any, Any], folder: Path) -> tuple[dict[str, Path], str]:
         """Return an object's files to store, by name, and the reason why others cannot be stored."""

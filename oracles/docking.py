@@ -16,6 +16,7 @@ from al_loop.errors import ConfigError
 from al_loop.oracles._chemistry.conformer import embed, parse, require_rdkit
 from al_loop.oracles._chemistry.receptors import Protein, Site
 from al_loop.oracles.base import Objective, Oracle, OracleError, Outcome
+from al_loop.system.path_texts import PathOrName
 
 #: kcal/mol. A pose outside the box costs 1,000,000 per Å in Vina, so a score above this means that the ligand does
 #: not fit into it
@@ -58,7 +59,7 @@ class Docking(Oracle):
 
     def __init__(
         self,
-        receptor: str | None = None,
+        receptor: PathOrName | None = None,
         center: tuple[float, float, float] | None = None,
         box_size: tuple[float, float, float] | None = None,
         proteins: dict[str, Protein] | None = None,

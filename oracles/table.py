@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from al_loop.datafiles.object_tables import ObjectType, is_shipped, object_type_of, read_table
+from al_loop.datafiles.object_columns import ObjectType
+from al_loop.datafiles.object_tables import is_shipped, read_table
 from al_loop.errors import ConfigError
 from al_loop.oracles._chemistry.conformer import require_rdkit
 from al_loop.oracles.base import Goal, Objective, Oracle, Outcome
 from al_loop.smiles import canonical_smiles
+from al_loop.system.path_texts import PathOrName
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class MeasuredTable(Oracle):
 
     def __init__(
         self,
-        file: str,
+        file: PathOrName,
         object: str | None = None,
         object_type: ObjectType | None = None,
         values: Sequence[Column | str] | None = None,
@@ -84,8 +86,8 @@ class MeasuredTable(Oracle):
         if call_size < 1:
             raise ConfigError(f"call_size: {call_size}, expected at least 1")
         self._table = table = read_table(file)
-        self._object = table.object_column(object)
-        self._type: ObjectType = object_type or object_type_of(self._object)
+        self._object = table.object_column(object, "object")
+        self._type: ObjectType = object_type or table.object_type(self._object)
         self._is_canonical = is_canonical
         shipped = {_SHIPPED[file].name: _SHIPPED[file]} if is_shipped(file) and file in _SHIPPED else {}
         if values is None:

@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from al_loop.config import CampaignConfig, load_config
+from al_loop.config.locations import read_yaml
+from al_loop.config.scalars import Plain
 from al_loop.errors import ConfigError
 
 _LONGEST_NAME = 120
@@ -85,6 +87,8 @@ def text_of(value: Any) -> str:
 
 
 def _yaml(value: Any) -> str:
+    if isinstance(value, Plain):  # load_config decides what it means
+        return str(value)
     text: str = yaml.safe_dump(value, default_flow_style=True, width=math.inf, allow_unicode=True)
     return text.removesuffix("...\n").strip()
 
@@ -96,8 +100,8 @@ def _split(overrides: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]:
     for override in overrides:
         key, equals, text = override.partition("=")
         try:
-            values = yaml.safe_load(text) if equals else None
-        except yaml.YAMLError:
+            values = read_yaml(text)[0] if equals else None
+        except ValueError:
             values = None  # load_config reports what is wrong
         if not isinstance(values, list):
             fixed.append(override)

@@ -6,15 +6,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
 from al_loop.errors import ConfigError
+from al_loop.ledger.engines import parse_url, sqlite_url
 
 _MAX_LISTED_NAMES = 8
 
 
-def find_ledger(path: str | Path) -> str:
+def find_ledger(path: str | Path | URL) -> URL:
     """Return the URL of a run's ledger.
 
     A ledger file in the run directory takes precedence over the URL in ``campaign.json``, so that a run can be moved.
@@ -25,34 +25,48 @@ def find_ledger(path: str | Path) -> str:
     Raises:
         ConfigError: there is no run; the message lists the folder's contents.
     """
+    if isinstance(path, URL):
+        return path
     if "://" in str(path):
-        return str(path)
+        return parse_url(str(path))
     folder = Path(path).expanduser()
     if folder.is_file():
-        return f"sqlite:///{folder.absolute()}"
+        return sqlite_url(folder)
     if not folder.is_dir():
         raise ConfigError(f"{path}: there is no such run; {_contents(folder.parent)}")
-    local = f"sqlite:///{(folder / 'ledger.db').absolute()}"
+    local = sqlite_url(folder / "ledger.db")
     description = folder / "campaign.json"
     if description.is_file():
         try:
-            url = str(json.loads(description.read_text(encoding="utf-8"))["ledger"])
-            is_local = make_url(url).get_backend_name() == "sqlite"
-        except (OSError, ValueError, KeyError, TypeError, ArgumentError) as error:
+            url = parse_url(json.loads(description.read_text(encoding="utf-8"))["ledger"])
+        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
             raise ConfigError(
                 f'{description}: expected {{"ledger": "a database URL"}} ({type(error).__name__}); restore the file, '
                 "or pass the ledger itself"
             ) from error
-        return local if is_local and (folder / "ledger.db").is_file() else url
+        return local if url.get_backend_name() == "sqlite" and (folder / "ledger.db").is_file() else url
     if (folder / "ledger.db").is_file():
         return local
     raise ConfigError(f"{path}: not a run (it has neither ledger.db nor campaign.json); {_contents(folder)}")
 
 
+def location_text(path: str | Path | URL) -> str:
+    """Return a path or URL as text that ``find_ledger`` understands; for SQLite, that is the path of its file."""
+    if not isinstance(path, URL):
+        return str(path)
+    is_sqlite = path.get_backend_name() == "sqlite"
+    return str(path.database) if is_sqlite else path.render_as_string(hide_password=False)
+
+
 def run_folder(path: str) -> Path | None:
     """Return the run directory, or None for the URL of a database server, which does not contain it."""
-    folder = Path(path.removeprefix("sqlite:///")).expanduser()
-    return None if "://" in str(folder) else folder.parent if folder.is_file() else folder
+    if "://" in path:
+        url = parse_url(path)
+        if url.get_backend_name() != "sqlite":
+            return None
+        path = str(url.database)
+    folder = Path(path).expanduser()
+    return folder.parent if folder.is_file() else folder
 
 
 def _contents(folder: Path) -> str:

@@ -11,17 +11,21 @@ import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy.engine import URL
+
 from al_loop.analysis import figures
+from al_loop.analysis.failures import failures
 from al_loop.analysis.status import RunStatus, run_status
 from al_loop.analysis.tables import RunTables
 from al_loop.errors import counted
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path | URL) -> Run:
     """Open a run for reading.
 
     Args:
@@ -43,6 +47,11 @@ class Run(RunTables):
     def status(self) -> RunStatus:
         """Return the progress of the run in a few numbers."""
         return run_status(self)
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """One row per failure: the reason, and the traceback or the output of the oracle; see ``failures.failures``."""
+        return failures(self)
 
     def plot_progress(self, ax: Axes | None = None, *, objective: str | None = None) -> Figure:
         """Plot the measurements and the best so far against oracle calls; see ``figures.progress``."""

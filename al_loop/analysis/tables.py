@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
+from sqlalchemy.engine import URL
 
 from al_loop.analysis.answer_tables import CALL_COLUMNS, PREDICTION_COLUMNS, candidate_table, evaluation_table
-from al_loop.analysis.locate import find_ledger, run_folder
+from al_loop.analysis.locate import find_ledger, location_text, run_folder
 from al_loop.analysis.results import Results
 from al_loop.datafiles.nested import flatten
 from al_loop.errors import ConfigError
@@ -48,8 +49,8 @@ class RunTables:
     #: the measured objectives, with units and goals
     objectives: tuple[Objective, ...]
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = str(path)
+    def __init__(self, path: str | Path | URL) -> None:
+        self.path = location_text(path)
         self.ledger = Ledger(find_ledger(path), read_only=True)
         campaign = self.ledger.campaign()
         if campaign is None:

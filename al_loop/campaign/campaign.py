@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 import al_loop
 from al_loop.campaign.building import campaign_fingerprint
@@ -25,6 +25,7 @@ from al_loop.campaign.round_times import RoundTimes
 from al_loop.config import CampaignConfig, build
 from al_loop.config.plugins import load_target
 from al_loop.ledger import Ledger
+from al_loop.ledger.engines import parse_url, sqlite_url
 from al_loop.sinks import Sinks, Status
 from al_loop.storage.checkpoints import Checkpoints
 from al_loop.storage.rescued import RescuedAnswers
@@ -40,18 +41,18 @@ DEFAULT_EXECUTOR = "al_loop.actors.local:LocalExecutor"
 _LIBRARIES = ("torch", "botorch", "gpytorch", "rdkit", "numpy", "ray", "tblite", "vina", "meeko", "ViennaRNA")
 
 
-def ledger_url(config: CampaignConfig, run_dir: Path) -> str:
+def ledger_url(config: CampaignConfig, run_dir: Path) -> URL:
     """Return the database URL of a campaign's ledger: the config's, or a file in the run directory.
 
     Args:
         config: the campaign's config.
         run_dir: its run directory.
     """
-    return config.ledger or f"sqlite:///{run_dir.resolve() / 'ledger.db'}"
+    return sqlite_url(run_dir.resolve() / "ledger.db") if config.ledger is None else parse_url(config.ledger)
 
 
-def public_url(url: str) -> str:
-    """Return a database URL without its password."""
+def public_url(url: str | URL) -> str:
+    """Return a database URL as text without its password."""
     return make_url(url)._replace(password=None).render_as_string()
 
 
@@ -79,8 +80,8 @@ class Campaign:
         reporter: receives progress and messages; left out: nobody does.
 
     Raises:
-        ConfigError: the config does not fit the oracle, the run directory is in use or cannot be written to, or its
-            ledger is of another campaign.
+        ConfigError: the config does not fit the oracle, this machine lacks the device, the run directory is in use or
+            cannot be written to, or its ledger is of another campaign.
     """
 
     def __init__(
@@ -94,6 +95,8 @@ class Campaign:
         self._reporter, self._sinks = reporter or Reporter(), Sinks([])
         parts = prepare(config)
         parts.check(is_new=not (Path(run_dir) / "campaign.json").is_file())
+        if executor is None:
+            parts.check_device()
         patience_s = config.evaluation.patience_s
         with ExitStack() as opening:
             self.directory = RunDirectory(Path(run_dir), patience_s, self._note)

@@ -90,7 +90,8 @@ def _propose(run: str, ledger: Ledger) -> None:
 
     with suppress(ConfigError):
         RunDirectory(folder).close()
-        with Campaign(settings.model_copy(update={"ledger": ledger.url}), folder) as campaign:
+        is_local = (folder / "ledger.db").is_file()
+        with Campaign(settings.model_copy(update={"ledger": None if is_local else ledger.url}), folder) as campaign:
             campaign.advance()
 
 

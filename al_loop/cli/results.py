@@ -15,6 +15,8 @@ from al_loop.cli.run import result_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
     from al_loop.cli.terminal import CampaignResult
     from al_loop.oracles.base import Objective
 
@@ -49,6 +51,7 @@ def status(
             result = result_of(record, now)
             alarms = record.alarms
             failures = record.ledger.read(columns.failure_reasons)
+            details = record.failures if verbose and failures else None
         planned = "" if now.planned_rounds is None else f" of {now.planned_rounds}"
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in objectives]
         last = "none yet" if now.last_answer is None else f"{now.last_answer.astimezone():%Y-%m-%d %H:%M:%S}"
@@ -73,6 +76,8 @@ def status(
         }
         print_fields(fields)
         _print_best(result, objectives)
+        if details is not None:
+            _print_failure(details)
 
 
 def _print_best(result: CampaignResult, objectives: Sequence[Objective]) -> None:
@@ -103,6 +108,17 @@ def _failures(reasons: Sequence[tuple[str, str, int]]) -> dict[str, str]:
     texts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda item: -item[1]))
     _, reason, n = reasons[0]
     return {"failures": f"{texts}; {n} of them: {cut(reason, _MAX_REASON)}"}
+
+
+def _print_failure(failures: pd.DataFrame) -> None:
+    """Print the newest failure for the most frequent reason, with the traceback or the last output of the oracle."""
+    newest = failures[failures["reason"] == failures["reason"].value_counts().index[0]].iloc[-1]
+    typer.secho("\nthe newest failure for this reason", bold=True)
+    typer.echo(f"{newest['object']}: {newest['reason']}")
+    details = [newest[name] for name in ("traceback", "output") if isinstance(newest[name], str)]
+    typer.echo("\n".join(text.rstrip("\n") for text in details), nl=bool(details))
+    if isinstance(newest["log"], str):
+        typer.echo(f"all that this worker printed: {newest['log']}")
 
 
 def export(

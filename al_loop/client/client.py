@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
+from sqlalchemy.engine import URL
 
 from al_loop.analysis import Run
 from al_loop.campaign.campaign import Campaign, ledger_url
@@ -243,7 +244,7 @@ class CampaignClient:
     # -- opening and closing -------------------------------------------------------------------------------------------
 
     @property
-    def _url(self) -> str:
+    def _url(self) -> URL:
         return ledger_url(self.config, self.run_dir)
 
     def _begin(self) -> None:
@@ -290,7 +291,7 @@ def _frame(text: str) -> pd.DataFrame:
     return table
 
 
-def _preview(url: str, candidates: Sequence[Candidate]) -> pd.DataFrame:
+def _preview(url: URL, candidates: Sequence[Candidate]) -> pd.DataFrame:
     """Return candidates with their predictions."""
     with Run(url) as run:
         table = run.candidates.loc[[c.id for c in candidates]]

@@ -7,6 +7,7 @@ the value, what was expected, the remedy, and where the key was set.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from al_loop.config.build import SUPPLIED, adapter_for, build
 from al_loop.config.locations import KeyPath, Locations
-from al_loop.config.plugins import Part, arguments_model, built_in, suggestion
+from al_loop.config.plugins import Part, arguments_model, arguments_of, built_in, suggestion
 from al_loop.config.schema import CampaignConfig
 from al_loop.errors import ConfigError
 
@@ -85,7 +86,9 @@ def messages(
         else:
             reason = item["msg"].removeprefix("Value error, ")
             value = "" if isinstance(item["input"], dict) else f"{item['input']!r} is not valid: "
-            yield f"{key}: {value}{reason[0].lower()}{reason[1:]} {location}"
+            choices = re.findall(r"'([^']+)'", item.get("ctx", {}).get("expected", ""))
+            nearest = suggestion(str(item["input"]), choices) if item["type"] == "literal_error" else ""
+            yield f"{key}: {value}{reason[0].lower()}{reason[1:]}{nearest} {location}"
 
 
 def unsupported_by_ppo(config: CampaignConfig) -> tuple[tuple[str, ...], str] | None:
@@ -120,18 +123,22 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
     except ConfigError as error:
         yield f"{key}.{name}: {error} {locations.describe((*path, name))}"
         return
-    if adapter_for(section, part, factory) is None:  # an adapter checks the arguments itself
-        model = arguments_model(factory)
+    is_adapted = adapter_for(section, part, factory) is not None
+    model = arguments_of(factory, is_function=True) if is_adapted else arguments_model(factory)
+    if model is not None:
         try:
             model.model_validate(part.arguments)
         except ValidationError as error:
             supplied = SUPPLIED.get(section, ())
-            is_supplied = [e["type"] == "missing" and e["loc"] and e["loc"][0] in supplied for e in error.errors()]
+            is_supplied = [  # an adapter knows what may be missing
+                e["type"] == "missing" and e["loc"] and (is_adapted or e["loc"][0] in supplied) for e in error.errors()
+            ]
             if not all(is_supplied):
                 for message, is_known in zip(messages(error, path, locations, model), is_supplied, strict=True):
                     if not is_known:
                         yield message
-            return  # the part cannot be built without the values that the campaign supplies
+            if not (is_adapted and all(is_supplied)):
+                return  # the part cannot be built without the values that the campaign supplies
     if section == "policy":  # a policy can only be built for an environment
         return
     try:

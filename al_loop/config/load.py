@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from al_loop.config.check import check_config, messages
 from al_loop.config.import_path import add_to_path
+from al_loop.config.interpret import interpret
 from al_loop.config.locations import Locations, read_yaml
 from al_loop.config.overrides import apply_overrides
 from al_loop.config.schema import CampaignConfig
@@ -41,20 +42,24 @@ def load_config(
     content, origins = apply_overrides(content, overrides)
     folders = (str(path.resolve().parent), str(Path.cwd()))
     add_to_path(folders)
-    return parse_config(complete(content), Locations(str(path), lines, origins)).with_folders(*folders)
+    locations = Locations(str(path), lines, origins)
+    return parse_config(complete(content), locations, path.absolute().parent).with_folders(*folders)
 
 
-def parse_config(content: Mapping[str, Any], locations: Locations | None = None) -> CampaignConfig:
+def parse_config(
+    content: Mapping[str, Any], locations: Locations | None = None, folder: Path | None = None
+) -> CampaignConfig:
     """Validate a config that is already a mapping.
 
     Args:
         content: sections and keys as in a config file.
         locations: where each key was set, for the messages.
+        folder: the folder to which relative paths refer; None: the working directory.
 
     Raises:
         ConfigError: the config is invalid; one line per error.
     """
-    locations = locations or Locations()
+    content, locations = interpret(content, locations or Locations(), folder)
     try:
         config = CampaignConfig.model_validate(content)
     except ValidationError as error:

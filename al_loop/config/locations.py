@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from al_loop.config.scalars import Plain, is_ambiguous
+
 #: the mapping keys and list indices that lead to a value
 KeyPath = tuple[str | int, ...]
 
@@ -38,9 +40,36 @@ class Locations:
                 return f"({self.file}, line {self.lines[enclosing]}{suffix})"
         return f"({self.file})"
 
+    def is_override(self, path: KeyPath) -> bool:
+        """Return whether a key, or a section that contains it, was set on the command line."""
+        return any(path[:length] in self.overrides for length in range(1, len(path) + 1))
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A YAML loader that rejects duplicate keys; PyYAML would silently use the last one."""
+    def renamed(self, old: KeyPath, new: KeyPath) -> Locations:
+        """Return the locations after a key was respelled; both spellings have one.
+
+        Args:
+            old: the key as written.
+            new: its name in the schema.
+        """
+        length = len(old)
+        lines = {(*new, *path[length:]): line for path, line in self.lines.items() if path[:length] == old}
+        overrides = {(*new, *path[length:]): text for path, text in self.overrides.items() if path[:length] == old}
+        return Locations(self.file, {**self.lines, **lines}, {**self.overrides, **overrides})
+
+
+_PLAIN = "!plain"
+
+
+class _ConfigLoader(yaml.SafeLoader):
+    """A YAML loader that rejects duplicate keys and leaves ambiguous scalars undecided, as ``Plain``.
+
+    PyYAML would silently use the last of two keys, and read NO as false and 010 as 8.
+    """
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
+        if kind is yaml.ScalarNode and implicit[0] and is_ambiguous(value):
+            return _PLAIN
+        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -51,7 +80,14 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"duplicate key {key!r}", problem_mark=key_node.start_mark)
             seen.add(key)
+            if key_node.tag not in _TAGS_OF_OTHER_KEYS:  # an objective may be called NO, a section's key `on`
+                key_node.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
+
+
+#: keys that are not taken as texts: whole numbers, of a user's own tables, and merged mappings
+_TAGS_OF_OTHER_KEYS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:merge")
+_ConfigLoader.add_constructor(_PLAIN, lambda loader, node: Plain(node.value))
 
 
 def read_yaml(text: str) -> tuple[Any, dict[KeyPath, int]]:
@@ -61,14 +97,14 @@ def read_yaml(text: str) -> tuple[Any, dict[KeyPath, int]]:
         text: one YAML document.
 
     Returns:
-        The value, and the line number of each key and list item, counted from 1.
+        The value, with ambiguous scalars as ``Plain``, and the line number of each key and list item, from 1.
 
     Raises:
         ValueError: the text is not valid YAML or has duplicate keys; the message gives the line and column.
     """
     lines: dict[KeyPath, int] = {}
     try:
-        loader = _UniqueKeyLoader(text)
+        loader = _ConfigLoader(text)
         node = loader.get_single_node()
         if node is None:
             return None, lines
@@ -95,6 +131,8 @@ def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], an
 
 def _reason(error: yaml.YAMLError) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"{error.problem} (line {mark.line + 1}, column {mark.column + 1})"
+        mark, problem = error.problem_mark, error.problem
+        if problem and "'\\t'" in problem:
+            problem = "a tab, where YAML accepts only spaces; indent with spaces"
+        return f"{problem} (line {mark.line + 1}, column {mark.column + 1})"
     return str(error).splitlines()[0]

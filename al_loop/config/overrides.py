@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from al_loop.config.locations import KeyPath, read_yaml
+from al_loop.config.plugins import ROOM_OF, short_form
+from al_loop.config.spelling import same_word
 from al_loop.errors import ConfigError
 
 
@@ -29,7 +31,7 @@ def apply_overrides(content: Mapping[str, Any], overrides: Sequence[str]) -> tup
     origins: dict[KeyPath, str] = {}
     for override in overrides:
         path, value = _parse(override)
-        container = _container(result, path, override)
+        container, path = _container(result, path, override)
         container[path[-1]] = value
         origins[path] = override
     return result, origins
@@ -48,20 +50,29 @@ def _parse(override: str) -> tuple[KeyPath, Any]:
     return path, value
 
 
-def _container(content: dict[str, Any], path: KeyPath, override: str) -> Any:
-    """Return the mapping or list that contains the last key of a path; missing mappings are created."""
+def _container(content: dict[str, Any], path: KeyPath, override: str) -> tuple[Any, KeyPath]:
+    """Return the mapping or list that contains the last key of a path, and the path as the content spells it.
+
+    Missing mappings are created, and a part of which the config only has the name becomes a section.
+    """
     target: Any = content
-    for key in path[:-1]:
+    spelled: list[str | int] = []
+    for key in path:
         if isinstance(key, int) or isinstance(target, list):
             _require_item(target, key, override)
-        elif target.get(key) is None:
-            target[key] = {}
+        elif key not in target:
+            key = same_word(key, [name for name in target if isinstance(name, str)]) or key
+        spelled.append(key)
+        if len(spelled) == len(path):
+            break
+        inner: Any = target.get(key) if isinstance(target, dict) else target[int(key)]
+        if isinstance(inner, str) and tuple(k for k in spelled if isinstance(k, str)) in ROOM_OF:
+            inner = short_form(inner)
+        target[key] = {} if inner is None else inner
         target = target[key]
         if not isinstance(target, dict | list):
             raise ConfigError(f"{override!r}: {key!r} is {target!r} in the config, which is not a section")
-    if isinstance(target, list):
-        _require_item(target, path[-1], override)
-    return target
+    return target, tuple(spelled)
 
 
 def _require_item(target: Any, key: str | int, override: str) -> None:

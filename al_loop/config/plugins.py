@@ -23,13 +23,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model, model_validator
 
-from al_loop.config.import_path import name_clash
+from al_loop.config.import_path import find_origin, name_clash
 from al_loop.errors import ConfigError
+from al_loop.system.tracebacks import describe_with_place
 
 _SEARCHED = "searched: the folder of the config file, the current folder and the installed packages"
 #: config section -> package with its built-in parts
@@ -47,6 +49,16 @@ ROOMS: Mapping[str, str] = {
     "sink": "al_loop.sinks",
 }
 
+#: the key of a part, without list indices -> the room of the part
+ROOM_OF: Mapping[tuple[str, ...], str] = {
+    **{(name,): name for name in ("environment", "oracle", "features", "surrogate", "acquisition", "selector")},
+    ("constraints",): "property",
+    ("sinks",): "sink",
+    ("sampler", "objective"): "objective",
+    ("sampler", "policy"): "policy",
+    ("sampler", "searches"): "search",
+}
+
 #: config section -> the function that builds a part from a user's function or from a class without our base class:
 #: ``adapter(factory, **arguments)``, which also checks the arguments
 ADAPTERS: Mapping[str, str] = {"oracle": "al_loop.oracles.wrap:oracle_from"}
@@ -61,6 +73,11 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: str | None = None
     target: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        return short_form(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _has_one_name(self) -> Part:
@@ -193,6 +210,16 @@ def find(section: str, kind: str) -> Any:
     return part
 
 
+def short_form(name: str) -> dict[str, str]:
+    """Return the content of a part of which only the name is written: ``surrogate: gp`` means ``{kind: gp}``."""
+    return {"target" if ":" in name else "kind": name}
+
+
+def is_built_in(section: str, kind: str) -> bool:
+    """Return whether a section has a built-in part of a kind, without importing it."""
+    return kind.isidentifier() and _declaration(section, kind) is not None
+
+
 def load_target(target: str) -> Any:
     """Import and return the object named ``"package.module:Name"``.
 
@@ -211,13 +238,28 @@ def load_target(target: str) -> Any:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a user's module may raise anything at import; report all of it
         raise ConfigError(
-            f"cannot import {module_name!r}: {type(error).__name__}: {error} ({name_clash(module_name) or _SEARCHED})"
+            f"cannot import {module_name!r}: {describe_with_place(error)} ({_import_advice(module_name, error)})"
         ) from error
     try:
-        return getattr(module, attribute)
-    except AttributeError:
-        clash = name_clash(module_name, module)
-        raise ConfigError(f"the module {module_name!r} has no {attribute!r}{clash and f' ({clash})'}") from None
+        return attrgetter(attribute)(module)
+    except AttributeError as error:
+        names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        advice = name_clash(module_name, module) or f"{getattr(module, '__file__', None) or 'a built-in module'}"
+        raise ConfigError(
+            f"the module {module_name!r} has no {attribute!r}{suggestion(attribute, names)} ({advice})"
+        ) from error
+
+
+def _import_advice(module_name: str, error: BaseException) -> str:
+    """Return where a module that could not be imported was looked for or found, and what to do."""
+    if clash := name_clash(module_name):
+        return clash
+    missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    if missing and f"{module_name}.".startswith(f"{missing}."):
+        return _SEARCHED
+    if missing:
+        return f"install the package of {missing.partition('.')[0]!r} for {sys.executable}"
+    return f"the module is {origin}" if (origin := find_origin(module_name)) else _SEARCHED
 
 
 def entry_point_group(section: str) -> str:
@@ -253,6 +295,20 @@ def arguments_model(factory: Any, without: Sequence[str] = ()) -> type[BaseModel
             fields[name] = (hints.get(name, Any), default)
     config = ConfigDict(extra="allow" if is_open else "forbid", arbitrary_types_allowed=True, protected_namespaces=())
     return create_model(getattr(factory, "__name__", "part"), __config__=config, **fields)
+
+
+def arguments_of(factory: Any, *, is_function: bool = False) -> type[BaseModel] | None:
+    """Return a model of the config keys of a part, or None if its signature cannot be read.
+
+    Args:
+        factory: the class or function that the part names.
+        is_function: whether a function is called with an object before its keyword arguments.
+    """
+    try:
+        names = [] if inspect.isclass(factory) or not is_function else list(inspect.signature(factory).parameters)[:1]
+        return arguments_model(factory, without=names)
+    except (TypeError, ValueError):  # some callables written in C have no signature
+        return None
 
 
 def suggestion(name: str, names: Sequence[str]) -> str:

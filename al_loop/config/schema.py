@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from al_loop.config.plugins import Part
 from al_loop.oracles.base import Goal
+from al_loop.system.path_texts import PathText
 
 #: keys that may differ between two starts of one campaign: its location, duration and resources, not its decisions
 _NOT_IDENTITY = (
@@ -144,7 +145,9 @@ class SamplerSettings(_Frozen):
     policy: Annotated[Part | None, Field(description="if omitted, one that suits the environment")] = None
     hidden: Annotated[int, Field(ge=1)] = 128
     layers: Annotated[int, Field(ge=1)] = 2
-    prior: Annotated[str | None, Field(description="a file written by `al-loop pretrain`: the initial weights")] = None
+    prior: Annotated[
+        PathText | None, Field(description="a file written by `al-loop pretrain`: the initial weights")
+    ] = None
     device: Annotated[str, Field(description="cpu, cuda, cuda:1, ...")] = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
     pool: Annotated[int, Field(ge=1, description="objects drawn, from which the batch is selected")] = 512
@@ -205,7 +208,7 @@ class Evaluation(_Frozen):
         float, Field(ge=0, description="how long to wait for a full disk or a lost database, in seconds")
     ] = 3600.0
     cache: Annotated[
-        str | None,
+        PathText | None,
         Field(description="a file or database URL in which campaigns share the values measured by the same oracle"),
     ] = None
 
@@ -324,8 +327,8 @@ class CampaignConfig(_Frozen):
     evaluation: Evaluation = Evaluation()
     budget: Budget = Budget()
     resources: Resources = Resources()
-    ledger: str | None = Field(None, description="a database URL; if omitted, sqlite in the run directory")
-    checkpoints: str | None = Field(
+    ledger: PathText | None = Field(None, description="a database URL; if omitted, sqlite in the run directory")
+    checkpoints: PathText | None = Field(
         None,
         description="a folder, or a URL supported by fsspec (s3://, gs://, ...), for the learner's state after each "
         "round; if omitted, the run directory",

@@ -5,20 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
 
-from al_loop.datafiles.delimited import find_object_column, parse_delimited, parse_number
-from al_loop.datafiles.object_lists import SMILES_SUFFIXES, parse_list
-from al_loop.datafiles.text_files import read_text
+from al_loop.datafiles.cells import NO_VALUE, NumberNotation, is_number_like
+from al_loop.datafiles.delimited import TableCells
+from al_loop.datafiles.object_columns import ObjectType, find_objects, object_type_in
+from al_loop.datafiles.table_files import read_cells
 from al_loop.errors import ConfigError
 from al_loop.smiles import canonical_smiles
-
-ObjectType = Literal["molecule", "sequence", "other"]
-
-#: cells that mean a missing value, in lower case
-NO_VALUE = frozenset({"", "na", "n/a", "nan", "none", "null"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +25,16 @@ class ObjectTable:
         columns: the cells of each column, without surrounding blanks.
         lines: the line number of each row in the file.
         digest: SHA-256 of the decompressed file, in hexadecimal digits.
+        delimiter: what separates the cells in the file; empty if it is not delimited text.
+        unit: what ``lines`` counts, for messages.
     """
 
     file: str
     columns: Mapping[str, tuple[str, ...]]
     lines: tuple[int, ...]
     digest: str
+    delimiter: str = ""
+    unit: str = "line"
     _canonical: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -51,19 +50,24 @@ class ObjectTable:
             raise ConfigError(f"{self.file}: there is no column {name!r}; its columns are {', '.join(self.columns)}")
         return self.columns[name]
 
-    def object_column(self, name: str | None = None) -> str:
+    def object_column(self, name: str | None = None, key: str = "column") -> str:
         """Return the name of the column of objects.
 
         Args:
-            name: the column that the user chose; None: the one named smiles, sequence or object, else the first.
+            name: the column that the user chose; None: see ``find_objects``.
+            key: the setting by which the user can choose it, for messages.
 
         Raises:
-            ConfigError: the table has no such column.
+            ConfigError: the table has no such column, or several columns may be meant.
         """
         if name is not None:
             self.column(name)
             return name
-        return find_object_column(self.columns) or next(iter(self.columns))
+        return find_objects(self.columns, self.file, key)
+
+    def object_type(self, column: str) -> ObjectType:
+        """Return the type of the objects in a column, by its name, or else by its cells."""
+        return object_type_in(column, self.column(column))
 
     def objects(self, column: str, object_type: ObjectType, is_canonical: bool = False) -> tuple[str, ...]:
         """Return the object in each row, molecules as canonical SMILES.
@@ -80,7 +84,7 @@ class ObjectTable:
         cells = self.column(column)
         for line, cell in zip(self.lines, cells, strict=True):
             if not cell:
-                raise ConfigError(f"{self.file}, line {line}: the object in the column {column!r} is missing")
+                raise ConfigError(f"{self.file}, {self.unit} {line}: the object in the column {column!r} is missing")
         if object_type != "molecule" or is_canonical:
             return cells
         if column not in self._canonical:
@@ -97,40 +101,39 @@ class ObjectTable:
             n_others = len(invalid) - 1
             others = f" (and {n_others} further row{'s' if n_others > 1 else ''})" if n_others else ""
             raise ConfigError(
-                f"{self.file}, line {self.lines[invalid[0]]}: {cells[invalid[0]]!r:.80} is not a valid SMILES{others}; "
-                "correct or remove it, or set object_type: other"
+                f"{self.file}, {self.unit} {self.lines[invalid[0]]}: {cells[invalid[0]]!r:.80} is not a valid "
+                f"SMILES{others}; correct or remove it, or set object_type: other"
             )
         return tuple(smiles for smiles in molecules if smiles is not None)
 
+    @cached_property
+    def notation(self) -> NumberNotation:
+        """How the table writes numbers."""
+        return NumberNotation.of_table(self.delimiter, self.columns.values())
+
     def is_numeric(self, column: str) -> bool:
-        """Return whether the first cell with a value is a number."""
-        first = next((cell for cell in self.column(column) if cell.casefold() not in NO_VALUE), None)
-        return first is not None and parse_number(first) is not None
+        """Return whether the first or most cells with a value are meant as numbers, or as bounds such as >5."""
+        cells = [cell for cell in self.column(column) if cell.casefold() not in NO_VALUE]
+        return bool(cells) and (is_number_like(cells[0]) or 2 * sum(map(is_number_like, cells)) > len(cells))
 
     def numbers(self, column: str) -> tuple[float, ...]:
         """Return the numbers of a column, NaN for missing values: blank cells, NA, N/A, NaN, None, null.
 
         Raises:
-            ConfigError: a cell is not a finite number; the message gives its line.
+            ConfigError: a cell is not a finite number, or it is not certain which; the message gives its line.
         """
         numbers = []
         for line, cell in zip(self.lines, self.column(column), strict=True):
-            number = parse_number(cell)
+            number = self.notation.number(cell)
             if number is None:
                 if cell.casefold() not in NO_VALUE:
-                    raise ConfigError(
-                        f"{self.file}, line {line}: {cell!r:.80} in the column {column!r} is not a finite number; "
-                        "correct it, or leave the cell blank if there is no value"
-                    )
+                    fault, remedy = self.notation.fault(cell)
+                    remedy = remedy or "correct it, or leave the cell blank if there is no value"
+                    where = f"{self.file}, {self.unit} {line}"
+                    raise ConfigError(f"{where}: {cell!r:.80} in the column {column!r} {fault}; {remedy}")
                 number = math.nan
             numbers.append(number)
         return tuple(numbers)
-
-
-def object_type_of(column: str) -> ObjectType:
-    """Return the type of the objects in a column, by its name: molecule (smiles), sequence, or else other."""
-    name = column.casefold()
-    return "molecule" if "smiles" in name else "sequence" if "sequence" in name else "other"
 
 
 def shipped_folder() -> Path:
@@ -151,9 +154,10 @@ def is_shipped(file: str) -> bool:
 def read_table(file: str) -> ObjectTable:
     """Read a table; an unchanged file is read once per process.
 
-    A table has a header and one row per line, with cells separated by commas, semicolons or tabs. ``.smi`` and
-    ``.smiles`` (a SMILES and optionally a name in each line) and ``.txt`` (one object per line) have no header and
-    yield one column, ``smiles`` or ``object``. All may be compressed (``.gz``, ``.xz``, ``.bz2``).
+    A table is delimited text (a header and one row per line, with cells separated by commas, semicolons or tabs), an
+    Excel (``.xlsx``), Parquet or SDF file. ``.smi`` and ``.smiles`` (a SMILES and optionally a name in each line) and
+    ``.txt`` (one object per line) have no header and yield one column, ``smiles`` or ``object``. All may be compressed
+    (``.gz``, ``.xz``, ``.bz2``).
 
     Args:
         file: a path, relative to the working directory, or the name of a shipped table.
@@ -175,16 +179,22 @@ def read_table(file: str) -> ObjectTable:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, file: str, changed_ns: int, size: int) -> ObjectTable:
-    content = read_text(path, file)
-    is_smiles = content.suffix in SMILES_SUFFIXES
-    if is_smiles or content.suffix == ".txt":
-        objects, lines = parse_list(content.text, is_smiles=is_smiles)
-        columns = {"smiles" if is_smiles else "object": objects}
-    else:
-        table = parse_delimited(content.text, file)
-        lines = table.lines
-        cells = zip(*table.rows, strict=True) if table.rows else ((),) * len(table.header)
-        columns = dict(zip(table.header, cells, strict=True))
-    if not lines:
+    cells, digest = read_cells(path, file)
+    return object_table(cells, file, digest)
+
+
+def object_table(cells: TableCells, file: str, digest: str) -> ObjectTable:
+    """Return the cells of a table by column.
+
+    Args:
+        cells: the table.
+        file: the file as the user named it, for messages.
+        digest: SHA-256 of the file.
+
+    Raises:
+        ConfigError: the table has no rows.
+    """
+    if not cells.rows:
         raise ConfigError(f"{file}: the table has no rows")
-    return ObjectTable(file, columns, lines, content.digest)
+    columns = dict(zip(cells.header, zip(*cells.rows, strict=True), strict=True))
+    return ObjectTable(file, columns, cells.lines, digest, cells.delimiter, cells.unit)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from al_loop.datafiles.object_tables import ObjectType
+from al_loop.datafiles.object_columns import ObjectType
 
 __all__ = ["Environment", "ObjectType"]
 

@@ -8,9 +8,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from al_loop.datafiles.object_tables import object_type_of, read_table
+from al_loop.datafiles.object_tables import read_table
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.smiles import canonical_smiles
+from al_loop.system.path_texts import PathOrName
 
 
 class Pool(Environment):
@@ -23,7 +24,7 @@ class Pool(Environment):
     not matter.
 
     Args:
-        file: a path, relative to the folder in which the campaign is started (a CSV with a header, or ``.smi`` or
+        file: a path, relative to the folder of the config (a CSV with a header, or ``.smi`` or
             ``.txt`` with one object per line; also ``.gz``, ``.xz`` or ``.bz2``), or the name of a shipped table.
         column: the column of the objects; None: smiles, sequence or object, else the first.
         object_type: type of the objects; None: molecule if the column's name contains SMILES, sequence if it contains
@@ -41,14 +42,14 @@ class Pool(Environment):
 
     def __init__(
         self,
-        file: str,
+        file: PathOrName,
         column: str | None = None,
         object_type: ObjectType | None = None,
         is_canonical: bool = False,
     ) -> None:
         table = read_table(file)
         column = table.object_column(column)
-        self.object_type = object_type or object_type_of(column)
+        self.object_type = object_type or table.object_type(column)
         self.objects = sorted(set(table.objects(column, self.object_type, is_canonical)))
         self.file = file
         self.n_actions = (

@@ -63,7 +63,7 @@ def commit_answers(answers: Sequence[Answer], n_values: int) -> Write[list[str |
         committed: dict[int, list[Mapping[str, Any]]] = {}
         query = sa.select(schema.evaluations).where(schema.evaluations.c.candidate_id.in_(ids))
         for found in connection.execute(query).mappings():
-            committed.setdefault(found["candidate_id"], []).append(found)
+            committed.setdefault(found["candidate_id"], []).append(dict(found))
         new: list[dict[str, Any]] = []
         refusals: list[str | None] = []
         for row in rows:

@@ -8,7 +8,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from al_loop.ledger import schema
-from al_loop.ledger.engines import make_engine
+from al_loop.ledger.engines import make_engine, sqlite_url
 from al_loop.ledger.ledger import Ledger
 
 _CHUNK: Final = 5000  # rows
@@ -16,7 +16,7 @@ _CHUNK: Final = 5000  # rows
 _NOT_COPIED: Final = (schema.versions.name, schema.leases.name)
 
 
-def copy_ledger(source: str, target: Path) -> None:
+def copy_ledger(source: str | sa.URL, target: Path) -> None:
     """Copy a ledger with the current schema into a new SQLite file.
 
     Args:
@@ -26,7 +26,7 @@ def copy_ledger(source: str, target: Path) -> None:
     Raises:
         ConfigError: one of the databases cannot be opened.
     """
-    url = sa.URL.create("sqlite", database=str(target.absolute())).render_as_string()
+    url = sqlite_url(target.absolute())
     Ledger(url).close()  # creates the tables
     origin, copy = make_engine(source, read_only=True), make_engine(url)
     raw = sa.MetaData()  # its columns have plain types, so that no JSON is decoded

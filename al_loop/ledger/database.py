@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 
 from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.ledger import migrations, schema
@@ -46,7 +46,7 @@ class Database:
         ConfigError: the database is not reachable or writable, has other contents, or requires a newer al-loop.
     """
 
-    def __init__(self, url: str, *, read_only: bool, patience_s: float, on_wait: Callable[[str], None]) -> None:
+    def __init__(self, url: str | URL, *, read_only: bool, patience_s: float, on_wait: Callable[[str], None]) -> None:
         parsed = parse_url(url)
         self.name = parsed.render_as_string(hide_password=True)
         self.url = parsed.render_as_string(hide_password=False)

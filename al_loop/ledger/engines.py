@@ -16,7 +16,12 @@ _BUSY_TIMEOUT_S: Final = 30.0
 _POOL: Final[dict[str, Any]] = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 20}
 
 
-def parse_url(url: str) -> URL:
+def sqlite_url(path: Path) -> URL:
+    """Return the URL of a SQLite file, whose path may have characters that mean something in a URL, such as ``?``."""
+    return URL.create("sqlite", database=str(path.absolute()))
+
+
+def parse_url(url: str | URL) -> URL:
     """Return the parsed URL with a driver and, for SQLite, an absolute path.
 
     Raises:
@@ -26,7 +31,7 @@ def parse_url(url: str) -> URL:
         parsed = make_url(url)
     except (sa.exc.ArgumentError, ValueError):
         raise ConfigError(
-            f"ledger: {url!r:.120} is not a database URL; expected sqlite:///path/ledger.db or "
+            f"ledger: {str(url)!r:.120} is not a database URL; expected sqlite:///path/ledger.db or "
             "postgresql+psycopg://user@host/database"
         ) from None
     backend = parsed.drivername.split("+")[0]

@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from sqlalchemy.engine import URL
+
 from al_loop.errors import CampaignError
 from al_loop.ledger import answers as answer_writes
 from al_loop.ledger import campaigns
@@ -51,14 +53,14 @@ class Ledger(LedgerReader):
 
     def __init__(
         self,
-        url: str,
+        url: str | URL,
         *,
         read_only: bool = False,
         patience_s: float = PATIENCE_S,
         on_wait: Callable[[str], None] = lambda message: None,
     ) -> None:
         super().__init__(Database(url, read_only=read_only, patience_s=patience_s, on_wait=on_wait))
-        #: the database's URL, without and with its password
+        #: the database's URL as text, without and with its password
         self.name, self.url = self._database.name, self._database.url
         self._n_values: int | None = None
 

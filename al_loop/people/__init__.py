@@ -2,8 +2,6 @@
 
 - ``ask``: hand out candidates as a table to fill in.
 - ``predicted``: what was predicted for candidates.
-- ``results_file``: the format of a table of results.
-- ``units``: conversion between units.
 - ``tell``: check a table of results against the ledger, and commit it.
 - ``preview``: a description of the effect of a table of results.
 - ``review``: veto, pin, replace and approve the candidates of a batch.

@@ -11,14 +11,16 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
-from al_loop.datafiles.delimited import OBJECT_COLUMNS, parse_number
+from al_loop.datafiles.cells import parse_number
+from al_loop.datafiles.delimited import OBJECT_COLUMNS
+from al_loop.datafiles.result_tables import read_results
 from al_loop.errors import ConfigError
 from al_loop.ledger import Answer, Candidate, Decision, EvaluationRow, Ledger
 from al_loop.oracles.base import Failure, Outcome
 from al_loop.people.campaign_of_ledger import current_user
-from al_loop.people.results_file import read_results
 
 _SURPRISING = 6.0  # predicted standard deviations
 _LARGEST_ID = 2**31 - 1
@@ -91,7 +93,7 @@ def parse_results(
 
     Args:
         ledger: the campaign's ledger.
-        path: CSV with a header; tabs, or semicolons with decimal commas, are also accepted.
+        path: a table in any format of ``read_cells``.
         options: which results to accept.
         canonical: returns the canonical spelling of an object, or None for text that is not an object.
 
@@ -111,10 +113,10 @@ def parse_results(
             candidate, name, note = identify(cells)
             row = _Row(line, candidate, name, table.outcome(cells))
         except ValueError as error:
-            problems.append((line, f"line {line}: {error}"))
+            problems.append((line, f"{table.unit} {line}: {error}"))
             continue
         if note:
-            results.notes.append(f"line {line}: {note}")
+            results.notes.append(f"{table.unit} {line}: {note}")
         rows_by_object.setdefault(name if candidate is None else candidate.id, []).append(row)
     stored = {e.candidate_id: e for e in ledger.evaluations()}
     vetoes = {d.candidate_id: d for d in ledger.decisions() if d.action == "veto"}
@@ -126,7 +128,7 @@ def parse_results(
             _add_rows(results, rows, stored, options)
         except ValueError as error:
             lines = ", ".join(str(row.line) for row in rows)
-            problems.append((rows[0].line, f"line{'s' if len(rows) > 1 else ''} {lines}: {error}"))
+            problems.append((rows[0].line, f"{table.unit}{'s' if len(rows) > 1 else ''} {lines}: {error}"))
     results.problems.extend(text for _, text in sorted(problems, key=lambda problem: problem[0]))
     return results
 
@@ -198,11 +200,18 @@ class _Identifier:
             raise ValueError("the row has neither an id nor an object")
         if name is None:
             raise ValueError(f"{text!r} is not a valid object, and the row has no id")
-        if name in self._by_object:
-            return self._by_object[name], name, ""
+        proposed = self._by_object.get(name) or self._by_canonical.get(name)
+        if proposed is not None:
+            return proposed, proposed.object, ""
         if not self._options.extra:
             raise ValueError(f"{text} was never proposed; pass --extra to import it as a further measurement")
         return None, name, ""
+
+    @cached_property
+    def _by_canonical(self) -> dict[str, Candidate]:
+        """The candidates whose objects were proposed in a spelling that is not canonical, by the canonical one."""
+        spellings = {name: self._canonical(name) for name in self._by_object}
+        return {c: self._by_object[name] for name, c in spellings.items() if c is not None and c != name}
 
     def _candidate_of(self, text: str) -> Candidate:
         number = parse_number(text)

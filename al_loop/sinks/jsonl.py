@@ -10,6 +10,7 @@ from typing import Any
 
 from al_loop.errors import ConfigError
 from al_loop.sinks.base import Sink, Status
+from al_loop.system.path_texts import PathText
 
 
 class JSONLines(Sink):
@@ -21,7 +22,7 @@ class JSONLines(Sink):
 
     kind = "jsonl"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: PathText) -> None:
         self.path = Path(path).expanduser()
         self._run = ""
 

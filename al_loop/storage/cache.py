@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from al_loop.errors import ConfigError, summary
 from al_loop.ledger import make_engine
+from al_loop.ledger.engines import sqlite_url
 from al_loop.ledger.faults import is_transient, try_a_few_times
 from al_loop.oracles.base import Outcome
 from al_loop.storage.outcome_json import outcome_from_json, outcome_to_json
@@ -47,9 +48,8 @@ class EvaluationCache:
     def __init__(self, url: str, oracle: str, campaign: str, on_note: Callable[[str], None]) -> None:
         self._oracle, self._campaign, self._on_note = oracle, campaign, on_note
         self._is_broken = False
-        url = url if "://" in url else f"sqlite:///{Path(url).expanduser().absolute()}"
         try:
-            self._engine = make_engine(url)
+            self._engine = make_engine(url if "://" in url else sqlite_url(Path(url).expanduser()))
         except ConfigError as error:
             raise ConfigError(str(error).replace("ledger:", "evaluation.cache:", 1)) from None
         try:

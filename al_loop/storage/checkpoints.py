@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from al_loop.errors import ConfigError, summary
 from al_loop.storage.files import retry_write, write_whole
@@ -32,7 +33,11 @@ class Checkpoints:
 
         self.location, self._patience_s, self._on_wait = location.rstrip("/"), patience_s, on_wait
         try:
-            self._files, self._root = url_to_fs(self.location)
+            is_url = "://" in self.location  # a path may have characters that mean something in a URL
+            folder = str(Path(self.location).expanduser().absolute())
+            self._files: Any
+            self._root: str
+            self._files, self._root = url_to_fs(self.location) if is_url else (LocalFileSystem(), folder)
             self._is_local = isinstance(self._files, LocalFileSystem)
             self._files.makedirs(self._root, exist_ok=True)
             owner_file = f"{self._root}/campaign"

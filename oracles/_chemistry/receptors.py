@@ -17,6 +17,7 @@ from pydantic import ConfigDict
 
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Goal
+from al_loop.system.path_texts import PathOrName
 
 Vector = tuple[float, float, float]
 
@@ -68,7 +69,7 @@ class Protein:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    receptor: str
+    receptor: PathOrName
     center: Vector | None = None
     box_size: Vector | None = None
     goal: Goal = "minimise"

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from al_loop.datafiles.cells import NumberNotation, failure_text
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Failure, FailureKind, Fidelity, Objective, Outcome, as_outcome, current_call
 
 #: names in a row that no objective may have
 RESERVED = ("object", "key", "values", "noise", "cost", "failure", "reason", "info", "artifacts")
+_POINT = NumberNotation()
 #: appended to an objective's name: the standard deviation of its value
 NOISE_SUFFIX = "_std"
 
@@ -51,8 +53,15 @@ def call_keys(objects: Sequence[str]) -> dict[str, str]:
     return {name: keys.get(name) or uuid.uuid4().hex for name in objects}
 
 
-def number(value: object) -> float | None:
-    """Convert a value to the number that it is or spells, or None if it is neither."""
+def number(value: object, notation: NumberNotation = _POINT) -> float | None:
+    """Convert a value to the number that it is or spells, or None if it is neither.
+
+    Args:
+        value: a number, or text.
+        notation: how numbers are written as text.
+    """
+    if isinstance(value, str) and value.strip().casefold().lstrip("+-") not in ("nan", "inf", "infinity"):
+        return notation.number(value)
     try:
         return None if value is None or isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -64,6 +73,7 @@ def read_answer(
     objectives: Sequence[Objective],
     artifacts: Mapping[str, bytes | str | Path] | None = None,
     lost: str = "",
+    notation: NumberNotation = _POINT,
 ) -> Outcome:
     """Convert a row to an Outcome.
 
@@ -74,9 +84,10 @@ def read_answer(
         objectives: the measured objectives.
         artifacts: files to store with the outcome.
         lost: the reason why some file cannot be stored.
+        notation: how the row writes numbers as text.
     """
     names = [o.name for o in objectives]
-    stds = [number(row.get(name + NOISE_SUFFIX)) for name in names]
+    stds = [number(row.get(name + NOISE_SUFFIX), notation) for name in names]
     has_noise = None not in stds
     interpreted = {*RESERVED, *names, *(name + NOISE_SUFFIX for name in names if has_noise)}
     info: dict[str, object] = {k: v for k, v in row.items() if isinstance(k, str) and k not in interpreted}
@@ -87,11 +98,11 @@ def read_answer(
         info["info"] = own_info
     if lost:
         info["artifacts_lost"] = lost
-    values, failure = _values(row, names)
+    values, failure = _values(row, names, notation)
     outcome = Outcome(
         values=None if failure else values,
         failure=failure,
-        cost=number(row.get("cost")),
+        cost=number(row.get("cost"), notation),
         info=info,
         noise=cast(tuple[float, ...], stds) if has_noise else row.get("noise"),
         artifacts=artifacts or {},
@@ -99,7 +110,9 @@ def read_answer(
     return as_outcome(outcome, len(names))
 
 
-def _values(row: Mapping[Any, Any], names: Sequence[str]) -> tuple[tuple[float, ...], Failure | None]:
+def _values(
+    row: Mapping[Any, Any], names: Sequence[str], notation: NumberNotation
+) -> tuple[tuple[float, ...], Failure | None]:
     """Return the values by name or from the list ``values``, and the failure if the row reports or causes one."""
     failure = _failure(row)
     if failure is not None:
@@ -111,9 +124,11 @@ def _values(row: Mapping[Any, Any], names: Sequence[str]) -> tuple[tuple[float, 
         return (), Failure("permanent", f"the answer has {len(entries)} values, expected {len(names)}")
     values: list[float] = []
     for name, entry in zip(names, entries if is_listed else map(row.get, names), strict=False):
-        value = number(entry)
+        value = number(entry, notation)
         if value is None:
-            return (), Failure("permanent", f"the answer is {entry!r:.80} for {name}, expected a number")
+            fault = "; ".join(filter(None, notation.fault(entry))) if isinstance(entry, str) and entry else ""
+            explanation = f" ({fault})" if fault else ""
+            return (), Failure("permanent", f"the answer is {entry!r:.80} for {name}, expected a number{explanation}")
         values.append(value)
     return tuple(values), None
 
@@ -121,12 +136,14 @@ def _values(row: Mapping[Any, Any], names: Sequence[str]) -> tuple[tuple[float, 
 def _failure(row: Mapping[Any, Any]) -> Failure | None:
     """Return the failure that a row reports: its kind with a ``reason`` beside it, or ``{kind: ..., reason: ...}``."""
     entry = row.get("failure")
-    if not entry:
+    if entry is not None and not isinstance(entry, Mapping):
+        entry = failure_text(str(entry))
+    if entry is None or entry == {}:
         return None
     kind, reason = (
         (entry.get("kind"), entry.get("reason")) if isinstance(entry, Mapping) else (entry, row.get("reason"))
     )
     reason = str(reason or "no reason was given")
     if kind not in get_args(FailureKind):
-        return Failure("permanent", f"{kind}: {reason}")
+        return Failure("permanent", f"{kind}: {reason}" if kind else reason)
     return Failure(cast(FailureKind, kind), reason)

@@ -109,12 +109,33 @@ def test_answers_given_before_a_crash_are_kept():
         ("object,value\\na,1\\na,2", "twice"),
         ("object,value\\nb,1", "no answer"),
         ("object,value,failure\\na,1,burnt", "burnt"),
+        ("object,value,failure\\na,1,TRUE", "no reason"),
+        ("object,value,value\\na,1,2", "two columns"),
+        ('object,value\\na,"5,5"', "write 5.5 with a decimal point"),
+        ('object,value\\na,"1,234"', "may mean 1234 or 1.234"),
+        ("object,value\\na,>5", "a bound"),
     ],
 )
 def test_what_is_no_answer_is_a_permanent_failure(printed, reason):
     (found,) = failure(python(f"print('{printed}')"))
     assert found.kind == "permanent"
     assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "object,value,failure\\na,5.5,FALSE",
+        "object,value,failure\\na,5.5,no",
+        "object,value,failure\\na,5.5,0",
+        "object;value\\na;5,5",
+        "object\\tvalue\\na\\t5,5",
+        "\ufeffobject, value\\na, 5.5",
+        "object,value\\na,5.5,,",
+    ],
+)
+def test_tables_of_programs_in_other_notations(printed):
+    assert [o.values for o in evaluate_all(python(f"print('{printed}')"), ["a"])] == [(5.5,)]
 
 
 def test_garbage_in_json_lines_is_a_permanent_failure():

@@ -16,6 +16,7 @@ from al_loop.environments.fragments.states import SizeLimits, Slots, read_slots
 from al_loop.environments.fragments.symmetry import count_automorphisms
 from al_loop.environments.fragments.tables import FragmentTables
 from al_loop.environments.fragments.walks import log_paths, retrace
+from al_loop.system.path_texts import PathText
 
 
 class Fragments(Environment):
@@ -47,7 +48,7 @@ class Fragments(Environment):
         max_fragments: int = 6,
         min_fragments: int = 2,
         max_atoms: int = 38,
-        vocabulary: str | None = None,
+        vocabulary: PathText | None = None,
         exclude: Sequence[str] = (),
     ) -> None:
         if not 1 <= min_fragments <= max_fragments:

@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from al_loop.errors import ConfigError, summary
 from al_loop.ledger import schema
-from al_loop.ledger.engines import make_engine, parse_url
+from al_loop.ledger.engines import make_engine, sqlite_url
 
 #: the parent folder of ``versions``
 SCRIPTS = Path(__file__).parent
@@ -104,7 +104,7 @@ def upgraded_copy(source: Engine, path: Path) -> Engine:
     Returns:
         A read-only engine for the copy.
     """
-    url = parse_url(f"sqlite:///{path}")
+    url = sqlite_url(path)
     if source.dialect.name == "sqlite":
         with source.connect() as connection:
             driver = connection.connection.driver_connection

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from al_loop.datafiles.object_tables import object_type_of, read_table, shipped
+from al_loop.datafiles.object_columns import object_type_of
+from al_loop.datafiles.object_tables import read_table, shipped
 from al_loop.errors import ConfigError
 
 
@@ -98,6 +99,38 @@ def test_the_name_of_a_column_tells_what_it_holds():
     assert object_type_of("name") == "other"
 
 
+@pytest.mark.parametrize(
+    ("columns", "row", "found", "object_type"),
+    [
+        ("ID,Structure", "A-1,c1ccccc1", "Structure", "molecule"),
+        ("ID,Structure", "A-1,CCO", "Structure", "molecule"),
+        ("Compound,Ligand,MW", "A-1,CC(=O)O,60", "Ligand", "molecule"),
+        ("ID,Canonical SMILES,pIC50", "1,CCO,5", "Canonical SMILES", "molecule"),
+        ("ID,Peptide,Price", "p1,ACDEFGHIK,5", "Peptide", "other"),
+        ("number,drug,comment", "1,C1CCCCC1,none", "drug", "molecule"),
+    ],
+)
+def test_the_column_of_objects_is_recognised_by_its_cells(write, columns, row, found, object_type):
+    table = read_table(write(f"{columns}\n{row}\n"))
+    assert table.object_column() == found
+    assert table.object_type(found) == object_type
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ("Reagent,Product", "CC(=O)O,CC(=O)OC"),
+        ("smiles_a,smiles_b", "CCO,CCO"),
+        ("word,translation", "AB,CD-"),
+        ("x,y", "1,2"),
+    ],
+)
+def test_an_uncertain_column_of_objects_is_asked_for(write, columns, row):
+    first, second = columns.split(",")
+    with pytest.raises(ConfigError, match=f"not certain which column.*'{first}', '{second}'; name it with column"):
+        read_table(write(f"{columns}\n{row}\n")).object_column()
+
+
 def test_molecules_are_canonical_whatever_way_they_are_written(write):
     table = read_table(write("smiles\nOCC\nC1=CC=CC=C1\n[Na+].[Cl-]\n"))
     assert table.objects("smiles", "molecule") == ("CCO", "c1ccccc1", "[Cl-].[Na+]")
@@ -111,9 +144,33 @@ def test_numbers_may_be_missing(write):
     assert all(math.isnan(number) for number in numbers[1:])
 
 
-def test_a_column_is_numeric_where_its_first_cell_is(write):
-    table = read_table(write("a,b,c,d\n1,,x,nan\n2,3,4,\n"))
-    assert [table.is_numeric(name) for name in "abcd"] == [True, True, False, False]
+def test_a_column_is_numeric_where_its_first_or_most_cells_are(write):
+    table = read_table(write("a,b,c,d,e,f\n1,,x,nan,>5,x\n2,3,4,,6,2\n,,,,,3\n"))
+    assert [table.is_numeric(name) for name in "abcdef"] == [True, True, False, False, True, True]
+
+
+def test_a_bound_in_a_column_of_numbers_is_not_passed_over(write):
+    table = read_table(write("smiles,pIC50\nC,>5\nCC,6\n"))
+    with pytest.raises(ConfigError, match="line 2: '>5' in the column 'pIC50' is a bound, not a measurement"):
+        table.numbers("pIC50")
+
+
+def test_decimal_commas_of_a_spreadsheet_are_numbers(write):
+    table = read_table(write("smiles;pIC50;MW\nCCO;5,5;46\nCCN;6,25;45,1\n"))
+    assert table.is_numeric("pIC50")
+    assert (table.numbers("pIC50"), table.numbers("MW")) == ((5.5, 6.25), (46.0, 45.1))
+
+
+def test_a_number_that_may_be_a_thousand_is_refused(write):
+    table = read_table(write("smiles;IC50;MW\nCCO;1.234;46,07\n"))
+    with pytest.raises(ConfigError, match=r"line 2: '1\.234' in the column 'IC50'.*may mean 1\.234 or 1234"):
+        table.numbers("IC50")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-32"])
+def test_text_in_the_encodings_of_spreadsheets(write, encoding):
+    table = read_table(write("smiles;activity (µM)\r\nCCO;5,5\r\n".encode(encoding)))
+    assert dict(table.columns) == {"smiles": ("CCO",), "activity (µM)": ("5,5",)}
 
 
 @pytest.mark.parametrize("cell", ["x", "1,5", ">10", "inf", "-inf", "1_000", "1.2.3"])
@@ -132,7 +189,9 @@ def test_a_cell_that_is_no_number_is_named_with_its_line(write, cell):
         ("object,value\n", "no rows"),
         ("", "no rows"),
         ('object,value\n"a,1\n', "line 2"),
-        (b"object,value\n\xff\xfe,1\n", "UTF-8"),
+        (b"object,value\n\x81\x8d,1\n", "UTF-8"),
+        (b"PK\x03\x04object", "spreadsheet"),
+        (b"PAR1object", "name it .parquet"),
     ],
 )
 def test_what_is_no_table_is_refused(write, content, message):

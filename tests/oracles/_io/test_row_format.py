@@ -35,6 +35,16 @@ def test_a_failure_wins_over_values_and_keeps_cost_and_info():
     assert (outcome.failure, outcome.cost, outcome.info) == (Failure("invalid", "wet"), 3.0, {"batch": 7})
 
 
+@pytest.mark.parametrize("denied", ["", "FALSE", "no", "0", "n", "f", "-", None, False, 0, 0.0, {}])
+def test_a_failure_that_is_denied_leaves_the_values(denied):
+    assert read_answer({"x": 1, "y": 2, "failure": denied}, X_AND_Y).values == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("failure", [True, 1, "yes", "TRUE"])
+def test_a_failure_without_a_kind_takes_the_reason(failure):
+    assert read_answer({"failure": failure, "reason": "wet"}, X_AND_Y).failure == Failure("permanent", "wet")
+
+
 def test_info_beside_the_values_is_merged_and_lost_files_are_noted():
     outcome = read_answer({"x": 1, "y": 2, "info": {"a": 1}, "b": 2}, X_AND_Y, lost="gone")
     assert outcome.info == {"a": 1, "b": 2, "artifacts_lost": "gone"}

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from al_loop.datafiles.units import conversion_factor
 from al_loop.errors import ConfigError
-from al_loop.people.units import conversion_factor
 
 
 @pytest.mark.parametrize(("unit", "target", "factor"), [("uM", "nM", 1000.0), ("kJ", "J", 1000.0), ("h", "min", 60.0)])
