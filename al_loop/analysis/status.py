@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from al_loop.analysis.tables import RunTables
+from al_loop.campaign.course import summaries
 from al_loop.errors import counted
 from al_loop.ledger import columns
 from al_loop.oracles.base import Goal
@@ -44,6 +45,7 @@ class RunStatus:
         sessions: number of times the campaign was started.
         created: time of the first start.
         last_answer: time of the newest answer; None: no answer yet.
+        changes: what changed since the first start, a line for each round from which on something did.
     """
 
     name: str
@@ -70,6 +72,7 @@ class RunStatus:
     sessions: int
     created: datetime
     last_answer: datetime | None
+    changes: tuple[str, ...] = ()
 
 
 def run_status(run: RunTables) -> RunStatus:
@@ -109,6 +112,7 @@ def run_status(run: RunTables) -> RunStatus:
         sessions=counts.sessions,
         created=run.created,
         last_answer=counts.last_answer,
+        changes=tuple(summaries(ledger.changes())),
     )
 
 

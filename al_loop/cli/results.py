@@ -70,6 +70,8 @@ def status(
         }
         if not alarms.empty:
             fields["last alarm"] = "round {}: {}".format(*alarms.iloc[-1][["round", "message"]])
+        if now.changes:
+            fields["changes"] = "; ".join(now.changes)
         fields |= {
             "last answer": last,
             "starts": f"{now.sessions}, the first {now.created.astimezone():%Y-%m-%d %H:%M:%S}",
@@ -132,8 +134,8 @@ def export(
         typer.Option("--output", "-o", help="Default: <name>.<format> in the current folder.", show_default=False),
     ] = None,
     table: Annotated[
-        Literal["evaluations", "candidates", "decisions"],
-        typer.Option(help="All answers, all proposed objects, or all review decisions with their reasons."),
+        Literal["evaluations", "candidates", "decisions", "changes"],
+        typer.Option(help="All answers, all proposed objects, all review decisions, or all changes of course."),
     ] = "evaluations",
     verbose: VerboseOption = False,
 ) -> None:

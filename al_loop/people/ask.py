@@ -12,9 +12,10 @@ from al_loop.datafiles.headings import column_heading
 from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Candidate, Ledger
 from al_loop.modelling.objective_names import predicted_columns
-from al_loop.people.campaign_of_ledger import campaign_config, current_user
+from al_loop.people.campaign_of_ledger import campaign_config
 from al_loop.people.predicted import predictions_by_objective
 from al_loop.storage.files import write_whole
+from al_loop.system.users import current_user
 
 
 def candidates_to_ask(ledger: Ledger, *, again: bool = False) -> list[Candidate]:

@@ -26,7 +26,7 @@ class Activity:
     Args:
         pid: the number of the process.
         host: the name of its machine.
-        process_started: when the process started, in seconds since 1970, which tells it from a later one of this number.
+        process_started: when the process started, in seconds since 1970: a later one may have the same number.
         phase: what it is doing, such as ``train``; empty between phases.
         round: the round that this concerns.
         since: the time since when, in ISO format.
