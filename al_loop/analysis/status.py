@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
+from al_loop.analysis.locate import run_folder
 from al_loop.analysis.tables import RunTables
 from al_loop.campaign.course import summaries
 from al_loop.errors import counted
 from al_loop.ledger import columns
 from al_loop.oracles.base import Goal
+from al_loop.storage.activity import read_activity
 
-State = Literal["not started", "unfinished", "stopped", "finished"]
+State = Literal["not started", "running", "unfinished", "stopped", "finished"]
+#: seconds after which a process of another machine that gives no sign of life counts as dead
+_SILENT_S = 120.0
+_ENDS: Mapping[str, str] = {
+    "finished": "ended after the last round",
+    "stopped": "ended",
+    "interrupted": "was interrupted",
+    "failed": "ended by an error",
+}
 
 
 @dataclass(frozen=True)
@@ -22,8 +32,10 @@ class RunStatus:
 
     Args:
         name: the campaign's name.
-        state: ``stopped``: ended before the last round; ``unfinished``: perhaps still running.
+        state: ``running``: its process is at work; ``stopped``: ended before the last round; ``unfinished``: neither.
         reason: the reason why it stopped: a stop rule, the budget, or a lack of new objects; else empty.
+        process: the process that drives it or last did: its number, its machine, its phase, since when, whether it
+            died, and the error by which it ended; empty if unknown.
         rounds: number of opened rounds, including the first batch.
         closed_rounds: number of rounds with a report.
         planned_rounds: number of rounds in the config, including the first batch; None: unknown.
@@ -51,6 +63,7 @@ class RunStatus:
     name: str
     state: State
     reason: str
+    process: str
     rounds: int
     closed_rounds: int
     planned_rounds: int | None
@@ -86,11 +99,14 @@ def run_status(run: RunTables) -> RunStatus:
     started = run.created if session is None else session.started
     stops = [d.reason for d in ledger.decisions() if d.action == "stop" and d.decided >= started]
     reason = stops[-1] if stops and not is_finished else ""
+    process, is_running = _process(run)
     state: State = "finished" if is_finished else "stopped" if reason else "unfinished"
+    state = "running" if is_running else state
     return RunStatus(
         name=run.name,
         state=state if counts.rounds else "not started",
         reason=reason,
+        process=process,
         rounds=counts.rounds,
         closed_rounds=counts.closed_rounds,
         planned_rounds=n_planned,
@@ -121,6 +137,37 @@ def _planned_rounds(run: RunTables) -> int | None:
     settings = run.config.get("rounds")
     count = settings.get("count") if isinstance(settings, Mapping) else None
     return count + 1 if isinstance(count, int) else None
+
+
+def _process(run: RunTables) -> tuple[str, bool]:
+    """Return a description of the process that drives the run or last did, and whether it is at work."""
+    folder, lease = run_folder(run.path), run.ledger.lease()
+    activity = None if folder is None else read_activity(folder)
+    heartbeat = None if lease is None or lease.released is not None else lease.heartbeat
+    is_heard = heartbeat is not None and (datetime.now(UTC) - heartbeat).total_seconds() < _SILENT_S
+    if activity is None:
+        if lease is None or heartbeat is None:
+            return "", False
+        since = f"since {_text(lease.since)}" if is_heard else f"died: no sign of life since {_text(heartbeat)}"
+        return f"pid {lease.pid} on {lease.host}, {since}", is_heard
+    who = f"pid {activity.pid} on {activity.host}"
+    if activity.end:
+        error = f": {activity.error}" if activity.error else ""
+        return f"{who} {_ENDS[activity.end]} at {_text(activity.began)}{error}", False
+    doing = f"round {activity.round}: {activity.phase}" if activity.phase else f"round {activity.round}"
+    is_alive = activity.is_alive
+    if is_alive or (is_alive is None and is_heard):
+        return f"{who}, {doing}, since {_text(activity.began)}", True
+    if is_alive is None and heartbeat is None:
+        return (
+            f"{who}, last in {doing} at {_text(activity.began)}; whether it lives is only known on that machine",
+            False,
+        )
+    return f"{who} died in {doing}, after {_text(activity.began)}; the same command resumes it", False
+
+
+def _text(time: datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _hypervolume(run: RunTables) -> float | None:

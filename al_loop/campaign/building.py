@@ -60,7 +60,7 @@ def oracle_identity(config: CampaignConfig, oracle: Oracle) -> str:
     content["objectives"] = [o.name for o in oracle.objectives]
     content["libraries"] = {name: metadata.version(name) for name in oracle.libraries}
     if isinstance(config.oracle, GivenPart):
-        content["code"] = config.oracle.code
+        content["code"] = config.oracle.content_hash
     elif config.oracle.target:
         source = inspect.getsourcefile(inspect.unwrap(config.oracle.factory("oracle")))
         content["code"] = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None

@@ -21,11 +21,14 @@ from al_loop.campaign.reporter import Reporter
 from al_loop.campaign.round_loop import RoundLoop
 from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_times import RoundTimes
+from al_loop.campaign.tracking import TrackingReporter
 from al_loop.config import CampaignConfig, build
 from al_loop.config.plugins import load_target
+from al_loop.errors import summary
 from al_loop.ledger import Ledger
 from al_loop.ledger.engines import parse_url, sqlite_url
 from al_loop.sinks import Sinks, Status
+from al_loop.storage.activity import ActivityFile
 from al_loop.storage.checkpoints import Checkpoints
 from al_loop.storage.rescued import RescuedAnswers
 from al_loop.storage.run_directory import RunDirectory
@@ -90,6 +93,7 @@ class Campaign:
         with ExitStack() as opening:
             self.directory = RunDirectory(Path(run_dir), patience_s, self._note)
             opening.callback(self.directory.close)
+            self._activity = ActivityFile(self.directory.path)
             url = ledger_url(config, self.directory.path)
             ledger = opening.enter_context(Ledger(url, patience_s=patience_s, on_wait=self._note))
             pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
@@ -116,7 +120,7 @@ class Campaign:
                 checkpoints,
                 rescued,
                 executor,
-                self._reporter,
+                TrackingReporter(self._reporter, self._activity),
                 self._sinks,
             )
             self._open = opening.pop_all()
@@ -202,12 +206,18 @@ class Campaign:
     def _session(self) -> Iterator[None]:
         """Tell the sinks that the campaign begins, and how it ends."""
         self._sinks.begin(self.config.name, self._uid, self.config.model_dump(mode="json", exclude={"ledger"}))
+        self._activity.enter("", self._context.ledger.last_round() or 0)
         status: Status = "failed"
         try:
             yield
             status = "finished" if self.is_finished else "stopped"
+            self._activity.leave(status)
         except KeyboardInterrupt:
             status = "stopped"
+            self._activity.leave("interrupted")
+            raise
+        except BaseException as error:
+            self._activity.leave("failed", summary(error))
             raise
         finally:
             self._sinks.end(status)

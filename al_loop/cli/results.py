@@ -59,6 +59,8 @@ def status(
         fields = {"campaign": f"{now.name}, {now.state}"}
         if now.reason:
             fields["reason"] = now.reason
+        if now.process:
+            fields["process"] = now.process
         fields |= {
             "goal": ", ".join(goals),
             **({} if now.hypervolume is None else {"hypervolume": format_number(now.hypervolume)}),

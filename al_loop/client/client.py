@@ -49,14 +49,23 @@ class CampaignClient:
         run_dir: directory of the run.
         address: ``local``, ``auto`` or the address of a Ray cluster, see ``al_loop.campaign``.
         quiet: whether to print nothing while it runs.
+        accept_change: the reason why a change of the oracle's code is acceptable; None: it is refused.
 
     Raises:
         ConfigError: the config does not fit the oracle.
     """
 
-    def __init__(self, config: CampaignConfig, run_dir: Path, *, address: str = "local", quiet: bool = False) -> None:
+    def __init__(
+        self,
+        config: CampaignConfig,
+        run_dir: Path,
+        *,
+        address: str = "local",
+        quiet: bool = False,
+        accept_change: str | None = None,
+    ) -> None:
         self.config, self.run_dir = config, run_dir
-        self._address, self._quiet = address, quiet
+        self._address, self._quiet, self._accept_change = address, quiet, accept_change
         self._parts: CampaignParts = prepare(config)
         self._parts.check(is_new=not (run_dir / "campaign.json").is_file())
         self._run: Run | None = None
@@ -181,7 +190,7 @@ class CampaignClient:
             self._copy_checkpoint(folder, row.uid, last)
             rounds = self.config.rounds.model_copy(update={"close_share": _TINY_SHARE, "review": False})
             update = {"ledger": None, "checkpoints": None, "sinks": (), "rounds": rounds}
-            with Campaign(self.config.model_copy(update=update), folder) as campaign:
+            with Campaign(self.config.model_copy(update=update), folder, accept_change="a preview") as campaign:
                 campaign.advance()
             url = ledger_url(self.config.model_copy(update=update), folder)
             with Ledger(url, read_only=True) as ledger:
@@ -265,7 +274,7 @@ class CampaignClient:
 
                 executor = RayExecutor(self.config, self._address, reporter.note)
                 stack.callback(executor.close)
-            yield stack.enter_context(Campaign(self.config, self.run_dir, executor, reporter))
+            yield stack.enter_context(Campaign(self.config, self.run_dir, executor, reporter, self._accept_change))
 
     def close(self) -> None:
         """Close the ledger; the campaign can be used again, which opens it."""

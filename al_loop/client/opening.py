@@ -33,6 +33,7 @@ def campaign(
     overrides: Sequence[str] = (),
     address: str = "local",
     quiet: bool = False,
+    accept_change: str | None = None,
 ) -> CampaignClient:
     """Open a campaign from Python: start it, or resume it where it stopped, also after a killed kernel.
 
@@ -53,6 +54,7 @@ def campaign(
         overrides: items of the form ``a.b=value``, as on the command line.
         address: ``local``: this machine, without Ray; ``auto``: start or join Ray; ``HOST:6379``: that cluster.
         quiet: whether to print nothing while it runs.
+        accept_change: the reason why values may be used together although the code of the oracle has changed.
 
     Raises:
         ConfigError: the config is invalid, or does not fit the oracle.
@@ -73,7 +75,7 @@ def campaign(
     else:
         settings = load_config(config, overrides, complete)
     folder = Path("runs") / settings.name if run_dir is None else Path(run_dir).expanduser()
-    return CampaignClient(settings, folder, address=address, quiet=quiet)
+    return CampaignClient(settings, folder, address=address, quiet=quiet, accept_change=accept_change)
 
 
 def _parsed(

@@ -8,10 +8,10 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Self
 
 from al_loop.config.plugins import Part
@@ -46,8 +46,13 @@ class GivenPart(Part):
 
     @property
     def code(self) -> str:
-        """A hash of the source code of the object, or of its pickled form if there is no source."""
-        return self._code or hashlib.sha256(self._content).hexdigest()
+        """A hash of the code of the object; empty if its code is not to be found."""
+        return self._code
+
+    @property
+    def content_hash(self) -> str:
+        """A hash of the object with everything that it refers to, such as the variables of a closure."""
+        return hashlib.sha256(self._content).hexdigest()
 
     def factory(self, section: str) -> Any:
         return _unpickled(self._content)
@@ -103,8 +108,24 @@ def _is_users(module: ModuleType) -> bool:
 
 
 def _code_of(thing: Any) -> str:
-    """Return a hash of an object's source code, or '' if there is none to be found."""
-    named = thing if hasattr(thing, "__qualname__") else type(thing)
-    with suppress(OSError, TypeError):
-        return hashlib.sha256(inspect.getsource(inspect.unwrap(named)).encode()).hexdigest()
-    return ""
+    """Return a hash of an object's source, or of its compiled code; '' if neither is to be found."""
+    named = inspect.unwrap(thing if hasattr(thing, "__qualname__") else type(thing))
+    digest = hashlib.sha256()
+    try:
+        digest.update(inspect.getsource(named).encode())
+    except (OSError, TypeError):
+        if not inspect.isfunction(named):
+            return ""
+        _add_code(digest, named.__code__)
+    return digest.hexdigest()
+
+
+def _add_code(digest: Any, code: CodeType) -> None:
+    """Add what a function does, but not where it is defined."""
+    digest.update(code.co_code)
+    digest.update(repr(code.co_names).encode())
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            _add_code(digest, constant)
+        else:
+            digest.update(repr(constant).encode())

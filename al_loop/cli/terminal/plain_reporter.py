@@ -46,6 +46,7 @@ class PlainReporter(TerminalReporter):
         verbose: whether to print details, too.
         heartbeat_s: seconds between progress reports of a long phase.
         write: prints a line; default: to standard output.
+        now: returns the time of day.
     """
 
     def __init__(
@@ -55,15 +56,19 @@ class PlainReporter(TerminalReporter):
         verbose: bool = False,
         heartbeat_s: float = _HEARTBEAT_S,
         write: Callable[[str], None] | None = None,
+        now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._quiet, self._verbose, self._heartbeat_s = quiet, verbose, heartbeat_s
         self._write = write or (lambda line: print(line, flush=True))
+        self._now, self._first_day = now, now().date()
         self._lock = threading.Lock()
         self._context = ""  # round and phase
 
     def _print(self, message: str) -> None:
+        time = self._now()
+        is_first_day = time.date() == self._first_day
         with self._lock:
-            self._write(f"{datetime.now():%H:%M:%S} {message}")
+            self._write(f"{time:%H:%M:%S} {message}" if is_first_day else f"{time:%Y-%m-%d %H:%M:%S} {message}")
 
     def begin(self, overview: CampaignOverview) -> None:
         """Print the goal and the plan."""
