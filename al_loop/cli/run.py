@@ -100,7 +100,9 @@ def run_campaign(
             return
         n_answers = record.status().answered
         reporter.begin(
-            CampaignOverview(settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder))
+            CampaignOverview(
+                settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder), record.created
+            )
         )
         campaign.run()
         reporter.end(result_of(record, record.status()), time.monotonic() - started)

@@ -229,11 +229,6 @@ def load_target(target: str) -> Any:
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         raise ConfigError(f"{target!r} is not of the form 'package.module:Name'")
-    if module_name == "__main__" or "<" in attribute:
-        raise ConfigError(
-            f"{target!r} was defined in Python, in a notebook or a script, so it cannot be found by its name; continue "
-            "this campaign there, with the same call of al_loop.campaign(...)"
-        )
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a user's module may raise anything at import; report all of it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ class CampaignOverview:
         n_calls: number of oracle calls planned for all rounds.
         n_answers: number of answers in the ledger at the start.
         run_dir: directory of the run.
+        started: the time of the campaign's first start; None: now.
     """
 
     name: str
@@ -30,6 +32,7 @@ class CampaignOverview:
     n_calls: int
     n_answers: int
     run_dir: str
+    started: datetime | None = None
 
     @property
     def goal(self) -> str:

@@ -73,6 +73,8 @@ class PlainReporter(TerminalReporter):
     def begin(self, overview: CampaignOverview) -> None:
         """Print the goal and the plan."""
         super().begin(overview)
+        if overview.started is not None:
+            self._first_day = overview.started.astimezone().date()
         if self._quiet:
             return
         resumed = f" | resuming after {counted(overview.n_answers, 'answer')}" if overview.n_answers else ""
