@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, get_args
 
+from al_loop.errors import counted
 from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, match
 from al_loop.system.plain_values import artifact_contents, cost_or_none, json_info, noise_or_none, numbers
 from al_loop.system.tracebacks import describe_error, error_details
@@ -267,7 +268,7 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     except (TypeError, ValueError, OverflowError):
         return failed(f"the oracle returned {raw!r:.80}, which is not a number")
     if len(values) != n_values:
-        return failed(f"the oracle returned {len(values)} values, expected {n_values}")
+        return failed(f"the oracle returned {counted(len(values), 'value')}, expected {n_values}")
     if not all(math.isfinite(v) for v in values):
         return failed(f"the oracle returned {values}, which is not finite")
     censored = None if outcome is None else outcome.censored
@@ -334,9 +335,8 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
         return
     n_yielded = min(n_answers, n) - len(withheld)
     if error is None:
-        reason = (
-            f"the oracle returned {'more than ' if n_answers > n else ''}{min(n_answers, n)} answers for {n} objects"
-        )
+        returned = f"{'more than ' if n_answers > n else ''}{counted(min(n_answers, n), 'answer')}"
+        reason = f"the oracle returned {returned} for {counted(n, 'object')}"
         unmatched = Failure("permanent", f"{reason}, so it is not certain which belongs to which; yield one for each")
         yield from [Outcome(failure=_NO_ANSWER if n_answers < n == 1 else unmatched)] * (n - n_yielded)
         return

@@ -24,7 +24,7 @@ from al_loop.campaign.round_times import RoundTimes
 from al_loop.campaign.tracking import TrackingReporter
 from al_loop.config import CampaignConfig, build
 from al_loop.config.plugins import load_target
-from al_loop.errors import summary
+from al_loop.errors import counted, summary
 from al_loop.ledger import Ledger
 from al_loop.ledger.engines import parse_url, sqlite_url
 from al_loop.sinks import Sinks, Status
@@ -107,7 +107,8 @@ class Campaign:
             checkpoints = Checkpoints(location, row.uid, patience_s, self._note)
             rescued = RescuedAnswers(self.directory.path, row.uid)
             if n := rescued.restore(ledger):
-                self._note(f"{n} answers that an earlier start could not commit are in the ledger now")
+                verb = "is" if n == 1 else "are"
+                self._note(f"{counted(n, 'answer')} that an earlier start could not commit {verb} in the ledger now")
             executor = executor or load_target(DEFAULT_EXECUTOR)(config, self.directory.logs)
             opening.callback(executor.close)
             executor.log_to(self.directory.logs)

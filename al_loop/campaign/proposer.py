@@ -17,7 +17,7 @@ from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.course import retrained_for
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.round_state import RoundState
-from al_loop.errors import CampaignError, summary
+from al_loop.errors import CampaignError, counted, summary
 from al_loop.ledger import Proposal
 from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
 from al_loop.modelling.fitted import FittedModels
@@ -148,7 +148,9 @@ class Proposer:
     def _all_failed(self) -> str:
         failures = [e for e in self._ledger.evaluations() if e.failure_kind]
         first = f"; the first failure: {failures[0].failure_kind}: {failures[0].reason}" if failures else ""
-        return f"the oracle gave no value for any of {len(failures)} objects, so nothing can be learned{first}"
+        return (
+            f"the oracle gave no value for any of {counted(len(failures), 'object')}, so nothing can be learned{first}"
+        )
 
     # -- the sampler ---------------------------------------------------------------------------------------------------
 
@@ -176,9 +178,8 @@ class Proposer:
         info = self._training.info()
         sinks.log(number, {f"training/{k}": v for k, v in info.items() if isinstance(v, int | float)})
         if n_lost := info.get("samplers_lost"):
-            self._context.note(
-                f"round {number}: {n_lost} samplers died and were replaced; their unfinished draws were repeated"
-            )
+            lost = f"{counted(n_lost, 'sampler')} died and {'was' if n_lost == 1 else 'were'} replaced"
+            self._context.note(f"round {number}: {lost}; their unfinished draws were repeated")
         return info
 
     # -- the batch -----------------------------------------------------------------------------------------------------

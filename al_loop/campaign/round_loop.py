@@ -16,7 +16,7 @@ from al_loop.campaign.reporter import Phase
 from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_state import records_of
 from al_loop.campaign.round_times import RoundTimes
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Candidate
 from al_loop.monitoring.forecast import Forecast
 from al_loop.monitoring.stopping import stop_reason
@@ -188,8 +188,9 @@ class RoundLoop:
         """
         pool, directory = self._pool, self._context.directory
         if self._parts.oracle.is_external and pool.n_open:
+            waiting = f"{counted(pool.n_open, 'object')} {'awaits' if pool.n_open == 1 else 'await'} measurement"
             self._context.note(
-                f"round {number}: {pool.n_open} objects await measurement. To export them as a table: "
+                f"round {number}: {waiting}. To export them as a table: "
                 f"al-loop ask {directory.path}; to import results: al-loop tell {directory.path} FILE"
             )
         with (
@@ -249,8 +250,8 @@ class RoundLoop:
         if not (is_spent or (pool.is_spent and not is_finished())):
             return
         n_open = len(self._ledger.pending())
-        reason = f"the budget is spent ({self._ledger.n_calls()} calls, cost {self._ledger.cost():g})"
-        reason += f"; {n_open} candidates were not measured" if n_open else ""
+        reason = f"the budget is spent ({counted(self._ledger.n_calls(), 'call')}, cost {self._ledger.cost():g})"
+        reason += f"; {counted(n_open, 'candidate')} {'was' if n_open == 1 else 'were'} not measured" if n_open else ""
         self._context.stop(reason, "raise budget.calls or budget.cost")
 
     def _on_answer(self, candidate: Candidate, outcome: Outcome | None, seconds: float) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from al_loop.cli.common import ConfigArgument, OverridesArgument, VerboseOption, exit_codes
 from al_loop.cli.layout import print_fields
-from al_loop.errors import AlLoopError, CampaignError, ConfigError
+from al_loop.errors import AlLoopError, CampaignError, ConfigError, counted
 from al_loop.system.tracebacks import error_details, error_place, shorten
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def check(
             cost = _call_cost(settings, oracle)
         else:
             fields["its value"], cost = _dry_call(settings, sample, oracle, campaign_objectives.indices)
-        fields["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
+        fields["projected"] = f"{counted(calls, 'call')} x cost {cost:g} = {calls * cost:g}"
         print_fields({"config": f"{config} is valid", **fields, **notes})
 
 

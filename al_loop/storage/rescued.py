@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from al_loop.errors import CampaignError
+from al_loop.errors import CampaignError, counted
 from al_loop.ledger import Answer, Ledger
 from al_loop.storage.outcome_json import outcome_from_json, outcome_to_json
 
@@ -51,7 +51,8 @@ class RescuedAnswers:
                         os.fsync(file.fileno())
                 except OSError:
                     continue
-                return CampaignError(f"{cause}. {len(answers)} answers are kept in {path} until the next start")
+                kept = f"{counted(len(answers), 'answer')} {'is' if len(answers) == 1 else 'are'}"
+                return CampaignError(f"{cause}. {kept} kept in {path} until the next start")
         return CampaignError(f"{cause}. These answers could not be saved anywhere; copy them:\n{lines}")
 
     def restore(self, ledger: Ledger) -> int:
