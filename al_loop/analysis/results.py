@@ -11,6 +11,7 @@ from al_loop.ledger.columns import Columns
 from al_loop.modelling.objectives import CampaignObjectives
 from al_loop.monitoring.metrics import non_dominated
 from al_loop.oracles.base import Goal
+from al_loop.system.plain_values import LARGEST
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -46,7 +47,9 @@ class Results:
         if target is not None:
             is_at_target = np.array([fidelity == target for fidelity in columns["fidelity"]], dtype=bool)
         ids = np.array(columns["candidate_id"], dtype=np.int64)
-        return cls(ids, matrix(columns["values"], n_values), is_at_target, objectives)
+        values = matrix(columns["values"], n_values)
+        # ledgers of earlier releases have values that no model can learn from; for the campaign they are failures
+        return cls(ids, np.where(np.abs(values) <= LARGEST, values, np.nan), is_at_target, objectives)
 
     @property
     def rows(self) -> Rows:

@@ -13,6 +13,7 @@ from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.preparation import CampaignParts
 from al_loop.campaign.round_state import RoundState
 from al_loop.campaign.round_times import RoundTimes
+from al_loop.features.base import describable
 from al_loop.monitoring import metrics
 from al_loop.monitoring.alarms import Alarm, diversity_alarm, prediction_alarms, progress_alarm
 from al_loop.monitoring.predictions import PastPredictions
@@ -105,7 +106,8 @@ def close_rounds(context: CampaignContext, last: int, times: RoundTimes) -> None
 
 def _new_scaffolds(number: int, state: RoundState) -> set[str]:
     """Return the scaffolds that a round added; those of earlier rounds are in their reports."""
-    recorded = {row.number: row.metrics["scaffolds"] for row in state.rounds if "scaffolds" in (row.metrics or {})}
+    reports = {row.number: row.metrics for row in state.rounds if row.metrics is not None}
+    recorded = {round_: report["scaffolds"] for round_, report in reports.items() if "scaffolds" in report}
     earlier = {name for round_, names in recorded.items() if round_ < number for name in names}
     others = (o.object for o in state.observations if o.arrived < number and o.arrived not in recorded)
     batch = [o.object for o in state.observations if o.arrived == number]
@@ -125,7 +127,7 @@ def _summary(
     batch = [o for o in observations if o.arrived == number]
     objectives, goal = state.objectives, state.objectives.goals[0]
     values = state.valid_values(number)
-    X = parts.features([o.object for o in batch])
+    X = parts.features(describable(parts.features, [o.object for o in batch]))
     hypervolume = front = None
     if objectives.are_several:
         hypervolume = state.hypervolume(values)

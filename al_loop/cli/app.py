@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from al_loop import __version__
-from al_loop.cli import check, jobs, people, pretrain, reference, results, run, sweep
+from al_loop.cli import check, course, jobs, people, pretrain, reference, results, run, sweep
 from al_loop.cli.common import EXIT_INTERRUPTED
 
 app = typer.Typer(
@@ -36,6 +36,8 @@ def _options(
 
 for _command in (
     run.run,
+    course.resume,
+    course.branch,
     jobs.submit,
     jobs.logs,
     jobs.stop,

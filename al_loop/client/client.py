@@ -21,7 +21,7 @@ from al_loop.client.reporter import make_reporter
 from al_loop.config import CampaignConfig
 from al_loop.errors import ConfigError
 from al_loop.ledger import Candidate, Ledger
-from al_loop.ledger.copying import copy_ledger
+from al_loop.ledger.scratch import copy_ledger
 from al_loop.people.ask import ask as hand_out
 from al_loop.people.ask import candidates_to_ask, reason_for_none, unreviewed_round
 from al_loop.people.campaign_of_ledger import object_notation

@@ -87,7 +87,8 @@ def adapter_for(section: str, part: Part, factory: Any) -> Callable[..., Any] | 
         factory: the class or function that the part names.
     """
     if isinstance(part, GivenPart):
-        return load_target(_GIVEN_ADAPTER)
+        adapter: Callable[..., Any] = load_target(_GIVEN_ADAPTER)
+        return adapter
     is_our_class = part.kind is not None and inspect.isclass(factory) and issubclass(factory, Oracle)
     return None if section not in ADAPTERS or is_our_class else load_target(ADAPTERS[section])
 

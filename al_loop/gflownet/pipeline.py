@@ -174,6 +174,7 @@ def pipeline(
                 epsilon=training.epsilon,
                 temperature=training.temperature,
                 jobs=learner.jobs(seed("parents", n_begun)),
+                per_condition=training.per_condition,
             )
             begins = time.monotonic()  # an inline sampler draws at once
             in_progress.append((n_done, [samplers.begin(part) for part in split(request, training.shares)]))

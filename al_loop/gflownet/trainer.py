@@ -72,6 +72,7 @@ class Trainer:
             epsilon=training.epsilon,
             temperature=training.temperature,
             jobs=self.learner.jobs(derive_seed(self._seed, "parents", number)),
+            per_condition=training.per_condition,
         )
         loss = self.learner.updates(draw, seed=derive_seed(self._seed, "replay", number))
         self.n_steps += 1

@@ -1,46 +1,93 @@
-"""A copy of a ledger in a SQLite file, to try something out that must not be recorded."""
+"""Copying the first rounds of a campaign into the empty ledger of another one."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
-from al_loop.ledger import schema
-from al_loop.ledger.engines import make_engine, sqlite_url
-from al_loop.ledger.ledger import Ledger
+from al_loop.errors import ConfigError
+from al_loop.ledger import queries, schema
+from al_loop.ledger.database import Write
 
-_CHUNK: Final = 5000  # rows
-#: the copy has its own version, and nobody drives it
-_NOT_COPIED: Final = (schema.versions.name, schema.leases.name)
+Row = dict[str, Any]
 
 
-def copy_ledger(source: str | sa.URL, target: Path) -> None:
-    """Copy a ledger with the current schema into a new SQLite file.
+@dataclass(frozen=True)
+class FirstRounds:
+    """The rows of a campaign's first rounds: what was answered or vetoed, and what people decided.
 
     Args:
-        source: the URL of the ledger.
-        target: the file, which must not exist.
-
-    Raises:
-        ConfigError: one of the databases cannot be opened.
+        rounds: the rounds.
+        reports: their reports.
+        candidates: their candidates, without those that still await an answer.
+        attempts: the oracle calls for these.
+        evaluations: their answers, with all revisions.
+        decisions: people's decisions about them.
     """
-    url = sqlite_url(target.absolute())
-    Ledger(url).close()  # creates the tables
-    origin, copy = make_engine(source, read_only=True), make_engine(url)
-    raw = sa.MetaData()  # its columns have plain types, so that no JSON is decoded
-    try:
-        with origin.connect() as reader, copy.connect().execution_options(ledger_write=True) as writer:
-            raw.reflect(writer, only=[t.name for t in schema.metadata.sorted_tables if t.name not in _NOT_COPIED])
-            for table in schema.metadata.sorted_tables:
-                if table.name in _NOT_COPIED:
-                    continue
-                columns = raw.tables[table.name].columns
-                rows = reader.execution_options(yield_per=_CHUNK).execute(sa.select(*columns)).mappings()
-                for part in rows.partitions(_CHUNK):
-                    writer.execute(raw.tables[table.name].insert(), [dict(row) for row in part])
-            writer.commit()
-    finally:
-        origin.dispose()
-        copy.dispose()
+
+    rounds: Sequence[Row]
+    reports: Sequence[Row]
+    candidates: Sequence[Row]
+    attempts: Sequence[Row]
+    evaluations: Sequence[Row]
+    decisions: Sequence[Row]
+
+
+def first_rounds(connection: Connection, number: int) -> FirstRounds:
+    """Return the rows of the rounds before a number; late answers count as of the last of them."""
+    c, e, a, d = schema.candidates.c, schema.evaluations.c, schema.attempts.c, schema.decisions.c
+    kept = (c.round < number) & (
+        sa.exists().where(e.candidate_id == c.id) | sa.exists().where((d.candidate_id == c.id) & (d.action == "veto"))
+    )
+    ids = sa.select(c.id).where(kept)
+
+    def rows(table: sa.Table, condition: sa.ColumnElement[bool]) -> list[Row]:
+        query = sa.select(table).where(condition).order_by(*table.primary_key)
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+    evaluations = rows(schema.evaluations, e.candidate_id.in_(ids))
+    is_about_kept = (d.candidate_id.is_(None) | d.candidate_id.in_(ids)) & (d.action != "stop")
+    return FirstRounds(
+        rows(schema.rounds, schema.rounds.c.number < number),
+        rows(schema.round_reports, schema.round_reports.c.round < number),
+        [{**row, "origin": queries.IMPORTED} for row in rows(schema.candidates, kept)],
+        rows(schema.attempts, a.candidate_id.in_(ids)),
+        [{**row, "arrived": min(row["arrived"], number - 1)} for row in evaluations],
+        rows(schema.decisions, (d.round < number) & is_about_kept),
+    )
+
+
+def take_over(name: str, first: FirstRounds, campaign: Mapping[str, Any], session: Mapping[str, Any]) -> Write[None]:
+    """Return a write that fills an empty ledger with the first rounds of another campaign, all or nothing.
+
+    Args:
+        name: the ledger's name, for messages.
+        first: the rows of the rounds.
+        campaign: the row of the new campaign.
+        session: the row of its first session.
+    """
+
+    def write(connection: Connection, is_retry: bool) -> None:
+        row = connection.execute(sa.select(schema.campaign)).one_or_none()
+        if row is not None:
+            if is_retry and row.uid == campaign["uid"]:
+                return
+            raise ConfigError(f"ledger {name}: has a campaign already, {row.name!r}; choose another run directory")
+        connection.execute(schema.campaign.insert().values(**campaign))
+        connection.execute(schema.sessions.insert().values(**session))
+        for table, rows in (
+            (schema.rounds, first.rounds),
+            (schema.round_reports, first.reports),
+            (schema.candidates, first.candidates),
+            (schema.attempts, first.attempts),
+            (schema.evaluations, first.evaluations),
+            (schema.decisions, first.decisions),
+        ):
+            if rows:
+                connection.execute(table.insert(), list(rows))
+
+    return write

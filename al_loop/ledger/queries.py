@@ -25,7 +25,8 @@ from al_loop.ledger.records import (
     RoundRow,
     SessionRow,
 )
-from al_loop.oracles.base import Bound, Failure, Objective
+from al_loop.oracles.base import Bound, Failure, FailureKind, Objective
+from al_loop.system.plain_values import is_learnable
 
 #: the origin of candidates that stand for earlier data, whose calls and costs are not this campaign's
 IMPORTED: Final = "imported"
@@ -65,7 +66,11 @@ def candidates(connection: Connection, *where: sa.ColumnElement[bool]) -> list[C
     query = sa.select(*columns, sa.type_coerce(c.details, sa.Text), c.replicate).where(*where).order_by(c.id)
     rows = connection.execute(query).all()
     details = decoded([row[-2] for row in rows])
-    return [Candidate(*row[:-2], of_row, row[-1]) for row, of_row in zip(rows, details, strict=True)]
+    names = list(Candidate.__dataclass_fields__)
+    return [
+        Candidate(**dict(zip(names, (*row[:-2], of_row, row[-1]), strict=True)))
+        for row, of_row in zip(rows, details, strict=True)
+    ]
 
 
 def decoded(texts: Sequence[str | None]) -> list[Any]:
@@ -243,11 +248,24 @@ def observations(connection: Connection, until: int | None = None) -> list[Obser
     rows = connection.execute(query).all()
     values, noise, censored = (decoded([row[i] for row in rows]) for i in (1, 2, 3))
     return [
-        Observation(name, _floats(v), kind, r, a, _floats(n), f, cost, seconds, _bounds(b), id_)
+        Observation(name, *_learnable(_floats(v), kind), r, a, _floats(n), f, cost, seconds, _bounds(b), id_)
         for (name, _, _, _, kind, r, a, f, cost, seconds, id_), v, n, b in zip(
             rows, values, noise, censored, strict=True
         )
     ]
+
+
+def _learnable(
+    values: tuple[float, ...] | None, failure: FailureKind | None
+) -> tuple[tuple[float, ...] | None, FailureKind | None]:
+    """Return values and failure of an answer, without values that no model can learn from.
+
+    Today these are refused when they arrive; ledgers of earlier releases have some.
+    """
+    if values is None or all(is_learnable(value) or math.isnan(value) for value in values):
+        return values, failure
+    values = tuple(value if is_learnable(value) else math.nan for value in values)
+    return (None, "permanent") if all(map(math.isnan, values)) else (values, failure)
 
 
 def evaluations(connection: Connection, *, has_all_revisions: bool = False) -> list[EvaluationRow]:
