@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from al_loop.campaign.preparation import CampaignParts
-from al_loop.ledger import Candidate, Ledger, Observation, columns
+from al_loop.ledger import Candidate, Ledger, Observation, columns, queries, schema
 from al_loop.ledger.records import RoundRow
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.objectives import CampaignObjectives
@@ -134,8 +134,29 @@ class RoundStates:
         version = self._ledger.read(columns.version)
         if self._state is None or self._state[0] != version:
             # further answers may arrive meanwhile, and belong to the next version
-            self._state = (version, RoundState.read(self._ledger, self._parts, version[0]))
+            before = self._state
+            state = None if before is None else self._continued(before[0][0], before[1], version[0])
+            self._state = (version, state or RoundState.read(self._ledger, self._parts, version[0]))
         return self._state
+
+    def _continued(self, after: int, state: RoundState, until: int) -> RoundState | None:
+        """Return a state with what was added since it was read, or None if answers were changed."""
+        ledger = self._ledger
+        if not ledger.read(lambda c: columns.are_additions(c, after)):
+            return None
+        closed = [row for row in state.rounds if row.closed is not None]
+        last_id = state.candidates[-1].id if state.candidates else 0
+        added = ledger.read(lambda c: queries.observations(c, until, after)) if until > after else []
+        observations = sorted([*state.observations, *added], key=lambda o: o.candidate_id) if added else None
+        return replace(
+            state,
+            rounds=[*closed, *ledger.read(lambda c: queries.rounds(c, len(closed)))],
+            candidates=[
+                *state.candidates,
+                *ledger.read(lambda c: queries.candidates(c, schema.candidates.c.id > last_id)),
+            ],
+            observations=observations or state.observations,
+        )
 
 
 def records_of(rounds: Sequence[RoundRow], objectives: CampaignObjectives) -> list[float]:

@@ -102,6 +102,14 @@ def evaluations(connection: Connection) -> Columns:
     return table | {name: queries.decoded(table[name]) for name in _JSON}
 
 
+def are_additions(connection: Connection, after: int) -> bool:
+    """Return whether all answers after a number are the first of their candidates, and nothing was asked again."""
+    e, r = schema.evaluations.c, schema.retries.c
+    has_revision = sa.select(sa.literal(1)).where(e.number > after, e.revision > 0).limit(1)
+    has_retry = sa.select(sa.literal(1)).where(r.number > after).limit(1)
+    return connection.scalar(has_revision) is None and connection.scalar(has_retry) is None
+
+
 def values(connection: Connection) -> Columns:
     """Return ``candidate_id``, ``values`` and ``fidelity`` of the latest answers, in the order of the candidates."""
     c, e = schema.candidates.c, schema.evaluations.c

@@ -66,11 +66,7 @@ def candidates(connection: Connection, *where: sa.ColumnElement[bool]) -> list[C
     query = sa.select(*columns, sa.type_coerce(c.details, sa.Text), c.replicate).where(*where).order_by(c.id)
     rows = connection.execute(query).all()
     details = decoded([row[-2] for row in rows])
-    names = list(Candidate.__dataclass_fields__)
-    return [
-        Candidate(**dict(zip(names, (*row[:-2], of_row, row[-1]), strict=True)))
-        for row, of_row in zip(rows, details, strict=True)
-    ]
+    return [Candidate(*row[:9], details=of_row, replicate=row[-1]) for row, of_row in zip(rows, details, strict=True)]
 
 
 def decoded(texts: Sequence[str | None]) -> list[Any]:
@@ -146,12 +142,13 @@ def last_session(connection: Connection) -> SessionRow | None:
     return None if row is None else SessionRow(**row)
 
 
-def rounds(connection: Connection) -> list[RoundRow]:
-    """Return every round with its report, in order."""
+def rounds(connection: Connection, since: int = 0) -> list[RoundRow]:
+    """Return every round from a number on with its report, in order."""
     reports = schema.round_reports.c
     query = (
         sa.select(schema.rounds, reports.closed, reports.metrics, reports.seconds.label("closing_seconds"))
         .outerjoin(schema.round_reports, reports.round == schema.rounds.c.number)
+        .where(schema.rounds.c.number >= since)
         .order_by(schema.rounds.c.number)
     )
     return [RoundRow(**row) for row in connection.execute(query).mappings()]
@@ -230,19 +227,20 @@ def has_gone_out(connection: Connection, number: int) -> bool:
 # -- answers ---------------------------------------------------------------------------------------------------------
 
 
-def observations(connection: Connection, until: int | None = None) -> list[Observation]:
+def observations(connection: Connection, until: int | None = None, after: int = 0) -> list[Observation]:
     """Return the latest answer of each candidate with its object, in the order of the candidates.
 
     Args:
         connection: a connection to the ledger.
         until: the largest answer number to include, which reproduces an earlier state; None: all.
+        after: the largest answer number to leave out.
     """
     c, e = schema.candidates.c, schema.evaluations.c
     texts = (sa.type_coerce(e[name], sa.Text) for name in ("values", "noise", "censored"))
     query = (
         sa.select(c.object, *texts, e.failure_kind, c.round, e.arrived, c.fidelity, e.cost, e.seconds, c.id)
         .join(schema.candidates, c.id == e.candidate_id)
-        .where(is_latest(until))
+        .where(is_latest(until), e.number > after)
         .order_by(c.id)
     )
     rows = connection.execute(query).all()

@@ -82,7 +82,8 @@ def fill(folder: Path, n_answers: int) -> None:
                 for c in candidates
             ]
             ledger.commit_answers(answers)
-            ledger.close_round(number, metrics={"best": 1.0, "calls": (number + 1) * BATCH}, seconds={"evaluate": 1.0})
+            metrics = {"best": 1.0, "calls": (number + 1) * BATCH, "diversity": 0.5}
+            ledger.close_round(number, metrics=metrics, seconds={"evaluate": 1.0})
 
 
 def seconds_of(command: str, folder: Path) -> float:

@@ -41,7 +41,7 @@ def best_so_far(summary: RoundSummary) -> float:
 
 
 #: columns that are left for the number of failures beside a row
-_MARGIN = 11
+_MARGIN = 10
 
 
 def columns_for(summary: RoundSummary, width: int | None = None) -> list[Column]:
