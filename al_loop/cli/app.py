@@ -52,6 +52,7 @@ for _command in (
     app.command()(_command)
 app.command(name="list")(reference.list_parts)
 app.command()(reference.schema)
+app.command()(reference.init)
 app.command()(check.check)
 
 
