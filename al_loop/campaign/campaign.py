@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import URL, make_url
 
-import al_loop
 from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.context import CampaignContext
+from al_loop.campaign.course import changes_of_course, summaries
 from al_loop.campaign.executor import Executor
+from al_loop.campaign.guarded_reporter import GuardedReporter
 from al_loop.campaign.preparation import CampaignParts, prepare
+from al_loop.campaign.provenance import changed_origins, describe, origins
 from al_loop.campaign.reporter import Reporter
 from al_loop.campaign.round_loop import RoundLoop
 from al_loop.campaign.round_report import close_rounds
@@ -30,6 +30,7 @@ from al_loop.sinks import Sinks, Status
 from al_loop.storage.checkpoints import Checkpoints
 from al_loop.storage.rescued import RescuedAnswers
 from al_loop.storage.run_directory import RunDirectory
+from al_loop.system.stopping import Stopped, StopRequest, current_request, stop_on_unhandled_signals
 
 if TYPE_CHECKING:
     from al_loop.campaign.proposer import Proposer
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 #: the executor of campaigns that are given none: this machine, without Ray. It is found by its name, as ``target:``
 #: parts are, because this package must not import ``actors``.
 DEFAULT_EXECUTOR = "al_loop.actors.local:LocalExecutor"
-#: the libraries on which results depend, whose versions the ledger keeps
-_LIBRARIES = ("torch", "botorch", "gpytorch", "rdkit", "numpy", "ray", "tblite", "vina", "meeko", "ViennaRNA")
 
 
 def ledger_url(config: CampaignConfig, run_dir: Path) -> URL:
@@ -56,17 +55,6 @@ def public_url(url: str | URL) -> str:
     return make_url(url)._replace(password=None).render_as_string()
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python, al-loop and the libraries on which results depend."""
-    installed = {"al-loop": al_loop.__version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            installed[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return installed
-
-
 class Campaign:
     """A discovery campaign: ``Campaign(config, run_dir).run()`` starts it, or resumes it where it stopped.
 
@@ -78,6 +66,8 @@ class Campaign:
         run_dir: directory of the ledger (unless the config names a database), checkpoints, logs and artifacts.
         executor: where samplers, surrogate and oracle workers run; left out: on this machine, without Ray.
         reporter: receives progress and messages; left out: nobody does.
+        accept_change: if the oracle's code or data changed since the last start, the reason why earlier and later
+            values may be used together; left out: such a change is refused.
 
     Raises:
         ConfigError: the config does not fit the oracle, this machine lacks the device, the run directory is in use or
@@ -90,9 +80,11 @@ class Campaign:
         run_dir: str | Path,
         executor: Executor | None = None,
         reporter: Reporter | None = None,
+        accept_change: str | None = None,
     ) -> None:
         self.config = config
-        self._reporter, self._sinks = reporter or Reporter(), Sinks([])
+        self._reporter, self._sinks = GuardedReporter(reporter or Reporter()), Sinks([])
+        self._stop = current_request() or StopRequest()
         parts = prepare(config)
         parts.check()
         if executor is None:
@@ -106,14 +98,14 @@ class Campaign:
             pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
             self.directory.write(self.directory.path / "campaign.json", pointer.encode())
             #: whether this start is the first of the campaign
-            self.is_new = _begin_campaign(ledger, parts)
+            self.is_new = self._begin(ledger, parts, accept_change)
             row = ledger.campaign()
             assert row is not None
             self._uid = row.uid
             location = config.checkpoints or str(self.directory.checkpoints.absolute())
             checkpoints = Checkpoints(location, row.uid, patience_s, self._note)
             rescued = RescuedAnswers(self.directory.path, row.uid)
-            if n := rescued.restore(ledger):
+            if n := rescued.restore(ledger, self._note):
                 self._note(f"{n} answers that an earlier start could not commit are in the ledger now")
             executor = executor or load_target(DEFAULT_EXECUTOR)(config, self.directory.logs)
             opening.callback(executor.close)
@@ -157,13 +149,36 @@ class Campaign:
         Raises:
             CampaignError: the campaign cannot continue, for example because the oracle returned no value at all.
         """
-        with self._session():
+        with stop_on_unhandled_signals(self._stop), self._session():
             if self.is_finished:
                 close_rounds(self._context, self._last_round, RoundTimes())
                 return
-            with RoundLoop(self._context) as loop, self._proposer() as proposer:
+            with self._loop() as loop, self._proposer() as proposer:
                 is_spent = self._run_rounds(loop, proposer)
                 loop.finish(is_spent, lambda: self.is_finished)
+
+    def stop(self, *, finish_calls: bool = False) -> None:
+        """Have ``run`` stop cleanly and raise ``Stopped``; called from another thread. A second call stops faster.
+
+        Args:
+            finish_calls: whether the calls of the oracle that run may finish first.
+        """
+        self._stop.make(finish_calls=finish_calls)
+
+    @contextmanager
+    def _loop(self, *, has_workers: bool = True) -> Iterator[RoundLoop]:
+        """Yield the loop of rounds; if it is ended before its end, say what became of the answers."""
+        loop = RoundLoop(self._context, has_workers=has_workers)
+        try:
+            with loop:
+                yield loop
+        except Stopped as stopped:
+            stopped.answers = str(loop.answers_at_stop)
+            raise
+        except BaseException:
+            if loop.answers_at_stop.are_some_missing:
+                self._note(str(loop.answers_at_stop))
+            raise
 
     def _run_rounds(self, loop: RoundLoop, proposer: Proposer) -> bool:
         """Run rounds from the last one on; return whether the budget ended them."""
@@ -185,7 +200,7 @@ class Campaign:
             Number of candidates that await answers.
         """
         ledger = self._context.ledger
-        with self._session(), RoundLoop(self._context, has_workers=False) as loop:
+        with stop_on_unhandled_signals(self._stop), self._session(), self._loop(has_workers=False) as loop:
             last = ledger.last_round()
             if last is None or loop.is_over(last):
                 if last is not None:
@@ -236,15 +251,28 @@ class Campaign:
         self._reporter.note(message)
         self._sinks.note(message)
 
+    def _begin(self, ledger: Ledger, parts: CampaignParts, accept_change: str | None) -> bool:
+        """Record the campaign or what changed since its last start; return whether it is new.
 
-def _begin_campaign(ledger: Ledger, parts: CampaignParts) -> bool:
-    """Record the campaign, or check that the ledger is of this campaign; return whether it is new."""
-    config = parts.config
-    return ledger.begin_campaign(
-        name=config.name,
-        config=config.model_dump(mode="json", exclude={"ledger"}),
-        fingerprint=campaign_fingerprint(config, parts.oracle),
-        seed=config.seed,
-        objectives=parts.oracle_objectives,
-        versions=versions(),
-    )
+        Raises:
+            ConfigError: the ledger is of another campaign, or the meaning of its values changed.
+        """
+        config, now = parts.config, origins(parts.config, parts.oracle)
+        course = changes_of_course(ledger, config, str(self.directory.path))
+        last = ledger.last_round()
+        is_finished = last is not None and last >= config.rounds.count and not ledger.pending()
+        changed = changed_origins(ledger, now, accept_change, is_finished=is_finished)
+        ledger.record_changes([*course, *changed.of_values, *changed.others])
+        for line in summaries(course):
+            self._note(f"changed {line}")
+        if changed.of_values or changed.others:
+            self._note(f"changed since the last start: {describe([*changed.of_values, *changed.others])}")
+        row = ledger.campaign()
+        return ledger.begin_campaign(
+            name=config.name,
+            config=config.model_dump(mode="json", exclude={"ledger"}),
+            fingerprint=campaign_fingerprint(config, parts.oracle) if row is None else row.fingerprint,
+            seed=config.seed,
+            objectives=parts.oracle_objectives,
+            versions={**now, **changed.kept},
+        )

@@ -32,7 +32,7 @@ def status(
     verbose: VerboseOption = False,
 ) -> None:
     """Show the progress of a run and its best objects; with --address, the status of its job on a cluster."""
-    with exit_codes(verbose=verbose):
+    with exit_codes(verbose=verbose, needs_output=True):
         if address is not None:
             print_job_status(run, address)
             return
@@ -60,6 +60,8 @@ def status(
         }
         if not alarms.empty:
             fields["last alarm"] = "round {}: {}".format(*alarms.iloc[-1][["round", "message"]])
+        if now.changes:
+            fields["changes"] = "; ".join(now.changes)
         fields |= {
             "last answer": last,
             "starts": f"{now.sessions}, the first {now.created.astimezone():%Y-%m-%d %H:%M:%S}",
@@ -104,13 +106,13 @@ def export(
         typer.Option("--output", "-o", help="Default: <name>.<format> in the current folder.", show_default=False),
     ] = None,
     table: Annotated[
-        Literal["evaluations", "candidates", "decisions"],
-        typer.Option(help="All answers, all proposed objects, or all review decisions with their reasons."),
+        Literal["evaluations", "candidates", "decisions", "changes"],
+        typer.Option(help="All answers, all proposed objects, all review decisions, or all changes of course."),
     ] = "evaluations",
     verbose: VerboseOption = False,
 ) -> None:
     """Write all answers of a run, or another of its tables, to a CSV or Parquet file."""
-    with exit_codes(verbose=verbose):
+    with exit_codes(verbose=verbose, needs_output=True):
         from al_loop.analysis import export as export_run
         from al_loop.analysis import open_run
 
