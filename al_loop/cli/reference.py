@@ -28,7 +28,7 @@ def list_parts(
     ] = None,
 ) -> None:
     """List all parts that a config can name, or explain the keys of a part or section."""
-    with exit_codes():
+    with exit_codes(needs_output=True):
         if names:
             from al_loop.config.describe import explain
 
@@ -70,7 +70,7 @@ def _print_parts() -> None:
 
 def schema() -> None:
     """Print the JSON schema of a config, for editors."""
-    with exit_codes():
+    with exit_codes(needs_output=True):
         from al_loop.config import json_schema
 
         typer.echo(json.dumps(json_schema(), indent=2))
