@@ -27,6 +27,7 @@ from al_loop.monitoring.forecast import Forecast, forecast
 from al_loop.monitoring.recalibration import recalibration_factor
 from al_loop.seeding import derive_seed
 from al_loop.selectors.base import SelectionContext
+from al_loop.system import stopping
 
 _HYPERVOLUME_SAMPLES = 128  # samples of a batch whose hypervolume is computed for the forecast
 _WHOLE_SHARE = 8  # of the first batch's calls for one object that is measured at every fidelity
@@ -189,6 +190,7 @@ class Proposer:
         measured = self._context.states.current().measured()
         with self._context.reporter.phase(number, "train", n_steps) as phase:
             for step in self._training.train(number, models.reward, measured):
+                stopping.look()
                 on_step()
                 phase.advance(f"loss {step.loss:.2f}")
                 sinks.log((number - 1) * n_steps + step.number, {"train/loss": step.loss})

@@ -19,6 +19,7 @@ from al_loop.monitoring.alarms import Alarm, diversity_alarm, prediction_alarms,
 from al_loop.monitoring.predictions import PastPredictions
 from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.monitoring.scores import score, score_by_distance
+from al_loop.system import stopping
 
 _RECENT_ROUNDS = 3  # whose answers alarms look at, at least
 _RECENT_ANSWERS = 16  # that alarms look at, at least
@@ -93,6 +94,7 @@ def close_rounds(context: CampaignContext, last: int, times: RoundTimes) -> None
     parts, ledger = context.parts, context.ledger
     open_rounds = [row.number for row in context.states.current().rounds if row.closed is None and row.number <= last]
     for number in open_rounds:
+        stopping.look()
         state = context.states.current()
         predictions = state.predictions
         seconds, utilisation = times.seconds.get(number, {}), times.utilisation.get(number)

@@ -16,7 +16,7 @@ from al_loop.cli.common import (
     VerboseOption,
     exit_codes,
     resume_message,
-    sigterm_as_exception,
+    stop_on_signals,
 )
 from al_loop.errors import ConfigError
 
@@ -30,7 +30,7 @@ def resume(
     verbose: VerboseOption = False,
 ) -> None:
     """Go on with a run by the config that it recorded; KEY=VALUE changes its course from the next round on."""
-    with exit_codes(verbose=verbose, when_interrupted=resume_message()), sigterm_as_exception():
+    with exit_codes(verbose=verbose, when_interrupted=resume_message()), stop_on_signals():
         from al_loop.campaign.recorded import config_of_run
         from al_loop.cli.run import run_campaign
         from al_loop.cli.terminal import make_reporter

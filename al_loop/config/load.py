@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from al_loop.config.check import check_config, messages
-from al_loop.config.import_path import add_to_path
+from al_loop.config.check import check_config, messages, parts_of
+from al_loop.config.given import GivenPart
+from al_loop.config.import_path import add_to_path, hidden_module
 from al_loop.config.interpret import interpret
 from al_loop.config.locations import Locations, read_yaml
 from al_loop.config.overrides import apply_overrides
@@ -43,7 +44,13 @@ def load_config(
     folders = (str(path.resolve().parent), str(Path.cwd()))
     add_to_path(folders)
     locations = Locations(str(path), lines, origins)
-    return parse_config(complete(content), locations, path.absolute().parent).with_folders(*folders)
+    config = parse_config(complete(content), locations, path.absolute().parent)
+    for _, part, key in parts_of(config):
+        if not part.target or isinstance(part, GivenPart):
+            continue
+        if hidden := hidden_module(part.target.partition(":")[0], path.resolve().parent):
+            raise ConfigError(f"{'.'.join(map(str, key))}.target: {hidden} {locations.describe((*key, 'target'))}")
+    return config.with_folders(*folders)
 
 
 def parse_config(
