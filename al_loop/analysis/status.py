@@ -27,6 +27,7 @@ class RunStatus:
         proposed: number of candidates.
         answered: number of candidates with an answer.
         failed: number of candidates whose answer is a failure.
+        imported: number of answers that are earlier data.
         pending: number of candidates without an answer, excluding vetoed ones.
         in_flight: number of pending candidates that are being measured.
         calls: number of oracle calls, including retries.
@@ -50,6 +51,7 @@ class RunStatus:
     proposed: int
     answered: int
     failed: int
+    imported: int
     pending: int
     in_flight: int
     calls: int
@@ -86,6 +88,7 @@ def run_status(run: RunTables) -> RunStatus:
         proposed=len(ledger.candidates()),
         answered=len(evaluations),
         failed=int(evaluations["failure"].count()),
+        imported=int((evaluations["origin"] == "imported").sum()),
         pending=n_pending,
         in_flight=len(ledger.in_flight()),
         calls=len(ledger.attempts()),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from al_loop import __version__
-from al_loop.cli import check, jobs, people, pretrain, reference, results, run, sweep
+from al_loop.cli import check, imports, jobs, people, pretrain, reference, results, run, sweep
 from al_loop.cli.common import EXIT_INTERRUPTED
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ for _command in (
     results.export,
 ):
     app.command()(_command)
+app.command(name="import")(imports.import_data)
 app.command(name="list")(reference.list_parts)
 app.command()(reference.schema)
 app.command()(check.check)
