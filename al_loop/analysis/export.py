@@ -12,7 +12,7 @@ from al_loop.errors import ConfigError
 from al_loop.storage.files import write_whole
 
 ExportFormat = Literal["csv", "parquet"]
-ExportTable = Literal["evaluations", "candidates", "decisions"]
+ExportTable = Literal["evaluations", "candidates", "decisions", "changes"]
 
 
 def export(run: RunTables | str | Path, format: str, path: str | Path, table: str = "evaluations") -> Path:
@@ -22,7 +22,8 @@ def export(run: RunTables | str | Path, format: str, path: str | Path, table: st
         run: an opened run, or its directory, ledger file or database URL.
         format: csv or parquet.
         path: the file.
-        table: evaluations (every answer), candidates (every proposed object), or decisions (with their reasons).
+        table: evaluations (every answer), candidates (every proposed object), decisions (with their reasons),
+            or changes (of the config, the oracle and the libraries, from which round on).
 
     Returns:
         The path of the file.

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy.engine import URL
 
 from al_loop.analysis import figures
+from al_loop.analysis.failures import failures
 from al_loop.analysis.status import RunStatus, run_status
 from al_loop.analysis.tables import RunTables
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -44,6 +46,11 @@ class Run(RunTables):
     def status(self) -> RunStatus:
         """Return the progress of the run in a few numbers."""
         return run_status(self)
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """One row per failure: the reason, and the traceback or the output of the oracle; see ``failures.failures``."""
+        return failures(self)
 
     def plot_progress(self, ax: Axes | None = None, *, objective: str | None = None) -> Figure:
         """Plot the measurements and the best so far against oracle calls; see ``figures.progress``."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from al_loop.analysis.tables import RunTables
+from al_loop.campaign.course import summaries
 from al_loop.oracles.base import Goal
 
 State = Literal["not started", "unfinished", "stopped", "finished"]
@@ -40,6 +41,7 @@ class RunStatus:
         sessions: number of times the campaign was started.
         created: time of the first start.
         last_answer: time of the newest answer; None: no answer yet.
+        changes: what changed since the first start, a line for each round from which on something did.
     """
 
     name: str
@@ -64,6 +66,7 @@ class RunStatus:
     sessions: int
     created: datetime
     last_answer: datetime | None
+    changes: tuple[str, ...] = ()
 
 
 def run_status(run: RunTables) -> RunStatus:
@@ -101,6 +104,7 @@ def run_status(run: RunTables) -> RunStatus:
         sessions=len(sessions),
         created=run.created,
         last_answer=None if evaluations.empty else evaluations["finished"].max().to_pydatetime(),
+        changes=tuple(summaries(ledger.changes())),
     )
 
 

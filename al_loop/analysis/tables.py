@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy.engine import URL
 
+from al_loop.campaign.course import value_text
 from al_loop.datafiles.nested import flatten
 from al_loop.errors import ConfigError
 from al_loop.ledger import Ledger
@@ -266,6 +267,17 @@ class RunTables:
                 best = metrics.get("best") if metrics.get("hypervolume") is None else metrics["hypervolume"]
                 rows.append({"round": r.number, **forecast, "best": best})
         return pd.DataFrame(rows)
+
+    @property
+    def changes(self) -> pd.DataFrame:
+        """One row per change of course: a key of the config, the oracle's code, a library, from which round on."""
+        columns = ["round", "kind", "key", "old", "new", "reason", "by", "changed"]
+        rows = [
+            (c.round, c.kind, c.key, value_text(c.old), value_text(c.new), c.reason, c.by, c.changed)
+            for c in self.ledger.changes()
+        ]
+        frame = pd.DataFrame(rows, columns=columns)
+        return frame.assign(changed=pd.to_datetime(frame["changed"], utc=True))
 
     @property
     def alarms(self) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from al_loop.campaign.provenance import oracle_files
 from al_loop.config import BuildContext, CampaignConfig, Part, build
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Fidelity, Oracle
@@ -48,7 +49,7 @@ def oracle_identity(config: CampaignConfig, oracle: Oracle) -> str:
     """Return a text that is equal for two oracles which give the same values.
 
     Two oracles are the same if their part, arguments, version, libraries and, for a user's own oracle, its source file
-    are the same.
+    and the files that it uses are the same.
 
     Args:
         config: the campaign's config.
@@ -60,6 +61,8 @@ def oracle_identity(config: CampaignConfig, oracle: Oracle) -> str:
     if config.oracle.target:
         source = inspect.getsourcefile(inspect.unwrap(config.oracle.factory("oracle")))
         content["code"] = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None
+    if files := oracle_files(config):
+        content["files"] = files
     return json.dumps(content, sort_keys=True)
 
 

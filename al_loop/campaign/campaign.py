@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import URL, make_url
 
-import al_loop
 from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.context import CampaignContext
+from al_loop.campaign.course import changes_of_course, summaries
 from al_loop.campaign.earlier_data import read_earlier_data
 from al_loop.campaign.executor import Executor
 from al_loop.campaign.imports import commit_import, plan_import
 from al_loop.campaign.preparation import CampaignParts, prepare
+from al_loop.campaign.provenance import changed_origins, describe, origins
 from al_loop.campaign.reporter import Reporter
 from al_loop.campaign.round_loop import RoundLoop
 from al_loop.campaign.round_report import close_rounds
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 #: the executor of campaigns that are given none: this machine, without Ray. It is found by its name, as ``target:``
 #: parts are, because this package must not import ``actors``.
 DEFAULT_EXECUTOR = "al_loop.actors.local:LocalExecutor"
-#: the libraries on which results depend, whose versions the ledger keeps
-_LIBRARIES = ("torch", "botorch", "gpytorch", "rdkit", "numpy", "ray", "tblite", "vina", "meeko", "ViennaRNA")
 
 
 def ledger_url(config: CampaignConfig, run_dir: Path) -> URL:
@@ -58,17 +55,6 @@ def public_url(url: str | URL) -> str:
     return make_url(url)._replace(password=None).render_as_string()
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python, al-loop and the libraries on which results depend."""
-    installed = {"al-loop": al_loop.__version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            installed[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return installed
-
-
 class Campaign:
     """A discovery campaign: ``Campaign(config, run_dir).run()`` starts it, or resumes it where it stopped.
 
@@ -80,10 +66,12 @@ class Campaign:
         run_dir: directory of the ledger (unless the config names a database), checkpoints, logs and artifacts.
         executor: where samplers, surrogate and oracle workers run; left out: on this machine, without Ray.
         reporter: receives progress and messages; left out: nobody does.
+        accept_change: if the oracle's code or data changed since the last start, the reason why earlier and later
+            values may be used together; left out: such a change is refused.
 
     Raises:
-        ConfigError: the config does not fit the oracle, the run directory is in use or cannot be written to, or its
-            ledger is of another campaign.
+        ConfigError: the config does not fit the oracle, this machine lacks the device, the run directory is in use or
+            cannot be written to, or its ledger is of another campaign.
     """
 
     def __init__(
@@ -92,11 +80,14 @@ class Campaign:
         run_dir: str | Path,
         executor: Executor | None = None,
         reporter: Reporter | None = None,
+        accept_change: str | None = None,
     ) -> None:
         self.config = config
         self._reporter, self._sinks = reporter or Reporter(), Sinks([])
         parts = prepare(config)
         parts.check()
+        if executor is None:
+            parts.check_device()
         patience_s = config.evaluation.patience_s
         with ExitStack() as opening:
             self.directory = RunDirectory(Path(run_dir), patience_s, self._note)
@@ -106,7 +97,7 @@ class Campaign:
             pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
             self.directory.write(self.directory.path / "campaign.json", pointer.encode())
             #: whether this start is the first of the campaign
-            self.is_new = _begin_campaign(ledger, parts)
+            self.is_new = self._begin(ledger, parts, accept_change)
             row = ledger.campaign()
             assert row is not None
             self._uid = row.uid
@@ -254,15 +245,28 @@ class Campaign:
         self._reporter.note(message)
         self._sinks.note(message)
 
+    def _begin(self, ledger: Ledger, parts: CampaignParts, accept_change: str | None) -> bool:
+        """Record the campaign or what changed since its last start; return whether it is new.
 
-def _begin_campaign(ledger: Ledger, parts: CampaignParts) -> bool:
-    """Record the campaign, or check that the ledger is of this campaign; return whether it is new."""
-    config = parts.config
-    return ledger.begin_campaign(
-        name=config.name,
-        config=config.model_dump(mode="json", exclude={"ledger"}),
-        fingerprint=campaign_fingerprint(config, parts.oracle),
-        seed=config.seed,
-        objectives=parts.oracle_objectives,
-        versions=versions(),
-    )
+        Raises:
+            ConfigError: the ledger is of another campaign, or the meaning of its values changed.
+        """
+        config, now = parts.config, origins(parts.config, parts.oracle)
+        course = changes_of_course(ledger, config, str(self.directory.path))
+        last = ledger.last_round()
+        is_finished = last is not None and last >= config.rounds.count and not ledger.pending()
+        changed = changed_origins(ledger, now, accept_change, is_finished=is_finished)
+        ledger.record_changes([*course, *changed.of_values, *changed.others])
+        for line in summaries(course):
+            self._note(f"changed {line}")
+        if changed.of_values or changed.others:
+            self._note(f"changed since the last start: {describe([*changed.of_values, *changed.others])}")
+        row = ledger.campaign()
+        return ledger.begin_campaign(
+            name=config.name,
+            config=config.model_dump(mode="json", exclude={"ledger"}),
+            fingerprint=campaign_fingerprint(config, parts.oracle) if row is None else row.fingerprint,
+            seed=config.seed,
+            objectives=parts.oracle_objectives,
+            versions={**now, **changed.kept},
+        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from al_loop.campaign import building
 from al_loop.config import CampaignConfig, build
+from al_loop.errors import ConfigError
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.objectives import CampaignObjectives, campaign_objectives, oracle_objectives
 from al_loop.oracles.base import Objective, Oracle
@@ -157,6 +158,21 @@ class CampaignParts:
         return policy
 
     # -- checks --------------------------------------------------------------------------------------------------------
+
+    def check_device(self) -> None:
+        """Check that this machine has ``sampler.device``.
+
+        Raises:
+            ConfigError: it has not.
+        """
+        if self.config.sampler.device == "cpu":
+            return
+        from al_loop.gflownet.device import find_device
+
+        try:
+            find_device(self.config.sampler.device)
+        except ValueError as error:
+            raise ConfigError(f"sampler.{error}") from None
 
     def check(self) -> None:
         """Check what a campaign needs before it starts, without loading more than that takes.

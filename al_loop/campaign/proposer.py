@@ -14,9 +14,10 @@ from torch import Tensor
 from al_loop.acquisitions.base import MultiFidelityAcquisition
 from al_loop.campaign.candidates import CandidatePool, CandidateSource
 from al_loop.campaign.context import CampaignContext
+from al_loop.campaign.course import retrained_for
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.round_state import RoundState
-from al_loop.errors import CampaignError
+from al_loop.errors import CampaignError, summary
 from al_loop.ledger import Proposal
 from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
 from al_loop.modelling.fitted import FittedModels
@@ -73,6 +74,9 @@ class Proposer:
             return
         checkpoints, reporter = self._context.checkpoints, self._context.reporter
         name = checkpoints.name(number)
+        if keys := retrained_for(self._ledger, number + 1):
+            reporter.note(f"{', '.join(keys)} changed: the sampler starts anew, from fresh weights")
+            return
         try:
             self._training.load(checkpoints.load(number))
             reporter.detail(f"the sampler continues from {name}")
@@ -80,7 +84,7 @@ class Proposer:
             raise
         except Exception as error:  # a damaged file raises almost anything
             reporter.note(
-                f"the checkpoint {name} cannot be used ({type(error).__name__}: {error}); "
+                f"the checkpoint {name} cannot be used ({type(error).__name__}: {summary(error)}); "
                 "the sampler starts from fresh weights, no measurement is lost"
             )
 

@@ -1,24 +1,26 @@
-"""``al-loop check``: validate a config, build every part and call the oracle once."""
+"""``al-loop check``: validate a config, run every part and call the oracle once."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from al_loop.cli.common import ConfigArgument, OverridesArgument, VerboseOption, exit_codes, print_fields
-from al_loop.errors import ConfigError
+from al_loop.errors import AlLoopError, CampaignError, ConfigError
+from al_loop.system.tracebacks import error_details, error_place, shorten
 
 if TYPE_CHECKING:
+    from al_loop.campaign.executor import SamplerTraining
     from al_loop.campaign.preparation import CampaignParts
     from al_loop.config import CampaignConfig
     from al_loop.oracles.base import Oracle
 
-_MAX_DRAWS = 50  # batches of 128 random objects, the limit for a first batch of 16
+_MAX_OUTPUT = 4_000  # characters of the oracle's output
 
 
 def check(
@@ -27,12 +29,13 @@ def check(
     no_oracle: Annotated[bool, typer.Option("--no-oracle", help="Do not call the oracle.")] = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Validate a config, build every part, and call the oracle once without recording the answer."""
-    with exit_codes(verbose=verbose):
+    """Validate a config, run every part once on made-up answers, and call the oracle once without recording it."""
+    with exit_codes(verbose=verbose), _users_traceback():
         from al_loop.campaign.preparation import prepare
         from al_loop.config import load_config
 
         settings = load_config(config, overrides or ())
+        settings, notes = _on_a_device_of_this_machine(settings)
         parts = prepare(settings)
         oracle, objectives = parts.oracle, parts.oracle_objectives
         oracle.check()
@@ -57,17 +60,55 @@ def check(
         else:
             fields["its value"], cost = _dry_call(settings, sample, oracle, campaign_objectives.indices)
         fields["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
-        print_fields({"config": f"{config} is valid", **fields})
+        print_fields({"config": f"{config} is valid", **fields, **notes})
+
+
+@contextmanager
+def _users_traceback() -> Iterator[None]:
+    """Print the traceback of an error in a user's own part before the error itself."""
+    try:
+        yield
+    except AlLoopError as error:
+        if error.__cause__ is not None and "file" in (details := error_details(error.__cause__)):
+            typer.echo(details["traceback"])
+        raise
+
+
+def _on_a_device_of_this_machine(settings: CampaignConfig) -> tuple[CampaignConfig, dict[str, str]]:
+    """Return the config with a device that is here, and a note if only the cluster has the configured one.
+
+    Raises:
+        ConfigError: this machine lacks the device, and no role of a cluster asks for a GPU.
+    """
+    from al_loop.campaign.preparation import prepare
+
+    try:
+        prepare(settings).check_device()
+    except ConfigError as error:
+        roles = settings.resources
+        if not any(role.num_gpus for role in (roles.sampler, roles.learner, roles.surrogate)):
+            raise
+        on_cpu = settings.model_copy(update={"sampler": settings.sampler.model_copy(update={"device": "cpu"})})
+        return on_cpu, {"device": f"{error}; checked on the CPU, since resources asks a cluster for GPUs"}
+    return settings, {}
 
 
 def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
-    """Build every part, and return a random object that meets the constraints, with a description of each part."""
+    """Run every part, and return a random object that meets the constraints, with a description of each part."""
+    from al_loop.campaign.rehearsal import Rehearsal, random_objects
+
     settings, environment = parts.config, parts.environment
     policy = parts.build_policy() if parts.has_sampler else None
     features = parts.features
     _ = parts.acquisition, parts.selector, parts.surrogate
-    accepted, n_drawn = _acceptable_objects(parts)
-    X = features(accepted[:1])
+    accepted, n_drawn = random_objects(parts)
+    rehearsal = Rehearsal(parts, accepted)
+    X = rehearsal.features()
+    models = rehearsal.fit()
+    if policy is not None and settings.sampler.kind != "ppo":  # which would start Ray
+        with ExitStack() as stack:
+            rehearsal.train(stack.enter_context(_training_of_one_step(settings)), models)
+    rehearsal.select(models)
     fields = {
         "environment": f"{_part_name(settings, 'environment')}: {environment.object_type}s, "
         + (
@@ -95,25 +136,11 @@ def _describe_earlier_data(parts: CampaignParts) -> str:
     return "; ".join((summary_of(data), *data.notes))
 
 
-def _acceptable_objects(parts: CampaignParts) -> tuple[list[str], int]:
-    """Return random objects that meet the constraints, and the number of objects drawn to find them.
+def _training_of_one_step(settings: CampaignConfig) -> SamplerTraining:
+    from al_loop.actors.local import LocalExecutor
 
-    Raises:
-        ConfigError: no random object meets the constraints.
-    """
-    import torch
-
-    from al_loop.gflownet.rollout import rollout
-    from al_loop.seeding import derive_seed
-
-    generator = torch.Generator().manual_seed(derive_seed(parts.config.seed, "check"))
-    n_drawn = 0
-    for _ in range(_MAX_DRAWS):
-        objects = parts.environment.decode(rollout(parts.environment, None, 128, generator=generator).terminal)
-        n_drawn += len(objects)
-        if accepted := parts.constraints.acceptable(objects):
-            return accepted, n_drawn
-    raise ConfigError(f"constraints: none of {n_drawn} random objects meets them; widen their bounds")
+    one_step = settings.sampler.model_copy(update={"steps": 1, "staleness": 0})
+    return LocalExecutor(settings.model_copy(update={"sampler": one_step}), Path()).training()
 
 
 def _part_name(settings: CampaignConfig, section: str) -> str:
@@ -132,11 +159,11 @@ def _dry_call(settings: CampaignConfig, sample: str, oracle: Oracle, rows: Seque
     import tempfile
 
     from al_loop.actors.local import LocalExecutor
-    from al_loop.campaign.executor import CallTimeout, MemoryExceeded, WorkerLost
+    from al_loop.campaign.executor import CallEnded, outcome_of_ended_call
     from al_loop.cli.terminal import with_unit
-    from al_loop.errors import CampaignError
     from al_loop.oracles.base import Call
 
+    timeout_s = settings.evaluation.timeout_s
     with tempfile.TemporaryDirectory(prefix="al-loop-check-") as logs, ExitStack() as stack:
         executor = LocalExecutor(settings, Path(logs))
         stack.callback(executor.close)
@@ -144,21 +171,19 @@ def _dry_call(settings: CampaignConfig, sample: str, oracle: Oracle, rows: Seque
         stack.callback(worker.close)
         started = time.monotonic()
         try:
-            (outcome,) = worker.call([sample], settings.evaluation.timeout_s, Call())
-        except CallTimeout:
-            limit = settings.evaluation.timeout_s
-            raise CampaignError(f"oracle: no answer for {sample} within evaluation.timeout_s = {limit:g} s") from None
-        except MemoryExceeded as error:
-            raise CampaignError(f"oracle: for {sample}, {error}") from None
-        except WorkerLost:
-            log = Path(logs, "oracle-0.log")
-            lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-            last = f"; its last output: {lines[-1]}" if lines else ""
-            raise CampaignError(f"oracle: its process died on {sample}{last}") from None
+            (outcome,) = worker.call([sample], timeout_s, Call())
+        except CallEnded as ended:
+            outcome = outcome_of_ended_call(ended, timeout_s)
         seconds = time.monotonic() - started
+        printed = Path(logs, "oracle-0.log")
+        output = printed.read_text(errors="replace").strip() if printed.is_file() else ""
     if outcome.values is None:
         assert outcome.failure is not None
-        raise CampaignError(f"oracle: failed on {sample}: {outcome.failure.kind}: {outcome.failure.reason}")
+        if output:
+            typer.echo(shorten(output, _MAX_OUTPUT))
+        place = error_place(outcome.info)
+        reason = outcome.failure.reason.removesuffix("; see logs/oracle-0.log")
+        raise CampaignError(f"oracle: failed on {sample}: {outcome.failure.kind}: {reason}{place and f' ({place})'}")
     cost = _call_cost(settings, oracle) if outcome.cost is None else outcome.cost
     values = ", ".join(with_unit(outcome.values[i], oracle.objectives[i].unit) for i in rows)
     return f"{values}, after {seconds:.1f} s including the start of the worker", cost

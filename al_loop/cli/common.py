@@ -33,6 +33,19 @@ RunDirOption = Annotated[
     Path | None, typer.Option(help="Directory of the run; default: runs/<name>.", show_default=False)
 ]
 ServerOption = Annotated[str, typer.Option(help="The cluster's job server, http://HEAD:8265.", show_default=False)]
+AcceptChangeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REASON",
+        help="Go on although the oracle's code or data changed: why its values remain comparable.",
+        show_default=False,
+    ),
+]
+AddressOption = Annotated[
+    str,
+    typer.Option(help="local: this machine, without Ray; auto: start or join Ray; HOST:6379: that cluster."),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print one line per round.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show details and full tracebacks.")]
 
 

@@ -194,8 +194,8 @@ def review(
     """Show the batch that waits for review (see rounds.review), and record decisions about it."""
     with exit_codes(verbose=verbose):
         from al_loop.cli.terminal import show_batch
-        from al_loop.people.campaign_of_ledger import current_user
         from al_loop.people.review import open_review, waiting_batch
+        from al_loop.system.users import current_user
 
         with open_review(run) as decisions:
             for candidate in veto or ():

@@ -42,7 +42,7 @@ def status(
         with open_run(run) as record:
             now, best, objectives = record.status(), best_objects(record), list(record.optimised.values())
             alarms = record.alarms
-            failures = record.evaluations[["failure", "reason"]].dropna()
+            failures = record.failures
         planned = "" if now.planned_rounds is None else f" of {now.planned_rounds}"
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in objectives]
         last = "none yet" if now.last_answer is None else f"{now.last_answer.astimezone():%Y-%m-%d %H:%M:%S}"
@@ -61,6 +61,8 @@ def status(
         }
         if not alarms.empty:
             fields["last alarm"] = "round {}: {}".format(*alarms.iloc[-1][["round", "message"]])
+        if now.changes:
+            fields["changes"] = "; ".join(now.changes)
         fields |= {
             "last answer": last,
             "starts": f"{now.sessions}, the first {now.created.astimezone():%Y-%m-%d %H:%M:%S}",
@@ -70,6 +72,8 @@ def status(
             typer.secho("\nbest" if len(goals) == 1 else "\nbest trade-offs", bold=True)
             for name, values in best:
                 typer.echo("".join(f"{format_number(value):>11}" for value in values) + f"  {name}")
+        if verbose and not failures.empty:
+            _print_failure(failures)
 
 
 def _failures(failures: pd.DataFrame) -> dict[str, str]:
@@ -79,6 +83,17 @@ def _failures(failures: pd.DataFrame) -> dict[str, str]:
     kinds = ", ".join(f"{n} {kind}" for kind, n in failures["failure"].value_counts().items())
     reasons = failures["reason"].value_counts()
     return {"failures": f"{kinds}; {reasons.iloc[0]} of them: {str(reasons.index[0])[:_MAX_REASON]}"}
+
+
+def _print_failure(failures: pd.DataFrame) -> None:
+    """Print the newest failure for the most frequent reason, with the traceback or the last output of the oracle."""
+    newest = failures[failures["reason"] == failures["reason"].value_counts().index[0]].iloc[-1]
+    typer.secho("\nthe newest failure for this reason", bold=True)
+    typer.echo(f"{newest['object']}: {newest['reason']}")
+    details = [newest[name] for name in ("traceback", "output") if isinstance(newest[name], str)]
+    typer.echo("\n".join(text.rstrip("\n") for text in details), nl=bool(details))
+    if isinstance(newest["log"], str):
+        typer.echo(f"all that this worker printed: {newest['log']}")
 
 
 def export(
@@ -92,8 +107,8 @@ def export(
         typer.Option("--output", "-o", help="Default: <name>.<format> in the current folder.", show_default=False),
     ] = None,
     table: Annotated[
-        Literal["evaluations", "candidates", "decisions"],
-        typer.Option(help="All answers, all proposed objects, or all review decisions with their reasons."),
+        Literal["evaluations", "candidates", "decisions", "changes"],
+        typer.Option(help="All answers, all proposed objects, all review decisions, or all changes of course."),
     ] = "evaluations",
     verbose: VerboseOption = False,
 ) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from al_loop.cli.common import (
+    AcceptChangeOption,
+    AddressOption,
     ConfigArgument,
     OverridesArgument,
+    QuietOption,
     RunDirOption,
     VerboseOption,
     exit_codes,
@@ -31,11 +34,9 @@ def run(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
     run_dir: RunDirOption = None,
-    address: Annotated[
-        str,
-        typer.Option(help="local: this machine, without Ray; auto: start or join Ray; HOST:6379: that cluster."),
-    ] = "local",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print one line per round.")] = False,
+    address: AddressOption = "local",
+    accept_change: AcceptChangeOption = None,
+    quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Start a campaign, or resume it where it stopped."""
@@ -46,10 +47,25 @@ def run(
         settings = load_config(config, overrides or ())
         folder = run_dir or Path("runs") / settings.name
         with make_reporter(quiet=quiet, verbose=verbose) as reporter:
-            _run(settings, folder, address, reporter)
+            run_campaign(settings, folder, address, reporter, accept_change)
 
 
-def _run(settings: CampaignConfig, folder: Path, address: str, reporter: TerminalReporter) -> None:
+def run_campaign(
+    settings: CampaignConfig,
+    folder: Path,
+    address: str,
+    reporter: TerminalReporter,
+    accept_change: str | None = None,
+) -> None:
+    """Run a campaign until it ends, and print how it went.
+
+    Args:
+        settings: its config.
+        folder: its run directory.
+        address: where it runs: local, auto, or the address of a cluster.
+        reporter: shows the progress.
+        accept_change: why values of a changed oracle may be used beside earlier ones.
+    """
     from al_loop.analysis import open_run
     from al_loop.campaign.campaign import Campaign, ledger_url
     from al_loop.cli.terminal import CampaignOverview, with_unit
@@ -64,7 +80,7 @@ def _run(settings: CampaignConfig, folder: Path, address: str, reporter: Termina
 
             executor = RayExecutor(settings, address, reporter.note)
             stack.callback(executor.close)
-        campaign = stack.enter_context(Campaign(settings, folder, executor, reporter))
+        campaign = stack.enter_context(Campaign(settings, folder, executor, reporter, accept_change))
         record = stack.enter_context(open_run(ledger_url(settings, folder)))
         objectives = list(record.optimised.values())
         if campaign.is_finished:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from al_loop.config.plugins import ADAPTERS, Part, arguments_model, load_target
-from al_loop.errors import ConfigError
+from al_loop.errors import AlLoopError, ConfigError
 from al_loop.oracles.base import Oracle
+from al_loop.system.tracebacks import describe_with_place
 
 #: config section -> the values of a BuildContext that its parts may receive
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
@@ -99,13 +101,24 @@ def build(section: str, part: Part, context: BuildContext | None = None) -> Any:
     factory = part.factory(section)
     adapt = adapter_for(section, part, factory)
     if adapt is not None:
-        return adapt(factory, **part.arguments)
+        return _construct(part, partial(adapt, factory), part.arguments)
     arguments = supplied_arguments(section, factory, context or BuildContext()) | part.arguments
     try:
         checked = arguments_model(factory).model_validate(arguments)
     except ValidationError as error:
         raise ConfigError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None
+    return _construct(part, factory, {name: getattr(checked, name) for name in arguments})
+
+
+def _construct(part: Part, factory: Any, arguments: Mapping[str, Any]) -> Any:
+    """Call a constructor; a user's own may raise anything, and a built-in one a ValueError about its arguments."""
     try:
-        return factory(**{name: getattr(checked, name) for name in arguments})
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+        return factory(**arguments)
+    except AlLoopError:
+        raise
+    except ValueError as error:  # how a constructor refuses an argument
+        raise ConfigError(str(error) or describe_with_place(error)) from error
+    except (Exception, SystemExit) as error:
+        if part.target is None:
+            raise
+        raise ConfigError(f"{part.target!r} cannot be built: {describe_with_place(error)}") from error

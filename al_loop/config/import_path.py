@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,15 @@ def name_clash(name: str, module: ModuleType | None = None) -> str:
             if source.resolve() not in locations and source.resolve() not in (p.parent for p in locations):
                 return f"Python imports {top_name!r} from {origin}, not {source}; rename the latter"
     return ""
+
+
+def find_origin(name: str) -> str:
+    """Return the file that Python would import a module from, or an empty text if it finds none."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):  # a parent package cannot be imported
+        return ""
+    return (spec.origin or "") if spec is not None else ""
 
 
 def _sources(folder: Path, name: str) -> list[Path]:

@@ -23,13 +23,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model, model_validator
 
-from al_loop.config.import_path import name_clash
+from al_loop.config.import_path import find_origin, name_clash
 from al_loop.errors import ConfigError
+from al_loop.system.tracebacks import describe_with_place
 
 _SEARCHED = "searched: the folder of the config file, the current folder and the installed packages"
 #: config section -> package with its built-in parts
@@ -231,13 +233,28 @@ def load_target(target: str) -> Any:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a user's module may raise anything at import; report all of it
         raise ConfigError(
-            f"cannot import {module_name!r}: {type(error).__name__}: {error} ({name_clash(module_name) or _SEARCHED})"
+            f"cannot import {module_name!r}: {describe_with_place(error)} ({_import_advice(module_name, error)})"
         ) from error
     try:
-        return getattr(module, attribute)
-    except AttributeError:
-        clash = name_clash(module_name, module)
-        raise ConfigError(f"the module {module_name!r} has no {attribute!r}{clash and f' ({clash})'}") from None
+        return attrgetter(attribute)(module)
+    except AttributeError as error:
+        names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        advice = name_clash(module_name, module) or f"{getattr(module, '__file__', None) or 'a built-in module'}"
+        raise ConfigError(
+            f"the module {module_name!r} has no {attribute!r}{suggestion(attribute, names)} ({advice})"
+        ) from error
+
+
+def _import_advice(module_name: str, error: BaseException) -> str:
+    """Return where a module that could not be imported was looked for or found, and what to do."""
+    if clash := name_clash(module_name):
+        return clash
+    missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    if missing and f"{module_name}.".startswith(f"{missing}."):
+        return _SEARCHED
+    if missing:
+        return f"install the package of {missing.partition('.')[0]!r} for {sys.executable}"
+    return f"the module is {origin}" if (origin := find_origin(module_name)) else _SEARCHED
 
 
 def entry_point_group(section: str) -> str:

@@ -32,7 +32,10 @@ class Features(ABC):
     def __call__(self, objects: Sequence[str]) -> Tensor:
         """Return the features of n objects: n x d, float64."""
         new = [o for o in dict.fromkeys(objects) if o not in self._cache]
-        rows = dict(zip(new, self.compute(new), strict=True)) if new else {}
+        computed = self.compute(new) if new else ()
+        if len(computed) != len(new):
+            raise ValueError(f"compute returned {len(computed)} rows for {len(new)} objects, expected one for each")
+        rows = dict(zip(new, computed, strict=True))
         features = [rows[o] if o in rows else self._cache[o] for o in objects]
         if len(self._cache) + len(rows) > self._cache_size:
             self._cache.clear()

@@ -325,15 +325,33 @@ class Learner:
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a state returned by ``state_dict``."""
+        """Restore a state returned by ``state_dict``, under settings that may differ from those of that time.
+
+        Raises:
+            Exception: the state does not fit; the type depends on what differs, and this learner's state is unchanged.
+        """
+        before, reference = self.state_dict(), self._reference
+        try:
+            self._load(state)
+        except Exception:
+            self._load(before)
+            self._reference = reference
+            raise
+
+    def _load(self, state: Mapping[str, Any]) -> None:
         self.policy.load_state_dict(state["policy"])
         self._log_z.load_state_dict(state["log_z"])
-        if self._average is not None:
+        if self._average is not None and state["average"] is None:
+            self._average.module.load_state_dict(state["policy"])
+        elif self._average is not None:
             self._average.load_state_dict(state["average"])
         if state["reference"] is not None:
             self._reference = copy.deepcopy(self.policy).requires_grad_(False)
             self._reference.load_state_dict(state["reference"])
+        rates = [group["lr"] for group in self._optimizer.param_groups]
         self._optimizer.load_state_dict(state["optimizer"])
+        for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
         self.replay.load_state_dict(state["replay"])
         self.measured.load_state_dict(state["measured"])
         self._is_fresh = state["is_fresh"]

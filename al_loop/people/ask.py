@@ -10,8 +10,8 @@ from pathlib import Path
 from al_loop.datafiles.headings import column_heading
 from al_loop.errors import ConfigError
 from al_loop.ledger import Candidate, Ledger
-from al_loop.people.campaign_of_ledger import current_user
 from al_loop.storage.files import write_whole
+from al_loop.system.users import current_user
 
 
 def candidates_to_ask(ledger: Ledger, *, again: bool = False) -> list[Candidate]:

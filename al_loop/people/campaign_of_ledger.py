@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +14,8 @@ from al_loop.ledger import Ledger
 from al_loop.smiles import canonical_smiles
 
 
-def current_user() -> str:
-    """Return ``user@machine``, by which the ledger identifies people."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (OSError, KeyError):  # a container may have no name for its user
-        return socket.gethostname()
-
-
 def campaign_config(ledger: Ledger) -> CampaignConfig:
-    """Return the config of a ledger's campaign, as of its first start.
+    """Return the config of a ledger's campaign, as of its last start.
 
     Raises:
         ConfigError: the campaign has not begun.
@@ -33,7 +23,8 @@ def campaign_config(ledger: Ledger) -> CampaignConfig:
     campaign = ledger.campaign()
     if campaign is None:
         raise ConfigError(f"ledger {ledger.name}: the campaign has not begun; start it with al-loop run")
-    return CampaignConfig.model_validate(campaign.config)
+    sessions = ledger.sessions()
+    return CampaignConfig.model_validate(sessions[-1].config if sessions else campaign.config)
 
 
 def add_part_folders(folder: Path | None) -> bool:

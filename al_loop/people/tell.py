@@ -19,7 +19,7 @@ from al_loop.datafiles.result_tables import read_results
 from al_loop.errors import ConfigError
 from al_loop.ledger import Answer, Candidate, Decision, EvaluationRow, Ledger
 from al_loop.oracles.base import Failure, Outcome
-from al_loop.people.campaign_of_ledger import current_user
+from al_loop.system.users import current_user
 
 _SURPRISING = 6.0  # predicted standard deviations
 _LARGEST_ID = 2**31 - 1

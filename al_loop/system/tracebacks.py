@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import sysconfig
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from traceback import FrameSummary, TracebackException
@@ -32,6 +32,13 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
+def describe_with_place(error: BaseException) -> str:
+    """Return ``describe_error`` with the innermost line of the user's own code, such as ``(mine.py, line 3)``."""
+    frame = None if isinstance(error, SyntaxError) else _place(error)  # a syntax error names its place itself
+    place = "" if frame is None else f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return describe_error(error) + place
+
+
 def error_details(error: BaseException) -> dict[str, object]:
     """Return type, message, file, line and traceback of an error, for the ``info`` of an answer.
 
@@ -43,6 +50,14 @@ def error_details(error: BaseException) -> dict[str, object]:
     elif (frame := _place(error)) is not None:
         details |= {"file": frame.filename, "line": frame.lineno}
     return details | {"traceback": user_traceback(error)}
+
+
+def error_place(info: Mapping[str, object]) -> str:
+    """Return the place of the error in an answer's ``info``, such as ``mine.py, line 3``; empty if there is none."""
+    error = info.get("error")
+    if not isinstance(error, dict) or "file" not in error:
+        return ""
+    return f"{Path(str(error['file'])).name}, line {error.get('line')}"
 
 
 def user_traceback(error: BaseException, *, max_length: int = 20_000) -> str:

@@ -218,3 +218,21 @@ def test_start_scores_the_replay_anew():
     learner.start(lambda objects: -letters(objects))
     values = letters(learner.replay.objects)
     assert torch.equal(values, values.sort().values)
+
+
+def test_a_state_that_does_not_fit_leaves_the_learner_as_it_was():
+    environment = Sequences("AB", 3)
+    small, large = (Learner(environment, Training(hidden=hidden), seed=1) for hidden in (8, 16))
+    before = large.weights()
+    with pytest.raises(RuntimeError):
+        large.load_state_dict(small.state_dict())
+    assert all(torch.equal(before[name], value) for name, value in large.weights().items())
+
+
+def test_a_restored_learner_has_the_learning_rates_and_the_average_of_its_own_settings():
+    environment = Sequences("AB", 3)
+    old = Learner(environment, Training(hidden=8, lr=0.5), seed=1)
+    new = Learner(environment, Training(hidden=8, lr=0.25, ema=0.9), seed=2)
+    new.load_state_dict(old.state_dict())
+    assert new.state_dict()["optimizer"]["param_groups"][0]["lr"] == 0.25
+    assert all(torch.equal(old.weights()[name], value) for name, value in new.weights().items())
