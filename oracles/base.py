@@ -12,13 +12,21 @@ from pathlib import Path
 from typing import Literal, Self, get_args
 
 from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, match
-from al_loop.system.plain_values import artifact_contents, cost_or_none, json_info, noise_or_none, numbers
+from al_loop.system.plain_values import (
+    LARGEST,
+    Bound,
+    artifact_contents,
+    bounds_or_none,
+    cost_or_none,
+    is_learnable,
+    json_info,
+    noise_or_none,
+    numbers,
+)
 from al_loop.system.tracebacks import describe_error, error_details
 
 Goal = Literal["maximise", "minimise"]
 FailureKind = Literal["invalid", "permanent", "retryable", "timeout"]
-#: a value of which only this is known: that it is below or above the number
-Bound = Literal["<", ">"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ class Outcome:
     """The answer for one object: values or a failure, with optional cost, noise, metadata and files.
 
     Args:
-        values: one per objective, in raw oracle units.
+        values: one per objective, in raw oracle units; None or NaN for one of several that was not measured.
         failure: the reason why there are no values.
         cost: in the oracle's own currency; None if the oracle does not report it, so that the config's price applies.
         info: metadata to store beside the value (JSON types).
@@ -233,18 +241,20 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     """Convert whatever ``evaluate`` yielded to an Outcome; anything that is not an answer becomes a permanent failure.
 
     An invalid cost or noise (not finite, below 0, not one per value) counts as unknown, and an artifact that cannot be
-    read is noted in ``info``: neither is a reason to lose a value that was paid for.
+    read is noted in ``info``: neither is a reason to lose a value that was paid for. Of several values, one that was
+    not measured (None or NaN) is NaN in the outcome, and so is one that no model can learn from (infinite or above
+    1e50 in size, or with such noise); ``info["refused"]`` keeps it. An answer without any usable value is a failure.
 
     Args:
         answer: an Outcome, a number, a sequence of numbers, or anything else.
         n_values: number of the oracle's objectives.
 
     Returns:
-        An Outcome whose values are plain finite floats, whose ``info`` contains JSON types only, and whose
-        ``artifacts`` are bytes.
+        An Outcome whose values are plain floats, finite but for NaN among several, whose ``info`` contains JSON types
+        only, and whose ``artifacts`` are bytes.
     """
     outcome = answer if isinstance(answer, Outcome) else None
-    cost, noise = None, None
+    cost, noise, censored = None, None, None
     info: dict[str, object] = {}
     artifacts: Mapping[str, bytes | str | Path] = {}
     if outcome is not None:
@@ -252,7 +262,7 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
             info = json_info(outcome.info)
         except (TypeError, AttributeError):
             info = {}
-        cost, noise = cost_or_none(outcome.cost), noise_or_none(outcome.noise, n_values)
+        cost, noise, censored = cost_or_none(outcome.cost), outcome.noise, outcome.censored
         artifacts = artifact_contents(outcome.artifacts, info)
         if outcome.failure is not None:
             failure = Failure(outcome.failure.kind, str(outcome.failure.reason))
@@ -268,10 +278,21 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
         return failed(f"the oracle returned {raw!r:.80}, which is not a number")
     if len(values) != n_values:
         return failed(f"the oracle returned {len(values)} values, expected {n_values}")
-    if not all(math.isfinite(v) for v in values):
-        return failed(f"the oracle returned {values}, which is not finite")
-    censored = None if outcome is None else outcome.censored
-    return Outcome(values=values, cost=cost, info=info, noise=noise, artifacts=artifacts, censored=censored)
+    noise = noise_or_none(noise, values)
+    refused = [not is_learnable(value) or (noise is not None and noise[i] > LARGEST) for i, value in enumerate(values)]
+    if any(is_bad and not math.isnan(value) for is_bad, value in zip(refused, values, strict=True)):
+        info["refused"] = [f"{v:g}" if noise is None else f"{v:g} ± {noise[i]:g}" for i, v in enumerate(values)]
+    if all(refused):
+        what = f"{values}{'' if noise is None else f' with the noise {noise}'}"
+        return failed(f"the oracle returned {what}; models need finite numbers of at most {LARGEST:g} in size")
+    if any(refused):
+        values = tuple(math.nan if is_bad else value for is_bad, value in zip(refused, values, strict=True))
+        noise = noise_or_none(noise, values)
+    try:
+        bounds = bounds_or_none(censored, values)
+    except ValueError as error:
+        return failed(str(error))
+    return Outcome(values=values, cost=cost, info=info, noise=noise, artifacts=artifacts, censored=bounds)
 
 
 def evaluate_each(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> Iterator[Outcome]:

@@ -94,7 +94,7 @@ def run_status(run: RunTables) -> RunStatus:
         imported=int((evaluations["origin"] == "imported").sum()),
         pending=n_pending,
         in_flight=len(ledger.in_flight()),
-        calls=len(ledger.attempts()),
+        calls=ledger.n_calls(),
         cost=ledger.cost(),
         best_object=None if best.empty else str(best["object"].iloc[0]),
         best_value=None if best.empty else float(best[column].iloc[0]),

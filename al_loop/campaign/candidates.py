@@ -10,9 +10,11 @@ from torch import Tensor
 
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.preparation import CampaignParts
+from al_loop.features.base import describable
 from al_loop.gflownet.rollout import rollout
 from al_loop.modelling.fitted import FittedModels
 from al_loop.seeding import derive_seed
+from al_loop.system import stopping
 
 _CHUNK = 8192  # objects scored at once
 _MOST_PROMISING = 2048  # objects of a list that the selector sees, at least
@@ -88,6 +90,9 @@ class CandidateSource:
         else:
             names = self._most_promising(models, max(_MOST_PROMISING, 16 * n), closed)
             origins = ["pool"] * len(names)
+        described = set(describable(self._parts.features, names))
+        origins = [origin for name, origin in zip(names, origins, strict=True) if name in described]
+        names = [name for name in names if name in described]
         if not names:
             return None
         X = self._parts.features(names)
@@ -106,10 +111,13 @@ class CandidateSource:
         generator = torch.Generator().manual_seed(derive_seed(self._seed, len(closed), "random"))
         accepted: list[str] = []
         for objects in self._random_draws(max(_MOST_DRAWS * n // _RANDOM_DRAW, 4), generator):
-            for name in self._acceptable(objects, closed):
-                if len(accepted) < n:
+            names = self._acceptable(objects, closed)
+            while names and len(accepted) < n:  # features are computed for no more objects than are needed
+                needed, names = names[: n - len(accepted)], names[n - len(accepted) :]
+                for name in describable(self._parts.features, needed):
                     accepted.append(name)
                     on_accepted()
+            stopping.look()
             closed.update(accepted)
             if len(accepted) == n:
                 break
@@ -129,10 +137,12 @@ class CandidateSource:
         """Return new acceptable objects from the sampler, at least n if it can draw as many."""
         size = self._parts.config.sampler.pool
         # the best objects of the training were drawn by the sampler, too
-        objects = dict.fromkeys(self._acceptable(training.best_seen(), closed))
+        features = self._parts.features
+        objects = dict.fromkeys(describable(features, self._acceptable(training.best_seen(), closed)))
         for attempt in range(max(_MOST_DRAWS * n // size, 1)):
+            stopping.look()
             draw = training.draw(size, seed=derive_seed(self._seed, number, "pool", attempt))
-            objects.update(dict.fromkeys(self._acceptable(draw, closed)))
+            objects.update(dict.fromkeys(describable(features, self._acceptable(draw, closed))))
             if len(objects) >= n:
                 break
         return list(objects)
@@ -142,10 +152,20 @@ class CandidateSource:
         names = self._acceptable(self._parts.environment.objects or (), closed)
         if len(names) <= n:
             return names
-        parts = [names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)]
-        scores = torch.cat([models.scores(self._parts.features(part)) for part in parts])
-        return [names[i] for i in sorted(scores.topk(n).indices.tolist())]
+        features, described, scores = self._parts.features, list[str](), []
+        for i in range(0, len(names), _CHUNK):
+            stopping.look()
+            part = describable(features, names[i : i + _CHUNK])
+            described += part
+            scores.append(models.scores(features(part)))
+        best = torch.cat(scores).topk(min(n, len(described))).indices
+        return [described[i] for i in sorted(best.tolist())]
 
     def _acceptable(self, objects: Sequence[str], closed: Set[str]) -> list[str]:
         """Return the distinct objects that are not closed and satisfy the constraints."""
-        return self._parts.constraints.acceptable([o for o in dict.fromkeys(objects) if o not in closed])
+        new = [o for o in dict.fromkeys(objects) if o not in closed]
+        accepted: list[str] = []
+        for i in range(0, len(new), _CHUNK):
+            stopping.look()
+            accepted += self._parts.constraints.acceptable(new[i : i + _CHUNK])
+        return accepted

@@ -132,9 +132,15 @@ def summaries(changes: Sequence[Change]) -> list[str]:
     by_round: dict[int, list[str]] = {}
     for change in changes:
         reason = f" ({change.reason})" if change.reason else ""
-        text = str(KeyChange(change.key, change.old, change.new)) + reason
-        by_round.setdefault(change.round, []).append(text)
+        by_round.setdefault(change.round, []).append(_what(change) + reason)
     return [f"from round {number} on: {', '.join(texts)}" for number, texts in by_round.items()]
+
+
+def _what(change: Change) -> str:
+    if change.kind == "branch":
+        return f"branched from {change.new}"
+    has_values = change.kind in ("config", "library")
+    return str(KeyChange(change.key, change.old, change.new)) if has_values else f"{change.key} changed"
 
 
 def _refusal(name: str, fixed: Sequence[KeyChange], run: str, number: int) -> str:

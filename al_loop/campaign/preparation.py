@@ -99,11 +99,16 @@ class CampaignParts:
         """Random objects, the same in all rounds."""
         import torch
 
+        from al_loop.features.base import describable
         from al_loop.gflownet.rollout import rollout
 
         generator = torch.Generator().manual_seed(derive_seed(self.config.seed, "reference"))
         trajectories = rollout(self.environment, None, _N_REFERENCE, generator=generator)
-        return tuple(self.environment.decode(trajectories.terminal))
+        reference = describable(self.features, self.environment.decode(trajectories.terminal))
+        if not reference:
+            reasons = "; ".join(dict.fromkeys(self.features.refused.values()))
+            raise ConfigError(f"features: none of {_N_REFERENCE} random objects has features: {reasons:.300}")
+        return tuple(reference)
 
     # -- models and selection ------------------------------------------------------------------------------------------
 

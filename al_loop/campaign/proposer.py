@@ -18,6 +18,7 @@ from al_loop.campaign.course import retrained_for
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.round_state import RoundState
 from al_loop.errors import CampaignError, summary
+from al_loop.features.base import refusals
 from al_loop.ledger import Proposal
 from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
 from al_loop.modelling.fitted import FittedModels
@@ -27,6 +28,7 @@ from al_loop.monitoring.predictions import past_predictions
 from al_loop.monitoring.recalibration import recalibration_factor
 from al_loop.seeding import derive_seed
 from al_loop.selectors.base import SelectionContext
+from al_loop.system import stopping
 
 _HYPERVOLUME_SAMPLES = 128  # samples of a batch whose hypervolume is computed for the forecast
 _WHOLE_SHARE = 8  # of the first batch's calls for one object that is measured at every fidelity
@@ -59,6 +61,7 @@ class Proposer:
         self._context, self._training = context, training
         self._parts, self._config, self._ledger = context.parts, context.config, context.ledger
         self._source = CandidateSource(context.parts, training)
+        self._left_out = set[str]()  # objects without features, as reported
         self._explanation = ""  # of the surrogate's choice, as last reported
 
     def restore(self, number: int) -> None:
@@ -101,6 +104,7 @@ class Proposer:
             return Batch([], {})
         with self._context.reporter.phase(0, "first batch", n) as phase:
             objects = self._source.random(n, self._ledger.known_objects() | known, phase.advance)
+        self._note_left_out(refusals(self._parts.features), "proposed")
         fidelities = self._parts.fidelities.names
         n_whole = max(min(2, n), n // _WHOLE_SHARE)
         calls = [(name, fidelity) for name in objects[:n_whole] for fidelity in fidelities]
@@ -133,7 +137,22 @@ class Proposer:
             factors = self._recalibration(n_answers)
             models = self._context.executor.fit(self._parts.fitter, observations, pending, factors)
             phase.advance()
+        self._note_left_out(models.info.get("left_out", {}), "learned from")
         return models
+
+    def _note_left_out(self, reasons: Mapping[str, str], use: str) -> None:
+        """Tell the user of objects that have no features, once each.
+
+        Args:
+            reasons: the reason for each object.
+            use: what they are not used for.
+        """
+        new = {name: reason for name, reason in reasons.items() if name not in self._left_out}
+        self._left_out.update(new)
+        if new:
+            name, reason = next(iter(new.items()))
+            which = f"{name:.80} has" if len(new) == 1 else f"{len(new)} objects have"
+            self._context.note(f"{which} no features and cannot be {use}; {name:.80}: {reason}")
 
     def _recalibration(self, n_answers: int) -> list[float]:
         """Return the factors of the objectives' standard deviations, from earlier predictions."""
@@ -173,6 +192,7 @@ class Proposer:
         measured = [o.object for o in self._ledger.observations() if o.values is not None]
         with self._context.reporter.phase(number, "train", n_steps) as phase:
             for step in self._training.train(number, models.reward, measured):
+                stopping.look()
                 on_step()
                 phase.advance(f"loss {step.loss:.2f}")
                 sinks.log((number - 1) * n_steps + step.number, {"train/loss": step.loss})
@@ -202,6 +222,7 @@ class Proposer:
         with self._context.reporter.phase(number, "select", 1) as phase:
             state = RoundState.read(self._ledger, self._parts)
             pool = self._source.pool(number, models, n, state.proposed_at_target, state.proposed)
+            self._note_left_out(refusals(self._parts.features), "proposed")
             if pool is None:
                 return Batch([], {})
             picks = self._picks(number, models, pool, n, cost_left, state)

@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from al_loop.campaign.answer_commits import AnswerStores
+from al_loop.campaign.answers_at_stop import AnswersAtStop
 from al_loop.campaign.building import oracle_identity
 from al_loop.campaign.closing import RoundProgress, affordable, may_close, n_to_keep_busy
 from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.earlier_data import read_earlier_data, summary_of
-from al_loop.campaign.evaluation import AnswerStores, EvaluationPool, PoolSettings
+from al_loop.campaign.evaluation import EvaluationPool, PoolSettings
 from al_loop.campaign.reporter import Phase
 from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_state import records_of
@@ -25,6 +27,8 @@ from al_loop.oracles.base import Outcome
 from al_loop.seeding import derive_seed
 from al_loop.storage.artifacts import ArtifactFolder
 from al_loop.storage.cache import EvaluationCache
+from al_loop.system import stopping
+from al_loop.system.stopping import FINISH_CALLS, STOP
 
 if TYPE_CHECKING:
     from al_loop.campaign.proposer import Batch, Proposer
@@ -50,8 +54,10 @@ class RoundLoop:
         self._phase_of_answers: Phase | None = None
         with ExitStack() as opening:
             self._pool = self._open_pool(opening, has_workers=has_workers)
-            opening.callback(self._pool.close)
-            self._pool.submit([c for c in self._ledger.pending() if self._is_released(c.round)])
+            with ExitStack() as on_failure:
+                on_failure.callback(self._pool.close)
+                self._pool.submit([c for c in self._ledger.pending() if self._is_released(c.round)])
+                on_failure.pop_all()
             self._open = opening.pop_all()
 
     def _open_pool(self, opening: ExitStack, *, has_workers: bool) -> EvaluationPool:
@@ -78,8 +84,19 @@ class RoundLoop:
         self.close()
 
     def close(self) -> None:
-        """End the oracle workers; what they were measuring stays pending."""
+        """End the oracle workers; what they were measuring stays pending, unless it may finish first."""
+        request = stopping.current_request()
+        level = 0 if request is None else request.level
+        finish_calls = level == FINISH_CALLS or (level == STOP and self._config.evaluation.finish_calls)
+        if finish_calls and (n := self._pool.n_running):
+            self._context.note(f"stopping once {n} running {'call has' if n == 1 else 'calls have'} finished")
+        self._pool.close(finish_calls=finish_calls)
         self._open.close()
+
+    @property
+    def answers_at_stop(self) -> AnswersAtStop:
+        """What became of the answers of this session; known once the loop is closed."""
+        return self._pool.answers_at_stop
 
     # -- start a round -------------------------------------------------------------------------------------------------
 
@@ -184,7 +201,7 @@ class RoundLoop:
         with self._context.reporter.phase(number, "review", 1):
             while not self._is_released(number):
                 self._pool.raise_error()
-                time.sleep(_REVIEW_POLL_S)
+                stopping.pause(_REVIEW_POLL_S)
         self._pool.submit([c for c in self._ledger.pending() if c.round == number])
 
     # -- finish a round ------------------------------------------------------------------------------------------------

@@ -13,11 +13,13 @@ from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.preparation import CampaignParts
 from al_loop.campaign.round_state import RoundState
 from al_loop.campaign.round_times import RoundTimes
+from al_loop.features.base import describable
 from al_loop.monitoring import metrics
 from al_loop.monitoring.alarms import Alarm, diversity_alarm, prediction_alarms, progress_alarm
 from al_loop.monitoring.predictions import PastPredictions, past_predictions
 from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.monitoring.scores import score, score_by_distance
+from al_loop.system import stopping
 
 _RECENT_ROUNDS = 3  # whose answers alarms look at, at least
 _RECENT_ANSWERS = 16  # that alarms look at, at least
@@ -88,6 +90,7 @@ def close_rounds(context: CampaignContext, last: int, times: RoundTimes) -> None
     """
     parts, ledger = context.parts, context.ledger
     for number in range(last + 1):
+        stopping.look()
         if ledger.is_closed(number):
             continue
         state = RoundState.read(ledger, parts)
@@ -109,7 +112,7 @@ def _summary(
     batch = [o for o in observations if o.arrived == number and o.origin != "imported"]
     objectives, goal = state.objectives, state.objectives.goals[0]
     values = state.valid_values(number)
-    X = parts.features([o.object for o in batch])
+    X = parts.features(describable(parts.features, [o.object for o in batch]))
     is_molecule = parts.environment.object_type == "molecule"
     earlier = [o.object for o in observations if o.arrived < number]
     hypervolume = front = None

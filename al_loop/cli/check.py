@@ -30,7 +30,7 @@ def check(
     verbose: VerboseOption = False,
 ) -> None:
     """Validate a config, run every part once on made-up answers, and call the oracle once without recording it."""
-    with exit_codes(verbose=verbose), _users_traceback():
+    with exit_codes(verbose=verbose, needs_output=True), _users_traceback():
         from al_loop.campaign.preparation import prepare
         from al_loop.config import load_config
 

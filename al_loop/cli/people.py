@@ -31,7 +31,7 @@ def ask(
     verbose: VerboseOption = False,
 ) -> None:
     """Write a table of objects to measure, to fill in and return with tell."""
-    with exit_codes(verbose=verbose):
+    with exit_codes(verbose=verbose, needs_output=True):
         from al_loop.ledger import Ledger
         from al_loop.people.ask import ask as ask_people
         from al_loop.people.ask import candidates_to_ask, write_table

@@ -11,7 +11,7 @@ from al_loop.cli.common import exit_codes
 
 def list_parts() -> None:
     """List all parts that a config can name."""
-    with exit_codes():
+    with exit_codes(needs_output=True):
         from al_loop.config import plugins
 
         parts = {section: plugins.available(section) for section in plugins.ROOMS}
@@ -26,7 +26,7 @@ def list_parts() -> None:
 
 def schema() -> None:
     """Print the JSON schema of a config, for editors."""
-    with exit_codes():
+    with exit_codes(needs_output=True):
         from al_loop.config import json_schema
 
         typer.echo(json.dumps(json_schema(), indent=2))

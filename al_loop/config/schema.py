@@ -211,6 +211,13 @@ class Evaluation(_Frozen):
     patience_s: Annotated[
         float, Field(ge=0, description="how long to wait for a full disk or a lost database, in seconds")
     ] = 3600.0
+    finish_calls: Annotated[
+        bool,
+        Field(
+            description="after Ctrl-C or SIGTERM, stop once the calls that run have finished; a second one stops at "
+            "once (`al-loop stop --finish-calls` asks for it once)"
+        ),
+    ] = False
     cache: Annotated[
         PathText | None,
         Field(description="a file or database URL in which campaigns share the values measured by the same oracle"),

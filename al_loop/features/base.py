@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from al_loop.errors import summary
 from al_loop.features.row_layout import Layout
+
+
+def check_rows(rows: Tensor, n: int, d: int) -> Tensor:
+    """Return rows that are n x d finite numbers.
+
+    Args:
+        rows: what a user's code returned.
+        n: the expected number of rows.
+        d: their expected length.
+
+    Raises:
+        ValueError: they are something else; the message has the expected and the actual shape.
+    """
+    if not isinstance(rows, Tensor) or not rows.ndim:
+        raise ValueError(f"compute returned a {type(rows).__name__}, expected a tensor of {n} x {d}")
+    if len(rows) != n:
+        raise ValueError(f"compute returned {len(rows)} rows for {n} objects, expected one for each")
+    if rows.shape != (n, d):
+        raise ValueError(f"compute returned a tensor of shape {tuple(rows.shape)}, expected {(n, d)}")
+    if rows.is_floating_point() and not bool(rows.isfinite().all()):
+        raise ValueError("compute returned NaN or infinity, expected finite numbers")
+    return rows
+
+
+def describable(features: Callable[[Sequence[str]], Tensor], objects: Sequence[str]) -> list[str]:
+    """Return the objects that have features, see ``Features.describable``; all of them for any other function.
+
+    Args:
+        features: objects -> n x d features.
+        objects: the objects.
+    """
+    return features.describable(objects) if isinstance(features, Features) else list(objects)
+
+
+def refusals(features: Callable[[Sequence[str]], Tensor]) -> Mapping[str, str]:
+    """Return the reason for each object that was found to have no features."""
+    return features.refused if isinstance(features, Features) else {}
 
 
 class Features(ABC):
@@ -28,19 +66,35 @@ class Features(ABC):
     def __init__(self, cache_size: int = 100_000) -> None:
         self._cache: dict[str, Tensor] = {}
         self._cache_size = cache_size
+        #: the reason for each object that was found to have no features
+        self.refused: dict[str, str] = {}
 
     def __call__(self, objects: Sequence[str]) -> Tensor:
-        """Return the features of n objects: n x d, float64."""
+        """Return the features of n objects: n x d, float64.
+
+        Raises:
+            ValueError: an object cannot be described, or ``compute`` does not return finite numbers of this shape.
+        """
         new = [o for o in dict.fromkeys(objects) if o not in self._cache]
-        computed = self.compute(new) if new else ()
-        if len(computed) != len(new):
-            raise ValueError(f"compute returned {len(computed)} rows for {len(new)} objects, expected one for each")
-        rows = dict(zip(new, computed, strict=True))
+        rows = dict(zip(new, check_rows(self.compute(new), len(new), self.d), strict=True)) if new else {}
         features = [rows[o] if o in rows else self._cache[o] for o in objects]
         if len(self._cache) + len(rows) > self._cache_size:
             self._cache.clear()
         self._cache.update(islice(rows.items(), self._cache_size))
         return torch.stack(features).double() if features else torch.empty(0, self.d, dtype=torch.float64)
+
+    def describable(self, objects: Sequence[str]) -> list[str]:
+        """Return the objects that have features, in their order; the reasons for the others are in ``refused``."""
+        objects = [o for o in objects if o not in self.refused]
+        try:
+            self(objects)
+        except Exception:  # third-party code raises anything
+            for name in dict.fromkeys(objects):
+                try:
+                    self([name])
+                except Exception as error:
+                    self.refused[name] = summary(error)
+        return [o for o in objects if o not in self.refused]
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_cache": {}}  # the cache does not travel to other processes

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from al_loop.config import BuildContext, Part, build
-from al_loop.features.base import Features
+from al_loop.features.base import Features, check_rows
 
 
 class Joined(Features):
@@ -57,7 +57,7 @@ class Joined(Features):
 
     def __call__(self, objects: Sequence[str]) -> Tensor:
         """Return the features of n objects: n x d, float64. The parts cache them, each in its own number type."""
-        return self.compute(objects)
+        return check_rows(self.compute(objects), len(objects), self.d)
 
     def compute(self, objects: Sequence[str]) -> Tensor:
         """Return the parts' features side by side: n x d."""

@@ -136,8 +136,8 @@ def answer_row(answer: Answer, n_values: int) -> dict[str, Any]:
     failure = outcome.failure
     return {
         "candidate_id": answer.candidate_id,
-        "values": None if outcome.values is None else [float(v) for v in outcome.values],
-        "noise": None if outcome.noise is None else [float(v) for v in outcome.noise],
+        "values": None if outcome.values is None else [finite_or_none(v) for v in outcome.values],
+        "noise": None if outcome.noise is None else [finite_or_none(v) for v in outcome.noise],
         "censored": None if outcome.censored is None else list(outcome.censored),
         "failure_kind": None if failure is None else failure.kind,
         "failure_reason": None if failure is None else storable_text(str(failure.reason)),

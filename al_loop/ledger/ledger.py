@@ -23,12 +23,13 @@ from sqlalchemy.engine import URL
 
 from al_loop.errors import CampaignError
 from al_loop.ledger import answers as answer_writes
-from al_loop.ledger import campaigns
+from al_loop.ledger import campaigns, copying
 from al_loop.ledger import changes as change_writes
 from al_loop.ledger import decisions as decision_writes
 from al_loop.ledger import imports as import_writes
 from al_loop.ledger import retries as retry_writes
 from al_loop.ledger import rounds as round_writes
+from al_loop.ledger.copying import FirstRounds
 from al_loop.ledger.database import PATIENCE_S, Database
 from al_loop.ledger.reader import LedgerReader
 from al_loop.ledger.records import Answer, Candidate, Change, Import, Proposal
@@ -233,6 +234,19 @@ class Ledger(LedgerReader):
     def stop(self, reason: str) -> None:
         """Record why the campaign ends after the last round; does nothing before the first round."""
         self._database.write(decision_writes.stop(reason))
+
+    def take_over(self, first: FirstRounds, *, campaign: Mapping[str, Any], session: Mapping[str, Any]) -> None:
+        """Fill this empty ledger with the first rounds of another campaign, whose answers cost this one nothing.
+
+        Args:
+            first: the rows of the rounds.
+            campaign: the row of the new campaign.
+            session: the row of its first session.
+
+        Raises:
+            ConfigError: the ledger has a campaign already.
+        """
+        self._database.write(copying.take_over(self.name, first, campaign, session))
 
     def record_changes(self, changes: Sequence[Change]) -> None:
         """Record what changed since the last start, all or nothing."""

@@ -24,7 +24,8 @@ from al_loop.ledger.records import (
     RoundRow,
     SessionRow,
 )
-from al_loop.oracles.base import Bound, Failure, Objective
+from al_loop.oracles.base import Bound, Failure, FailureKind, Objective
+from al_loop.system.plain_values import is_learnable
 
 #: the origin of candidates that stand for earlier data, whose calls and costs are not this campaign's
 IMPORTED: Final = "imported"
@@ -236,9 +237,22 @@ def observations(connection: Connection, until: int | None = None) -> list[Obser
     )
     rows = connection.execute(query).all()
     return [
-        Observation(o, _floats(v), kind, r, a, _floats(noise), f, cost, seconds, _bounds(censored), origin)
+        Observation(o, *_learnable(_floats(v), kind), r, a, _floats(noise), f, cost, seconds, _bounds(censored), origin)
         for o, v, kind, r, a, noise, f, cost, seconds, censored, origin in rows
     ]
+
+
+def _learnable(
+    values: tuple[float, ...] | None, failure: FailureKind | None
+) -> tuple[tuple[float, ...] | None, FailureKind | None]:
+    """Return values and failure of an answer, without values that no model can learn from.
+
+    Today these are refused when they arrive; ledgers of earlier releases have some.
+    """
+    if values is None or all(is_learnable(value) or math.isnan(value) for value in values):
+        return values, failure
+    values = tuple(value if is_learnable(value) else math.nan for value in values)
+    return (None, "permanent") if all(map(math.isnan, values)) else (values, failure)
 
 
 def evaluations(connection: Connection, *, has_all_revisions: bool = False) -> list[EvaluationRow]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from al_loop.ledger import queries
+from al_loop.ledger import copying, queries
+from al_loop.ledger.copying import FirstRounds
 from al_loop.ledger.database import Database
 from al_loop.ledger.records import (
     AttemptRow,
@@ -133,6 +134,10 @@ class LedgerReader:
     def retries(self) -> list[Retry]:
         """Return every request to measure a failed candidate again, in order."""
         return self._database.read(queries.retries)
+
+    def first_rounds(self, number: int) -> FirstRounds:
+        """Return the rows of the rounds before a number, for another ledger to take over."""
+        return self._database.read(lambda c: copying.first_rounds(c, number))
 
     # -- changes and the lease
 

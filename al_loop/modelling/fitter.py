@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from botorch.models.model import Model, ModelList
-from numpy.typing import NDArray
 from torch import Tensor
 
 from al_loop.acquisitions.base import Acquisition, AcquisitionContext, score
 from al_loop.acquisitions.ucb import UCB
 from al_loop.config.schema import Reward as RewardSettings
+from al_loop.errors import CampaignError
+from al_loop.features.base import describable
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.fidelity_selection import at_fidelities
 from al_loop.modelling.fitted import FittedModels
 from al_loop.modelling.objectives import CampaignObjectives
 from al_loop.modelling.reward import AcquisitionReward, ObjectSpace, Scale
 from al_loop.modelling.side_terms import OutcomeBound, SideTerms
+from al_loop.modelling.targets import Target, read_target
 from al_loop.modelling.transforms import FittedTransform, Standardise, Transform
 from al_loop.surrogates.base import Surrogate, SurrogateModel, as_surrogate_model
 
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from botorch.acquisition import AcquisitionFunction
 
     from al_loop.ledger import Candidate, Observation
-
-Array = NDArray[np.float64]
 
 #: posterior deviations added to the mean of each objective where samplers are rewarded for each
 _OPTIMISM = 1.0
@@ -82,26 +82,30 @@ class ModelFitter:
             factors: the factor by which each objective's posterior standard deviation is recalibrated.
         """
         objectives = self._objectives
+        left_out = self._without_features([*observations, *pending])
+        observations = [o for o in observations if o.object not in left_out]
+        pending = [c for c in pending if c.object not in left_out]
         measured = [o for o in observations if o.values is not None]
         X = self._rows(measured)
-        values = np.array([o.values for o in measured], dtype=np.float64)
         models, transforms, targets = [], [], []
         described: dict[str, float] = {}
         for i, (index, sign, factor) in enumerate(zip(objectives.indices, objectives.signs, factors, strict=True)):
-            oriented = sign * values[:, index]
-            transform = self._transform.fit(oriented)
-            target = torch.from_numpy(transform.forward(oriented))
-            Yvar = _noise_variance(measured, index, transform, oriented)
-            fitted = self._fit(X, target[:, None], Yvar)
+            target = read_target(measured, index, sign, self._transform)
+            if target is None:
+                raise CampaignError(
+                    f"none of {len(measured)} answers has a value of {objectives.names[i]}, so nothing can be learned; "
+                    "let the oracle measure it for some objects"
+                )
+            fitted = self._fit(X, target)
             suffix = f"_{i}" if objectives.are_several else ""
             described |= {f"{name}{suffix}": value for name, value in self._surrogate.describe(fitted).items()}
             model = as_surrogate_model(fitted)
             models.append(model if factor == 1.0 else model.rescaled(factor))
-            transforms.append(transform)
+            transforms.append(target.transform)
             targets.append(target)
         X_pending = self._rows(pending) if pending else None
-        side_terms = self._side_terms(observations, measured, X, values)
-        build = self._builder(models, X, torch.stack(targets, dim=1), values, transforms, side_terms)
+        side_terms = self._side_terms(observations, measured, X)
+        build = self._builder(models, X, measured, targets, side_terms)
         acquisition = build(X_pending)
         rewarded = self._rewarded(models, acquisition, X_pending)
         reward = AcquisitionReward(rewarded, models, self._space, self._reward, side_terms)
@@ -123,11 +127,19 @@ class ModelFitter:
                 "surrogate": described,
                 "reward": {"center": scale.center, "spread": scale.spread},
                 "factors": list(factors),
+                **({"left_out": left_out} if left_out else {}),
             },
         )
 
-    def _fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None) -> Model:
+    def _without_features(self, records: Sequence[Observation | Candidate]) -> dict[str, str]:
+        """Return the objects of which no model can learn, each with the reason; they must not end the campaign."""
+        features, names = self._space.features, list(dict.fromkeys(r.object for r in records))
+        described = set(describable(features, names))
+        return {name: features.refused[name] for name in names if name not in described}
+
+    def _fit(self, X: Tensor, target: Target) -> Model:
         """Fit one target; a surrogate may return any BoTorch model."""
+        X, Y, Yvar = X[torch.from_numpy(target.rows)], target.Y, target.Yvar
         if self._device == "cpu":
             return self._surrogate.fit(X, Y, Yvar)
         X, Y, Yvar = X.to(self._device), Y.to(self._device), None if Yvar is None else Yvar.to(self._device)
@@ -148,17 +160,15 @@ class ModelFitter:
 
     # -- what counts beside the acquisition ----------------------------------------------------------------------------
 
-    def _side_terms(
-        self, observations: Sequence[Observation], measured: Sequence[Observation], X: Tensor, values: Array
-    ) -> SideTerms:
+    def _side_terms(self, observations: Sequence[Observation], measured: Sequence[Observation], X: Tensor) -> SideTerms:
         """Fit the bounded values, the probability of success and the cost of a call."""
         bounds = []
         for index, low, high in self._objectives.bounds:
-            transform = Standardise().fit(values[:, index])
-            target = torch.from_numpy(transform.forward(values[:, index]))[:, None]
-            Yvar = _noise_variance(measured, index, transform, values[:, index])
-            model = as_surrogate_model(self._fit(X, target, Yvar))
-            ends = [None if end is None else float(transform.forward(np.array(end))) for end in (low, high)]
+            target = read_target(measured, index, 1.0, Standardise())
+            if target is None:  # nothing is known of this value yet
+                continue
+            model = as_surrogate_model(self._fit(X, target))
+            ends = [None if end is None else float(target.transform.forward(np.array(end))) for end in (low, high)]
             bounds.append(OutcomeBound(model, *ends))
         return SideTerms(
             tuple(bounds),
@@ -202,18 +212,19 @@ class ModelFitter:
         self,
         models: Sequence[SurrogateModel],
         X: Tensor,
-        Y: Tensor,
-        values: Array,
-        transforms: Sequence[FittedTransform],
+        measured: Sequence[Observation],
+        targets: Sequence[Target],
         side_terms: SideTerms,
     ) -> Callable[[Tensor | None], AcquisitionFunction]:
         """Return a function that builds the acquisition function, given the pending rows.
 
-        Objects that broke a bound are not compared with, and reference objects that likely would are left out.
+        New objects are compared with those that have all optimised values and broke no bound; reference objects that
+        likely would break one are left out.
         """
         objectives = self._objectives
-        is_valid = torch.tensor([objectives.are_within_bounds(row) for row in values])
-        valid = is_valid if bool(is_valid.any()) else torch.ones_like(is_valid)
+        Y = torch.stack([target.spread_over(len(X)) for target in targets], dim=1)
+        transforms = [target.transform for target in targets]
+        Y, valid = self._comparable(models, X, Y, measured)
         likely = side_terms.log_constraint_probability(self._reference_rows()) > math.log(0.5)
         among = self._reference_rows()[likely]
         if self._fidelities.are_several:
@@ -231,6 +242,20 @@ class ModelFitter:
         return lambda X_pending: acquisition.build(
             front, AcquisitionContext(X[valid], X_pending=X_pending, Y=Y[valid], reference_point=point)
         )
+
+    def _comparable(
+        self, models: Sequence[SurrogateModel], X: Tensor, Y: Tensor, measured: Sequence[Observation]
+    ) -> tuple[Tensor, Tensor]:
+        """Return targets (n x m), and a mask of the rows that new objects are compared with.
+
+        Predictions take the place of the missing values if no row is complete.
+        """
+        is_complete = Y.isfinite().all(1)
+        if not bool(is_complete.any()):
+            predicted = torch.stack([model.mean_and_variance(X)[0].cpu() for model in models], dim=1)
+            Y, is_complete = torch.where(Y.isfinite(), Y, predicted), torch.ones_like(is_complete)
+        is_valid = is_complete & torch.tensor([self._objectives.are_within_bounds(o.values or ()) for o in measured])
+        return Y, is_valid if bool(is_valid.any()) else is_complete
 
     def _builder_at_target(
         self, model: SurrogateModel, X: Tensor, Y: Tensor, valid: Tensor, transform: FittedTransform, among: Tensor
@@ -255,21 +280,3 @@ class ModelFitter:
             return [acquisition]
         context = AcquisitionContext(self._reference_rows(), X_pending=X_pending)
         return [UCB(_OPTIMISM).build(model, context) for model in models]
-
-
-def _noise_variance(
-    measured: Sequence[Observation], index: int, transform: FittedTransform, oriented: Array
-) -> Tensor | None:
-    """Return the transformed noise variances that the oracle stated, their median for objects without; n x 1 or None.
-
-    Args:
-        measured: observations with values, n.
-        index: position of the value.
-        transform: the fitted output transform of the value.
-        oriented: the value, oriented so that larger is better, n.
-    """
-    stated = np.array([o.noise[index] ** 2 if o.noise else math.nan for o in measured], dtype=np.float64)
-    if np.isnan(stated).all():
-        return None
-    stated = np.where(np.isnan(stated), np.nanmedian(stated), stated)
-    return torch.from_numpy(transform.variance(oriented, stated))[:, None]

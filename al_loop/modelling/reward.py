@@ -11,11 +11,14 @@ from torch import Tensor
 
 from al_loop.acquisitions.base import score
 from al_loop.config.schema import Reward as RewardSettings
-from al_loop.features.base import Features
+from al_loop.features.base import Features, describable
 from al_loop.gflownet.reward import Reward
 from al_loop.modelling.constraints import Constraints
 from al_loop.modelling.side_terms import SideTerms
 from al_loop.surrogates.base import SurrogateModel
+
+#: what an object without features loses beside the worst acquisition value, in its spreads
+_WITHOUT_FEATURES = 10.0
 
 
 @dataclass(frozen=True)
@@ -94,16 +97,31 @@ class AcquisitionReward(Reward):
             return [model.posterior(X).variance.flatten().sqrt() for model in self._models]
 
     def uncertainty(self, objects: Sequence[str]) -> Tensor:
-        """Return each object's posterior standard deviation relative to that of a random object: n, float32."""
-        parts = [std / usual for std, usual in zip(self._stds(objects), self._usual_stds, strict=True)]
-        return torch.stack(parts).mean(0).float()
+        """Return each object's posterior standard deviation relative to that of a random object: n, float32.
+
+        It is 0 for an object without features.
+        """
+        names = describable(self._features, objects)
+        result = torch.zeros(len(objects))
+        if names:
+            parts = [std / usual for std, usual in zip(self._stds(names), self._usual_stds, strict=True)]
+            described = set(names)
+            result[[o in described for o in objects]] = torch.stack(parts).mean(0).float()
+        return result
 
     def __call__(self, objects: Sequence[str]) -> Tensor:
-        """Return log-rewards, n, or n x objectives if there are several; float32. They are computed once an object."""
-        new = [o for o in dict.fromkeys(objects) if o not in self._log_rewards]
+        """Return log-rewards, n, or n x objectives if there are several; float32. They are computed once an object.
+
+        An object without features has less than any other, since it can never be proposed.
+        """
+        beta, clip = self._settings.beta, self._settings.clip
+        unknown = [o for o in dict.fromkeys(objects) if o not in self._log_rewards]
+        new = describable(self._features, unknown)
+        if len(new) < len(unknown):
+            least = torch.full((len(self._acquisitions),), -beta * (clip + _WITHOUT_FEATURES), dtype=torch.float32)
+            self._log_rewards.update(dict.fromkeys(set(unknown) - set(new), least))
         if new:
             X = self._features(new)
-            beta, clip = self._settings.beta, self._settings.clip
             side = self._side_terms.log_weight(X) - self._constraints.violation(new)
             columns = []
             for acquisition, scale in zip(self._acquisitions, self.scales, strict=True):

@@ -18,7 +18,7 @@ from al_loop.datafiles.replicates import average, content
 from al_loop.datafiles.result_tables import read_results
 from al_loop.errors import ConfigError
 from al_loop.ledger import Answer, Candidate, Decision, EvaluationRow, Ledger
-from al_loop.oracles.base import Failure, Outcome
+from al_loop.oracles.base import Failure, Outcome, as_outcome
 from al_loop.system.users import current_user
 
 _SURPRISING = 6.0  # predicted standard deviations
@@ -110,7 +110,7 @@ def parse_results(
     for line, cells in table.rows:
         try:
             candidate, name, note = identify(cells)
-            row = _Row(line, candidate, name, table.outcome(cells))
+            row = _Row(line, candidate, name, _learnable(table.outcome(cells)))
         except ValueError as error:
             problems.append((line, f"{table.unit} {line}: {error}"))
             continue
@@ -227,6 +227,20 @@ class _Identifier:
         if candidate is None:
             raise ValueError(f"the id {text} is not in this run, whose ids are 1 to {max(self._by_id, default=0)}")
         return candidate
+
+
+def _learnable(outcome: Outcome | None) -> Outcome | None:
+    """Return a result as the ledger will record it.
+
+    Raises:
+        ValueError: no model can learn from one of its numbers.
+    """
+    if outcome is None or outcome.values is None:
+        return outcome
+    recorded = as_outcome(outcome, len(outcome.values))
+    if recorded.failure is not None or "refused" in recorded.info:
+        raise ValueError(f"{', '.join(f'{v:g}' for v in outcome.values)} is too large or too uncertain to learn from")
+    return outcome
 
 
 def _require_blank(rows: Sequence[_Row], veto: Decision) -> None:

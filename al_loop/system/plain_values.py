@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
+
+#: a value of which only this is known: that it is below or above the number
+Bound = Literal["<", ">"]
+#: the largest magnitude of a value or its noise that models can learn from; squares and volumes stay finite
+LARGEST = 1e50
+
+
+def is_learnable(value: float) -> bool:
+    """Return whether a model can learn from a value."""
+    return abs(value) <= LARGEST
 
 
 def numbers(answer: object) -> tuple[float, ...]:
     """Convert an answer, a sequence or array of numbers or a single one, to floats.
+
+    In a sequence of several, None stands for NaN, a value that was not measured.
 
     Raises:
         TypeError, ValueError, OverflowError: it is not that.
@@ -22,7 +35,9 @@ def numbers(answer: object) -> tuple[float, ...]:
         entries = [answer]
     if any(isinstance(entry, str | bytes) for entry in entries):
         raise TypeError("text is not a number")
-    return tuple(float(entry) for entry in entries)
+    if len(entries) > 1:
+        entries = [math.nan if entry is None else entry for entry in entries]
+    return tuple(float(entry) + 0.0 for entry in entries)  # 0.0 in place of -0.0
 
 
 def json_info(info: Mapping[str, object]) -> dict[str, object]:
@@ -38,21 +53,49 @@ def json_info(info: Mapping[str, object]) -> dict[str, object]:
 
 
 def cost_or_none(cost: object) -> float | None:
-    """Return a cost as a float; None if it is not a finite number of at least 0."""
+    """Return a cost as a float; None if it is not a finite number of at least 0, and a possible one."""
     try:
         number = math.nan if cost is None else float(cost)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return number if is_learnable(number) and number >= 0 else None
 
 
-def noise_or_none(noise: object, n_values: int) -> tuple[float, ...] | None:
-    """Return a standard deviation for each of some values; None if they are not finite numbers of at least 0."""
+def noise_or_none(noise: object, values: Sequence[float]) -> tuple[float, ...] | None:
+    """Return the standard deviation of each value, NaN where the value is NaN; None if one is not at least 0.
+
+    Args:
+        noise: standard deviations in any form.
+        values: the values.
+    """
     try:
         stds = numbers(noise)
     except (TypeError, ValueError, OverflowError):
         return None
-    return stds if len(stds) == n_values and all(math.isfinite(s) and s >= 0 for s in stds) else None
+    if len(stds) != len(values):
+        return None
+    stds = tuple(math.nan if math.isnan(value) else std for value, std in zip(values, stds, strict=True))
+    is_valid = all(math.isnan(v) or (math.isfinite(s) and s >= 0) for v, s in zip(values, stds, strict=True))
+    return stds if is_valid else None
+
+
+def bounds_or_none(censored: object, values: Sequence[float]) -> tuple[Bound | None, ...] | None:
+    """Return which of some values are only bounds; None if none is.
+
+    Args:
+        censored: "<", ">" or None for each value, in any form; None if all values are exact.
+        values: the values, NaN for one that was not measured.
+
+    Raises:
+        ValueError: there is not one entry for each value, or one is unknown.
+    """
+    if censored is None:
+        return None
+    entries = tuple(censored) if isinstance(censored, Sequence) else (censored,)
+    if len(entries) != len(values) or not all(entry in (None, "", "<", ">") for entry in entries):
+        raise ValueError(f"censored: {censored!r:.80}; expected '<', '>' or None for each of {len(values)} values")
+    bounds = tuple(None if math.isnan(value) else entry or None for entry, value in zip(entries, values, strict=True))
+    return bounds if any(bounds) else None
 
 
 def artifact_contents(artifacts: Mapping[str, bytes | str | Path], info: dict[str, object]) -> dict[str, bytes]:

@@ -366,3 +366,46 @@ def test_importing_the_room_loads_nothing_heavy():
     heavy = "{'torch', 'ray', 'rdkit', 'tblite', 'vina', 'meeko', 'RNA', 'numpy'}"
     code = f"import sys, {modules}; loaded = {heavy} & set(sys.modules); assert not loaded, loaded"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        (1.7e308, "1.7e+308"),
+        (-1e200, "-1e+200"),
+        (Outcome(values=(1.0,), noise=(1e200,)), "1 ± 1e+200"),
+    ],
+)
+def test_a_value_that_no_model_can_learn_from_is_a_failure_that_keeps_it(answer, kept):
+    outcome = as_outcome(answer, 1)
+    assert outcome.failure is not None
+    assert "at most 1e+50" in outcome.failure.reason
+    assert outcome.info["refused"] == [kept]
+
+
+def test_small_numbers_are_values():
+    assert math.copysign(1.0, as_outcome(-0.0, 1).values[0]) == 1.0
+    assert as_outcome(Outcome(values=(5e-324,), noise=(1e-300,)), 1).values == (5e-324,)
+
+
+@pytest.mark.parametrize(
+    "answer", [(1.0, None), [1.0, math.nan], (1.0, math.inf), np.array([1.0, np.nan]), (1.0, 1e99)]
+)
+def test_one_of_several_values_may_be_missing(answer):
+    outcome = as_outcome(answer, 2)
+    assert outcome.values[0] == 1.0
+    assert math.isnan(outcome.values[1])
+    assert as_outcome((None, math.nan), 2).failure.kind == "permanent"
+
+
+def test_noise_of_a_missing_value_is_missing():
+    outcome = as_outcome(Outcome(values=(1.0, math.nan), noise=(0.5, 2.0)), 2)
+    assert outcome.noise[0] == 0.5
+    assert math.isnan(outcome.noise[1])
+
+
+def test_bounds_are_one_for_each_value():
+    assert as_outcome(Outcome(values=(4.0, 1.0), censored=("<", None)), 2).censored == ("<", None)
+    assert as_outcome(Outcome(values=(4.0,), censored=(None,)), 1).censored is None
+    for censored in (("<", ">"), ("=",)):
+        assert "censored" in as_outcome(Outcome(values=(4.0,), censored=censored), 1).failure.reason

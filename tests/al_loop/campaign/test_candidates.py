@@ -75,3 +75,19 @@ def test_of_an_exhausted_space_there_is_no_pool():
     source = CandidateSource(with_space(alphabet="AU"), Sampler(["AAA"]))
     everything = {a + b + c for a in "AU" for b in "AU" for c in "AU"}
     assert source.pool(1, Models(), 4, everything, everything) is None
+
+
+def test_objects_without_features_are_not_proposed():
+    parts = with_space(alphabet="AU")
+    compute = parts.features.compute
+
+    def picky(objects):
+        if "AUA" in objects:
+            raise ValueError("not this one")
+        return compute(objects)
+
+    parts.features.compute = picky
+    assert len(CandidateSource(parts, None).random(50, set())) == 7
+    pool = CandidateSource(parts, Sampler(["AUA", "UUA"])).pool(1, Models(), 2, set(), set())
+    assert pool.objects == ("AAA", "UUA")
+    assert parts.features.refused == {"AUA": "not this one"}

@@ -1,5 +1,6 @@
 """Fitting by itself: units, noise, bounds, costs, what samplers are rewarded for."""
 
+import math
 import pickle
 
 import numpy as np
@@ -14,7 +15,11 @@ from al_loop.acquisitions.multi_fidelity_ei import MultiFidelityEI
 from al_loop.acquisitions.pi import PI
 from al_loop.acquisitions.qlognehvi import QLogNEHVI
 from al_loop.config import plugins as parts
+from al_loop.errors import CampaignError
+from al_loop.features.one_hot import OneHot
+from al_loop.modelling.constraints import Constraints
 from al_loop.modelling.objectives import CampaignObjectives
+from al_loop.modelling.reward import ObjectSpace
 from al_loop.modelling.transforms import TRANSFORMS
 from al_loop.surrogates.base import Surrogate
 from al_loop.surrogates.ensemble import DeepEnsemble
@@ -189,3 +194,40 @@ def test_an_ensemble_is_recalibrated_too():
     surrogate = DeepEnsemble(n_members=3, hidden=8, max_epochs=2, encoder="mlp")
     plain, wide = (fitter(surrogate=surrogate).fit(observed(), [], [f]) for f in (1.0, 1.5))
     assert wide.predict(rows(NEW))[1] == pytest.approx(1.5 * plain.predict(rows(NEW))[1], rel=1e-3)
+
+
+class Picky(OneHot):
+    """Cannot describe words that begin with G."""
+
+    def compute(self, objects):
+        if any(word.startswith("G") for word in objects):
+            raise ValueError("no word may begin with G")
+        return super().compute(objects)
+
+
+def test_objects_without_features_teach_nothing_and_end_nothing():
+    features = Picky("ACGU", 6)
+    one = fitter()
+    one._space = ObjectSpace(features, Constraints(), [w for w in REFERENCE if w[0] != "G"])
+    assert any(w[0] == "G" for w in KNOWN)
+    models = one.fit(observed(), [pending("GGGGGG")], [1.0])
+    assert set(models.info["left_out"]) == {w for w in [*KNOWN, "GGGGGG"] if w[0] == "G"}
+    assert models.info["left_out"]["GGGGGG"] == "no word may begin with G"
+    rewards = models.reward(["GAAAAA", "AAAAAA"])
+    assert rewards[0] < rewards[1]
+    assert models.reward.uncertainty(["GAAAAA", "AAAAAA"])[0] == 0
+
+
+def test_each_objective_learns_from_the_answers_that_have_it():
+    observations = [
+        observation(w, (values(w)[0] if i % 3 else math.nan, values(w)[1] if i % 2 else math.nan, 0.0))
+        for i, w in enumerate(KNOWN)
+    ]
+    models = fitter(TWO, QLogNEHVI()).fit(observations, [], [1.0, 1.0])
+    assert [len(model.train_targets) for model in models.models] == [16, 12]
+    assert models.scores(rows(NEW)).isfinite().all()
+    apart = [observation(w, (values(w)[0], math.nan, 0.0)) for w in KNOWN[:8]]
+    apart += [observation(w, (math.nan, values(w)[1], 0.0)) for w in KNOWN[8:]]
+    assert fitter(TWO, QLogNEHVI()).fit(apart, [], [1.0, 1.0]).scores(rows(NEW)).isfinite().all()
+    with pytest.raises(CampaignError, match="has a value of energy"):
+        fitter(TWO, QLogNEHVI()).fit(apart[:8], [], [1.0, 1.0])
