@@ -54,6 +54,7 @@ for _command in (
 app.command(name="import")(imports.import_data)
 app.command(name="list")(reference.list_parts)
 app.command()(reference.schema)
+app.command()(reference.init)
 app.command()(check.check)
 
 
