@@ -63,12 +63,12 @@ def evaluation_table(
             table[name] = noise[:, j]
     table |= {"failure": columns["failure_kind"], "reason": columns["failure_reason"]}
     table |= {name: columns[name] for name in CALL_COLUMNS}
-    table |= _predictions(columns, objectives, rounds)
+    table |= {**_predictions(columns, objectives, rounds), "origin": columns["origin"]}
     if objectives.bounds:
         table["within_bounds"] = objectives.within_bounds(values)
     frame = pd.DataFrame(table, index=pd.Index(columns["candidate_id"], name="candidate", dtype="int64"))
     frame = frame.astype({"cost": float, **dict.fromkeys(("round", "attempts", "number", "arrived", "revision"), int)})
-    for name in ("failure", "reason", "worker"):  # pandas 2 would turn None into the text "None"
+    for name in ("failure", "reason", "worker", "origin"):  # pandas 2 would turn None into the text "None"
         frame[name] = frame[name].astype("str").where(frame[name].notna())
     times = {name: pd.to_datetime(frame[name], utc=True, format="ISO8601") for name in ("started", "finished")}
     return frame.assign(**times)

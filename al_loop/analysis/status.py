@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from al_loop.analysis.locate import run_folder
 from al_loop.analysis.tables import RunTables
 from al_loop.campaign.course import summaries
 from al_loop.errors import counted
 from al_loop.ledger import columns
 from al_loop.oracles.base import Goal
 from al_loop.storage.activity import read_activity
+from al_loop.storage.locate import run_folder
 
 State = Literal["not started", "running", "unfinished", "stopped", "finished"]
 #: seconds after which a process of another machine that gives no sign of life counts as dead
@@ -42,6 +42,7 @@ class RunStatus:
         proposed: number of candidates.
         answered: number of candidates with an answer.
         failed: number of candidates whose answer is a failure.
+        imported: number of answers that are earlier data.
         pending: number of candidates without an answer, excluding vetoed ones.
         in_flight: number of pending candidates that are being measured.
         calls: number of oracle calls, including retries.
@@ -70,6 +71,7 @@ class RunStatus:
     proposed: int
     answered: int
     failed: int
+    imported: int
     pending: int
     in_flight: int
     calls: int
@@ -113,6 +115,7 @@ def run_status(run: RunTables) -> RunStatus:
         proposed=counts.proposed,
         answered=counts.answered,
         failed=counts.failed,
+        imported=counts.imported,
         pending=counts.pending,
         in_flight=len(ledger.in_flight()),
         calls=ledger.n_calls(),

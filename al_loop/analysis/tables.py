@@ -11,7 +11,6 @@ import pandas as pd
 from sqlalchemy.engine import URL
 
 from al_loop.analysis.answer_tables import CALL_COLUMNS, PREDICTION_COLUMNS, candidate_table, evaluation_table
-from al_loop.analysis.locate import find_ledger, location_text, run_folder
 from al_loop.analysis.results import Results
 from al_loop.campaign.course import value_text
 from al_loop.datafiles.nested import flatten
@@ -22,9 +21,10 @@ from al_loop.modelling.objective_names import predicted_columns
 from al_loop.modelling.objectives import CampaignObjectives, recorded_objectives
 from al_loop.oracles.base import Objective
 from al_loop.storage.artifacts import ArtifactFolder
+from al_loop.storage.locate import find_ledger, location_text, run_folder
 
 #: the column of an objective with one of these names, which early runs allowed, is prefixed with ``value_``
-_PREFIXED = {"candidate", "object", "round", "failure", "reason", *CALL_COLUMNS, *PREDICTION_COLUMNS}
+_PREFIXED = {"candidate", "object", "round", "failure", "reason", "origin", *CALL_COLUMNS, *PREDICTION_COLUMNS}
 #: keys of a round's info with an entry for each candidate, which are not shown in the table of rounds
 _INFO_PER_CANDIDATE = ("predicted", "nearest")
 

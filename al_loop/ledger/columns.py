@@ -17,7 +17,7 @@ Columns = dict[str, list[Any]]
 _CANDIDATE: Final = (
     "id", "round", "position", "object", "origin", "fidelity", "predicted_mean", "predicted_std", "acquisition",
 )  # fmt: skip
-_OF_CANDIDATE: Final = ("object", "round", "position", "fidelity", "predicted_mean", "predicted_std")
+_OF_CANDIDATE: Final = ("object", "round", "position", "fidelity", "predicted_mean", "predicted_std", "origin")
 _EVALUATION: Final = (
     "candidate_id", "values", "noise", "censored", "failure_kind", "failure_reason", "cost", "seconds", "started",
     "finished", "worker", "attempts", "number", "arrived", "revision",
@@ -35,6 +35,7 @@ class Counts:
         proposed: candidates.
         answered: candidates with an answer that was not asked again.
         failed: those of them whose answer is a failure.
+        imported: those of them that stand for earlier data.
         pending: candidates without such an answer, except vetoed ones.
         sessions: starts of the campaign's process.
         last_answer: the time of the newest answer; ``None`` if there is none.
@@ -45,6 +46,7 @@ class Counts:
     proposed: int
     answered: int
     failed: int
+    imported: int
     pending: int
     sessions: int
     last_answer: datetime | None
@@ -55,6 +57,9 @@ def counts(connection: Connection) -> Counts:
     e, c = schema.evaluations.c, schema.candidates.c
     latest = sa.select(sa.func.count(), sa.func.count(e.failure_kind)).where(queries.is_latest())
     answered, failed = connection.execute(latest).one()
+    joined = sa.select(sa.func.count()).select_from(schema.evaluations)
+    joined = joined.join(schema.candidates, c.id == e.candidate_id)
+    earlier = joined.where(queries.is_latest(), c.origin == queries.IMPORTED)
     is_veto = sa.select(schema.decisions.c.candidate_id).where(schema.decisions.c.action == "veto")
     pending = sa.select(sa.func.count()).select_from(schema.candidates)
     return Counts(
@@ -63,6 +68,7 @@ def counts(connection: Connection) -> Counts:
         proposed=_n_rows(connection, schema.candidates),
         answered=int(answered),
         failed=int(failed),
+        imported=int(connection.scalar(earlier) or 0),
         pending=int(connection.scalar(pending.where(queries.is_open(c.id), c.id.not_in(is_veto))) or 0),
         sessions=_n_rows(connection, schema.sessions),
         last_answer=connection.scalar(sa.select(sa.func.max(e.finished))),

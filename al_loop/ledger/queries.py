@@ -238,7 +238,7 @@ def observations(connection: Connection, until: int | None = None, after: int = 
     c, e = schema.candidates.c, schema.evaluations.c
     texts = (sa.type_coerce(e[name], sa.Text) for name in ("values", "noise", "censored"))
     query = (
-        sa.select(c.object, *texts, e.failure_kind, c.round, e.arrived, c.fidelity, e.cost, e.seconds, c.id)
+        sa.select(c.object, *texts, e.failure_kind, c.round, e.arrived, c.fidelity, e.cost, e.seconds, c.origin, c.id)
         .join(schema.candidates, c.id == e.candidate_id)
         .where(is_latest(until), e.number > after)
         .order_by(c.id)
@@ -246,8 +246,8 @@ def observations(connection: Connection, until: int | None = None, after: int = 
     rows = connection.execute(query).all()
     values, noise, censored = (decoded([row[i] for row in rows]) for i in (1, 2, 3))
     return [
-        Observation(name, *_learnable(_floats(v), kind), r, a, _floats(n), f, cost, seconds, _bounds(b), id_)
-        for (name, _, _, _, kind, r, a, f, cost, seconds, id_), v, n, b in zip(
+        Observation(name, *_learnable(_floats(v), kind), r, a, _floats(n), f, cost, seconds, _bounds(b), origin, id_)
+        for (name, _, _, _, kind, r, a, f, cost, seconds, origin, id_), v, n, b in zip(
             rows, values, noise, censored, strict=True
         )
     ]
