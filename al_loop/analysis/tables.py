@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from al_loop.analysis.locate import find_ledger, location_text, run_folder
 from al_loop.campaign.course import value_text
 from al_loop.datafiles.nested import flatten
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of
 from al_loop.ledger import Ledger
 from al_loop.monitoring.metrics import non_dominated
 from al_loop.oracles.base import Objective
@@ -104,7 +104,7 @@ class RunTables:
         for column, objective in self._columns.items():
             if name is None or name in (column, objective.name):
                 return column, objective
-        raise ConfigError(f"objective: {name!r} is not one of {', '.join(o.name for o in self.objectives)}")
+        raise ConfigError(f"objective: {not_one_of(name, (o.name for o in self.objectives))}")
 
     # -- candidates and answers
 
