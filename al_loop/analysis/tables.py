@@ -14,7 +14,7 @@ from al_loop.analysis.answer_tables import CALL_COLUMNS, PREDICTION_COLUMNS, can
 from al_loop.analysis.results import Results
 from al_loop.campaign.course import value_text
 from al_loop.datafiles.nested import flatten
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of
 from al_loop.ledger import Ledger, columns
 from al_loop.ledger.records import RoundRow
 from al_loop.modelling.objective_names import predicted_columns
@@ -113,7 +113,7 @@ class RunTables:
         for column, objective in self._columns.items():
             if name is None or name in (column, objective.name):
                 return column, objective
-        raise ConfigError(f"objective: {name!r} is not one of {', '.join(o.name for o in self.objectives)}")
+        raise ConfigError(f"objective: {not_one_of(name, (o.name for o in self.objectives))}")
 
     @property
     def campaign_objectives(self) -> CampaignObjectives:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from al_loop.config import CampaignConfig
 from al_loop.config.schema import OutcomeConstraint
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, suggestion
 from al_loop.oracles.base import Goal, Objective, Oracle
 
 
@@ -191,5 +191,8 @@ def _optimised(optimise: str | tuple[str, ...] | None, objectives: Sequence[Obje
 
 def _position(name: str, names: Sequence[str], key: str) -> int:
     if name not in names:
-        raise ConfigError(f"{key}: {name!r} is not one of the values that the oracle measures: {', '.join(names)}")
+        raise ConfigError(
+            f"{key}: {name!r} is not one of the values that the oracle measures: {', '.join(names)}"
+            f"{suggestion(name, names)}"
+        )
     return names.index(name)
