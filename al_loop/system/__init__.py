@@ -2,6 +2,7 @@
 
 - ``processes``: termination and memory of a process tree
 - ``gpu``: utilisation and memory of a GPU
+- ``alphabets``: DNA, RNA and proteins by name
 - ``matching``: which of a function's answers belongs to which item
 - ``plain_values``: numbers, JSON types and bytes from whatever user code returns
 - ``moved_modules``: deprecated import paths
