@@ -19,7 +19,7 @@ from al_loop.cli.common import (
     VerboseOption,
     exit_codes,
     resume_message,
-    sigterm_as_exception,
+    stop_on_signals,
 )
 
 if TYPE_CHECKING:
@@ -40,14 +40,32 @@ def run(
     verbose: VerboseOption = False,
 ) -> None:
     """Start a campaign, or resume it where it stopped."""
-    with exit_codes(verbose=verbose, when_interrupted=resume_message()), sigterm_as_exception():
+    with exit_codes(verbose=verbose, when_interrupted=resume_message()), stop_on_signals():
         from al_loop.cli.terminal import make_reporter
         from al_loop.config import load_config
 
         settings = load_config(config, overrides or ())
         folder = run_dir or Path("runs") / settings.name
         with make_reporter(quiet=quiet, verbose=verbose) as reporter:
+            if run_dir is None and (note := run_dir_note(config, settings.name)):
+                reporter.note(note)
             run_campaign(settings, folder, address, reporter, accept_change)
+
+
+def run_dir_note(config: Path, name: str) -> str:
+    """Return what to say if the run directory is another one than expected, or an empty text.
+
+    Args:
+        config: the config file.
+        name: the campaign's name, after which its run directory is called.
+    """
+    folder = Path("runs") / name
+    beside = config.parent / folder
+    if not folder.exists() and beside.exists() and beside.resolve() != folder.resolve():
+        return f"a new run starts in {folder}; to go on with the one beside the config: al-loop resume {beside}"
+    if config.stem != name:
+        return f"the run directory is {folder}, after the campaign's name, not after {config.name}"
+    return ""
 
 
 def run_campaign(
@@ -83,6 +101,10 @@ def run_campaign(
         campaign = stack.enter_context(Campaign(settings, folder, executor, reporter, accept_change))
         record = stack.enter_context(open_run(ledger_url(settings, folder)))
         objectives = list(record.optimised.values())
+        n_answers = record.status().answered
+        reporter.overview = CampaignOverview(
+            settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder)
+        )
         if campaign.is_finished:
             campaign.run()  # writes the last report, if the process was killed before it
             status = record.status()
@@ -92,10 +114,7 @@ def run_campaign(
                 f"See: al-loop status {folder}. For more rounds: rounds.count={settings.rounds.count + 5}"
             )
             return
-        n_answers = record.status().answered
-        reporter.begin(
-            CampaignOverview(settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder))
-        )
+        reporter.begin(reporter.overview)
         campaign.run()
         reporter.end(record.status().answered, best_objects(record), time.monotonic() - started)
 

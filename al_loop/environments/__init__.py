@@ -3,6 +3,6 @@
 They require only torch and numpy, and RDKit or selfies to decode molecules.
 
 - ``base``: the interface, ``Environment``.
-- ``sequence``, ``set``, ``hypergrid``, ``fragments``, ``selfies``, ``pool``: the environments.
+- ``sequence``, ``assignment``, ``set``, ``hypergrid``, ``fragments``, ``selfies``, ``pool``: the environments.
 - ``testing``: the tests that every environment must pass, ``EnvironmentContract``.
 """

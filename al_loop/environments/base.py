@@ -17,9 +17,9 @@ __all__ = ["Environment", "ObjectType"]
 class Environment(ABC):
     """A space of objects, each built from an initial state by a sequence of actions; independent of any reward.
 
-    States are ``n x state_size`` int64 tensors. Action ``n_actions - 1`` is *stop*, which ends the object. A trajectory
-    is over when ``is_terminal`` returns True. Every method works on whole batches, without a loop over objects, and
-    leaves its arguments unchanged.
+    States are ``n x state_size`` int64 tensors. Where an object may be finished early, action ``n_actions - 1`` is
+    *stop*. A trajectory is over when ``is_terminal`` returns True. Every method works on whole batches, without a loop
+    over objects, and leaves its arguments unchanged.
 
     For example, two sets are built by one action each, and taken apart again:
 
@@ -56,6 +56,10 @@ class Environment(ABC):
     max_steps: int
     #: length of the vector that ``features`` returns for a state
     n_features: int
+    #: whether action ``n_actions - 1`` finishes an object early
+    has_stop: bool = True
+    #: number of leading columns of a state that contain a condition, which no action changes
+    condition_size: int = 0
 
     #: all objects, if the space is a finite list; a campaign then scores each of them instead of training a sampler
     objects: Sequence[str] | None = None
@@ -82,6 +86,16 @@ class Environment(ABC):
         Returns:
             States, shape n x state_size.
         """
+
+    def sample_starts(self, n: int, repeats: int, generator: torch.Generator) -> Tensor:
+        """Return n initial states to train from, shape n x state_size: those of random conditions, if there are any.
+
+        Args:
+            n: number of states.
+            repeats: number of successive states of one condition.
+            generator: source of all randomness; the states are on its device.
+        """
+        return self.initial(n, generator.device)
 
     @abstractmethod
     def step(self, states: Tensor, actions: Tensor) -> Tensor:

@@ -4,7 +4,10 @@
 - ``trainer``: training in one process, for any reward. ``pipeline``: training in which sampling and learning overlap.
 - ``learner``: the owner of the weights. ``sampler``: drawing and scoring of trajectories. ``reward``: their rewards.
 - ``rollout``: trajectories, forwards and backwards. ``trajectory_terms``: their log-probabilities and flows.
-- ``replay``, ``conditioning``, ``losses``, ``unique_rows``, ``device``: components of the above.
+- ``back_and_forth``: moves from object to object with their log-ratios, and Metropolis-Hastings acceptance.
+- ``conditioned``: environments under conditions, which the state contains. ``log_z``: the learned total flow.
+- ``sources``: objects to train on besides fresh draws: data sets, heaps for each condition, and the ``replay``.
+- ``conditioning``, ``moving_average``, ``losses``, ``unique_rows``, ``device``: components of the above.
 - ``pretraining``, ``priors``: policies trained on data, and their files.
 - ``exact_distribution``: exact distributions on small spaces.
 - ``objectives``, ``policies``, ``searches``: the exchangeable parts.

@@ -20,18 +20,23 @@ def terminal_states(environment: Environment) -> Tensor:
 
 
 @torch.no_grad()
-def terminal_distribution(environment: Environment, policy: Policy | None) -> tuple[Tensor, Tensor]:
+def terminal_distribution(
+    environment: Environment, policy: Policy | None, start: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the distribution over terminal states, by propagating flow from the initial state.
 
     Args:
         environment: a small space.
         policy: the policy that chooses the actions; None: uniform.
+        start: distinct states from which to start, shape m x state_size, such as the initial states of m conditions;
+            None: the initial state.
 
     Returns:
-        Terminal states, shape n x state_size, and their probabilities, shape n, in double precision.
+        Terminal states, shape n x state_size, and their probabilities, shape n, in double precision. The probabilities
+        are those given the start: they add up to 1 for each of the m states.
     """
-    states = environment.initial(1)
-    flow = torch.ones(1, dtype=torch.float64)
+    states = environment.initial(1) if start is None else start
+    flow = torch.ones(len(states), dtype=torch.float64)
     terminal: list[Tensor] = []
     mass: list[Tensor] = []
     for _ in range(environment.max_steps + 1):

@@ -11,51 +11,25 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.conditioned import groups, highest
 from al_loop.gflownet.device import find_device
+from al_loop.gflownet.log_z import LogZ
+from al_loop.gflownet.moving_average import moving_average
 from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.objectives.base import Objective, Terms
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.priors import load_prior
-from al_loop.gflownet.replay import Entries, Replay
-from al_loop.gflownet.reward import AnyReward, StateReward, check_log_reward
+from al_loop.gflownet.replay import Replay
+from al_loop.gflownet.reward import AnyReward, StateReward, check_log_reward, score
 from al_loop.gflownet.rollout import Trajectories, backward_rollout
-from al_loop.gflownet.sampler import Draw, SearchJob
+from al_loop.gflownet.sampler import REWARD_PREFIX, Draw, SearchJob
 from al_loop.gflownet.settings import TrainingSettings
+from al_loop.gflownet.sources import Entries, Source
 from al_loop.gflownet.trajectory_terms import compute_terms
 from al_loop.seeding import derive_seed
 
 _MEASURED_CAPACITY = 1_000_000
-_Tensors = tuple[Tensor, ...] | list[Tensor]
-
-
-class LogZ(nn.Module):
-    """Log of the total flow: a level for each head, plus a change that depends on the conditions.
-
-    Args:
-        n_conditions: number of conditions of the reward.
-        heads: members of the ensemble of forward heads.
-    """
-
-    def __init__(self, n_conditions: int, heads: int) -> None:
-        super().__init__()
-        self.level = nn.Parameter(torch.zeros(heads))
-        self.change = (
-            nn.Sequential(nn.Linear(n_conditions, 64), nn.LeakyReLU(), nn.Linear(64, 1)) if n_conditions else None
-        )
-
-    def forward(self, n: int, context: Context | None) -> Tensor:
-        """Return log Z of n trajectories, shape n.
-
-        Args:
-            n: number of trajectories.
-            context: context of each trajectory.
-        """
-        head = context.head if context is not None else None
-        level = self.level.mean().expand(n) if head is None else self.level[head]
-        if self.change is not None and context is not None:
-            level = level + self.change(context.values)[:, 0]
-        return level
 
 
 class Learner:
@@ -103,14 +77,25 @@ class Learner:
             sizes = (training.hidden, training.layers, n_conditions, training.heads)
             self.policy = (policy or make_policy(environment, *sizes)).to(self.device)
             self._log_z = LogZ(n_conditions, training.heads).to(self.device)
+        self._has_flow_of_starts = bool(environment.condition_size) and self.objective.uses_log_z
+        if self._has_flow_of_starts and self.policy.log_flow(environment.initial(1, self.device)) is None:
+            raise ValueError(
+                f"policy: {type(self.policy).__name__} does not model flows, from which log Z of each condition is "
+                "read; implement its log_flow, or use objective: log_partition_variance"
+            )
         self._reference: Policy | None = None
         if prior is not None:
             load_prior(environment, self.policy, prior)
             self._reference = copy.deepcopy(self.policy).requires_grad_(False)
-        self._average = AveragedModel(self.policy, multi_avg_fn=_moving_average(training.ema)) if training.ema else None
+        self._average = AveragedModel(self.policy, multi_avg_fn=moving_average(training.ema)) if training.ema else None
         self.replay = Replay(training.replay_capacity, training.replay_priority)
         #: objects that the oracle measured
         self.measured = Replay(_MEASURED_CAPACITY)
+        self._sources: list[tuple[Source, int]] = [
+            (self.replay, training.replay_size),
+            (self.measured, training.measured_size),
+        ]
+        self._log_reward: AnyReward | None = None
         change = self._log_z.change
         self._optimizer = torch.optim.Adam(
             [
@@ -121,14 +106,44 @@ class Learner:
             fused=True,
         )
         self._partial_log_reward: Callable[[Tensor], Tensor] | None = None
+        self._stopped_log_reward: Callable[[Tensor], Tensor] | None = None
         self._is_fresh = True
 
     @property
     def log_z(self) -> Tensor:
         """Log of the total flow for an unconditioned reward; the mean over the heads."""
-        if self.objective.uses_edges:
-            return self.policy.forward_logits(self._environment.initial(1, self.device)).logsumexp(1)[0].detach()
+        if self.objective.uses_edges or self.objective.uses_stops:
+            return self.log_z_of(self._environment.initial(1, self.device))[0]
         return self._log_z.level.detach().mean()
+
+    @torch.no_grad()
+    def log_z_of(self, start: Tensor) -> Tensor:
+        """Return the log of the total flow from initial states, such as those of conditions, shape n.
+
+        Args:
+            start: initial states, shape n x state_size.
+        """
+        start = start.to(self.device)
+        log_z = self._log_z_of(start, None)
+        if not self.objective.uses_edges and not self.objective.uses_stops:
+            return log_z
+        mask = self._environment.forward_mask(start)
+        logits = self.policy.forward_logits(start).masked_fill(~mask, -torch.inf)
+        if self.objective.uses_edges:
+            return logits.logsumexp(1)
+        if self._stopped_log_reward is None:
+            return log_z
+        stop = torch.full((len(start),), self._environment.n_actions - 1, device=self.device)
+        reward = self._stopped_log_reward(self._environment.step(start, stop))
+        return torch.where(mask[:, -1], reward - logits.log_softmax(1)[:, -1], log_z)
+
+    def _log_z_of(self, start: Tensor, context: Context | None) -> Tensor:
+        log_z: Tensor = self._log_z(len(start), context)
+        if self._has_flow_of_starts:
+            flow = self.policy.log_flow(start, context)
+            assert flow is not None
+            log_z = log_z + flow
+        return log_z
 
     @property
     def sampling_policy(self) -> Policy:
@@ -140,23 +155,47 @@ class Learner:
         return averaged
 
     def weights(self) -> dict[str, Tensor]:
-        """Return a copy of the weights of the policy that draws, to send to samplers."""
-        return {k: v.detach().clone() for k, v in self.sampling_policy.state_dict().items()}
+        """Return a copy of the weights of the policy that draws, and of a live reward, to send to samplers."""
+        weights = {k: v.detach().clone() for k, v in self.sampling_policy.state_dict().items()}
+        if isinstance(self._log_reward, StateReward) and self._log_reward.live_module is not None:
+            state = self._log_reward.live_module.state_dict()
+            weights |= {REWARD_PREFIX + k: v.detach().clone() for k, v in state.items()}
+        return weights
+
+    def add_source(self, source: Source, size: int) -> None:
+        """Train on objects of another source, too. It is given the objects of every draw, which it may keep.
+
+        Args:
+            source: the source, on the learner's device; it is part of the learner's state.
+            size: number of its objects in each step.
+        """
+        if self._log_reward is not None:
+            source.rescore(self._log_reward)
+        self._sources.append((source, size))
 
     def start(self, log_reward: AnyReward) -> None:
         """Begin training on a new reward: rescore the replay, and re-estimate log Z from the first batch.
 
         Raises:
-            ValueError: the settings require a reward of partial objects, which this is not.
+            ValueError: the settings require a reward of partial objects, or the environment a reward of states, which
+                this is not.
         """
-        if isinstance(log_reward, StateReward):
-            self.replay.rescore_states(log_reward.function)
-            self.measured.rescore_states(log_reward.function)
-            partial = log_reward.function if log_reward.is_partial else None
-        else:
-            self.replay.rescore(log_reward)
-            self.measured.rescore(log_reward)
-            partial = None
+        if self._environment.condition_size and not isinstance(log_reward, StateReward):
+            raise ValueError(
+                "a conditioned environment requires a StateReward, since a function of objects does not see the "
+                "condition; use StateReward(function of terminal states)"
+            )
+        self._log_reward = log_reward
+        for source, _ in self._sources:
+            source.rescore(log_reward)
+        partial = log_reward.function if isinstance(log_reward, StateReward) and log_reward.is_partial else None
+        if self.objective.uses_stops:
+            if not isinstance(log_reward, StateReward) or not self._environment.has_stop:
+                raise ValueError(
+                    f"objective: {type(self.objective).__name__} requires the reward of stopping at each step: a "
+                    "StateReward, and an environment with a stop action"
+                )
+            self._stopped_log_reward = log_reward.function
         if self.training.forward_looking:
             if partial is None:
                 raise ValueError("forward_looking requires a StateReward of partial objects (is_partial=True)")
@@ -182,10 +221,8 @@ class Learner:
             names.append(name)
         if names:
             rows = torch.cat(states).to(self.device)
-            if isinstance(log_reward, StateReward):
-                self.measured.add([tuple(row) for row in rows.tolist()], rows, log_reward.function(rows))
-            else:
-                self.measured.add(names, rows, log_reward(names))
+            keys = [tuple(row) for row in rows.tolist()] if isinstance(log_reward, StateReward) else names
+            self.measured.add(keys, rows, score(log_reward, keys, rows))
         return len(names)
 
     def jobs(self, seed: int) -> list[SearchJob]:
@@ -221,27 +258,28 @@ class Learner:
         """
         draw = draw.to(self.device)
         training, n = self.training, len(draw.trajectories)
-        reward = draw.log_reward.to(torch.float32)
+        reward = self._current(draw.trajectories.terminal, draw.log_reward)
         check_log_reward(reward, n)
         generator = torch.Generator(self.device).manual_seed(seed)
         values = draw.values if draw.values is not None else torch.zeros(n, 0, device=self.device)
         batch, rewards, conditions = [draw.trajectories], [reward], [values]
-        for source, size in ((self.replay, training.replay_size), (self.measured, training.measured_size)):
+        for source, size in self._sources:
             if size and len(source):
                 history, entries, entry_values = self._histories(source, size, seed, generator)
                 batch.append(history)
-                rewards.append(entries.log_reward.to(self.device, torch.float32))
+                rewards.append(self._current(history.terminal, entries.log_reward))
                 conditions.append(entry_values)
         trajectories, values = Trajectories.join(batch), torch.cat(conditions)
         log_reward = training.conditioning.apply(torch.cat(rewards), values)
-        # -inf would make every gradient infinite; e^-60 is practically 0
-        log_reward = log_reward.clamp(min=log_reward.max() - 60)
+        group = groups(self._environment, trajectories)
+        log_reward = log_reward.clamp(min=highest(log_reward, group) - training.floor)
         context = self._context(values, generator)
         if self._is_fresh and self.objective.uses_log_z:
             self._estimate_log_z(trajectories, log_reward, context, n)
         self._is_fresh = False
         with torch.autocast(self.device.type, training.dtype, enabled=training.dtype != torch.float32):
-            terms = self._terms(trajectories, self._log_z(len(trajectories), context), log_reward, context)
+            log_z = self._log_z_of(trajectories.states[0], context)
+            terms = self._terms(trajectories, log_z, log_reward, context, group)
             losses = self.objective(terms)
         if not self.objective.uses_log_z and not self.objective.uses_edges:  # for reports, though no loss uses it
             self._log_z.level.data.fill_((terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0)).detach().mean())
@@ -255,14 +293,30 @@ class Learner:
         self.add_to_replay(draw)
         return float(losses[:n].detach().mean())
 
-    def add_to_replay(self, draw: Draw) -> None:
-        """Add the objects of a draw to the replay, unless nothing uses it."""
-        training = self.training
-        if training.replay_size or any(search.source == "replay" for search in training.searches):
-            draw = draw.to(self.device)
-            self.replay.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
+    @torch.no_grad()
+    def _current(self, states: Tensor, log_reward: Tensor) -> Tensor:
+        """Return the log-rewards of terminal states, evaluated anew if the reward is live."""
+        if isinstance(self._log_reward, StateReward) and self._log_reward.is_live:
+            log_reward = self._log_reward.function(states)
+        return log_reward.to(self.device, torch.float32)
 
-    def _terms(self, trajectories: Trajectories, log_z: Tensor, log_reward: Tensor, context: Context | None) -> Terms:
+    def add_to_replay(self, draw: Draw) -> None:
+        """Add the objects of a draw to the replay, unless nothing uses it, and offer them to other sources."""
+        training = self.training
+        draw = draw.to(self.device)
+        if training.replay_size or any(search.source == "replay" for search in training.searches):
+            self.replay.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
+        for source, _ in self._sources[2:]:
+            source.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
+
+    def _terms(
+        self,
+        trajectories: Trajectories,
+        log_z: Tensor,
+        log_reward: Tensor,
+        context: Context | None,
+        group: Tensor | None = None,
+    ) -> Terms:
         return compute_terms(
             self._environment,
             self.policy,
@@ -274,10 +328,12 @@ class Learner:
             context=context,
             reference=self._reference,
             partial_log_reward=self._partial_log_reward,
+            stopped_log_reward=self._stopped_log_reward,
+            group=group,
         )
 
     def _histories(
-        self, source: Replay, size: int, seed: int, generator: torch.Generator
+        self, source: Source, size: int, seed: int, generator: torch.Generator
     ) -> tuple[Trajectories, Entries, Tensor]:
         """Return random histories of objects from a replay, the objects, and random conditions for them."""
         entries = source.sample(size, torch.Generator().manual_seed(seed))
@@ -303,7 +359,7 @@ class Learner:
     @torch.no_grad()
     def _estimate_log_z(self, trajectories: Trajectories, log_reward: Tensor, context: Context | None, n: int) -> None:
         """Set log Z to the value that minimises the loss of the first n trajectories."""
-        log_z = self._log_z(len(trajectories), context)
+        log_z = self._log_z_of(trajectories.states[0], context)
         terms = self._terms(trajectories, log_z, log_reward, context)
         target = terms.log_pb if terms.log_reference is None else terms.log_reference
         difference = terms.log_reward + target.sum(0) - terms.log_pf.sum(0) - log_z
@@ -320,6 +376,7 @@ class Learner:
                 "optimizer": self._optimizer.state_dict(),
                 "replay": self.replay.state_dict(),
                 "measured": self.measured.state_dict(),
+                "sources": [source.state_dict() for source, _ in self._sources[2:]],
                 "is_fresh": self._is_fresh,
             }
         )
@@ -354,15 +411,6 @@ class Learner:
             group["lr"] = rate
         self.replay.load_state_dict(state["replay"])
         self.measured.load_state_dict(state["measured"])
+        for (source, _), saved in zip(self._sources[2:], state.get("sources", ()), strict=True):
+            source.load_state_dict(saved)
         self._is_fresh = state["is_fresh"]
-
-
-def _moving_average(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
-    """Return an update of an exponential moving average whose decay at step t is at most (1 + t) / (10 + t)."""
-
-    @torch.no_grad()
-    def update(averages: _Tensors, weights: _Tensors, n_averaged: Tensor | int) -> None:
-        n = int(n_averaged)
-        torch._foreach_lerp_(averages, weights, 1 - min(decay, (1 + n) / (10 + n)))
-
-    return update

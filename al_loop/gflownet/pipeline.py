@@ -25,6 +25,7 @@ from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.reward import AnyReward
 from al_loop.gflownet.sampler import Draw, DrawRequest, Sampler
 from al_loop.seeding import derive_seed
+from al_loop.system import stopping
 
 
 class Pending(Protocol):
@@ -174,6 +175,7 @@ def pipeline(
                 epsilon=training.epsilon,
                 temperature=training.temperature,
                 jobs=learner.jobs(seed("parents", n_begun)),
+                per_condition=training.per_condition,
             )
             begins = time.monotonic()  # an inline sampler draws at once
             in_progress.append((n_done, [samplers.begin(part) for part in split(request, training.shares)]))
@@ -183,6 +185,7 @@ def pipeline(
     send_weights()
     begin_draws()
     while n_done < training.steps:
+        stopping.look()
         waits = time.monotonic()
         index = 0 if training.order == "fixed" else samplers.first([parts for _, parts in in_progress])
         version, parts = in_progress.pop(index)

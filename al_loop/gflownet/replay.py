@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from al_loop.gflownet.reward import AnyReward, score
+from al_loop.gflownet.sources import Entries, Source
+
 Priority = Literal["reward", "recency"]
 
 
-@dataclass(frozen=True)
-class Entries:
-    """Objects of a replay.
-
-    Args:
-        keys: the identity of each of k objects: the object itself, or its state.
-        states: terminal states, shape k x state_size.
-        log_reward: log-rewards, shape k or k x objectives.
-    """
-
-    keys: list[Hashable]
-    states: Tensor
-    log_reward: Tensor
-
-
-class Replay:
+class Replay(Source):
     """A store of distinct objects, of the highest reward or the newest. A sample gets newly drawn histories each time.
 
     By ``reward``, half of a sample comes from the best tenth and half from the rest, as is usual in GFlowNet work on
@@ -75,16 +62,12 @@ class Replay:
             log_reward = torch.cat([log_reward, old.log_reward[others]])
         self._store(Entries(names, states, log_reward))
 
-    def rescore(self, log_reward: Callable[[Sequence[str]], Tensor]) -> None:
-        """Replace the log-reward of every object by a new reward of objects."""
-        if self._entries is not None:
-            values = log_reward(self.objects).to(self._entries.log_reward)
-            self._store(Entries(self._entries.keys, self._entries.states, values))
-
-    def rescore_states(self, log_reward: Callable[[Tensor], Tensor]) -> None:
-        """Replace the log-reward of every object by a new reward of states."""
-        if self._entries is not None:
-            self._store(Entries(self._entries.keys, self._entries.states, log_reward(self._entries.states)))
+    def rescore(self, log_reward: AnyReward) -> None:
+        """Replace the log-reward of every object by that of a new reward."""
+        entries = self._entries
+        if entries is not None:
+            values = score(log_reward, entries.keys, entries.states).to(entries.log_reward)
+            self._store(Entries(entries.keys, entries.states, values))
 
     def _store(self, entries: Entries) -> None:
         order = torch.arange(len(entries.keys))
@@ -111,8 +94,7 @@ class Replay:
             rows = torch.cat([top, rest])
         else:
             rows = torch.randint(k, (n,), generator=generator)
-        entries = self._entries
-        return Entries([entries.keys[row] for row in rows.tolist()], entries.states[rows], entries.log_reward[rows])
+        return self._entries.pick(rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for ``load_state_dict``, as plain data."""

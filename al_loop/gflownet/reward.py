@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 #: objects -> log-rewards (n, or n x objectives); any function, or a ``Reward``
 LogReward = Callable[[Sequence[str]], Tensor]
@@ -36,13 +36,36 @@ class StateReward:
     Args:
         function: terminal states (n x state_size) -> log-rewards (n, or n x objectives), on the states' device.
         is_partial: whether the function also applies to unfinished states, as forward-looking flows require.
+        is_live: whether the reward changes from step to step, such as an energy that is trained along. Whatever is
+            trained on then gets its current log-reward, and the parameters of a function that is a ``torch.nn.Module``
+            are sent to samplers with the policy's weights.
     """
 
     function: Callable[[Tensor], Tensor]
     is_partial: bool = False
+    is_live: bool = False
+
+    @property
+    def live_module(self) -> nn.Module | None:
+        """The module whose parameters are sent to samplers; None if there is none, or the reward is fixed."""
+        return self.function if self.is_live and isinstance(self.function, nn.Module) else None
 
 
 AnyReward = LogReward | StateReward
+
+
+@torch.no_grad()
+def score(log_reward: AnyReward, keys: Sequence[Hashable], states: Tensor) -> Tensor:
+    """Return the log-rewards of n objects, shape n or n x objectives, on the device of the states.
+
+    Args:
+        log_reward: the reward.
+        keys: the objects, for a reward of objects.
+        states: their terminal states, shape n x state_size.
+    """
+    if isinstance(log_reward, StateReward):
+        return log_reward.function(states)
+    return log_reward([str(key) for key in keys]).to(states.device)
 
 
 def check_log_reward(log_reward: Tensor, n: int) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from al_loop.environments.base import Environment
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.unique_rows import unique_rows
+from al_loop.system import stopping
 
 #: the backward policy: a network, or one of two formulas
 Backward = Literal["learned", "uniform", "maximum_entropy"]
@@ -101,6 +102,7 @@ def rollout(
     temperature: float = 1.0,
     context: Context | None = None,
     guide: Guide | None = None,
+    start: Tensor | None = None,
 ) -> Trajectories:
     """Draw n trajectories from a policy.
 
@@ -113,17 +115,21 @@ def rollout(
         temperature: divisor of the logits.
         context: context of each trajectory.
         guide: actions to follow.
+        start: the states from which the trajectories start, shape n x state_size, on the device of the generator; None:
+            the initial state.
 
     Raises:
-        ValueError: n is not positive, a state that is not terminal allows no action, a logit is not finite, or a
-            trajectory does not end within ``max_steps``.
+        ValueError: n is not positive or not the number of start states, a state that is not terminal allows no action,
+            a logit is not finite, or a trajectory does not end within ``max_steps``.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    if packs(generator.device):
-        trajectories = _rollout_packed(environment, policy, n, generator, epsilon, temperature, context, guide)
-    else:
-        trajectories = _rollout_whole(environment, policy, n, generator, epsilon, temperature, context, guide)
+    if start is None:
+        start = environment.initial(n, generator.device)
+    elif start.shape != (n, environment.state_size):
+        raise ValueError(f"start: expected states of shape {(n, environment.state_size)}, got {tuple(start.shape)}")
+    draw = _rollout_packed if packs(generator.device) else _rollout_whole
+    trajectories = draw(environment, policy, start, generator, epsilon, temperature, context, guide)
     if not bool(environment.is_terminal(trajectories.terminal).all()):
         raise ValueError(f"a trajectory did not end within max_steps ({environment.max_steps}) of the environment")
     return trajectories
@@ -139,7 +145,7 @@ def _all_finite(parts: Sequence[Tensor]) -> bool:
 def _rollout_packed(
     environment: Environment,
     policy: Policy | None,
-    n: int,
+    start: Tensor,
     generator: torch.Generator,
     epsilon: float,
     temperature: float,
@@ -147,16 +153,17 @@ def _rollout_packed(
     guide: Guide | None,
 ) -> Trajectories:
     """Roll out on a CPU, where only unfinished trajectories take a step."""
-    initial = environment.initial(n)
+    n = len(start)
     all_rows = torch.arange(n)
     steps, checks = [], []
     with torch.inference_mode():  # halves the cost of a small operation
-        before, rows = initial, all_rows
+        before, rows = start, all_rows
         memory = policy.start(n, generator.device) if policy is not None else None
         noise = _Gumbel(generator)
         shares = policy is not None and policy.is_markov and context is None
         try:
             for t in range(environment.max_steps):
+                stopping.look()
                 mask = environment.forward_mask(before)
                 logits = None
                 row_index = None if len(rows) == n else rows
@@ -194,7 +201,7 @@ def _rollout_packed(
         actions.index_copy_(0, index, torch.cat([action for _, action, _ in steps]))
         actions = actions.view(n_steps, n)
         # for each time and trajectory, the row of its state in `visited`; after its end, the row of its last state
-        visited = torch.cat([initial, *(after for _, _, after in steps)])
+        visited = torch.cat([start, *(after for _, _, after in steps)])
         row = torch.zeros((n_steps + 1) * n, dtype=torch.int64)
         row.index_copy_(0, index + n, torch.arange(n, len(visited)))
         row[:n] = all_rows
@@ -207,7 +214,7 @@ def _rollout_packed(
 def _rollout_whole(
     environment: Environment,
     policy: Policy | None,
-    n: int,
+    start: Tensor,
     generator: torch.Generator,
     epsilon: float,
     temperature: float,
@@ -216,10 +223,11 @@ def _rollout_whole(
 ) -> Trajectories:
     """Roll out on a GPU, where all rows take all steps, so that nothing is read from the device before the end."""
     device = generator.device
-    current = environment.initial(n, device)
+    current = start
     states, actions, checks = [current], [], []
-    memory = policy.start(n, device) if policy is not None else None
+    memory = policy.start(len(start), device) if policy is not None else None
     for t in range(environment.max_steps):
+        stopping.look()
         is_alive = ~environment.is_terminal(current)
         mask = environment.forward_mask(current) | ~is_alive[:, None]
         logits = None
@@ -351,6 +359,7 @@ def backward_rollout(
     current, choices = states, []
     is_packed = packs(states.device)
     for _ in range(environment.max_steps):
+        stopping.look()
         mask = environment.backward_mask(current)
         is_alive = mask.any(1)
         if is_packed and not bool(is_alive.any()):

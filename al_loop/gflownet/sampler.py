@@ -9,12 +9,17 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.back_and_forth import metropolis_hastings
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.policies.base import Context, Policy
-from al_loop.gflownet.replay import Entries
 from al_loop.gflownet.reward import AnyReward, Reward, StateReward
 from al_loop.gflownet.rollout import Backward, Trajectories, rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
+from al_loop.gflownet.sources import Entries
+from al_loop.system import stopping
+
+#: prefix of the names of a live reward's weights among those that a learner sends
+REWARD_PREFIX = "reward:"
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ class DrawRequest:
     temperature: float = 1.0
     jobs: Sequence[SearchJob] = ()
     is_scored: bool = True
+    per_condition: int = 1
 
 
 class Sampler:
@@ -136,8 +142,15 @@ class Sampler:
         self._log_reward = log_reward
 
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Set the policy's weights for later draws."""
-        self._policy.load_state_dict(weights)
+        """Set the weights of the policy, and of a live reward, for later draws.
+
+        Args:
+            weights: see ``Learner.weights``.
+        """
+        self._policy.load_state_dict({k: v for k, v in weights.items() if not k.startswith(REWARD_PREFIX)})
+        reward = {k.removeprefix(REWARD_PREFIX): v for k, v in weights.items() if k.startswith(REWARD_PREFIX)}
+        if reward and isinstance(self._log_reward, StateReward) and self._log_reward.live_module is not None:
+            self._log_reward.live_module.load_state_dict(reward)
 
     def fill(self, request: DrawRequest) -> Draw:
         """Return the draw for a request."""
@@ -155,6 +168,8 @@ class Sampler:
         weights: Sequence[float] | None = None,
         jobs: Sequence[SearchJob] = (),
         is_scored: bool = True,
+        per_condition: int = 1,
+        start: Tensor | None = None,
     ) -> Draw:
         """Return n objects drawn by the policy, followed by the objects from searches.
 
@@ -168,6 +183,9 @@ class Sampler:
             weights: preferences between the objectives, if the sampler is conditioned on them.
             jobs: searches to run in addition.
             is_scored: whether to evaluate the reward; if not, all log-rewards are 0.
+            per_condition: successive objects of each condition, where the environment draws them at random.
+            start: states from which to start, shape n x state_size; None: the environment draws conditions at random,
+                if it has any.
 
         Raises:
             ValueError: nothing is to be drawn, or the conditions are out of range.
@@ -183,6 +201,8 @@ class Sampler:
         with torch.autocast(self.device.type, self._precision, enabled=self._precision != torch.float32):
             draws = []
             if n:
+                if start is None:
+                    start = self._environment.sample_starts(n, per_condition, generator)
                 trajectories = rollout(
                     self._environment,
                     self._policy,
@@ -191,6 +211,7 @@ class Sampler:
                     epsilon=epsilon,
                     temperature=temperature,
                     context=context,
+                    start=start.to(self.device),
                 )
                 draws.append(self._score(trajectories, values) if is_scored else self._unscored(trajectories, values))
             for job in jobs:
@@ -218,7 +239,7 @@ class Sampler:
         return Draw(trajectories, torch.zeros(len(objects)), objects, values if values.shape[1] else None)
 
     def _search(self, job: SearchJob, generator: torch.Generator) -> list[Draw]:
-        """Run a search for all its rounds; better children replace their parents."""
+        """Run a search for all its rounds; accepted children replace their parents."""
         states, rewards = job.parents.states.to(self.device), job.parents.log_reward
         values = self._conditioning.sample(len(states), generator)
         search = SearchContext(self._environment, self._policy, self._backward, self._context(values, generator))
@@ -226,16 +247,19 @@ class Sampler:
         keys = list(job.parents.keys)
         draws = []
         for _ in range(job.search.rounds):
-            children = job.search.propose(search, Parents(states, self._uncertainty(keys)), generator)
-            draw = self._score(children, values)
+            stopping.look()
+            move = job.search.move(search, Parents(states, self._uncertainty(keys)), generator)
+            draw = self._score(move.trajectories, values)
             draws.append(draw)
             reward = self._conditioning.apply(draw.log_reward.to(self.device), values)
-            is_better = reward > best
-            states = torch.where(is_better[:, None], children.terminal, states)
-            best = torch.where(is_better, reward, best)
-            keys = [
-                new if better else old for new, old, better in zip(draw.keys, keys, is_better.tolist(), strict=True)
-            ]
+            if move.log_ratio is None:
+                is_accepted = reward > best
+            else:
+                is_accepted = metropolis_hastings(move.log_ratio, best, reward, generator)
+            states = torch.where(is_accepted[:, None], move.states, states)
+            best = torch.where(is_accepted, reward, best)
+            accepted = is_accepted.tolist()
+            keys = [new if is_new else old for new, old, is_new in zip(draw.keys, keys, accepted, strict=True)]
         return draws
 
     def _uncertainty(self, keys: Sequence[Hashable]) -> Tensor | None:

@@ -47,6 +47,10 @@ class TrainingSettings:
         ema: decay of the moving average of the weights used for sampling, at least 0 and below 1; 0: the trained
             weights are used. The first steps decay faster.
         conditioning: conditions of the reward.
+        per_condition: trajectories drawn for each condition of a conditioned environment (``Conditioned``) in a draw,
+            at least 2 for an objective that compares them (``log_partition_variance``).
+        floor: log-rewards lower than the largest of their condition in a batch by more than this, at least 0, count as
+            that much lower, since a log-reward of -inf would make every gradient infinite.
         lr: learning rate of the policy (Adam).
         lr_log_z: learning rate of log Z.
         clip_norm: largest norm of the gradient; None: unlimited.
@@ -54,6 +58,9 @@ class TrainingSettings:
         layers: number of layers of the policy network.
         device: ``cpu``, ``cuda``, ``cuda:1``, ...
         precision: precision of the policy's arithmetic.
+
+    Raises:
+        ValueError: ``per_condition`` or ``floor`` is out of range.
     """
 
     steps: int = 200
@@ -75,6 +82,8 @@ class TrainingSettings:
     heads: int = 1
     ema: float = 0.0
     conditioning: Conditioning = field(default_factory=Conditioning)
+    per_condition: int = 1
+    floor: float = 60.0
     lr: float = 1e-3
     lr_log_z: float = 0.1
     clip_norm: float | None = 10.0
@@ -82,6 +91,12 @@ class TrainingSettings:
     layers: int = 2
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if not self.floor >= 0 or self.per_condition < 1:
+            raise ValueError(
+                f"floor must be at least 0 and per_condition at least 1, got {self.floor} and {self.per_condition}"
+            )
 
     @property
     def dtype(self) -> torch.dtype:

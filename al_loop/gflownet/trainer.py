@@ -14,6 +14,7 @@ from al_loop.gflownet.reward import AnyReward
 from al_loop.gflownet.sampler import Sampler
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.seeding import derive_seed
+from al_loop.system import stopping
 
 
 class Trainer:
@@ -72,6 +73,7 @@ class Trainer:
             epsilon=training.epsilon,
             temperature=training.temperature,
             jobs=self.learner.jobs(derive_seed(self._seed, "parents", number)),
+            per_condition=training.per_condition,
         )
         loss = self.learner.updates(draw, seed=derive_seed(self._seed, "replay", number))
         self.n_steps += 1
@@ -116,6 +118,7 @@ def train(
     """
     trainer = Trainer(environment, log_reward, training, seed=seed, policy=policy, prior=prior)
     for step in range(trainer.training.steps):
+        stopping.look()
         loss = trainer.step()
         if on_step is not None:
             on_step(step, loss)

@@ -54,6 +54,8 @@ def compute_terms(
     context: Context | None = None,
     reference: Policy | None = None,
     partial_log_reward: LogRewardOfStates | None = None,
+    stopped_log_reward: LogRewardOfStates | None = None,
+    group: Tensor | None = None,
 ) -> Terms:
     """Return the terms that an objective requires of trajectories.
 
@@ -69,9 +71,12 @@ def compute_terms(
         reference: the frozen policy, if the objective requires one.
         partial_log_reward: log-rewards of partial objects for forward-looking flows (Pan et al. 2023), to which the
             network's flows are added.
+        stopped_log_reward: log-rewards of terminal states, if the objective requires the reward of stopping.
+        group: the number of each trajectory's condition, shape n; None: all have the same.
 
     Raises:
-        ValueError: the objective requires flows that the policy does not model, or a reference policy that is missing.
+        ValueError: the objective requires flows that the policy does not model, a reference policy that is missing, or
+            the reward of stopping where the environment or the reward has none.
     """
     steps = _Steps(environment, trajectories, context)
     log_pf, log_pb, network_flow = _step_terms(steps, policy, backward, objective.uses_flows)
@@ -79,7 +84,7 @@ def compute_terms(
     weight = 0.0 if objective.uses_reference else environment.log_multiplicity(trajectories.terminal)
     log_reward = log_reward.to(log_pf) - weight
     log_z = log_z.expand(len(trajectories))
-    terms = Terms(is_step=steps.is_step, log_pf=log_pf, log_pb=log_pb, log_z=log_z, log_reward=log_reward)
+    terms = Terms(is_step=steps.is_step, log_pf=log_pf, log_pb=log_pb, log_z=log_z, log_reward=log_reward, group=group)
     extra: dict[str, Tensor] = {}
     if network_flow is not None:
         extra["log_flow"] = _flows(steps, network_flow, log_z, log_reward, partial_log_reward)
@@ -88,6 +93,8 @@ def compute_terms(
             f"{type(objective).__name__} requires flows of partial objects, and {type(policy).__name__} does not model "
             "them; implement its log_flow, or use an objective without flows, such as trajectory_balance"
         )
+    if objective.uses_stops:
+        extra["log_stop"], extra["log_reward_stopped"] = _stops(steps, policy, log_reward, stopped_log_reward)
     if objective.uses_edges:
         extra["log_inflow"], extra["log_outflow"] = _edge_flows(steps, policy, log_reward)
     if objective.uses_reference:
@@ -228,6 +235,41 @@ def _flows(
         flow = flow + steps.spread(partial_log_reward(steps.after).to(flow.dtype))
     is_inside = torch.cat([steps.is_step[1:], torch.zeros_like(steps.is_step[:1])])  # another step follows
     return torch.cat([log_z[None], torch.where(is_inside, flow, log_reward)])
+
+
+def _stops(
+    steps: _Steps, policy: Policy, log_reward: Tensor, stopped_log_reward: LogRewardOfStates | None
+) -> tuple[Tensor, Tensor]:
+    """Return the log-probability of stopping in each state, and the log-reward of doing so, shape T + 1 x n each."""
+    environment, stop = steps.environment, steps.environment.n_actions - 1
+    if stopped_log_reward is None or not environment.has_stop:
+        lacks = (
+            "a StateReward" if environment.has_stop else f"an environment with a stop action, not {environment.name}"
+        )
+        raise ValueError(f"the objective requires the reward of stopping at each step, and therefore {lacks}")
+    may_stop = steps.forward_mask[:, stop] & steps.happened
+    rows = may_stop.nonzero()[:, 0] if steps.packs else torch.arange(len(may_stop), device=may_stop.device)
+    before, context = steps.before[rows], steps.context_of(steps.index[rows])
+    actions = torch.full_like(steps.actions[rows], stop)
+    log_stop = policy.forward_log_prob(before, steps.forward_mask[rows], actions, context)
+    stopped = environment.step(before, actions)
+    with torch.no_grad():
+        reward = stopped_log_reward(stopped).to(log_stop) - environment.log_multiplicity(stopped).to(log_stop)
+    never = log_stop.new_full((len(may_stop),), -torch.inf)
+    log_stop = torch.where(may_stop, never.index_copy(0, rows, log_stop), -torch.inf)
+    reward = torch.zeros_like(never).index_copy(0, rows, reward).masked_fill(~may_stop, 0.0)
+    everywhere = log_stop.new_full((steps.n_steps * steps.n,), -torch.inf)
+    log_stop = everywhere.index_copy(0, steps.index, log_stop).view(steps.n_steps, steps.n)
+    reward = torch.zeros_like(everywhere).index_copy(0, steps.index, reward).view(steps.n_steps, steps.n)
+    # the end counts as a state of its own where no stop led to it
+    length = steps.is_step.sum(0)
+    ends_by_stop = steps.trajectories.actions.gather(0, (length - 1)[None])[0] == stop
+    end = torch.where(ends_by_stop, -torch.inf, 0.0).to(log_stop)
+    is_end = torch.arange(steps.n_steps + 1, device=length.device)[:, None] == length
+    log_stop, reward = (
+        torch.nn.functional.pad(x, (0, 0, 0, 1), value=v) for x, v in ((log_stop, -torch.inf), (reward, 0.0))
+    )
+    return torch.where(is_end, end, log_stop), torch.where(is_end, log_reward, reward)
 
 
 def _edge_flows(steps: _Steps, policy: Policy, log_reward: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from al_loop.errors import not_one_of
 from al_loop.gflownet.losses import LOSSES, LossName
 
 
@@ -29,6 +30,11 @@ class Terms:
             ``uses_edges``.
         log_reference: T x n, log-probabilities of the steps under a frozen reference policy; only with
             ``uses_reference``.
+        log_stop: T + 1 x n, log-probability of stopping in each state, 0 at an end without a stop, -inf where stopping
+            is not allowed and after a stop; only with ``uses_stops``.
+        log_reward_stopped: T + 1 x n, log-reward of the object that stopping in each state would give, ``log_reward``
+            at the end; only with ``uses_stops``.
+        group: n, int64: the number of each trajectory's condition, from 0; None: all have the same.
     """
 
     is_step: Tensor
@@ -40,6 +46,9 @@ class Terms:
     log_inflow: Tensor | None = None
     log_outflow: Tensor | None = None
     log_reference: Tensor | None = None
+    log_stop: Tensor | None = None
+    log_reward_stopped: Tensor | None = None
+    group: Tensor | None = None
 
 
 class Objective(ABC):
@@ -56,6 +65,8 @@ class Objective(ABC):
     uses_flows: ClassVar[bool] = False
     #: whether the forward logits are log-flows of edges, rather than unnormalised log-probabilities
     uses_edges: ClassVar[bool] = False
+    #: whether it requires the probability and the reward of stopping in each state
+    uses_stops: ClassVar[bool] = False
     #: whether it compares the policy with a frozen one
     uses_reference: ClassVar[bool] = False
     #: whether log Z is a parameter
@@ -63,7 +74,7 @@ class Objective(ABC):
 
     def __init__(self, loss: LossName = "squared") -> None:
         if loss not in LOSSES:
-            raise ValueError(f"loss: {loss!r} is not one of {', '.join(LOSSES)}")
+            raise ValueError(f"loss: {not_one_of(loss, LOSSES)}")
         self.loss: Callable[[Tensor], Tensor] = LOSSES[loss]
 
     @abstractmethod

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.back_and_forth import Move
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.rollout import Backward, Trajectories
 
@@ -46,7 +47,7 @@ class SearchContext:
 
 
 class Search(ABC):
-    """A method of generating a child of each parent. A better child replaces its parent in the next round.
+    """A method of generating a child of each parent, which may replace it in the next round (see ``move``).
 
     Args:
         size: parents per training step, at least 1.
@@ -73,3 +74,16 @@ class Search(ABC):
             parents: n objects.
             generator: source of all randomness, on the device of the parents.
         """
+
+    def move(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Move:
+        """Return the children as moves: a better child replaces its parent, unless there is a log-ratio.
+
+        Args:
+            search: the space and the policy.
+            parents: n objects.
+            generator: source of all randomness, on the device of the parents.
+
+        Returns:
+            Moves. With a log-ratio, Metropolis-Hastings decides which of them are accepted.
+        """
+        return Move(self.propose(search, parents, generator))

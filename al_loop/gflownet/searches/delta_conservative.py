@@ -53,4 +53,12 @@ class DeltaConservative(Search):
         if parents.uncertainty is not None:
             radius = (radius - self.shrink * parents.uncertainty.to(radius)).clamp(min=self.least)
         guide = Guide(history.actions, deviate=radius)
-        return rollout(environment, search.policy, n, generator=generator, context=search.policy_context, guide=guide)
+        return rollout(
+            environment,
+            search.policy,
+            n,
+            generator=generator,
+            context=search.policy_context,
+            guide=guide,
+            start=history.states[0],
+        )

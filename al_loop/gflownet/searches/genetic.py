@@ -41,7 +41,7 @@ class Genetic(Search):
         children = crossover(environment, parents.states, other, generator)
         history = backward_rollout(environment, None, children, generator=generator)
         guide = Guide(history.actions, deviate=torch.full((n,), self.mutation, device=device))
-        return rollout(environment, None, n, generator=generator, guide=guide)
+        return rollout(environment, None, n, generator=generator, guide=guide, start=history.states[0])
 
 
 def crossover(environment: Environment, a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
@@ -57,7 +57,8 @@ def crossover(environment: Environment, a: Tensor, b: Tensor, generator: torch.G
     if crossed is not None:
         children, is_valid = crossed
         return torch.where(is_valid[:, None], children, a)
-    first = backward_rollout(environment, None, a, generator=generator).actions
+    history = backward_rollout(environment, None, a, generator=generator)
+    first = history.actions
     second = backward_rollout(environment, None, b, generator=generator).actions
     n_steps = max(len(first), len(second))
     first, second = (torch.nn.functional.pad(x, (0, 0, 0, n_steps - len(x)), value=-1) for x in (first, second))
@@ -65,4 +66,5 @@ def crossover(environment: Environment, a: Tensor, b: Tensor, generator: torch.G
     cut = (torch.rand(len(a), generator=generator, device=a.device) * length).long()
     time = torch.arange(n_steps, device=a.device)[:, None]
     guide = Guide(torch.where(time < cut, first, second))
-    return rollout(environment, None, len(a), generator=generator, guide=guide).terminal
+    start = history.states[0]
+    return rollout(environment, None, len(a), generator=generator, guide=guide, start=start).terminal

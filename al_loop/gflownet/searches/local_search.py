@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 
-from al_loop.gflownet.rollout import Guide, Trajectories, backward_rollout, rollout
+from al_loop.errors import not_one_of
+from al_loop.gflownet.back_and_forth import Move, back_and_forth, rebuild, share_of_steps
+from al_loop.gflownet.rollout import Trajectories, backward_rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
+
+Acceptance = Literal["better", "metropolis_hastings"]
 
 
 class LocalSearch(Search):
@@ -15,6 +21,8 @@ class LocalSearch(Search):
         back: share of the steps that are undone, above 0 and at most 1.
         size: parents per training step.
         rounds: number of times that each object is rebuilt.
+        accept: the children that replace their parents in the next round: the ``better`` ones, or those that
+            ``metropolis_hastings`` accepts. The latter leaves the distribution in proportion to the reward unchanged.
 
     Raises:
         ValueError: an argument is out of range.
@@ -22,27 +30,39 @@ class LocalSearch(Search):
 
     kind = "local_search"
 
-    def __init__(self, back: float = 0.5, size: int = 16, rounds: int = 1) -> None:
+    def __init__(self, back: float = 0.5, size: int = 16, rounds: int = 1, accept: Acceptance = "better") -> None:
         super().__init__(size, rounds)
         if not 0 < back <= 1:
             raise ValueError(f"back: must be above 0 and at most 1, got {back}")
-        self.back = back
+        if accept not in get_args(Acceptance):
+            raise ValueError(f"accept: {not_one_of(accept, get_args(Acceptance))}")
+        self.back, self.accept = back, accept
 
     def propose(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:
         """Return the first steps of a history of each parent, continued by the policy."""
-        environment = search.environment
         history = backward_rollout(
-            environment,
+            search.environment,
             search.policy,
             parents.states,
             generator=generator,
             backward=search.backward,
             context=search.policy_context,
         )
-        length = (history.actions >= 0).sum(0)
-        n_first = length - (self.back * length).ceil().long()
-        time = torch.arange(len(history.actions), device=length.device)[:, None]
-        guide = Guide(torch.where(time < n_first, history.actions, -1))
-        return rollout(
-            environment, search.policy, len(length), generator=generator, context=search.policy_context, guide=guide
+        undone = share_of_steps(self.back)
+        return rebuild(
+            search.environment, search.policy, history, undone, generator=generator, context=search.policy_context
+        )
+
+    def move(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Move:
+        """Return the children, with the log-ratios of the moves if Metropolis-Hastings decides."""
+        if self.accept == "better" or search.policy is None:
+            return super().move(search, parents, generator)
+        return back_and_forth(
+            search.environment,
+            search.policy,
+            parents.states,
+            share_of_steps(self.back),
+            generator=generator,
+            backward=search.backward,
+            context=search.policy_context,
         )

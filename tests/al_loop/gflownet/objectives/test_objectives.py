@@ -47,7 +47,13 @@ GRID = Hypergrid(2, HEIGHT)
 REWARD = torch.rand(HEIGHT, HEIGHT, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.1
 
 
-BALANCES = ["trajectory_balance", "log_partition_variance", "detailed_balance", "sub_trajectory_balance"]
+BALANCES = [
+    "trajectory_balance",
+    "log_partition_variance",
+    "detailed_balance",
+    "sub_trajectory_balance",
+    "modified_sub_trajectory_balance",
+]
 
 
 ALL = [*BALANCES, "flow_matching"]
@@ -97,6 +103,7 @@ def losses(policy, objective, backward="learned", reward=REWARD, log_z=None, par
         log_reward=log_reward_of(trajectories.terminal, reward),
         backward=backward,
         partial_log_reward=partial,
+        stopped_log_reward=lambda states: log_reward_of(states, reward),
     )
     chosen = make_objective(objective) if isinstance(objective, str) else objective
     return chosen(terms)
