@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from al_loop.campaign import building
-from al_loop.config import CampaignConfig, build
+from al_loop.config import BuildContext, CampaignConfig, build
 from al_loop.errors import ConfigError
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.objective_names import check_objective_names
@@ -93,7 +93,12 @@ class CampaignParts:
         """The bounds on cheap properties."""
         from al_loop.modelling.constraints import Constraints, PropertyBound
 
-        return Constraints(tuple(PropertyBound(build("property", c), c.min, c.max) for c in self.config.constraints))
+        if not self.config.constraints:
+            return Constraints()
+        context = BuildContext(alphabet=self.environment.letters())
+        return Constraints(
+            tuple(PropertyBound(build("property", c, context), c.min, c.max) for c in self.config.constraints)
+        )
 
     @cached_property
     def reference(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from al_loop.system.tracebacks import describe_with_place
 #: config section -> the values of a BuildContext that its parts may receive
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "features": ("alphabet", "length"),
+    "property": ("alphabet",),
     "policy": ("environment", "hidden", "layers", "heads", "n_conditions"),
     "surrogate": ("kernel", "layout", "n_fidelities"),
 }
@@ -36,7 +37,7 @@ class BuildContext:
     default.
 
     Args:
-        alphabet: for features: the letters of the environment's sequences.
+        alphabet: for features and properties: the letters of the environment's sequences.
         length: for features: the length of the environment's longest sequence.
         kernel: for surrogates: the kernel that suits the features.
         layout: for surrogates: the layout of a feature row, which encoders require (a ``RowLayout``).
