@@ -14,19 +14,24 @@ from sqlalchemy.engine import URL, make_url
 from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.course import changes_of_course, summaries
+from al_loop.campaign.earlier_data import read_earlier_data
 from al_loop.campaign.executor import Executor
 from al_loop.campaign.guarded_reporter import GuardedReporter
+from al_loop.campaign.imports import commit_import, plan_import
 from al_loop.campaign.preparation import CampaignParts, prepare
 from al_loop.campaign.provenance import changed_origins, describe, origins
 from al_loop.campaign.reporter import Reporter
 from al_loop.campaign.round_loop import RoundLoop
 from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_times import RoundTimes
+from al_loop.campaign.tracking import TrackingReporter
 from al_loop.config import CampaignConfig, build
 from al_loop.config.plugins import load_target
+from al_loop.errors import counted, summary
 from al_loop.ledger import Ledger
 from al_loop.ledger.engines import parse_url, sqlite_url
 from al_loop.sinks import Sinks, Status
+from al_loop.storage.activity import ActivityFile
 from al_loop.storage.checkpoints import Checkpoints
 from al_loop.storage.rescued import RescuedAnswers
 from al_loop.storage.run_directory import RunDirectory
@@ -86,13 +91,14 @@ class Campaign:
         self._reporter, self._sinks = GuardedReporter(reporter or Reporter()), Sinks([])
         self._stop = current_request() or StopRequest()
         parts = prepare(config)
-        parts.check()
+        parts.check(is_new=not (Path(run_dir) / "campaign.json").is_file())
         if executor is None:
             parts.check_device()
         patience_s = config.evaluation.patience_s
         with ExitStack() as opening:
             self.directory = RunDirectory(Path(run_dir), patience_s, self._note)
             opening.callback(self.directory.close)
+            self._activity = ActivityFile(self.directory.path)
             url = ledger_url(config, self.directory.path)
             ledger = opening.enter_context(Ledger(url, patience_s=patience_s, on_wait=self._note))
             pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
@@ -106,7 +112,8 @@ class Campaign:
             checkpoints = Checkpoints(location, row.uid, patience_s, self._note)
             rescued = RescuedAnswers(self.directory.path, row.uid)
             if n := rescued.restore(ledger, self._note):
-                self._note(f"{n} answers that an earlier start could not commit are in the ledger now")
+                verb = "is" if n == 1 else "are"
+                self._note(f"{counted(n, 'answer')} that an earlier start could not commit {verb} in the ledger now")
             executor = executor or load_target(DEFAULT_EXECUTOR)(config, self.directory.logs)
             opening.callback(executor.close)
             executor.log_to(self.directory.logs)
@@ -119,7 +126,7 @@ class Campaign:
                 checkpoints,
                 rescued,
                 executor,
-                self._reporter,
+                TrackingReporter(self._reporter, self._activity),
                 self._sinks,
             )
             self._open = opening.pop_all()
@@ -143,18 +150,22 @@ class Campaign:
         last = ledger.last_round()
         return last is not None and last >= self.config.rounds.count and not ledger.pending()
 
-    def run(self) -> None:
-        """Run all rounds that are left.
+    def run(self, n_rounds: int | None = None) -> None:
+        """Run the rounds that are left.
+
+        Args:
+            n_rounds: how many of them, counted from the first that is not closed; None: all.
 
         Raises:
             CampaignError: the campaign cannot continue, for example because the oracle returned no value at all.
         """
         with stop_on_unhandled_signals(self._stop), self._session():
+            self._import_added_data()
             if self.is_finished:
                 close_rounds(self._context, self._last_round, RoundTimes())
                 return
             with self._loop() as loop, self._proposer() as proposer:
-                is_spent = self._run_rounds(loop, proposer)
+                is_spent = self._run_rounds(loop, proposer, n_rounds)
                 loop.finish(is_spent, lambda: self.is_finished)
 
     def stop(self, *, finish_calls: bool = False) -> None:
@@ -180,10 +191,15 @@ class Campaign:
                 self._note(str(loop.answers_at_stop))
             raise
 
-    def _run_rounds(self, loop: RoundLoop, proposer: Proposer) -> bool:
+    def _run_rounds(self, loop: RoundLoop, proposer: Proposer, n_rounds: int | None) -> bool:
         """Run rounds from the last one on; return whether the budget ended them."""
-        last = self._context.ledger.last_round()
-        for number in range(last or 0, max(self.config.rounds.count, last or 0) + 1):
+        ledger = self._context.ledger
+        last = ledger.last_round()
+        end = max(self.config.rounds.count, last or 0) + 1
+        if n_rounds is not None:
+            n_closed = sum(row.closed is not None for row in ledger.rounds())
+            end = min(end, n_closed + n_rounds)
+        for number in range(last or 0, end):
             if number != last and not loop.start_round(number, proposer):
                 return False
             loop.await_review(number)
@@ -200,15 +216,32 @@ class Campaign:
             Number of candidates that await answers.
         """
         ledger = self._context.ledger
-        with stop_on_unhandled_signals(self._stop), self._session(), self._loop(has_workers=False) as loop:
-            last = ledger.last_round()
-            if last is None or loop.is_over(last):
-                if last is not None:
-                    loop.close_rounds(last)
-                if last is None or last < self.config.rounds.count:
+        with stop_on_unhandled_signals(self._stop), self._session():
+            self._import_added_data()
+            with self._loop(has_workers=False) as loop:
+                while (last := ledger.last_round()) is None or loop.is_over(last):
+                    if last is not None:
+                        loop.close_rounds(last)
+                    if last is not None and last >= self.config.rounds.count:
+                        break
                     with self._proposer() as proposer:
-                        loop.start_round(0 if last is None else last + 1, proposer)
+                        number = 0 if last is None else last + 1
+                        # a first round of earlier data alone leaves nothing to measure, so the next one follows
+                        if not loop.start_round(number, proposer) or ledger.pending():
+                            break
             return len(ledger.pending())
+
+    def _import_added_data(self) -> None:
+        """Import the earlier measurements that the config names, if it named others when it was started before."""
+        ledger, items = self._context.ledger, self.config.earlier_data
+        before = [session.config.get("initial_data") for session in ledger.sessions()[:-1]]
+        if not items or ledger.last_round() is None or ledger.sessions()[-1].config.get("initial_data") in before[-1:]:
+            return
+        data = read_earlier_data(self._context.parts, items)
+        plan = plan_import(ledger, data)
+        commit_import(ledger, plan.imports)
+        for note in (*plan.lines(), *data.notes):
+            self._note(f"initial_data: {note}")
 
     @property
     def _last_round(self) -> int:
@@ -220,12 +253,18 @@ class Campaign:
     def _session(self) -> Iterator[None]:
         """Tell the sinks that the campaign begins, and how it ends."""
         self._sinks.begin(self.config.name, self._uid, self.config.model_dump(mode="json", exclude={"ledger"}))
+        self._activity.enter("", self._context.ledger.last_round() or 0)
         status: Status = "failed"
         try:
             yield
             status = "finished" if self.is_finished else "stopped"
+            self._activity.leave(status)
         except KeyboardInterrupt:
             status = "stopped"
+            self._activity.leave("interrupted")
+            raise
+        except BaseException as error:
+            self._activity.leave("failed", summary(error))
             raise
         finally:
             self._sinks.end(status)

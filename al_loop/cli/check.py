@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from al_loop.cli.common import ConfigArgument, OverridesArgument, VerboseOption, exit_codes, print_fields
-from al_loop.errors import AlLoopError, CampaignError, ConfigError
+from al_loop.cli.common import ConfigArgument, OverridesArgument, VerboseOption, exit_codes
+from al_loop.cli.layout import print_fields
+from al_loop.errors import AlLoopError, CampaignError, ConfigError, counted
 from al_loop.system.tracebacks import error_details, error_place, shorten
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ def check(
     with exit_codes(verbose=verbose, needs_output=True), _users_traceback():
         from al_loop.campaign.preparation import prepare
         from al_loop.config import load_config
+        from al_loop.modelling.objective_names import check_objective_names
 
         settings = load_config(config, overrides or ())
         settings, notes = _on_a_device_of_this_machine(settings)
         parts = prepare(settings)
         oracle, objectives = parts.oracle, parts.oracle_objectives
+        check_objective_names(objectives, oracle.fidelities)
         oracle.check()
         campaign_objectives = parts.objectives
         sample, fields = _describe_parts(parts)
@@ -52,12 +55,14 @@ def check(
             fields["oracle"] += f"; {', '.join(others)} recorded as well"
         calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
         calls = min(calls, settings.budget.calls or calls)
+        if settings.earlier_data:
+            fields["initial data"] = _describe_earlier_data(parts)
         fields["sample"] = sample
         if no_oracle or oracle.is_external:
             cost = _call_cost(settings, oracle)
         else:
             fields["its value"], cost = _dry_call(settings, sample, oracle, campaign_objectives.indices)
-        fields["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
+        fields["projected"] = f"{counted(calls, 'call')} x cost {cost:g} = {calls * cost:g}"
         print_fields({"config": f"{config} is valid", **fields, **notes})
 
 
@@ -125,6 +130,13 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
     if names:
         fields["constraints"] = f"{names}: met by {len(accepted)} of {n_drawn} random objects"
     return accepted[0], fields
+
+
+def _describe_earlier_data(parts: CampaignParts) -> str:
+    from al_loop.campaign.earlier_data import read_earlier_data, summary_of
+
+    data = read_earlier_data(parts, parts.config.earlier_data)
+    return "; ".join((summary_of(data), *data.notes))
 
 
 def _training_of_one_step(settings: CampaignConfig) -> SamplerTraining:

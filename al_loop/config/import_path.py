@@ -40,6 +40,11 @@ def name_clash(name: str, module: ModuleType | None = None) -> str:
     Returns:
         The origin of the imported module and the file or folder to rename, or an empty text if nothing is hidden.
     """
+    if name == "__main__":
+        return (
+            "it was defined in a notebook or a script; continue this campaign there, with the same call of "
+            "al_loop.campaign(...)"
+        )
     top_name = name.partition(".")[0]
     top = sys.modules.get(top_name) or module
     if top is None:
@@ -50,6 +55,28 @@ def name_clash(name: str, module: ModuleType | None = None) -> str:
         for source in _sources(Path(entry), top_name):
             if source.resolve() not in locations and source.resolve() not in (p.parent for p in locations):
                 return f"Python imports {top_name!r} from {origin}, not {source}; rename the latter"
+    return ""
+
+
+def hidden_module(name: str, folder: Path) -> str:
+    """Return an explanation if another file than that of a folder is in use, although the folder has such a module.
+
+    Args:
+        name: the name of an imported module, such as ``package.module``.
+        folder: the folder of the config.
+    """
+    top_name = name.partition(".")[0]
+    module = sys.modules.get(top_name)
+    origin = Path(getattr(module, "__file__", None) or "")
+    for source in _sources(folder, top_name):
+        file = source / "__init__.py" if source.is_dir() else source
+        if (
+            file.is_file()
+            and origin.is_file()
+            and not file.samefile(origin)
+            and file.read_bytes() != origin.read_bytes()
+        ):
+            return f"Python imports {top_name!r} from {origin}, not {source} beside the config; rename the latter"
     return ""
 
 
