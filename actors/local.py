@@ -66,7 +66,7 @@ class LocalWorker(OracleWorker):
         self._connection: Connection | None = None
         self._lifeline: Connection | None = None
         self._lock = threading.Lock()
-        self._is_closed = False
+        self._is_closed = self._is_calling = False
 
     def start(self) -> None:
         with suppress(WorkerLost, OSError):
@@ -97,6 +97,7 @@ class LocalWorker(OracleWorker):
     def call(self, objects: Sequence[str], timeout_s: float, call: Call) -> Iterator[Outcome]:
         connection = self._start()
         is_complete = False
+        self._is_calling = True
         log = None if self._log is None else BoundedLog(self._log)
         position = 0 if log is None else log.size
         try:
@@ -117,6 +118,7 @@ class LocalWorker(OracleWorker):
                 ended.output = log.since(position, _MAX_OUTPUT).decode(errors="replace")
             raise ended from error.__cause__
         finally:
+            self._is_calling = False
             if not is_complete:  # the process may be in the middle of a call whose outcomes nobody waits for
                 self._kill()
 
@@ -136,7 +138,12 @@ class LocalWorker(OracleWorker):
                 raise MemoryExceeded(f"it used {memory_gb:.2f} GB, more than evaluation.memory_gb = {limit_gb:g}")
         return connection.recv()
 
-    def _kill(self) -> None:
+    def _kill(self, *, keep_connection: bool = False) -> None:
+        """End the process and all that it started.
+
+        Args:
+            keep_connection: whether outcomes that have arrived may still be read.
+        """
         with self._lock:
             process = self._process
             if process is not None and process.pid is not None:
@@ -145,6 +152,8 @@ class LocalWorker(OracleWorker):
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)  # descendants of a process that had died before
                 process.join(timeout=10)
+            if keep_connection:
+                return
             for connection in (self._connection, self._lifeline):
                 if connection is not None:
                     connection.close()
@@ -152,7 +161,7 @@ class LocalWorker(OracleWorker):
 
     def close(self) -> None:
         self._is_closed = True
-        self._kill()
+        self._kill(keep_connection=self._is_calling)  # the call closes it when it has read what is there
 
 
 @contextmanager

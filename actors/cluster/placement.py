@@ -17,6 +17,7 @@ from ray.autoscaler.sdk import request_resources
 
 from al_loop.config import CampaignConfig, Role
 from al_loop.errors import ConfigError
+from al_loop.system import stopping
 
 _POLL_S = 1.0
 _GB = 1e9
@@ -138,7 +139,7 @@ def await_places(config: CampaignConfig, on_note: Callable[[str], None]) -> None
                 has_requested = True
                 names = ", ".join(name for name, _ in missing)
                 on_note(f"the cluster has no place for: {names}; waiting up to {wait_s:g} s for it to grow")
-            time.sleep(_POLL_S)
+            stopping.pause(_POLL_S)
     finally:
         if has_requested:  # otherwise the autoscaler would keep its nodes for the request
             request_resources(bundles=[])

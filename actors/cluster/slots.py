@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -12,8 +13,10 @@ from ray.exceptions import RayTaskError
 from al_loop.actors.cluster.placement import oracle_places
 from al_loop.actors.cluster.roles import unwrap_ray_error
 from al_loop.config import CampaignConfig
+from al_loop.system import stopping
 
 _POLL_S = 1.0
+_LOOK_S = 0.2  # time between two looks for a request to stop
 #: how long the search, or a call of an oracle, may get nowhere, before idle oracle actors make room
 STARVED_S = 20.0
 
@@ -147,9 +150,7 @@ class OracleSlots:
             AlLoopError: An actor raised it; other errors of an actor come as Ray's, with the traceback.
         """
         all_references = references if isinstance(references, list) else [references]
-        while len(ray.wait(all_references, num_returns=len(all_references), timeout=STARVED_S)[0]) < len(
-            all_references
-        ):
+        while not _are_ready(all_references):
             self._make_room()
         try:
             return ray.get(references)
@@ -163,7 +164,7 @@ class OracleSlots:
             stream: The generator of references.
         """
         while True:
-            while not ray.wait([stream], timeout=STARVED_S)[0]:
+            while not _are_ready([stream]):
                 self._make_room()
             try:
                 reference = next(stream)
@@ -172,3 +173,13 @@ class OracleSlots:
             item = self.get(reference)
             self._is_open = True
             yield item
+
+
+def _are_ready(references: Sequence[Any]) -> bool:
+    """Wait for all of some references for up to ``STARVED_S``, and return whether they are ready."""
+    ends = time.monotonic() + STARVED_S
+    n_ready = 0
+    while n_ready < len(references) and time.monotonic() < ends:
+        stopping.look()  # a wait of Ray in the main thread hears no signal
+        n_ready = len(ray.wait(list(references), num_returns=len(references), timeout=_LOOK_S)[0])
+    return n_ready == len(references)

@@ -8,22 +8,35 @@ import platform
 import re
 import signal
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import psutil
 
 from al_loop.errors import CampaignError, ConfigError
+from al_loop.system.stopping import FINISH_SIGNAL
 
 _POLL_S = 0.2
+_AGAIN_S = 30.0  # after which a process that has not ended gets the signal again, which stops faster
+_EXIT_S = 10.0  # that a process may take to end after it has released the directory; a notebook's never ends
 
 
-def stop_here(run_dir: Path, *, wait: bool = True) -> int | None:
+def stop_here(
+    run_dir: Path,
+    *,
+    wait: bool = True,
+    finish_calls: bool = False,
+    on_wait: Callable[[str], None] = lambda message: None,
+) -> int | None:
     """Stop what runs in a run directory; where that is one campaign of a sweep, the others go on.
 
     Args:
         run_dir: The directory of ``al-loop run`` or ``al-loop sweep``, or of one campaign of a sweep.
-        wait: Whether to wait until the process has released the directory.
+        wait: Whether to wait until the process has ended; it gets the signal again every 30 s.
+        finish_calls: Whether the calls of the oracle that run may finish first; the signal is not repeated then.
+        on_wait: Called with a message every 30 s.
 
     Returns:
         The id of the process that was stopped, or None where nothing ran.
@@ -49,10 +62,30 @@ def stop_here(run_dir: Path, *, wait: bool = True) -> int | None:
         pid, host = int(match[1]), match[2]
         if host != platform.node():
             raise ConfigError(f"{run_dir} runs on {host} (pid {pid}), not here; stop it there")
-        _terminate(pid, run_dir / "lock")
-        while wait and _holder(lock) == holder:
+        number = FINISH_SIGNAL if finish_calls else signal.SIGTERM
+        process = _send(number, pid, run_dir / "lock")
+        began = sent = time.monotonic()
+        while wait and process is not None and _holder(lock) == holder:
+            if time.monotonic() - sent >= _AGAIN_S:
+                sent = time.monotonic()
+                waited = f"{run_dir} (pid {pid}) has not stopped after {sent - began:.0f} s"
+                if finish_calls:
+                    on_wait(f"{waited}: calls of the oracle are running; to stop without them: al-loop stop {run_dir}")
+                else:
+                    process = _send(number, pid, run_dir / "lock")
+                    on_wait(f"{waited}: the signal was sent again, which stops faster")
             time.sleep(_POLL_S)
+        if wait and process is not None:
+            _await_exit(process)
     return pid
+
+
+def _await_exit(process: psutil.Process) -> None:
+    """Wait a while for the end of a process that has released its directory."""
+    ends = time.monotonic() + _EXIT_S
+    with suppress(psutil.NoSuchProcess):
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < ends:
+            time.sleep(_POLL_S)
 
 
 def _holder(lock: IO[str]) -> str | None:
@@ -66,17 +99,19 @@ def _holder(lock: IO[str]) -> str | None:
     return None
 
 
-def _terminate(pid: int, lock: Path) -> None:
-    """Send SIGTERM to the process that has the lock open, never to a later process of the same id."""
+def _send(number: signal.Signals, pid: int, lock: Path) -> psutil.Process | None:
+    """Signal the process that has the lock open, never a later one of the same id; return None if it has ended."""
     try:
-        is_holder = any(Path(file.path) == lock.resolve() for file in psutil.Process(pid).open_files())
+        process = psutil.Process(pid)
+        is_holder = any(Path(file.path) == lock.resolve() for file in process.open_files())
         if is_holder:
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, number)
     except (psutil.NoSuchProcess, ProcessLookupError):
-        return  # it has just ended
+        return None
     except (psutil.AccessDenied, PermissionError):
         raise CampaignError(f"the process {pid}, which holds {lock}, belongs to another user") from None
     if not is_holder:
         raise CampaignError(
             f"{lock} is held, but not by the process {pid} that it names; does it run in a container? Stop it there"
         )
+    return process

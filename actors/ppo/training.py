@@ -24,6 +24,7 @@ from al_loop.gflownet.replay import Replay
 from al_loop.gflownet.reward import LogReward
 from al_loop.gflownet.rollout import rollout
 from al_loop.seeding import derive_seed
+from al_loop.system import stopping
 
 _MAX_AT_ONCE = 256  # objects per roll-out when a pool is drawn
 
@@ -90,6 +91,7 @@ class PPOTraining(SamplerTraining):
         n_refused = algorithm.n_refused
         steps: list[dict[str, float]] = []
         for i in range(self._training.steps):
+            stopping.look()
             step = algorithm.step(derive_seed(self._seed, number, "ppo", i))
             self._replay.add(step.objects, step.states, reward.log_of(step.rewards))
             steps.append({"loss": step.loss, "entropy": step.entropy, "paid": float(step.rewards.mean())})
@@ -105,6 +107,7 @@ class PPOTraining(SamplerTraining):
     def draw(self, n: int, *, seed: int) -> list[str]:
         names: list[str] = []
         while len(names) < n:
+            stopping.look()
             generator = torch.Generator(self._device).manual_seed(derive_seed(seed, len(names)))
             policy = self._networks.policy.to(self._device)
             drawn = rollout(self._environment, policy, min(_MAX_AT_ONCE, n - len(names)), generator=generator)

@@ -34,9 +34,9 @@ class TrialActor:
         """Wait for the next event of the campaign."""
         return self._process.next_event()
 
-    def stop(self) -> None:
-        """Have the campaign stop cleanly."""
-        self._process.stop()
+    def stop(self, finish_calls: bool) -> None:
+        """Have the campaign stop cleanly, see ``Trial.stop``."""
+        self._process.stop(finish_calls=finish_calls)
 
 
 class RayTrial:
@@ -68,11 +68,11 @@ class RayTrial:
             kill_actor(self._actor)
         return event
 
-    def stop(self) -> None:
-        """Have the campaign stop cleanly, or not start at all."""
+    def stop(self, *, finish_calls: bool = False) -> None:
+        """Have the campaign stop cleanly, see ``Trial.stop``; or not start at all."""
         self._is_stopping = True
         if ray.wait([self._ready], timeout=0)[0]:
-            self._actor.stop.remote()
+            self._actor.stop.remote(finish_calls)
         else:
             kill_actor(self._actor)
 

@@ -9,23 +9,30 @@ from __future__ import annotations
 
 import logging
 import queue
-import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from al_loop.actors.name_clashes import refuse_shadows_here
 from al_loop.actors.sweeps.plan import Combination, list_names
 from al_loop.actors.sweeps.resources import Machine, needs_of
 from al_loop.actors.sweeps.table import SweepResult, open_ledger, tabulate
 from al_loop.actors.sweeps.trial import ProcessContext, Trial, TrialEvent, TrialProcess
+from al_loop.campaign.answers_at_stop import ALL_SAFE
 from al_loop.campaign.building import build_oracle, campaign_fingerprint
 from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.storage.files import acquire_lock, write_whole
+from al_loop.system.stopping import (
+    FINISH_CALLS,
+    POLL_S,
+    Stopped,
+    StopRequest,
+    current_request,
+    stop_on_unhandled_signals,
+)
 
 _MAX_AT_ONCE = 200  # each has a thread here, and on a cluster an actor that waits for room
 Launch = Callable[[Combination, threading.Event], AbstractContextManager[Trial | None]]
@@ -57,7 +64,7 @@ def sweep(
         ConfigError: The run directory cannot be written to, or another sweep is using it, or it holds other
             campaigns, or the cluster cannot be reached.
         CampaignError: The table cannot be written.
-        KeyboardInterrupt: On Ctrl-C (on SIGTERM, whatever its handler raises), after all campaigns have stopped.
+        Stopped: After a signal, when all campaigns have stopped.
     """
     run_dir = run_dir.absolute()
     _refuse_other_campaigns(combinations, run_dir)
@@ -174,8 +181,9 @@ def _run_all(
     """
     waiting, running = deque(combinations), dict[str, Trial]()
     is_stopping = threading.Event()
-    #: events with the campaign's name; "" where a signal has arrived; None where a thread has ended
-    events: queue.SimpleQueue[tuple[str, TrialEvent] | str | None] = queue.SimpleQueue()
+    #: events with the campaign's name; None where a thread has ended
+    events: queue.SimpleQueue[tuple[str, TrialEvent] | None] = queue.SimpleQueue()
+    request = current_request() or StopRequest()
 
     def supervise() -> None:
         while waiting and not is_stopping.is_set():
@@ -194,7 +202,7 @@ def _run_all(
     def follow(name: str, trial: Trial) -> None:
         running[name] = trial
         if is_stopping.is_set():  # meanwhile
-            trial.stop()
+            trial.stop(finish_calls=request.level == FINISH_CALLS)
         event = TrialEvent("round")
         while event.kind == "round":
             event = trial.next_event()
@@ -204,67 +212,36 @@ def _run_all(
     def stop_all() -> None:
         is_stopping.set()
         for trial in list(running.values()):
-            trial.stop()
+            trial.stop(finish_calls=request.level == FINISH_CALLS)
 
     problems = dict.fromkeys((c.name for c in combinations), "it was not started")
     for _ in range(n_at_once):
         threading.Thread(target=supervise, name="sweep", daemon=True).start()
-    with _signals_to(lambda: events.put("")):
+    stopped: list[TrialEvent] = []
+    with stop_on_unhandled_signals(request):
         try:
-            n_threads = n_at_once
+            n_threads, level = n_at_once, 0
             while n_threads:
-                item = events.get()
+                if request.level > level:
+                    level = request.level
+                    stop_all()
+                try:
+                    item = events.get(timeout=POLL_S)
+                except queue.Empty:
+                    continue
                 if item is None:
                     n_threads -= 1
-                elif isinstance(item, str):
-                    stop_all()
-                else:
-                    name, event = item
-                    if event.kind != "round":
-                        problems[name] = {"done": "", "stopped": "it was stopped"}.get(event.kind, event.reason)
-                    on_event(name, event)
+                    continue
+                name, event = item
+                if event.kind != "round":
+                    problems[name] = {"done": "", "stopped": "it was stopped"}.get(event.kind, event.reason)
+                stopped += [event] if event.kind == "stopped" else []
+                on_event(name, event)
         except BaseException:
             stop_all()
             raise
+    if request.is_made:
+        error = Stopped(request.signal_number)
+        error.answers = ALL_SAFE if all(event.reason == "" for event in stopped) else "see the messages above"
+        raise error
     return problems
-
-
-@contextmanager
-def _signals_to(stop: Callable[[], None]) -> Iterator[None]:
-    """Call a function on Ctrl-C and SIGTERM, and do what the signal usually does at the end of the block.
-
-    A second signal does at once what it usually does. One that is ignored, as Ctrl-C is by a job in the background of a
-    script, is left alone, and so is one that is not handled in Python.
-
-    Args:
-        stop: Called by the signal handler, so it must not wait for anything.
-    """
-    if threading.current_thread() is not threading.main_thread():  # whoever embeds this handles its own signals
-        yield
-        return
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    usual = {number: handler for number, handler in usual.items() if handler not in (None, signal.SIG_IGN)}
-    received: list[int] = []
-
-    def handle(number: int, frame: Any) -> None:
-        if received:
-            _handle_as_usual(usual, number)
-        received.append(number)
-        stop()
-
-    for number in usual:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-    if received:
-        _handle_as_usual(usual, received[0])
-
-
-def _handle_as_usual(usual: Mapping[signal.Signals, Any], number: int) -> None:
-    handler = usual[signal.Signals(number)]
-    if callable(handler):
-        handler(number, None)
-    raise KeyboardInterrupt

@@ -25,11 +25,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Protocol, TextIO
 
+from al_loop.campaign.answers_at_stop import ALL_SAFE
 from al_loop.campaign.reporter import Reporter
 from al_loop.config import CampaignConfig
 from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.monitoring.round_summary import RoundSummary
+from al_loop.system.output import guard_output
 from al_loop.system.processes import end_descendants, end_tree
+from al_loop.system.stopping import FINISH_SIGNAL, Stopped, stop_on_signals
 
 #: how long a campaign may take to stop (a fit ends first), before its processes are killed
 STOP_WAIT_S = 60.0
@@ -47,7 +50,8 @@ class TrialEvent:
             ``failed``: it cannot go on.
         round: The number of the last closed round, where there is one.
         measures: That round's ``calls``, ``best``, ``top10_mean`` and ``hypervolume``; NaN where there is no value.
-        reason: Why the campaign failed, in one line.
+        reason: Why the campaign failed, in one line; or, where it was stopped, what became of answers that are not in
+            the ledger.
     """
 
     kind: str
@@ -93,8 +97,12 @@ class Trial(Protocol):
     def next_event(self) -> TrialEvent:
         """Wait for the next event of the campaign; the last one is not of the kind ``round``."""
 
-    def stop(self) -> None:
-        """Have the campaign stop cleanly; called from another thread than ``next_event``."""
+    def stop(self, *, finish_calls: bool = False) -> None:
+        """Have the campaign stop cleanly; called from another thread than ``next_event``.
+
+        Args:
+            finish_calls: Whether the calls of the oracle that run may finish first.
+        """
 
 
 # ---- the supervisor ----------------------------------------------------------------------------------------------
@@ -153,8 +161,13 @@ class TrialProcess:
             return TrialEvent("stopped")
         return TrialEvent("failed", reason=": ".join([f"its process ended with exit code {code}", *lines[-1:]])[:300])
 
-    def stop(self) -> None:
+    def stop(self, *, finish_calls: bool = False) -> None:
         self._is_stopping = True
+        if finish_calls:
+            with suppress(OSError, ValueError):
+                self._stdin.write(b"f")
+                self._stdin.flush()
+            return
         with suppress(OSError):
             self._stdin.close()
         killer = threading.Timer(STOP_WAIT_S, self._kill)
@@ -188,21 +201,15 @@ def main(events_fd: int) -> None:
         events_fd: The file descriptor to write events to, one JSON object per line.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _interrupt)
+    guard_output()
     os.set_inheritable(events_fd, False)  # a process that the campaign starts would keep the events from ending
     stdin = _detach_stdin()
     config, run_dir = pickle.load(stdin)
     threading.Thread(target=_stop_at_end_of_input, args=[stdin], daemon=True).start()
-    with os.fdopen(events_fd, "w", encoding="utf-8", buffering=1) as events:
+    with stop_on_signals(), os.fdopen(events_fd, "w", encoding="utf-8", buffering=1) as events:
         event = _run(config, run_dir, _TrialReporter(run_dir / "logs" / "campaign.log", events))
         with suppress(BrokenPipeError):
             _write(events, event)
-
-
-def _interrupt(*_: object) -> None:
-    """Interrupt the campaign at the first SIGTERM, and leave it alone while it stops."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _detach_stdin() -> IO[bytes]:
@@ -218,12 +225,14 @@ def _stop_at_end_of_input(stdin: IO[bytes]) -> None:
     """Interrupt the campaign when standard input ends, and kill it where it does not stop in time.
 
     Args:
-        stdin: Standard input. It is read without its buffer, whose lock would crash the end of this process.
+        stdin: Standard input, whose bytes ask to stop once the calls that run have finished. It is read without its
+            buffer, whose lock would crash the end of this process.
     """
     while os.read(stdin.fileno(), 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_WAIT_S)
+        os.kill(os.getpid(), FINISH_SIGNAL)
+    for _ in range(2):  # the second one stops faster
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_WAIT_S / 2)
     end_descendants()
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -235,8 +244,9 @@ def _run(config: CampaignConfig, run_dir: Path, reporter: _TrialReporter) -> Tri
     try:
         with Campaign(config, run_dir, reporter=reporter) as campaign:
             campaign.run()
-    except KeyboardInterrupt:
-        return TrialEvent("stopped", *_last_round(config, run_dir))
+    except KeyboardInterrupt as error:
+        answers = error.answers if isinstance(error, Stopped) else ""
+        return TrialEvent("stopped", *_last_round(config, run_dir), "" if answers.startswith(ALL_SAFE) else answers)
     except BaseException as error:
         reporter.note("".join(traceback.format_exception(error)).rstrip())
         if isinstance(error, CampaignError | ConfigError):

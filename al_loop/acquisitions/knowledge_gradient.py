@@ -14,6 +14,7 @@ from al_loop.acquisitions._kriging_believer import believe
 from al_loop.acquisitions._log_improvement import log_improvement
 from al_loop.acquisitions.base import Acquisition, AcquisitionContext
 from al_loop.surrogates.base import SurrogateModel
+from al_loop.system import stopping
 
 #: finite, so that the values' spread can be computed
 _LEAST = -1e9
@@ -92,6 +93,7 @@ def log_gain(intercepts: Tensor, slopes: Tensor) -> Tensor:
     current = intercepts.masked_fill(slopes > least, -float("inf")).argmax(dim=-1)
     parts = []
     while True:
+        stopping.look()
         a, b = intercepts[rows, current, None], slopes[rows, current, None]
         is_steeper = slopes > b
         if not bool(is_steeper.any()):

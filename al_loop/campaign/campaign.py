@@ -14,7 +14,10 @@ from sqlalchemy.engine import URL, make_url
 from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.course import changes_of_course, summaries
+from al_loop.campaign.earlier_data import read_earlier_data
 from al_loop.campaign.executor import Executor
+from al_loop.campaign.guarded_reporter import GuardedReporter
+from al_loop.campaign.imports import commit_import, plan_import
 from al_loop.campaign.preparation import CampaignParts, prepare
 from al_loop.campaign.provenance import changed_origins, describe, origins
 from al_loop.campaign.reporter import Reporter
@@ -29,6 +32,7 @@ from al_loop.sinks import Sinks, Status
 from al_loop.storage.checkpoints import Checkpoints
 from al_loop.storage.rescued import RescuedAnswers
 from al_loop.storage.run_directory import RunDirectory
+from al_loop.system.stopping import Stopped, StopRequest, current_request, stop_on_unhandled_signals
 
 if TYPE_CHECKING:
     from al_loop.campaign.proposer import Proposer
@@ -81,7 +85,8 @@ class Campaign:
         accept_change: str | None = None,
     ) -> None:
         self.config = config
-        self._reporter, self._sinks = reporter or Reporter(), Sinks([])
+        self._reporter, self._sinks = GuardedReporter(reporter or Reporter()), Sinks([])
+        self._stop = current_request() or StopRequest()
         parts = prepare(config)
         parts.check()
         if executor is None:
@@ -102,7 +107,7 @@ class Campaign:
             location = config.checkpoints or str(self.directory.checkpoints.absolute())
             checkpoints = Checkpoints(location, row.uid, patience_s, self._note)
             rescued = RescuedAnswers(self.directory.path, row.uid)
-            if n := rescued.restore(ledger):
+            if n := rescued.restore(ledger, self._note):
                 self._note(f"{n} answers that an earlier start could not commit are in the ledger now")
             executor = executor or load_target(DEFAULT_EXECUTOR)(config, self.directory.logs)
             opening.callback(executor.close)
@@ -146,13 +151,37 @@ class Campaign:
         Raises:
             CampaignError: the campaign cannot continue, for example because the oracle returned no value at all.
         """
-        with self._session():
+        with stop_on_unhandled_signals(self._stop), self._session():
+            self._import_added_data()
             if self.is_finished:
                 close_rounds(self._context, self._last_round, RoundTimes())
                 return
-            with RoundLoop(self._context) as loop, self._proposer() as proposer:
+            with self._loop() as loop, self._proposer() as proposer:
                 is_spent = self._run_rounds(loop, proposer)
                 loop.finish(is_spent, lambda: self.is_finished)
+
+    def stop(self, *, finish_calls: bool = False) -> None:
+        """Have ``run`` stop cleanly and raise ``Stopped``; called from another thread. A second call stops faster.
+
+        Args:
+            finish_calls: whether the calls of the oracle that run may finish first.
+        """
+        self._stop.make(finish_calls=finish_calls)
+
+    @contextmanager
+    def _loop(self, *, has_workers: bool = True) -> Iterator[RoundLoop]:
+        """Yield the loop of rounds; if it is ended before its end, say what became of the answers."""
+        loop = RoundLoop(self._context, has_workers=has_workers)
+        try:
+            with loop:
+                yield loop
+        except Stopped as stopped:
+            stopped.answers = str(loop.answers_at_stop)
+            raise
+        except BaseException:
+            if loop.answers_at_stop.are_some_missing:
+                self._note(str(loop.answers_at_stop))
+            raise
 
     def _run_rounds(self, loop: RoundLoop, proposer: Proposer) -> bool:
         """Run rounds from the last one on; return whether the budget ended them."""
@@ -174,15 +203,32 @@ class Campaign:
             Number of candidates that await answers.
         """
         ledger = self._context.ledger
-        with self._session(), RoundLoop(self._context, has_workers=False) as loop:
-            last = ledger.last_round()
-            if last is None or loop.is_over(last):
-                if last is not None:
-                    loop.close_rounds(last)
-                if last is None or last < self.config.rounds.count:
+        with stop_on_unhandled_signals(self._stop), self._session():
+            self._import_added_data()
+            with self._loop(has_workers=False) as loop:
+                while (last := ledger.last_round()) is None or loop.is_over(last):
+                    if last is not None:
+                        loop.close_rounds(last)
+                    if last is not None and last >= self.config.rounds.count:
+                        break
                     with self._proposer() as proposer:
-                        loop.start_round(0 if last is None else last + 1, proposer)
+                        number = 0 if last is None else last + 1
+                        # a first round of earlier data alone leaves nothing to measure, so the next one follows
+                        if not loop.start_round(number, proposer) or ledger.pending():
+                            break
             return len(ledger.pending())
+
+    def _import_added_data(self) -> None:
+        """Import the earlier measurements that the config names, if it named others when it was started before."""
+        ledger, items = self._context.ledger, self.config.earlier_data
+        before = [session.config.get("initial_data") for session in ledger.sessions()[:-1]]
+        if not items or ledger.last_round() is None or ledger.sessions()[-1].config.get("initial_data") in before[-1:]:
+            return
+        data = read_earlier_data(self._context.parts, items)
+        plan = plan_import(ledger, data)
+        commit_import(ledger, plan.imports)
+        for note in (*plan.lines(), *data.notes):
+            self._note(f"initial_data: {note}")
 
     @property
     def _last_round(self) -> int:

@@ -14,6 +14,7 @@ from al_loop.features.base import describable
 from al_loop.gflownet.rollout import rollout
 from al_loop.modelling.fitted import FittedModels
 from al_loop.seeding import derive_seed
+from al_loop.system import stopping
 
 _CHUNK = 8192  # objects scored at once
 _MOST_PROMISING = 2048  # objects of a list that the selector sees, at least
@@ -116,6 +117,7 @@ class CandidateSource:
                 for name in describable(self._parts.features, needed):
                     accepted.append(name)
                     on_accepted()
+            stopping.look()
             closed.update(accepted)
             if len(accepted) == n:
                 break
@@ -138,6 +140,7 @@ class CandidateSource:
         features = self._parts.features
         objects = dict.fromkeys(describable(features, self._acceptable(training.best_seen(), closed)))
         for attempt in range(max(_MOST_DRAWS * n // size, 1)):
+            stopping.look()
             draw = training.draw(size, seed=derive_seed(self._seed, number, "pool", attempt))
             objects.update(dict.fromkeys(describable(features, self._acceptable(draw, closed))))
             if len(objects) >= n:
@@ -151,6 +154,7 @@ class CandidateSource:
             return names
         features, described, scores = self._parts.features, list[str](), []
         for i in range(0, len(names), _CHUNK):
+            stopping.look()
             part = describable(features, names[i : i + _CHUNK])
             described += part
             scores.append(models.scores(features(part)))
@@ -159,4 +163,9 @@ class CandidateSource:
 
     def _acceptable(self, objects: Sequence[str], closed: Set[str]) -> list[str]:
         """Return the distinct objects that are not closed and satisfy the constraints."""
-        return self._parts.constraints.acceptable([o for o in dict.fromkeys(objects) if o not in closed])
+        new = [o for o in dict.fromkeys(objects) if o not in closed]
+        accepted: list[str] = []
+        for i in range(0, len(new), _CHUNK):
+            stopping.look()
+            accepted += self._parts.constraints.acceptable(new[i : i + _CHUNK])
+        return accepted

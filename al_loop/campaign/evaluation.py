@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import deque
@@ -10,6 +9,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from al_loop.campaign.answer_commits import AnswerCommits
+from al_loop.campaign.answer_commits import AnswerStores as AnswerStores
+from al_loop.campaign.answers_at_stop import AnswersAtStop
 from al_loop.campaign.budget import BudgetAccount
 from al_loop.campaign.executor import CallEnded, OracleWorker, WorkerLost, outcome_of_ended_call
 from al_loop.campaign.failures import FailureStreak
@@ -19,9 +21,8 @@ from al_loop.config import Budget, Evaluation
 from al_loop.errors import CampaignError
 from al_loop.ledger import Answer, Candidate, Ledger
 from al_loop.oracles.base import Call, Outcome
-from al_loop.storage.artifacts import ArtifactFolder
-from al_loop.storage.cache import EvaluationCache
-from al_loop.storage.rescued import RescuedAnswers
+from al_loop.system import stopping
+from al_loop.system.stopping import StopRequest
 
 _LOOK_S = 1.0  # time between looks into the ledger for answers that others committed
 
@@ -41,21 +42,6 @@ class PoolSettings:
     budget: Budget = field(default_factory=Budget)
     call_size: int = 1
     prices: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class AnswerStores:
-    """Stores of answers besides the ledger.
-
-    Args:
-        artifacts: for the files that the oracle returns; None to keep none.
-        cache: answers that campaigns share; None to share none.
-        rescued: for answers that the ledger could not take; None to lose them.
-    """
-
-    artifacts: ArtifactFolder | None = None
-    cache: EvaluationCache | None = None
-    rescued: RescuedAnswers | None = None
 
 
 class EvaluationPool:
@@ -114,14 +100,14 @@ class EvaluationPool:
         self._error: BaseException | None = None
         self._is_closing = False
         self._begin_together = GroupCommit(self._begin_all)
-        self._commit_together = GroupCommit(self._commit_all)
+        self._commits = AnswerCommits(ledger, self._stores, on_note)
+        #: what became of the answers of this session; known once the pool is closed
+        self.answers_at_stop = AnswersAtStop()
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), name=worker.name, daemon=True) for worker in workers
         ]
         for thread in self._threads:
             thread.start()
-
-    # -- state ---------------------------------------------------------------------------------------------------------
 
     @property
     def n_open(self) -> int:
@@ -139,6 +125,12 @@ class EvaluationPool:
         """Number of candidates that no worker has taken yet."""
         with self._lock:
             return len(self._queue)
+
+    @property
+    def n_running(self) -> int:
+        """Number of calls that run."""
+        with self._lock:
+            return len(self._call_began)
 
     @property
     def n_workers(self) -> int:
@@ -206,47 +198,64 @@ class EvaluationPool:
             Exception: what stopped the pool, such as an answer that could not be committed or an oracle that always
                 fails.
         """
-        with self._lock:
-            while True:
-                self.raise_error()
-                self._find_others_answers()
+        while True:
+            stopping.look()
+            self.raise_error()
+            self._find_others_answers()
+            with self._lock:
                 if not self._open or is_enough():
                     return False
                 if self._workers and self.is_spent and not self._call_began:
                     return True
-                # a time-out lets the main thread see Ctrl-C on every platform
-                self._progress.wait(0.2)
+                self._progress.wait(stopping.POLL_S)
 
     def raise_error(self) -> None:
         """Raise what stopped the pool, if anything did."""
         if self._error is not None:
             raise self._error
 
-    def close(self) -> None:
-        """End all workers at once; what they were measuring stays pending in the ledger."""
+    def close(self, *, finish_calls: bool = False) -> None:
+        """End all workers; what they were measuring stays pending in the ledger.
+
+        Answers that have arrived and are not in the ledger yet are put beside it at once, before the ledger is waited
+        for; ``answers_at_stop`` says what became of them.
+
+        Args:
+            finish_calls: whether the calls that run may finish first, until the stop becomes more urgent.
+        """
+        request = stopping.current_request() or StopRequest()
         with self._lock:
             self._is_closing = True
             self._queue.clear()
             self._work.notify_all()
-        self._ledger.stop_waiting()  # answers that cannot be committed now are rescued
-        for worker in self._workers:
-            worker.close()
-        for thread in self._threads:
-            thread.join(timeout=10)
+        level = request.level
+        while finish_calls and self._call_began and request.level == level and self._error is None:
+            time.sleep(stopping.POLL_S)
+        self._commits.stop_waiting()
+        self._ledger.stop_waiting()
+        closers = [threading.Thread(target=worker.close, daemon=True) for worker in self._workers]
+        for closer in closers:
+            closer.start()
+        stopping.join_all([*closers, *self._threads], request)
+        self.answers_at_stop = self._commits.account()
 
     def _find_others_answers(self) -> None:
         """Settle candidates that others answered or vetoed; reads the ledger at most once a second."""
         if not self._open or time.monotonic() - self._looked < _LOOK_S:
             return
         self._looked = time.monotonic()
-        self._seen, answered = self._ledger.answered_since(self._seen)
-        for id_, has_value in answered.items():
-            if id_ not in self._committing:
-                self._settled(id_, None, has_value)
-        for id_ in self._ledger.vetoed() & self._open.keys():  # never measured, so there is nothing to wait for
-            self._open.pop(id_)
-            self._account.release(id_)
-            self._progress.notify_all()
+        # without the lock, which nobody could have while the database is waited for
+        seen, answered = self._ledger.answered_since(self._seen)
+        vetoed = self._ledger.vetoed()
+        with self._lock:
+            self._seen = max(seen, self._seen)
+            others = {id_: has_value for id_, has_value in answered.items() if id_ not in self._committing}
+            for id_ in vetoed & self._open.keys():  # never measured, so there is nothing to wait for
+                self._open.pop(id_)
+                self._account.release(id_)
+                self._progress.notify_all()
+        for id_, has_value in others.items():
+            self._settled(id_, None, has_value)
 
     # -- a worker's thread ---------------------------------------------------------------------------------------------
 
@@ -258,7 +267,8 @@ class EvaluationPool:
                     self._evaluate(worker, tasks)
                 finally:
                     self._end_call(worker)
-                worker.start()
+                if not self._is_closing:
+                    worker.start()
         except BaseException as error:
             with self._lock:
                 if not self._is_closing:
@@ -295,9 +305,8 @@ class EvaluationPool:
         try:
             numbers = self._ledger.begin_attempts([i for i in workers if i in self._open], workers)
         except CampaignError:
-            with self._lock:  # somebody may have answered or vetoed an object just now
-                self._looked = 0.0
-                self._find_others_answers()
+            self._looked = 0.0  # somebody may have answered or vetoed an object just now
+            self._find_others_answers()
             numbers = self._ledger.begin_attempts([i for i in workers if i in self._open], workers)
         ids = [[task.candidate.id for task in tasks] for _, tasks in calls]
         return [{i: numbers[i] for i in of_call if i in numbers} for of_call in ids]
@@ -310,21 +319,30 @@ class EvaluationPool:
         if not tasks:
             return
         timeout_s = self._evaluation.timeout_s * len(tasks)
-        keys = {task.candidate.object: _idempotency_key(self._uid, task.candidate) for task in tasks}
+        keys = {task.candidate.object: task.idempotency_key(self._uid) for task in tasks}
         call = Call(keys, tasks[0].candidate.fidelity)
         unanswered = deque(tasks)
         started = datetime.now(UTC)
         try:
             for outcome in worker.call([task.candidate.object for task in tasks], timeout_s, call):
+                if not unanswered:
+                    self._on_note(f"{worker.name} returned more outcomes than objects; the last ones are ignored")
+                    return
                 task = unanswered.popleft()
-                self._settle(task, outcome, worker, started, attempts[task.candidate.id])
+                try:
+                    self._settle(task, outcome, worker, started, attempts[task.candidate.id])
+                except CampaignError:
+                    if not self._is_closing:  # else the answer is beside the ledger, and further ones may have arrived
+                        raise
                 started = datetime.now(UTC)
-            return
+            if not unanswered or self._is_closing:
+                return
+            ended = outcome_of_ended_call(WorkerLost("it returned fewer outcomes than objects"), timeout_s)
         except CallEnded as error:
             if self._is_closing and isinstance(error, WorkerLost):
                 return
             ended = outcome_of_ended_call(error, timeout_s)
-        if len(tasks) > 1:
+        if len(tasks) > 1 or not unanswered:
             for task in unanswered:
                 task.is_alone = True
                 self._retry(task, 0.0)
@@ -353,26 +371,13 @@ class EvaluationPool:
                 self._queue.retry(task, pause_s)
                 self._work.notify()
 
-    # -- committing ----------------------------------------------------------------------------------------------------
-
     def _commit(self, candidate: Candidate, answer: Answer) -> None:
         """Return once the answer is in the ledger."""
         with self._lock:
             self._committing.add(candidate.id)
-        if self._stores.artifacts is not None and answer.outcome.artifacts:
-            answer = replace(answer, outcome=self._stores.artifacts.save(candidate.id, answer.outcome))
-        if (refusal := self._commit_together(answer)) is not None:
-            self._on_note(f"{candidate.object}: {refusal}; this answer is not recorded: {answer.outcome}")
+        self._commits.commit(candidate, answer)
         seconds = (answer.finished - answer.started).total_seconds()
         self._settled(candidate.id, answer.outcome, answer.outcome.values is not None, seconds)
-
-    def _commit_all(self, answers: list[Answer]) -> list[str | None]:
-        try:
-            return self._ledger.commit_answers(answers)
-        except Exception as error:
-            if self._stores.rescued is None:
-                raise
-            raise self._stores.rescued.keep(answers, error) from error
 
     def _settled(self, candidate_id: int, outcome: Outcome | None, has_value: bool, seconds: float = 0.0) -> None:
         """Take note that a candidate has its answer in the ledger; outcome is None if others committed it."""
@@ -389,8 +394,3 @@ class EvaluationPool:
                 self._error = self._error or self._failures.add(outcome)
             self._progress.notify_all()
         self._on_answer(candidate, outcome, seconds)
-
-
-def _idempotency_key(campaign: str, candidate: Candidate) -> str:
-    """Return a key that is the same for each attempt at a candidate, and for no other candidate of any campaign."""
-    return hashlib.sha256(f"{campaign}:{candidate.id}".encode()).hexdigest()[:32]

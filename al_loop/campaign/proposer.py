@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from al_loop.monitoring.predictions import past_predictions
 from al_loop.monitoring.recalibration import recalibration_factor
 from al_loop.seeding import derive_seed
 from al_loop.selectors.base import SelectionContext
+from al_loop.system import stopping
 
 _HYPERVOLUME_SAMPLES = 128  # samples of a batch whose hypervolume is computed for the forecast
 _WHOLE_SHARE = 8  # of the first batch's calls for one object that is measured at every fidelity
@@ -90,13 +91,19 @@ class Proposer:
                 "the sampler starts from fresh weights, no measurement is lost"
             )
 
-    def first_batch(self, n: int) -> Batch:
+    def first_batch(self, n: int, known: Set[str] = frozenset()) -> Batch:
         """Return random objects for n calls.
 
         Of several fidelities some objects are measured at each, and the others at the cheapest.
+
+        Args:
+            n: number of calls; with earlier data it may be 0.
+            known: objects with earlier measurements, which are left out.
         """
+        if not n:
+            return Batch([], {})
         with self._context.reporter.phase(0, "first batch", n) as phase:
-            objects = self._source.random(n, self._ledger.known_objects(), phase.advance)
+            objects = self._source.random(n, self._ledger.known_objects() | known, phase.advance)
         self._note_left_out(refusals(self._parts.features), "proposed")
         fidelities = self._parts.fidelities.names
         n_whole = max(min(2, n), n // _WHOLE_SHARE)
@@ -185,6 +192,7 @@ class Proposer:
         measured = [o.object for o in self._ledger.observations() if o.values is not None]
         with self._context.reporter.phase(number, "train", n_steps) as phase:
             for step in self._training.train(number, models.reward, measured):
+                stopping.look()
                 on_step()
                 phase.advance(f"loss {step.loss:.2f}")
                 sinks.log((number - 1) * n_steps + step.number, {"train/loss": step.loss})

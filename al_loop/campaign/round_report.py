@@ -19,6 +19,7 @@ from al_loop.monitoring.alarms import Alarm, diversity_alarm, prediction_alarms,
 from al_loop.monitoring.predictions import PastPredictions, past_predictions
 from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.monitoring.scores import score, score_by_distance
+from al_loop.system import stopping
 
 _RECENT_ROUNDS = 3  # whose answers alarms look at, at least
 _RECENT_ANSWERS = 16  # that alarms look at, at least
@@ -89,6 +90,7 @@ def close_rounds(context: CampaignContext, last: int, times: RoundTimes) -> None
     """
     parts, ledger = context.parts, context.ledger
     for number in range(last + 1):
+        stopping.look()
         if ledger.is_closed(number):
             continue
         state = RoundState.read(ledger, parts)
@@ -107,7 +109,7 @@ def _summary(
 ) -> RoundSummary:
     # an answer counts for the round in which it arrived
     observations = [o for o in state.observations if o.arrived <= number]
-    batch = [o for o in observations if o.arrived == number]
+    batch = [o for o in observations if o.arrived == number and o.origin != "imported"]
     objectives, goal = state.objectives, state.objectives.goals[0]
     values = state.valid_values(number)
     X = parts.features(describable(parts.features, [o.object for o in batch]))
@@ -120,7 +122,7 @@ def _summary(
     first = [v[0] for v in values]
     return RoundSummary(
         number=number,
-        calls=len(observations),
+        calls=sum(o.origin != "imported" for o in observations),
         failures=sum(o.values is None for o in batch),
         best=metrics.best(first, goal),
         top10_mean=metrics.top_k_mean(first, 10, goal),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import itertools
 import time
@@ -28,6 +29,14 @@ class Task:
     candidate: Candidate
     n_failed: int = 0
     is_alone: bool = False
+
+    def idempotency_key(self, campaign: str) -> str:
+        """Return a key that is the same for each attempt at the candidate, and for no other one of any campaign.
+
+        Args:
+            campaign: the campaign's unique id.
+        """
+        return hashlib.sha256(f"{campaign}:{self.candidate.id}".encode()).hexdigest()[:32]
 
 
 class TaskQueue:

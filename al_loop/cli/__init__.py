@@ -9,6 +9,14 @@ SIGTERM, both after a clean stop. The same command resumes a campaign, whatever 
 - ``terminal``: progress, tables and summaries.
 """
 
+import os
+import sys
+
+from al_loop.system.stopping import let_ctrl_c_kill
+
+if os.path.basename(sys.argv[0]) in ("al-loop", "-m"):  # noqa: PTH119  not imported by another program
+    let_ctrl_c_kill()
+
 from al_loop.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from al_loop import __version__
-from al_loop.cli import check, course, jobs, people, pretrain, reference, results, run, sweep
+from al_loop.cli import check, course, imports, jobs, people, pretrain, reference, results, run, sweep
 from al_loop.cli.common import EXIT_INTERRUPTED
+from al_loop.system.output import guard_output, is_pipe_broken, raise_broken_pipes
 
 app = typer.Typer(
     help="Active learning for expensive oracles: GFlowNet samplers, a BoTorch surrogate, a durable ledger.",
@@ -50,14 +51,22 @@ for _command in (
     results.export,
 ):
     app.command()(_command)
+app.command(name="import")(imports.import_data)
 app.command(name="list")(reference.list_parts)
 app.command()(reference.schema)
+app.command()(reference.init)
 app.command()(check.check)
 
 
 def main() -> None:
     """Run the console script ``al-loop``."""
+    guard_output()
+    raise_broken_pipes(True)
     try:
         app(prog_name="al-loop")
     except KeyboardInterrupt:
         raise SystemExit(EXIT_INTERRUPTED) from None
+    except SystemExit as end:
+        if is_pipe_broken() and end.code == 1:  # as click says of `al-loop --help | head`
+            raise SystemExit(0) from None
+        raise

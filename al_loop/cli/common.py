@@ -9,13 +9,17 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from al_loop.errors import AlLoopError, ConfigError
+from al_loop.system import stopping
+from al_loop.system.output import is_pipe_broken, output_error, raise_broken_pipes
+from al_loop.system.stopping import Stopped, StopRequest
 
-EXIT_FAILURE, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
+EXIT_FAILURE, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_SIGNAL = 128  # plus the number of the signal that ended the command
 
 ConfigArgument = Annotated[Path, typer.Argument(help="The campaign's YAML file.", show_default=False)]
 OverridesArgument = Annotated[
@@ -49,20 +53,24 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print one line
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show details and full tracebacks.")]
 
 
-class Terminated(KeyboardInterrupt):
-    """The exception raised on SIGTERM, which stops a campaign as cleanly as Ctrl-C."""
-
-
 @contextmanager
-def exit_codes(*, verbose: bool = False, when_interrupted: str = "interrupted") -> Iterator[None]:
+def exit_codes(
+    *, verbose: bool = False, when_interrupted: str = "interrupted", needs_output: bool = False
+) -> Iterator[None]:
     """Turn any exception of a command into one clear message and an exit code.
 
     Args:
         verbose: whether to print the traceback of an al-loop error, too.
-        when_interrupted: message after Ctrl-C; it starts with "interrupted".
+        when_interrupted: message after a signal; it starts with "interrupted", and "{answers}" in it stands for what
+            became of the answers.
+        needs_output: whether the command exists for what it prints: it ends once nobody reads that any more, and fails
+            if it cannot be written. Any other command does what it has to do, printed or not.
     """
+    stopping.let_ctrl_c_interrupt()
+    raise_broken_pipes(needs_output)
     try:
         yield
+        _require_output(needs_output)
     except (typer.Exit, typer.Abort):
         raise
     except AlLoopError as error:
@@ -71,15 +79,18 @@ def exit_codes(*, verbose: bool = False, when_interrupted: str = "interrupted") 
         for line in str(error).splitlines():
             print_error(line)
         raise typer.Exit(EXIT_INPUT if isinstance(error, ConfigError) else EXIT_FAILURE) from None
-    except Terminated:
-        typer.echo(when_interrupted.replace("interrupted", "ended by SIGTERM", 1), err=True)
-        raise typer.Exit(EXIT_TERMINATED) from None
-    except KeyboardInterrupt:
-        typer.echo(when_interrupted, err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    except BrokenPipeError:  # `al-loop list | head`
-        raise typer.Exit(EXIT_FAILURE) from None
+    except KeyboardInterrupt as error:
+        stopped = error if isinstance(error, Stopped) else Stopped()
+        number = signal.SIGINT if stopped.signal_number is None else signal.Signals(stopped.signal_number)
+        answers = f": {stopped.answers}" if stopped.answers else ""
+        message = when_interrupted.replace("{answers}", answers, 1)
+        if number != signal.SIGINT:
+            message = message.replace("interrupted", f"ended by {number.name}", 1)
+        typer.echo(message, err=True)
+        raise typer.Exit(EXIT_SIGNAL + number) from None
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and is_pipe_broken():  # `al-loop list | head`
+            raise typer.Exit from None
         traceback.print_exc()
         print_error(
             f"{type(error).__name__}: this is a bug in al-loop, or in your own part if it appears in the traceback "
@@ -88,28 +99,27 @@ def exit_codes(*, verbose: bool = False, when_interrupted: str = "interrupted") 
         raise typer.Exit(EXIT_FAILURE) from None
 
 
-@contextmanager
-def sigterm_as_exception() -> Iterator[None]:
-    """Raise ``Terminated`` in the main thread on SIGTERM; in any other thread, do nothing."""
-
-    def stop(*_: Any) -> None:
-        raise Terminated
-
-    try:
-        previous = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread: the embedding program handles its own signals
-        yield
+def _require_output(is_needed: bool) -> None:
+    """Say that standard output could not be written, and fail if it is needed."""
+    error = output_error()
+    if error is None or is_pipe_broken():
         return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    print_error(f"standard output could not be written ({error.strerror}); parts of it are missing")
+    if is_needed:
+        raise typer.Exit(EXIT_FAILURE)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Let SIGINT, SIGTERM, SIGHUP and SIGUSR1 stop a command cleanly; a stop that takes a while is announced."""
+    with stopping.stop_on_signals(lambda message: typer.echo(message, err=True)) as request:
+        yield request
 
 
 def resume_message() -> str:
     """Return the message of an interrupted campaign or sweep."""
     command = shlex.join(["al-loop", *sys.argv[1:]])
-    return f"interrupted: every answer that arrived is safe; to resume, run the same command again: {command}"
+    return f"interrupted{{answers}}; to resume, run the same command again: {command}"
 
 
 def print_error(message: str) -> None:

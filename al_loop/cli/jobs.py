@@ -16,6 +16,7 @@ from al_loop.cli.common import (
     exit_codes,
     print_fields,
 )
+from al_loop.errors import ConfigError
 
 _N_LOG_LINES = 10
 
@@ -86,7 +87,7 @@ def logs(
     verbose: VerboseOption = False,
 ) -> None:
     """Show the output of a job on a cluster."""
-    with exit_codes(verbose=verbose, when_interrupted="interrupted: the job keeps running"):
+    with exit_codes(verbose=verbose, needs_output=True, when_interrupted="interrupted: the job keeps running"):
         from al_loop.actors.jobs.submit import Cluster
 
         cluster = Cluster(address)
@@ -112,17 +113,28 @@ def stop(
         str | None, typer.Option(help="The job server of a cluster, http://HEAD:8265.", show_default=False)
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for it to end.")] = False,
+    finish_calls: Annotated[
+        bool, typer.Option("--finish-calls", help="Let the calls of the oracle that are running finish first.")
+    ] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Stop a running campaign or sweep cleanly, on this machine or on a cluster."""
     message = "interrupted: if the run was found, it has received the request and will stop by itself"
     with exit_codes(verbose=verbose, when_interrupted=message):
         if address is not None:
+            if finish_calls:
+                raise ConfigError(
+                    "--finish-calls: Ray ends a job soon after the request, whatever runs; leave it out, or set "
+                    "evaluation.finish_calls and RAY_JOB_STOP_WAIT_TIME_S on the cluster's head"
+                )
             _stop_job(run, address, wait=not no_wait)
             return
         from al_loop.actors.jobs.stop import stop_here
 
-        pid = stop_here(Path(run), wait=not no_wait)
+        def report(message: str) -> None:
+            typer.echo(message, err=True)
+
+        pid = stop_here(Path(run), wait=not no_wait, finish_calls=finish_calls, on_wait=report)
         if pid is None:
             typer.echo(f"nothing is running in {run}")
         else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from al_loop.cli.common import ConfigArgument, VerboseOption, exit_codes, sigterm_as_exception
+from al_loop.cli.common import ConfigArgument, VerboseOption, exit_codes, stop_on_signals
 from al_loop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def pretrain(
 ) -> None:
     """Train a config's sampler on a file of objects, as a starting point for campaigns."""
     message = "interrupted: no prior was written"
-    with exit_codes(verbose=verbose, when_interrupted=message), sigterm_as_exception():
+    with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.config import load_config
 
         options, config_overrides = _split_overrides(overrides or ())

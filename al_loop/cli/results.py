@@ -32,7 +32,7 @@ def status(
     verbose: VerboseOption = False,
 ) -> None:
     """Show the progress of a run and its best objects; with --address, the status of its job on a cluster."""
-    with exit_codes(verbose=verbose):
+    with exit_codes(verbose=verbose, needs_output=True):
         if address is not None:
             print_job_status(run, address)
             return
@@ -54,6 +54,7 @@ def status(
             "goal": ", ".join(goals),
             "rounds": f"{now.closed_rounds}{planned} closed",
             "answers": f"{now.answered} of {now.proposed} proposed ({now.failed} failed)",
+            **({"earlier data": f"{now.imported} of the answers were imported"} if now.imported else {}),
             "pending": f"{now.pending}{in_flight}",
             "oracle calls": f"{now.calls}, cost {now.cost:.6g}",
             **_failures(failures),
@@ -112,7 +113,7 @@ def export(
     verbose: VerboseOption = False,
 ) -> None:
     """Write all answers of a run, or another of its tables, to a CSV or Parquet file."""
-    with exit_codes(verbose=verbose):
+    with exit_codes(verbose=verbose, needs_output=True):
         from al_loop.analysis import export as export_run
         from al_loop.analysis import open_run
 

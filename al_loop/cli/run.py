@@ -19,7 +19,7 @@ from al_loop.cli.common import (
     VerboseOption,
     exit_codes,
     resume_message,
-    sigterm_as_exception,
+    stop_on_signals,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run(
     verbose: VerboseOption = False,
 ) -> None:
     """Start a campaign, or resume it where it stopped."""
-    with exit_codes(verbose=verbose, when_interrupted=resume_message()), sigterm_as_exception():
+    with exit_codes(verbose=verbose, when_interrupted=resume_message()), stop_on_signals():
         from al_loop.cli.terminal import make_reporter
         from al_loop.config import load_config
 
@@ -83,6 +83,10 @@ def run_campaign(
         campaign = stack.enter_context(Campaign(settings, folder, executor, reporter, accept_change))
         record = stack.enter_context(open_run(ledger_url(settings, folder)))
         objectives = list(record.optimised.values())
+        n_answers = record.status().answered
+        reporter.overview = CampaignOverview(
+            settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder)
+        )
         if campaign.is_finished:
             campaign.run()  # writes the last report, if the process was killed before it
             status = record.status()
@@ -92,10 +96,7 @@ def run_campaign(
                 f"See: al-loop status {folder}. For more rounds: rounds.count={settings.rounds.count + 5}"
             )
             return
-        n_answers = record.status().answered
-        reporter.begin(
-            CampaignOverview(settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder))
-        )
+        reporter.begin(reporter.overview)
         campaign.run()
         reporter.end(record.status().answered, best_objects(record), time.monotonic() - started)
 

@@ -14,7 +14,7 @@ from al_loop.cli.common import (
     VerboseOption,
     exit_codes,
     resume_message,
-    sigterm_as_exception,
+    stop_on_signals,
 )
 
 
@@ -45,7 +45,7 @@ def sweep(
     verbose: VerboseOption = False,
 ) -> None:
     """Run a campaign for every combination of seeds and settings; the same command resumes it."""
-    with exit_codes(verbose=verbose, when_interrupted=resume_message()), sigterm_as_exception():
+    with exit_codes(verbose=verbose, when_interrupted=resume_message()), stop_on_signals():
         from al_loop.actors.sweeps.plan import plan
         from al_loop.actors.sweeps.run import sweep as run_sweep
         from al_loop.cli.terminal.sweep import line_of_event, show_sweep

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from al_loop.smiles import read_smiles
+from al_loop.system import stopping
 
 
 def parse_all(objects: Sequence[str]) -> Iterator[Any]:
@@ -15,6 +16,7 @@ def parse_all(objects: Sequence[str]) -> Iterator[Any]:
         ValueError: RDKit cannot read a SMILES.
     """
     for smiles in objects:
+        stopping.look()
         molecule = read_smiles(smiles)
         if molecule is None:
             raise ValueError(f"RDKit cannot read the SMILES {smiles!r}; molecules must be valid SMILES")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from al_loop.features._similarity import min_max_similarity
 from al_loop.features.base import Features
+from al_loop.system import stopping
 
 
 class Kmers(Features):
@@ -58,6 +59,7 @@ class Kmers(Features):
         """
         rows = np.zeros((len(objects), self.d), dtype=np.int16)
         for i, sequence in enumerate(objects):
+            stopping.look()
             if unknown := set(sequence) - set(self.alphabet):
                 raise ValueError(f"the sequence {sequence!r} has {min(unknown)!r} outside {self.alphabet!r}")
             for n in range(1, self.k + 1):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from al_loop.features.base import Features
 from al_loop.features.row_layout import SequenceLayout
+from al_loop.system import stopping
 
 
 class OneHot(Features):
@@ -54,6 +55,7 @@ class OneHot(Features):
         blank = len(self.alphabet)
         codes = np.full((len(objects), self.length), blank)
         for i, sequence in enumerate(objects):
+            stopping.look()
             if len(sequence) > self.length:
                 raise ValueError(f"the sequence {sequence!r} is longer than {self.length}; raise features.length")
             try:

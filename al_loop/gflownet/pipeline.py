@@ -25,6 +25,7 @@ from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.reward import AnyReward
 from al_loop.gflownet.sampler import Draw, DrawRequest, Sampler
 from al_loop.seeding import derive_seed
+from al_loop.system import stopping
 
 
 class Pending(Protocol):
@@ -184,6 +185,7 @@ def pipeline(
     send_weights()
     begin_draws()
     while n_done < training.steps:
+        stopping.look()
         waits = time.monotonic()
         index = 0 if training.order == "fixed" else samplers.first([parts for _, parts in in_progress])
         version, parts = in_progress.pop(index)

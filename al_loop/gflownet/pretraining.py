@@ -17,6 +17,7 @@ from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.rollout import backward_rollout
 from al_loop.gflownet.trajectory_terms import log_probabilities
+from al_loop.system import stopping
 
 _N_VALIDATIONS = 10  # validations per training
 _VALIDATION_BATCH = 256
@@ -108,6 +109,7 @@ def encode_objects(
     """
     rows, reasons = [], []
     for name in objects:
+        stopping.look()
         try:
             rows.append(environment.encode([name]))
         except ValueError as error:
@@ -175,6 +177,7 @@ def pretrain(
     best: dict[str, Tensor] | None = None
     loss = math.nan
     for step in range(settings.steps):
+        stopping.look()
         batch = train[torch.randint(len(train), (settings.batch_size,), generator=order).to(device)]
         mean = nll(batch, generator).mean()
         optimizer.zero_grad()

@@ -12,6 +12,7 @@ from torch import Tensor
 from al_loop.environments.base import Environment
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.unique_rows import unique_rows
+from al_loop.system import stopping
 
 #: the backward policy: a network, or one of two formulas
 Backward = Literal["learned", "uniform", "maximum_entropy"]
@@ -162,6 +163,7 @@ def _rollout_packed(
         shares = policy is not None and policy.is_markov and context is None
         try:
             for t in range(environment.max_steps):
+                stopping.look()
                 mask = environment.forward_mask(before)
                 logits = None
                 row_index = None if len(rows) == n else rows
@@ -225,6 +227,7 @@ def _rollout_whole(
     states, actions, checks = [current], [], []
     memory = policy.start(len(start), device) if policy is not None else None
     for t in range(environment.max_steps):
+        stopping.look()
         is_alive = ~environment.is_terminal(current)
         mask = environment.forward_mask(current) | ~is_alive[:, None]
         logits = None
@@ -356,6 +359,7 @@ def backward_rollout(
     current, choices = states, []
     is_packed = packs(states.device)
     for _ in range(environment.max_steps):
+        stopping.look()
         mask = environment.backward_mask(current)
         is_alive = mask.any(1)
         if is_packed and not bool(is_alive.any()):

@@ -16,6 +16,7 @@ from al_loop.gflownet.reward import AnyReward, Reward, StateReward
 from al_loop.gflownet.rollout import Backward, Trajectories, rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 from al_loop.gflownet.sources import Entries
+from al_loop.system import stopping
 
 #: prefix of the names of a live reward's weights among those that a learner sends
 REWARD_PREFIX = "reward:"
@@ -246,6 +247,7 @@ class Sampler:
         keys = list(job.parents.keys)
         draws = []
         for _ in range(job.search.rounds):
+            stopping.look()
             move = job.search.move(search, Parents(states, self._uncertainty(keys)), generator)
             draw = self._score(move.trajectories, values)
             draws.append(draw)

@@ -14,6 +14,7 @@ from al_loop.gflownet.reward import AnyReward
 from al_loop.gflownet.sampler import Sampler
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.seeding import derive_seed
+from al_loop.system import stopping
 
 
 class Trainer:
@@ -117,6 +118,7 @@ def train(
     """
     trainer = Trainer(environment, log_reward, training, seed=seed, policy=policy, prior=prior)
     for step in range(trainer.training.steps):
+        stopping.look()
         loss = trainer.step()
         if on_step is not None:
             on_step(step, loss)

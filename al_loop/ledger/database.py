@@ -7,8 +7,8 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -17,10 +17,13 @@ from sqlalchemy.engine import URL, Connection, Engine
 
 from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.ledger import migrations, schema
+from al_loop.ledger.call_limits import CallLimit
 from al_loop.ledger.engines import make_engine, parse_url
-from al_loop.ledger.faults import is_transient, pause_s, try_a_few_times
+from al_loop.ledger.faults import is_locked, is_transient, pause_s, try_a_few_times
+from al_loop.system import stopping
 
-PATIENCE_S: Final = 3.0
+PATIENCE_S: Final = 10.0
+_OPENING_S: Final = 30.0  # how long another process may lock a SQLite file that is opened
 _SILENT_S: Final = 2.0  # seconds of retrying before ``on_wait`` is called
 _LOCK_KEY: Final = 0x616C_6C6F_6F70  # "alloop": the advisory lock of a ledger's writers on PostgreSQL
 
@@ -53,14 +56,16 @@ class Database:
         self._parsed = parsed
         self._read_only = read_only
         self._patience_s, self._on_wait = patience_s, on_wait
+        self._limit = CallLimit(patience_s)
         self._lock = threading.RLock()
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._is_hurried = False
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._engine: Engine | None = None
         try:
             if self._is_sqlite and not str(parsed.database).startswith("file:"):
                 self._prepare_path(Path(str(parsed.database)))
-            self._engine = make_engine(parsed, read_only=read_only)
+            self._engine = make_engine(parsed, read_only=read_only, limit=self._limit)
             self._open()
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
             self.close()
@@ -105,7 +110,7 @@ class Database:
 
     def _open(self) -> None:
         # another process may be creating the same SQLite file; a server that is down is reported at once
-        version = try_a_few_times(self._create_or_check) if self._is_sqlite else self._create_or_check()
+        version = self._when_unlocked(self._create_or_check) if self._is_sqlite else self._create_or_check()
         if version == schema.SCHEMA_VERSION:
             return
         if self._read_only:
@@ -115,9 +120,19 @@ class Database:
             original.dispose()
         else:
             try:
-                try_a_few_times(self._upgrade)
+                self._when_unlocked(self._upgrade)
             finally:
                 self.engine.dispose()  # closes the connection without foreign keys
+
+    def _when_unlocked(self, step: Callable[[], T]) -> T:
+        """Return the result of a step, which is repeated while another process creates or upgrades the database."""
+        began = time.monotonic()
+        while True:
+            try:
+                return try_a_few_times(step)
+            except (sa.exc.DBAPIError, sqlite3.Error) as error:
+                if not is_locked(error) or time.monotonic() - began >= _OPENING_S:
+                    raise
 
     def _create_or_check(self) -> int:
         """Return the version of the schema, after creating the tables in an empty database."""
@@ -219,12 +234,26 @@ class Database:
         """
         if self._read_only:
             raise CampaignError(f"ledger {self.name}: opened for reading only")
-        with self._lock:
+        with self._own_turn():
             return self._retry(lambda n: self._transact(lambda connection: action(connection, n > 0), write=True))
 
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        """Wait for the other threads that write; one of them may be waiting for the database."""
+        ends = time.monotonic() + self._patience_s + self._limit.longest_s
+        while not self._lock.acquire(timeout=stopping.POLL_S):
+            stopping.look()
+            if self._is_hurried or time.monotonic() > ends:
+                raise CampaignError(f"ledger {self.name}: another write is waiting for the database")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def stop_waiting(self) -> None:
-        """Stop retrying: running and later steps fail at their next transient fault."""
-        self._patience_s = 0.0
+        """Stop retrying: running and later steps fail at their next transient fault, or after a moment of silence."""
+        self._is_hurried = True
+        self._limit.hurry()
 
     def close(self) -> None:
         """Close the connections; every committed row is on disk already."""
@@ -249,20 +278,22 @@ class Database:
         began, n, has_reported = time.monotonic(), 0, False
         while True:
             try:
-                return step(n)
+                with self._limit.until(began + self._patience_s):
+                    return step(n)
             except (sa.exc.DBAPIError, sqlite3.Error) as error:
                 waited_s = time.monotonic() - began
-                if waited_s >= self._patience_s or not is_transient(error):
+                if self._is_hurried or waited_s >= self._patience_s or not is_transient(error):
                     raise CampaignError(
                         f"ledger {self.name}: {summary(error)}; all committed rows are safe; fix the cause and run "
                         "the same command again"
                     ) from error
-                next_pause_s = min(pause_s(n), max(self._patience_s - waited_s, 0.0))
+                # SQLite has waited for the lock already
+                next_pause_s = min(pause_s(0 if is_locked(error) else n), max(self._patience_s - waited_s, 0.0))
                 if waited_s + next_pause_s > _SILENT_S and not has_reported:
                     has_reported = True
                     self._on_wait(
                         f"the ledger {self.name} is unavailable ({summary(error)}); retrying for up to "
                         f"{self._patience_s:g} s; nothing is lost"
                     )
-                time.sleep(next_pause_s)
+                stopping.wait_for(lambda: self._is_hurried, next_pause_s)
                 n += 1

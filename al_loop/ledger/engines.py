@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from al_loop.errors import ConfigError
+from al_loop.ledger.call_limits import LONGEST_CALL_S, CallLimit
 
-_BUSY_TIMEOUT_S: Final = 30.0
 _POOL: Final[dict[str, Any]] = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 20}
 
 
@@ -52,7 +52,7 @@ def parse_url(url: str | URL) -> URL:
     raise ConfigError(f"ledger: {backend!r} is not one of sqlite, postgresql+psycopg")
 
 
-def make_engine(url: str | URL, *, read_only: bool = False) -> Engine:
+def make_engine(url: str | URL, *, read_only: bool = False, limit: CallLimit | None = None) -> Engine:
     """Return an engine with durable commits.
 
     A transaction with the execution option ``ledger_write`` takes SQLite's write lock when it begins; one with
@@ -61,16 +61,17 @@ def make_engine(url: str | URL, *, read_only: bool = False) -> Engine:
     Args:
         url: the URL of a SQLite file or a PostgreSQL database.
         read_only: whether the database itself rejects every change.
+        limit: the longest time of a call; default: one minute.
 
     Raises:
         ConfigError: the URL names no such database, or psycopg is not installed.
     """
     parsed = parse_url(url) if isinstance(url, str) else url
     is_sqlite = parsed.get_backend_name() == "sqlite"
-    return (_sqlite_engine if is_sqlite else _postgresql_engine)(parsed, read_only)
+    return (_sqlite_engine if is_sqlite else _postgresql_engine)(parsed, read_only, limit or CallLimit(LONGEST_CALL_S))
 
 
-def _sqlite_engine(url: URL, read_only: bool) -> Engine:
+def _sqlite_engine(url: URL, read_only: bool, limit: CallLimit) -> Engine:
     path = Path(url.database or "")
     is_file_uri = (url.database or "").startswith("file:")
     if read_only and not is_file_uri:
@@ -80,7 +81,7 @@ def _sqlite_engine(url: URL, read_only: bool) -> Engine:
             has_journal = path.with_name(path.name + "-wal").exists()
             mode = {"mode": "ro"} if has_journal else {"mode": "ro", "immutable": "1"}
         url = URL.create("sqlite", database=path.as_uri(), query={**mode, "uri": "true"})
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}, **_POOL)
+    engine = sa.create_engine(url, connect_args={"timeout": limit.lock_s, "check_same_thread": False}, **_POOL)
 
     @sa.event.listens_for(engine, "connect")
     def _(connection: sqlite3.Connection, record: object) -> None:
@@ -102,13 +103,24 @@ def _sqlite_engine(url: URL, read_only: bool) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: URL, read_only: bool) -> Engine:
-    defaults: dict[str, Any] = {"connect_timeout": 10, "client_encoding": "utf8"}
+def _postgresql_engine(url: URL, read_only: bool, limit: CallLimit) -> Engine:
+    longest_ms = round(1000 * limit.longest_s)
+    defaults: dict[str, Any] = {
+        "connect_timeout": max(min(10, round(limit.longest_s)), 2),  # libpq takes 1 for 2
+        "client_encoding": "utf8",
+        **{"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": longest_ms},
+    }
     arguments = {k: v for k, v in defaults.items() if k not in url.query}
     try:
+        from al_loop.ledger.limited_connection import limited
+
         engine = sa.create_engine(url, connect_args=arguments, isolation_level="READ COMMITTED", **_POOL)
     except ImportError:
         raise ConfigError("ledger: PostgreSQL requires psycopg; pip install 'al-loop[postgresql]'") from None
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _(dialect: sa.Dialect, record: object, arguments: Any, options: dict[str, Any]) -> Any:
+        return limited(limit).connect(*arguments, **options)
 
     @sa.event.listens_for(engine, "connect")
     def _(connection: Any, record: object) -> None:
@@ -117,6 +129,9 @@ def _postgresql_engine(url: URL, read_only: bool) -> Engine:
             cursor.execute(
                 "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit')='off'"
             )
+            # the server, too, gives up what nobody waits for any more, such as the lock of a driver that was suspended
+            for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+                cursor.execute(f"SELECT set_config('{setting}', '{longest_ms}', false)")
             if read_only:
                 cursor.execute("SELECT set_config('default_transaction_read_only', 'on', false)")
         connection.commit()

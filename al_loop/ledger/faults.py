@@ -5,14 +5,19 @@ from __future__ import annotations
 import random
 import re
 import sqlite3
-import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 import sqlalchemy as sa
 
+from al_loop.errors import CampaignError
+from al_loop.system import stopping
+
 _LONGEST_PAUSE_S: Final = 3.0
 _N_TRIES: Final = 5
+
+#: lock or statement not granted in time, idle for too long in a transaction, and a server that stops or starts
+_TRANSIENT_STATES: Final = ("55P03", "57014", "25P03", "57P01", "57P02", "57P03")
 
 T = TypeVar("T")
 
@@ -31,11 +36,26 @@ def is_transient(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
     cause = getattr(error, "orig", None) or error
     state = getattr(cause, "sqlstate", None)
     if state:
-        return str(state)[:2] in ("08", "40", "53") or state in ("57P01", "57P02", "57P03", "55P03")
+        return str(state)[:2] in ("08", "40", "53") or state in _TRANSIENT_STATES
     text = str(cause).lower()
     words = "locked|busy|connection|closed|timeout|starting up|shutting down|terminat"
     # SQLite reports a full disk as an I/O error at times
     return re.search(f"{words}|disk is full|disk i/o error", text) is not None
+
+
+def is_locked(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
+    """Return whether another process has the lock of a SQLite file."""
+    return "locked" in str(getattr(error, "orig", None) or error).lower()
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether a database refuses what is to be written, so that no retry will succeed."""
+    cause = error.__cause__ if isinstance(error, CampaignError) and error.__cause__ is not None else error
+    if isinstance(cause, sa.exc.StatementError) and not isinstance(cause, sa.exc.DBAPIError):
+        return True  # a parameter that has no form in the database
+    return isinstance(
+        cause, sa.exc.DataError | sa.exc.IntegrityError | ValueError | TypeError | ArithmeticError | RecursionError
+    )
 
 
 def try_a_few_times(
@@ -59,5 +79,5 @@ def try_a_few_times(
         except (sa.exc.DBAPIError, sqlite3.Error) as error:
             if not is_retryable(error):
                 raise
-            time.sleep(pause_s(n))
+            stopping.pause(pause_s(n))
     return step()

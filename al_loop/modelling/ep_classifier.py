@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from al_loop.system import stopping
+
 #: quadrature of the standard normal; a mean sigmoid's error is below 3e-4 for deviations up to 4, and 3e-3 at 6
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
 #: sweeps end when no marginal mean or variance of f changes by more than the tolerance
@@ -80,6 +82,7 @@ def posterior(K: Tensor, y: Tensor, offset: float) -> Posterior:
     precision, shift = torch.zeros_like(K[0]), torch.zeros_like(K[0])  # of the sites: exp(shift f - precision f² / 2)
     before = torch.full((2, n), math.inf, dtype=K.dtype)
     for _ in range(_MOST_SWEEPS):
+        stopping.look()
         root = precision.sqrt()
         L = torch.linalg.cholesky(eye + root[:, None] * K * root)
         V = torch.linalg.solve_triangular(L, root[:, None] * K, upper=False)

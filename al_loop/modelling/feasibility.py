@@ -13,6 +13,7 @@ from al_loop.surrogates.base import SurrogateModel
 from al_loop.surrogates.gp import ExactGP
 from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
 from al_loop.surrogates.kernels.expression import best_kernel, kernel_of
+from al_loop.system import stopping
 
 #: rows that a classifier is fitted to, and rows on which its hyperparameters are chosen
 _MOST_ROWS, _CHOOSING_ROWS = 1500, 400
@@ -115,6 +116,7 @@ class FeasibilityModel:
         L = self.posterior.L.float()  # B is well conditioned, so that the variance is good to about 1e-6
         parts = []
         for chunk in X.split(_CHUNK):
+            stopping.look()
             t = self.signal * self.kernel.cross(prepare(chunk, self.rows.values.dtype), self.rows)
             mean = self.offset + t @ self.posterior.weights
             v = torch.linalg.solve_triangular(L, (t * self.posterior.root).T.float(), upper=False)

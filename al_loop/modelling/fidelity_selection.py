@@ -11,6 +11,7 @@ from torch import Tensor
 
 from al_loop.acquisitions.base import MultiFidelityAcquisition
 from al_loop.modelling.fitted import FittedModels
+from al_loop.system import stopping
 
 _MOST_PROMISING = 512  # objects whose value at every fidelity is recomputed after each pick
 
@@ -71,6 +72,7 @@ def select_with_fidelities(
     spent = spent_at_target = 0.0
     X_pending = models.X_pending
     while len(picked) < limits.n and spent < limits.cost and bool(is_open[promising].any()):
+        stopping.look()
         conditioned = model if X_pending is None else model.condition_on_pending(X_pending)
         X_promising = X[promising]
         values = acquisition.per_cost(conditioned, models.build_acquisition(X_pending), costs, X_promising)

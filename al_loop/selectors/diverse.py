@@ -10,6 +10,7 @@ from torch import Tensor
 
 from al_loop.selectors._similarities import nearest_pending
 from al_loop.selectors.base import SelectionContext, Selector
+from al_loop.system import stopping
 
 
 class Diverse(Selector):
@@ -52,6 +53,7 @@ class Diverse(Selector):
         is_free = torch.ones(n, dtype=torch.bool)
         picked: list[int] = []
         for _ in range(context.n_picks):
+            stopping.look()
             is_allowed = is_free
             if self.max_similarity is not None:
                 is_apart = is_free & (nearest <= self.max_similarity)

@@ -10,6 +10,7 @@ from pydantic import Field
 from al_loop.selectors._similarities import Similarities, best_first, cleaned
 from al_loop.selectors.base import SelectionContext, Selector
 from al_loop.selectors.diverse import scaled
+from al_loop.system import stopping
 
 #: added to the similarity of an object to itself, so that equal objects can be picked when no others remain
 _RIDGE = 1e-6
@@ -59,6 +60,7 @@ class DPP(Selector):
         is_free = torch.ones(n, dtype=torch.bool)
         picked: list[int] = []
         for row in range(first, first + rows):
+            stopping.look()
             unspanned = unspanned.clamp_min(_RIDGE)
             value = (value_of_score + self.trade * unspanned.log()).masked_fill(~is_free, -float("inf"))
             best = int(value.numpy().argmax())  # NumPy promises the first of equals

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from al_loop.selectors._similarities import Similarities, best_first, nearest_pending
 from al_loop.selectors.base import SelectionContext, Selector
+from al_loop.system import stopping
 
 
 class Leader(Selector):
@@ -41,6 +42,7 @@ class Leader(Selector):
         clusters: list[list[int]] = []
         is_free = ~is_near_pending
         while len(leaders) < n_picks and bool(is_free.any()):
+            stopping.look()
             leader = int(torch.argmax(is_free.int()))  # the first
             is_member = is_free & (similarities[leader] >= self.threshold)
             is_member[leader] = True

@@ -12,6 +12,7 @@ from torch import Tensor
 from al_loop.selectors._similarities import Similarities, best_first, cleaned
 from al_loop.selectors.base import SelectionContext, Selector
 from al_loop.selectors.diverse import scaled
+from al_loop.system import stopping
 
 #: distance below which two candidates count as the same
 _LEAST_DISTANCE = 1e-3
@@ -71,6 +72,7 @@ class LocalPenalisation(Selector):
         is_free = torch.ones(n, dtype=torch.bool)
         picked: list[int] = []
         for _ in range(context.n_picks):
+            stopping.look()
             best = int(value.masked_fill(~is_free, -float("inf")).numpy().argmax())
             if not is_free[best]:  # all the others are at minus infinity
                 best = int(is_free.int().numpy().argmax())

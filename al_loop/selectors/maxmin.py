@@ -10,6 +10,7 @@ from pydantic import Field
 
 from al_loop.selectors._similarities import Similarities, best_first, nearest_pending
 from al_loop.selectors.base import SelectionContext, Selector
+from al_loop.system import stopping
 
 
 class MaxMin(Selector):
@@ -39,6 +40,7 @@ class MaxMin(Selector):
         picked = [0]
         is_free = torch.ones(len(order), dtype=torch.bool)
         while len(picked) < n_picks:
+            stopping.look()
             is_free[picked[-1]] = False
             nearest = torch.maximum(nearest, similarities[picked[-1]])
             picked.append(int((-nearest).masked_fill(~is_free, -math.inf).numpy().argmax()))  # the first of equals

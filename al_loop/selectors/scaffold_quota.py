@@ -9,6 +9,7 @@ from pydantic import Field
 
 from al_loop.selectors._similarities import best_first
 from al_loop.selectors.base import SelectionContext, Selector
+from al_loop.system import stopping
 
 
 class ScaffoldQuota(Selector):
@@ -42,6 +43,7 @@ class ScaffoldQuota(Selector):
         while len(picked) < context.n_picks:
             over_quota = []
             for i in waiting:
+                stopping.look()
                 if len(picked) == context.n_picks:
                     break
                 if i not in scaffolds:

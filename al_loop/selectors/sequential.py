@@ -9,6 +9,7 @@ from pydantic import Field
 
 from al_loop.selectors._similarities import best_first, cleaned
 from al_loop.selectors.base import SelectionContext, Selector
+from al_loop.system import stopping
 
 
 class Sequential(Selector):
@@ -40,6 +41,7 @@ class Sequential(Selector):
         picked: list[int] = []
         while len(picked) < context.n_picks:
             while True:
+                stopping.look()
                 order = [i for i in best_first(bounds) if is_free[i]]
                 if is_fresh[order[0]]:
                     break

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from al_loop.errors import CampaignError, ConfigError, summary
+from al_loop.system import stopping
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -81,4 +82,4 @@ def retry_write(
             if not has_reported:
                 on_wait(f"cannot write {target} at present ({reason}); retrying")
                 has_reported = True
-            time.sleep(min(1.0, patience_s))
+            stopping.pause(min(1.0, patience_s))

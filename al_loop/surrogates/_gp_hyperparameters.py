@@ -16,6 +16,7 @@ from torch import Tensor
 from al_loop.surrogates._standardise import shift_and_scale
 from al_loop.surrogates.kernels.elementary import Kernel, Rows
 from al_loop.surrogates.kernels.expression import best_kernel
+from al_loop.system import stopping
 
 Array = NDArray[np.float64]
 
@@ -175,6 +176,7 @@ def best_signal_and_ratio(at: Callable[[float, float], Fit], start: Fit) -> Fit:
     lower, upper = np.log(RATIO_BOUNDS)
 
     def fit(logs: Array) -> Fit:
+        stopping.look()
         log_signal, log_ratio = np.clip(logs, -30, 30)
         return at(float(np.exp(log_signal)), float(np.exp(np.clip(log_ratio, lower, upper))))
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from al_loop.surrogates.base import CrossPosterior, NormalModel
 from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
 from al_loop.surrogates.kernels.prior_paths import draw_prior
+from al_loop.system import stopping
 
 #: objects whose kernel rows are in memory at once
 _CHUNK = 2048
@@ -119,6 +120,7 @@ class ExactGPModel(NormalModel):
     def mean_and_variance(self, X: Tensor) -> tuple[Tensor, Tensor]:
         means, variances = [], []
         for chunk in torch.split(X, _CHUNK):
+            stopping.look()
             mean, whitened = self.mean_and_whitened(self.prepare(chunk))
             means.append(mean)
             reduced = 1 - whitened.square_().sum(0)

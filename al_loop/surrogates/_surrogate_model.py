@@ -15,6 +15,8 @@ from linear_operator import to_linear_operator
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 
+from al_loop.system import stopping
+
 #: a function of feature rows: n x d -> n
 RowFunction = Callable[[Tensor], Tensor]
 
@@ -58,6 +60,7 @@ class SurrogateModel(Model, ABC):  # type: ignore[misc]  # BoTorch is untyped he
         """Return the marginal means and variances at n x d rows: n, n."""
         means, variances = [X.new_empty(0, dtype=torch.float64)], [X.new_empty(0, dtype=torch.float64)]
         for rows in X.split(_CHUNK) if len(X) else ():
+            stopping.look()
             posterior = self.posterior(rows)
             means.append(posterior.mean.squeeze(-1).double())
             variances.append(posterior.variance.squeeze(-1).double())
@@ -140,6 +143,7 @@ class NormalModel(SurrogateModel, ABC):
         """Return the marginal means and variances at n x d rows: n, n."""
         means, variances = [X.new_empty(0, dtype=torch.float64)], [X.new_empty(0, dtype=torch.float64)]
         for rows in X.split(_CHUNK) if len(X) else ():
+            stopping.look()
             mean, covariance = self.mean_and_covariance(rows)
             means.append(mean)
             variances.append(covariance.diagonal())

@@ -32,6 +32,7 @@ from al_loop.surrogates.encoders.encoding import Encoding, Kind
 from al_loop.surrogates.kernels.elementary import prepare
 from al_loop.surrogates.kernels.expression import kernel_of
 from al_loop.surrogates.kernels.mixture import Mixture, Pair, mixed
+from al_loop.system import stopping
 
 _BATCH = 256
 #: the fraction of the rows that is held out, and the least number of measurements at which any are
@@ -178,6 +179,7 @@ class DeepKernel(Surrogate):
             return Fit(mean, signal, ratio, density), weight
 
         def loss(p: NDArray[np.float64]) -> float:
+            stopping.look()
             return -at(p)[0].log_density
 
         logits = [] if plain is None else [np.log(kernel.weight / (1 - kernel.weight))]
@@ -219,6 +221,7 @@ class DeepKernel(Surrogate):
         (best, best_weight), best_epoch, best_weights = held_out_fit(), 0, encoder.copy_weights()
         for epoch in range(1, self.max_epochs + 1):
             for picked in batches(len(training_rows), _BATCH, generator):
+                stopping.look()
                 rows = training_rows[picked.to(training_rows.device)]
                 optimiser.zero_grad(set_to_none=True)
                 own = kernel.features(data.X[rows])

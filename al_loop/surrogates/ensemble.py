@@ -18,6 +18,7 @@ from al_loop.surrogates._network_utils import batches
 from al_loop.surrogates._standardise import shift_and_scale
 from al_loop.surrogates.base import Surrogate, fit_each_target
 from al_loop.surrogates.encoders.encoding import Encoding, Kind
+from al_loop.system import stopping
 
 Array = NDArray[np.float64]
 
@@ -122,6 +123,7 @@ class DeepEnsemble(Surrogate):
         best, best_epoch, best_weights = float("inf"), epochs, networks.copy_weights()
         for epoch in range(1, epochs + 1):
             for rows in batches(n, _BATCH, generator):
+                stopping.look()
                 optimiser.zero_grad(set_to_none=True)
                 error = (networks(inputs[rows]) - z[rows]).square()
                 # the sum of the members' own losses

@@ -23,6 +23,7 @@ from al_loop.surrogates._standardise import shift_and_scale
 from al_loop.surrogates.base import Surrogate, check_data
 from al_loop.surrogates.kernels.elementary import Rows, prepare
 from al_loop.surrogates.kernels.expression import kernel_of
+from al_loop.system import stopping
 
 
 class ExactGP(Surrogate):
@@ -69,6 +70,7 @@ class ExactGP(Surrogate):
         grams: dict[int, Gram] = {}
         models = []
         for column in range(Y.shape[1]):
+            stopping.look()
             y = Y[:, column].double().cpu().numpy()
             yvar = None if Yvar is None else Yvar[:, column].double().cpu().numpy()
             chosen = choose_kernel(kernel, rows, y, prior, yvar)

@@ -21,6 +21,7 @@ from al_loop.surrogates._gp_model import Hyperparameters, Training
 from al_loop.surrogates.base import Surrogate, check_data, fit_each_target
 from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
 from al_loop.surrogates.kernels.expression import Columns, kernel_of
+from al_loop.system import stopping
 
 Indices = NDArray[np.int64]
 
@@ -138,6 +139,7 @@ class MultiFidelityGP(Surrogate):
             return _Hyper(rho, ratio, np.exp(np.clip(v[2:], log_own - 5, log_own + 5)))
 
         def loss(v: Array) -> float:
+            stopping.look()
             h = hyper(v)
             prior = -0.5 * ((math.log(h.ratio) - math.log(self.noise_ratio)) / self.noise_spread) ** 2
             prior -= 0.5 * ((v[1] - math.log(self.correlation / (1 - self.correlation))) / 1.5) ** 2

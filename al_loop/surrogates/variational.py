@@ -25,6 +25,7 @@ from al_loop.surrogates._standardise import shift_and_scale
 from al_loop.surrogates.base import Surrogate, fit_each_target
 from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
 from al_loop.surrogates.kernels.expression import kernel_of
+from al_loop.system import stopping
 
 #: rows among which the inducing ones are chosen, as a multiple of these
 _CANDIDATES = 4
@@ -173,6 +174,7 @@ def greedy_rows(T: Tensor, n: int, n_first: int = 0) -> list[int]:
     chosen: list[int] = []
     waiting = list(range(n_first))[::-1]
     while len(chosen) < n:
+        stopping.look()
         row = waiting.pop() if waiting else int(variance.argmax())
         conditional_variance = float(variance[row])
         if conditional_variance < _LEAST_CONDITIONAL_VARIANCE:

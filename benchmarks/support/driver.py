@@ -72,27 +72,33 @@ class Driver:
 
 
 def run(config: str, run_dir: str, address: str) -> int:
-    """Run a campaign in this process; return its exit status."""
-    from al_loop.campaign import Campaign
-    from al_loop.campaign.reporter import Reporter
-    from al_loop.config import load_config
+    """Run a campaign in this process; return its exit status: 128 and the number of a signal that stopped it."""
+    from al_loop.system.stopping import Stopped, stop_on_signals
 
-    class NotePrinter(Reporter):
-        def note(self, message: str) -> None:
-            print(message, file=sys.stderr)
+    with stop_on_signals():  # before the imports, in which KeyboardInterrupt may vanish
+        from al_loop.campaign import Campaign
+        from al_loop.campaign.reporter import Reporter
+        from al_loop.config import load_config
 
-    try:
-        settings, executor = load_config(config), None
-        if address != "local":
-            from al_loop.actors.cluster.executor import RayExecutor
+        class NotePrinter(Reporter):
+            def note(self, message: str) -> None:
+                print(message, file=sys.stderr)
 
-            executor = RayExecutor(settings, address)
-        with Campaign(settings, run_dir, executor, NotePrinter()) as campaign:
-            campaign.run()
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    return 0
+        try:
+            settings, executor = load_config(config), None
+            if address != "local":
+                from al_loop.actors.cluster.executor import RayExecutor
+
+                executor = RayExecutor(settings, address)
+            with Campaign(settings, run_dir, executor, NotePrinter()) as campaign:
+                campaign.run()
+        except Stopped as stopped:
+            print(f"stopped: {stopped.answers}", file=sys.stderr)
+            return 128 + (stopped.signal_number or 0)
+        except BaseException:
+            traceback.print_exc()
+            return 1
+        return 0
 
 
 def main() -> None:

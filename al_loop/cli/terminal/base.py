@@ -47,7 +47,8 @@ class CampaignOverview:
 class TerminalReporter(Reporter):
     """A reporter that also prints the beginning and end of a campaign; a context manager that restores the terminal."""
 
-    overview: CampaignOverview
+    #: what the rounds are reported with, also those that are reported before ``begin``
+    overview: CampaignOverview = CampaignOverview("", (), 0, 0, 0, "")
 
     def begin(self, overview: CampaignOverview) -> None:
         """Report that the campaign starts or resumes."""

@@ -30,6 +30,7 @@ def line_of_event(name: str, event: TrialEvent) -> str:
     if event.kind == "failed":
         return f"{name} | failed: {event.reason}"
     label = f"round {event.round}" if event.kind == "round" else event.kind
+    label += f": {event.reason}" if event.reason else ""
     return " | ".join([name, label, *([_measures(event.measures)] if event.measures else [])])
 
 

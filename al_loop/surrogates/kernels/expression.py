@@ -12,6 +12,7 @@ from torch import Tensor
 
 from al_loop.errors import ConfigError
 from al_loop.surrogates.kernels.elementary import KERNELS, RBF, Kernel, Matern, Rows, prepare
+from al_loop.system import stopping
 
 #: relative weights of a term of a sum among which a fit chooses
 _WEIGHTS = (0.1, 0.3, 1.0, 3.0)
@@ -258,6 +259,7 @@ def best_kernel(kernel: Kernel, density: Callable[[Kernel], float]) -> Kernel:
         before = value
         for i in range(len(axes)):
             for option in best.axes()[i]:
+                stopping.look()
                 if (option_value := density(option) + option.log_prior) > value:
                     best, value = option, option_value
         if value - before < 0.1:

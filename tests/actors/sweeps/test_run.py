@@ -185,18 +185,6 @@ def test_a_table_that_cannot_be_written_is_one_sentence(folder: Path, monkeypatc
     assert done.stderr.count("\n") == 1
 
 
-def test_a_signal_that_is_ignored_stops_no_sweep() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    received: list[str] = []
-    try:
-        with run_module._signals_to(lambda: received.append("signal")):
-            os.kill(os.getpid(), signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert received == []
-
-
 def test_every_wrong_combination_is_named_before_ray_starts(folder: Path) -> None:
     command = [sys.executable, "-m", "al_loop.cli", "sweep", "swept.yaml", "--run-dir", "none", "seed=[0,1]"]
     command += ["acquisition.kind=[ucb,ucbb]", "rounds.cuont=1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,28 @@ def test_a_bug_ends_with_a_traceback_and_says_so(monkeypatch: pytest.MonkeyPatch
     assert code == 1
     assert "Traceback" in err[0]
     assert "bug" in err[-1]
+
+
+def _in_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    program = f"{sys.executable} -m al_loop.cli"
+    return subprocess.run(
+        ["bash", "-c", "set -o pipefail; " + command.replace("al-loop", program)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("command", ["al-loop list | head -c 1", "al-loop --help | head -c 1", "al-loop schema | true"])
+def test_a_pipe_that_nobody_reads_is_no_error(command: str, tmp_path: Path) -> None:
+    done = _in_shell(command, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_command_whose_output_is_lost_says_so(tmp_path: Path) -> None:
+    done = _in_shell("al-loop schema > /dev/full", tmp_path)
+    assert done.returncode == 1
+    reason = "standard output could not be written (No space left on device); parts of it are missing"
+    assert done.stderr == f"error: {reason}\n"
