@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from al_loop.analysis.locate import find_ledger, run_folder
 from al_loop.errors import ConfigError
 from al_loop.ledger import Candidate, Ledger
 from al_loop.people.campaign_of_ledger import object_notation
+from al_loop.storage.locate import find_ledger, run_folder
 from al_loop.storage.run_directory import RunDirectory
 from al_loop.system.users import current_user
 
