@@ -9,7 +9,7 @@ import pandas as pd
 
 from al_loop.analysis.tables import RunTables
 from al_loop.datafiles.table_formats import encode_rows, format_of
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of
 from al_loop.storage.files import write_output
 
 ExportFormat = Literal["csv", "tsv", "jsonl", "xlsx", "parquet", "sdf"]
@@ -43,7 +43,7 @@ def export(
     formats = get_args(ExportFormat)
     for name, value, choices in (("format", format, formats), ("table", table, get_args(ExportTable))):
         if value is not None and value not in choices:
-            raise ConfigError(f"export: {name} {value!r} is not one of {', '.join(choices)}")
+            raise ConfigError(f"export: {name} {not_one_of(value, choices)}")
     format = format_of(path, format, formats)
     if not isinstance(run, RunTables):
         with RunTables(run) as opened:
