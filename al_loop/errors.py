@@ -1,5 +1,7 @@
 """The exceptions of al-loop, by who has to act on them, and the one-line summary of any other exception."""
 
+from collections.abc import Iterable
+
 
 class AlLoopError(Exception):
     """Base class of the errors that al-loop raises on purpose. The message is one clear line for the user."""
@@ -25,3 +27,28 @@ def summary(error: object, *, max_length: int = 300) -> str:
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines()
     return lines[0][:max_length] if lines else type(cause).__name__
+
+
+def not_one_of(value: object, names: Iterable[object]) -> str:
+    """Return ``'gpp' is not one of gp, deep_kernel; did you mean 'gp'?``, for an error message.
+
+    Args:
+        value: the unknown name.
+        names: the valid names.
+    """
+    valid = [str(name) for name in names]
+    return f"{value!r:.80} is not one of {', '.join(valid)}{suggestion(str(value), valid)}"
+
+
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` with the most similar name, or an empty text if none is similar.
+
+    Args:
+        name: the unknown name.
+        names: the valid names.
+    """
+    from difflib import get_close_matches
+
+    by_lower_case = {valid.casefold(): valid for valid in names}
+    nearest = get_close_matches(name.casefold(), by_lower_case, n=1)
+    return f"; did you mean {by_lower_case[nearest[0]]!r}?" if nearest else ""

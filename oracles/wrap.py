@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from pydantic import ValidationError
 
 from al_loop.config.arguments import arguments_model
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of
 from al_loop.oracles._io.row_format import priced_fidelities
 from al_loop.oracles.base import Fidelity, Goal, Objective, Oracle, Outcome, as_outcome, outcome_of_error
 
@@ -267,7 +267,7 @@ def _checked_fidelity(wrapper: Oracle, fidelity: object, label: str) -> str:
     """Return the name of a fidelity of the oracle, or raise ConfigError."""
     names = [f.name for f in wrapper.fidelities]
     if fidelity not in names:
-        raise ConfigError(f"{label}: fidelity: {fidelity!r} is not one of {', '.join(names)}")
+        raise ConfigError(f"{label}: fidelity: {not_one_of(fidelity, names)}")
     return str(fidelity)
 
 

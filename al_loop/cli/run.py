@@ -50,7 +50,25 @@ def run(
         settings = load_config(config, overrides or ())
         folder = run_dir or Path("runs") / settings.name
         with make_reporter(quiet=quiet, verbose=verbose) as reporter:
+            if run_dir is None and (note := run_dir_note(config, settings.name)):
+                reporter.note(note)
             run_campaign(settings, folder, address, reporter, accept_change)
+
+
+def run_dir_note(config: Path, name: str) -> str:
+    """Return what to say if the run directory is another one than expected, or an empty text.
+
+    Args:
+        config: the config file.
+        name: the campaign's name, after which its run directory is called.
+    """
+    folder = Path("runs") / name
+    beside = config.parent / folder
+    if not folder.exists() and beside.exists() and beside.resolve() != folder.resolve():
+        return f"a new run starts in {folder}; to go on with the one beside the config: al-loop resume {beside}"
+    if config.stem != name:
+        return f"the run directory is {folder}, after the campaign's name, not after {config.name}"
+    return ""
 
 
 def run_campaign(

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ValidationError
 from al_loop.config.arguments import arguments_model, arguments_of
 from al_loop.config.build import SUPPLIED, adapter_for, build
 from al_loop.config.locations import KeyPath, Locations
-from al_loop.config.plugins import Part, built_in, suggestion
+from al_loop.config.plugins import Part, built_in
 from al_loop.config.schema import CampaignConfig
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, suggestion
 
 #: object types with default features
 _HAS_DEFAULT_FEATURES = ("molecule", "sequence")

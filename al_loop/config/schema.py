@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from al_loop.config.initial_data import EarlierData, InitialData, earlier_data, without_random_objects
 from al_loop.config.plugins import Part
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathText
@@ -19,6 +20,7 @@ _NOT_IDENTITY = (
     "rounds.close_after_s",
     "rounds.keep_busy",
     "rounds.review",
+    "initial_data",
     "evaluation",
     "budget",
     "stop",
@@ -160,7 +162,9 @@ class Rounds(_Frozen):
 
     count: Annotated[int, Field(ge=0, description="rounds after the random first batch")] = 5
     batch_size: Annotated[int, Field(ge=1, description="objects measured in a round")] = 16
-    initial: Annotated[int, Field(ge=1, description="random objects measured first")] = 16
+    initial: Annotated[
+        int, Field(ge=0, description="random objects measured first; 0 by default if there is initial_data")
+    ] = 16
     batch_cost: Annotated[
         float | None,
         Field(
@@ -316,6 +320,7 @@ class CampaignConfig(_Frozen):
         description="with several objectives: the worst value of interest of each, in its unit; if omitted, "
         "the worst value on the Pareto front, worsened by a tenth of the front's range",
     )
+    initial_data: InitialData = ()
     constraints: Annotated[
         tuple[Constraint, ...],
         Field(description="bounds on cheap properties; objects that break one are never proposed"),
@@ -349,6 +354,22 @@ class CampaignConfig(_Frozen):
     )
     sinks: tuple[Part, ...] = Field((), description="services that receive metrics while it runs: mlflow, wandb, ...")
     _folders: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _need_no_random_objects(cls, content: Any) -> Any:
+        return without_random_objects(content)
+
+    @model_validator(mode="after")
+    def _has_something_to_begin_with(self) -> CampaignConfig:
+        if not self.rounds.initial and not self.earlier_data:
+            raise ValueError("rounds.initial: 0 requires initial_data, from which the first batch is chosen")
+        return self
+
+    @property
+    def earlier_data(self) -> tuple[EarlierData, ...]:
+        """The items of ``initial_data``."""
+        return earlier_data(self.initial_data)
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from al_loop.config import CampaignConfig
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, suggestion
 from al_loop.oracles.base import Goal, Objective, Oracle
 
 
@@ -135,5 +135,8 @@ def _optimised(config: CampaignConfig, oracle: Oracle) -> tuple[int, ...]:
 
 def _position(name: str, names: Sequence[str], key: str) -> int:
     if name not in names:
-        raise ConfigError(f"{key}: {name!r} is not one of the values that the oracle measures: {', '.join(names)}")
+        raise ConfigError(
+            f"{key}: {name!r} is not one of the values that the oracle measures: {', '.join(names)}"
+            f"{suggestion(name, names)}"
+        )
     return names.index(name)

@@ -34,5 +34,5 @@ def test_every_kind_of_target_has_an_identity(tmp_path: Path, monkeypatch: pytes
         "kinds_of_targets:short",
     ):
         content = {"name": "x", "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 4}}
-        config = parse_config({**content, "oracle": {"target": f"kinds_of_targets:{name}"}})
+        config = parse_config({**content, "oracle": {"target": name}})
         assert '"code": "' in oracle_identity(config, build_oracle(config))
