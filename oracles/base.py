@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, get_args
 
-from al_loop.errors import not_one_of
+from al_loop.errors import counted, not_one_of
 from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, asynchronous, match
 from al_loop.system.plain_values import (
     LARGEST,
@@ -283,7 +283,7 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
         returned = asynchronous(raw) or ("None (is a return missing?)" if raw is None else f"{raw!r:.80}")
         return failed(f"the oracle returned {returned}, which is not a number")
     if len(values) != n_values:
-        return failed(f"the oracle returned {len(values)} values, expected {n_values}")
+        return failed(f"the oracle returned {counted(len(values), 'value')}, expected {n_values}")
     noise = noise_or_none(noise, values)
     refused = [not is_learnable(value) or (noise is not None and noise[i] > LARGEST) for i, value in enumerate(values)]
     if any(is_bad and not math.isnan(value) for is_bad, value in zip(refused, values, strict=True)):
@@ -361,9 +361,8 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
         return
     n_yielded = min(n_answers, n) - len(withheld)
     if error is None:
-        reason = (
-            f"the oracle returned {'more than ' if n_answers > n else ''}{min(n_answers, n)} answers for {n} objects"
-        )
+        returned = f"{'more than ' if n_answers > n else ''}{counted(min(n_answers, n), 'answer')}"
+        reason = f"the oracle returned {returned} for {counted(n, 'object')}"
         unmatched = Failure("permanent", f"{reason}, so it is not certain which belongs to which; yield one for each")
         yield from [Outcome(failure=_NO_ANSWER if n_answers < n == 1 else unmatched)] * (n - n_yielded)
         return

@@ -180,6 +180,27 @@ def oracle_from(target_object: Any, **kwargs: Any) -> Oracle:
     )
 
 
+def oracle_from_given(thing: Any, objectives: Sequence[Mapping[str, str]] = ()) -> Oracle:
+    """Build the oracle of a function, class or object that was given to ``al_loop.campaign``.
+
+    Args:
+        thing: a function of one object, a class with an ``evaluate`` method, or an object of such a class.
+        objectives: replaces the objectives that it declares: for each, its name, unit and goal.
+
+    Raises:
+        ConfigError: it is none of these, or what it declares is invalid.
+    """
+    if isinstance(thing, Oracle):
+        built: Oracle = copy.copy(thing)
+    elif not inspect.isclass(thing) and callable(getattr(thing, "evaluate", None)):
+        built = WrappedOracle(thing)
+    else:
+        built = oracle_from(thing)
+    if objectives:
+        built.objectives = tuple(Objective(**objective) for objective in objectives)  # type: ignore[arg-type]
+    return built
+
+
 def _refuse_async(function: Any, label: str) -> None:
     """Raise ConfigError for async functions, async generator functions and objects that are called as such."""
     while isinstance(function, partial):
