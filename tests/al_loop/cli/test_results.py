@@ -53,3 +53,11 @@ def test_status_says_how_often_and_why_the_oracle_failed(folder: Path) -> None:
         n = int(run.evaluations["failure"].count())
     assert 0 < n < 6
     assert f"{n} permanent; {n} of them: ValueError: too many A" in line
+
+
+def test_a_run_that_ends_for_the_oracle_points_to_the_traceback(folder: Path) -> None:
+    run = str(folder / "broken")
+    code, _, err = call("run", "tiny.yaml", "oracle.target=cli_oracle:cli_broken", "--run-dir", run, "-q")
+    assert code == 1
+    assert f"al-loop status -v {run}" in err[-1]
+    assert 'raise ValueError("the furnace is cold")' in call("status", "-v", run)[1]
