@@ -13,7 +13,7 @@ from typing import Final, Literal, Self, get_args
 
 from al_loop.errors import counted, not_one_of
 from al_loop.system.error_kinds import kind_of_error
-from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, match
+from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, asynchronous, match
 from al_loop.system.plain_values import (
     LARGEST,
     Bound,
@@ -287,7 +287,8 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     try:
         values = numbers(raw)
     except (TypeError, ValueError, OverflowError):
-        return failed(f"the oracle returned {raw!r:.80}, which is not a number")
+        returned = asynchronous(raw) or ("None (is a return missing?)" if raw is None else f"{raw!r:.80}")
+        return failed(f"the oracle returned {returned}, which is not a number")
     if len(values) != n_values:
         return failed(f"the oracle returned {counted(len(values), 'value')}, expected {n_values}")
     noise = noise_or_none(noise, values)
