@@ -86,14 +86,14 @@ def _are(n: int, noun: str) -> str:
 
 def _propose(run: str, ledger: Ledger) -> None:
     """Let the campaign choose its next batch, if its oracle is people and its process is not running."""
-    from al_loop.campaign.building import build_oracle
+    from al_loop.campaign.preparation import prepare
     from al_loop.people.campaign_of_ledger import add_part_folders, campaign_config
     from al_loop.storage.locate import run_folder
 
     settings, folder = campaign_config(ledger), run_folder(run)
     if folder is None or not add_part_folders(folder):
         return
-    if not build_oracle(settings).is_external:
+    if not prepare(settings).oracle.is_external:
         return
     from al_loop.campaign.campaign import Campaign
     from al_loop.storage.run_directory import RunDirectory
