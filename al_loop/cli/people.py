@@ -23,8 +23,14 @@ def ask(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The table to write; default: standard output.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            help="The table to write: .csv, .tsv or .xlsx; default: CSV on standard output.",
+            show_default=False,
+        ),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     again: Annotated[
         bool, typer.Option("--again", help="List objects that were handed out before and have no result yet.")
     ] = False,
@@ -32,14 +38,18 @@ def ask(
 ) -> None:
     """Write a table of objects to measure, to fill in and return with tell."""
     with exit_codes(verbose=verbose, needs_output=True):
+        from al_loop.datafiles.table_formats import format_of
         from al_loop.ledger import Ledger
         from al_loop.people.ask import ask as ask_people
         from al_loop.people.ask import candidates_to_ask, reason_for_none, unreviewed_round, write_table
         from al_loop.people.campaign_of_ledger import object_notation
+        from al_loop.storage.files import require_free
         from al_loop.storage.locate import find_ledger
 
-        if output is not None and output.exists():
-            raise ConfigError(f"{output} already exists and may contain results; choose another name")
+        output = None if str(output) == "-" else output
+        if output is not None:
+            format_of(output, None, ("csv", "tsv", "xlsx"))
+            require_free(output, force=force)
         with Ledger(find_ledger(run)) as ledger:
             unreviewed = unreviewed_round(ledger)
             candidates = [c for c in candidates_to_ask(ledger, again=again) if c.round != unreviewed]
@@ -55,13 +65,13 @@ def ask(
                 raise typer.Exit(EXIT_FAILURE)
             column = object_notation(ledger).column
             if output is not None:
-                write_table(output, "")  # before the ledger records that it was handed out
+                write_table(output, "", force=force)  # before the ledger records that it was handed out
             text = ask_people(ledger, candidates, column, again=again)
             name = ledger.name if "://" in run else run  # without a password
         if output is None:
             typer.echo(text, nl=False)
             return
-        write_table(output, text)
+        write_table(output, text, force=True)  # the file is its own by now
         requested = f" ({n} requested)" if n is not None and len(candidates) < n else ""
         typer.echo(
             f"written: {output}: {counted(len(candidates), 'object')}{requested}. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_the_page_has_messages_and_each_has_a_remedy() -> None:
     assert len(MESSAGES) > 50
     assert len(set(MESSAGES)) == len(MESSAGES)
     lines = PAGE.read_text(encoding="utf-8").splitlines()
-    for line, after in zip(lines, lines[1:], strict=False):
+    for line, after in pairwise(lines):
         if line.startswith("- `"):
             assert re.fullmatch(r"- `[^`]+`", line), line
             assert after.startswith("  "), f"no remedy below {line}"

@@ -21,6 +21,23 @@ def test_status_and_export(finished: str, folder: Path) -> None:
     assert call("export", finished, "--format", "parquet")[0] == 0
     assert (folder / "tiny.parquet").is_file()
     assert call("export", finished, "-o", "no/such/folder.csv")[0] == 2
+    (folder / "tiny.csv").write_text("smiles\nCCO\n")  # a library of the same name
+    for arguments in (
+        [],
+        ["--format", "csv"],
+        ["-o", "tiny.csv"],
+        ["-o", "x.ods"],
+        ["--format", "csv", "-o", "x.xlsx"],
+    ):
+        assert call("export", finished, *arguments)[0] == 2
+    assert (folder / "tiny.csv").read_text() == "smiles\nCCO\n"
+    assert call("export", finished, "--force")[0] == 0
+    assert len(pd.read_csv(folder / "tiny.csv")) == 14
+    assert call("export", finished, "-o", "t.xlsx")[0] == 0
+    assert len(pd.read_excel(folder / "t.xlsx")) == 14
+    code, out, _ = call("export", finished, "-o", "-")
+    assert (code, out.splitlines()[0][:16]) == (0, "candidate,object")
+    assert not (folder / "-").exists()
     code, _, err = call("status", "nowhere")
     assert code == 2
     assert len(err) == 1
