@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from al_loop.datafiles.headings import column_heading
-from al_loop.errors import ConfigError
+from al_loop.datafiles.table_formats import encode_rows, format_of
+from al_loop.errors import counted
 from al_loop.ledger import Candidate, Ledger
-from al_loop.storage.files import write_whole
+from al_loop.modelling.objective_names import predicted_columns
+from al_loop.people.campaign_of_ledger import campaign_config
+from al_loop.people.predicted import predictions_by_objective
+from al_loop.storage.files import write_output
 from al_loop.system.users import current_user
+
+#: how the headings of columns of numbers begin
+_NUMBERS = ("id", "round", "predicted_mean", "predicted_std")
 
 
 def candidates_to_ask(ledger: Ledger, *, again: bool = False) -> list[Candidate]:
@@ -23,6 +31,31 @@ def candidates_to_ask(ledger: Ledger, *, again: bool = False) -> list[Candidate]
     """
     in_flight = {c.id for c in ledger.in_flight()}
     return [c for c in ledger.pending() if (c.id in in_flight) == again]
+
+
+def unreviewed_round(ledger: Ledger) -> int | None:
+    """Return the last round if its batch still waits for a review, else None."""
+    last = ledger.last_round()
+    is_released = last is None or not campaign_config(ledger).rounds.review or ledger.has_gone_out(last)
+    return None if is_released else last
+
+
+def reason_for_none(ledger: Ledger, *, again: bool) -> str:
+    """Return why there is no candidate to hand out.
+
+    Args:
+        ledger: the campaign's ledger.
+        again: whether those were looked for that were handed out before.
+    """
+    n_in_flight, share = len(ledger.in_flight()), campaign_config(ledger).rounds.close_share
+    if again:
+        return "nothing to list: every object that was handed out has its result"
+    if not n_in_flight:
+        return "nothing to measure: the campaign has no further candidates"
+    return (
+        f"nothing to hand out: {counted(n_in_flight, 'object')} {'is' if n_in_flight == 1 else 'are'} being measured "
+        f"(--again lists them), and the next batch is chosen when {share:.0%} of the last one have results"
+    )
 
 
 def ask(ledger: Ledger, candidates: Sequence[Candidate], column: str, *, again: bool = False) -> str:
@@ -41,24 +74,34 @@ def ask(ledger: Ledger, candidates: Sequence[Candidate], column: str, *, again: 
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     headings = [column_heading(o) for o in campaign.objectives]
-    writer.writerow(["id", column, "round", "predicted_mean", "predicted_std", *headings, "failure", "comment"])
-    for c in candidates:
-        predicted = ["" if v is None else f"{v:.4g}" for v in (c.predicted_mean, c.predicted_std)]
-        writer.writerow([c.id, c.object, c.round, *predicted, *[""] * len(headings), "", ""])
+    predicted = predictions_by_objective(ledger, candidates)
+    columns = [name for pair in predicted_columns([name for name, _ in predicted]) for name in pair]
+    writer.writerow(["id", column, "round", *columns, *headings, "failure", "comment"])
+    for i, c in enumerate(candidates):
+        cells = ["" if math.isnan(v) else f"{v:.4g}" for _, pairs in predicted for v in pairs[i]]
+        writer.writerow([c.id, c.object, c.round, *cells, *[""] * len(headings), "", ""])
     return buffer.getvalue()
 
 
-def write_table(path: Path, text: str) -> None:
-    """Write a table whole or not at all.
+def write_table(path: Path, text: str, *, force: bool = False) -> None:
+    """Write a table in the format of the file's extension, whole or not at all.
 
     Args:
-        path: the file; an existing one is replaced.
-        text: the table.
+        path: the file: .csv, .tsv or .xlsx; ``-`` is standard output.
+        text: the table, as ``ask`` returns it; empty: reserve the file's name.
+        force: whether to replace an existing file.
 
     Raises:
-        ConfigError: the file cannot be written.
+        ConfigError: the file exists, its extension stands for another format, or it cannot be written.
     """
-    try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+    format = format_of(path, None, ("csv", "tsv", "xlsx"))
+    content = text.encode()
+    if format != "csv" and text:
+        header, *rows = csv.reader(io.StringIO(text, newline=""))
+        numbers = {i for i, name in enumerate(header) if name.startswith(_NUMBERS)}
+        content = encode_rows(
+            header,
+            [[float(cell) if i in numbers and cell else cell or None for i, cell in enumerate(row)] for row in rows],
+            format,
+        )
+    write_output(path, content, force=force)

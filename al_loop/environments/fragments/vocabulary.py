@@ -21,6 +21,9 @@ from typing import Any
 
 from rdkit import Chem, RDLogger
 
+from al_loop.errors import ConfigError
+from al_loop.storage.files import require_free, write_output
+
 ELEMENTS = {6, 7, 8, 9, 16, 17, 35}
 MAX_SITES = 6
 MAX_SYMMETRIES = 48
@@ -231,13 +234,26 @@ def main() -> None:
     parser.add_argument(
         "--min-count", type=int, default=50, help="smallest number of occurrences of a site (default: 50)"
     )
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
     arguments = parser.parse_args()
+    try:
+        require_free(arguments.out, force=arguments.force)
+    except ConfigError as error:
+        parser.error(str(error))
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
     opener = lzma.open if arguments.smiles.suffix == ".xz" else open
     with opener(arguments.smiles, "rt", encoding="utf-8") as lines:
-        blocks = build((line.split()[0] for line in lines), arguments.rings, arguments.chains, arguments.min_count)
+        smiles = [line.split()[0] for line in lines if line.strip()]
+    blocks = build(smiles, arguments.rings, arguments.chains, arguments.min_count)
+    if not any(block["required"] is None for block in blocks):
+        parser.exit(
+            2,
+            f"{arguments.smiles}: no block was found in {len(smiles)} lines, so no vocabulary is written. Each line "
+            f"must begin with a SMILES, and a site must occur at least {arguments.min_count} times: lower "
+            "--min-count, or give more molecules\n",
+        )
     rows = ",\n".join(json.dumps(block, separators=(",", ":")) for block in blocks)
-    arguments.out.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
+    write_output(arguments.out, f"[\n{rows}\n]\n".encode(), force=arguments.force)
 
 
 if __name__ == "__main__":
