@@ -17,22 +17,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy.engine import URL
 
 from al_loop.errors import CampaignError
 from al_loop.ledger import answers as answer_writes
-from al_loop.ledger import campaigns, copying
+from al_loop.ledger import campaigns, copying, leases
 from al_loop.ledger import changes as change_writes
 from al_loop.ledger import decisions as decision_writes
 from al_loop.ledger import retries as retry_writes
 from al_loop.ledger import rounds as round_writes
 from al_loop.ledger.copying import FirstRounds
-from al_loop.ledger.database import PATIENCE_S, Database
+from al_loop.ledger.database import PATIENCE_S, Database, Write
 from al_loop.ledger.reader import LedgerReader
 from al_loop.ledger.records import Answer, Candidate, Change, Proposal
 from al_loop.oracles.base import Objective
+
+T = TypeVar("T")
 
 
 class Ledger(LedgerReader):
@@ -64,6 +66,38 @@ class Ledger(LedgerReader):
         #: the database's URL as text, without and with its password
         self.name, self.url = self._database.name, self._database.url
         self._n_values: int | None = None
+        self._token: int | None = None  # of the lease
+
+    # -- the driver
+
+    def take_lease(self, owner: str) -> None:
+        """Make this process the only one that drives the campaign: that opens rounds and calls the oracle.
+
+        Args:
+            owner: unique among all processes.
+
+        Raises:
+            ConfigError: another process drives it.
+        """
+        self._token = self._database.write(leases.take(self.name, owner))
+
+    def renew_lease(self) -> None:
+        """Show that this process still drives the campaign.
+
+        Raises:
+            LeaseLost: another process does, because this one has not renewed its lease for too long.
+        """
+        assert self._token is not None, "the lease was taken"
+        self._database.write(leases.renew(self._token))
+
+    def release_lease(self) -> None:
+        """Let another process drive the campaign."""
+        if self._token is not None:
+            self._database.write(leases.release(self._token))
+
+    def _drive(self, action: Write[T]) -> T:
+        """Run a write that only the driver makes; it is refused once another process has taken the lease over."""
+        return self._database.write(leases.fenced(action, self._token))
 
     # -- campaign and rounds
 
@@ -132,7 +166,7 @@ class Ledger(LedgerReader):
             CampaignError: the round exists, an object was proposed before or is in the batch twice, or the batch is
                 empty.
         """
-        return self._database.write(round_writes.open_round(number, batch, seed=seed, seconds=seconds, info=info))
+        return self._drive(round_writes.open_round(number, batch, seed=seed, seconds=seconds, info=info))
 
     def close_round(self, number: int, *, metrics: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
         """Commit the report of a round.
@@ -145,7 +179,7 @@ class Ledger(LedgerReader):
         Raises:
             CampaignError: the round was never opened, or is closed already.
         """
-        self._database.write(round_writes.close_round(number, metrics=metrics, seconds=seconds))
+        self._drive(round_writes.close_round(number, metrics=metrics, seconds=seconds))
 
     # -- decisions
 
@@ -188,7 +222,7 @@ class Ledger(LedgerReader):
 
     def stop(self, reason: str) -> None:
         """Record why the campaign ends after the last round; does nothing before the first round."""
-        self._database.write(decision_writes.stop(reason))
+        self._drive(decision_writes.stop(reason))
 
     def take_over(self, first: FirstRounds, *, campaign: Mapping[str, Any], session: Mapping[str, Any]) -> None:
         """Fill this empty ledger with the first rounds of another campaign, whose answers cost this one nothing.
@@ -223,7 +257,20 @@ class Ledger(LedgerReader):
         Raises:
             CampaignError: a candidate is unknown, vetoed or answered; no call is recorded.
         """
-        return self._database.write(answer_writes.begin_attempts(candidate_ids, worker)) if candidate_ids else {}
+        return self._drive(answer_writes.begin_attempts(candidate_ids, worker)) if candidate_ids else {}
+
+    def hand_out(self, candidate_ids: Sequence[int], worker: str, n: int | None = None) -> dict[int, int]:
+        """Record calls of those candidates that nobody is measuring, so that two people never get the same one.
+
+        Args:
+            candidate_ids: the candidates, in the order in which they are handed out.
+            worker: who measures them.
+            n: largest number of candidates; None for all.
+
+        Returns:
+            The number of the call of each candidate that was handed out.
+        """
+        return self._database.write(answer_writes.hand_out(candidate_ids, worker, n)) if candidate_ids else {}
 
     def commit_answers(self, answers: Sequence[Answer]) -> list[str | None]:
         """Commit answers; one without a full set of finite values becomes a permanent failure.
