@@ -8,17 +8,7 @@ from pathlib import Path
 
 import al_loop
 from al_loop.errors import ConfigError
-
-#: modules that no other module imports, so that a file of the name harms nobody
-_HARMLESS = frozenset({"antigravity", "idlelib", "test", "this", "turtle", "turtledemo"})
-#: al-loop and the packages that it requires, by the names that they are imported by
-LIBRARIES = frozenset(
-    {
-        *("al_loop", "torch", "botorch", "ray", "rdkit", "numpy", "scipy", "pandas", "pyarrow", "matplotlib"),
-        *("pydantic", "yaml", "sqlalchemy", "alembic", "typer", "rich", "psutil", "pint", "requests", "urllib3"),
-        *("fsspec", "pathspec"),
-    }
-)
+from al_loop.system.shadows import HARMLESS, LIBRARIES
 
 
 def refuse_shadows(folder: Path, files: Iterable[Path], importer: str) -> None:
@@ -39,7 +29,7 @@ def refuse_shadows(folder: Path, files: Iterable[Path], importer: str) -> None:
         name = module.name.removesuffix(".py")
         if file.suffix != ".py" or module.parent != folder:
             continue
-        if name in sys.stdlib_module_names and name not in _HARMLESS:
+        if name in sys.stdlib_module_names and name not in HARMLESS:
             original = "a module of Python's standard library"
         elif name in LIBRARIES and module.resolve() != Path(al_loop.__file__).resolve().parent:
             original = "al-loop" if name == "al_loop" else "a library that al-loop needs"

@@ -20,7 +20,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from al_loop.system import moved_modules
+from al_loop.system import moved_modules, shadows
 
 if TYPE_CHECKING:
     from al_loop.analysis import Run as Run
@@ -57,6 +57,7 @@ _HOMES = {
 }
 __all__ = [*_HOMES, "__version__"]
 
+shadows.search_libraries_first()
 moved_modules.install()
 
 

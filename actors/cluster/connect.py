@@ -7,7 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
+from al_loop.actors.cluster_token import REMEDY, find_token, is_refused_token, token_advice, use_token
 from al_loop.errors import ConfigError, summary
 
 
@@ -22,7 +24,7 @@ def connect(address: str, **local_settings: Any) -> None:
         local_settings: settings of ``ray.init`` for a cluster that is started here.
 
     Raises:
-        ConfigError: The cluster cannot be reached.
+        ConfigError: The cluster cannot be reached, or refuses the token.
     """
     settings: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, **local_settings}
     sigterm_handler = signal.getsignal(signal.SIGTERM)
@@ -35,9 +37,13 @@ def connect(address: str, **local_settings: Any) -> None:
         elif address == "local":
             ray.init(address="local", **settings)
         else:
+            use_token()  # Ray itself looks for a token for address="auto" only
             ray.init(address=address, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"cannot reach a Ray cluster at {address!r}: {summary(error)}") from None
+    except (ConnectionError, ValueError, RuntimeError, RayError) as error:
+        if is_refused_token(error):
+            raise ConfigError(f"--address: {token_advice(address, find_token())}") from None
+        advice = "" if address in ("auto", "local") or find_token() else f"; if it asks for a token, {REMEDY}"
+        raise ConfigError(f"cannot reach a Ray cluster at {address!r}: {summary(error)}{advice}") from None
     finally:
         with suppress(ValueError, TypeError):  # outside the main thread, or the handler is not a Python function
             signal.signal(signal.SIGTERM, sigterm_handler)

@@ -22,6 +22,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from al_loop.actors.cluster_token import find_token, is_refused_token, token_advice
 from al_loop.actors.jobs.package import pack
 from al_loop.actors.jobs.refusals import refuse_lost_files, refuse_lost_ledger, refuse_secrets
 from al_loop.actors.jobs.runtime_env import JobEnvironment, runtime_env
@@ -60,23 +61,14 @@ class Cluster:
         address: The address of the head's dashboard, e.g. ``http://head:8265``.
 
     Raises:
-        ConfigError: Nothing answers there, or it is not a job server of Ray.
+        ConfigError: Nothing answers there, or it is not a job server of Ray, or it refuses the token.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address
         if not address.startswith(("http://", "https://")):
             raise ConfigError(f"--address: {address!r} is not the address of a job server, expected http://HEAD:8265")
-        from ray.job_submission import JobSubmissionClient
-
-        try:
-            with _without_environment(_OVERRIDING_VARIABLES):
-                self._client: Any = JobSubmissionClient(address)
-        except Exception as error:  # requests and Ray raise many types
-            raise ConfigError(
-                f"--address: no Ray job server answers at {address} ({summary(error)}); "
-                "is it the head's dashboard, and is its port open?"
-            ) from error
+        self._client: Any = _connect(address)
 
     # ---- existing jobs -------------------------------------------------------------------------------------------
 
@@ -293,6 +285,33 @@ class Cluster:
         if job.status == "succeeded":
             return 0
         raise CampaignError(f"the job {job_id} {job.status}: {job.message or 'Ray gives no reason'}")
+
+
+def _connect(address: str) -> Any:
+    """Return a client of a job server, with this machine's token if the server asks for one.
+
+    Raises:
+        ConfigError: Nothing answers there, or it is not a job server of Ray, or it refuses the token.
+    """
+    from ray.job_submission import JobSubmissionClient
+
+    error: Exception | None = None
+    token = find_token()
+    for headers in ({}, *([token.headers] if token is not None else [])):
+        try:
+            with _without_environment(_OVERRIDING_VARIABLES):
+                return JobSubmissionClient(address, headers=dict(headers))
+        except Exception as refusal:  # requests and Ray raise many types
+            error = refusal
+            if not is_refused_token(refusal):
+                break
+    assert error is not None
+    if is_refused_token(error):
+        raise ConfigError(f"--address: {token_advice(address, token)}") from error
+    raise ConfigError(
+        f"--address: no Ray job server answers at {address} ({summary(error)}); "
+        "is it the head's dashboard, and is its port open?"
+    ) from error
 
 
 def _server_message(error: Exception) -> str:

@@ -53,6 +53,28 @@ def name_clash(name: str, module: ModuleType | None = None) -> str:
     return ""
 
 
+def hidden_module(name: str, folder: Path) -> str:
+    """Return an explanation if another file than that of a folder is in use, although the folder has such a module.
+
+    Args:
+        name: the name of an imported module, such as ``package.module``.
+        folder: the folder of the config.
+    """
+    top_name = name.partition(".")[0]
+    module = sys.modules.get(top_name)
+    origin = Path(getattr(module, "__file__", None) or "")
+    for source in _sources(folder, top_name):
+        file = source / "__init__.py" if source.is_dir() else source
+        if (
+            file.is_file()
+            and origin.is_file()
+            and not file.samefile(origin)
+            and file.read_bytes() != origin.read_bytes()
+        ):
+            return f"Python imports {top_name!r} from {origin}, not {source} beside the config; rename the latter"
+    return ""
+
+
 def find_origin(name: str) -> str:
     """Return the file that Python would import a module from, or an empty text if it finds none."""
     try:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from al_loop.config.check import check_config, messages
-from al_loop.config.import_path import add_to_path
+from al_loop.config.check import check_config, messages, parts_of
+from al_loop.config.import_path import add_to_path, hidden_module
 from al_loop.config.interpret import interpret
 from al_loop.config.locations import Locations, read_yaml
 from al_loop.config.overrides import apply_overrides
@@ -37,7 +37,12 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> CampaignConf
     content, origins = apply_overrides(content, overrides)
     folders = (str(path.resolve().parent), str(Path.cwd()))
     add_to_path(folders)
-    return parse_config(content, Locations(str(path), lines, origins), path.absolute().parent).with_folders(*folders)
+    locations = Locations(str(path), lines, origins)
+    config = parse_config(content, locations, path.absolute().parent)
+    for _, part, key in parts_of(config):
+        if part.target and (hidden := hidden_module(part.target.partition(":")[0], path.resolve().parent)):
+            raise ConfigError(f"{'.'.join(map(str, key))}.target: {hidden} {locations.describe((*key, 'target'))}")
+    return config.with_folders(*folders)
 
 
 def parse_config(

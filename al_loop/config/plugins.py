@@ -239,9 +239,11 @@ def load_target(target: str) -> Any:
         return attrgetter(attribute)(module)
     except AttributeError as error:
         names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        advice = name_clash(module_name, module) or f"{getattr(module, '__file__', None) or 'a built-in module'}"
+        clash = name_clash(module_name, module)
+        origin = getattr(module, "__file__", None) or "a built-in module"
         raise ConfigError(
-            f"the module {module_name!r} has no {attribute!r}{suggestion(attribute, names)} ({advice})"
+            f"the module {module_name!r} has no {attribute!r}"
+            + (f" ({clash})" if clash else f"{suggestion(attribute, names)} ({origin})")
         ) from error
 
 

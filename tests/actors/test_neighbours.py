@@ -153,3 +153,34 @@ def test_a_program_that_an_oracle_starts_sees_its_own_folder(folder: Path, insta
     )
     done = run(folder, installed, code=code)
     assert done.stdout == "[(2.5,)]\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["queue.py", "numpy.py", "yaml/__init__.py"])
+def test_a_script_beside_such_files_imports_the_libraries(name: str, folder: Path, installed: dict[str, str]) -> None:
+    """Python searches the folder of a script first; the worker has the same import path."""
+    write(folder, "mine.py", "mine", "import queue, random\n\ndef score(word):\n    return float(len(word))\n")
+    for each in (name, "random.py", "types.py", "utils.py", "test.py"):
+        (folder / each).parent.mkdir(exist_ok=True)
+        (folder / each).write_text("raise RuntimeError('this is not the library')\n")
+    (folder / "script.py").write_text(
+        "from al_loop import load_config\n"
+        "from al_loop.actors.local import LocalWorker\nfrom al_loop.oracles.base import Call\n"
+        "worker = LocalWorker(load_config('run.yaml'), 0)\n"
+        "print([o.values for o in worker.call(['AC'], 60.0, Call())])\nworker.close()\n"
+    )
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=folder, env=installed, capture_output=True, text=True, check=False)
+    assert done.stdout == "[(2.0,)]\n", done.stderr
+
+
+def test_a_target_that_is_another_file_than_the_one_beside_the_config_is_refused(
+    folder: Path, tmp_path: Path, installed: dict[str, str]
+) -> None:
+    write(folder, "utils.py", "utils")
+    (tmp_path / "site" / "utils.py").write_text("def score(word):\n    return 1.0\n")
+    (line,) = load(folder / "run.yaml", folder, installed).splitlines()
+    assert line.startswith(
+        f"oracle.target: Python imports 'utils' from {tmp_path}/site/utils.py, not {folder}/utils.py"
+    )
+    (tmp_path / "site" / "utils.py").write_text(ORACLE)  # the same oracle
+    assert load(folder / "run.yaml", folder, installed) == ""
