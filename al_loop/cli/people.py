@@ -28,19 +28,24 @@ def ask(
     again: Annotated[
         bool, typer.Option("--again", help="List objects that were handed out before and have no result yet.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also hand out what al-loop run would measure with a program.")
+    ] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Write a table of objects to measure, to fill in and return with tell."""
     with exit_codes(verbose=verbose, needs_output=True):
-        from al_loop.analysis.locate import find_ledger
+        from al_loop.analysis.locate import find_ledger, run_folder
         from al_loop.ledger import Ledger
-        from al_loop.people.ask import ask as ask_people
-        from al_loop.people.ask import candidates_to_ask, write_table
-        from al_loop.people.campaign_of_ledger import object_notation
+        from al_loop.people.ask import candidates_to_ask, hand_out, require_people, table_to_fill_in, write_table
+        from al_loop.people.campaign_of_ledger import add_part_folders, object_notation
 
         if output is not None and output.exists():
             raise ConfigError(f"{output} already exists and may contain results; choose another name")
         with Ledger(find_ledger(run)) as ledger:
+            add_part_folders(run_folder(run))
+            if not force:
+                require_people(ledger)
             unreviewed = _unreviewed_round(ledger)
             candidates = [c for c in candidates_to_ask(ledger, again=again) if c.round != unreviewed]
             if not again and unreviewed is None and len(candidates) < (n or 1):
@@ -49,14 +54,15 @@ def ask(
                 candidates = [c for c in candidates_to_ask(ledger) if c.round != unreviewed]
             if not again and not candidates and unreviewed is not None:
                 raise ConfigError(f"round {unreviewed} must be reviewed before it is released: al-loop review {run}")
-            candidates = candidates[:n]
+            if output is not None and candidates:
+                write_table(output, "")  # before the ledger records that it was handed out
+            candidates = candidates[:n] if again else hand_out(ledger, candidates, n)
             if not candidates:
+                if output is not None:
+                    output.unlink(missing_ok=True)
                 typer.echo(_reason_for_no_candidates(ledger, again), err=True)
                 raise typer.Exit(EXIT_FAILURE)
-            column = object_notation(ledger).column
-            if output is not None:
-                write_table(output, "")  # before the ledger records that it was handed out
-            text = ask_people(ledger, candidates, column, again=again)
+            text = table_to_fill_in(ledger, candidates, object_notation(ledger).column)
             name = ledger.name if "://" in run else run  # without a password
         if output is None:
             typer.echo(text, nl=False)

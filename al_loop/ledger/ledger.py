@@ -82,13 +82,13 @@ class Ledger(LedgerReader):
         self._token = self._database.write(leases.take(self.name, owner))
 
     def renew_lease(self) -> None:
-        """Show that this process still drives the campaign.
+        """Show that this process still drives the campaign, if it has taken the lease.
 
         Raises:
             LeaseLost: another process does, because this one has not renewed its lease for too long.
         """
-        assert self._token is not None, "the lease was taken"
-        self._database.write(leases.renew(self._token))
+        if self._token is not None:
+            self._database.write(leases.renew(self._token))
 
     def release_lease(self) -> None:
         """Let another process drive the campaign."""
