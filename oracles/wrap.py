@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
-from al_loop.config.plugins import arguments_model
+from al_loop.config.arguments import arguments_model
 from al_loop.errors import ConfigError
 from al_loop.oracles._io.row_format import priced_fidelities
 from al_loop.oracles.base import Fidelity, Goal, Objective, Oracle, Outcome, as_outcome, outcome_of_error

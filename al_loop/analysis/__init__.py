@@ -11,7 +11,7 @@ Importing it loads neither torch nor ray; matplotlib is loaded when a figure is 
 """
 
 from al_loop.analysis.export import export
-from al_loop.analysis.locate import find_ledger, run_folder
 from al_loop.analysis.run import Run, open_run
+from al_loop.storage.locate import find_ledger, run_folder
 
 __all__ = ["Run", "export", "find_ledger", "open_run", "run_folder"]

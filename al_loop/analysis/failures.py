@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from al_loop.analysis.locate import run_folder
 from al_loop.analysis.tables import RunTables
+from al_loop.storage.locate import run_folder
 
 _COLUMNS = (
     *("object", "round", "failure", "reason", "error", "message", "file", "line", "traceback", "output"),

@@ -28,6 +28,7 @@ class RunStatus:
         proposed: number of candidates.
         answered: number of candidates with an answer.
         failed: number of candidates whose answer is a failure.
+        imported: number of answers that are earlier data.
         pending: number of candidates without an answer, excluding vetoed ones.
         in_flight: number of pending candidates that are being measured.
         calls: number of oracle calls, including retries.
@@ -52,6 +53,7 @@ class RunStatus:
     proposed: int
     answered: int
     failed: int
+    imported: int
     pending: int
     in_flight: int
     calls: int
@@ -89,6 +91,7 @@ def run_status(run: RunTables) -> RunStatus:
         proposed=len(ledger.candidates()),
         answered=len(evaluations),
         failed=int(evaluations["failure"].count()),
+        imported=int((evaluations["origin"] == "imported").sum()),
         pending=n_pending,
         in_flight=len(ledger.in_flight()),
         calls=ledger.n_calls(),

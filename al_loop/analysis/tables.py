@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from sqlalchemy.engine import URL
 
-from al_loop.analysis.locate import find_ledger, location_text, run_folder
 from al_loop.campaign.course import value_text
 from al_loop.datafiles.nested import flatten
 from al_loop.errors import ConfigError
@@ -19,12 +18,13 @@ from al_loop.ledger import Ledger
 from al_loop.monitoring.metrics import non_dominated
 from al_loop.oracles.base import Objective
 from al_loop.storage.artifacts import ArtifactFolder
+from al_loop.storage.locate import find_ledger, location_text, run_folder
 
 _CALL_COLUMNS = ("cost", "seconds", "started", "finished", "worker", "attempts", "number", "arrived", "revision")
 _PREDICTION_COLUMNS = ("predicted_mean", "predicted_std")
 _CANDIDATE_COLUMNS = ("id", "round", "position", "object", "origin", "fidelity", *_PREDICTION_COLUMNS, "acquisition")
 #: the column of an objective with one of these names is prefixed with ``value_``
-_RESERVED = {"candidate", "object", "round", "failure", "reason", *_CALL_COLUMNS, *_PREDICTION_COLUMNS}
+_RESERVED = {"candidate", "object", "round", "failure", "reason", "origin", *_CALL_COLUMNS, *_PREDICTION_COLUMNS}
 #: keys of a round's info with an entry for each candidate, which are not shown in the table of rounds
 _INFO_PER_CANDIDATE = ("predicted", "nearest")
 
@@ -141,10 +141,10 @@ class RunTables:
         table["failure"] = [None if a.failure is None else a.failure.kind for a in answers]
         table["reason"] = [None if a.failure is None else a.failure.reason for a in answers]
         table |= {name: [getattr(a, name) for a in answers] for name in _CALL_COLUMNS}
-        table |= {name: candidates[name] for name in _PREDICTION_COLUMNS}
+        table |= {name: candidates[name] for name in (*_PREDICTION_COLUMNS, "origin")}
         frame = pd.DataFrame(table, index=index)
         frame = frame.astype({"cost": float, "attempts": int})
-        for name in ("failure", "reason", "worker"):  # pandas 2 would turn None into the text "None"
+        for name in ("failure", "reason", "worker", "origin"):  # pandas 2 would turn None into the text "None"
             frame[name] = frame[name].astype("str").where(frame[name].notna())
         return frame.assign(**{name: pd.to_datetime(frame[name], utc=True) for name in ("started", "finished")})
 

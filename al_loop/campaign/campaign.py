@@ -15,8 +15,10 @@ from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.course import changes_of_course, summaries
 from al_loop.campaign.driver_lease import DriverLease
+from al_loop.campaign.earlier_data import read_earlier_data
 from al_loop.campaign.executor import Executor
 from al_loop.campaign.guarded_reporter import GuardedReporter
+from al_loop.campaign.imports import commit_import, plan_import
 from al_loop.campaign.preparation import CampaignParts, prepare
 from al_loop.campaign.provenance import changed_origins, describe, origins
 from al_loop.campaign.reporter import Reporter
@@ -152,6 +154,7 @@ class Campaign:
             CampaignError: the campaign cannot continue, for example because the oracle returned no value at all.
         """
         with stop_on_unhandled_signals(self._stop), self._session():
+            self._import_added_data()
             if self.is_finished:
                 close_rounds(self._context, self._last_round, RoundTimes())
                 return
@@ -202,15 +205,32 @@ class Campaign:
             Number of candidates that await answers.
         """
         ledger = self._context.ledger
-        with stop_on_unhandled_signals(self._stop), self._session(), self._loop(has_workers=False) as loop:
-            last = ledger.last_round()
-            if last is None or loop.is_over(last):
-                if last is not None:
-                    loop.close_rounds(last)
-                if last is None or last < self.config.rounds.count:
+        with stop_on_unhandled_signals(self._stop), self._session():
+            self._import_added_data()
+            with self._loop(has_workers=False) as loop:
+                while (last := ledger.last_round()) is None or loop.is_over(last):
+                    if last is not None:
+                        loop.close_rounds(last)
+                    if last is not None and last >= self.config.rounds.count:
+                        break
                     with self._proposer() as proposer:
-                        loop.start_round(0 if last is None else last + 1, proposer)
+                        number = 0 if last is None else last + 1
+                        # a first round of earlier data alone leaves nothing to measure, so the next one follows
+                        if not loop.start_round(number, proposer) or ledger.pending():
+                            break
             return len(ledger.pending())
+
+    def _import_added_data(self) -> None:
+        """Import the earlier measurements that the config names, if it named others when it was started before."""
+        ledger, items = self._context.ledger, self.config.earlier_data
+        before = [session.config.get("initial_data") for session in ledger.sessions()[:-1]]
+        if not items or ledger.last_round() is None or ledger.sessions()[-1].config.get("initial_data") in before[-1:]:
+            return
+        data = read_earlier_data(self._context.parts, items)
+        plan = plan_import(ledger, data)
+        commit_import(ledger, plan.imports)
+        for note in (*plan.lines(), *data.notes):
+            self._note(f"initial_data: {note}")
 
     @property
     def _last_round(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,13 +91,19 @@ class Proposer:
                 "the sampler starts from fresh weights, no measurement is lost"
             )
 
-    def first_batch(self, n: int) -> Batch:
+    def first_batch(self, n: int, known: Set[str] = frozenset()) -> Batch:
         """Return random objects for n calls.
 
         Of several fidelities some objects are measured at each, and the others at the cheapest.
+
+        Args:
+            n: number of calls; with earlier data it may be 0.
+            known: objects with earlier measurements, which are left out.
         """
+        if not n:
+            return Batch([], {})
         with self._context.reporter.phase(0, "first batch", n) as phase:
-            objects = self._source.random(n, self._ledger.known_objects(), phase.advance)
+            objects = self._source.random(n, self._ledger.known_objects() | known, phase.advance)
         self._note_left_out(refusals(self._parts.features), "proposed")
         fidelities = self._parts.fidelities.names
         n_whole = max(min(2, n), n // _WHOLE_SHARE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -13,12 +13,14 @@ from al_loop.campaign.answers_at_stop import AnswersAtStop
 from al_loop.campaign.building import oracle_identity
 from al_loop.campaign.closing import RoundProgress, affordable, may_close, n_to_keep_busy
 from al_loop.campaign.context import CampaignContext
+from al_loop.campaign.earlier_data import read_earlier_data, summary_of
 from al_loop.campaign.evaluation import EvaluationPool, PoolSettings
 from al_loop.campaign.reporter import Phase
 from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_state import records_of
 from al_loop.campaign.round_times import RoundTimes
-from al_loop.ledger import Candidate
+from al_loop.errors import ConfigError
+from al_loop.ledger import Candidate, Import
 from al_loop.monitoring.forecast import Forecast
 from al_loop.monitoring.stopping import stop_reason
 from al_loop.oracles.base import Outcome
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from al_loop.campaign.proposer import Batch, Proposer
 
 _REVIEW_POLL_S = 1.0
+#: origins of candidates that were measured without being proposed
+_BY_OTHERS = ("told", "imported")
 
 
 class RoundLoop:
@@ -107,39 +111,50 @@ class RoundLoop:
             False if no batch was started: the budget or the space of objects is exhausted, or a stop rule applies.
         """
         rounds, reporter = self._config.rounds, self._context.reporter
+        earlier = self._earlier_data() if number == 0 else ()
         n = self._affordable(rounds.batch_size if number else rounds.initial)
-        if not n or (number and self._stops(number, None)):
+        if not (n or earlier) or (number and self._stops(number, None)):
             return False
         info: dict[str, Any] = {"n_answers": self._ledger.n_answers()}
         if self._parts.fidelities.are_several:
             info["fidelities"] = list(self._parts.fidelities.names)
         began = time.monotonic()
-        batch = self._propose(number, proposer, n, info)
+        batch = self._propose(number, proposer, n, info, {i.object for i in earlier})
         if number and self._stops(number, batch.forecast):
             return False
         self._times.decision_s = time.monotonic() - began
-        if not batch.proposals:
+        if not batch.proposals and not earlier:
             self._context.stop("no new acceptable object was found: the space counts as exhausted")
             return False
         if len(batch.proposals) < n:
             reporter.note(f"round {number}: only {len(batch.proposals)} of {n} new acceptable objects were found")
-        candidates = self._ledger.open_round(
-            number,
-            list(batch.proposals),
-            seed=derive_seed(self._config.seed, number),
-            seconds=self._times.seconds.get(number, {}),
-            info=info,
-        )
+        seed, seconds = derive_seed(self._config.seed, number), self._times.seconds.get(number, {})
+        proposals = list(batch.proposals)
+        if earlier:
+            candidates = self._ledger.open_first_round(earlier, proposals, seed=seed, seconds=seconds, info=info)
+        else:
+            candidates = self._ledger.open_round(number, proposals, seed=seed, seconds=seconds, info=info)
         if self._is_released(number):
             self._pool.submit(candidates)
         return True
 
-    def _propose(self, number: int, proposer: Proposer, n: int, info: dict[str, Any]) -> Batch:
-        """Return the batch of a round, and add its numbers to info."""
+    def _earlier_data(self) -> tuple[Import, ...]:
+        """Return the measurements of the config's initial_data, and tell the user about them."""
+        if not self._config.earlier_data:
+            return ()
+        data = read_earlier_data(self._parts, self._config.earlier_data)
+        for note in (summary_of(data), *data.notes):
+            self._context.note(f"initial_data: {note}")
+        if not data.n_values and not self._config.rounds.initial:
+            raise ConfigError("initial_data: no measurement has a value to learn from; set rounds.initial")
+        return data.imports
+
+    def _propose(self, number: int, proposer: Proposer, n: int, info: dict[str, Any], known: Set[str]) -> Batch:
+        """Return the batch of a round, and add its numbers to info; known objects are not in the first batch."""
         times = self._times
         if number == 0:
             with times.measure(0, "select"):
-                return proposer.first_batch(n)
+                return proposer.first_batch(n, known)
         with times.measure(number, "fit"):
             models = proposer.fit(number, info["n_answers"])
         if self._parts.has_sampler:
@@ -172,7 +187,10 @@ class RoundLoop:
 
     def _is_released(self, number: int) -> bool:
         """Return whether the batch of a round may be measured: at once, or after a person has approved it."""
-        return not self._config.rounds.review or self._ledger.has_gone_out(number)
+        if not self._config.rounds.review or self._ledger.has_gone_out(number):
+            return True
+        # a first round may consist of earlier data alone
+        return not number and all(c.origin in _BY_OTHERS for c in self._ledger.candidates())
 
     def await_review(self, number: int) -> None:
         """Wait until a person has approved the batch of a round, and have it measured."""
@@ -226,7 +244,8 @@ class RoundLoop:
         """Return a function that says whether the next round may start now."""
         pool, ledger = self._pool, self._ledger
         vetoed = ledger.vetoed()
-        batch = [c.id for c in ledger.candidates() if c.round == number and c.origin != "told" and c.id not in vetoed]
+        proposed = [c for c in ledger.candidates() if c.round == number and c.origin not in _BY_OTHERS]
+        batch = [c.id for c in proposed if c.id not in vetoed]
         row = ledger.rounds()[number]
         n_before = ledger.n_answers() - row.info.get("n_answers", 0) - pool.n_settled
         had_value = any(o.values is not None for o in ledger.observations())

@@ -109,7 +109,7 @@ def _summary(
 ) -> RoundSummary:
     # an answer counts for the round in which it arrived
     observations = [o for o in state.observations if o.arrived <= number]
-    batch = [o for o in observations if o.arrived == number]
+    batch = [o for o in observations if o.arrived == number and o.origin != "imported"]
     objectives, goal = state.objectives, state.objectives.goals[0]
     values = state.valid_values(number)
     X = parts.features(describable(parts.features, [o.object for o in batch]))
@@ -122,7 +122,7 @@ def _summary(
     first = [v[0] for v in values]
     return RoundSummary(
         number=number,
-        calls=len(observations),
+        calls=sum(o.origin != "imported" for o in observations),
         failures=sum(o.values is None for o in batch),
         best=metrics.best(first, goal),
         top10_mean=metrics.top_k_mean(first, 10, goal),

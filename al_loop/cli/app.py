@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from al_loop import __version__
-from al_loop.cli import check, course, jobs, people, pretrain, reference, results, run, sweep
+from al_loop.cli import check, course, imports, jobs, people, pretrain, reference, results, run, sweep
 from al_loop.cli.common import EXIT_INTERRUPTED
 from al_loop.system.output import guard_output, is_pipe_broken, raise_broken_pipes
 
@@ -51,8 +51,10 @@ for _command in (
     results.export,
 ):
     app.command()(_command)
+app.command(name="import")(imports.import_data)
 app.command(name="list")(reference.list_parts)
 app.command()(reference.schema)
+app.command()(reference.init)
 app.command()(check.check)
 
 

@@ -52,6 +52,8 @@ def check(
             fields["oracle"] += f"; {', '.join(others)} recorded as well"
         calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
         calls = min(calls, settings.budget.calls or calls)
+        if settings.earlier_data:
+            fields["initial data"] = _describe_earlier_data(parts)
         fields["sample"] = sample
         if no_oracle or oracle.is_external:
             cost = _call_cost(settings, oracle)
@@ -125,6 +127,13 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
     if names:
         fields["constraints"] = f"{names}: met by {len(accepted)} of {n_drawn} random objects"
     return accepted[0], fields
+
+
+def _describe_earlier_data(parts: CampaignParts) -> str:
+    from al_loop.campaign.earlier_data import read_earlier_data, summary_of
+
+    data = read_earlier_data(parts, parts.config.earlier_data)
+    return "; ".join((summary_of(data), *data.notes))
 
 
 def _training_of_one_step(settings: CampaignConfig) -> SamplerTraining:

@@ -56,12 +56,12 @@ def branch(
 ) -> None:
     """Make a new run that begins with the first rounds of another, whose answers cost it nothing."""
     with exit_codes(verbose=verbose):
-        from al_loop.analysis.locate import find_ledger
         from al_loop.campaign.branching import BranchPoint, config_before
         from al_loop.campaign.branching import branch as branch_off
         from al_loop.campaign.recorded import config_of_run
         from al_loop.config import load_config
         from al_loop.ledger import Ledger
+        from al_loop.storage.locate import find_ledger
 
         folder = _folder_of(run)
         with Ledger(find_ledger(run), read_only=True) as ledger:
@@ -84,7 +84,7 @@ def branch(
 
 
 def _folder_of(run: str) -> Path:
-    from al_loop.analysis.locate import find_ledger, run_folder
+    from al_loop.storage.locate import find_ledger, run_folder
 
     find_ledger(run)  # says what is there if there is no such run
     folder = run_folder(run)
@@ -94,9 +94,9 @@ def _folder_of(run: str) -> Path:
 
 
 def _newest_config(run: str) -> dict[str, Any]:
-    from al_loop.analysis.locate import find_ledger
     from al_loop.campaign.course import recorded_config
     from al_loop.ledger import Ledger
+    from al_loop.storage.locate import find_ledger
 
     with Ledger(find_ledger(run), read_only=True) as ledger:
         content = recorded_config(ledger)

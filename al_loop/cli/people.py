@@ -35,10 +35,10 @@ def ask(
 ) -> None:
     """Write a table of objects to measure, to fill in and return with tell."""
     with exit_codes(verbose=verbose, needs_output=True):
-        from al_loop.analysis.locate import find_ledger, run_folder
         from al_loop.ledger import Ledger
         from al_loop.people.ask import candidates_to_ask, hand_out, require_people, table_to_fill_in, write_table
         from al_loop.people.campaign_of_ledger import add_part_folders, object_notation
+        from al_loop.storage.locate import find_ledger, run_folder
 
         if output is not None and output.exists():
             raise ConfigError(f"{output} already exists and may contain results; choose another name")
@@ -100,9 +100,9 @@ def _reason_for_no_candidates(ledger: Ledger, again: bool) -> str:
 
 def _propose(run: str, ledger: Ledger) -> None:
     """Let the campaign choose its next batch, if its oracle is people and its process is not running."""
-    from al_loop.analysis.locate import run_folder
     from al_loop.campaign.building import build_oracle
     from al_loop.people.campaign_of_ledger import add_part_folders, campaign_config
+    from al_loop.storage.locate import run_folder
 
     settings, folder = campaign_config(ledger), run_folder(run)
     if folder is None or not add_part_folders(folder):
@@ -143,11 +143,11 @@ def tell(
 ) -> None:
     """Import measured results, after a preview."""
     with exit_codes(verbose=verbose):
-        from al_loop.analysis.locate import find_ledger
         from al_loop.ledger import Ledger
         from al_loop.people.campaign_of_ledger import object_notation
         from al_loop.people.preview import preview
         from al_loop.people.tell import ImportOptions, commit_results, parse_results
+        from al_loop.storage.locate import find_ledger
 
         options = ImportOptions(extra, correct, replicates)
         with Ledger(find_ledger(run)) as ledger:

@@ -3,25 +3,69 @@
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from al_loop.cli.common import exit_codes
 
+if TYPE_CHECKING:
+    from al_loop.config.describe import Explanation
 
-def list_parts() -> None:
-    """List all parts that a config can name."""
+
+def list_parts(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="A part (gp, surrogate gp, environment.fragments), a section (rounds) or a key (rounds.count) to "
+            "explain.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """List all parts that a config can name, or explain the keys of a part or section."""
     with exit_codes(needs_output=True):
-        from al_loop.config import plugins
+        if names:
+            from al_loop.config.describe import explain
 
-        parts = {section: plugins.available(section) for section in plugins.ROOMS}
-        width = max(len(part.kind) for section in parts.values() for part in section)
-        for i, (section, infos) in enumerate(parts.items()):
-            heading = "property (in constraints)" if section == "property" else section
-            typer.secho(f"{'' if i == 0 else chr(10)}{heading}", bold=True)
-            for info in infos:
-                typer.echo(f"  {info.kind:<{width}}  {info.summary}")
-        typer.echo('\nFor your own class or function, set target: "package.module:Name" instead of kind.')
+            for i, explanation in enumerate(explain(names)):
+                if i:
+                    typer.echo()
+                _print_explanation(explanation)
+        else:
+            _print_parts()
+
+
+def _print_explanation(explanation: Explanation) -> None:
+    typer.secho(explanation.title, bold=True, nl=not explanation.summary)
+    if explanation.summary:
+        typer.echo(f": {explanation.summary}")
+    width = max(40, min(120, shutil.get_terminal_size().columns))
+    for key in explanation.keys:
+        default = "required" if key.default is None else f"default: {key.default}"
+        typer.echo(f"  {typer.style(key.name, bold=True)}  {key.type}, {default}")
+        if key.meaning:
+            typer.echo(textwrap.fill(key.meaning, width, initial_indent=" " * 6, subsequent_indent=" " * 6))
+    if not explanation.keys:
+        typer.echo("  has no keys")
+
+
+def _print_parts() -> None:
+    from al_loop.config import plugins
+
+    parts = {section: plugins.available(section) for section in plugins.ROOMS}
+    width = max(len(part.kind) for section in parts.values() for part in section)
+    for i, (section, infos) in enumerate(parts.items()):
+        heading = "property (in constraints)" if section == "property" else section
+        typer.secho(f"{'' if i == 0 else chr(10)}{heading}", bold=True)
+        for info in infos:
+            typer.echo(f"  {info.kind:<{width}}  {info.summary}")
+    typer.echo('\nFor your own class or function, set target: "package.module:Name" instead of kind.')
+    typer.echo("The keys of a part or section: al-loop list NAME, such as al-loop list gp")
 
 
 def schema() -> None:
@@ -30,3 +74,25 @@ def schema() -> None:
         from al_loop.config import json_schema
 
         typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def init(
+    file: Annotated[
+        Path | None, typer.Argument(help="The file to write; default: NAME.yaml, for --from NAME.", show_default=False)
+    ] = None,
+    template: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="quickstart, lab, pool, peptides or analogues; or the name of a config in configs/, such as "
+            "docking_seh.",
+        ),
+    ] = "quickstart",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Write a commented config to start from."""
+    with exit_codes():
+        from al_loop.config.templates import write_template
+
+        path = write_template(template, file or Path(f"{template}.yaml"), is_replacing=force)
+        typer.echo(f"written: {path}. To validate it: al-loop check {path}. To start it: al-loop run {path}")

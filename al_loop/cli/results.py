@@ -54,6 +54,7 @@ def status(
             "goal": ", ".join(goals),
             "rounds": f"{now.closed_rounds}{planned} closed",
             "answers": f"{now.answered} of {now.proposed} proposed ({now.failed} failed)",
+            **({"earlier data": f"{now.imported} of the answers were imported"} if now.imported else {}),
             "pending": f"{now.pending}{in_flight}",
             "oracle calls": f"{now.calls}, cost {now.cost:.6g}",
             **_failures(failures),

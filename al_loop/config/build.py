@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from al_loop.config.plugins import ADAPTERS, Part, arguments_model, load_target
+from al_loop.config.arguments import arguments_model
+from al_loop.config.plugins import ADAPTERS, Part, load_target
 from al_loop.errors import AlLoopError, ConfigError
 from al_loop.oracles.base import Oracle
 from al_loop.system.tracebacks import describe_with_place

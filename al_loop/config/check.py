@@ -13,9 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from al_loop.config.arguments import arguments_model, arguments_of
 from al_loop.config.build import SUPPLIED, adapter_for, build
 from al_loop.config.locations import KeyPath, Locations
-from al_loop.config.plugins import Part, arguments_model, arguments_of, built_in, suggestion
+from al_loop.config.plugins import Part, built_in, suggestion
 from al_loop.config.schema import CampaignConfig
 from al_loop.errors import ConfigError
 

@@ -15,10 +15,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from al_loop.config.annotations import KeyType, key_type
+from al_loop.config.arguments import arguments_of
 from al_loop.config.build import adapter_for, build
 from al_loop.config.locations import KeyPath, Locations
 from al_loop.config.paths import located, with_folder
-from al_loop.config.plugins import ROOM_OF, Part, arguments_of, available, is_built_in, short_form
+from al_loop.config.plugins import ROOM_OF, Part, available, is_built_in, short_form
 from al_loop.config.scalars import MisreadError, read_scalar
 from al_loop.config.schema import CampaignConfig
 from al_loop.config.spelling import same_word

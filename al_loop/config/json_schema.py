@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from al_loop.config.arguments import arguments_model
 from al_loop.config.check import SECTIONS
-from al_loop.config.plugins import arguments_model, built_in, find
+from al_loop.config.plugins import built_in, find
 from al_loop.config.schema import CampaignConfig
 
 #: arguments of a policy that only the campaign can supply

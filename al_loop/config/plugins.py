@@ -16,19 +16,19 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-import inspect
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from al_loop.config.arguments import arguments_model as arguments_model  # its place in earlier versions
 from al_loop.config.import_path import find_origin, name_clash
 from al_loop.errors import ConfigError
 from al_loop.system.tracebacks import describe_with_place
@@ -262,50 +262,6 @@ def _import_advice(module_name: str, error: BaseException) -> str:
 def entry_point_group(section: str) -> str:
     """Return the entry-point group in which installed packages provide parts of a section."""
     return f"al_loop.{ROOMS[section].rpartition('.')[2]}"
-
-
-def arguments_model(factory: Any, without: Sequence[str] = ()) -> type[BaseModel]:
-    """Return a pydantic model of a factory's keyword arguments, which checks and converts values of a config.
-
-    Args:
-        factory: a class, a function or a ``functools.partial``.
-        without: names of arguments to omit.
-    """
-    signature = inspect.signature(factory)
-    function = factory
-    while isinstance(function, partial):
-        function = function.func
-    hints_of = function.__init__ if inspect.isclass(function) else function
-    try:
-        hints = get_type_hints(hints_of, include_extras=True)
-    except Exception:  # annotations of a user's class that cannot be resolved: leave the types unchecked
-        hints = {}
-    fields: dict[str, Any] = {}
-    is_open = False
-    for name, parameter in signature.parameters.items():
-        if name in without:
-            continue
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            is_open = True
-        elif parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY):
-            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-            fields[name] = (hints.get(name, Any), default)
-    config = ConfigDict(extra="allow" if is_open else "forbid", arbitrary_types_allowed=True, protected_namespaces=())
-    return create_model(getattr(factory, "__name__", "part"), __config__=config, **fields)
-
-
-def arguments_of(factory: Any, *, is_function: bool = False) -> type[BaseModel] | None:
-    """Return a model of the config keys of a part, or None if its signature cannot be read.
-
-    Args:
-        factory: the class or function that the part names.
-        is_function: whether a function is called with an object before its keyword arguments.
-    """
-    try:
-        names = [] if inspect.isclass(factory) or not is_function else list(inspect.signature(factory).parameters)[:1]
-        return arguments_model(factory, without=names)
-    except (TypeError, ValueError):  # some callables written in C have no signature
-        return None
 
 
 def suggestion(name: str, names: Sequence[str]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from al_loop.config.initial_data import EarlierData, InitialData, earlier_data, without_random_objects
 from al_loop.config.plugins import Part
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathText
@@ -19,6 +20,7 @@ _NOT_IDENTITY = (
     "rounds.close_after_s",
     "rounds.keep_busy",
     "rounds.review",
+    "initial_data",
     "evaluation",
     "budget",
     "stop",
@@ -101,8 +103,8 @@ class SamplerSettings(_Frozen):
             description="gflownet samples in proportion to the reward; ppo (RLlib) maximises the reward, as a baseline"
         ),
     ] = "gflownet"
-    steps: Annotated[int, Field(ge=1)] = 100
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    steps: Annotated[int, Field(ge=1, description="training steps in each round")] = 100
+    batch_size: Annotated[int, Field(ge=1, description="trajectories drawn for a gradient step")] = 64
     updates: Annotated[int, Field(ge=1, description="gradient steps per draw, of batch_size trajectories each")] = 1
     staleness: Annotated[
         int,
@@ -120,12 +122,12 @@ class SamplerSettings(_Frozen):
         ),
     ] = "fixed"
     shares: Annotated[int, Field(ge=1, description="parts of a draw that samplers draw in parallel")] = 1
-    objective: Part = Part(kind="trajectory_balance")
+    objective: Annotated[Part, Field(description="the loss of the training")] = Part(kind="trajectory_balance")
     backward: Annotated[Literal["learned", "uniform", "maximum_entropy"], Field(description="the backward policy")] = (
         "learned"
     )
     replay_size: Annotated[int, Field(ge=0, description="objects from the replay buffer, added to each step")] = 16
-    replay_capacity: Annotated[int, Field(ge=1)] = 1000
+    replay_capacity: Annotated[int, Field(ge=1, description="objects in the replay buffer")] = 1000
     replay_priority: Annotated[
         Literal["reward", "recency"], Field(description="objects to retain in the replay buffer: best or newest")
     ] = "reward"
@@ -133,23 +135,25 @@ class SamplerSettings(_Frozen):
     searches: Annotated[
         tuple[Part, ...], Field(description="searches that run alongside the policy in every step")
     ] = ()
-    epsilon: Annotated[float, Field(ge=0, le=1)] = 0.05
+    epsilon: Annotated[float, Field(ge=0, le=1, description="share of random actions in training")] = 0.05
     temperature: Annotated[float, Field(gt=0, description="temperature of the policy while exploring")] = 1.0
     heads: Annotated[int, Field(ge=1, description="members of an ensemble (Thompson sampling)")] = 1
     ema: Annotated[
         float, Field(ge=0, lt=1, description="decay of the moving average of weights used for sampling; 0: none")
     ] = 0.0
-    lr: Annotated[float, Field(gt=0)] = 1e-3
-    lr_log_z: Annotated[float, Field(gt=0)] = 0.1
-    clip_norm: Annotated[float, Field(gt=0)] | None = 10.0
+    lr: Annotated[float, Field(gt=0, description="learning rate of the policy")] = 1e-3
+    lr_log_z: Annotated[float, Field(gt=0, description="learning rate of log Z")] = 0.1
+    clip_norm: Annotated[
+        Annotated[float, Field(gt=0)] | None, Field(description="largest norm of a gradient; null: any")
+    ] = 10.0
     policy: Annotated[Part | None, Field(description="if omitted, one that suits the environment")] = None
-    hidden: Annotated[int, Field(ge=1)] = 128
-    layers: Annotated[int, Field(ge=1)] = 2
+    hidden: Annotated[int, Field(ge=1, description="width of the policy network")] = 128
+    layers: Annotated[int, Field(ge=1, description="layers of the policy network")] = 2
     prior: Annotated[
         PathText | None, Field(description="a file written by `al-loop pretrain`: the initial weights")
     ] = None
     device: Annotated[str, Field(description="cpu, cuda, cuda:1, ...")] = "cpu"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Annotated[Literal["float32", "bfloat16"], Field(description="number type of the training")] = "float32"
     pool: Annotated[int, Field(ge=1, description="objects drawn, from which the batch is selected")] = 512
 
 
@@ -158,7 +162,9 @@ class Rounds(_Frozen):
 
     count: Annotated[int, Field(ge=0, description="rounds after the random first batch")] = 5
     batch_size: Annotated[int, Field(ge=1, description="objects measured in a round")] = 16
-    initial: Annotated[int, Field(ge=1, description="random objects measured first")] = 16
+    initial: Annotated[
+        int, Field(ge=0, description="random objects measured first; 0 by default if there is initial_data")
+    ] = 16
     batch_cost: Annotated[
         float | None,
         Field(
@@ -248,11 +254,11 @@ class Stop(_Frozen):
 class Role(_Frozen):
     """Resources of each Ray actor of a role."""
 
-    num_cpus: Annotated[float, Field(ge=0)] = 1.0
+    num_cpus: Annotated[float, Field(ge=0, description="CPU cores")] = 1.0
     num_gpus: Annotated[
         float, Field(ge=0, description="may be a fraction of one GPU; with 0 the role runs on the CPU")
     ] = 0.0
-    memory_gb: Annotated[float | None, Field(gt=0)] = None
+    memory_gb: Annotated[float | None, Field(gt=0, description="memory to reserve, in GB")] = None
     custom: Annotated[
         dict[str, Annotated[float, Field(gt=0)]], Field(description="Ray's custom resources, by name")
     ] = {}
@@ -300,10 +306,10 @@ class Resources(_Frozen):
 class CampaignConfig(_Frozen):
     """A whole campaign."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seed: Annotated[int, Field(ge=0)] = 0
-    environment: Part
-    oracle: Part
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run directory is runs/NAME")]
+    seed: Annotated[int, Field(ge=0, description="the same seed proposes the same batches")] = 0
+    environment: Annotated[Part, Field(description="the space of objects")]
+    oracle: Annotated[Part, Field(description="what measures an object")]
     goal: Goal | None = Field(None, description="maximise or minimise; if omitted, the oracle's usual goal")
     optimise: str | tuple[str, ...] | None = Field(
         None,
@@ -314,8 +320,14 @@ class CampaignConfig(_Frozen):
         description="with several objectives: the worst value of interest of each, in its unit; if omitted, "
         "the worst value on the Pareto front, worsened by a tenth of the front's range",
     )
-    constraints: tuple[Constraint, ...] = ()
-    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
+    initial_data: InitialData = ()
+    constraints: Annotated[
+        tuple[Constraint, ...],
+        Field(description="bounds on cheap properties; objects that break one are never proposed"),
+    ] = ()
+    outcome_constraints: Annotated[
+        tuple[OutcomeConstraint, ...], Field(description="bounds on values that the oracle measures")
+    ] = ()
     transform: Annotated[
         Literal["none", "yeo_johnson", "rank"],
         Field(description="transform of the optimised values before the surrogate is fitted, for skewed values"),
@@ -324,9 +336,9 @@ class CampaignConfig(_Frozen):
         bool, Field(description="scale the surrogate's uncertainty by the errors of its earlier predictions")
     ] = True
     features: Part | None = Field(None, description="if omitted, a default for the environment's objects")
-    surrogate: Part = Part(kind="gp")
-    acquisition: Part = Part(kind="ucb")
-    selector: Part = Part(kind="diverse")
+    surrogate: Annotated[Part, Field(description="the model that predicts values")] = Part(kind="gp")
+    acquisition: Annotated[Part, Field(description="scores candidates")] = Part(kind="ucb")
+    selector: Annotated[Part, Field(description="picks the batch among candidates")] = Part(kind="diverse")
     reward: Reward = Reward()
     sampler: SamplerSettings = SamplerSettings()
     rounds: Rounds = Rounds()
@@ -342,6 +354,22 @@ class CampaignConfig(_Frozen):
     )
     sinks: tuple[Part, ...] = Field((), description="services that receive metrics while it runs: mlflow, wandb, ...")
     _folders: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _need_no_random_objects(cls, content: Any) -> Any:
+        return without_random_objects(content)
+
+    @model_validator(mode="after")
+    def _has_something_to_begin_with(self) -> CampaignConfig:
+        if not self.rounds.initial and not self.earlier_data:
+            raise ValueError("rounds.initial: 0 requires initial_data, from which the first batch is chosen")
+        return self
+
+    @property
+    def earlier_data(self) -> tuple[EarlierData, ...]:
+        """The items of ``initial_data``."""
+        return earlier_data(self.initial_data)
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -27,12 +27,13 @@ class ResultTable:
     Args:
         file: the file as the user named it, for messages.
         digest: SHA-256 of the file's decompressed content.
-        rows: for each row, its line number in the file and its cells by column; the object's is called ``object``.
+        rows: for each row, its line number in the file and its cells by column.
         notes: assumptions about the columns that the user should check.
         value_columns: the columns of each objective.
         remark_columns: columns that are stored with the values.
         notation: how the table writes numbers.
         unit: what the line numbers count.
+        object_columns: the columns that may contain the object of a row, in order of precedence.
     """
 
     file: str
@@ -43,6 +44,11 @@ class ResultTable:
     remark_columns: tuple[str, ...]
     notation: NumberNotation
     unit: str
+    object_columns: tuple[str, ...] = OBJECT_COLUMNS
+
+    def object_in(self, cells: Mapping[str, str]) -> str:
+        """Return the object of a row, or '' if the row has none."""
+        return next((cells[name] for name in self.object_columns if cells.get(name)), "")
 
     def outcome(self, cells: Mapping[str, str]) -> Outcome | None:
         """Return the outcome that a row reports, or None if it is still blank.
@@ -150,4 +156,5 @@ def read_results(path: Path, objectives: Sequence[Objective], mapping: ColumnMap
         remark_columns=tuple(name for name in names if name not in not_remarks),
         notation=NumberNotation.of_table(table.delimiter, table.rows),
         unit=table.unit,
+        object_columns=("object",) if mapping.object is not None else OBJECT_COLUMNS,
     )

@@ -4,7 +4,7 @@
 - ``records``: the records that the ledger stores and returns.
 - ``schema``: tables, column types, and the triggers that make all tables but the lease's insert-only.
 - ``engines``, ``faults``, ``database``: SQLite and PostgreSQL, retries, and transactions.
-- ``campaigns``, ``rounds``, ``decisions``, ``answers``, ``retries``, ``changes``: the write operations.
+- ``campaigns``, ``rounds``, ``decisions``, ``answers``, ``imports``, ``retries``, ``changes``: the write operations.
 - ``queries``: the read operations.
 - ``migrations``: upgrades of ledgers with older schemas.
 """
@@ -18,6 +18,7 @@ from al_loop.ledger.records import (
     Change,
     Decision,
     EvaluationRow,
+    Import,
     Lease,
     Observation,
     Proposal,
@@ -33,6 +34,7 @@ __all__ = [
     "Change",
     "Decision",
     "EvaluationRow",
+    "Import",
     "Lease",
     "Ledger",
     "Observation",

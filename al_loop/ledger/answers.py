@@ -78,7 +78,7 @@ def commit_answers(answers: Sequence[Answer], n_values: int) -> Write[list[str |
         answers: the answers.
         n_values: the number of objectives.
     """
-    rows = [_row(answer, n_values) for answer in answers]
+    rows = [answer_row(answer, n_values) for answer in answers]
 
     def write(connection: Connection, is_retry: bool) -> list[str | None]:
         ids = [row["candidate_id"] for row in rows]
@@ -105,7 +105,7 @@ def commit_answers(answers: Sequence[Answer], n_values: int) -> Write[list[str |
             is_answered[id_] = True
             new.append({**row, "attempts": n_attempts.get(id_, 0), "revision": len(earlier)})
             earlier.append(row)
-        _insert(connection, new)
+        insert_answers(connection, new)
         return refusals
 
     return write
@@ -122,8 +122,8 @@ def commit_told(
         extra: answers for objects that were never proposed, by object.
         n_values: the number of objectives.
     """
-    first, further = [_row(a, n_values) for a in answers], [_row(a, n_values) for a in corrections]
-    new = {name: _row(a, n_values) for name, a in extra.items()}
+    first, further = [answer_row(a, n_values) for a in answers], [answer_row(a, n_values) for a in corrections]
+    new = {name: answer_row(a, n_values) for name, a in extra.items()}
     now = datetime.now(UTC)
 
     def write(connection: Connection, is_retry: bool) -> None:
@@ -149,12 +149,13 @@ def commit_told(
             row |= {"attempts": n_attempts.get(id_, 0), "revision": revisions.get(id_, -1) + 1}
         for name, row in new.items():
             row |= {"candidate_id": new_ids[name], "attempts": 0, "revision": 0}
-        _insert(connection, rows)
+        insert_answers(connection, rows)
 
     return write
 
 
-def _row(answer: Answer, n_values: int) -> dict[str, Any]:
+def answer_row(answer: Answer, n_values: int) -> dict[str, Any]:
+    """Return an answer as a row of the table of evaluations, without its number and revision."""
     outcome = as_outcome(answer.outcome, n_values)
     failure = outcome.failure
     return {
@@ -178,7 +179,8 @@ def _row(answer: Answer, n_values: int) -> dict[str, Any]:
     }
 
 
-def _insert(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def insert_answers(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert answers, numbered in their order."""
     if not rows:
         return
     number = queries.n_answers(connection)

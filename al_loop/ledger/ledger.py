@@ -26,12 +26,13 @@ from al_loop.ledger import answers as answer_writes
 from al_loop.ledger import campaigns, copying, leases
 from al_loop.ledger import changes as change_writes
 from al_loop.ledger import decisions as decision_writes
+from al_loop.ledger import imports as import_writes
 from al_loop.ledger import retries as retry_writes
 from al_loop.ledger import rounds as round_writes
 from al_loop.ledger.copying import FirstRounds
 from al_loop.ledger.database import PATIENCE_S, Database, Write
 from al_loop.ledger.reader import LedgerReader
-from al_loop.ledger.records import Answer, Candidate, Change, Proposal
+from al_loop.ledger.records import Answer, Candidate, Change, Import, Proposal
 from al_loop.oracles.base import Objective
 
 T = TypeVar("T")
@@ -167,6 +168,50 @@ class Ledger(LedgerReader):
                 empty.
         """
         return self._drive(round_writes.open_round(number, batch, seed=seed, seconds=seconds, info=info))
+
+    def open_first_round(
+        self,
+        imports: Sequence[Import],
+        batch: Sequence[Proposal],
+        *,
+        seed: int,
+        seconds: Mapping[str, float],
+        info: Mapping[str, Any],
+    ) -> list[Candidate]:
+        """Commit round 0 with earlier measurements and a batch, all or nothing.
+
+        Args:
+            imports: the earlier measurements, which become candidates with an answer.
+            batch: the proposals; may be empty.
+            seed: the round's seed.
+            seconds: the duration of each phase before the batch, by name.
+            info: further details of the batch (JSON types).
+
+        Returns:
+            The candidates of the batch, in its order.
+
+        Raises:
+            CampaignError: as ``open_round``.
+        """
+        n_values = self._number_of_values()
+        return self._database.write(
+            import_writes.open_first_round(imports, batch, n_values, seed=seed, seconds=seconds, info=info)
+        )
+
+    def add_imports(self, imports: Sequence[Import]) -> list[str]:
+        """Commit earlier measurements to the last round, all or nothing.
+
+        Args:
+            imports: the earlier measurements; those of objects that are measured, being measured or vetoed are left
+                out.
+
+        Returns:
+            The objects whose measurements were committed.
+
+        Raises:
+            CampaignError: there is no round yet.
+        """
+        return self._database.write(import_writes.add_imports(imports, self._number_of_values())) if imports else []
 
     def close_round(self, number: int, *, metrics: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
         """Commit the report of a round.

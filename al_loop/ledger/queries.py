@@ -229,6 +229,7 @@ def observations(connection: Connection, until: int | None = None) -> list[Obser
             e.cost,
             e.seconds,
             e.censored,
+            c.origin,
         )
         .join(schema.candidates, c.id == e.candidate_id)
         .where(_is_latest(until))
@@ -236,8 +237,8 @@ def observations(connection: Connection, until: int | None = None) -> list[Obser
     )
     rows = connection.execute(query).all()
     return [
-        Observation(o, *_learnable(_floats(v), kind), r, a, _floats(noise), f, cost, seconds, _bounds(censored))
-        for o, v, kind, r, a, noise, f, cost, seconds, censored in rows
+        Observation(o, *_learnable(_floats(v), kind), r, a, _floats(noise), f, cost, seconds, _bounds(censored), origin)
+        for o, v, kind, r, a, noise, f, cost, seconds, censored, origin in rows
     ]
 
 

@@ -84,6 +84,7 @@ class Observation:
         cost: cost of the call, in the oracle's currency; ``None`` if unknown.
         seconds: duration of the call; ``None`` if unknown.
         censored: for each value "<" or ">" if only this bound of it is known, else ``None``; ``None`` if all are exact.
+        origin: the source of the proposal, such as ``imported`` for earlier data.
     """
 
     object: str
@@ -96,6 +97,7 @@ class Observation:
     cost: float | None = None
     seconds: float | None = None
     censored: tuple[Bound | None, ...] | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,23 @@ class Answer:
     worker: str
     started: datetime
     finished: datetime
+
+
+@dataclass(frozen=True)
+class Import:
+    """An earlier measurement, to be recorded.
+
+    Args:
+        object: the object as text.
+        answer: its answer; the candidate_id is ignored.
+        fidelity: the fidelity at which it was measured.
+        details: what is known about the object beside its structure (JSON types).
+    """
+
+    object: str
+    answer: Answer
+    fidelity: str = ""
+    details: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,9 @@ def open_round(
         expected = 0 if last is None else last + 1
         if number != expected:
             raise CampaignError(f"round {number} cannot be opened; the next round of this ledger is {expected}")
-        rows = connection.execute(
-            sa.select(c.object_sha256, c.fidelity, c.replicate, c.object).where(c.object_sha256.in_(hashes))
-        ).all()
+        query = sa.select(c.object_sha256, c.fidelity, c.replicate, c.object).where(c.object_sha256.in_(hashes))
+        # with much earlier data, the first batch has more objects than a query may have variables
+        rows = connection.execute(query).all() if number else []
         earlier = [name for *key, name in rows if tuple(key) in keys]
         if earlier:
             names = ", ".join(f"{o!r:.80}" for o in earlier[:3])
@@ -111,7 +111,13 @@ def close_round(number: int, *, metrics: Mapping[str, Any], seconds: Mapping[str
 
 
 def add_candidates(
-    connection: Connection, objects: Sequence[str], now: datetime, *, origin: str, fidelity: str = ""
+    connection: Connection,
+    objects: Sequence[str],
+    now: datetime,
+    *,
+    origin: str,
+    fidelity: str = "",
+    details: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, int]:
     """Add candidates that the campaign did not propose to the last round.
 
@@ -119,8 +125,9 @@ def add_candidates(
         connection: a connection in a write transaction.
         objects: the objects.
         now: the time of the addition.
-        origin: ``told`` or ``pinned``.
+        origin: ``told``, ``pinned`` or ``imported``.
         fidelity: the fidelity of their measurements.
+        details: what is known about objects beside their structure, by object.
 
     Returns:
         The id of each object.
@@ -136,7 +143,10 @@ def add_candidates(
         raise CampaignError("the ledger has no round yet, so candidates cannot be added to it")
     position = (queries.largest(connection, c.position, c.round == last) or 0) + 1
     id_ = (queries.largest(connection, c.id) or 0) + 1
-    rows = [Candidate(id_ + i, last, position + i, name, origin, fidelity=fidelity) for i, name in enumerate(objects)]
+    rows = [
+        Candidate(id_ + i, last, position + i, name, origin, fidelity=fidelity, details=(details or {}).get(name))
+        for i, name in enumerate(objects)
+    ]
     _insert(connection, rows, [queries.sha256(name) for name in objects], now)
     return {row.object: row.id for row in rows}
 

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from al_loop.analysis.locate import find_ledger, run_folder
 from al_loop.campaign.preparation import CampaignParts, prepare
 from al_loop.datafiles.object_tables import read_table
 from al_loop.errors import ConfigError
 from al_loop.ledger import Candidate, Ledger
 from al_loop.people.campaign_of_ledger import add_part_folders, campaign_config, object_notation
+from al_loop.storage.locate import find_ledger, run_folder
 
 _COLUMNS = ("object", "action", "reason", "new")
 _ACTIONS = ("veto", "pin", "replace")

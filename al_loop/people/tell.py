@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ from pathlib import Path
 
 from al_loop.datafiles.cells import parse_number
 from al_loop.datafiles.delimited import OBJECT_COLUMNS
+from al_loop.datafiles.replicates import average, content
 from al_loop.datafiles.result_tables import read_results
 from al_loop.errors import ConfigError
 from al_loop.ledger import Answer, Candidate, Decision, EvaluationRow, Ledger
@@ -159,8 +158,15 @@ def commit_results(ledger: Ledger, results: ParsedResults, path: Path, options: 
     ledger.commit_told(
         [answer(i, o) for i, o in results.answers.items()],
         [answer(i, o, correction=options.correction) for i, o in results.corrections.items()],
-        {name: answer(0, o) for name, o in results.extra.items()},
+        {name: answer(0, _without_cost(o)) for name, o in results.extra.items()},
     )
+
+
+def _without_cost(outcome: Outcome) -> Outcome:
+    """Return the outcome of an object that was never proposed, whose cost is no part of this campaign's budget."""
+    if outcome.cost is None:
+        return outcome
+    return replace(outcome, cost=None, info={**outcome.info, "cost": outcome.cost})
 
 
 class _Identifier:
@@ -266,7 +272,7 @@ def _add_rows(
             results.blank.append(candidate.id)
         return
     outcome = _merge(outcomes, options)
-    if len(outcomes) > 1 and len({_content(o) for o in outcomes}) == 1:
+    if len(outcomes) > 1 and len({content(o) for o in outcomes}) == 1:
         lines = ", ".join(str(row.line) for row in rows)
         results.notes.append(f"lines {lines} report the same result for {rows[0].object}; it is imported once")
     if candidate is None:
@@ -277,7 +283,7 @@ def _add_rows(
         results.answers[candidate.id] = outcome
         if note := _surprise(candidate, outcome):
             results.notes.append(note)
-    elif _content(outcome) == _content(Outcome(values=previous.values, failure=previous.failure)):
+    elif content(outcome) == content(Outcome(values=previous.values, failure=previous.failure)):
         results.unchanged.append(candidate.id)
     elif options.correction is not None:
         results.corrections[candidate.id] = outcome
@@ -295,7 +301,7 @@ def _merge(outcomes: Sequence[Outcome], options: ImportOptions) -> Outcome:
     Raises:
         ValueError: the outcomes contradict each other.
     """
-    if len({_content(o) for o in outcomes}) == 1:
+    if len({content(o) for o in outcomes}) == 1:
         return outcomes[0]
     values = [o.values for o in outcomes if o.values is not None]
     if len(values) < len(outcomes):
@@ -303,18 +309,7 @@ def _merge(outcomes: Sequence[Outcome], options: ImportOptions) -> Outcome:
     if not options.replicates:
         texts = ", ".join(_text(v, None) for v in values)
         raise ValueError(f"several values of one object ({texts}); keep one, or pass --replicates to average them")
-    columns = list(zip(*values, strict=True))
-    return replace(
-        outcomes[0],
-        values=tuple(statistics.fmean(column) for column in columns),
-        noise=tuple(statistics.stdev(column) / math.sqrt(len(column)) for column in columns),
-        info={**outcomes[0].info, "replicates": [list(v) for v in values]},
-    )
-
-
-def _content(outcome: Outcome) -> object:
-    """Return the part of an outcome by which results are compared."""
-    return outcome.values if outcome.failure is None else (outcome.failure.kind, outcome.failure.reason)
+    return average(outcomes)
 
 
 def _text(values: Sequence[float] | None, failure: Failure | None) -> str:

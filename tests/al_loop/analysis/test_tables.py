@@ -16,7 +16,7 @@ def test_evaluations_have_a_column_per_objective_and_typed_facts(run: Run) -> No
     table = run.evaluations
     assert list(table.columns) == [
         "object", "round", "gap", "value_round", "failure", "reason", "cost", "seconds", "started", "finished",
-        "worker", "attempts", "number", "arrived", "revision", "predicted_mean", "predicted_std",
+        "worker", "attempts", "number", "arrived", "revision", "predicted_mean", "predicted_std", "origin",
     ]  # fmt: skip
     assert len(table) == 48
     assert table.index.name == "candidate"

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from al_loop.analysis import open_run
-from tests.support.command_line import lines
+from tests.support.command_line import call, lines
 
 
 @pytest.fixture(scope="module")
