@@ -17,28 +17,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from sqlalchemy.engine import URL
 
 from al_loop.errors import CampaignError
 from al_loop.ledger import answers as answer_writes
-from al_loop.ledger import campaigns, copying, leases
+from al_loop.ledger import campaigns, copying
 from al_loop.ledger import changes as change_writes
 from al_loop.ledger import decisions as decision_writes
 from al_loop.ledger import imports as import_writes
 from al_loop.ledger import retries as retry_writes
 from al_loop.ledger import rounds as round_writes
 from al_loop.ledger.copying import FirstRounds
-from al_loop.ledger.database import PATIENCE_S, Database, Write
-from al_loop.ledger.reader import LedgerReader
+from al_loop.ledger.database import PATIENCE_S, Database
+from al_loop.ledger.leased import LeasedLedger
 from al_loop.ledger.records import Answer, Candidate, Change, Import, Proposal
 from al_loop.oracles.base import Objective
 
-T = TypeVar("T")
 
-
-class Ledger(LedgerReader):
+class Ledger(LeasedLedger):
     """The record of one campaign in a SQLite file or a PostgreSQL database. Safe to use from many threads.
 
     A ledger with an older schema is upgraded when it is opened for writing (see ``migrations``); when it is opened for
@@ -67,38 +65,6 @@ class Ledger(LedgerReader):
         #: the database's URL as text, without and with its password
         self.name, self.url = self._database.name, self._database.url
         self._n_values: int | None = None
-        self._token: int | None = None  # of the lease
-
-    # -- the driver
-
-    def take_lease(self, owner: str) -> None:
-        """Make this process the only one that drives the campaign: that opens rounds and calls the oracle.
-
-        Args:
-            owner: unique among all processes.
-
-        Raises:
-            ConfigError: another process drives it.
-        """
-        self._token = self._database.write(leases.take(self.name, owner))
-
-    def renew_lease(self) -> None:
-        """Show that this process still drives the campaign, if it has taken the lease.
-
-        Raises:
-            LeaseLost: another process does, because this one has not renewed its lease for too long.
-        """
-        if self._token is not None:
-            self._database.write(leases.renew(self._token))
-
-    def release_lease(self) -> None:
-        """Let another process drive the campaign."""
-        if self._token is not None:
-            self._database.write(leases.release(self._token))
-
-    def _drive(self, action: Write[T]) -> T:
-        """Run a write that only the driver makes; it is refused once another process has taken the lease over."""
-        return self._database.write(leases.fenced(action, self._token))
 
     # -- campaign and rounds
 
