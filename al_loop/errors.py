@@ -1,4 +1,6 @@
-"""The exceptions of al-loop, by who has to act on them, and the one-line summary of any other exception."""
+"""The exceptions of al-loop, by who has to act on them, and the words that messages are made of."""
+
+from collections.abc import Iterable
 
 
 class AlLoopError(Exception):
@@ -25,3 +27,39 @@ def summary(error: object, *, max_length: int = 300) -> str:
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines()
     return lines[0][:max_length] if lines else type(cause).__name__
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, such as "1 answer" and "2 answers".
+
+    Args:
+        n: the number.
+        noun: the noun in the singular.
+        plural: its plural, if that is not the noun and an s.
+    """
+    return f"{n} {noun if n == 1 else plural or noun + 's'}"
+
+
+def not_one_of(value: object, names: Iterable[object]) -> str:
+    """Return ``'gpp' is not one of gp, deep_kernel; did you mean 'gp'?``, for an error message.
+
+    Args:
+        value: the unknown name.
+        names: the valid names.
+    """
+    valid = [str(name) for name in names]
+    return f"{value!r:.80} is not one of {', '.join(valid)}{suggestion(str(value), valid)}"
+
+
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` with the most similar name, or an empty text if none is similar.
+
+    Args:
+        name: the unknown name.
+        names: the valid names.
+    """
+    from difflib import get_close_matches
+
+    by_lower_case = {valid.casefold(): valid for valid in names}
+    nearest = get_close_matches(name.casefold(), by_lower_case, n=1)
+    return f"; did you mean {by_lower_case[nearest[0]]!r}?" if nearest else ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, get_args
 
+from al_loop.errors import counted, not_one_of
 from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, match
 from al_loop.system.plain_values import (
     LARGEST,
@@ -26,6 +27,8 @@ from al_loop.system.plain_values import (
 from al_loop.system.tracebacks import describe_error, error_details
 
 Goal = Literal["maximise", "minimise"]
+#: the American spellings, which are accepted, too
+_GOALS_IN_AMERICAN: Mapping[str, Goal] = {"maximize": "maximise", "minimize": "minimise"}
 FailureKind = Literal["invalid", "permanent", "retryable", "timeout"]
 
 
@@ -47,8 +50,10 @@ class Objective:
     goal: Goal = "maximise"
 
     def __post_init__(self) -> None:
+        goal = _GOALS_IN_AMERICAN.get(self.goal, self.goal)
+        object.__setattr__(self, "goal", goal)
         if self.goal not in get_args(Goal):
-            raise ValueError(f"goal: {self.goal!r} is not one of {', '.join(get_args(Goal))}")
+            raise ValueError(f"goal: {not_one_of(self.goal, get_args(Goal))}")
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class Failure:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(FailureKind):
-            raise ValueError(f"failure kind: {self.kind!r} is not one of {', '.join(get_args(FailureKind))}")
+            raise ValueError(f"failure kind: {not_one_of(self.kind, get_args(FailureKind))}")
 
 
 @dataclass(frozen=True)
@@ -230,8 +235,8 @@ class Oracle(ABC):
             return self
         names = [f.name for f in self.fidelities]
         if fidelity not in names:
-            expected = f"is not one of {', '.join(names)}" if names else "given, but this oracle has no fidelities"
-            raise ValueError(f"fidelity: {fidelity!r} {expected}")
+            missing = f"{fidelity!r} given, but this oracle has no fidelities"
+            raise ValueError(f"fidelity: {not_one_of(fidelity, names) if names else missing}")
         other = copy.copy(self)
         other.fidelity = fidelity
         return other
@@ -277,7 +282,7 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     except (TypeError, ValueError, OverflowError):
         return failed(f"the oracle returned {raw!r:.80}, which is not a number")
     if len(values) != n_values:
-        return failed(f"the oracle returned {len(values)} values, expected {n_values}")
+        return failed(f"the oracle returned {counted(len(values), 'value')}, expected {n_values}")
     noise = noise_or_none(noise, values)
     refused = [not is_learnable(value) or (noise is not None and noise[i] > LARGEST) for i, value in enumerate(values)]
     if any(is_bad and not math.isnan(value) for is_bad, value in zip(refused, values, strict=True)):
@@ -355,9 +360,8 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
         return
     n_yielded = min(n_answers, n) - len(withheld)
     if error is None:
-        reason = (
-            f"the oracle returned {'more than ' if n_answers > n else ''}{min(n_answers, n)} answers for {n} objects"
-        )
+        returned = f"{'more than ' if n_answers > n else ''}{counted(min(n_answers, n), 'answer')}"
+        reason = f"the oracle returned {returned} for {counted(n, 'object')}"
         unmatched = Failure("permanent", f"{reason}, so it is not certain which belongs to which; yield one for each")
         yield from [Outcome(failure=_NO_ANSWER if n_answers < n == 1 else unmatched)] * (n - n_yielded)
         return

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 from al_loop.oracles._io.http_client import RefusedError, Service
 from al_loop.oracles._io.row_format import call_keys, named_objectives, priced_fidelities, read_answer
 from al_loop.oracles.base import Objective, Oracle, OracleError, Outcome, as_outcome
@@ -169,7 +169,7 @@ class Http(Oracle):
             )
             raise OracleError("permanent", reason)
         if len(answer) != len(keys):
-            reason = f"the service returned {len(answer)} answers, expected {len(keys)}"
+            reason = f"the service returned {counted(len(answer), 'answer')}, expected {len(keys)}"
             raise OracleError("permanent", f"{reason}, so none can be assigned to its object")
         by_object = {str(entry["object"]): entry for entry in answer if isinstance(entry, dict) and "object" in entry}
         if by_object.keys() == keys.keys():  # in an order of the service's own

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of
 from al_loop.oracles.base import Objective, Oracle, OracleError, Outcome
 
 Score = Literal["fitness", "energy", "folding_energy"]
@@ -131,7 +131,7 @@ class RNABinding(Oracle):
     ) -> None:
         for key, value, options in (("score", score, get_args(Score)), ("combine", combine, get_args(Combine))):
             if value not in options:
-                raise ConfigError(f"{key}: {value!r} is not one of {', '.join(options)}")
+                raise ConfigError(f"{key}: {not_one_of(value, options)}")
         is_fold = score == "folding_energy"
         for key, argument in (("target_rna", target_rna), ("landscape", landscape)):
             if argument is not None and is_fold:

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from pydantic import ValidationError
 
 from al_loop.config.arguments import arguments_model
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of
 from al_loop.oracles._io.row_format import priced_fidelities
 from al_loop.oracles.base import Fidelity, Goal, Objective, Oracle, Outcome, as_outcome, outcome_of_error
 
@@ -179,6 +179,27 @@ def oracle_from(target_object: Any, **kwargs: Any) -> Oracle:
     )
 
 
+def oracle_from_given(thing: Any, objectives: Sequence[Mapping[str, str]] = ()) -> Oracle:
+    """Build the oracle of a function, class or object that was given to ``al_loop.campaign``.
+
+    Args:
+        thing: a function of one object, a class with an ``evaluate`` method, or an object of such a class.
+        objectives: replaces the objectives that it declares: for each, its name, unit and goal.
+
+    Raises:
+        ConfigError: it is none of these, or what it declares is invalid.
+    """
+    if isinstance(thing, Oracle):
+        built: Oracle = copy.copy(thing)
+    elif not inspect.isclass(thing) and callable(getattr(thing, "evaluate", None)):
+        built = WrappedOracle(thing)
+    else:
+        built = oracle_from(thing)
+    if objectives:
+        built.objectives = tuple(Objective(**objective) for objective in objectives)  # type: ignore[arg-type]
+    return built
+
+
 def _options_of(function: Any, label: str) -> Any:
     """Return the function without its first argument, the object."""
     try:
@@ -255,7 +276,7 @@ def _checked_fidelity(wrapper: Oracle, fidelity: object, label: str) -> str:
     """Return the name of a fidelity of the oracle, or raise ConfigError."""
     names = [f.name for f in wrapper.fidelities]
     if fidelity not in names:
-        raise ConfigError(f"{label}: fidelity: {fidelity!r} is not one of {', '.join(names)}")
+        raise ConfigError(f"{label}: fidelity: {not_one_of(fidelity, names)}")
     return str(fidelity)
 
 

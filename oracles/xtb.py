@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of
 from al_loop.oracles._chemistry.conformer import embed, ensemble, parse, require_rdkit
 from al_loop.oracles._chemistry.geometry import BOHR_ANGSTROM, GeometryError, Relaxed, relax, xyz
 from al_loop.oracles.base import Fidelity, Objective, Oracle, OracleError, Outcome
@@ -130,11 +130,11 @@ class XTB(Oracle):
         outcomes = [outcome] if isinstance(outcome, str) else list(outcome)
         for name in outcomes:
             if name not in _OBJECTIVES:
-                raise ConfigError(f"outcome: {name!r} is not one of {', '.join(_OBJECTIVES)}")
+                raise ConfigError(f"outcome: {not_one_of(name, _OBJECTIVES)}")
         if not outcomes or len(set(outcomes)) < len(outcomes):
             raise ConfigError(f"outcome: {outcomes}, expected one or more distinct names")
         if fidelity not in get_args(FidelityName):
-            raise ConfigError(f"fidelity: {fidelity!r} is not one of {', '.join(get_args(FidelityName))}")
+            raise ConfigError(f"fidelity: {not_one_of(fidelity, get_args(FidelityName))}")
         for count, number in (
             ("n_conformers", n_conformers),
             ("max_atoms", max_atoms),

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from al_loop.analysis.tables import RunTables
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of
 from al_loop.storage.files import write_whole
 
 ExportFormat = Literal["csv", "parquet"]
@@ -33,7 +33,7 @@ def export(run: RunTables | str | Path, format: str, path: str | Path, table: st
     """
     for name, value, choices in (("format", format, get_args(ExportFormat)), ("table", table, get_args(ExportTable))):
         if value not in choices:
-            raise ConfigError(f"export: {name} {value!r} is not one of {', '.join(choices)}")
+            raise ConfigError(f"export: {name} {not_one_of(value, choices)}")
     if not isinstance(run, RunTables):
         with RunTables(run) as opened:
             return export(opened, format, path, table)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from al_loop.campaign.provenance import oracle_files
 from al_loop.config import BuildContext, CampaignConfig, Part, build
+from al_loop.config.given import GivenPart
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Fidelity, Oracle
 
@@ -58,7 +59,9 @@ def oracle_identity(config: CampaignConfig, oracle: Oracle) -> str:
     content: dict[str, Any] = {"part": config.oracle.model_dump(mode="json"), "version": oracle.version}
     content["objectives"] = [o.name for o in oracle.objectives]
     content["libraries"] = {name: metadata.version(name) for name in oracle.libraries}
-    if config.oracle.target:
+    if isinstance(config.oracle, GivenPart):
+        content["code"] = config.oracle.content_hash
+    elif config.oracle.target:
         source = inspect.getsourcefile(inspect.unwrap(config.oracle.factory("oracle")))
         content["code"] = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None
     if files := oracle_files(config):

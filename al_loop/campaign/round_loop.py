@@ -19,7 +19,7 @@ from al_loop.campaign.reporter import Phase
 from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_state import records_of
 from al_loop.campaign.round_times import RoundTimes
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Candidate, Import
 from al_loop.monitoring.forecast import Forecast
 from al_loop.monitoring.stopping import stop_reason
@@ -109,6 +109,9 @@ class RoundLoop:
 
         Returns:
             False if no batch was started: the budget or the space of objects is exhausted, or a stop rule applies.
+
+        Raises:
+            ConfigError: no object meets the constraints, so that the campaign cannot begin.
         """
         rounds, reporter = self._config.rounds, self._context.reporter
         earlier = self._earlier_data() if number == 0 else ()
@@ -123,6 +126,8 @@ class RoundLoop:
         if number and self._stops(number, batch.forecast):
             return False
         self._times.decision_s = time.monotonic() - began
+        if not (batch.proposals or earlier) and number == 0:
+            raise ConfigError(f"constraints: {self._parts.constraints.explain(proposer.random_objects())}")
         if not batch.proposals and not earlier:
             self._context.stop("no new acceptable object was found: the space counts as exhausted")
             return False
@@ -177,7 +182,7 @@ class RoundLoop:
     def _stops(self, number: int, forecast: Forecast | None) -> bool:
         """Return whether a stop rule ends the campaign before a round; if so, record it."""
         objectives = self._parts.objectives
-        records = records_of(self._ledger.rounds(), objectives)
+        records = records_of(self._context.states.current().rounds, objectives)
         reason = stop_reason(self._config.stop.model_dump(), records, objectives.record_goal, forecast)
         if reason is not None:
             self._context.stop(f"stopped before round {number}: {reason}", "change the rule and run it again")
@@ -217,8 +222,9 @@ class RoundLoop:
         """
         pool, directory = self._pool, self._context.directory
         if self._parts.oracle.is_external and pool.n_open:
+            waiting = f"{counted(pool.n_open, 'object')} {'awaits' if pool.n_open == 1 else 'await'} measurement"
             self._context.note(
-                f"round {number}: {pool.n_open} objects await measurement. To export them as a table: "
+                f"round {number}: {waiting}. To export them as a table: "
                 f"al-loop ask {directory.path}; to import results: al-loop tell {directory.path} FILE"
             )
         with (
@@ -244,11 +250,12 @@ class RoundLoop:
         """Return a function that says whether the next round may start now."""
         pool, ledger = self._pool, self._ledger
         vetoed = ledger.vetoed()
-        proposed = [c for c in ledger.candidates() if c.round == number and c.origin not in _BY_OTHERS]
+        state = self._context.states.current()
+        proposed = [c for c in state.candidates if c.round == number and c.origin not in _BY_OTHERS]
         batch = [c.id for c in proposed if c.id not in vetoed]
-        row = ledger.rounds()[number]
+        row = state.rounds[number]
         n_before = ledger.n_answers() - row.info.get("n_answers", 0) - pool.n_settled
-        had_value = any(o.values is not None for o in ledger.observations())
+        had_value = any(o.values is not None for o in state.observations)
 
         def closes() -> bool:
             progress = RoundProgress(
@@ -278,8 +285,8 @@ class RoundLoop:
         if not (is_spent or (pool.is_spent and not is_finished())):
             return
         n_open = len(self._ledger.pending())
-        reason = f"the budget is spent ({self._ledger.n_calls()} calls, cost {self._ledger.cost():g})"
-        reason += f"; {n_open} candidates were not measured" if n_open else ""
+        reason = f"the budget is spent ({counted(self._ledger.n_calls(), 'call')}, cost {self._ledger.cost():g})"
+        reason += f"; {counted(n_open, 'candidate')} {'was' if n_open == 1 else 'were'} not measured" if n_open else ""
         self._context.stop(reason, "raise budget.calls or budget.cost")
 
     def _on_answer(self, candidate: Candidate, outcome: Outcome | None, seconds: float) -> None:

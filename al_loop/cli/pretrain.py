@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from al_loop.cli.common import ConfigArgument, VerboseOption, exit_codes, stop_on_signals
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 
 if TYPE_CHECKING:
     from al_loop.config import CampaignConfig
@@ -92,7 +92,7 @@ def _pretrain(settings: CampaignConfig, output: Path, data: str, limit: int | No
     )
     held_out = f", {result.validation_nll:.3f} nats per object on {result.n_validation} held-out objects"
     typer.echo(
-        f"written: {output}: trained on {result.n_train} objects for {result.step} steps"
+        f"written: {output}: trained on {counted(result.n_train, 'object')} for {counted(result.step, 'step')}"
         f"{held_out if result.n_validation else ''}. To start from it, add to the config:"
     )
     typer.echo(f"sampler: {{prior: {json.dumps(str(output)) if ' ' in str(output) else output}}}")

@@ -21,13 +21,16 @@ from al_loop.cli.common import (
     resume_message,
     stop_on_signals,
 )
+from al_loop.errors import counted
 
 if TYPE_CHECKING:
     from al_loop.analysis import Run
-    from al_loop.cli.terminal import TerminalReporter
+    from al_loop.analysis.status import RunStatus
+    from al_loop.cli.terminal import CampaignResult, TerminalReporter
     from al_loop.config import CampaignConfig
 
 _N_BEST = 5
+_N_TRADE_OFFS = 20
 
 
 def run(
@@ -47,7 +50,25 @@ def run(
         settings = load_config(config, overrides or ())
         folder = run_dir or Path("runs") / settings.name
         with make_reporter(quiet=quiet, verbose=verbose) as reporter:
+            if run_dir is None and (note := run_dir_note(config, settings.name)):
+                reporter.note(note)
             run_campaign(settings, folder, address, reporter, accept_change)
+
+
+def run_dir_note(config: Path, name: str) -> str:
+    """Return what to say if the run directory is another one than expected, or an empty text.
+
+    Args:
+        config: the config file.
+        name: the campaign's name, after which its run directory is called.
+    """
+    folder = Path("runs") / name
+    beside = config.parent / folder
+    if not folder.exists() and beside.exists() and beside.resolve() != folder.resolve():
+        return f"a new run starts in {folder}; to go on with the one beside the config: al-loop resume {beside}"
+    if config.stem != name:
+        return f"the run directory is {folder}, after the campaign's name, not after {config.name}"
+    return ""
 
 
 def run_campaign(
@@ -85,25 +106,33 @@ def run_campaign(
         objectives = list(record.optimised.values())
         n_answers = record.status().answered
         reporter.overview = CampaignOverview(
-            settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder)
+            settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder), record.created
         )
         if campaign.is_finished:
             campaign.run()  # writes the last report, if the process was killed before it
             status = record.status()
-            best = "" if status.best_value is None else f"; best {with_unit(status.best_value, status.unit)}"
+            best = status.no_best or f"best {with_unit(status.best_value, status.unit)}"
+            if status.n_front:
+                best = f"{counted(status.n_front, 'object')} on the front"
             typer.echo(
-                f"{settings.name} is finished: {status.closed_rounds} rounds, {status.answered} answers{best}. "
+                f"{settings.name} is finished: {counted(status.closed_rounds, 'round')}, "
+                f"{counted(status.answered, 'answer')}; {best}. "
                 f"See: al-loop status {folder}. For more rounds: rounds.count={settings.rounds.count + 5}"
             )
             return
         reporter.begin(reporter.overview)
         campaign.run()
-        reporter.end(record.status().answered, best_objects(record), time.monotonic() - started)
+        reporter.end(result_of(record, record.status()), time.monotonic() - started)
 
 
-def best_objects(record: Run) -> list[tuple[str, tuple[float, ...]]]:
-    """Return the best objects of a run with their values; with several objectives, the Pareto front."""
-    columns = list(record.optimised)
-    table = record.best(_N_BEST) if len(columns) == 1 else record.front()
-    values = table[columns].to_numpy(dtype=float).tolist()
-    return [(str(name), tuple(row)) for name, row in zip(table["object"], values, strict=True)]
+def result_of(record: Run, now: RunStatus) -> CampaignResult:
+    """Return what a run has brought, as its tables define the best.
+
+    Args:
+        record: the run.
+        now: its status.
+    """
+    from al_loop.cli.terminal import CampaignResult
+
+    best = record.best_objects(_N_TRADE_OFFS if now.n_front else _N_BEST)
+    return CampaignResult(now.answered, best, now.n_front, now.hypervolume, now.no_best)

@@ -14,11 +14,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from al_loop.config.arguments import arguments_model, arguments_of
-from al_loop.config.build import SUPPLIED, adapter_for, build
+from al_loop.config.build import SUPPLIED, BuildContext, adapter_for, build
 from al_loop.config.locations import KeyPath, Locations
-from al_loop.config.plugins import Part, built_in, suggestion
+from al_loop.config.plugins import Part, built_in
 from al_loop.config.schema import CampaignConfig
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, suggestion
 
 #: object types with default features
 _HAS_DEFAULT_FEATURES = ("molecule", "sequence")
@@ -140,7 +140,7 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
                         yield message
             if not (is_adapted and all(is_supplied)):
                 return  # the part cannot be built without the values that the campaign supplies
-    if section == "policy":  # a policy can only be built for an environment
+    if section in ("policy", "property"):  # these can only be built for an environment
         return
     try:
         build(section, part)
@@ -154,7 +154,8 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
 def _check_object_types(config: CampaignConfig, locations: Locations) -> None:
     """Reject parts for another type of object than the environment's, and an omitted section without a default."""
     # read from an instance, since the objects of a pool depend on its file
-    object_type = getattr(build("environment", config.environment), "object_type", "other")
+    environment = build("environment", config.environment)
+    object_type = getattr(environment, "object_type", "other")
     for section, part, path in parts_of(config):
         expected = part.declared(section, "object_type", None)
         if section != "environment" and expected not in (None, object_type):
@@ -162,6 +163,12 @@ def _check_object_types(config: CampaignConfig, locations: Locations) -> None:
                 f"{'.'.join(map(str, path))}: {part.name!r} works on {expected}s, but the environment "
                 f"{config.environment.name!r} produces {object_type}s; change one of them {locations.describe(path)}"
             )
+    context = BuildContext(alphabet=environment.letters() if config.constraints else None)
+    for i, constraint in enumerate(config.constraints):
+        try:
+            build("property", constraint, context)
+        except ConfigError as error:
+            raise ConfigError(f"constraints.{i}: {error} {locations.describe(('constraints', i))}") from error
     if config.features is None and object_type not in _HAS_DEFAULT_FEATURES:
         raise ConfigError(
             f"features: missing, and the objects of this environment have no default features; set features.kind to "

@@ -16,10 +16,10 @@ from al_loop.config import plugins
 from al_loop.config.annotations import KeyType, key_type
 from al_loop.config.arguments import arguments_of
 from al_loop.config.build import SUPPLIED
-from al_loop.config.plugins import PartInfo, available, suggestion
+from al_loop.config.plugins import PartInfo, available
 from al_loop.config.schema import CampaignConfig, Constraint
 from al_loop.config.spelling import same_word
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, suggestion
 
 _NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path", type(None): "null"}
 

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from al_loop.config.arguments import arguments_model as arguments_model  # its place in earlier versions
 from al_loop.config.import_path import find_origin, name_clash
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of, suggestion
 from al_loop.system.tracebacks import describe_with_place
 
 _SEARCHED = "searched: the folder of the config file, the current folder and the installed packages"
@@ -197,7 +197,7 @@ def find(section: str, kind: str) -> Any:
     if declaration is None:
         if not points:
             names = list(dict.fromkeys(part.kind for part in available(section)))
-            raise ConfigError(f"{kind!r} is not one of {', '.join(names)}{suggestion(kind, names)}")
+            raise ConfigError(not_one_of(kind, names))
         return _load(section, points)
     if points:
         warnings.warn(
@@ -262,19 +262,6 @@ def _import_advice(module_name: str, error: BaseException) -> str:
 def entry_point_group(section: str) -> str:
     """Return the entry-point group in which installed packages provide parts of a section."""
     return f"al_loop.{ROOMS[section].rpartition('.')[2]}"
-
-
-def suggestion(name: str, names: Sequence[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` with the most similar name, or an empty text if none is similar.
-
-    Args:
-        name: the unknown name.
-        names: the valid names.
-    """
-    from difflib import get_close_matches
-
-    nearest = get_close_matches(name, names, n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
 # ---- built-in parts: files of a room -------------------------------------------------------------------------------

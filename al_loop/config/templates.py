@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 import al_loop
-from al_loop.config.plugins import suggestion
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of
 
 #: the templates, the first ones first in messages
 TEMPLATES = ("quickstart", "lab", "pool", "peptides", "analogues")
@@ -27,7 +26,7 @@ def template_text(name: str) -> str:
             return path.read_text(encoding="utf-8")
     shipped = sorted(path.stem for path in (data / "configs").glob("*.yaml") if path.stem not in TEMPLATES)
     names = [*TEMPLATES, *shipped]
-    raise ConfigError(f"--from: {name!r} is not one of {', '.join(names)}{suggestion(name, names)}")
+    raise ConfigError(f"--from: {not_one_of(name, names)}")
 
 
 def write_template(name: str, path: Path, *, is_replacing: bool = False) -> Path:

@@ -14,6 +14,8 @@ from al_loop.oracles.base import Objective
 
 #: columns that ``ask`` writes or that have a defined meaning, irrespective of case
 OWN_COLUMNS = ("id", "round", "predicted_mean", "predicted_std", "failure", "reason", "cost", "comment")
+#: how the columns of predictions begin that ``ask`` writes for several objectives
+PREDICTED = ("predicted_mean_", "predicted_std_")
 _TAKEN = frozenset({*OBJECT_COLUMNS, *OWN_COLUMNS})
 #: what the heading of an objective's standard deviation has behind the objective's name
 _NOISE = ("_std", " std", "_sd", " sd", " ±")

@@ -251,6 +251,14 @@ class Environment(ABC):
         """
         return [self.n_actions] if self.alphabet is None else [*self.alphabet, self.order]
 
+    def letters(self) -> str | list[str] | None:
+        """Return the letters of sequences, from the alphabet or the list of all objects; None if they are unknown."""
+        if self.object_type != "sequence":
+            return None
+        if self.alphabet is None and self.objects is not None:
+            return sorted(set("".join(self.objects)))
+        return self.alphabet if self.alphabet is None or isinstance(self.alphabet, str) else list(self.alphabet)
+
     def describe(self) -> str:
         """Return a short description for messages, such as ``sequence (4 letters)``."""
         return self.name if self.alphabet is None else f"{self.name} ({len(self.alphabet)} letters)"

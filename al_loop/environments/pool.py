@@ -10,6 +10,7 @@ from torch import Tensor
 
 from al_loop.datafiles.object_tables import read_table
 from al_loop.environments.base import Environment, ObjectType
+from al_loop.errors import counted
 from al_loop.smiles import canonical_smiles
 from al_loop.system.path_texts import PathOrName
 
@@ -114,7 +115,7 @@ class Pool(Environment):
         if index is None and self.object_type == "molecule":
             index = self._index.get(canonical_smiles(name) or "")
         if index is None:
-            raise ValueError(f"{name!r:.120} is not among the {len(self.objects)} objects of {self.file}")
+            raise ValueError(f"{name!r:.120} is not among the {counted(len(self.objects), 'object')} of {self.file}")
         return index
 
     def vocabulary(self) -> list[int]:

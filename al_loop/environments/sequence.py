@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment, ObjectType
+from al_loop.system.alphabets import letters_of
 
 
 def _is_uniquely_decodable(letters: Sequence[str]) -> bool:
@@ -33,8 +34,8 @@ class Sequences(Environment):
     A state contains the letters by index (``len(alphabet)`` for none), their number, and whether the word was stopped.
 
     Args:
-        alphabet: the letters, as a text if each is one character, e.g. ``"ACGU"``, otherwise as a list, e.g.
-            ``["Ala", "Arg"]``.
+        alphabet: ``dna``, ``rna`` or ``protein``; or the letters, as a text if each is one character, e.g. ``"ACGU"``,
+            otherwise as a list, e.g. ``["Ala", "Arg"]``.
         length: number of letters in the longest word.
         min_length: number of letters in the shortest word; None: all words have ``length`` letters.
         order: ``append`` adds letters at the end, so that each word has one history; ``prepend_append`` adds them at
@@ -56,9 +57,8 @@ class Sequences(Environment):
         min_length: int | None = None,
         order: Literal["append", "prepend_append"] = "append",
     ) -> None:
+        alphabet = letters_of(alphabet)
         self._index = {letter: i for i, letter in enumerate(alphabet)}
-        if len(self._index) != len(alphabet) or not alphabet or "" in self._index:
-            raise ValueError(f"alphabet: {alphabet!r} must contain at least one letter, none empty and none twice")
         if not _is_uniquely_decodable([*self._index]):
             raise ValueError(
                 f"alphabet: different words over {alphabet!r} have the same text; write the letters in brackets, such "

@@ -15,6 +15,7 @@ from torch import Tensor
 from al_loop.features._similarity import min_max_similarity
 from al_loop.features.base import Features
 from al_loop.system import stopping
+from al_loop.system.alphabets import letters_of
 
 
 class Kmers(Features):
@@ -24,7 +25,7 @@ class Kmers(Features):
     wherever it lies. Where the position matters (a site at a fixed place) use ``one_hot``, or both (``joined``).
 
     Args:
-        alphabet: the letters, each once, such as ``ACGU``.
+        alphabet: the letters, each once, such as ``ACGU``; or ``dna``, ``rna`` or ``protein``.
         k: letters of the longest words.
     """
 
@@ -34,8 +35,7 @@ class Kmers(Features):
 
     def __init__(self, alphabet: Annotated[str, Field(min_length=1)], k: Annotated[int, Field(ge=1, le=8)] = 3) -> None:
         super().__init__()
-        if not alphabet or len(set(alphabet)) != len(alphabet):
-            raise ValueError(f"alphabet: {alphabet!r} must have at least one letter, and each only once")
+        alphabet = str(letters_of(alphabet))
         if len(alphabet) ** k > 100_000:
             raise ValueError(f"k: there are {len(alphabet) ** k:,} words of {k} of {len(alphabet)} letters; lower it")
         self.alphabet = alphabet

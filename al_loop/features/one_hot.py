@@ -13,13 +13,14 @@ from torch import Tensor
 from al_loop.features.base import Features
 from al_loop.features.row_layout import SequenceLayout
 from al_loop.system import stopping
+from al_loop.system.alphabets import letters_of
 
 
 class OneHot(Features):
     """One-hot letters of a sequence, position by position; shorter sequences end in blanks.
 
     Args:
-        alphabet: the letters, each once, such as ``ACGU``.
+        alphabet: the letters, each once, such as ``ACGU``; or ``dna``, ``rna`` or ``protein``.
         length: positions in the longest sequence.
     """
 
@@ -29,8 +30,7 @@ class OneHot(Features):
 
     def __init__(self, alphabet: Annotated[str, Field(min_length=1)], length: Annotated[int, Field(ge=1)]) -> None:
         super().__init__()
-        if not alphabet or len(set(alphabet)) != len(alphabet):
-            raise ValueError(f"alphabet: {alphabet!r} must have at least one letter, and each only once")
+        alphabet = str(letters_of(alphabet))
         if length < 1:
             raise ValueError(f"length: {length} must be at least 1")
         self.alphabet = alphabet

@@ -6,6 +6,8 @@ import importlib
 from functools import lru_cache
 from pathlib import Path
 
+from al_loop.errors import not_one_of
+
 
 @lru_cache(maxsize=64)
 def find_part(package: str, kind: str) -> type:
@@ -22,7 +24,7 @@ def find_part(package: str, kind: str) -> type:
     assert file is not None
     kinds = sorted(p.stem for p in Path(file).parent.glob("*.py") if p.stem != "base" and not p.stem.startswith("_"))
     if kind not in kinds:
-        raise ValueError(f"{kind!r} is not one of {', '.join(kinds)}")
+        raise ValueError(f"{not_one_of(kind, kinds)}")
     module = importlib.import_module(f"{package}.{kind}")
     (part,) = (c for c in vars(module).values() if isinstance(c, type) and vars(c).get("kind") == kind)
     return part

@@ -10,6 +10,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from al_loop.errors import not_one_of
+
 #: the combination of the rewards r_j of several objectives with weights w_j
 Scalarisation = Literal["sum", "product", "chebyshev"]
 
@@ -46,9 +48,7 @@ class Conditioning:
 
     def __post_init__(self) -> None:
         if self.scalarisation not in get_args(Scalarisation):
-            raise ValueError(
-                f"scalarisation: {self.scalarisation!r} is not one of {', '.join(get_args(Scalarisation))}"
-            )
+            raise ValueError(f"scalarisation: {not_one_of(self.scalarisation, get_args(Scalarisation))}")
         if self.beta is not None and not 0 < self.beta[0] < self.beta[1]:
             raise ValueError(f"beta: expected two positive numbers, the lowest first, got {self.beta}")
         if self.objectives < 1:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from al_loop.datafiles.headings import column_heading
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Candidate, Ledger
+from al_loop.modelling.objective_names import predicted_columns
 from al_loop.people.campaign_of_ledger import campaign_config
+from al_loop.people.predicted import predictions_by_objective
 from al_loop.storage.files import write_whole
 from al_loop.system.users import current_user
 
@@ -56,6 +59,31 @@ def require_people(ledger: Ledger) -> None:
         )
 
 
+def unreviewed_round(ledger: Ledger) -> int | None:
+    """Return the last round if its batch still waits for a review, else None."""
+    last = ledger.last_round()
+    is_released = last is None or not campaign_config(ledger).rounds.review or ledger.has_gone_out(last)
+    return None if is_released else last
+
+
+def reason_for_none(ledger: Ledger, *, again: bool) -> str:
+    """Return why there is no candidate to hand out.
+
+    Args:
+        ledger: the campaign's ledger.
+        again: whether those were looked for that were handed out before.
+    """
+    n_in_flight, share = len(ledger.in_flight()), campaign_config(ledger).rounds.close_share
+    if again:
+        return "nothing to list: every object that was handed out has its result"
+    if not n_in_flight:
+        return "nothing to measure: the campaign has no further candidates"
+    return (
+        f"nothing to hand out: {counted(n_in_flight, 'object')} {'is' if n_in_flight == 1 else 'are'} being measured "
+        f"(--again lists them), and the next batch is chosen when {share:.0%} of the last one have results"
+    )
+
+
 def ask(ledger: Ledger, candidates: Sequence[Candidate], column: str, *, again: bool = False) -> str:
     """Hand out candidates (those that nobody else got meanwhile), and return the table to fill in, as CSV.
 
@@ -81,10 +109,12 @@ def table_to_fill_in(ledger: Ledger, candidates: Sequence[Candidate], column: st
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     headings = [column_heading(o) for o in campaign.objectives]
-    writer.writerow(["id", column, "round", "predicted_mean", "predicted_std", *headings, "failure", "comment"])
-    for c in candidates:
-        predicted = ["" if v is None else f"{v:.4g}" for v in (c.predicted_mean, c.predicted_std)]
-        writer.writerow([c.id, c.object, c.round, *predicted, *[""] * len(headings), "", ""])
+    predicted = predictions_by_objective(ledger, candidates)
+    columns = [name for pair in predicted_columns([name for name, _ in predicted]) for name in pair]
+    writer.writerow(["id", column, "round", *columns, *headings, "failure", "comment"])
+    for i, c in enumerate(candidates):
+        cells = ["" if math.isnan(v) else f"{v:.4g}" for _, pairs in predicted for v in pairs[i]]
+        writer.writerow([c.id, c.object, c.round, *cells, *[""] * len(headings), "", ""])
     return buffer.getvalue()
 
 

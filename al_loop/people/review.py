@@ -19,7 +19,7 @@ from pathlib import Path
 
 from al_loop.campaign.preparation import CampaignParts, prepare
 from al_loop.datafiles.object_tables import read_table
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of
 from al_loop.ledger import Candidate, Ledger
 from al_loop.people.campaign_of_ledger import add_part_folders, campaign_config, object_notation
 from al_loop.storage.locate import find_ledger, run_folder
@@ -156,7 +156,7 @@ class Review:
         elif action == "pin":
             self.pin(name, reason)
         elif action != "replace":
-            raise ConfigError(f"the action {action!r} is not one of {', '.join(_ACTIONS)}")
+            raise ConfigError(f"the action {not_one_of(action, _ACTIONS)}")
         elif not cells.get("new"):
             raise ConfigError("replace requires the other object in the column 'new'")
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any, SupportsIndex
 
+from al_loop.errors import counted
+
 #: names of a table's column of items
 _ITEM_COLUMNS = ("object", "smiles", "SMILES", "sequence")
 #: stands for the answer of an item that a mapping or table lacks
@@ -82,7 +84,7 @@ def match(answers: Any, items: Sequence[str], names: Sequence[str]) -> Iterable[
         shape: Any = getattr(answers, "shape", None)
         n = _length(answers)
         if n is not None and n != len(items):
-            raise MismatchError(f"{n} answers, {_expected(items)}")
+            raise MismatchError(f"{counted(n, 'answer')}, {_expected(items)}")
         is_array = n is not None and isinstance(shape, tuple) and items
         if is_array and shape[1:] != (len(names),) and not (len(names) == 1 and shape[1:] == ()):
             expected = f"{len(items)} x {len(names)}"

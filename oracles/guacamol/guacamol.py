@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, not_one_of
 from al_loop.oracles._chemistry.conformer import require_rdkit
 from al_loop.oracles._chemistry.molecules import per_molecule
 from al_loop.oracles.base import Objective, Oracle, Outcome
@@ -56,7 +56,7 @@ class GuacaMol(Oracle):
 
     def __init__(self, task: TaskName) -> None:
         if task not in TASKS:
-            raise ConfigError(f"task: {task!r} is not one of {', '.join(get_args(TaskName))}")
+            raise ConfigError(f"task: {not_one_of(task, get_args(TaskName))}")
         self.task = task
         self.objectives = (Objective(task),)
 

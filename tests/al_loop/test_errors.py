@@ -1,6 +1,7 @@
+import pytest
 import sqlalchemy.exc
 
-from al_loop.errors import summary
+from al_loop.errors import not_one_of, summary
 
 
 def test_the_first_line_of_the_message_is_the_summary():
@@ -20,3 +21,15 @@ def test_an_error_of_sqlalchemy_is_that_of_its_driver():
 def test_a_summary_is_bounded():
     assert len(summary("x" * 1000)) == 300
     assert summary("x" * 1000, max_length=5) == "xxxxx"
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("gpp", "'gpp' is not one of gp, deep_kernel; did you mean 'gp'?"),
+        ("Deep_Kernal", "'Deep_Kernal' is not one of gp, deep_kernel; did you mean 'deep_kernel'?"),
+        ("forest", "'forest' is not one of gp, deep_kernel"),
+    ],
+)
+def test_an_unknown_name_is_followed_by_the_nearest_valid_one(value, says):
+    assert not_one_of(value, ["gp", "deep_kernel"]) == says

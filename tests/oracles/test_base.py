@@ -409,3 +409,7 @@ def test_bounds_are_one_for_each_value():
     assert as_outcome(Outcome(values=(4.0,), censored=(None,)), 1).censored is None
     for censored in (("<", ">"), ("=",)):
         assert "censored" in as_outcome(Outcome(values=(4.0,), censored=censored), 1).failure.reason
+
+
+def test_goals_may_be_spelled_as_in_american():
+    assert (Objective("a", goal="maximize").goal, Objective("b", goal="minimize").goal) == ("maximise", "minimise")

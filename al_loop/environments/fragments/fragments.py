@@ -12,6 +12,7 @@ from torch import Tensor
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.environments.fragments.blocks import SHIPPED_VOCABULARY, read_blocks
 from al_loop.environments.fragments.crossover import cross
+from al_loop.environments.fragments.growth import NEVER, LeastGrowth
 from al_loop.environments.fragments.states import SizeLimits, Slots, read_slots
 from al_loop.environments.fragments.symmetry import count_automorphisms
 from al_loop.environments.fragments.tables import FragmentTables
@@ -62,6 +63,14 @@ class Fragments(Environment):
             raise ValueError(f"max_atoms: {max_atoms} is below the smallest block, which has {least} heavy atoms")
         self._limits = SizeLimits(min_fragments, max_fragments, max_atoms)
         self._tables = FragmentTables.of(self.blocks)
+        self._growth = LeastGrowth(self._tables, min_fragments - 1)
+        smallest = self._growth.smallest()
+        if smallest > max_atoms:
+            fault = f"the smallest has {smallest}" if smallest < NEVER else "the blocks do not fit together"
+            raise ValueError(
+                f"min_fragments: no molecule of {min_fragments} blocks has at most max_atoms ({max_atoms}) heavy "
+                f"atoms; {fault}"
+            )
         self._tables_by_device: dict[torch.device, FragmentTables] = {}
         self.n_sites, self.n_entries = self._tables.n_sites, self._tables.n_entries
         #: slots that can have children
@@ -182,10 +191,13 @@ class Fragments(Environment):
         site_class[:, 0] = torch.where(count == 0, n_classes - 2, site_class[:, 0])
         row = site_class + n_classes * torch.arange(n, device=device)[:, None]
         grows = allowed.flatten(0, 1).index_select(0, row.flatten())
-        # a molecule that cannot grow may be finished although it is too small, so that no state is a dead end
-        is_stuck = (tables.least_atoms[site_class] > room[:, None]).all(1)
-        may_stop = is_open & ((count >= self.min_fragments) | ((count > 0) & is_stuck))
-        return torch.cat([grows.view(n, self.n_actions - 1), may_stop[:, None]], dim=1)
+        # no state is a dead end: after each step, the molecule can still reach its smallest number of blocks
+        left = (self.min_fragments - 1 - count).clamp(min=0)
+        grows = grows.view(n, self.n_parents * self.n_sites, self.n_entries) & self._growth.to(device).allows(
+            site_class, room, left, count == 0
+        )
+        may_stop = is_open & (count >= self.min_fragments)
+        return torch.cat([grows.flatten(1), may_stop[:, None]], dim=1)
 
     def backward_mask(self, states: Tensor) -> Tensor:
         """Return the blocks with one neighbour, except those whose neighbour requires the bond."""
@@ -246,7 +258,7 @@ class Fragments(Environment):
         states = torch.tensor(rows, dtype=torch.int64).reshape(-1, self.state_size)
         count = (states[:, : self.max_fragments] > 0).sum(1)
         unfinished = torch.cat([states[:, :-1], torch.zeros_like(states[:, -1:])], dim=1)
-        too_small = (~self.forward_mask(unfinished)[:, -1]).nonzero()[:, 0].tolist()  # unless it cannot grow
+        too_small = (~self.forward_mask(unfinished)[:, -1]).nonzero()[:, 0].tolist()
         if too_small:
             i, allowed = too_small[0], f"{self.min_fragments} to {self.max_fragments}"
             raise ValueError(f"{objects[i]!r} has {int(count[i])} fragments, not {allowed}")

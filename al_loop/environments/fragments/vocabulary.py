@@ -235,7 +235,15 @@ def main() -> None:
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
     opener = lzma.open if arguments.smiles.suffix == ".xz" else open
     with opener(arguments.smiles, "rt", encoding="utf-8") as lines:
-        blocks = build((line.split()[0] for line in lines), arguments.rings, arguments.chains, arguments.min_count)
+        smiles = [line.split()[0] for line in lines if line.strip()]
+    blocks = build(smiles, arguments.rings, arguments.chains, arguments.min_count)
+    if not any(block["required"] is None for block in blocks):
+        parser.exit(
+            2,
+            f"{arguments.smiles}: no block was found in {len(smiles)} lines, so no vocabulary is written. Each line "
+            f"must begin with a SMILES, and a site must occur at least {arguments.min_count} times: lower "
+            "--min-count, or give more molecules\n",
+        )
     rows = ",\n".join(json.dumps(block, separators=(",", ":")) for block in blocks)
     arguments.out.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
 

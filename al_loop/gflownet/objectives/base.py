@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from al_loop.errors import not_one_of
 from al_loop.gflownet.losses import LOSSES, LossName
 
 
@@ -73,7 +74,7 @@ class Objective(ABC):
 
     def __init__(self, loss: LossName = "squared") -> None:
         if loss not in LOSSES:
-            raise ValueError(f"loss: {loss!r} is not one of {', '.join(LOSSES)}")
+            raise ValueError(f"loss: {not_one_of(loss, LOSSES)}")
         self.loss: Callable[[Tensor], Tensor] = LOSSES[loss]
 
     @abstractmethod

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import torch
 
+from al_loop.errors import not_one_of
 from al_loop.gflownet.back_and_forth import Move, back_and_forth, rebuild, share_of_steps
 from al_loop.gflownet.rollout import Trajectories, backward_rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
@@ -34,7 +35,7 @@ class LocalSearch(Search):
         if not 0 < back <= 1:
             raise ValueError(f"back: must be above 0 and at most 1, got {back}")
         if accept not in get_args(Acceptance):
-            raise ValueError(f"accept: {accept!r} is not one of {', '.join(get_args(Acceptance))}")
+            raise ValueError(f"accept: {not_one_of(accept, get_args(Acceptance))}")
         self.back, self.accept = back, accept
 
     def propose(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from al_loop import open_run
 from al_loop.cli.app import app
+from al_loop.cli.run import run_dir_note
 from tests.support.project import Project, enter_project
 
 
@@ -75,3 +76,13 @@ def test_what_cannot_be_branched_is_refused(project: Project, arguments: list[st
     assert result.exit_code == 2
     assert says in result.output
     assert not (project / "branch").exists()
+
+
+def test_the_run_directory_is_said_if_it_is_another_one_than_expected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_dir_note(Path("tiny.yaml"), "tiny") == ""
+    assert "runs/other, after the campaign's name" in run_dir_note(Path("tiny.yaml"), "other")
+    (tmp_path / "project/runs/tiny").mkdir(parents=True)
+    assert "al-loop resume project/runs/tiny" in run_dir_note(Path("project/tiny.yaml"), "tiny")

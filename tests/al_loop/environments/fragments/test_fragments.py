@@ -185,3 +185,18 @@ def test_survives_pickling(small):
     states = terminal_states(small)[:50]
     assert copy.decode(states) == small.decode(states)
     assert torch.equal(copy.forward_mask(states), small.forward_mask(states))
+
+
+@pytest.mark.parametrize("limits", [(2, 4), (2, 7), (3, 8), (4, 12)])
+def test_every_molecule_keeps_both_limits(limits):
+    environment = Fragments(min_fragments=limits[0], max_atoms=limits[1])
+    terminal = rollout(environment, None, 64, generator=torch.Generator().manual_seed(0)).terminal
+    blocks = terminal[:, : environment.max_fragments]
+    assert ((blocks > 0).sum(1) >= limits[0]).all()
+    assert (environment.tables(torch.device("cpu")).n_atoms[blocks].sum(1) <= limits[1]).all()
+    assert torch.equal((environment.encode(environment.decode(terminal))[:, -1]), terminal[:, -1])
+
+
+def test_limits_that_no_molecule_meets_are_refused():
+    with pytest.raises(ValueError, match=r"no molecule of 3 blocks has at most max_atoms .3.*the smallest has 5"):
+        Fragments(min_fragments=3, max_atoms=3)

@@ -5,7 +5,7 @@ import json
 import pytest
 from rdkit import Chem
 
-from al_loop.environments.fragments import SHIPPED_VOCABULARY
+from al_loop.environments.fragments import SHIPPED_VOCABULARY, vocabulary
 from al_loop.environments.fragments.vocabulary import build, describe_block, take_apart
 
 
@@ -61,3 +61,17 @@ def test_describe_block_refuses_half_an_orbit():
     """Ortho and para sites of benzene alone: drawings that are the same molecule would be counted as different."""
     assert describe_block("c1ccccc1", [0, 1, 3]) is None
     assert describe_block("CO", [0, 0, 1]) is not None
+
+
+def test_too_few_molecules_give_an_error_and_no_file(tmp_path, monkeypatch, capsys):
+    source, out = tmp_path / "few.smi", tmp_path / "out.json"
+    source.write_text("CCc1ccccc1 a\n\nCc1ccncc1\n")
+    monkeypatch.setattr("sys.argv", ["vocabulary", str(source), str(out)])
+    with pytest.raises(SystemExit) as stop:
+        vocabulary.main()
+    assert stop.value.code == 2
+    assert not out.exists()
+    assert "lower --min-count" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["vocabulary", str(source), str(out), "--min-count", "1"])
+    vocabulary.main()
+    assert out.read_text().count("smiles") > 0
