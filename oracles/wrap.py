@@ -159,8 +159,10 @@ def oracle_from(target_object: Any, **kwargs: Any) -> Oracle:
     """
     label = _name(target_object, repr(target_object))
     if inspect.isclass(target_object):
-        if not callable(getattr(target_object, "evaluate", None)):
+        evaluate: Any = getattr(target_object, "evaluate", None)
+        if not callable(evaluate):
             raise ConfigError(f"the class {label} has no method evaluate(objects), which every oracle needs")
+        _refuse_async(evaluate, f"{label}.evaluate")
         if inspect.isabstract(target_object):
             missing = ", ".join(sorted(getattr(target_object, "__abstractmethods__", ())))
             raise ConfigError(f"the class {label} is abstract; implement {missing}")
@@ -170,8 +172,7 @@ def oracle_from(target_object: Any, **kwargs: Any) -> Oracle:
         raise ConfigError(f"{label:.80} is an instance; name its class instead ({type(target_object).__name__})")
     if not callable(target_object):
         raise ConfigError(f"{label:.80} is neither a class with evaluate(objects) nor a function of one object")
-    if inspect.iscoroutinefunction(target_object):
-        raise ConfigError(f"{label} is an async function, which is not supported; use one that returns the value")
+    _refuse_async(target_object, label)
     # each call passes its fidelity, so the config need not
     optional = ("fidelity",) if getattr(target_object, "fidelities", None) and "fidelity" not in kwargs else ()
     return FunctionOracle(
@@ -198,6 +199,17 @@ def oracle_from_given(thing: Any, objectives: Sequence[Mapping[str, str]] = ()) 
     if objectives:
         built.objectives = tuple(Objective(**objective) for objective in objectives)  # type: ignore[arg-type]
     return built
+
+
+def _refuse_async(function: Any, label: str) -> None:
+    """Raise ConfigError for async functions, async generator functions and objects that are called as such."""
+    while isinstance(function, partial):
+        function = function.func
+    if any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in (function, function.__call__)):
+        raise ConfigError(
+            f"{label} is an async function, which is not supported; use one that returns the value, such as "
+            "asyncio.run(...) of yours"
+        )
 
 
 def _options_of(function: Any, label: str) -> Any:

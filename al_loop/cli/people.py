@@ -23,18 +23,25 @@ def ask(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The table to write; default: standard output.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            help="The table to write: .csv, .tsv or .xlsx; default: CSV on standard output.",
+            show_default=False,
+        ),
     ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="List objects that were handed out before and have no result yet.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also hand out what al-loop run would measure with a program.")
+        bool,
+        typer.Option("--force", help="Replace an existing file; also hand out what al-loop run measures by a program."),
     ] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Write a table of objects to measure, to fill in and return with tell."""
     with exit_codes(verbose=verbose, needs_output=True):
+        from al_loop.datafiles.table_formats import format_of
         from al_loop.ledger import Ledger
         from al_loop.people.ask import (
             candidates_to_ask,
@@ -46,10 +53,13 @@ def ask(
             write_table,
         )
         from al_loop.people.campaign_of_ledger import add_part_folders, object_notation
+        from al_loop.storage.files import require_free
         from al_loop.storage.locate import find_ledger, run_folder
 
-        if output is not None and output.exists():
-            raise ConfigError(f"{output} already exists and may contain results; choose another name")
+        output = None if str(output) == "-" else output
+        if output is not None:
+            format_of(output, None, ("csv", "tsv", "xlsx"))
+            require_free(output, force=force)
         with Ledger(find_ledger(run)) as ledger:
             add_part_folders(run_folder(run))
             if not force:
@@ -62,12 +72,13 @@ def ask(
                 candidates = [c for c in candidates_to_ask(ledger) if c.round != unreviewed]
             if not again and not candidates and unreviewed is not None:
                 raise ConfigError(f"round {unreviewed} must be reviewed before it is released: al-loop review {run}")
-            if output is not None and candidates:
-                write_table(output, "")  # before the ledger records that it was handed out
+            reserved = output if candidates else None
+            if reserved is not None:
+                write_table(reserved, "", force=force)  # before the ledger records that it was handed out
             candidates = candidates[:n] if again else hand_out(ledger, candidates, n)
             if not candidates:
-                if output is not None:
-                    output.unlink(missing_ok=True)
+                if reserved is not None:  # somebody else was quicker
+                    reserved.unlink(missing_ok=True)
                 typer.echo(reason_for_none(ledger, again=again), err=True)
                 raise typer.Exit(EXIT_FAILURE)
             text = table_to_fill_in(ledger, candidates, object_notation(ledger).column)
@@ -75,7 +86,7 @@ def ask(
         if output is None:
             typer.echo(text, nl=False)
             return
-        write_table(output, text)
+        write_table(output, text, force=True)  # the file is its own by now
         requested = f" ({n} requested)" if n is not None and len(candidates) < n else ""
         typer.echo(
             f"written: {output}: {counted(len(candidates), 'object')}{requested}. "

@@ -40,17 +40,20 @@ def pretrain(
         ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("prior.pt"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Train a config's sampler on a file of objects, as a starting point for campaigns."""
     message = "interrupted: no prior was written"
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.config import load_config
+        from al_loop.storage.files import require_free
 
         options, config_overrides = _split_overrides(overrides or ())
         if "data" not in options:
             raise ConfigError("data: missing; add data=FILE, a text file with one object per line")
         settings = load_config(config, config_overrides)
+        require_free(output, force=force)
         if not output.absolute().parent.is_dir():
             raise ConfigError(f"cannot write the prior {output}: its folder does not exist; choose another with -o")
         _pretrain(settings, output, **options)

@@ -129,26 +129,32 @@ def _print_failure(failures: pd.DataFrame) -> None:
 def export(
     run: RunArgument,
     format: Annotated[
-        Literal["csv", "parquet"] | None,
+        Literal["csv", "tsv", "jsonl", "xlsx", "parquet", "sdf"] | None,
         typer.Option(help="Default: from the extension of the output file, or csv."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Default: <name>.<format> in the current folder.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Default: <name>.<format> in the current folder; - for standard output.",
+            show_default=False,
+        ),
     ] = None,
     table: Annotated[
         Literal["evaluations", "candidates", "decisions", "changes"],
         typer.Option(help="All answers, all proposed objects, all review decisions, or all changes of course."),
     ] = "evaluations",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Write all answers of a run, or another of its tables, to a CSV or Parquet file."""
+    """Write all answers of a run, or another of its tables, to a file: CSV, TSV, JSON lines, Excel, Parquet or SDF."""
     with exit_codes(verbose=verbose, needs_output=True):
         from al_loop.analysis import export as export_run
         from al_loop.analysis import open_run
 
-        file_format = format or ("parquet" if output is not None and output.suffix == ".parquet" else "csv")
         with open_run(run) as record:
             stem = record.name if table == "evaluations" else f"{record.name}_{table}"
-            path = export_run(record, file_format, output or Path(f"{stem}.{file_format}"), table)
-        typer.echo(f"written: {path}")
+            path = export_run(record, format, output or Path(f"{stem}.{format or 'csv'}"), table, force=force)
+        if str(path) != "-":
+            typer.echo(f"written: {path}")

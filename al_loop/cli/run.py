@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from al_loop.cli.common import (
     resume_message,
     stop_on_signals,
 )
-from al_loop.errors import counted
+from al_loop.errors import CampaignError, counted
 
 if TYPE_CHECKING:
     from al_loop.analysis import Run
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from al_loop.config import CampaignConfig
 
 _N_BEST = 5
+_QUOTED = 60  # characters of a reason that an error quotes at least
 _N_TRADE_OFFS = 20
 
 
@@ -121,8 +123,24 @@ def run_campaign(
             )
             return
         reporter.begin(reporter.overview)
-        campaign.run()
+        with _pointing_to_details(record, folder):
+            campaign.run()
         reporter.end(result_of(record, record.status()), time.monotonic() - started)
+
+
+@contextmanager
+def _pointing_to_details(record: Run, folder: Path) -> Iterator[None]:
+    """Add to an error that quotes a failure of the oracle where its traceback and output are."""
+    try:
+        yield
+    except CampaignError as error:
+        is_quoted = False
+        with suppress(Exception):  # the ledger may be what is broken
+            reasons = record.failures.dropna(subset=["log"])["reason"].unique()
+            is_quoted = any(reason[:_QUOTED] in str(error) for reason in reasons)
+        if not is_quoted:
+            raise
+        raise type(error)(f"{error}; for its traceback and output: al-loop status -v {folder}") from error
 
 
 def result_of(record: Run, now: RunStatus) -> CampaignResult:

@@ -10,13 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from al_loop.datafiles.headings import column_heading
-from al_loop.errors import ConfigError, counted
+from al_loop.datafiles.table_formats import encode_rows, format_of
+from al_loop.errors import counted
 from al_loop.ledger import Candidate, Ledger
 from al_loop.modelling.objective_names import predicted_columns
 from al_loop.people.campaign_of_ledger import campaign_config
 from al_loop.people.predicted import predictions_by_objective
-from al_loop.storage.files import write_whole
+from al_loop.storage.files import write_output
 from al_loop.system.users import current_user
+
+#: how the headings of columns of numbers begin
+_NUMBERS = ("id", "round", "predicted_mean", "predicted_std")
 
 
 def candidates_to_ask(ledger: Ledger, *, again: bool = False) -> list[Candidate]:
@@ -118,17 +122,25 @@ def table_to_fill_in(ledger: Ledger, candidates: Sequence[Candidate], column: st
     return buffer.getvalue()
 
 
-def write_table(path: Path, text: str) -> None:
-    """Write a table whole or not at all.
+def write_table(path: Path, text: str, *, force: bool = False) -> None:
+    """Write a table in the format of the file's extension, whole or not at all.
 
     Args:
-        path: the file; an existing one is replaced.
-        text: the table.
+        path: the file: .csv, .tsv or .xlsx; ``-`` is standard output.
+        text: the table, as ``ask`` returns it; empty: reserve the file's name.
+        force: whether to replace an existing file.
 
     Raises:
-        ConfigError: the file cannot be written.
+        ConfigError: the file exists, its extension stands for another format, or it cannot be written.
     """
-    try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+    format = format_of(path, None, ("csv", "tsv", "xlsx"))
+    content = text.encode()
+    if format != "csv" and text:
+        header, *rows = csv.reader(io.StringIO(text, newline=""))
+        numbers = {i for i, name in enumerate(header) if name.startswith(_NUMBERS)}
+        content = encode_rows(
+            header,
+            [[float(cell) if i in numbers and cell else cell or None for i, cell in enumerate(row)] for row in rows],
+            format,
+        )
+    write_output(path, content, force=force)
