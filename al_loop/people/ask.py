@@ -11,7 +11,7 @@ from pathlib import Path
 
 from al_loop.datafiles.headings import column_heading
 from al_loop.datafiles.table_formats import encode_rows, format_of
-from al_loop.errors import counted
+from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Candidate, Ledger
 from al_loop.modelling.objective_names import predicted_columns
 from al_loop.people.campaign_of_ledger import campaign_config
