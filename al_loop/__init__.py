@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from al_loop.oracles.base import Outcome as Outcome
     from al_loop.oracles.base import current_call as current_call
     from al_loop.oracles.wrap import oracle as oracle
+    from al_loop.people.retry import retry as retry
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,7 @@ _HOMES = {
     "load_config": "al_loop.config",
     "open_run": "al_loop.analysis",
     "oracle": "al_loop.oracles.wrap",
+    "retry": "al_loop.people.retry",
 }
 __all__ = [*_HOMES, "__version__", "campaign"]
 

@@ -35,10 +35,12 @@ class Http(Oracle):
     once.
 
     Requests are retried, with a growing pause or after the time in ``Retry-After``, when a connection fails or breaks
-    off, and after the statuses 408, 409, 425, 429 and 5xx; when attempts or time run out the failure is ``retryable``.
+    off, and after the statuses 408, 409, 425, 429 and 5xx; when attempts or time run out the failure is ``retryable``,
+    or ``unavailable`` after failed connections, 429, 502, 503 and 504: then the campaign waits for the service.
     The statuses 400, 413 and 422 refuse the objects: each is then sent alone, and those still refused are ``invalid``.
-    Any other status is a ``permanent`` failure; so is a redirection to another server, which receives neither the
-    objects nor the token. A service without support for keys may measure an object twice after a broken connection;
+    The status 401, a missing token, a certificate that is not trusted and a redirection to another server (which
+    receives neither the objects nor the token) stop the campaign. Any other status is a ``permanent`` failure. A
+    service without support for keys may measure an object twice after a broken connection;
     ``attempts: 1`` both here and in ``evaluation`` prevents that.
 
     Args:

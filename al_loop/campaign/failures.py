@@ -33,5 +33,6 @@ class FailureStreak:
         return CampaignError(
             f"the oracle failed for {counted(self._limit, 'object')} in a row ({details}), "
             f"so nothing more is spent; the most common reason: {reason:.300}. Correct the oracle and run the same "
-            "command again; if so many failures are to be expected, raise evaluation.stop_after_failures"
+            "command again (al-loop retry RUN asks again for what failed); if so many failures are to be expected, "
+            "raise evaluation.stop_after_failures"
         )

@@ -175,6 +175,7 @@ class Proposer:
         first = f"; the first failure: {failures[0].failure_kind}: {failures[0].reason}" if failures else ""
         return (
             f"the oracle gave no value for any of {counted(len(failures), 'object')}, so nothing can be learned{first}"
+            f". Correct the oracle, then: al-loop retry {self._context.directory.path}, and run the same command again"
         )
 
     # -- the sampler ---------------------------------------------------------------------------------------------------

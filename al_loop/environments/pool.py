@@ -134,7 +134,8 @@ class Pool(Environment):
         if not self._details:
             return [None] * len(objects)
         table = read_table(self.file)
-        wanted, rows = set(objects), {}
+        wanted = set(objects)
+        rows: dict[str, int] = {}
         for row, name in enumerate(table.objects(self._column, self.object_type, self._is_canonical)):
             if name in wanted:
                 rows.setdefault(name, row)

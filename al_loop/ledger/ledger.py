@@ -15,7 +15,7 @@ an answer is corrected by a further *revision*: the latest is used, and the earl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -317,15 +317,15 @@ class Ledger(LedgerReader):
         if candidate_ids:
             self._database.write(retry_writes.retry(candidate_ids, reason=reason, by=by))
 
-    def void_attempts(self, numbers: Mapping[int, int], reason: str) -> None:
+    def void_attempts(self, calls: Collection[tuple[int, int]], reason: str) -> None:
         """Declare oracle calls void, because the oracle could not work: they spend nothing of the budget.
 
         Args:
-            numbers: the number of the call, by candidate.
+            calls: the candidate and the number of each call.
             reason: the reason.
         """
-        if numbers:
-            self._database.write(retry_writes.void_attempts(numbers, reason))
+        if calls:
+            self._database.write(retry_writes.void_attempts(calls, reason))
 
     def _number_of_values(self) -> int:
         if self._n_values is None:

@@ -293,6 +293,13 @@ def n_answers(connection: Connection) -> int:
     return max(numbers)
 
 
+def has_measured(connection: Connection) -> bool:
+    """Return whether the oracle has ever measured a value, earlier data aside."""
+    e = schema.evaluations.c
+    query = sa.select(sa.literal(1)).select_from(schema.evaluations).where(e["values"].is_not(None))
+    return connection.scalar(query.where(_counts(e.candidate_id)).limit(1)) is not None
+
+
 def answered_since(connection: Connection, number: int) -> tuple[int, dict[int, bool]]:
     """Return the newest answer's number, and whether each candidate answered after ``number`` has a value."""
     e = schema.evaluations.c

@@ -119,6 +119,10 @@ class LedgerReader:
         """Return the number of the newest answer or retry; corrections have numbers, too."""
         return self._database.read(queries.n_answers)
 
+    def has_measured(self) -> bool:
+        """Return whether the oracle has ever measured a value, earlier data aside."""
+        return self._database.read(queries.has_measured)
+
     def answered_since(self, number: int) -> tuple[int, dict[int, bool]]:
         """Return the answers after a number.
 

@@ -5,6 +5,7 @@
 - ``tell``: check a table of results against the ledger, and commit it.
 - ``imports``: earlier measurements for a campaign that has begun.
 - ``preview``: a description of the effect of a table of results.
+- ``retry``: ask again for what failed.
 - ``review``: veto, pin, replace and approve the candidates of a batch.
 - ``campaign_of_ledger``: the config and the objects of a ledger's campaign.
 
