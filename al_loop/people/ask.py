@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from al_loop.datafiles.headings import column_heading
+from al_loop.datafiles.headings import column_heading, detail_headings
 from al_loop.datafiles.table_formats import encode_rows, format_of
 from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Candidate, Ledger
@@ -115,10 +115,12 @@ def table_to_fill_in(ledger: Ledger, candidates: Sequence[Candidate], column: st
     headings = [column_heading(o) for o in campaign.objectives]
     predicted = predictions_by_objective(ledger, candidates)
     columns = [name for pair in predicted_columns([name for name, _ in predicted]) for name in pair]
-    writer.writerow(["id", column, "round", *columns, *headings, "failure", "comment"])
+    details = detail_headings([c.details for c in candidates], campaign.objectives)
+    writer.writerow(["id", column, *details.values(), "round", *columns, *headings, "failure", "comment"])
     for i, c in enumerate(candidates):
         cells = ["" if math.isnan(v) else f"{v:.4g}" for _, pairs in predicted for v in pairs[i]]
-        writer.writerow([c.id, c.object, c.round, *cells, *[""] * len(headings), "", ""])
+        library = [(c.details or {}).get(name, "") for name in details]
+        writer.writerow([c.id, c.object, *library, c.round, *cells, *[""] * len(headings), "", ""])
     return buffer.getvalue()
 
 
