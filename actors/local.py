@@ -19,16 +19,19 @@ from al_loop.actors.training import make_training
 from al_loop.actors.worker_output import WorkerOutput, describe_exit
 from al_loop.campaign.building import build_oracle
 from al_loop.campaign.executor import (
+    NOT_BUILT,
     CallEnded,
     CallTimeout,
     Executor,
     MemoryExceeded,
+    NotBuilt,
     OracleWorker,
     SamplerTraining,
     WorkerLost,
 )
 from al_loop.config import CampaignConfig
-from al_loop.oracles.base import Call, Outcome, evaluate_each, outcome_of_error
+from al_loop.errors import ConfigError
+from al_loop.oracles.base import Call, Failure, FailureKind, Outcome, evaluate_each, outcome_of_error
 from al_loop.storage.bounded_log import BoundedLog
 from al_loop.system.processes import adopt_orphans, end_descendants, end_tree, tree_memory
 from al_loop.system.tracebacks import shorten
@@ -45,7 +48,6 @@ _ALIVE_POLL_S = 2.0  # a process forked by the oracle may keep the connection of
 _TRIM_S = 1.0
 _MAX_TRACEBACK = 2_000  # characters in the ledger; the log has all of it
 _MAX_OUTPUT = 2_000
-_MIN_START_S = 120.0  # imports and the preparation of an oracle may take this long
 _SAFE_PATH = "PYTHONSAFEPATH"
 
 
@@ -102,14 +104,16 @@ class LocalWorker(OracleWorker):
         position = 0 if log is None else log.size
         try:
             # building the oracle is not part of the call: imports and receptor maps may take their time once
-            self._receive(connection, time.monotonic() + max(timeout_s, _MIN_START_S))
+            self._await_built(connection)
             connection.send((list(objects), call, timeout_s))
             deadline = time.monotonic() + timeout_s
+            is_built = True
             for _ in objects:
                 outcome = self._receive(connection, deadline)
                 assert isinstance(outcome, Outcome)
+                is_built = is_built and not _is_not_built(outcome)
                 yield outcome
-            is_complete = True
+            is_complete = is_built  # else the next call builds it anew
         except (CallEnded, EOFError, OSError) as error:
             self._kill()
             see = "" if self._log is None else f"; see logs/{self._log.name}"
@@ -121,6 +125,20 @@ class LocalWorker(OracleWorker):
             self._is_calling = False
             if not is_complete:  # the process may be in the middle of a call whose outcomes nobody waits for
                 self._kill()
+
+    def _await_built(self, connection: Connection) -> None:
+        """Wait until the process has built its oracle.
+
+        Raises:
+            NotBuilt: that takes too long or too much memory.
+        """
+        limit_s = self._config.evaluation.build_timeout_s
+        try:
+            self._receive(connection, time.monotonic() + limit_s)
+        except CallTimeout as error:
+            raise NotBuilt(f"it was not ready within {limit_s:g} s (evaluation.build_timeout_s)") from error
+        except MemoryExceeded as error:
+            raise NotBuilt(str(error)) from error
 
     def _receive(self, connection: Connection, deadline: float) -> Any:
         """Return the next message of the process, which is killed if that takes too long or too much memory."""
@@ -250,12 +268,15 @@ def _serve(
 
 
 def _not_built(error: BaseException) -> Outcome:
-    """Return the failure of every object where the oracle could not be built."""
-    outcome = outcome_of_error(error)
+    """Return the failure where the oracle could not be built: no object's, whatever its constructor says."""
+    outcome = outcome_of_error((error.__cause__ if isinstance(error, ConfigError) else None) or error)
     assert outcome.failure is not None
-    return replace(
-        outcome, failure=replace(outcome.failure, reason=f"the oracle could not be built: {outcome.failure.reason}")
-    )
+    kind: FailureKind = "unavailable" if outcome.failure.kind in ("unavailable", "retryable") else "environment"
+    return replace(outcome, failure=Failure(kind, f"{NOT_BUILT}: {outcome.failure.reason}"))
+
+
+def _is_not_built(outcome: Outcome) -> bool:
+    return outcome.failure is not None and outcome.failure.reason.startswith(NOT_BUILT)
 
 
 def _shortened(outcome: Outcome) -> Outcome:

@@ -12,7 +12,7 @@ A module may import from its own group and from those above it in this list:
 - systems, each a training loop over the engine: ``campaign`` (active learning)
 - people and results: ``people`` (ask, tell, review), ``analysis``
 - processes and clusters: ``actors`` (local processes, Ray, jobs, sweeps)
-- the command line: ``cli``
+- interfaces: ``cli`` (the command line), ``client`` (Python and notebooks)
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from al_loop.analysis import Run as Run
     from al_loop.analysis import open_run as open_run
     from al_loop.campaign import Campaign as Campaign
+    from al_loop.client import CampaignClient as CampaignClient
+    from al_loop.client import campaign as campaign
     from al_loop.config import CampaignConfig as CampaignConfig
     from al_loop.config import load_config as load_config
     from al_loop.oracles.base import Failure as Failure
@@ -36,12 +38,14 @@ if TYPE_CHECKING:
     from al_loop.oracles.base import Outcome as Outcome
     from al_loop.oracles.base import current_call as current_call
     from al_loop.oracles.wrap import oracle as oracle
+    from al_loop.people.retry import retry as retry
 
 __version__ = "0.1.0"
 
 #: public name -> the module that defines it
 _HOMES = {
     "Campaign": "al_loop.campaign",
+    "CampaignClient": "al_loop.client",
     "CampaignConfig": "al_loop.config",
     "Failure": "al_loop.oracles.base",
     "Fidelity": "al_loop.oracles.base",
@@ -54,14 +58,17 @@ _HOMES = {
     "load_config": "al_loop.config",
     "open_run": "al_loop.analysis",
     "oracle": "al_loop.oracles.wrap",
+    "retry": "al_loop.people.retry",
 }
-__all__ = [*_HOMES, "__version__"]
+__all__ = [*_HOMES, "__version__", "campaign"]
 
 shadows.search_libraries_first()
 moved_modules.install()
 
 
 def __getattr__(name: str) -> object:
+    if name == "campaign":  # the package, which can be called
+        return importlib.import_module("al_loop.campaign")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'al_loop' has no attribute {name!r}")

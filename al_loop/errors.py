@@ -1,4 +1,4 @@
-"""The exceptions of al-loop, by who has to act on them, and the one-line summary of any other exception."""
+"""The exceptions of al-loop, by who has to act on them, and the words that messages are made of."""
 
 from collections.abc import Iterable
 
@@ -27,6 +27,17 @@ def summary(error: object, *, max_length: int = 300) -> str:
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines()
     return lines[0][:max_length] if lines else type(cause).__name__
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, such as "1 answer" and "2 answers".
+
+    Args:
+        n: the number.
+        noun: the noun in the singular.
+        plural: its plural, if that is not the noun and an s.
+    """
+    return f"{n} {noun if n == 1 else plural or noun + 's'}"
 
 
 def not_one_of(value: object, names: Iterable[object]) -> str:

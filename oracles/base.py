@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Final, Literal, Self, get_args
 
-from al_loop.errors import not_one_of
-from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, match
+from al_loop.errors import counted, not_one_of
+from al_loop.system.error_kinds import kind_of_error
+from al_loop.system.matching import NO_ANSWER, MismatchError, TrackedItems, asynchronous, match
 from al_loop.system.plain_values import (
     LARGEST,
     Bound,
@@ -29,7 +30,9 @@ from al_loop.system.tracebacks import describe_error, error_details
 Goal = Literal["maximise", "minimise"]
 #: the American spellings, which are accepted, too
 _GOALS_IN_AMERICAN: Mapping[str, Goal] = {"maximize": "maximise", "minimize": "minimise"}
-FailureKind = Literal["invalid", "permanent", "retryable", "timeout"]
+FailureKind = Literal["invalid", "permanent", "retryable", "timeout", "unavailable", "environment"]
+#: the kinds that are never recorded as the answer of an object
+NO_ANSWERS: Final[frozenset[FailureKind]] = frozenset({"unavailable", "environment"})
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,9 @@ class Failure:
 
     Args:
         kind: ``invalid``: the object cannot be measured (not a molecule, no conformer); ``permanent``: this call will
-            always fail; ``retryable``: another attempt may succeed; ``timeout``: it took longer than allowed.
+            always fail; ``retryable``: another attempt may succeed; ``timeout``: it took longer than allowed. Two are
+            no answers: ``unavailable``: a service that every object needs does not work at present, and is waited for;
+            ``environment``: no object can be measured until somebody mends something, so the campaign stops.
         reason: one sentence for the user.
 
     Raises:
@@ -156,7 +161,7 @@ _NO_ANSWER = Failure("permanent", "the oracle returned no answer for this object
 
 
 class OracleError(Exception):
-    """An exception by which an oracle names the kind of failure; any other exception counts as ``permanent``.
+    """An exception by which an oracle names the kind of failure; others are judged by ``kind_of_error``.
 
     Args:
         kind: the kind of failure, see ``Failure``.
@@ -174,7 +179,9 @@ class OracleError(Exception):
 def outcome_of_error(error: BaseException) -> Outcome:
     """Return the failure that an exception in an oracle's code stands for, with its traceback in ``info``."""
     if not isinstance(error, OracleError):
-        return Outcome(failure=Failure("permanent", describe_error(error)), info={"error": error_details(error)})
+        return Outcome(
+            failure=Failure(kind_of_error(error), describe_error(error)), info={"error": error_details(error)}
+        )
     is_translated = error.__cause__ is not None or error.__context__ is not None
     return Outcome(failure=error.failure, info={"error": error_details(error)} if is_translated else {})
 
@@ -280,9 +287,10 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     try:
         values = numbers(raw)
     except (TypeError, ValueError, OverflowError):
-        return failed(f"the oracle returned {raw!r:.80}, which is not a number")
+        returned = asynchronous(raw) or ("None (is a return missing?)" if raw is None else f"{raw!r:.80}")
+        return failed(f"the oracle returned {returned}, which is not a number")
     if len(values) != n_values:
-        return failed(f"the oracle returned {len(values)} values, expected {n_values}")
+        return failed(f"the oracle returned {counted(len(values), 'value')}, expected {n_values}")
     noise = noise_or_none(noise, values)
     refused = [not is_learnable(value) or (noise is not None and noise[i] > LARGEST) for i, value in enumerate(values)]
     if any(is_bad and not math.isnan(value) for is_bad, value in zip(refused, values, strict=True)):
@@ -360,9 +368,8 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
         return
     n_yielded = min(n_answers, n) - len(withheld)
     if error is None:
-        reason = (
-            f"the oracle returned {'more than ' if n_answers > n else ''}{min(n_answers, n)} answers for {n} objects"
-        )
+        returned = f"{'more than ' if n_answers > n else ''}{counted(min(n_answers, n), 'answer')}"
+        reason = f"the oracle returned {returned} for {counted(n, 'object')}"
         unmatched = Failure("permanent", f"{reason}, so it is not certain which belongs to which; yield one for each")
         yield from [Outcome(failure=_NO_ANSWER if n_answers < n == 1 else unmatched)] * (n - n_yielded)
         return

@@ -151,7 +151,8 @@ class Command(Oracle):
             yield from [Outcome.failed("invalid", reason)] * len(objects)
             return
         except OSError as error:
-            kind: FailureKind = "retryable" if error.errno in _TEMPORARY else "permanent"
+            kind: FailureKind = "retryable" if error.errno in _TEMPORARY else "environment"
+            kind = "permanent" if error.errno == errno.E2BIG else kind  # the object is too long for an argument
             yield from [Outcome.failed(kind, f"the program cannot be started: {error.strerror}")] * len(objects)
             return
         rows: dict[str, Mapping[Any, Any]] = {}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 from al_loop.oracles._io.http_client import RefusedError, Service
 from al_loop.oracles._io.row_format import call_keys, named_objectives, priced_fidelities, read_answer
 from al_loop.oracles.base import Objective, Oracle, OracleError, Outcome, as_outcome
@@ -35,10 +35,12 @@ class Http(Oracle):
     once.
 
     Requests are retried, with a growing pause or after the time in ``Retry-After``, when a connection fails or breaks
-    off, and after the statuses 408, 409, 425, 429 and 5xx; when attempts or time run out the failure is ``retryable``.
+    off, and after the statuses 408, 409, 425, 429 and 5xx; when attempts or time run out the failure is ``retryable``,
+    or ``unavailable`` after failed connections, 429, 502, 503 and 504: then the campaign waits for the service.
     The statuses 400, 413 and 422 refuse the objects: each is then sent alone, and those still refused are ``invalid``.
-    Any other status is a ``permanent`` failure; so is a redirection to another server, which receives neither the
-    objects nor the token. A service without support for keys may measure an object twice after a broken connection;
+    The status 401, a missing token, a certificate that is not trusted and a redirection to another server (which
+    receives neither the objects nor the token) stop the campaign. Any other status is a ``permanent`` failure. A
+    service without support for keys may measure an object twice after a broken connection;
     ``attempts: 1`` both here and in ``evaluation`` prevents that.
 
     Args:
@@ -169,7 +171,7 @@ class Http(Oracle):
             )
             raise OracleError("permanent", reason)
         if len(answer) != len(keys):
-            reason = f"the service returned {len(answer)} answers, expected {len(keys)}"
+            reason = f"the service returned {counted(len(answer), 'answer')}, expected {len(keys)}"
             raise OracleError("permanent", f"{reason}, so none can be assigned to its object")
         by_object = {str(entry["object"]): entry for entry in answer if isinstance(entry, dict) and "object" in entry}
         if by_object.keys() == keys.keys():  # in an order of the service's own

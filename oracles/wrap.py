@@ -159,8 +159,10 @@ def oracle_from(target_object: Any, **kwargs: Any) -> Oracle:
     """
     label = _name(target_object, repr(target_object))
     if inspect.isclass(target_object):
-        if not callable(getattr(target_object, "evaluate", None)):
+        evaluate: Any = getattr(target_object, "evaluate", None)
+        if not callable(evaluate):
             raise ConfigError(f"the class {label} has no method evaluate(objects), which every oracle needs")
+        _refuse_async(evaluate, f"{label}.evaluate")
         if inspect.isabstract(target_object):
             missing = ", ".join(sorted(getattr(target_object, "__abstractmethods__", ())))
             raise ConfigError(f"the class {label} is abstract; implement {missing}")
@@ -170,13 +172,44 @@ def oracle_from(target_object: Any, **kwargs: Any) -> Oracle:
         raise ConfigError(f"{label:.80} is an instance; name its class instead ({type(target_object).__name__})")
     if not callable(target_object):
         raise ConfigError(f"{label:.80} is neither a class with evaluate(objects) nor a function of one object")
-    if inspect.iscoroutinefunction(target_object):
-        raise ConfigError(f"{label} is an async function, which is not supported; use one that returns the value")
+    _refuse_async(target_object, label)
     # each call passes its fidelity, so the config need not
     optional = ("fidelity",) if getattr(target_object, "fidelities", None) and "fidelity" not in kwargs else ()
     return FunctionOracle(
         target_object, **_checked_arguments(_options_of(target_object, label), kwargs, label, optional)
     )
+
+
+def oracle_from_given(thing: Any, objectives: Sequence[Mapping[str, str]] = ()) -> Oracle:
+    """Build the oracle of a function, class or object that was given to ``al_loop.campaign``.
+
+    Args:
+        thing: a function of one object, a class with an ``evaluate`` method, or an object of such a class.
+        objectives: replaces the objectives that it declares: for each, its name, unit and goal.
+
+    Raises:
+        ConfigError: it is none of these, or what it declares is invalid.
+    """
+    if isinstance(thing, Oracle):
+        built: Oracle = copy.copy(thing)
+    elif not inspect.isclass(thing) and callable(getattr(thing, "evaluate", None)):
+        built = WrappedOracle(thing)
+    else:
+        built = oracle_from(thing)
+    if objectives:
+        built.objectives = tuple(Objective(**objective) for objective in objectives)  # type: ignore[arg-type]
+    return built
+
+
+def _refuse_async(function: Any, label: str) -> None:
+    """Raise ConfigError for async functions, async generator functions and objects that are called as such."""
+    while isinstance(function, partial):
+        function = function.func
+    if any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in (function, function.__call__)):
+        raise ConfigError(
+            f"{label} is an async function, which is not supported; use one that returns the value, such as "
+            "asyncio.run(...) of yours"
+        )
 
 
 def _options_of(function: Any, label: str) -> Any:

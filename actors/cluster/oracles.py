@@ -21,7 +21,7 @@ from al_loop.actors.cluster import slots
 from al_loop.actors.cluster.placement import options_of
 from al_loop.actors.cluster.roles import RoleActor, kill_actor
 from al_loop.actors.local import LocalWorker
-from al_loop.campaign.executor import CallTimeout, MemoryExceeded, OracleWorker, WorkerLost
+from al_loop.campaign.executor import CallEnded, CallTimeout, OracleWorker, WorkerLost
 from al_loop.config import CampaignConfig
 from al_loop.errors import summary
 from al_loop.oracles.base import Call, Outcome
@@ -97,6 +97,7 @@ class RayWorker(OracleWorker):
         self._config, self._slots = config, oracle_slots
         self._log = None if logs is None else BoundedLog(logs / f"oracle-{number}.log")
         self._actor: Any = None
+        self._is_built = False  # whether the actor has answered before
         self.is_busy = False
         self.closed = threading.Event()
 
@@ -136,12 +137,14 @@ class RayWorker(OracleWorker):
                 self._wait_until_ready()
             stream = self._actor.evaluate.options(num_returns="streaming").remote(list(objects), timeout_s, call)
             # the actor enforces the limits itself; this deadline is for a node that does not answer at all
-            deadline = time.monotonic() + timeout_s + _GRACE_S
+            build_s = 0.0 if self._is_built else self._config.evaluation.build_timeout_s
+            deadline = time.monotonic() + build_s + timeout_s + _GRACE_S
             for _ in objects:
                 if not ray.wait([stream], timeout=max(deadline - time.monotonic(), 0))[0]:
                     raise CallTimeout
                 outcome, output = ray.get(next(stream))
                 assert isinstance(outcome, Outcome)
+                self._is_built = True
                 self._keep(output)
                 yield outcome
             is_actor_usable = True
@@ -169,7 +172,7 @@ class RayWorker(OracleWorker):
             self._log.append(output)
 
     def kill(self) -> None:
-        actor, self._actor = self._actor, None
+        actor, self._actor, self._is_built = self._actor, None, False
         kill_actor(actor)
 
     def _kill_and_release(self) -> None:
@@ -181,9 +184,9 @@ class RayWorker(OracleWorker):
         self._kill_and_release()
 
 
-def _worker_failure(error: RayTaskError) -> CallTimeout | WorkerLost | MemoryExceeded | None:
+def _worker_failure(error: RayTaskError) -> CallEnded | None:
     """Return the failure that the worker below the actor has raised; None where the actor raised another error."""
     cause: Any = error
     while isinstance(cause, RayTaskError):
         cause = cause.cause
-    return cause if isinstance(cause, CallTimeout | MemoryExceeded | WorkerLost) else None
+    return cause if isinstance(cause, CallEnded) else None

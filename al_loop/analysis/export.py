@@ -1,4 +1,4 @@
-"""Tables of a run as CSV or Parquet files."""
+"""Tables of a run as files."""
 
 from __future__ import annotations
 
@@ -8,45 +8,55 @@ from typing import Literal, get_args
 import pandas as pd
 
 from al_loop.analysis.tables import RunTables
+from al_loop.datafiles.table_formats import encode_rows, format_of
 from al_loop.errors import ConfigError, not_one_of
-from al_loop.storage.files import write_whole
+from al_loop.storage.files import write_output
 
-ExportFormat = Literal["csv", "parquet"]
+ExportFormat = Literal["csv", "tsv", "jsonl", "xlsx", "parquet", "sdf"]
 ExportTable = Literal["evaluations", "candidates", "decisions", "changes"]
 
 
-def export(run: RunTables | str | Path, format: str, path: str | Path, table: str = "evaluations") -> Path:
+def export(
+    run: RunTables | str | Path,
+    format: str | None,
+    path: str | Path,
+    table: str = "evaluations",
+    *,
+    force: bool = False,
+) -> Path:
     """Write a table of a run to a file, whole or not at all.
 
     Args:
         run: an opened run, or its directory, ledger file or database URL.
-        format: csv or parquet.
-        path: the file.
+        format: csv, tsv, jsonl, xlsx, parquet or sdf (for molecules); None: by the file's extension.
+        path: the file; ``-`` is standard output.
         table: evaluations (every answer), candidates (every proposed object), decisions (with their reasons),
             or changes (of the config, the oracle and the libraries, from which round on).
+        force: whether to replace an existing file.
 
     Returns:
         The path of the file.
 
     Raises:
-        ConfigError: there is no such run, format or table, or the file cannot be written.
+        ConfigError: there is no such run, format or table, the file exists, or it cannot be written.
     """
-    for name, value, choices in (("format", format, get_args(ExportFormat)), ("table", table, get_args(ExportTable))):
-        if value not in choices:
+    formats = get_args(ExportFormat)
+    for name, value, choices in (("format", format, formats), ("table", table, get_args(ExportTable))):
+        if value is not None and value not in choices:
             raise ConfigError(f"export: {name} {not_one_of(value, choices)}")
+    format = format_of(path, format, formats)
     if not isinstance(run, RunTables):
         with RunTables(run) as opened:
-            return export(opened, format, path, table)
+            return export(opened, format, path, table, force=force)
     frame: pd.DataFrame = getattr(run, table)
     path = Path(path)
-    try:
-        write_whole(path, _content(frame.reset_index(drop=frame.index.name is None), format))
-    except OSError as error:
-        raise ConfigError(f"export: {path} cannot be written ({error.strerror or error})") from error
+    write_output(path, _content(frame.reset_index(drop=frame.index.name is None), format), force=force)
     return path
 
 
 def _content(frame: pd.DataFrame, format: str) -> bytes:
     if format == "csv":
         return frame.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%f%z").encode()
-    return frame.to_parquet(index=False)
+    if format == "parquet":
+        return frame.to_parquet(index=False)
+    return encode_rows(list(map(str, frame.columns)), list(frame.itertuples(index=False, name=None)), format)

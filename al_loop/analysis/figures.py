@@ -30,39 +30,44 @@ _TOP_K = 10
 def progress(run: RunTables, ax: Axes | None = None, *, objective: str | None = None) -> Figure:
     """Plot every measurement, the best so far and the mean of the ten best, against oracle calls.
 
-    Failures are ticks at the bottom; values far beyond the others are triangles at the edge.
+    Only results count (see ``RunTables.results``): values outside the bounds on outcomes, or at another than the target
+    fidelity, are hollow. Failures are ticks at the bottom; values far beyond the others are triangles at the edge. With
+    several objectives and none named, the hypervolume after each round is plotted instead.
 
     Args:
         run: the run.
         ax: the axes to draw into; None: the axes of a new figure.
-        objective: name of the objective; None: the (first) optimised one.
+        objective: name of the objective; None: the optimised one.
 
     Raises:
         ConfigError: there is no such objective.
     """
+    if objective is None and len(run.optimised) > 1:
+        return _hypervolume(run, ax)
     column, details = run.find_objective(objective)
     table = run.evaluations
     calls = table["attempts"].clip(lower=1).cumsum().to_numpy(dtype=np.float64)
     values = table[column].to_numpy(dtype=np.float64)
     rounds = table["round"].to_numpy()
     is_measured = np.isfinite(values)
+    is_result = is_measured & table.index.isin(run.results.index)
     figure, ax = _axes(ax, (7.5, 4.2))
     ax.set(xlabel="oracle calls", ylabel=_label(details), title=f"{run.name}: progress")
     if is_measured.any():
-        x, y = calls[is_measured], values[is_measured]
+        x, y, counts = calls[is_measured], values[is_measured], is_result[is_measured]
         low, high = _visible_range(y, keep=details.goal)
         clipped = np.clip(y, low, high)
         dots = _RoundDots(rounds)
         for rows, marker in ((clipped == y, "o"), (clipped > y, "v"), (clipped < y, "^")):
-            dots.draw(ax, x[rows], clipped[rows], rounds[is_measured][rows], marker)
+            dots.draw(ax, x[rows & counts], clipped[rows & counts], rounds[is_measured][rows & counts], marker)
+        if not counts.all():
+            ax.plot(
+                x[~counts], clipped[~counts], "o", mfc="none", mec=_GREY, ms=4.5, zorder=2,
+                label=f"does not count ({int((~counts).sum())})",
+            )  # fmt: skip
         dots.add_legend(figure, ax)
-        best, top = _running_best(y, details.goal, _TOP_K)
-        ax.step(x, best, where="post", color=_INK, lw=2, label="best so far", zorder=4)
-        if len(y) >= _TOP_K:
-            mean = top[_TOP_K - 1 :]
-            ax.step(
-                x[_TOP_K - 1 :], mean, where="post", color=_ACCENT, lw=2, label=f"mean of the {_TOP_K} best", zorder=4
-            )
+        if counts.any():
+            _draw_best(ax, x[counts], y[counts], details.goal)
         margin = 0.06 * (high - low) or 1.0
         ax.set_ylim(low - 1.5 * margin, high + margin)
     else:
@@ -76,6 +81,30 @@ def progress(run: RunTables, ax: Axes | None = None, *, objective: str | None = 
     if len(values):
         corner: Literal["lower right", "upper right"] = "lower right" if details.goal == "maximise" else "upper right"
         ax.legend(loc=corner, framealpha=0.9, edgecolor="none", fontsize=9)
+    ax.set_xlim(0, max(calls.max(initial=1.0) * 1.02, 2))
+    return figure
+
+
+def _draw_best(ax: Axes, x: Floats, y: Floats, goal: Goal) -> None:
+    """Draw the best result so far, and the mean of the ten best from the tenth result on."""
+    best, top = _running_best(y, goal, _TOP_K)
+    ax.step(x, best, where="post", color=_INK, lw=2, label="best so far", zorder=4)
+    if len(y) >= _TOP_K:
+        mean, label = top[_TOP_K - 1 :], f"mean of the {_TOP_K} best"
+        ax.step(x[_TOP_K - 1 :], mean, where="post", color=_ACCENT, lw=2, label=label, zorder=4)
+
+
+def _hypervolume(run: RunTables, ax: Axes | None) -> Figure:
+    """Plot the hypervolume after each closed round against oracle calls."""
+    metrics = [r.metrics for r in run.round_rows if r.metrics and r.metrics.get("hypervolume") is not None]
+    calls = np.array([m["calls"] for m in metrics], dtype=np.float64)
+    figure, ax = _axes(ax, (7.5, 4.2))
+    names = ", ".join(o.name.replace("_", " ") for o in run.optimised.values())
+    ax.set(xlabel="oracle calls", ylabel="hypervolume", title=f"{run.name}: progress in {names}")
+    if metrics:
+        ax.plot(calls, [m["hypervolume"] for m in metrics], color=_INK, lw=2, marker="o", ms=5)
+    else:
+        ax.text(0.5, 0.5, "no round is closed yet", transform=ax.transAxes, ha="center", color=_GREY)
     ax.set_xlim(0, max(calls.max(initial=1.0) * 1.02, 2))
     return figure
 
@@ -94,9 +123,13 @@ def front(run: RunTables, ax: Axes | None = None) -> Figure:
     if len(columns) != 2:
         raise ConfigError(f"plot_front requires two objectives, but this campaign optimises {len(columns)}")
     (x, x_objective), (y, y_objective) = columns.items()
-    table, best = run.target_evaluations.dropna(subset=[x, y]), run.front()
+    measured, table, best = run.target_evaluations.dropna(subset=[x, y]), run.results.dropna(subset=[x, y]), run.front()
     figure, ax = _axes(ax, (5.6, 4.6))
     dots = _RoundDots(run.evaluations["round"].to_numpy())
+    others = measured.drop(table.index)
+    if len(others):
+        label = f"outside the bounds ({len(others)})"
+        ax.plot(others[x], others[y], "o", mfc="none", mec=_GREY, ms=4.5, zorder=2, label=label)
     dots.draw(ax, table[x].to_numpy(), table[y].to_numpy(), table["round"].to_numpy())
     dots.add_legend(figure, ax, shrink=0.88)
     ax.plot(best[x], best[y], color=_ACCENT, lw=1.5, marker="o", mfc="none", ms=8, zorder=4, label="best trade-offs")
@@ -122,15 +155,17 @@ def calibration(run: RunTables, ax: Axes | None = None, *, objective: str | None
         ConfigError: there is no such objective.
     """
     column, details = run.find_objective(objective)
-    table = run.evaluations.dropna(subset=[column, "predicted_mean"])
+    predicted = run.prediction_columns(column)
+    table = run.evaluations
+    table = table.iloc[:0] if predicted is None else table.dropna(subset=[column, predicted[0]])
     figure, ax = _axes(ax, (5.2, 4.8))
     ax.set(xlabel=f"measured {_label(details)}", ylabel=f"predicted {_label(details)}")
-    if table.empty:
+    if predicted is None or table.empty:
         ax.set_title(f"{run.name}: calibration")
         ax.text(0.5, 0.5, "no predictions yet", transform=ax.transAxes, ha="center", color=_GREY)
         return figure
-    measured, mean = table[column].to_numpy(), table["predicted_mean"].to_numpy()
-    std = table["predicted_std"].to_numpy()
+    measured, mean = table[column].to_numpy(), table[predicted[0]].to_numpy()
+    std = table[predicted[1]].to_numpy()
     rounds = table["round"].to_numpy()
     ranges = np.array([_visible_range(measured), _visible_range(mean)])
     low, high = float(ranges.min()), float(ranges.max())

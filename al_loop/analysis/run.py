@@ -17,6 +17,7 @@ from al_loop.analysis import figures
 from al_loop.analysis.failures import failures
 from al_loop.analysis.status import RunStatus, run_status
 from al_loop.analysis.tables import RunTables
+from al_loop.errors import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,8 +67,12 @@ class Run(RunTables):
 
     def __repr__(self) -> str:
         s = self.status()
-        best = "nothing measured" if s.best_value is None else f"best {s.best_value:.4g} {s.unit}".rstrip()
-        return f"<Run {s.name!r} ({s.state}): {s.rounds} rounds, {s.answered} answers, {s.failed} failed, {best}>"
+        best = s.no_best or f"best {s.best_value:.4g} {s.unit}".rstrip()
+        if s.n_front:
+            volume = "" if s.hypervolume is None else f", hypervolume {s.hypervolume:.4g}"
+            best = f"{counted(s.n_front, 'object')} on the front{volume}"
+        counts = f"{counted(s.rounds, 'round')}, {counted(s.answered, 'answer')}"
+        return f"<Run {s.name!r} ({s.state}): {counts}, {s.failed} failed, {best}>"
 
     def _repr_html_(self) -> str:
         s = self.status()
@@ -78,11 +83,19 @@ class Run(RunTables):
             "answers": f"{s.answered} ({s.failed} failed, {s.pending} pending)",
             "oracle calls": f"{s.calls}",
             "cost": f"{s.cost:.6g}",
-            "objective": f"{s.goal} {s.objective}{f' ({s.unit})' if s.unit else ''}",
+            "objective": ", ".join(
+                f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in self.optimised.values()
+            ),
         }
+        if s.hypervolume is not None:
+            entries["hypervolume"] = f"{s.hypervolume:.6g}"
         cell = "style='text-align:left'"
         rows = "".join(
             f"<tr><th {cell}>{html.escape(k)}</th><td {cell}>{html.escape(v)}</td></tr>" for k, v in entries.items()
         )
-        best = self.best(5)[["object", self.value_column, "round"]].to_html(float_format=lambda v: f"{v:.4g}", border=0)
-        return f"<h4>{html.escape(s.name)}</h4><table>{rows}</table><p>The best so far:</p>{best}"
+        columns = list(self.optimised)
+        table = self.best(5) if len(columns) == 1 else self.front()
+        best = table[["object", *columns, "round"]].to_html(float_format=lambda v: f"{v:.4g}", border=0)
+        heading = "The best so far" if len(columns) == 1 else "The best trade-offs so far"
+        shown = f"<p>{heading}: {html.escape(s.no_best)}</p>" if s.no_best else f"<p>{heading}:</p>{best}"
+        return f"<h4>{html.escape(s.name)}</h4><table>{rows}</table>{shown}"

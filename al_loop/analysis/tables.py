@@ -7,24 +7,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
 from sqlalchemy.engine import URL
 
+from al_loop.analysis.answer_tables import CALL_COLUMNS, PREDICTION_COLUMNS, candidate_table, evaluation_table
+from al_loop.analysis.results import Results
 from al_loop.campaign.course import value_text
 from al_loop.datafiles.nested import flatten
 from al_loop.errors import ConfigError, not_one_of
-from al_loop.ledger import Ledger
-from al_loop.monitoring.metrics import non_dominated
+from al_loop.ledger import Ledger, columns
+from al_loop.ledger.records import RoundRow
+from al_loop.modelling.objective_names import predicted_columns
+from al_loop.modelling.objectives import CampaignObjectives, recorded_objectives
 from al_loop.oracles.base import Objective
 from al_loop.storage.artifacts import ArtifactFolder
 from al_loop.storage.locate import find_ledger, location_text, run_folder
 
-_CALL_COLUMNS = ("cost", "seconds", "started", "finished", "worker", "attempts", "number", "arrived", "revision")
-_PREDICTION_COLUMNS = ("predicted_mean", "predicted_std")
-_CANDIDATE_COLUMNS = ("id", "round", "position", "object", "origin", "fidelity", *_PREDICTION_COLUMNS, "acquisition")
-#: the column of an objective with one of these names is prefixed with ``value_``
-_RESERVED = {"candidate", "object", "round", "failure", "reason", "origin", *_CALL_COLUMNS, *_PREDICTION_COLUMNS}
+#: the column of an objective with one of these names, which early runs allowed, is prefixed with ``value_``
+_PREFIXED = {"candidate", "object", "round", "failure", "reason", "origin", *CALL_COLUMNS, *PREDICTION_COLUMNS}
 #: keys of a round's info with an entry for each candidate, which are not shown in the table of rounds
 _INFO_PER_CANDIDATE = ("predicted", "nearest")
 
@@ -60,16 +60,25 @@ class RunTables:
         self.name = campaign.name
         self.created = campaign.created
         self.objectives = campaign.objectives
-        self._columns = {f"value_{o.name}" if o.name in _RESERVED else o.name: o for o in campaign.objectives}
+        self._columns: dict[str, Objective] = {}
+        for objective in campaign.objectives:
+            column = f"value_{objective.name}" if objective.name in _PREFIXED else objective.name
+            self._columns[f"{column}_2" if column in self._columns else column] = objective
         #: the number of the newest answer, and the evaluations up to it
         self._cache: tuple[int, pd.DataFrame] | None = None
+        #: the numbers of the newest answer and start, and the answers up to it
+        self._cached_answers: tuple[tuple[int, int], Results] | None = None
+        #: the numbers of opened and closed rounds, and the rounds
+        self._cached_rounds: tuple[tuple[int, ...], list[RoundRow]] | None = None
 
     # -- settings
 
     @property
     def config(self) -> dict[str, Any]:
         """The campaign's config, as of its last start."""
-        return self.ledger.sessions()[-1].config
+        session = self.ledger.last_session()
+        assert session is not None
+        return session.config
 
     @property
     def objective(self) -> Objective:
@@ -106,55 +115,75 @@ class RunTables:
                 return column, objective
         raise ConfigError(f"objective: {not_one_of(name, (o.name for o in self.objectives))}")
 
+    @property
+    def campaign_objectives(self) -> CampaignObjectives:
+        """Which of the measured values the campaign optimises and constrains, as of its last start."""
+        return recorded_objectives(self.objectives, self.config)
+
+    def prediction_columns(self, column: str) -> tuple[str, str] | None:
+        """Return the columns of the predicted mean and deviation of an objective, or None if it is not predicted.
+
+        Args:
+            column: the column of the objective in ``evaluations``.
+        """
+        optimised = self.optimised
+        pairs = dict(zip(optimised, predicted_columns([o.name for o in optimised.values()]), strict=True))
+        return pairs.get(column)
+
     # -- candidates and answers
 
     @property
     def candidates(self) -> pd.DataFrame:
         """One row per proposed object, with or without an answer, indexed by the candidate's id."""
-        rows = [tuple(getattr(c, name) for name in _CANDIDATE_COLUMNS) for c in self.ledger.candidates()]
-        frame = pd.DataFrame(rows, columns=list(_CANDIDATE_COLUMNS)).rename(columns={"id": "candidate"})
-        return frame.set_index("candidate").astype(dict.fromkeys((*_PREDICTION_COLUMNS, "acquisition"), float))
+        return candidate_table(self.ledger.read(columns.candidates), self.campaign_objectives, self.round_rows)
 
     @property
     def evaluations(self) -> pd.DataFrame:
-        """One row per answer, with a column per objective in the oracle's unit, NaN for a failure."""
+        """One row per answer, with a column per objective in the oracle's unit, NaN for a failure.
+
+        If the campaign bounds outcomes, ``within_bounds`` says whether an answer keeps all bounds.
+        """
         n_answers = self.ledger.n_answers()
         if self._cache is None or self._cache[0] != n_answers:
-            self._cache = (n_answers, self._read_evaluations())
+            answers = self.ledger.read(columns.evaluations)
+            table = evaluation_table(answers, self._columns, self.campaign_objectives, self.round_rows)
+            self._cache = (n_answers, table)
         return self._cache[1].copy()
-
-    def _read_evaluations(self) -> pd.DataFrame:
-        answers = self.ledger.evaluations()
-        values = np.full((len(answers), len(self.objectives)), np.nan)
-        for i, answer in enumerate(answers):
-            if answer.values is not None:
-                values[i] = answer.values
-        index = pd.Index([a.candidate_id for a in answers], name="candidate", dtype="int64")
-        candidates = self.candidates.loc[index]
-        table: dict[str, Any] = {"object": candidates["object"], "round": candidates["round"]}
-        table |= {column: values[:, j] for j, column in enumerate(self._columns)}
-        if any(a.noise is not None for a in answers):
-            table |= {
-                f"{column}_std": [np.nan if a.noise is None else a.noise[j] for a in answers]
-                for j, column in enumerate(self._columns)
-            }
-        table["failure"] = [None if a.failure is None else a.failure.kind for a in answers]
-        table["reason"] = [None if a.failure is None else a.failure.reason for a in answers]
-        table |= {name: [getattr(a, name) for a in answers] for name in _CALL_COLUMNS}
-        table |= {name: candidates[name] for name in (*_PREDICTION_COLUMNS, "origin")}
-        frame = pd.DataFrame(table, index=index)
-        frame = frame.astype({"cost": float, "attempts": int})
-        for name in ("failure", "reason", "worker", "origin"):  # pandas 2 would turn None into the text "None"
-            frame[name] = frame[name].astype("str").where(frame[name].notna())
-        return frame.assign(**{name: pd.to_datetime(frame[name], utc=True) for name in ("started", "finished")})
 
     @property
     def target_evaluations(self) -> pd.DataFrame:
         """The evaluations; if the campaign chooses among fidelities, only those at the target fidelity."""
-        rounds = self.ledger.rounds()
-        fidelities = rounds[0].info.get("fidelities") if rounds else None
-        table = self.evaluations
-        return table[self.candidates.loc[table.index, "fidelity"] == fidelities[-1]] if fidelities else table
+        results = self.answers
+        return self.evaluations.loc[results.candidate_ids[results.is_at_target]]
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """The evaluations that count: with a value, at the target fidelity, within all bounds on outcomes.
+
+        The best objects, the Pareto front and the rules of the campaign consider these alone.
+        """
+        results = self.answers
+        return self.evaluations.loc[results.candidate_ids[results.rows]]
+
+    @property
+    def answers(self) -> Results:
+        """The values of all answers, and which of them count; much smaller than the table of evaluations."""
+        session = self.ledger.last_session()
+        version = (self.ledger.n_answers(), 0 if session is None else session.id)
+        if self._cached_answers is None or self._cached_answers[0] != version:
+            target = self.ledger.read(columns.target_fidelity)
+            values = self.ledger.read(columns.values)
+            results = Results.of(values, len(self.objectives), self.campaign_objectives, target)
+            self._cached_answers = (version, results)
+        return self._cached_answers[1]
+
+    @property
+    def round_rows(self) -> list[RoundRow]:
+        """The rounds as the ledger records them; they are read again when one was opened or closed."""
+        version = self.ledger.read(columns.version)[2:]
+        if self._cached_rounds is None or self._cached_rounds[0] != version:
+            self._cached_rounds = (version, self.ledger.rounds())
+        return self._cached_rounds[1]
 
     @property
     def info(self) -> pd.DataFrame:
@@ -183,7 +212,7 @@ class RunTables:
         return pd.DataFrame(rows, columns=["candidate", "name", "path", "bytes", "sha256"]).set_index("candidate")
 
     def best(self, n: int = 10, objective: str | None = None) -> pd.DataFrame:
-        """Return the best measured objects, best first.
+        """Return the best of the ``results``, best first; none if no measured object keeps the bounds.
 
         Args:
             n: number of objects.
@@ -193,16 +222,27 @@ class RunTables:
             ConfigError: there is no such objective.
         """
         column, details = self.find_objective(objective)
-        measured = self.target_evaluations.dropna(subset=[column])
-        return measured.sort_values(column, ascending=details.goal == "minimise", kind="stable").head(n)
+        answers = self.answers
+        rows = answers.best(list(self._columns).index(column), details.goal)[:n]
+        return self.evaluations.loc[answers.candidate_ids[rows]]
 
     def front(self) -> pd.DataFrame:
-        """Return the measured objects on the Pareto front of the optimised objectives, ordered by the first one."""
-        columns = self.optimised
-        measured = self.target_evaluations.dropna(subset=list(columns))
-        goals = [o.goal for o in columns.values()]
-        front = measured[non_dominated(measured[list(columns)].to_numpy(), goals)]
-        return front.sort_values(next(iter(columns)), ascending=goals[0] == "minimise", kind="stable")
+        """Return the ``results`` on the Pareto front of the optimised objectives, ordered by the first one."""
+        answers = self.answers
+        return self.evaluations.loc[answers.candidate_ids[answers.front()]]
+
+    def best_objects(self, n: int) -> list[tuple[str, tuple[float, ...]]]:
+        """Return the best objects with their optimised values; with several objectives, those on the Pareto front.
+
+        Args:
+            n: number of objects.
+        """
+        answers, objectives = self.answers, self.campaign_objectives
+        several = objectives.are_several
+        rows = (answers.front() if several else answers.best(objectives.indices[0], objectives.goals[0]))[:n]
+        names = self.ledger.read(lambda c: columns.objects(c, answers.candidate_ids[rows].tolist()))
+        values = answers.values[rows][:, list(objectives.indices)].tolist()
+        return [(name, tuple(row)) for name, row in zip(names, values, strict=True)]
 
     # -- rounds
 
@@ -214,13 +254,16 @@ class RunTables:
         answered = evaluations.groupby("round").size()
         failed = evaluations.groupby("round")["failure"].count()
         rows = []
-        for r in self.ledger.rounds():
+        for r in self.round_rows:
             row: dict[str, Any] = {"opened": r.opened, "closed": r.closed}
             for name, counts in (("proposed", proposed), ("answered", answered), ("failed", failed)):
                 row[name] = int(counts.get(r.number, 0))
-            row |= {k if k not in row else f"metric_{k}": v for k, v in flatten(r.metrics or {}).items()}
+            metrics = {k: v for k, v in (r.metrics or {}).items() if k != "scaffolds"}
+            row |= {k if k not in row else f"metric_{k}": v for k, v in flatten(metrics).items()}
             row |= {f"seconds_{k}": v for k, v in flatten({**r.seconds, **(r.closing_seconds or {})}).items()}
             info = {k: v for k, v in r.info.items() if k not in _INFO_PER_CANDIDATE}
+            if (forecast := _forecast(r)) is not None:
+                info["forecast"] = forecast
             row |= {f"info.{k}": v for k, v in flatten(info).items()}
             row["seed"] = str(r.seed)
             rows.append(row | {"round": r.number})
@@ -238,8 +281,8 @@ class RunTables:
             (d.round, d.action, d.candidate_id, objects.get(d.candidate_id or 0), d.reason, d.by, d.decided)
             for d in self.ledger.decisions()
         ]
-        columns = ["round", "action", "candidate", "object", "reason", "by", "decided"]
-        frame = pd.DataFrame(rows, columns=columns).astype({"candidate": "Int64"})
+        names = ["round", "action", "candidate", "object", "reason", "by", "decided"]
+        frame = pd.DataFrame(rows, columns=names).astype({"candidate": "Int64"})
         return frame.assign(decided=pd.to_datetime(frame["decided"], utc=True))
 
     @property
@@ -249,7 +292,7 @@ class RunTables:
         Further rows score the objects near to, at a medium distance from and far from those measured before.
         """
         rows = []
-        for r in self.ledger.rounds():
+        for r in self.round_rows:
             for name, scores in ((r.metrics or {}).get("predictions") or {}).items():
                 for group, group_scores in {"all": scores, **scores.get("by_distance", {})}.items():
                     row = {k: v for k, v in group_scores.items() if k not in ("by_distance", "coverage")}
@@ -261,8 +304,8 @@ class RunTables:
     def forecasts(self) -> pd.DataFrame:
         """The expected result of each batch, and the actual one: ``best`` after the round."""
         rows = []
-        for r in self.ledger.rounds():
-            if (forecast := r.info.get("forecast")) is not None:
+        for r in self.round_rows:
+            if (forecast := _forecast(r)) is not None:
                 metrics = r.metrics or {}
                 best = metrics.get("best") if metrics.get("hypervolume") is None else metrics["hypervolume"]
                 rows.append({"round": r.number, **forecast, "best": best})
@@ -283,9 +326,9 @@ class RunTables:
     def alarms(self) -> pd.DataFrame:
         """One row per alarm that the campaign raised."""
         rows = [
-            (r.number, name, message)
-            for r in self.ledger.rounds()
-            for name, message in ((r.metrics or {}).get("alarms") or {}).items()
+            (number, name, message)
+            for number, metrics in self.ledger.read(columns.reports)
+            for name, message in (metrics.get("alarms") or {}).items()
         ]
         return pd.DataFrame(rows, columns=["round", "alarm", "message"])
 
@@ -302,3 +345,12 @@ class RunTables:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _forecast(row: RoundRow) -> dict[str, Any] | None:
+    """Return the forecast of a round's batch, or None if it has none."""
+    forecast: dict[str, Any] | None = row.info.get("forecast")
+    if forecast is None or forecast.get("low") is None or forecast.get("high") is None:
+        return forecast
+    # early runs recorded those of a minimised value the other way around
+    return {**forecast, "low": min(forecast["low"], forecast["high"]), "high": max(forecast["low"], forecast["high"])}

@@ -20,7 +20,9 @@ Building and interfaces:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from al_loop.campaign.campaign import Campaign as Campaign
@@ -34,3 +36,16 @@ def __getattr__(name: str) -> object:
 
         return Campaign
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _CallablePackage(ModuleType):
+    """This package under its other name: ``al_loop.campaign(...)`` opens a campaign from Python."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from al_loop.config.plugins import load_target
+
+        # found by its name, because this package must not import what is built on it
+        return load_target("al_loop.client:campaign")(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

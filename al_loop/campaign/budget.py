@@ -72,6 +72,21 @@ class BudgetAccount:
         self._n_calls += 1
         self._reserved[candidate_id] = self._reserved.get(candidate_id, 0.0) + self.price(fidelity)
 
+    def take_back(self, candidate_id: int, fidelity: str, n: int) -> None:
+        """Take back calls that turned out to be void.
+
+        Args:
+            candidate_id: the candidate that was to be measured.
+            fidelity: at which fidelity.
+            n: number of calls.
+        """
+        self._n_calls -= n
+        self._reserved[candidate_id] = max(self._reserved.get(candidate_id, 0.0) - n * self.price(fidelity), 0.0)
+
+    def reserved_for(self, candidate_id: int) -> float:
+        """Return what the calls for a candidate that has no answer yet are expected to cost."""
+        return self._reserved.get(candidate_id, 0.0)
+
     def uncount(self, n: int) -> None:
         """Take back calls that were counted but not made."""
         self._n_calls -= n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from al_loop.campaign.provenance import oracle_files
 from al_loop.config import BuildContext, CampaignConfig, Part, build
+from al_loop.config.given import GivenPart
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Fidelity, Oracle
 
@@ -58,12 +60,24 @@ def oracle_identity(config: CampaignConfig, oracle: Oracle) -> str:
     content: dict[str, Any] = {"part": config.oracle.model_dump(mode="json"), "version": oracle.version}
     content["objectives"] = [o.name for o in oracle.objectives]
     content["libraries"] = {name: metadata.version(name) for name in oracle.libraries}
-    if config.oracle.target:
-        source = inspect.getsourcefile(inspect.unwrap(config.oracle.factory("oracle")))
+    if isinstance(config.oracle, GivenPart):
+        content["code"] = config.oracle.content_hash
+    elif config.oracle.target:
+        source = _source_file(config.oracle.factory("oracle"))
         content["code"] = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None
     if files := oracle_files(config):
         content["files"] = files
     return json.dumps(content, sort_keys=True)
+
+
+def _source_file(thing: Any) -> str | None:
+    """Return the file of a function, a class, a functools.partial, a method or an instance; None if it has none."""
+    while isinstance(thing, functools.partial):
+        thing = thing.func
+    try:
+        return inspect.getsourcefile(inspect.unwrap(thing))
+    except TypeError:  # an instance, or something written in C
+        return None if isinstance(thing, type) else _source_file(type(thing))
 
 
 def campaign_fingerprint(config: CampaignConfig, oracle: Oracle) -> str:

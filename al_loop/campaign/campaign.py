@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.course import changes_of_course, summaries
+from al_loop.campaign.driver_lease import DriverLease
 from al_loop.campaign.earlier_data import read_earlier_data
 from al_loop.campaign.executor import Executor
 from al_loop.campaign.guarded_reporter import GuardedReporter
@@ -24,11 +25,14 @@ from al_loop.campaign.reporter import Reporter
 from al_loop.campaign.round_loop import RoundLoop
 from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_times import RoundTimes
+from al_loop.campaign.tracking import TrackingReporter
 from al_loop.config import CampaignConfig, build
 from al_loop.config.plugins import load_target
+from al_loop.errors import counted, summary
 from al_loop.ledger import Ledger
 from al_loop.ledger.engines import parse_url, sqlite_url
 from al_loop.sinks import Sinks, Status
+from al_loop.storage.activity import ActivityFile
 from al_loop.storage.checkpoints import Checkpoints
 from al_loop.storage.rescued import RescuedAnswers
 from al_loop.storage.run_directory import RunDirectory
@@ -73,7 +77,7 @@ class Campaign:
 
     Raises:
         ConfigError: the config does not fit the oracle, this machine lacks the device, the run directory is in use or
-            cannot be written to, or its ledger is of another campaign.
+            cannot be written to, its ledger is of another campaign, or another process drives the campaign.
     """
 
     def __init__(
@@ -88,15 +92,17 @@ class Campaign:
         self._reporter, self._sinks = GuardedReporter(reporter or Reporter()), Sinks([])
         self._stop = current_request() or StopRequest()
         parts = prepare(config)
-        parts.check()
+        parts.check(is_new=not (Path(run_dir) / "campaign.json").is_file())
         if executor is None:
             parts.check_device()
         patience_s = config.evaluation.patience_s
         with ExitStack() as opening:
             self.directory = RunDirectory(Path(run_dir), patience_s, self._note)
             opening.callback(self.directory.close)
+            self._activity = ActivityFile(self.directory.path)
             url = ledger_url(config, self.directory.path)
             ledger = opening.enter_context(Ledger(url, patience_s=patience_s, on_wait=self._note))
+            opening.enter_context(DriverLease(ledger))
             pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
             self.directory.write(self.directory.path / "campaign.json", pointer.encode())
             #: whether this start is the first of the campaign
@@ -108,7 +114,8 @@ class Campaign:
             checkpoints = Checkpoints(location, row.uid, patience_s, self._note)
             rescued = RescuedAnswers(self.directory.path, row.uid)
             if n := rescued.restore(ledger, self._note):
-                self._note(f"{n} answers that an earlier start could not commit are in the ledger now")
+                verb = "is" if n == 1 else "are"
+                self._note(f"{counted(n, 'answer')} that an earlier start could not commit {verb} in the ledger now")
             executor = executor or load_target(DEFAULT_EXECUTOR)(config, self.directory.logs)
             opening.callback(executor.close)
             executor.log_to(self.directory.logs)
@@ -121,7 +128,7 @@ class Campaign:
                 checkpoints,
                 rescued,
                 executor,
-                self._reporter,
+                TrackingReporter(self._reporter, self._activity),
                 self._sinks,
             )
             self._open = opening.pop_all()
@@ -145,8 +152,11 @@ class Campaign:
         last = ledger.last_round()
         return last is not None and last >= self.config.rounds.count and not ledger.pending()
 
-    def run(self) -> None:
-        """Run all rounds that are left.
+    def run(self, n_rounds: int | None = None) -> None:
+        """Run the rounds that are left.
+
+        Args:
+            n_rounds: how many of them, counted from the first that is not closed; None: all.
 
         Raises:
             CampaignError: the campaign cannot continue, for example because the oracle returned no value at all.
@@ -157,7 +167,7 @@ class Campaign:
                 close_rounds(self._context, self._last_round, RoundTimes())
                 return
             with self._loop() as loop, self._proposer() as proposer:
-                is_spent = self._run_rounds(loop, proposer)
+                is_spent = self._run_rounds(loop, proposer, n_rounds)
                 loop.finish(is_spent, lambda: self.is_finished)
 
     def stop(self, *, finish_calls: bool = False) -> None:
@@ -183,10 +193,15 @@ class Campaign:
                 self._note(str(loop.answers_at_stop))
             raise
 
-    def _run_rounds(self, loop: RoundLoop, proposer: Proposer) -> bool:
+    def _run_rounds(self, loop: RoundLoop, proposer: Proposer, n_rounds: int | None) -> bool:
         """Run rounds from the last one on; return whether the budget ended them."""
-        last = self._context.ledger.last_round()
-        for number in range(last or 0, max(self.config.rounds.count, last or 0) + 1):
+        ledger = self._context.ledger
+        last = ledger.last_round()
+        end = max(self.config.rounds.count, last or 0) + 1
+        if n_rounds is not None:
+            n_closed = sum(row.closed is not None for row in ledger.rounds())
+            end = min(end, n_closed + n_rounds)
+        for number in range(last or 0, end):
             if number != last and not loop.start_round(number, proposer):
                 return False
             loop.await_review(number)
@@ -240,12 +255,18 @@ class Campaign:
     def _session(self) -> Iterator[None]:
         """Tell the sinks that the campaign begins, and how it ends."""
         self._sinks.begin(self.config.name, self._uid, self.config.model_dump(mode="json", exclude={"ledger"}))
+        self._activity.enter("", self._context.ledger.last_round() or 0)
         status: Status = "failed"
         try:
             yield
             status = "finished" if self.is_finished else "stopped"
+            self._activity.leave(status)
         except KeyboardInterrupt:
             status = "stopped"
+            self._activity.leave("interrupted")
+            raise
+        except BaseException as error:
+            self._activity.leave("failed", summary(error))
             raise
         finally:
             self._sinks.end(status)

@@ -18,6 +18,7 @@ from al_loop.system import stopping
 
 _CHUNK = 8192  # objects scored at once
 _MOST_PROMISING = 2048  # objects of a list that the selector sees, at least
+_N_EXPLAINED = 8  # draws of random objects by which constraints that nothing meets are explained
 _RANDOM_DRAW = 128  # random objects drawn at once
 _MOST_DRAWS = 400  # times the number of requested objects, after which the space counts as exhausted
 
@@ -122,6 +123,11 @@ class CandidateSource:
             if len(accepted) == n:
                 break
         return accepted
+
+    def drawn(self) -> list[str]:
+        """Return some random objects, acceptable or not."""
+        generator = torch.Generator().manual_seed(derive_seed(self._seed, 0, "random"))
+        return [name for objects in self._random_draws(_N_EXPLAINED, generator) for name in objects]
 
     def _random_draws(self, n: int, generator: torch.Generator) -> Iterator[list[str]]:
         """Yield 128 objects at a time: n times from random actions, or each object of a list once."""

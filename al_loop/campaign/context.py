@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from al_loop.campaign.executor import Executor
 from al_loop.campaign.preparation import CampaignParts
 from al_loop.campaign.reporter import Reporter
+from al_loop.campaign.round_state import RoundStates
 from al_loop.config import CampaignConfig
 from al_loop.ledger import Ledger
 from al_loop.sinks import Sinks
@@ -43,6 +45,11 @@ class CampaignContext:
     def config(self) -> CampaignConfig:
         """The config of the campaign."""
         return self.parts.config
+
+    @cached_property
+    def states(self) -> RoundStates:
+        """The states of the ledger, shared by all phases of a round."""
+        return RoundStates(self.ledger, self.parts)
 
     def note(self, message: str) -> None:
         """Tell the user something, through the reporter and the sinks."""

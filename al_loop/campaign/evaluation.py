@@ -4,44 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from al_loop.campaign.answer_commits import AnswerCommits
 from al_loop.campaign.answer_commits import AnswerStores as AnswerStores
 from al_loop.campaign.answers_at_stop import AnswersAtStop
 from al_loop.campaign.budget import BudgetAccount
-from al_loop.campaign.executor import CallEnded, OracleWorker, WorkerLost, outcome_of_ended_call
+from al_loop.campaign.executor import OracleWorker
 from al_loop.campaign.failures import FailureStreak
 from al_loop.campaign.group_commit import GroupCommit
+from al_loop.campaign.oracle_call import CallResult, results_of_call
+from al_loop.campaign.oracle_health import OracleHealth, Ruling
+from al_loop.campaign.pool_settings import PoolSettings as PoolSettings
 from al_loop.campaign.task_queue import Task, TaskQueue
-from al_loop.config import Budget, Evaluation
 from al_loop.errors import CampaignError
 from al_loop.ledger import Answer, Candidate, Ledger
-from al_loop.oracles.base import Call, Outcome
+from al_loop.oracles.base import Outcome
 from al_loop.system import stopping
 from al_loop.system.stopping import StopRequest
 
+_SUSPENDED_S = 15.0  # after which a recorded call is not begun without asking again who drives the campaign
 _LOOK_S = 1.0  # time between looks into the ledger for answers that others committed
-
-
-@dataclass(frozen=True)
-class PoolSettings:
-    """Settings of an evaluation pool.
-
-    Args:
-        evaluation: the config's ``evaluation``: time-outs, attempts and the cost of a call.
-        budget: what may be spent, by all sessions of the campaign.
-        call_size: largest number of objects in one call.
-        prices: cost of a call at each fidelity, by name; at others it is ``evaluation.cost``.
-    """
-
-    evaluation: Evaluation
-    budget: Budget = field(default_factory=Budget)
-    call_size: int = 1
-    prices: Mapping[str, float] = field(default_factory=dict)
 
 
 class EvaluationPool:
@@ -95,6 +80,7 @@ class EvaluationPool:
         self._looked = time.monotonic()
         self._busy_s, self._n_done_calls = 0.0, 0
         self._failures = FailureStreak(self._evaluation.stop_after_failures)
+        self._health = OracleHealth(self._evaluation, ledger.has_measured())
         #: answers that arrived in this session, and how many of them have values
         self.n_settled = self.n_values = 0
         self._error: BaseException | None = None
@@ -205,9 +191,14 @@ class EvaluationPool:
             with self._lock:
                 if not self._open or is_enough():
                     return False
-                if self._workers and self.is_spent and not self._call_began:
-                    return True
-                self._progress.wait(stopping.POLL_S)
+                is_over = bool(self._workers) and self.is_spent and not self._call_began
+                has_all = is_over or self._health.n_held >= len(self._open)
+                ruling = self._health.conclude() if has_all else Ruling()
+                if not has_all:
+                    self._progress.wait(stopping.POLL_S)
+            self._carry_out(ruling)
+            if is_over:
+                return True
 
     def raise_error(self) -> None:
         """Raise what stopped the pool, if anything did."""
@@ -281,14 +272,15 @@ class EvaluationPool:
             while not self._is_closing:
                 has_ready = self._queue.has_ready()
                 calls_left = self.calls_left() if has_ready else None
-                if has_ready and calls_left != 0 and self._error is None:
+                down_s = self._health.pause_s(len(self._call_began)) if has_ready else None
+                if has_ready and down_s is None and calls_left != 0 and self._error is None:
                     size = self._settings.call_size
                     tasks = self._queue.take_call(size if calls_left is None else min(size, calls_left))
                     for task in tasks:
                         self._account.reserve(task.candidate.id, task.candidate.fidelity)
                     self._call_began[worker.name] = time.monotonic()
                     return tasks
-                self._work.wait(self._queue.pause_s())
+                self._work.wait(self._queue.pause_s() if down_s is None else down_s)
             return []
 
     def _end_call(self, worker: OracleWorker) -> None:
@@ -312,58 +304,60 @@ class EvaluationPool:
         return [{i: numbers[i] for i in of_call if i in numbers} for of_call in ids]
 
     def _evaluate(self, worker: OracleWorker, tasks: list[Task]) -> None:
+        began_s = time.time()
         attempts = self._begin_together((worker.name, tasks))
+        if time.time() - began_s > _SUSPENDED_S:  # this process may have been suspended, and replaced
+            self._ledger.renew_lease()
         with self._lock:
             self._account.uncount(len(tasks) - len(attempts))
         tasks = [task for task in tasks if task.candidate.id in attempts]
+        for task in tasks:
+            task.calls.append(attempts[task.candidate.id])
         if not tasks:
             return
-        timeout_s = self._evaluation.timeout_s * len(tasks)
-        keys = {task.candidate.object: task.idempotency_key(self._uid) for task in tasks}
-        call = Call(keys, tasks[0].candidate.fidelity)
-        unanswered = deque(tasks)
-        started = datetime.now(UTC)
-        try:
-            for outcome in worker.call([task.candidate.object for task in tasks], timeout_s, call):
-                if not unanswered:
-                    self._on_note(f"{worker.name} returned more outcomes than objects; the last ones are ignored")
-                    return
-                task = unanswered.popleft()
-                try:
-                    self._settle(task, outcome, worker, started, attempts[task.candidate.id])
-                except CampaignError:
-                    if not self._is_closing:  # else the answer is beside the ledger, and further ones may have arrived
-                        raise
-                started = datetime.now(UTC)
-            if not unanswered or self._is_closing:
+        unsettled = list(tasks)
+        for result in results_of_call(worker, tasks, self._evaluation.timeout_s, self._uid, self._on_note):
+            if result.has_crashed and self._is_closing:
                 return
-            ended = outcome_of_ended_call(WorkerLost("it returned fewer outcomes than objects"), timeout_s)
-        except CallEnded as error:
-            if self._is_closing and isinstance(error, WorkerLost):
-                return
-            ended = outcome_of_ended_call(error, timeout_s)
-        if len(tasks) > 1 or not unanswered:
-            for task in unanswered:
-                task.is_alone = True
-                self._retry(task, 0.0)
-            return
-        task = unanswered[0]
-        self._settle(task, ended, worker, started, attempts[task.candidate.id])
+            unsettled.remove(result.task)
+            try:
+                self._settle(result)
+            except CampaignError:
+                if not self._is_closing:  # else the answer is beside the ledger, and further ones may have arrived
+                    raise
+        for task in unsettled:
+            self._retry(task, 0.0)
 
-    def _settle(self, task: Task, outcome: Outcome, worker: OracleWorker, started: datetime, attempts: int) -> None:
-        """Commit an outcome, or have the object measured again."""
-        finished = datetime.now(UTC)
-        if outcome.failure is not None and outcome.failure.kind == "retryable":
-            task.n_failed += 1
-            if task.n_failed < self._evaluation.attempts:
-                self._retry(task, self._evaluation.backoff_s * 2.0 ** (task.n_failed - 1))
-                return
-        candidate = task.candidate
-        if outcome.cost is None:
-            outcome = replace(outcome, cost=self._account.price(candidate.fidelity) * attempts)
-        self._commit(candidate, Answer(candidate.id, outcome, worker.name, started, finished))
-        if self._stores.cache is not None:
-            self._stores.cache.add(candidate.object, candidate.fidelity, outcome)
+    def _settle(self, result: CallResult) -> None:
+        """Commit an outcome, have the object measured again, or hold it back until it is known whose failure it is."""
+        with self._lock:
+            was_down = self._health.is_down
+            ruling = self._health.judge(result)
+            if was_down and not self._health.is_down:
+                self._work.notify_all()
+        self._carry_out(ruling)
+
+    def _carry_out(self, ruling: Ruling) -> None:
+        if ruling.note:
+            self._on_note(ruling.note)
+        for result in ruling.void:
+            candidate, calls = result.task.candidate, result.task.calls
+            self._ledger.void_attempts([(candidate.id, number) for number in calls], result.failure.reason)
+            with self._lock:
+                self._account.take_back(candidate.id, candidate.fidelity, len(calls))
+            calls.clear()
+        for result in ruling.answers:
+            candidate, outcome = result.task.candidate, result.outcome
+            if outcome.cost is None:
+                with self._lock:
+                    outcome = replace(outcome, cost=self._account.reserved_for(candidate.id))
+            self._commit(candidate, result.as_answer(outcome))
+            if self._stores.cache is not None:
+                self._stores.cache.add(candidate.object, candidate.fidelity, outcome)
+        for task, pause_s in ruling.again:
+            self._retry(task, pause_s)
+        if ruling.error is not None:
+            raise ruling.error
 
     def _retry(self, task: Task, pause_s: float) -> None:
         with self._lock:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from al_loop.oracles.base import Call, Failure, Outcome
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from al_loop.modelling.fitted import FittedModels
     from al_loop.modelling.fitter import ModelFitter
     from al_loop.sinks import Sink
+
+NOT_BUILT: Final = "the oracle could not be built"
 
 
 class CallEnded(Exception):  # noqa: N818  it is an event more than an error
@@ -40,6 +42,10 @@ class MemoryExceeded(CallEnded):
     """A call used more memory than allowed; the process that ran it has been ended."""
 
 
+class NotBuilt(CallEnded):
+    """The oracle could not be built in the worker's process, which has been ended."""
+
+
 def outcome_of_ended_call(error: CallEnded, timeout_s: float) -> Outcome:
     """Return the failure of the object that was being measured when a call ended.
 
@@ -51,6 +57,8 @@ def outcome_of_ended_call(error: CallEnded, timeout_s: float) -> Outcome:
         failure = Failure("timeout", f"no answer within {timeout_s:g} s; the process was ended")
     elif isinstance(error, MemoryExceeded):
         failure = Failure("permanent", f"{error}; the process was ended")
+    elif isinstance(error, NotBuilt):
+        failure = Failure("environment", f"{NOT_BUILT}: {error}")
     else:
         failure = Failure("retryable", f"the worker died: {error}")
     return Outcome(failure=failure, info={"output": error.output} if error.output else {})

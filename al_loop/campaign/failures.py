@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from al_loop.errors import CampaignError
+from al_loop.errors import CampaignError, counted
 from al_loop.oracles.base import Failure, Outcome
 
 
@@ -29,8 +29,10 @@ class FailureStreak:
             return None
         kinds = Counter(f.kind for f in self._failures).most_common()
         reason = Counter(f.reason for f in self._failures).most_common(1)[0][0]
+        details = ", ".join(f"{n} {kind}" for kind, n in kinds)
         return CampaignError(
-            f"the oracle failed for {self._limit} objects in a row ({', '.join(f'{n} {kind}' for kind, n in kinds)}), "
+            f"the oracle failed for {counted(self._limit, 'object')} in a row ({details}), "
             f"so nothing more is spent; the most common reason: {reason:.300}. Correct the oracle and run the same "
-            "command again; if so many failures are to be expected, raise evaluation.stop_after_failures"
+            "command again (al-loop retry RUN asks again for what failed); if so many failures are to be expected, "
+            "raise evaluation.stop_after_failures"
         )

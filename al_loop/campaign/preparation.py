@@ -10,6 +10,7 @@ from al_loop.campaign import building
 from al_loop.config import BuildContext, CampaignConfig, build
 from al_loop.errors import ConfigError
 from al_loop.modelling.fidelities import Fidelities
+from al_loop.modelling.objective_names import check_objective_names
 from al_loop.modelling.objectives import CampaignObjectives, campaign_objectives, oracle_objectives
 from al_loop.oracles.base import Objective, Oracle
 from al_loop.seeding import derive_seed
@@ -184,14 +185,20 @@ class CampaignParts:
         except ValueError as error:
             raise ConfigError(f"sampler.{error}") from None
 
-    def check(self) -> None:
+    def check(self, *, is_new: bool = True) -> None:
         """Check what a campaign needs before it starts, without loading more than that takes.
 
+        Args:
+            is_new: whether it has not begun yet; the names of its objectives are checked only then, since early runs
+                with names that are reserved today go on.
+
         Raises:
-            ConfigError: objectives or fidelities do not fit the oracle, a program or file of the oracle is missing, or
-                the prior is missing or does not fit.
+            ConfigError: objectives or fidelities do not fit the oracle or the tables of a run, a program or file of
+                the oracle is missing, or the prior is missing or does not fit.
         """
         _ = self.objectives, self.fidelities
+        if is_new:
+            check_objective_names(self.oracle_objectives, self.oracle.fidelities)
         self.oracle.check()
         if self.config.sampler.prior is not None:
             self.build_policy()

@@ -17,14 +17,13 @@ from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.course import retrained_for
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.round_state import RoundState
-from al_loop.errors import CampaignError, summary
+from al_loop.errors import CampaignError, counted, summary
 from al_loop.features.base import refusals
 from al_loop.ledger import Proposal
 from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
 from al_loop.modelling.fitted import FittedModels
 from al_loop.monitoring import metrics
 from al_loop.monitoring.forecast import Forecast, forecast
-from al_loop.monitoring.predictions import past_predictions
 from al_loop.monitoring.recalibration import recalibration_factor
 from al_loop.seeding import derive_seed
 from al_loop.selectors.base import SelectionContext
@@ -111,6 +110,10 @@ class Proposer:
         calls += [(name, fidelities[0]) for name in objects[n_whole:]]
         return Batch([Proposal(object=name, origin="random", fidelity=fidelity) for name, fidelity in calls[:n]], {})
 
+    def random_objects(self) -> list[str]:
+        """Return random objects of the environment, whether they meet the constraints or not."""
+        return self._source.drawn()
+
     # -- models --------------------------------------------------------------------------------------------------------
 
     def fit(self, number: int, n_answers: int) -> FittedModels:
@@ -124,17 +127,16 @@ class Proposer:
             CampaignError: no object was measured successfully.
         """
         with self._context.reporter.phase(number, "fit", 1) as phase:
-            observations = self._ledger.observations(until=n_answers)
+            state = self._context.states.until(n_answers)
+            observations = state.observations
             n_values = sum(o.values is not None for o in observations)
             if not n_values:
                 raise CampaignError(self._all_failed())
-            answered = {(o.object, o.fidelity) for o in observations}
+            answered = {o.candidate_id for o in observations}
             vetoed = self._ledger.vetoed()
-            pending = [
-                c for c in self._ledger.candidates() if (c.object, c.fidelity) not in answered and c.id not in vetoed
-            ]
+            pending = [c for c in state.candidates if c.id not in answered and c.id not in vetoed]
             self._explain(n_values)
-            factors = self._recalibration(n_answers)
+            factors = self._recalibration(state)
             models = self._context.executor.fit(self._parts.fitter, observations, pending, factors)
             phase.advance()
         self._note_left_out(models.info.get("left_out", {}), "learned from")
@@ -154,12 +156,12 @@ class Proposer:
             which = f"{name:.80} has" if len(new) == 1 else f"{len(new)} objects have"
             self._context.note(f"{which} no features and cannot be {use}; {name:.80}: {reason}")
 
-    def _recalibration(self, n_answers: int) -> list[float]:
+    def _recalibration(self, state: RoundState) -> list[float]:
         """Return the factors of the objectives' standard deviations, from earlier predictions."""
         if not self._config.recalibrate:
             return [1.0] * len(self._parts.objectives)
-        predictions = past_predictions(self._ledger, self._parts.objectives, until=n_answers)
-        return [recalibration_factor(p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in predictions]
+        residuals = ((p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in state.predictions)
+        return [recalibration_factor(residual, arrived) for residual, arrived in residuals]
 
     def _explain(self, n: int) -> None:
         """Tell the user which method fits n measurements, whenever that changes."""
@@ -171,7 +173,10 @@ class Proposer:
     def _all_failed(self) -> str:
         failures = [e for e in self._ledger.evaluations() if e.failure_kind]
         first = f"; the first failure: {failures[0].failure_kind}: {failures[0].reason}" if failures else ""
-        return f"the oracle gave no value for any of {len(failures)} objects, so nothing can be learned{first}"
+        return (
+            f"the oracle gave no value for any of {counted(len(failures), 'object')}, so nothing can be learned{first}"
+            f". Correct the oracle, then: al-loop retry {self._context.directory.path}, and run the same command again"
+        )
 
     # -- the sampler ---------------------------------------------------------------------------------------------------
 
@@ -189,7 +194,7 @@ class Proposer:
         if self._training is None:
             return {}
         sinks, n_steps = self._context.sinks, self._config.sampler.steps
-        measured = [o.object for o in self._ledger.observations() if o.values is not None]
+        measured = self._context.states.current().measured()
         with self._context.reporter.phase(number, "train", n_steps) as phase:
             for step in self._training.train(number, models.reward, measured):
                 stopping.look()
@@ -200,9 +205,8 @@ class Proposer:
         info = self._training.info()
         sinks.log(number, {f"training/{k}": v for k, v in info.items() if isinstance(v, int | float)})
         if n_lost := info.get("samplers_lost"):
-            self._context.note(
-                f"round {number}: {n_lost} samplers died and were replaced; their unfinished draws were repeated"
-            )
+            lost = f"{counted(n_lost, 'sampler')} died and {'was' if n_lost == 1 else 'were'} replaced"
+            self._context.note(f"round {number}: {lost}; their unfinished draws were repeated")
         return info
 
     # -- the batch -----------------------------------------------------------------------------------------------------
@@ -220,7 +224,7 @@ class Proposer:
             The batch, without proposals if there is no new acceptable object.
         """
         with self._context.reporter.phase(number, "select", 1) as phase:
-            state = RoundState.read(self._ledger, self._parts)
+            state = self._context.states.current()
             pool = self._source.pool(number, models, n, state.proposed_at_target, state.proposed)
             self._note_left_out(refusals(self._parts.features), "proposed")
             if pool is None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import al_loop
 from al_loop.config import CampaignConfig
+from al_loop.config.given import GivenPart
 from al_loop.errors import ConfigError
 from al_loop.ledger import Change, Ledger
 from al_loop.oracles.base import Oracle
@@ -54,7 +55,12 @@ def origins(config: CampaignConfig, oracle: Oracle) -> dict[str, str]:
     """
     content = config.model_dump(mode="json")
     result = {**versions(), "oracle: version": str(oracle.version)}
+    is_given = isinstance(config.oracle, GivenPart)
+    if isinstance(config.oracle, GivenPart) and config.oracle.code:
+        result[f"oracle: {config.oracle.name}"] = config.oracle.code
     for section in (*_OF_VALUES, *_OTHERS):
+        if section == "oracle" and is_given:
+            continue
         for path in _files_of(content.get(section)):
             result.setdefault(f"{section}: {path.name}", _digest(path))
     command = content["oracle"].get("command")
@@ -65,6 +71,8 @@ def origins(config: CampaignConfig, oracle: Oracle) -> dict[str, str]:
 
 def oracle_files(config: CampaignConfig) -> dict[str, str]:
     """Return a hash of each of the user's files that the oracle depends on, by file name."""
+    if isinstance(config.oracle, GivenPart):
+        return {config.oracle.name: config.oracle.code}
     return {path.name: _digest(path) for path in _files_of(config.model_dump(mode="json")["oracle"])}
 
 
@@ -102,7 +110,8 @@ def changed_origins(
     last = ledger.last_round()
     number, time = 0 if last is None else last + 1, datetime.now(UTC)
     recorded = {(c.key, c.new) for c in ledger.changes() if sessions and c.changed >= sessions[-1].started}
-    of_values, others = [], []
+    of_values: list[Change] = []
+    others: list[Change] = []
     for key, new in now.items():
         old = before.get(key)
         if old is None or old == new or (key, new) in recorded:

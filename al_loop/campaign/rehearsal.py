@@ -146,16 +146,16 @@ def random_objects(parts: CampaignParts) -> tuple[list[str], int]:
         ConfigError: no random object meets the constraints, or a part fails.
     """
     generator = torch.Generator().manual_seed(derive_seed(parts.config.seed, "check"))
-    n_drawn = 0
+    drawn: list[str] = []
     for _ in range(_MAX_DRAWS):
         with _blaming(parts.config, "environment", "drawing random objects"):
             objects = parts.environment.decode(rollout(parts.environment, None, 128, generator=generator).terminal)
-        n_drawn += len(objects)
+        drawn += objects
         with _blaming(parts.config, "constraints", "computing the properties of random objects"):
             accepted = parts.constraints.acceptable(objects)
         if accepted:
-            return accepted, n_drawn
-    raise ConfigError(f"constraints: none of {n_drawn} random objects meets them; widen their bounds")
+            return accepted, len(drawn)
+    raise ConfigError(f"constraints: {parts.constraints.explain(drawn)}")
 
 
 @contextmanager

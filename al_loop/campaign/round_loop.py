@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,8 +20,8 @@ from al_loop.campaign.reporter import Phase
 from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_state import records_of
 from al_loop.campaign.round_times import RoundTimes
-from al_loop.errors import ConfigError
-from al_loop.ledger import Candidate, Import
+from al_loop.errors import ConfigError, counted
+from al_loop.ledger import Candidate, Import, Proposal
 from al_loop.monitoring.forecast import Forecast
 from al_loop.monitoring.stopping import stop_reason
 from al_loop.oracles.base import Outcome
@@ -109,9 +110,14 @@ class RoundLoop:
 
         Returns:
             False if no batch was started: the budget or the space of objects is exhausted, or a stop rule applies.
+
+        Raises:
+            ConfigError: no object meets the constraints, so that the campaign cannot begin.
         """
         rounds, reporter = self._config.rounds, self._context.reporter
         earlier = self._earlier_data() if number == 0 else ()
+        if number == 0 and self._parts.environment.source:
+            reporter.note(self._parts.environment.source)
         n = self._affordable(rounds.batch_size if number else rounds.initial)
         if not (n or earlier) or (number and self._stops(number, None)):
             return False
@@ -123,13 +129,15 @@ class RoundLoop:
         if number and self._stops(number, batch.forecast):
             return False
         self._times.decision_s = time.monotonic() - began
+        if not (batch.proposals or earlier) and number == 0:
+            raise ConfigError(f"constraints: {self._parts.constraints.explain(proposer.random_objects())}")
         if not batch.proposals and not earlier:
             self._context.stop("no new acceptable object was found: the space counts as exhausted")
             return False
         if len(batch.proposals) < n:
             reporter.note(f"round {number}: only {len(batch.proposals)} of {n} new acceptable objects were found")
         seed, seconds = derive_seed(self._config.seed, number), self._times.seconds.get(number, {})
-        proposals = list(batch.proposals)
+        proposals = self._with_details(batch.proposals)
         if earlier:
             candidates = self._ledger.open_first_round(earlier, proposals, seed=seed, seconds=seconds, info=info)
         else:
@@ -137,6 +145,13 @@ class RoundLoop:
         if self._is_released(number):
             self._pool.submit(candidates)
         return True
+
+    def _with_details(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """Return proposals with what the library says about their objects, except values that the oracle measures."""
+        measured = {o.name for o in self._parts.oracle_objectives}
+        details = self._parts.environment.details([p.object for p in proposals])
+        entries = [{k: v for k, v in (entry or {}).items() if k not in measured} or None for entry in details]
+        return [replace(p, details=entry) for p, entry in zip(proposals, entries, strict=True)]
 
     def _earlier_data(self) -> tuple[Import, ...]:
         """Return the measurements of the config's initial_data, and tell the user about them."""
@@ -177,7 +192,7 @@ class RoundLoop:
     def _stops(self, number: int, forecast: Forecast | None) -> bool:
         """Return whether a stop rule ends the campaign before a round; if so, record it."""
         objectives = self._parts.objectives
-        records = records_of(self._ledger.rounds(), objectives)
+        records = records_of(self._context.states.current().rounds, objectives)
         reason = stop_reason(self._config.stop.model_dump(), records, objectives.record_goal, forecast)
         if reason is not None:
             self._context.stop(f"stopped before round {number}: {reason}", "change the rule and run it again")
@@ -217,8 +232,9 @@ class RoundLoop:
         """
         pool, directory = self._pool, self._context.directory
         if self._parts.oracle.is_external and pool.n_open:
+            waiting = f"{counted(pool.n_open, 'object')} {'awaits' if pool.n_open == 1 else 'await'} measurement"
             self._context.note(
-                f"round {number}: {pool.n_open} objects await measurement. To export them as a table: "
+                f"round {number}: {waiting}. To export them as a table: "
                 f"al-loop ask {directory.path}; to import results: al-loop tell {directory.path} FILE"
             )
         with (
@@ -244,11 +260,12 @@ class RoundLoop:
         """Return a function that says whether the next round may start now."""
         pool, ledger = self._pool, self._ledger
         vetoed = ledger.vetoed()
-        proposed = [c for c in ledger.candidates() if c.round == number and c.origin not in _BY_OTHERS]
+        state = self._context.states.current()
+        proposed = [c for c in state.candidates if c.round == number and c.origin not in _BY_OTHERS]
         batch = [c.id for c in proposed if c.id not in vetoed]
-        row = ledger.rounds()[number]
+        row = state.rounds[number]
         n_before = ledger.n_answers() - row.info.get("n_answers", 0) - pool.n_settled
-        had_value = any(o.values is not None for o in ledger.observations())
+        had_value = any(o.values is not None for o in state.observations)
 
         def closes() -> bool:
             progress = RoundProgress(
@@ -278,8 +295,8 @@ class RoundLoop:
         if not (is_spent or (pool.is_spent and not is_finished())):
             return
         n_open = len(self._ledger.pending())
-        reason = f"the budget is spent ({self._ledger.n_calls()} calls, cost {self._ledger.cost():g})"
-        reason += f"; {n_open} candidates were not measured" if n_open else ""
+        reason = f"the budget is spent ({counted(self._ledger.n_calls(), 'call')}, cost {self._ledger.cost():g})"
+        reason += f"; {counted(n_open, 'candidate')} {'was' if n_open == 1 else 'were'} not measured" if n_open else ""
         self._context.stop(reason, "raise budget.calls or budget.cost")
 
     def _on_answer(self, candidate: Candidate, outcome: Outcome | None, seconds: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from al_loop.campaign.round_times import RoundTimes
 from al_loop.features.base import describable
 from al_loop.monitoring import metrics
 from al_loop.monitoring.alarms import Alarm, diversity_alarm, prediction_alarms, progress_alarm
-from al_loop.monitoring.predictions import PastPredictions, past_predictions
+from al_loop.monitoring.predictions import PastPredictions
 from al_loop.monitoring.round_summary import RoundSummary
 from al_loop.monitoring.scores import score, score_by_distance
 from al_loop.system import stopping
@@ -60,7 +60,8 @@ def report_round(
         seconds: duration of the phases that this process ran.
         utilisation: share of the oracle workers' time that went into calls; None if unknown.
     """
-    summary = _summary(number, state, parts, predictions[0].of_round(number), seconds)
+    scaffolds = _new_scaffolds(number, state) if parts.environment.object_type == "molecule" else None
+    summary = _summary(number, state, parts, predictions[0].of_round(number), seconds, scaffolds)
     alarms = _alarms(number, state, predictions, summary, has_sampler=parts.has_sampler)
     row = {
         "calls": summary.calls,
@@ -69,8 +70,10 @@ def report_round(
         "top10_mean": summary.top10_mean,
         "hypervolume": summary.hypervolume,
         "front": summary.front,
+        **({} if summary.within_bounds is None else {"within_bounds": summary.within_bounds}),
         "diversity": summary.diversity,
         "new_scaffolds": summary.new_scaffolds,
+        **({} if scaffolds is None else {"scaffolds": sorted(scaffolds)}),
         "rank_correlation": summary.rank_correlation,
         "oracle_utilisation": utilisation,
         "predictions": _prediction_scores(number, state, predictions),
@@ -89,12 +92,11 @@ def close_rounds(context: CampaignContext, last: int, times: RoundTimes) -> None
         times: of the phases in this process.
     """
     parts, ledger = context.parts, context.ledger
-    for number in range(last + 1):
+    open_rounds = [row.number for row in context.states.current().rounds if row.closed is None and row.number <= last]
+    for number in open_rounds:
         stopping.look()
-        if ledger.is_closed(number):
-            continue
-        state = RoundState.read(ledger, parts)
-        predictions = past_predictions(ledger, parts.objectives)
+        state = context.states.current()
+        predictions = state.predictions
         seconds, utilisation = times.seconds.get(number, {}), times.utilisation.get(number)
         report = report_round(number, state, parts, predictions, seconds, utilisation)
         ledger.close_round(number, metrics=dict(report.metrics), seconds=dict(report.summary.seconds))
@@ -104,8 +106,23 @@ def close_rounds(context: CampaignContext, last: int, times: RoundTimes) -> None
             context.note(f"round {number}: {alarm.message}")
 
 
+def _new_scaffolds(number: int, state: RoundState) -> set[str]:
+    """Return the scaffolds that a round added; those of earlier rounds are in their reports."""
+    reports = {row.number: row.metrics for row in state.rounds if row.metrics is not None}
+    recorded = {round_: report["scaffolds"] for round_, report in reports.items() if "scaffolds" in report}
+    earlier = {name for round_, names in recorded.items() if round_ < number for name in names}
+    others = (o.object for o in state.observations if o.arrived < number and o.arrived not in recorded)
+    batch = [o.object for o in state.observations if o.arrived == number]
+    return metrics.scaffolds(batch) - earlier - metrics.scaffolds(others)
+
+
 def _summary(
-    number: int, state: RoundState, parts: CampaignParts, predictions: PastPredictions, seconds: Mapping[str, float]
+    number: int,
+    state: RoundState,
+    parts: CampaignParts,
+    predictions: PastPredictions,
+    seconds: Mapping[str, float],
+    scaffolds: Set[str] | None,
 ) -> RoundSummary:
     # an answer counts for the round in which it arrived
     observations = [o for o in state.observations if o.arrived <= number]
@@ -113,8 +130,6 @@ def _summary(
     objectives, goal = state.objectives, state.objectives.goals[0]
     values = state.valid_values(number)
     X = parts.features(describable(parts.features, [o.object for o in batch]))
-    is_molecule = parts.environment.object_type == "molecule"
-    earlier = [o.object for o in observations if o.arrived < number]
     hypervolume = front = None
     if objectives.are_several:
         hypervolume = state.hypervolume(values)
@@ -125,15 +140,17 @@ def _summary(
         calls=sum(o.origin != "imported" for o in observations),
         failures=sum(o.values is None for o in batch),
         best=metrics.best(first, goal),
-        top10_mean=metrics.top_k_mean(first, 10, goal),
+        # of fewer than ten, it would get worse as answers come
+        top10_mean=metrics.top_k_mean(first, 10, goal) if len(first) >= 10 else math.nan,
         diversity=metrics.mean_pairwise_distance(parts.features.similarity(X, X).numpy()),
-        new_scaffolds=metrics.new_scaffolds([o.object for o in batch], earlier) if is_molecule else None,
+        new_scaffolds=None if scaffolds is None else len(scaffolds),
         rank_correlation=metrics.rank_correlation(predictions.mean, predictions.measured),
         # what was decided before a kill was timed by the process that was killed
         seconds={**state.rounds[number].seconds, **seconds},
         coverage=score(predictions.mean, predictions.std, predictions.measured).coverage.get("80", math.nan),
         hypervolume=hypervolume,
         front=front,
+        within_bounds=len(values) if objectives.bounds else None,
     )
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from al_loop.campaign.preparation import CampaignParts
-from al_loop.ledger import Candidate, Ledger, Observation
+from al_loop.ledger import Candidate, Ledger, Observation, columns, queries, schema
 from al_loop.ledger.records import RoundRow
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.objectives import CampaignObjectives
 from al_loop.monitoring import metrics
+from al_loop.monitoring.predictions import PastPredictions, match_predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +35,21 @@ class RoundState:
     observations: Sequence[Observation]
 
     @classmethod
-    def read(cls, ledger: Ledger, parts: CampaignParts) -> RoundState:
+    def read(cls, ledger: Ledger, parts: CampaignParts, until: int | None = None) -> RoundState:
         """Return the state of a ledger.
 
         Args:
             ledger: the campaign's ledger.
             parts: the parts of the campaign.
+            until: the largest number of an answer to include; None: all.
         """
-        return cls(parts.objectives, parts.fidelities, ledger.rounds(), ledger.candidates(), ledger.observations())
+        observations = ledger.observations(until=until)
+        return cls(parts.objectives, parts.fidelities, ledger.rounds(), ledger.candidates(), observations)
+
+    @cached_property
+    def predictions(self) -> Sequence[PastPredictions]:
+        """The past predictions of each optimised objective."""
+        return match_predictions(self.rounds, self.candidates, self.observations, self.objectives)
 
     # -- objects -------------------------------------------------------------------------------------------------------
 
@@ -70,21 +78,18 @@ class RoundState:
     # -- progress ------------------------------------------------------------------------------------------------------
 
     def valid_values(self, until_round: int | None = None) -> list[tuple[float, ...]]:
-        """Return the optimised values of all objects that count as results.
-
-        These have values, at the target fidelity, and all values within bounds.
+        """Return the optimised values of all objects that count as results, see ``CampaignObjectives.are_results``.
 
         Args:
             until_round: leaves out what arrived after this round.
         """
-        return [
-            self.objectives.optimised(o.values)
-            for o in self.observations
-            if o.values is not None
-            and (until_round is None or o.arrived <= until_round)
-            and self.fidelities.is_target(o.fidelity)
-            and self.objectives.are_within_bounds(o.values)
-        ]
+        arrived = [o for o in self.observations if until_round is None or o.arrived <= until_round]
+        measured = [(o, o.values) for o in arrived if o.values is not None]
+        if not measured:
+            return []
+        is_at_target = [self.fidelities.is_target(o.fidelity) for o, _ in measured]
+        are_results = self.objectives.are_results([values for _, values in measured], is_at_target)
+        return [self.objectives.optimised(v) for (_, v), counts in zip(measured, are_results, strict=True) if counts]
 
     @cached_property
     def reference_point(self) -> tuple[float, ...]:
@@ -102,6 +107,56 @@ class RoundState:
     def records(self) -> list[float]:
         """Return the record after each closed round, see ``records_of``."""
         return records_of(self.rounds, self.objectives)
+
+
+class RoundStates:
+    """The states of an open campaign; one that nothing has changed since is not read again.
+
+    Args:
+        ledger: the campaign's ledger.
+        parts: the parts of the campaign.
+    """
+
+    def __init__(self, ledger: Ledger, parts: CampaignParts) -> None:
+        self._ledger, self._parts = ledger, parts
+        self._state: tuple[tuple[int, ...], RoundState] | None = None
+
+    def current(self) -> RoundState:
+        """Return the state of the ledger now."""
+        return self._read()[1]
+
+    def until(self, n_answers: int) -> RoundState:
+        """Return the current rounds and candidates, with the answers up to a number."""
+        version, state = self._read()
+        return state if version[0] == n_answers else RoundState.read(self._ledger, self._parts, n_answers)
+
+    def _read(self) -> tuple[tuple[int, ...], RoundState]:
+        version = self._ledger.read(columns.version)
+        if self._state is None or self._state[0] != version:
+            # further answers may arrive meanwhile, and belong to the next version
+            before = self._state
+            state = None if before is None else self._continued(before[0][0], before[1], version[0])
+            self._state = (version, state or RoundState.read(self._ledger, self._parts, version[0]))
+        return self._state
+
+    def _continued(self, after: int, state: RoundState, until: int) -> RoundState | None:
+        """Return a state with what was added since it was read, or None if answers were changed."""
+        ledger = self._ledger
+        if not ledger.read(lambda c: columns.are_additions(c, after)):
+            return None
+        closed = [row for row in state.rounds if row.closed is not None]
+        last_id = state.candidates[-1].id if state.candidates else 0
+        added = ledger.read(lambda c: queries.observations(c, until, after)) if until > after else []
+        observations = sorted([*state.observations, *added], key=lambda o: o.candidate_id) if added else None
+        return replace(
+            state,
+            rounds=[*closed, *ledger.read(lambda c: queries.rounds(c, len(closed)))],
+            candidates=[
+                *state.candidates,
+                *ledger.read(lambda c: queries.candidates(c, schema.candidates.c.id > last_id)),
+            ],
+            observations=observations or state.observations,
+        )
 
 
 def records_of(rounds: Sequence[RoundRow], objectives: CampaignObjectives) -> list[float]:

@@ -8,7 +8,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from al_loop.ledger import Candidate
 
@@ -22,12 +22,14 @@ class Task:
     Args:
         candidate: the candidate.
         n_failed: calls that failed in a way that may pass.
+        calls: the numbers of the calls that are in the ledger.
         is_alone: whether it was in a call of several that failed as a whole, and is now called for by itself, to find
             the guilty one.
     """
 
     candidate: Candidate
     n_failed: int = 0
+    calls: list[int] = field(default_factory=list)
     is_alone: bool = False
 
     def idempotency_key(self, campaign: str) -> str:

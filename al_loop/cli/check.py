@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from al_loop.cli.common import ConfigArgument, OverridesArgument, VerboseOption, exit_codes, print_fields
-from al_loop.errors import AlLoopError, CampaignError, ConfigError
+from al_loop.cli.common import ConfigArgument, OverridesArgument, VerboseOption, exit_codes
+from al_loop.cli.layout import print_fields
+from al_loop.errors import AlLoopError, CampaignError, ConfigError, counted
 from al_loop.system.tracebacks import error_details, error_place, shorten
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ def check(
     with exit_codes(verbose=verbose, needs_output=True), _users_traceback():
         from al_loop.campaign.preparation import prepare
         from al_loop.config import load_config
+        from al_loop.modelling.objective_names import check_objective_names
 
         settings = load_config(config, overrides or ())
         settings, notes = _on_a_device_of_this_machine(settings)
         parts = prepare(settings)
         oracle, objectives = parts.oracle, parts.oracle_objectives
+        check_objective_names(objectives, oracle.fidelities)
         oracle.check()
         campaign_objectives = parts.objectives
         sample, fields = _describe_parts(parts)
@@ -59,7 +62,7 @@ def check(
             cost = _call_cost(settings, oracle)
         else:
             fields["its value"], cost = _dry_call(settings, sample, oracle, campaign_objectives.indices)
-        fields["projected"] = f"{calls} calls x cost {cost:g} = {calls * cost:g}"
+        fields["projected"] = f"{counted(calls, 'call')} x cost {cost:g} = {calls * cost:g}"
         print_fields({"config": f"{config} is valid", **fields, **notes})
 
 
@@ -113,6 +116,7 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
         "environment": f"{_part_name(settings, 'environment')}: {environment.object_type}s, "
         + (
             f"{len(environment.objects or ())}, all of which are scored in every round"
+            + (f"; {environment.source}" if environment.source else "")
             if policy is None
             else f"{environment.n_actions} actions, at most {environment.max_steps} steps"
         ),

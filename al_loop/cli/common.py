@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -126,11 +126,3 @@ def print_error(message: str) -> None:
     """Print an error message on standard error."""
     typer.secho("error:", fg=typer.colors.RED, bold=True, err=True, nl=False)
     typer.echo(f" {message}", err=True)
-
-
-def print_fields(fields: Mapping[str, str]) -> None:
-    """Print names and texts in two aligned columns."""
-    width = max(map(len, fields))
-    for name, text in fields.items():
-        typer.secho(f"{name:<{width}}  ", bold=True, nl=False)
-        typer.echo(text)

@@ -14,8 +14,8 @@ from al_loop.cli.common import (
     ServerOption,
     VerboseOption,
     exit_codes,
-    print_fields,
 )
+from al_loop.cli.layout import print_fields
 from al_loop.errors import ConfigError
 
 _N_LOG_LINES = 10

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from al_loop.cli.common import EXIT_FAILURE, RunArgument, VerboseOption, exit_codes
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 
 if TYPE_CHECKING:
     from al_loop.ledger import Ledger
@@ -23,84 +23,93 @@ def ask(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The table to write; default: standard output.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            help="The table to write: .csv, .tsv or .xlsx; default: CSV on standard output.",
+            show_default=False,
+        ),
     ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="List objects that were handed out before and have no result yet.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace an existing file; also hand out what al-loop run measures by a program."),
     ] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Write a table of objects to measure, to fill in and return with tell."""
     with exit_codes(verbose=verbose, needs_output=True):
+        from al_loop.datafiles.table_formats import format_of
         from al_loop.ledger import Ledger
-        from al_loop.people.ask import ask as ask_people
-        from al_loop.people.ask import candidates_to_ask, write_table
-        from al_loop.people.campaign_of_ledger import object_notation
-        from al_loop.storage.locate import find_ledger
+        from al_loop.people.ask import (
+            candidates_to_ask,
+            hand_out,
+            reason_for_none,
+            require_people,
+            table_to_fill_in,
+            unreviewed_round,
+            write_table,
+        )
+        from al_loop.people.campaign_of_ledger import add_part_folders, object_notation
+        from al_loop.storage.files import require_free
+        from al_loop.storage.locate import find_ledger, run_folder
 
-        if output is not None and output.exists():
-            raise ConfigError(f"{output} already exists and may contain results; choose another name")
+        output = None if str(output) == "-" else output
+        if output is not None:
+            format_of(output, None, ("csv", "tsv", "xlsx"))
+            require_free(output, force=force)
         with Ledger(find_ledger(run)) as ledger:
-            unreviewed = _unreviewed_round(ledger)
+            add_part_folders(run_folder(run))
+            if not force:
+                require_people(ledger)
+            unreviewed = unreviewed_round(ledger)
             candidates = [c for c in candidates_to_ask(ledger, again=again) if c.round != unreviewed]
             if not again and unreviewed is None and len(candidates) < (n or 1):
                 _propose(run, ledger)
-                unreviewed = _unreviewed_round(ledger)
+                unreviewed = unreviewed_round(ledger)
                 candidates = [c for c in candidates_to_ask(ledger) if c.round != unreviewed]
             if not again and not candidates and unreviewed is not None:
                 raise ConfigError(f"round {unreviewed} must be reviewed before it is released: al-loop review {run}")
-            candidates = candidates[:n]
+            reserved = output if candidates else None
+            if reserved is not None:
+                write_table(reserved, "", force=force)  # before the ledger records that it was handed out
+            candidates = candidates[:n] if again else hand_out(ledger, candidates, n)
             if not candidates:
-                typer.echo(_reason_for_no_candidates(ledger, again), err=True)
+                if reserved is not None:  # somebody else was quicker
+                    reserved.unlink(missing_ok=True)
+                typer.echo(reason_for_none(ledger, again=again), err=True)
                 raise typer.Exit(EXIT_FAILURE)
-            column = object_notation(ledger).column
-            if output is not None:
-                write_table(output, "")  # before the ledger records that it was handed out
-            text = ask_people(ledger, candidates, column, again=again)
+            text = table_to_fill_in(ledger, candidates, object_notation(ledger).column)
             name = ledger.name if "://" in run else run  # without a password
         if output is None:
             typer.echo(text, nl=False)
             return
-        write_table(output, text)
+        write_table(output, text, force=True)  # the file is its own by now
         requested = f" ({n} requested)" if n is not None and len(candidates) < n else ""
         typer.echo(
-            f"written: {output}: {len(candidates)} objects{requested}. "
+            f"written: {output}: {counted(len(candidates), 'object')}{requested}. "
             f"To import the results: al-loop tell {name} {output}"
         )
 
 
-def _unreviewed_round(ledger: Ledger) -> int | None:
-    """Return the last round if its batch still waits for a review, else None."""
-    from al_loop.people.campaign_of_ledger import campaign_config
-
-    last = ledger.last_round()
-    is_released = last is None or not campaign_config(ledger).rounds.review or ledger.has_gone_out(last)
-    return None if is_released else last
-
-
-def _reason_for_no_candidates(ledger: Ledger, again: bool) -> str:
-    from al_loop.people.campaign_of_ledger import campaign_config
-
-    n_in_flight, share = len(ledger.in_flight()), campaign_config(ledger).rounds.close_share
-    if again:
-        return "nothing to list: every object that was handed out has its result"
-    if not n_in_flight:
-        return "nothing to measure: the campaign has no further candidates"
-    return (
-        f"nothing to hand out: {n_in_flight} objects are being measured (--again lists them), and the next batch is "
-        f"chosen when {share:.0%} of the last one have results"
-    )
+def _are(n: int, noun: str) -> str:
+    """Return a number of things as a subject: "1 object is", "2 objects are"."""
+    return f"{counted(n, noun)} {'is' if n == 1 else 'are'}"
 
 
 def _propose(run: str, ledger: Ledger) -> None:
     """Let the campaign choose its next batch, if its oracle is people and its process is not running."""
     from al_loop.campaign.building import build_oracle
-    from al_loop.people.campaign_of_ledger import add_part_folders, campaign_config
+    from al_loop.campaign.recorded import config_of_run
+    from al_loop.people.campaign_of_ledger import add_part_folders
     from al_loop.storage.locate import run_folder
 
-    settings, folder = campaign_config(ledger), run_folder(run)
-    if folder is None or not add_part_folders(folder):
+    folder, sessions = run_folder(run), ledger.sessions()
+    if folder is None or not add_part_folders(folder) or not sessions:
         return
+    settings = config_of_run(sessions[-1].config, folder)
     if not build_oracle(settings).is_external:
         return
     from al_loop.campaign.campaign import Campaign
@@ -158,7 +167,7 @@ def tell(
                 typer.echo("nothing new to commit")
                 return
             if dry_run:
-                typer.echo(f"{results.n_new} results would be committed")
+                typer.echo(f"{counted(results.n_new, 'result')} would be committed")
                 return
             if not yes:
                 if not sys.stdin.isatty():
@@ -166,11 +175,11 @@ def tell(
                         "cannot ask for confirmation without a terminal; pass --yes, or --dry-run to preview"
                     )
                 typer.confirm(
-                    f"Commit these {results.n_new} results (committed results are never overwritten)?", abort=True
+                    f"Commit {counted(results.n_new, 'result')} (committed results are never overwritten)?", abort=True
                 )
             commit_results(ledger, results, file, options)
             n_pending = len(ledger.pending())
-        typer.echo(f"committed: {results.n_new} results; {n_pending} candidates are pending")
+        typer.echo(f"committed: {counted(results.n_new, 'result')}; {_are(n_pending, 'candidate')} pending")
 
 
 def review(
@@ -194,6 +203,7 @@ def review(
     """Show the batch that waits for review (see rounds.review), and record decisions about it."""
     with exit_codes(verbose=verbose):
         from al_loop.cli.terminal import show_batch
+        from al_loop.people.predicted import predictions_by_objective
         from al_loop.people.review import open_review, waiting_batch
         from al_loop.system.users import current_user
 
@@ -211,11 +221,11 @@ def review(
                 decisions.commit(current_user() if by is None else by, approve=approve, reason=reason)
             waiting = waiting_batch(decisions.ledger)
             if not approve:
-                show_batch(waiting, decisions.number)
+                show_batch(waiting, decisions.number, predictions_by_objective(decisions.ledger, waiting))
         if n_vetoed or n_pinned:
             typer.echo(f"recorded: {n_vetoed} vetoed, {n_pinned} pinned")
         typer.echo(
-            f"round {decisions.number}: {len(waiting)} objects are released"
+            f"round {decisions.number}: {_are(len(waiting), 'object')} released"
             if approve
             else f"to release them: al-loop review {run} --approve"
         )

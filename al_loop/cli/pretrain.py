@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from al_loop.cli.common import ConfigArgument, VerboseOption, exit_codes, stop_on_signals
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 
 if TYPE_CHECKING:
     from al_loop.config import CampaignConfig
@@ -40,17 +40,20 @@ def pretrain(
         ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("prior.pt"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Train a config's sampler on a file of objects, as a starting point for campaigns."""
     message = "interrupted: no prior was written"
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.config import load_config
+        from al_loop.storage.files import require_free
 
         options, config_overrides = _split_overrides(overrides or ())
         if "data" not in options:
             raise ConfigError("data: missing; add data=FILE, a text file with one object per line")
         settings = load_config(config, config_overrides)
+        require_free(output, force=force)
         if not output.absolute().parent.is_dir():
             raise ConfigError(f"cannot write the prior {output}: its folder does not exist; choose another with -o")
         _pretrain(settings, output, **options)
@@ -92,7 +95,7 @@ def _pretrain(settings: CampaignConfig, output: Path, data: str, limit: int | No
     )
     held_out = f", {result.validation_nll:.3f} nats per object on {result.n_validation} held-out objects"
     typer.echo(
-        f"written: {output}: trained on {result.n_train} objects for {result.step} steps"
+        f"written: {output}: trained on {counted(result.n_train, 'object')} for {counted(result.step, 'step')}"
         f"{held_out if result.n_validation else ''}. To start from it, add to the config:"
     )
     typer.echo(f"sampler: {{prior: {json.dumps(str(output)) if ' ' in str(output) else output}}}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,17 @@ from al_loop.cli.common import (
     resume_message,
     stop_on_signals,
 )
+from al_loop.errors import CampaignError, counted
 
 if TYPE_CHECKING:
     from al_loop.analysis import Run
-    from al_loop.cli.terminal import TerminalReporter
+    from al_loop.analysis.status import RunStatus
+    from al_loop.cli.terminal import CampaignResult, TerminalReporter
     from al_loop.config import CampaignConfig
 
 _N_BEST = 5
+_QUOTED = 60  # characters of a reason that an error quotes at least
+_N_TRADE_OFFS = 20
 
 
 def run(
@@ -103,25 +108,49 @@ def run_campaign(
         objectives = list(record.optimised.values())
         n_answers = record.status().answered
         reporter.overview = CampaignOverview(
-            settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder)
+            settings.name, objectives, settings.rounds.count + 1, n_calls, n_answers, str(folder), record.created
         )
         if campaign.is_finished:
             campaign.run()  # writes the last report, if the process was killed before it
             status = record.status()
-            best = "" if status.best_value is None else f"; best {with_unit(status.best_value, status.unit)}"
+            best = status.no_best or f"best {with_unit(status.best_value, status.unit)}"
+            if status.n_front:
+                best = f"{counted(status.n_front, 'object')} on the front"
             typer.echo(
-                f"{settings.name} is finished: {status.closed_rounds} rounds, {status.answered} answers{best}. "
+                f"{settings.name} is finished: {counted(status.closed_rounds, 'round')}, "
+                f"{counted(status.answered, 'answer')}; {best}. "
                 f"See: al-loop status {folder}. For more rounds: rounds.count={settings.rounds.count + 5}"
             )
             return
         reporter.begin(reporter.overview)
-        campaign.run()
-        reporter.end(record.status().answered, best_objects(record), time.monotonic() - started)
+        with _pointing_to_details(record, folder):
+            campaign.run()
+        reporter.end(result_of(record, record.status()), time.monotonic() - started)
 
 
-def best_objects(record: Run) -> list[tuple[str, tuple[float, ...]]]:
-    """Return the best objects of a run with their values; with several objectives, the Pareto front."""
-    columns = list(record.optimised)
-    table = record.best(_N_BEST) if len(columns) == 1 else record.front()
-    values = table[columns].to_numpy(dtype=float).tolist()
-    return [(str(name), tuple(row)) for name, row in zip(table["object"], values, strict=True)]
+@contextmanager
+def _pointing_to_details(record: Run, folder: Path) -> Iterator[None]:
+    """Add to an error that quotes a failure of the oracle where its traceback and output are."""
+    try:
+        yield
+    except CampaignError as error:
+        is_quoted = False
+        with suppress(Exception):  # the ledger may be what is broken
+            reasons = record.failures.dropna(subset=["log"])["reason"].unique()
+            is_quoted = any(reason[:_QUOTED] in str(error) for reason in reasons)
+        if not is_quoted:
+            raise
+        raise type(error)(f"{error}; for its traceback and output: al-loop status -v {folder}") from error
+
+
+def result_of(record: Run, now: RunStatus) -> CampaignResult:
+    """Return what a run has brought, as its tables define the best.
+
+    Args:
+        record: the run.
+        now: its status.
+    """
+    from al_loop.cli.terminal import CampaignResult
+
+    best = record.best_objects(_N_TRADE_OFFS if now.n_front else _N_BEST)
+    return CampaignResult(now.answered, best, now.n_front, now.hypervolume, now.no_best)

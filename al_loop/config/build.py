@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from al_loop.config.arguments import arguments_model
+from al_loop.config.given import GivenPart
 from al_loop.config.plugins import ADAPTERS, Part, load_target
 from al_loop.errors import AlLoopError, ConfigError
 from al_loop.oracles.base import Oracle
@@ -23,6 +24,8 @@ SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "policy": ("environment", "hidden", "layers", "heads", "n_conditions"),
     "surrogate": ("kernel", "layout", "n_fidelities"),
 }
+#: the function that builds an oracle from a Python object, see ``GivenPart``
+_GIVEN_ADAPTER = "al_loop.oracles.wrap:oracle_from_given"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +88,9 @@ def adapter_for(section: str, part: Part, factory: Any) -> Callable[..., Any] | 
         part: the part as the config names it.
         factory: the class or function that the part names.
     """
+    if isinstance(part, GivenPart):
+        adapter: Callable[..., Any] = load_target(_GIVEN_ADAPTER)
+        return adapter
     is_our_class = part.kind is not None and inspect.isclass(factory) and issubclass(factory, Oracle)
     return None if section not in ADAPTERS or is_our_class else load_target(ADAPTERS[section])
 

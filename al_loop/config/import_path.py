@@ -40,6 +40,11 @@ def name_clash(name: str, module: ModuleType | None = None) -> str:
     Returns:
         The origin of the imported module and the file or folder to rename, or an empty text if nothing is hidden.
     """
+    if name == "__main__":
+        return (
+            "it was defined in a notebook or a script; continue this campaign there, with the same call of "
+            "al_loop.campaign(...)"
+        )
     top_name = name.partition(".")[0]
     top = sys.modules.get(top_name) or module
     if top is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from al_loop.config.check import check_config, messages, parts_of
+from al_loop.config.given import GivenPart
 from al_loop.config.import_path import add_to_path, hidden_module
 from al_loop.config.interpret import interpret
 from al_loop.config.locations import Locations, read_yaml
@@ -17,12 +18,17 @@ from al_loop.config.schema import CampaignConfig
 from al_loop.errors import ConfigError
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> CampaignConfig:
+def load_config(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    complete: Callable[[dict[str, Any]], dict[str, Any]] = lambda content: content,
+) -> CampaignConfig:
     """Read and validate a YAML config, and add its folder to the import path for ``target:`` modules.
 
     Args:
         path: the YAML file.
         overrides: items of the form ``a.b=value``, with the value in YAML.
+        complete: returns the content with what is not in the file, such as an oracle that is given as a function.
 
     Raises:
         ConfigError: the config is invalid; the message gives file, line, key, value and remedy, one line per error.
@@ -38,9 +44,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> CampaignConf
     folders = (str(path.resolve().parent), str(Path.cwd()))
     add_to_path(folders)
     locations = Locations(str(path), lines, origins)
-    config = parse_config(content, locations, path.absolute().parent)
+    config = parse_config(complete(content), locations, path.absolute().parent)
     for _, part, key in parts_of(config):
-        if part.target and (hidden := hidden_module(part.target.partition(":")[0], path.resolve().parent)):
+        if not part.target or isinstance(part, GivenPart):
+            continue
+        if hidden := hidden_module(part.target.partition(":")[0], path.resolve().parent):
             raise ConfigError(f"{'.'.join(map(str, key))}.target: {hidden} {locations.describe((*key, 'target'))}")
     return config.with_folders(*folders)
 

@@ -191,6 +191,9 @@ class Evaluation(_Frozen):
 
     workers: Annotated[int, Field(ge=1, description="oracle processes (or Ray actors) in parallel")] = 2
     timeout_s: Annotated[float, Field(gt=0, description="longest single call, in seconds")] = 600.0
+    build_timeout_s: Annotated[
+        float, Field(gt=0, description="longest preparation of the oracle in a worker, in seconds")
+    ] = 3600.0
     memory_gb: Annotated[
         float | None, Field(gt=0, description="memory limit of a worker and all processes that it starts, in GB")
     ] = None
@@ -211,7 +214,8 @@ class Evaluation(_Frozen):
         int | None, Field(ge=1, description="consecutive failures after which the campaign stops; null: never")
     ] = 25
     patience_s: Annotated[
-        float, Field(ge=0, description="how long to wait for a full disk or a lost database, in seconds")
+        float,
+        Field(ge=0, description="how long to wait for a full disk, a database or an oracle that is down, in seconds"),
     ] = 3600.0
     finish_calls: Annotated[
         bool,

@@ -14,6 +14,8 @@ from al_loop.oracles.base import Objective
 
 #: columns that ``ask`` writes or that have a defined meaning, irrespective of case
 OWN_COLUMNS = ("id", "round", "predicted_mean", "predicted_std", "failure", "reason", "cost", "comment")
+#: how the columns of predictions begin that ``ask`` writes for several objectives
+PREDICTED = ("predicted_mean_", "predicted_std_")
 _TAKEN = frozenset({*OBJECT_COLUMNS, *OWN_COLUMNS})
 #: what the heading of an objective's standard deviation has behind the objective's name
 _NOISE = ("_std", " std", "_sd", " sd", " ±")
@@ -66,6 +68,24 @@ def column_heading(objective: Objective) -> str:
     """
     name = f"value_{objective.name}" if objective.name.casefold().strip() in _TAKEN else objective.name
     return _plain(f"{name} ({objective.unit})" if objective.unit else name)
+
+
+def detail_headings(details: Sequence[Mapping[str, object] | None], objectives: Sequence[Objective]) -> dict[str, str]:
+    """Return the heading of each column of a library in the table that ``ask`` writes.
+
+    A column that could be mistaken for another one of that table, such as ``ID``, has the heading ``library_ID``.
+
+    Args:
+        details: what the library says about each object.
+        objectives: the campaign's objectives.
+    """
+    taken = tuple(o.name.casefold() for o in objectives)
+    headings = {}
+    for name in dict.fromkeys(name for entry in details if entry for name in entry):
+        plain = _plain(name).casefold()
+        is_taken = plain in _TAKEN or plain == "value" or plain.startswith((*taken, *PREDICTED, "value ("))
+        headings[name] = f"library_{name}" if is_taken else name
+    return headings
 
 
 def value_columns(

@@ -10,11 +10,11 @@ from typing import get_args
 
 from al_loop.datafiles.cells import NumberNotation, failure_text
 from al_loop.datafiles.delimited import OBJECT_COLUMNS
-from al_loop.datafiles.headings import OWN_COLUMNS, ColumnMapping, ValueColumn, value_columns
+from al_loop.datafiles.headings import OWN_COLUMNS, PREDICTED, ColumnMapping, ValueColumn, value_columns
 from al_loop.datafiles.object_columns import object_type_in
 from al_loop.datafiles.table_files import read_cells
 from al_loop.errors import ConfigError
-from al_loop.oracles.base import Failure, FailureKind, Objective, Outcome
+from al_loop.oracles.base import NO_ANSWERS, Failure, FailureKind, Objective, Outcome
 
 #: columns that are recognised irrespective of case
 _RECOGNISED = frozenset({*OBJECT_COLUMNS, *OWN_COLUMNS})
@@ -65,7 +65,7 @@ class ResultTable:
                 raise ValueError(
                     f"both a value ({', '.join(texts)}) and a failure ({cells['failure']}); keep one of them"
                 )
-            is_kind = failure in get_args(FailureKind)
+            is_kind = failure in get_args(FailureKind) and failure not in NO_ANSWERS
             comment = cells.get("comment", "") if is_kind or not failure else failure
             reason = cells.get("reason") or comment or "no reason given"
             kind: FailureKind = failure if is_kind else "permanent"  # type: ignore[assignment]
@@ -153,7 +153,7 @@ def read_results(path: Path, objectives: Sequence[Objective], mapping: ColumnMap
         ),
         notes=tuple(notes),
         value_columns=values,
-        remark_columns=tuple(name for name in names if name not in not_remarks),
+        remark_columns=tuple(n for n in names if n not in not_remarks and not n.startswith(PREDICTED)),
         notation=NumberNotation.of_table(table.delimiter, table.rows),
         unit=table.unit,
         object_columns=("object",) if mapping.object is not None else OBJECT_COLUMNS,

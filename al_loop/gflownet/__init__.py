@@ -9,7 +9,7 @@
 - ``sources``: objects to train on besides fresh draws: data sets, heaps for each condition, and the ``replay``.
 - ``conditioning``, ``moving_average``, ``losses``, ``unique_rows``, ``device``: components of the above.
 - ``pretraining``, ``priors``: policies trained on data, and their files.
-- ``exact_distribution``: exact distributions on small spaces.
+- ``exact_distribution``: exact distributions on small spaces. ``evaluation``: measures of a sampler on large ones.
 - ``objectives``, ``policies``, ``searches``: the exchangeable parts.
 """
 

@@ -61,28 +61,13 @@ class Learner:
         objective = training.objective
         self.objective: Objective = make_objective(objective) if isinstance(objective, str) else objective
         n_conditions = training.conditioning.n_values
-        name = type(self.objective).__name__
-        if n_conditions and not self.objective.uses_log_z:
-            raise ValueError(
-                f"objective: {name} has no log Z, which a conditioned reward requires; use another objective, such as "
-                "trajectory_balance"
-            )
-        if training.forward_looking and not self.objective.uses_flows:
-            raise ValueError(
-                f"forward_looking: {name} does not use flows of partial objects; use an objective that does, such as "
-                "sub_trajectory_balance"
-            )
+        has_starts = bool(environment.condition_size) and self.objective.uses_log_z
+        training.check_objective(self.objective)
         with torch.random.fork_rng(devices=[]):  # the weights depend on the seed, the global generator is unaffected
             torch.manual_seed(seed)
             sizes = (training.hidden, training.layers, n_conditions, training.heads)
             self.policy = (policy or make_policy(environment, *sizes)).to(self.device)
-            self._log_z = LogZ(n_conditions, training.heads).to(self.device)
-        self._has_flow_of_starts = bool(environment.condition_size) and self.objective.uses_log_z
-        if self._has_flow_of_starts and self.policy.log_flow(environment.initial(1, self.device)) is None:
-            raise ValueError(
-                f"policy: {type(self.policy).__name__} does not model flows, from which log Z of each condition is "
-                "read; implement its log_flow, or use objective: log_partition_variance"
-            )
+            self._log_z = LogZ(n_conditions, training.heads, has_starts).to(self.device)
         self._reference: Policy | None = None
         if prior is not None:
             load_prior(environment, self.policy, prior)
@@ -124,7 +109,7 @@ class Learner:
             start: initial states, shape n x state_size.
         """
         start = start.to(self.device)
-        log_z = self._log_z_of(start, None)
+        log_z: Tensor = self._log_z(self.policy, start, None)
         if not self.objective.uses_edges and not self.objective.uses_stops:
             return log_z
         mask = self._environment.forward_mask(start)
@@ -136,14 +121,6 @@ class Learner:
         stop = torch.full((len(start),), self._environment.n_actions - 1, device=self.device)
         reward = self._stopped_log_reward(self._environment.step(start, stop))
         return torch.where(mask[:, -1], reward - logits.log_softmax(1)[:, -1], log_z)
-
-    def _log_z_of(self, start: Tensor, context: Context | None) -> Tensor:
-        log_z: Tensor = self._log_z(len(start), context)
-        if self._has_flow_of_starts:
-            flow = self.policy.log_flow(start, context)
-            assert flow is not None
-            log_z = log_z + flow
-        return log_z
 
     @property
     def sampling_policy(self) -> Policy:
@@ -278,14 +255,17 @@ class Learner:
             self._estimate_log_z(trajectories, log_reward, context, n)
         self._is_fresh = False
         with torch.autocast(self.device.type, training.dtype, enabled=training.dtype != torch.float32):
-            log_z = self._log_z_of(trajectories.states[0], context)
+            log_z = self._log_z(self.policy, trajectories.states[0], context)
             terms = self._terms(trajectories, log_z, log_reward, context, group)
-            losses = self.objective(terms)
+            losses = self.objective(terms if training.backward_loss == "balance" else terms.with_fixed_backward())
         if not self.objective.uses_log_z and not self.objective.uses_edges:  # for reports, though no loss uses it
             self._log_z.level.data.fill_((terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0)).detach().mean())
         check_losses(losses)
         self._optimizer.zero_grad()
-        torch.autograd.backward(losses.mean())
+        loss = losses.mean()
+        if training.backward_loss == "likelihood":
+            loss = loss - terms.log_pb[:, :n].sum(0).mean()
+        torch.autograd.backward(loss)
         if training.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.policy.parameters(), training.clip_norm)
         self._optimizer.step()
@@ -360,7 +340,7 @@ class Learner:
     @torch.no_grad()
     def _estimate_log_z(self, trajectories: Trajectories, log_reward: Tensor, context: Context | None, n: int) -> None:
         """Set log Z to the value that minimises the loss of the first n trajectories."""
-        log_z = self._log_z_of(trajectories.states[0], context)
+        log_z = self._log_z(self.policy, trajectories.states[0], context)
         terms = self._terms(trajectories, log_z, log_reward, context)
         target = terms.log_pb if terms.log_reference is None else terms.log_reference
         difference = terms.log_reward + target.sum(0) - terms.log_pf.sum(0) - log_z

@@ -33,6 +33,9 @@ class TrainingSettings:
         objective: the loss, by its kind or as an object.
         backward: the backward policy: ``learned``, ``uniform``, or ``maximum_entropy`` (every way to build an object
             is equally likely).
+        backward_loss: the loss of a learned backward policy: that of the ``balance``, or the ``likelihood`` of fresh
+            trajectories under it, which the balance then takes as given (trajectory likelihood maximisation, Gritsaev
+            et al. 2024).
         forward_looking: whether flows of partial objects are learned relative to their own reward; requires a
             ``StateReward`` with ``is_partial`` and an objective that uses flows.
         replay_size: objects from the replay added to each step, with histories drawn by the backward policy.
@@ -71,6 +74,7 @@ class TrainingSettings:
     shares: int = 1
     objective: Objective | str = "trajectory_balance"
     backward: Backward = "learned"
+    backward_loss: Literal["balance", "likelihood"] = "balance"
     forward_looking: bool = False
     replay_size: int = 16
     replay_capacity: int = 1000
@@ -97,6 +101,30 @@ class TrainingSettings:
             raise ValueError(
                 f"floor must be at least 0 and per_condition at least 1, got {self.floor} and {self.per_condition}"
             )
+
+    def check_objective(self, objective: Objective) -> None:
+        """Raise an error if an objective cannot be combined with the settings.
+
+        Args:
+            objective: the objective.
+
+        Raises:
+            ValueError: it cannot be combined with them.
+        """
+        name = type(objective).__name__
+        if self.conditioning.n_values and not objective.uses_log_z:
+            raise ValueError(
+                f"objective: {name} has no log Z, which a conditioned reward requires; use another objective, such as "
+                "trajectory_balance"
+            )
+        if self.forward_looking and not objective.uses_flows:
+            raise ValueError(
+                f"forward_looking: {name} does not use flows of partial objects; use an objective that does, such as "
+                "sub_trajectory_balance"
+            )
+        if self.backward_loss == "likelihood" and (self.backward != "learned" or objective.uses_edges):
+            reason = f"backward: {self.backward} is fixed" if self.backward != "learned" else f"{name} has none"
+            raise ValueError(f"backward_loss: likelihood trains a learned backward policy, but {reason}")
 
     @property
     def dtype(self) -> torch.dtype:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, Final
@@ -60,9 +61,18 @@ def pairs(connection: Connection, query: sa.Select[Any]) -> dict[int, int]:
 
 def candidates(connection: Connection, *where: sa.ColumnElement[bool]) -> list[Candidate]:
     """Return the candidates that meet all conditions, in order."""
-    names = list(Candidate.__dataclass_fields__)
-    query = sa.select(*(schema.candidates.c[name] for name in names)).where(*where).order_by(schema.candidates.c.id)
-    return [Candidate(**row) for row in connection.execute(query).mappings()]
+    c = schema.candidates.c
+    columns = [c[name] for name in Candidate.__dataclass_fields__ if name not in ("details", "replicate")]
+    query = sa.select(*columns, sa.type_coerce(c.details, sa.Text), c.replicate).where(*where).order_by(c.id)
+    rows = connection.execute(query).all()
+    details = decoded([row[-2] for row in rows])
+    return [Candidate(*row[:9], details=of_row, replicate=row[-1]) for row, of_row in zip(rows, details, strict=True)]
+
+
+def decoded(texts: Sequence[str | None]) -> list[Any]:
+    """Return the content of a column of JSON texts; all are parsed at once, which is many times faster."""
+    content: list[Any] = json.loads(f"[{','.join('null' if text is None else text for text in texts)}]")
+    return content
 
 
 def _floats(values: Sequence[float | None] | None) -> tuple[float, ...] | None:
@@ -73,7 +83,7 @@ def _bounds(values: Sequence[Bound | None] | None) -> tuple[Bound | None, ...] |
     return None if values is None else tuple(values)
 
 
-def _is_latest(until: int | None = None) -> sa.ColumnElement[bool]:
+def is_latest(until: int | None = None) -> sa.ColumnElement[bool]:
     """Return the condition that an answer is its candidate's latest, among those up to number ``until``."""
     e, later = schema.evaluations.c, schema.evaluations.alias("later")
     is_corrected = (later.c.candidate_id == e.candidate_id) & (later.c.revision > e.revision)
@@ -88,7 +98,7 @@ def _is_latest(until: int | None = None) -> sa.ColumnElement[bool]:
     )
 
 
-def _is_open(id_: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+def is_open(id_: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     """Return the condition that a candidate has no answer, or was asked again after its latest one."""
     e, r = schema.evaluations.c, schema.retries.c
     has_newer = sa.exists().where((e.candidate_id == r.candidate_id) & (e.revision > r.revision))
@@ -125,12 +135,20 @@ def sessions(connection: Connection) -> list[SessionRow]:
     return [SessionRow(**row) for row in connection.execute(query).mappings()]
 
 
-def rounds(connection: Connection) -> list[RoundRow]:
-    """Return every round with its report, in order."""
+def last_session(connection: Connection) -> SessionRow | None:
+    """Return the newest start of the campaign's process, or ``None`` before the first."""
+    query = sa.select(schema.sessions).order_by(schema.sessions.c.id.desc()).limit(1)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else SessionRow(**row)
+
+
+def rounds(connection: Connection, since: int = 0) -> list[RoundRow]:
+    """Return every round from a number on with its report, in order."""
     reports = schema.round_reports.c
     query = (
         sa.select(schema.rounds, reports.closed, reports.metrics, reports.seconds.label("closing_seconds"))
         .outerjoin(schema.round_reports, reports.round == schema.rounds.c.number)
+        .where(schema.rounds.c.number >= since)
         .order_by(schema.rounds.c.number)
     )
     return [RoundRow(**row) for row in connection.execute(query).mappings()]
@@ -155,7 +173,7 @@ def pending(connection: Connection) -> list[Candidate]:
     is_veto = schema.decisions.c.action == "veto"
     return candidates(
         connection,
-        _is_open(id_),
+        is_open(id_),
         id_.not_in(sa.select(schema.decisions.c.candidate_id).where(is_veto)),
     )
 
@@ -164,10 +182,10 @@ def in_flight(connection: Connection) -> dict[Candidate, int]:
     """Return the candidates with oracle calls after their last answer, if any, each with the number of these calls."""
     a, e = schema.attempts.c, schema.evaluations.c
     has_ended = sa.exists().where((e.candidate_id == a.candidate_id) & (e.attempts >= a.number))
-    began = sa.select(a.candidate_id, sa.func.count()).where(_is_open(a.candidate_id), ~has_ended, ~_is_void())
+    began = sa.select(a.candidate_id, sa.func.count()).where(is_open(a.candidate_id), ~has_ended, ~_is_void())
     counts = pairs(connection, began.group_by(a.candidate_id))
     # an answer may have arrived between the two queries
-    rows = candidates(connection, _is_open(schema.candidates.c.id), schema.candidates.c.id.in_(list(counts)))
+    rows = candidates(connection, is_open(schema.candidates.c.id), schema.candidates.c.id.in_(list(counts)))
     return {candidate: counts[candidate.id] for candidate in rows}
 
 
@@ -209,36 +227,29 @@ def has_gone_out(connection: Connection, number: int) -> bool:
 # -- answers ---------------------------------------------------------------------------------------------------------
 
 
-def observations(connection: Connection, until: int | None = None) -> list[Observation]:
+def observations(connection: Connection, until: int | None = None, after: int = 0) -> list[Observation]:
     """Return the latest answer of each candidate with its object, in the order of the candidates.
 
     Args:
         connection: a connection to the ledger.
         until: the largest answer number to include, which reproduces an earlier state; None: all.
+        after: the largest answer number to leave out.
     """
     c, e = schema.candidates.c, schema.evaluations.c
+    texts = (sa.type_coerce(e[name], sa.Text) for name in ("values", "noise", "censored"))
     query = (
-        sa.select(
-            c.object,
-            e["values"],
-            e.failure_kind,
-            c.round,
-            e.arrived,
-            e.noise,
-            c.fidelity,
-            e.cost,
-            e.seconds,
-            e.censored,
-            c.origin,
-        )
+        sa.select(c.object, *texts, e.failure_kind, c.round, e.arrived, c.fidelity, e.cost, e.seconds, c.origin, c.id)
         .join(schema.candidates, c.id == e.candidate_id)
-        .where(_is_latest(until))
+        .where(is_latest(until), e.number > after)
         .order_by(c.id)
     )
     rows = connection.execute(query).all()
+    values, noise, censored = (decoded([row[i] for row in rows]) for i in (1, 2, 3))
     return [
-        Observation(o, *_learnable(_floats(v), kind), r, a, _floats(noise), f, cost, seconds, _bounds(censored), origin)
-        for o, v, kind, r, a, noise, f, cost, seconds, censored, origin in rows
+        Observation(name, *_learnable(_floats(v), kind), r, a, _floats(n), f, cost, seconds, _bounds(b), origin, id_)
+        for (name, _, _, _, kind, r, a, f, cost, seconds, origin, id_), v, n, b in zip(
+            rows, values, noise, censored, strict=True
+        )
     ]
 
 
@@ -260,7 +271,7 @@ def evaluations(connection: Connection, *, has_all_revisions: bool = False) -> l
     e = schema.evaluations.c
     query = sa.select(schema.evaluations).order_by(e.candidate_id, e.revision)
     if not has_all_revisions:
-        query = query.where(_is_latest())
+        query = query.where(is_latest())
     return [
         EvaluationRow(
             candidate_id=row["candidate_id"],
@@ -282,6 +293,13 @@ def n_answers(connection: Connection) -> int:
     return max(numbers)
 
 
+def has_measured(connection: Connection) -> bool:
+    """Return whether the oracle has ever measured a value, earlier data aside."""
+    e = schema.evaluations.c
+    query = sa.select(sa.literal(1)).select_from(schema.evaluations).where(e["values"].is_not(None))
+    return connection.scalar(query.where(_counts(e.candidate_id)).limit(1)) is not None
+
+
 def answered_since(connection: Connection, number: int) -> tuple[int, dict[int, bool]]:
     """Return the newest answer's number, and whether each candidate answered after ``number`` has a value."""
     e = schema.evaluations.c
@@ -293,8 +311,8 @@ def answered_since(connection: Connection, number: int) -> tuple[int, dict[int, 
 def is_answered(connection: Connection, candidate_ids: Sequence[int]) -> dict[int, bool]:
     """Return for each candidate whether it has an answer, not asked again; unknown ids are not in the result."""
     c = schema.candidates.c
-    query = sa.select(c.id, _is_open(c.id)).where(c.id.in_(candidate_ids))
-    return {id_: not is_open for id_, is_open in connection.execute(query)}
+    query = sa.select(c.id, is_open(c.id)).where(c.id.in_(candidate_ids))
+    return {id_: not is_pending for id_, is_pending in connection.execute(query)}
 
 
 def cost(connection: Connection) -> float:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.engine import Connection
+
 from al_loop.ledger import copying, queries
 from al_loop.ledger.copying import FirstRounds
 from al_loop.ledger.database import Database
@@ -18,6 +23,8 @@ from al_loop.ledger.records import (
     RoundRow,
     SessionRow,
 )
+
+T = TypeVar("T")
 
 
 class LedgerReader:
@@ -51,6 +58,10 @@ class LedgerReader:
     def is_closed(self, number: int) -> bool:
         """Return whether the report of a round is committed."""
         return self._database.read(lambda c: queries.is_closed(c, number))
+
+    def last_session(self) -> SessionRow | None:
+        """Return the newest start of the campaign's process, or ``None`` before the first."""
+        return self._database.read(queries.last_session)
 
     # -- candidates and decisions
 
@@ -108,6 +119,10 @@ class LedgerReader:
         """Return the number of the newest answer or retry; corrections have numbers, too."""
         return self._database.read(queries.n_answers)
 
+    def has_measured(self) -> bool:
+        """Return whether the oracle has ever measured a value, earlier data aside."""
+        return self._database.read(queries.has_measured)
+
     def answered_since(self, number: int) -> tuple[int, dict[int, bool]]:
         """Return the answers after a number.
 
@@ -148,3 +163,13 @@ class LedgerReader:
     def lease(self) -> Lease | None:
         """Return the lease of the process that drives the campaign, or ``None`` if none ever did."""
         return self._database.read(queries.lease)
+
+    # -- tables of large campaigns
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """Return the result of a query, such as those of ``columns``.
+
+        Args:
+            query: reads with a connection, in a transaction of its own.
+        """
+        return self._database.read(query)

@@ -85,6 +85,7 @@ class Observation:
         seconds: duration of the call; ``None`` if unknown.
         censored: for each value "<" or ">" if only this bound of it is known, else ``None``; ``None`` if all are exact.
         origin: the source of the proposal, such as ``imported`` for earlier data.
+        candidate_id: the candidate.
     """
 
     object: str
@@ -98,6 +99,7 @@ class Observation:
     seconds: float | None = None
     censored: tuple[Bound | None, ...] | None = None
     origin: str = ""
+    candidate_id: int = 0
 
 
 @dataclass(frozen=True)

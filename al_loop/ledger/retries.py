@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -44,22 +44,22 @@ def retry(candidate_ids: Sequence[int], *, reason: str, by: str) -> Write[None]:
     return write
 
 
-def void_attempts(numbers: Mapping[int, int], reason: str) -> Write[None]:
+def void_attempts(calls: Collection[tuple[int, int]], reason: str) -> Write[None]:
     """Return a write that declares oracle calls void, so that they count as not made; see ``Ledger.void_attempts``.
 
     Args:
-        numbers: the number of the call, by candidate.
+        calls: the candidate and the number of each call.
         reason: the reason.
     """
     now = datetime.now(UTC)
 
     def write(connection: Connection, is_retry: bool) -> None:
         v = schema.void_attempts.c
-        known = sa.select(v.candidate_id, v.number).where(v.candidate_id.in_(list(numbers)))
+        known = sa.select(v.candidate_id, v.number).where(v.candidate_id.in_([id_ for id_, _ in calls]))
         void = {(row.candidate_id, row.number) for row in connection.execute(known)}
         rows = [
             {"candidate_id": id_, "number": number, "reason": storable_text(reason), "recorded": now}
-            for id_, number in numbers.items()
+            for id_, number in calls
             if (id_, number) not in void
         ]
         if rows:

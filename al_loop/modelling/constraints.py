@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from al_loop.errors import counted
 from al_loop.properties.base import Property
 
 
@@ -62,6 +63,26 @@ class Constraints:
     def acceptable(self, objects: Sequence[str]) -> list[str]:
         """Return the objects that violate no bound, in their order."""
         return [o for o, v in zip(objects, self.violation(objects).tolist(), strict=True) if v == 0]
+
+    def explain(self, objects: Sequence[str]) -> str:
+        """Return, for a message, that no object is acceptable, with the share of objects that meet each bound.
+
+        Args:
+            objects: objects none of which is acceptable.
+        """
+        names = list(dict.fromkeys(objects))
+        if not self._bounds or not names:
+            return "none is set, but the environment offers no object"
+        shares = []
+        for i, bound in enumerate(self._bounds):
+            ends = [f"{key} {value:g}" for key, value in (("min", bound.min), ("max", bound.max)) if value is not None]
+            n_met = int((bound.violation(names) == 0).sum())
+            label = f"constraints.{i} ({bound.property.kind or type(bound.property).__name__}, {', '.join(ends)})"
+            shares.append(f"{label} is met by {n_met} ({n_met / max(len(names), 1):.1%})")
+        return (
+            f"none of {counted(len(names), 'different object')} drawn at random meets all of them: "
+            f"{'; '.join(shares)}; widen the bounds"
+        )
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_violations": {}}  # the cache does not travel to other processes

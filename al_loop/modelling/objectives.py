@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from al_loop.config import CampaignConfig
+from al_loop.config.schema import OutcomeConstraint
 from al_loop.errors import ConfigError, suggestion
 from al_loop.oracles.base import Goal, Objective, Oracle
 
@@ -53,10 +58,37 @@ class CampaignObjectives:
         return tuple(float("nan") if values is None else values[i] for i in self.indices)
 
     def are_within_bounds(self, values: Sequence[float]) -> bool:
-        """Return whether measured values satisfy all bounds."""
-        return all(
-            (low is None or values[i] >= low) and (high is None or values[i] <= high) for i, low, high in self.bounds
-        )
+        """Return whether the measured values of one object satisfy all bounds."""
+        return bool(self.within_bounds([values])[0])
+
+    def within_bounds(self, values: ArrayLike) -> NDArray[np.bool_]:
+        """Return a mask, shape n, of the rows that satisfy all bounds; a bounded value that is missing does not.
+
+        Args:
+            values: the oracle's values, shape n x m; NaN where there is none.
+        """
+        table = np.asarray(values, dtype=np.float64)
+        mask = np.ones(len(table), dtype=bool)
+        for i, low, high in self.bounds:
+            mask &= np.isfinite(table[:, i])
+            mask &= (low is None) | (table[:, i] >= (-np.inf if low is None else low))
+            mask &= (high is None) | (table[:, i] <= (np.inf if high is None else high))
+        return mask
+
+    def are_results(self, values: ArrayLike, is_at_target: ArrayLike) -> NDArray[np.bool_]:
+        """Return a mask, shape n, of the answers that count as results.
+
+        The best value, the Pareto front, the hypervolume and every rule about them consider these alone: answers with
+        a value, at the target fidelity, within all bounds.
+
+        Args:
+            values: the oracle's values, shape n x m; NaN where there is none.
+            is_at_target: whether each was measured at the target fidelity, shape n.
+        """
+        table = np.asarray(values, dtype=np.float64)
+        has_value = np.isfinite(table[:, list(self.indices)]).any(axis=1)
+        mask: NDArray[np.bool_] = has_value & np.asarray(is_at_target, dtype=bool) & self.within_bounds(table)
+        return mask
 
 
 def oracle_objectives(config: CampaignConfig, oracle: Oracle) -> tuple[Objective, ...]:
@@ -77,7 +109,7 @@ def oracle_objectives(config: CampaignConfig, oracle: Oracle) -> tuple[Objective
             f"goal: {config.goal!r} only applies to campaigns with a single objective; remove it, since each objective "
             "of the oracle declares its own direction"
         )
-    optimised = _optimised(config, oracle)
+    optimised = _optimised(config.optimise, oracle.objectives)
     return tuple(
         Objective(o.name, o.unit, config.goal) if i in optimised else o for i, o in enumerate(oracle.objectives)
     )
@@ -95,12 +127,36 @@ def campaign_objectives(config: CampaignConfig, oracle: Oracle) -> CampaignObjec
             fit its objectives.
     """
     objectives = oracle_objectives(config, oracle)
-    optimised = _optimised(config, oracle)
+    return _select(objectives, config.optimise, config.outcome_constraints, config.reference_point)
+
+
+def recorded_objectives(objectives: Sequence[Objective], config: Mapping[str, Any]) -> CampaignObjectives:
+    """Return which values a recorded campaign optimises and constrains.
+
+    Args:
+        objectives: everything that its oracle measures, as the ledger records it.
+        config: the config of a start, as the ledger records it.
+
+    Raises:
+        ConfigError: the config names values that are not among the objectives.
+    """
+    names = config.get("optimise") or objectives[0].name
+    bounds = [OutcomeConstraint.model_validate(c) for c in config.get("outcome_constraints") or ()]
+    return _select(objectives, names if isinstance(names, str) else tuple(names), bounds, None)
+
+
+def _select(
+    objectives: Sequence[Objective],
+    optimise: str | tuple[str, ...] | None,
+    constraints: Sequence[OutcomeConstraint],
+    point: Mapping[str, float] | None,
+) -> CampaignObjectives:
+    """Return the objectives of a campaign, from all that is measured and the config's keys about it."""
+    optimised = _optimised(optimise, objectives)
     names = tuple(objectives[i].name for i in optimised)
     if len(set(names)) < len(names):
         raise ConfigError(f"optimise: {', '.join(names)} names a value twice; list each once")
-    point = config.reference_point
-    if point is not None and not config.has_several_objectives:
+    if point is not None and len(names) < 2:
         raise ConfigError(
             "reference_point only applies to several objectives, and this campaign optimises one; remove it"
         )
@@ -111,7 +167,7 @@ def campaign_objectives(config: CampaignConfig, oracle: Oracle) -> CampaignObjec
     measured = [o.name for o in objectives]
     bounds = tuple(
         (_position(c.objective, measured, f"outcome_constraints.{i}.objective"), c.min, c.max)
-        for i, c in enumerate(config.outcome_constraints)
+        for i, c in enumerate(constraints)
     )
     return CampaignObjectives(
         optimised,
@@ -122,14 +178,14 @@ def campaign_objectives(config: CampaignConfig, oracle: Oracle) -> CampaignObjec
     )
 
 
-def _optimised(config: CampaignConfig, oracle: Oracle) -> tuple[int, ...]:
-    """Return the indices of the optimised values among the oracle's objectives."""
-    measured = [o.name for o in oracle.objectives]
-    if config.optimise is None and len(measured) == 1:
+def _optimised(optimise: str | tuple[str, ...] | None, objectives: Sequence[Objective]) -> tuple[int, ...]:
+    """Return the indices of the optimised values among the objectives."""
+    measured = [o.name for o in objectives]
+    if optimise is None and len(measured) == 1:
         return (0,)
-    if not config.optimise:
+    if not optimise:
         raise ConfigError(f"optimise: missing; name one or several of the oracle's values: {', '.join(measured)}")
-    names = (config.optimise,) if isinstance(config.optimise, str) else config.optimise
+    names = (optimise,) if isinstance(optimise, str) else optimise
     return tuple(_position(name, measured, "optimise") for name in names)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from al_loop.errors import counted
 from al_loop.monitoring.metrics import rounds_without_progress
 from al_loop.monitoring.scores import interval_half_width, valid_predictions
 from al_loop.oracles.base import Goal
@@ -129,6 +130,6 @@ def progress_alarm(bests: Sequence[float], goal: Goal) -> Alarm | None:
         return None
     return Alarm(
         "no_progress",
-        f"no better value for {n_stalled} rounds; more exploration may help (selector: {{kind: mixed}}, "
+        f"no better value for {counted(n_stalled, 'round')}; more exploration may help (selector: {{kind: mixed}}, "
         "acquisition.kappa), or the optimum has been reached (see stop.no_progress)",
     )

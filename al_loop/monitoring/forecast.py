@@ -23,8 +23,8 @@ class Forecast:
         probability: probability of any improvement.
         expected_best: expected best value after the batch; None, like low and high, if no acceptable value has been
             measured and none is expected.
-        low: best value that is reached with probability 0.9, in the direction of the goal.
-        high: best value that is reached with probability 0.1.
+        low: the best value after the batch lies below this with probability 0.1; at most ``high``, whatever the goal.
+        high: the best value after the batch lies above this with probability 0.1.
     """
 
     expected_improvement: float | None
@@ -58,11 +58,11 @@ def forecast(bests: Array, so_far: float, goal: Goal) -> Forecast:
         after, improvement, probability = sign * bests[is_acceptable], None, float(is_acceptable.mean())
     if not len(after):
         return Forecast(None, 0.0, None, None, None)
-    low, high = np.quantile(after, [0.1, 0.9])
+    low, high = np.quantile(sign * after, [0.1, 0.9])
     return Forecast(
         expected_improvement=improvement,
         probability=probability,
         expected_best=sign * float(after.mean()),
-        low=sign * float(low),
-        high=sign * float(high),
+        low=float(low),
+        high=float(high),
     )

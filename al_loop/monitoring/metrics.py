@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,6 +68,7 @@ def mean_pairwise_distance(S: ArrayLike) -> float:
     return float(1 - similarity[np.triu_indices(n, k=1)].mean())
 
 
+@lru_cache(maxsize=1_000_000)
 def scaffold(smiles: str) -> str | None:
     """Return the Bemis-Murcko scaffold as SMILES, or None if RDKit cannot parse the molecule.
 
@@ -132,11 +134,15 @@ def non_dominated(values: ArrayLike, goals: Sequence[Goal]) -> NDArray[np.bool_]
         goals: the better direction of each of the m objectives.
     """
     Y = _oriented(values, goals)
-    is_finite = np.isfinite(Y).all(1)
     is_on_front = np.zeros(len(Y), dtype=bool)
-    for i in np.flatnonzero(is_finite):
-        others = Y[is_finite]
-        is_on_front[i] = not ((others >= Y[i]).all(1) & (others > Y[i]).any(1)).any()
+    left = np.flatnonzero(np.isfinite(Y).all(1))
+    # from the largest sum down, no later row dominates an earlier one, so that each row that is left is on the front
+    left = left[np.argsort(-Y[left].sum(1), kind="stable")]
+    while len(left):
+        row = Y[left[0]]
+        is_equal = (Y[left] == row).all(1)
+        is_on_front[left[is_equal]] = True
+        left = left[~is_equal & (Y[left] > row).any(1)]
     return is_on_front
 
 

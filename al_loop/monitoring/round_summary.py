@@ -17,6 +17,7 @@ _METRICS = (
     "coverage",
     "hypervolume",
     "front",
+    "within_bounds",
 )
 
 
@@ -29,7 +30,8 @@ class RoundSummary:
         calls: measurements so far, failures included.
         failures: failed measurements of this round.
         best: best value so far; with several objectives, of the first one.
-        top10_mean: mean of the ten best values so far; with several objectives, of the first one.
+        top10_mean: mean of the ten best values so far, NaN if there are fewer; with several objectives, of the first
+            one.
         diversity: mean pairwise distance between the round's objects, from 0 to 1.
         new_scaffolds: scaffolds that the round added; None if the objects are not molecules.
         rank_correlation: Spearman's correlation between the predicted and the measured values of the batch.
@@ -37,6 +39,8 @@ class RoundSummary:
         coverage: share of the measured values within the central 80 % of their predictions.
         hypervolume: with several objectives, the hypervolume in the product of their units.
         front: with several objectives, the number of objects on the Pareto front.
+        within_bounds: if outcomes are bounded, the number of measured objects that keep all bounds; only they can be
+            the best or on the front.
     """
 
     number: int
@@ -51,6 +55,7 @@ class RoundSummary:
     coverage: float = math.nan
     hypervolume: float | None = None
     front: int | None = None
+    within_bounds: int | None = None
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of the round by the names that sinks use, without those that are missing or NaN.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from al_loop.errors import counted
 from al_loop.monitoring.forecast import Forecast
 from al_loop.monitoring.metrics import rounds_without_progress
 from al_loop.oracles.base import Goal
@@ -26,7 +27,7 @@ def stop_reason(
     if reached is not None and (best >= reached if goal == "maximise" else best <= reached):
         return f"stop.reached: the best value, {best:.6g}, is as good as {reached:g}"
     if rounds is not None and (n_stalled := rounds_without_progress(bests, goal)) >= rounds:
-        return f"stop.no_progress: no better value for {n_stalled} rounds"
+        return f"stop.no_progress: no better value for {counted(n_stalled, 'round')}"
     if next_batch is None:
         return None
     threshold, probability = rules.get("expected_improvement"), rules.get("probability")

@@ -15,6 +15,8 @@ from al_loop.smiles import read_smiles
 class Property(ABC):
     """A number that costs (almost) nothing to compute, on which a constraint sets bounds."""
 
+    #: the name in a config; empty for a user's own
+    kind: ClassVar[str] = ""
     #: a distance from the bound that counts as badly violated; scales the penalty in the reward
     scale: ClassVar[float] = 1.0
     #: the objects that it applies to: "molecule" (SMILES), "sequence", or None for any

@@ -1,10 +1,12 @@
-"""Writing a file as a whole, retrying a write, and locking a folder. Requires only the standard library."""
+"""Writing files as a whole and never over others, retrying a write, locking a folder. Needs no other package."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import platform
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +32,91 @@ def write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def require_free(path: str | Path, *, force: bool = False) -> None:
+    """Raise ConfigError if a file is there already, which must not be replaced unless the user insists.
+
+    Args:
+        path: the file; ``-`` is standard output.
+        force: whether an existing file may be replaced.
+
+    Raises:
+        ConfigError: the file exists, or it is a folder.
+    """
+    path = Path(path)
+    if str(path) == "-" or _is_stream(path):
+        return
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a file in it")
+    if not force and (path.exists() or path.is_symlink()):
+        raise ConfigError(f"{path} already exists; choose another name, or pass --force to replace it")
+
+
+def write_output(path: str | Path, content: bytes, *, force: bool = False) -> None:
+    """Write what a user asked for, whole or not at all.
+
+    Args:
+        path: the file; ``-`` is standard output. A pipe or a device is written to, never replaced.
+        content: its content.
+        force: whether an existing file may be replaced.
+
+    Raises:
+        ConfigError: the file exists and may not be replaced, or it cannot be written.
+    """
+    path = Path(path)
+    if str(path) == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    require_free(path, force=force)
+    try:
+        if _is_stream(path):
+            with path.open("wb") as stream:
+                stream.write(content)
+            return
+        path = path.resolve()  # a link stays a link
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            try:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                temporary.chmod(path.stat().st_mode if path.exists() else 0o666 & ~_umask())
+                if force:
+                    temporary.replace(path)
+                else:
+                    _rename_to_new(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except FileExistsError:
+        require_free(path)
+        raise
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror or error})") from None
+
+
+def _is_stream(path: Path) -> bool:
+    """Return whether a path is a pipe, a device or a socket."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _rename_to_new(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless another file has it."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        require_free(path)
+        temporary.replace(path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def acquire_lock(lock: IO[str], owner: str) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from al_loop.errors import CampaignError, summary
+from al_loop.errors import CampaignError, counted, summary
 from al_loop.ledger import Answer, Ledger
 from al_loop.storage.files import write_whole
 from al_loop.storage.outcome_json import outcome_from_json, outcome_to_json
@@ -70,7 +70,8 @@ class RescuedAnswers:
         files = self.put_beside(answers)
         if files:
             names = " and ".join(map(str, files))
-            return CampaignError(f"{cause}. {len(answers)} answers are kept in {names} until the next start")
+            kept = f"{counted(len(answers), 'answer')} {'is' if len(answers) == 1 else 'are'}"
+            return CampaignError(f"{cause}. {kept} kept in {names} until the next start")
         lines = "".join(map(_line, answers))
         return CampaignError(f"{cause}. These answers could not be saved anywhere; copy them:\n{lines}")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
+from collections.abc import AsyncIterable, Awaitable, Coroutine, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any, SupportsIndex
+
+from al_loop.errors import counted
 
 #: names of a table's column of items
 _ITEM_COLUMNS = ("object", "smiles", "SMILES", "sequence")
@@ -68,6 +70,10 @@ def match(answers: Any, items: Sequence[str], names: Sequence[str]) -> Iterable[
     Raises:
         MismatchError: it is not certain which answer belongs to which item.
     """
+    if answers is None:
+        raise MismatchError(f"None (is a return or yield missing?), {_expected(items)}")
+    if isinstance(answers, Awaitable | AsyncIterable):
+        raise MismatchError(f"{asynchronous(answers)}, {_expected(items)}")
     if isinstance(answers, str | bytes | bytearray):
         raise MismatchError(f"text, {answers!r:.80}, {_expected(items)}")
     if isinstance(answers, Mapping):
@@ -82,13 +88,21 @@ def match(answers: Any, items: Sequence[str], names: Sequence[str]) -> Iterable[
         shape: Any = getattr(answers, "shape", None)
         n = _length(answers)
         if n is not None and n != len(items):
-            raise MismatchError(f"{n} answers, {_expected(items)}")
+            raise MismatchError(f"{counted(n, 'answer')}, {_expected(items)}")
         is_array = n is not None and isinstance(shape, tuple) and items
         if is_array and shape[1:] != (len(names),) and not (len(names) == 1 and shape[1:] == ()):
             expected = f"{len(items)} x {len(names)}"
             raise MismatchError(f"an array of shape {' x '.join(map(str, shape))}, expected {expected}")
     matched: Iterable[Any] = answers
     return matched
+
+
+def asynchronous(answer: object) -> str:
+    """Return in words what an async function has returned, and end it; empty for anything else."""
+    if isinstance(answer, Coroutine):
+        answer.close()  # or Python warns that nobody waited for it
+    is_async = isinstance(answer, Awaitable | AsyncIterable)
+    return "what only await or async for can use (async functions are not supported)" if is_async else ""
 
 
 def _length(answers: Any) -> int | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from al_loop.errors import ConfigError
-from al_loop.oracles.base import OracleError
+from al_loop.oracles.base import FailureKind, OracleError
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
@@ -28,6 +28,8 @@ _MAX_REASON_CHARS = 300  # of the service's own error message
 _MIN_SECRET_CHARS = 8  # a shorter text may occur in an answer by chance
 #: temporary errors. 409: the first request with this key is still being processed (section 2.7 of the draft)
 _TEMPORARY = (408, 409, 425, 429)
+#: of these and of server errors, those that concern the service and not the objects
+_DOWN = (429, 502, 503, 504)
 #: the service rejects this request, whatever the time
 _REFUSED = (400, 413, 422)
 #: server errors that are not temporary
@@ -40,11 +42,12 @@ class _TryAgainError(Exception):
     Args:
         reason: one sentence for the user.
         wait_s: seconds that the service asks to wait before the next attempt; None if it does not.
+        is_down: whether the service would not have answered for any other objects either.
     """
 
-    def __init__(self, reason: str, wait_s: float | None = None) -> None:
+    def __init__(self, reason: str, wait_s: float | None = None, *, is_down: bool = False) -> None:
         super().__init__(reason)
-        self.wait_s = wait_s
+        self.wait_s, self.is_down = wait_s, is_down
 
 
 class RefusedError(OracleError):
@@ -108,12 +111,12 @@ class Service:
                     n_failed += 1
                     pause = min(_PAUSE_S * 2 ** (n_failed - 1), _MAX_PAUSE_S) * jitter.uniform(0.5, 1)
                     wait_s = pause if error.wait_s is None else error.wait_s
-                    reason = self._hide(str(error))
+                    reason, kind = self._hide(str(error)), _kind_of(error)
                     if n_failed == self.attempts:
-                        raise OracleError("retryable", f"{reason} (attempt {n_failed} of {self.attempts})") from None
+                        raise OracleError(kind, f"{reason} (attempt {n_failed} of {self.attempts})") from None
                     if time.monotonic() + wait_s >= deadline:
                         raise OracleError(
-                            "retryable", f"{reason} (the next attempt, in {wait_s:.0f} s, would be beyond timeout_s)"
+                            kind, f"{reason} (the next attempt, in {wait_s:.0f} s, would be beyond timeout_s)"
                         ) from None
                 else:
                     if isinstance(reply, bytes):
@@ -168,12 +171,14 @@ class Service:
                 if self.token_variable
                 else "name the environment variable with the service's secret in token_variable"
             )
-            raise OracleError("permanent", f"{reason}; {remedy}")
+            raise OracleError("environment" if status == 401 else "permanent", f"{reason}; {remedy}")
         if status in _TEMPORARY or (status >= 500 and status not in _UNSUPPORTED):
-            raise _TryAgainError(reason, _retry_after(response))
+            raise _TryAgainError(reason, _retry_after(response), is_down=status in _DOWN)
         if status in _REFUSED:
             raise RefusedError("invalid", reason)
-        raise OracleError("permanent", f"{reason}, to {self._hide(location)}; change url" if location else reason)
+        if location:
+            raise OracleError("environment", f"{reason}, to {self._hide(location)}; change url")
+        raise OracleError("permanent", reason)
 
     def _content(self, response: Response, deadline: float) -> bytes:
         content = bytearray()
@@ -192,7 +197,7 @@ class Service:
         target = urljoin(url, location)
         if _server(target) != _server(url):
             raise OracleError(
-                "permanent",
+                "environment",
                 f"the service redirects to another server, {_server(target)}; if that is correct, change url",
             )
         return target
@@ -209,14 +214,15 @@ class Service:
             yield
         except (requests_errors.SSLError, urllib3_errors.SSLError) as error:
             raise OracleError(
-                "permanent", f"cannot establish a trusted connection to {server}: {_cause(error)}"
+                "environment", f"cannot establish a trusted connection to {server}: {_cause(error)}"
             ) from None
         except requests_errors.ConnectTimeout:
-            raise _TryAgainError(f"{server} does not answer") from None
+            raise _TryAgainError(f"{server} does not answer", is_down=True) from None
         except (requests_errors.Timeout, urllib3_errors.TimeoutError):
             raise timed_out from None
         except (requests_errors.ConnectionError, urllib3_errors.HTTPError, ConnectionError) as error:
-            raise _TryAgainError(f"the connection to {server} failed: {_cause(error)}") from None
+            is_down = isinstance(_reason(error), urllib3_errors.NewConnectionError)
+            raise _TryAgainError(f"the connection to {server} failed: {_cause(error)}", is_down=is_down) from None
         except requests_errors.RequestException as error:
             raise OracleError("permanent", f"the request cannot be sent: {type(error).__name__}") from None
 
@@ -244,7 +250,7 @@ class Service:
         try:
             token = self._token()
         except ConfigError as error:  # it was set when the campaign was checked, perhaps on another machine
-            raise OracleError("permanent", str(error)) from None
+            raise OracleError("environment", str(error)) from None
 
         def sign(request: PreparedRequest) -> PreparedRequest:
             if token:
@@ -298,6 +304,14 @@ def _retry_after(response: Response) -> float | None:
 
 def _cause(error: Exception) -> str:
     """Return the underlying cause without the address, whose query may contain a secret."""
+    return f"{_reason(error)}"[:_MAX_REASON_CHARS]
+
+
+def _reason(error: Exception) -> object:
+    """Return what an exception of requests or urllib3 was raised from."""
     cause: object = error.args[0] if error.args else error
-    cause = getattr(cause, "reason", cause)
-    return f"{cause}"[:_MAX_REASON_CHARS]
+    return getattr(cause, "reason", cause)
+
+
+def _kind_of(error: _TryAgainError) -> FailureKind:
+    return "unavailable" if error.is_down else "retryable"

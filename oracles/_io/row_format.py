@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from al_loop.datafiles.cells import NumberNotation, failure_text
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 from al_loop.oracles.base import Failure, FailureKind, Fidelity, Objective, Outcome, as_outcome, current_call
 
 #: names in a row that no objective may have
@@ -121,7 +121,7 @@ def _values(
     is_listed = listed is not None and not any(name in row for name in names)
     entries = listed if isinstance(listed, list | tuple) else [listed]
     if is_listed and len(entries) != len(names):
-        return (), Failure("permanent", f"the answer has {len(entries)} values, expected {len(names)}")
+        return (), Failure("permanent", f"the answer has {counted(len(entries), 'value')}, expected {len(names)}")
     values: list[float] = []
     for name, entry in zip(names, entries if is_listed else map(row.get, names), strict=False):
         value = number(entry, notation)

@@ -114,7 +114,7 @@ FLOORS = [
     ["campaign", "energy", "latent", "language"],
     ["people", "analysis"],
     ["actors"],
-    ["cli"],
+    ["cli", "client"],
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 AL_LOOP = ROOT / "al_loop"

@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+import re
 
 import pytest
 
@@ -297,3 +298,63 @@ class Empty(Levels):
 def test_anything_else_is_refused_with_its_reason(target, kwargs, named):
     with pytest.raises(ConfigError, match=named):
         oracle_from(target, **kwargs)
+
+
+async def asynchronous(word):
+    return 1.0
+
+
+async def asynchronous_generator(word):
+    yield 1.0
+
+
+class AsynchronousCall:
+    async def __call__(self, word):
+        return 1.0
+
+
+class AsynchronousOracle:
+    async def evaluate(self, objects):
+        return [1.0 for _ in objects]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        asynchronous,
+        asynchronous_generator,
+        AsynchronousCall(),
+        AsynchronousOracle,
+        functools.partial(asynchronous),
+    ],
+)
+def test_async_code_is_refused(target):
+    with pytest.raises(ConfigError, match="is an async function, which is not supported"):
+        oracle_from(target)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda word: asynchronous(word), "async functions are not supported"),
+        (lambda word: asynchronous_generator(word), "async functions are not supported"),
+        (lambda word: None, r"the oracle returned None \(is a return missing\?\), which is not a number"),
+    ],
+)
+def test_an_answer_that_is_none_says_what_may_be_wrong(answer, reason):
+    (outcome,) = evaluate_all(oracle_from(answer), ["A"])
+    assert re.search(reason, outcome.failure.reason)
+
+
+def test_an_evaluate_without_return_says_so():
+    class Silent(Oracle):
+        def evaluate(self, objects):
+            pass
+
+    (outcome,) = evaluate_all(Silent(), ["A"])
+    assert "None (is a return or yield missing?)" in outcome.failure.reason
+
+
+@pytest.mark.parametrize("target", [functools.partial(pow, exp=2), "AC".count, len])
+def test_partials_methods_and_functions_in_c_are_oracles(target):
+    assert oracle_from(target).objectives

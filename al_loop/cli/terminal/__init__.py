@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from al_loop.cli.terminal.base import CampaignOverview, TerminalReporter
+from al_loop.cli.terminal.base import CampaignOverview, CampaignResult, TerminalReporter
 from al_loop.cli.terminal.batch import show_batch
 from al_loop.cli.terminal.numbers import format_number, with_unit
 from al_loop.cli.terminal.plain_reporter import PlainReporter
@@ -18,6 +18,7 @@ from al_loop.cli.terminal.rich_reporter import RichReporter
 
 __all__ = [
     "CampaignOverview",
+    "CampaignResult",
     "TerminalReporter",
     "format_number",
     "make_reporter",

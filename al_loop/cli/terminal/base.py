@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ class CampaignOverview:
         n_calls: number of oracle calls planned for all rounds.
         n_answers: number of answers in the ledger at the start.
         run_dir: directory of the run.
+        started: the time of the campaign's first start; None: now.
     """
 
     name: str
@@ -30,6 +32,7 @@ class CampaignOverview:
     n_calls: int
     n_answers: int
     run_dir: str
+    started: datetime | None = None
 
     @property
     def goal(self) -> str:
@@ -43,6 +46,32 @@ class CampaignOverview:
         """The unit of a single objective, with a leading blank; empty otherwise."""
         return f" {self.objectives[0].unit}" if len(self.objectives) == 1 and self.objectives[0].unit else ""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The name of each objective with its unit if there are several; empty otherwise."""
+        if len(self.objectives) == 1:
+            return ()
+        return tuple(f"{o.name.replace('_', ' ')}{f' ({o.unit})' if o.unit else ''}" for o in self.objectives)
+
+
+@dataclass(frozen=True)
+class CampaignResult:
+    """What a campaign has brought.
+
+    Args:
+        n_answers: total number of answers.
+        best: the best objects with their values, best first; with several objectives, of the Pareto front.
+        n_front: with several objectives, the number of objects on the Pareto front; else None.
+        hypervolume: with several objectives, the hypervolume; else None.
+        no_best: the reason why there is no best object; else empty.
+    """
+
+    n_answers: int
+    best: Sequence[tuple[str, tuple[float, ...]]] = ()
+    n_front: int | None = None
+    hypervolume: float | None = None
+    no_best: str = "nothing measured"
+
 
 class TerminalReporter(Reporter):
     """A reporter that also prints the beginning and end of a campaign; a context manager that restores the terminal."""
@@ -54,12 +83,11 @@ class TerminalReporter(Reporter):
         """Report that the campaign starts or resumes."""
         self.overview = overview
 
-    def end(self, n_answers: int, best: Sequence[tuple[str, tuple[float, ...]]], seconds: float) -> None:
+    def end(self, result: CampaignResult, seconds: float) -> None:
         """Report that the campaign is done.
 
         Args:
-            n_answers: total number of answers.
-            best: the best objects with their values, best first; with several objectives, the Pareto front.
+            result: what it has brought.
             seconds: time since this start.
         """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def format_number(value: float | None) -> str:
@@ -12,7 +13,7 @@ def format_number(value: float | None) -> str:
     return f"{value:.3f}" if value == 0 or 0.1 <= abs(value) < 10_000 else f"{value:.4g}"
 
 
-def with_unit(value: float, unit: str) -> str:
+def with_unit(value: float | None, unit: str) -> str:
     """Return a measured value with its unit, which may be empty."""
     return f"{format_number(value)} {unit}".rstrip()
 
@@ -33,3 +34,15 @@ def format_duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def format_values(values: Sequence[float], names: Sequence[str] = ()) -> str:
+    """Return the values of an object, separated by commas; with names, each has its own.
+
+    Args:
+        values: one for each objective.
+        names: the objectives, if there are several.
+    """
+    texts = [format_number(value) for value in values]
+    labelled = [f"{name} {text}" for name, text in zip(names, texts, strict=True)] if names else texts
+    return ", ".join(labelled)

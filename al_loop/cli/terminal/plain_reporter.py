@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from al_loop.campaign.reporter import Phase
-from al_loop.cli.terminal.base import CampaignOverview, TerminalReporter
-from al_loop.cli.terminal.columns import PHASES
-from al_loop.cli.terminal.numbers import format_duration, format_number, format_seconds
+from al_loop.cli.terminal.base import CampaignOverview, CampaignResult, TerminalReporter
+from al_loop.cli.terminal.columns import PHASES, remarks
+from al_loop.cli.terminal.numbers import format_duration, format_number, format_seconds, format_values
+from al_loop.errors import counted
 from al_loop.monitoring.round_summary import RoundSummary
 
 _HEARTBEAT_S = 30.0
@@ -45,6 +46,7 @@ class PlainReporter(TerminalReporter):
         verbose: whether to print details, too.
         heartbeat_s: seconds between progress reports of a long phase.
         write: prints a line; default: to standard output.
+        now: returns the time of day.
     """
 
     def __init__(
@@ -54,26 +56,30 @@ class PlainReporter(TerminalReporter):
         verbose: bool = False,
         heartbeat_s: float = _HEARTBEAT_S,
         write: Callable[[str], None] | None = None,
+        now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._quiet, self._verbose, self._heartbeat_s = quiet, verbose, heartbeat_s
         self._write = write or (lambda line: print(line, flush=True))
+        self._now, self._first_day = now, now().date()
         self._lock = threading.Lock()
         self._context = ""  # round and phase
 
     def _print(self, message: str) -> None:
+        time = self._now()
+        is_first_day = time.date() == self._first_day
         with self._lock:
-            self._write(f"{datetime.now():%H:%M:%S} {message}")
+            self._write(f"{time:%H:%M:%S} {message}" if is_first_day else f"{time:%Y-%m-%d %H:%M:%S} {message}")
 
     def begin(self, overview: CampaignOverview) -> None:
         """Print the goal and the plan."""
         super().begin(overview)
+        if overview.started is not None:
+            self._first_day = overview.started.astimezone().date()
         if self._quiet:
             return
-        resumed = f" | resuming after {overview.n_answers} answers" if overview.n_answers else ""
-        self._print(
-            f"{overview.name} | {overview.goal} | {overview.n_rounds} rounds, {overview.n_calls} calls | "
-            f"{overview.run_dir}{resumed}"
-        )
+        resumed = f" | resuming after {counted(overview.n_answers, 'answer')}" if overview.n_answers else ""
+        plan = f"{counted(overview.n_rounds, 'round')}, {counted(overview.n_calls, 'call')}"
+        self._print(f"{overview.name} | {overview.goal} | {plan} | {overview.run_dir}{resumed}")
 
     @contextmanager
     def phase(self, round_number: int, name: str, total: int) -> Iterator[Phase]:
@@ -106,8 +112,8 @@ class PlainReporter(TerminalReporter):
         seconds = [f"{PHASES.get(k, k)} {format_seconds(v)} s" for k, v in summary.seconds.items()]
         if seconds:
             parts.append(", ".join(seconds))
-        if summary.failures:
-            parts.append(f"{summary.failures} failed")
+        if text := remarks(summary):
+            parts.append(text)
         self._print(" | ".join(parts))
 
     def note(self, message: str) -> None:
@@ -124,15 +130,21 @@ class PlainReporter(TerminalReporter):
         """Return a message prefixed with the current round and phase."""
         return f"{self._context} | {message}" if self._context else message
 
-    def end(self, n_answers: int, best: Sequence[tuple[str, tuple[float, ...]]], seconds: float) -> None:
+    def end(self, result: CampaignResult, seconds: float) -> None:
         """Print a summary of the campaign."""
-        unit = self.overview.unit
+        unit, labels = self.overview.unit, self.overview.labels
         if not self._quiet:
-            for rank, (name, values) in enumerate(best, 1):
-                self._print(f"best {rank} | {', '.join(map(format_number, values))}{unit} | {name}")
+            for rank, (name, values) in enumerate(result.best, 1):
+                self._print(f"best {rank} | {format_values(values, labels)}{unit} | {name}")
             run_dir = self.overview.run_dir
             self._print(f"to inspect it: al-loop status {run_dir}, or al-loop export {run_dir}")
-        result = "nothing measured"
-        if best:
-            result = f"best {', '.join(map(format_number, best[0][1]))}{unit} {best[0][0]}"
-        self._print(f"done | answers {n_answers} | {result} | {format_duration(seconds)} | {self.overview.run_dir}")
+        best = result.no_best
+        if result.n_front:
+            best = f"front {result.n_front}"
+            if result.hypervolume is not None:
+                best = f"hypervolume {format_number(result.hypervolume)} | {best}"
+        elif result.best:
+            best = f"best {format_values(result.best[0][1])}{unit} {result.best[0][0]}"
+        self._print(
+            f"done | answers {result.n_answers} | {best} | {format_duration(seconds)} | {self.overview.run_dir}"
+        )

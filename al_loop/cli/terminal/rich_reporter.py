@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -21,9 +21,11 @@ from rich.progress import (
 from rich.text import Text
 
 from al_loop.campaign.reporter import Phase
-from al_loop.cli.terminal.base import CampaignOverview, TerminalReporter
-from al_loop.cli.terminal.columns import Column, best_so_far, columns_for, header_lines
+from al_loop.cli.layout import cut
+from al_loop.cli.terminal.base import CampaignOverview, CampaignResult, TerminalReporter
+from al_loop.cli.terminal.columns import Column, best_so_far, columns_for, header_lines, remarks
 from al_loop.cli.terminal.numbers import format_duration, format_number
+from al_loop.errors import counted
 from al_loop.monitoring.round_summary import RoundSummary
 
 
@@ -77,9 +79,10 @@ class RichReporter(TerminalReporter):
         """Print the goal and the plan."""
         super().begin(overview)
         title = Text.assemble((overview.name, "bold"), f": {overview.goal}")
-        plan = f"{overview.n_rounds} rounds, {overview.n_calls} oracle calls, saved in {overview.run_dir}"
+        plan = f"{counted(overview.n_rounds, 'round')}, {counted(overview.n_calls, 'oracle call')}, saved in "
+        plan += overview.run_dir
         if overview.n_answers:
-            plan += f"; resuming after {overview.n_answers} answers"
+            plan += f"; resuming after {counted(overview.n_answers, 'answer')}"
         self._console.print()
         self._console.print(title, soft_wrap=True)
         self._console.print(Text(plan, "dim"), soft_wrap=True)
@@ -100,7 +103,7 @@ class RichReporter(TerminalReporter):
         """Add the row of a round."""
         with self._lock:
             if self._columns is None:
-                self._columns = columns_for(summary)
+                self._columns = columns_for(summary, self._console.width)
                 for line in header_lines(self._columns):
                     self._console.print(Text(line, "bold"), soft_wrap=True)
             row = Text()
@@ -109,8 +112,9 @@ class RichReporter(TerminalReporter):
                 is_better = column.is_record and not math.isnan(self._record) and best_so_far(summary) != self._record
                 row.append("" if i == 0 else " " * column.gap)
                 row.append(cell.rjust(column.width), "bold green" if is_better else "dim" if column.is_time else "")
-            if summary.failures:
-                row.append(f" {summary.failures} failed", "red")
+            if text := remarks(summary):
+                is_short = len(row) + 1 + len(text) <= self._console.width
+                row.append(f"{' ' if is_short else chr(10) + ' ' * 6}{text}", "red")
             self._record = best_so_far(summary)
             self._console.print(row, soft_wrap=True)
 
@@ -123,29 +127,39 @@ class RichReporter(TerminalReporter):
         if self._verbose:
             self._console.print(Text(message, "dim"), soft_wrap=True)
 
-    def end(self, n_answers: int, best: Sequence[tuple[str, tuple[float, ...]]], seconds: float) -> None:
+    def end(self, result: CampaignResult, seconds: float) -> None:
         """Print a summary of the campaign."""
         self.close()
-        names = ", ".join(
-            f"{o.name.replace('_', ' ')}{f' ({o.unit})' if o.unit else ''}" for o in self.overview.objectives
-        )
-        heading = f"best {names}" if len(self.overview.objectives) == 1 else f"best trade-offs of {names}"
+        answers = counted(result.n_answers, "oracle answer")
         self._console.print()
         self._console.print(
-            Text.assemble(
-                ("done", "bold green"), f": {n_answers} oracle answers; {format_duration(seconds)} in this session"
-            )
+            Text.assemble(("done", "bold green"), f": {answers}; {format_duration(seconds)} in this session")
         )
-        if best:
-            self._console.print()
-            self._console.print(Text(heading, "bold"))
-            for name, values in best:
-                cells = "".join(format_number(value).rjust(11) for value in values)
-                self._console.print(Text.assemble((cells, "green"), "  ", name), soft_wrap=True)
+        self._console.print()
+        self._print_best(result)
         self._console.print()
         self._console.print(Text(f"The run is saved in {self.overview.run_dir}. To inspect it:"), soft_wrap=True)
         for command in ("status", "export"):
             self._console.print(Text(f"  al-loop {command} {self.overview.run_dir}", "cyan"), soft_wrap=True)
+
+    def _print_best(self, result: CampaignResult) -> None:
+        """Print the best objects, or why there is none."""
+        if not result.best:
+            self._console.print(Text(result.no_best), soft_wrap=True)
+            return
+        objectives, labels = self.overview.objectives, self.overview.labels
+        heading = f"best {objectives[0].name.replace('_', ' ')}"
+        heading += f" ({objectives[0].unit})" if objectives[0].unit else ""
+        if labels:
+            heading = f"{len(result.best)} of {counted(result.n_front or 0, 'best trade-off')}"
+            if result.hypervolume is not None:
+                heading += f", hypervolume {format_number(result.hypervolume)}"
+            heading += f": {', '.join(labels)}"
+        self._console.print(Text(heading, "bold"), soft_wrap=True)
+        for name, values in result.best:
+            cells = "".join(format_number(value).rjust(11) for value in values)
+            name = cut(name, max(self._console.width - len(cells) - 2, 8))
+            self._console.print(Text.assemble((cells, "green"), "  ", name), soft_wrap=True)
 
     def close(self) -> None:
         """Stop the progress bars."""

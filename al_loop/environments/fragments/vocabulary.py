@@ -21,6 +21,9 @@ from typing import Any
 
 from rdkit import Chem, RDLogger
 
+from al_loop.errors import ConfigError
+from al_loop.storage.files import require_free, write_output
+
 ELEMENTS = {6, 7, 8, 9, 16, 17, 35}
 MAX_SITES = 6
 MAX_SYMMETRIES = 48
@@ -231,7 +234,12 @@ def main() -> None:
     parser.add_argument(
         "--min-count", type=int, default=50, help="smallest number of occurrences of a site (default: 50)"
     )
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
     arguments = parser.parse_args()
+    try:
+        require_free(arguments.out, force=arguments.force)
+    except ConfigError as error:
+        parser.error(str(error))
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
     opener = lzma.open if arguments.smiles.suffix == ".xz" else open
     with opener(arguments.smiles, "rt", encoding="utf-8") as lines:
@@ -245,7 +253,7 @@ def main() -> None:
             "--min-count, or give more molecules\n",
         )
     rows = ",\n".join(json.dumps(block, separators=(",", ":")) for block in blocks)
-    arguments.out.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
+    write_output(arguments.out, f"[\n{rows}\n]\n".encode(), force=arguments.force)
 
 
 if __name__ == "__main__":

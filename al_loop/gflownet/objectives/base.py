@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
@@ -49,6 +49,10 @@ class Terms:
     log_stop: Tensor | None = None
     log_reward_stopped: Tensor | None = None
     group: Tensor | None = None
+
+    def with_fixed_backward(self) -> Terms:
+        """Return the same terms, through which no gradient reaches the backward policy."""
+        return replace(self, log_pb=self.log_pb.detach())
 
 
 class Objective(ABC):

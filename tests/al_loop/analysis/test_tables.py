@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from al_loop.analysis import Run, open_run
 from al_loop.errors import ConfigError
@@ -65,10 +66,36 @@ def test_evaluations_are_read_again_after_a_correction_and_belong_to_the_caller(
     assert run.best(1).index.tolist() == [1]
 
 
-def test_status_reads_the_evaluations_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = []
-    read = run.ledger.evaluations
-    monkeypatch.setattr(run.ledger, "evaluations", lambda **options: reads.append(1) or read(**options))
+def test_status_reads_columns_once_and_no_record_for_each_answer(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    read = run.ledger.read
+    monkeypatch.setattr(run.ledger, "read", lambda query: reads.append(query.__name__) or read(query))
+    for name in ("evaluations", "candidates", "observations", "attempts"):
+        monkeypatch.setattr(run.ledger, name, lambda name=name, **_: pytest.fail(f"{name} was read"))
     run.status()
-    run.status()
-    assert len(reads) == 1
+    repr(run)
+    run.best_objects(5)
+    assert reads.count("values") == 1
+    run.best(10)
+    assert len(run.evaluations) == 48
+    assert reads.count("evaluations") == 1
+
+
+def test_the_number_of_queries_of_status_does_not_depend_on_the_number_of_answers(tmp_path: Path) -> None:
+    from sqlalchemy import event
+
+    def n_queries(n_rounds: int) -> int:
+        run = open_run(fill(tmp_path / f"{n_rounds}", n_rounds=n_rounds))
+        statements: list[str] = []
+
+        def count(*arguments: object) -> None:
+            statements.append(str(arguments[2]))
+
+        event.listen(sa.Engine, "before_cursor_execute", count)
+        repr(run)
+        event.remove(sa.Engine, "before_cursor_execute", count)
+        return len(statements)
+
+    assert n_queries(1) == n_queries(8)

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from al_loop.campaign.building import build_oracle, oracle_identity
 from al_loop.config import parse_config
 
@@ -17,3 +19,20 @@ def test_a_cache_tells_oracles_apart_by_all_that_changes_their_answers(tmp_path:
     assert same == identity(kind="rna")
     assert metadata.version("ViennaRNA") in same
     assert same != identity(kind="rna", score="energy")
+
+
+def test_every_kind_of_target_has_an_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kinds_of_targets.py").write_text(
+        "import functools\n\nclass Scorer:\n    def __call__(self, word):\n        return 1.0\n\n"
+        "scorer = Scorer()\nbound = scorer.__call__\npart = functools.partial(bound)\nshort = lambda word: 1.0\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in (
+        "kinds_of_targets:scorer",
+        "kinds_of_targets:bound",
+        "kinds_of_targets:part",
+        "kinds_of_targets:short",
+    ):
+        content = {"name": "x", "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 4}}
+        config = parse_config({**content, "oracle": {"target": name}})
+        assert '"code": "' in oracle_identity(config, build_oracle(config))

@@ -292,7 +292,7 @@ def test_answers_that_the_ledger_never_takes_are_kept_until_the_next_start(
     with monkeypatch.context() as patch:
         patch.setattr(ledger, "commit_answers", full)
         pool.submit(candidates(ledger, "abc"))
-        with pytest.raises(CampaignError, match=r"no space left.*1 answers are kept in .*rescued\.jsonl"):
+        with pytest.raises(CampaignError, match=r"no space left.*1 answer is kept in .*rescued\.jsonl"):
             pool.wait()
         pool.close()
     assert ledger.evaluations() == []

@@ -5,6 +5,7 @@ import pytest
 
 from al_loop import Campaign, open_run
 from al_loop.config import load_config
+from al_loop.errors import CampaignError
 from tests.support.project import (
     Notes,
     Project,
@@ -51,11 +52,10 @@ def test_an_oracle_class_that_answers_too_few_gives_failures(project: Project) -
         "    def evaluate(self, objects):\n"
         "        yield from [1.0 * len(set(o)) for o in objects[:-1]]\n",
     )
-    project.run(f"oracle.target={module}:Short", "rounds.count=1", "evaluation.workers=1")
+    with pytest.raises(CampaignError, match="the oracle returned 2 answers for 3 objects"):
+        project.start(f"oracle.target={module}:Short", "rounds.count=1", "evaluation.workers=1")
     evaluations = open_run(project / "run").evaluations
-    failed = evaluations[evaluations["failure"].notna()]
-    assert 0 < len(failed) < len(evaluations)
-    assert failed["reason"].str.contains("no answer").all()
+    assert evaluations["failure"].notna().all()
 
 
 def test_rounds_that_close_early_leave_stragglers_pending_and_count_them_later(project: Project) -> None:

@@ -16,7 +16,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     ("rule", "n_rounds", "reason"),
     [
         ("stop.reached=0", 1, "stop.reached: the best value"),
-        ("stop.no_progress=1", None, "stop.no_progress: no better value for 1 rounds"),
+        ("stop.no_progress=1", None, "stop.no_progress: no better value for 1 round"),
         ("stop.expected_improvement=100", 1, "expected to improve on the best value by"),
         ("stop.probability=0.999999", None, "stop.probability"),
     ],

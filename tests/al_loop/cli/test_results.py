@@ -21,6 +21,23 @@ def test_status_and_export(finished: str, folder: Path) -> None:
     assert call("export", finished, "--format", "parquet")[0] == 0
     assert (folder / "tiny.parquet").is_file()
     assert call("export", finished, "-o", "no/such/folder.csv")[0] == 2
+    (folder / "tiny.csv").write_text("smiles\nCCO\n")  # a library of the same name
+    for arguments in (
+        [],
+        ["--format", "csv"],
+        ["-o", "tiny.csv"],
+        ["-o", "x.ods"],
+        ["--format", "csv", "-o", "x.xlsx"],
+    ):
+        assert call("export", finished, *arguments)[0] == 2
+    assert (folder / "tiny.csv").read_text() == "smiles\nCCO\n"
+    assert call("export", finished, "--force")[0] == 0
+    assert len(pd.read_csv(folder / "tiny.csv")) == 14
+    assert call("export", finished, "-o", "t.xlsx")[0] == 0
+    assert len(pd.read_excel(folder / "t.xlsx")) == 14
+    code, out, _ = call("export", finished, "-o", "-")
+    assert (code, out.splitlines()[0][:16]) == (0, "candidate,object")
+    assert not (folder / "-").exists()
     code, _, err = call("status", "nowhere")
     assert code == 2
     assert len(err) == 1
@@ -36,3 +53,11 @@ def test_status_says_how_often_and_why_the_oracle_failed(folder: Path) -> None:
         n = int(run.evaluations["failure"].count())
     assert 0 < n < 6
     assert f"{n} permanent; {n} of them: ValueError: too many A" in line
+
+
+def test_a_run_that_ends_for_the_oracle_points_to_the_traceback(folder: Path) -> None:
+    run = str(folder / "broken")
+    code, _, err = call("run", "tiny.yaml", "oracle.target=cli_oracle:cli_broken", "--run-dir", run, "-q")
+    assert code == 1
+    assert f"al-loop status -v {run}" in err[-1]
+    assert 'raise ValueError("the furnace is cold")' in call("status", "-v", run)[1]

@@ -66,7 +66,7 @@ def test_distributions_given_each_start_add_up_to_1():
 def test_each_condition_is_sampled_in_proportion_to_its_own_reward(objective, settings):
     space = environment()
     training = TrainingSettings(
-        steps=300, batch_size=48, hidden=48, lr=3e-3, objective=objective, epsilon=0.1, replay_size=12, **settings
+        steps=500, batch_size=48, hidden=48, lr=3e-3, objective=objective, epsilon=0.1, replay_size=12, **settings
     )
     # flows from -200 to 0 take long to learn; the same rewards, closer together, show as much
     scale = 1.0 if objective == "log_partition_variance" else 0.02

@@ -14,7 +14,7 @@ SECTION = CampaignConfig.model_fields["sampler"].annotation
 #: keys of a config that are no settings of training
 OF_A_CAMPAIGN = {"kind", "policy", "prior", "pool"}
 #: settings that a config cannot express, or expresses elsewhere
-OF_THE_ENGINE = {"forward_looking", "conditioning"}
+OF_THE_ENGINE = {"forward_looking", "conditioning", "per_condition", "floor", "backward_loss"}
 #: parts are built, and a round of a campaign has fewer steps
 DIFFERENT_DEFAULTS = {"objective", "searches", "steps"}
 

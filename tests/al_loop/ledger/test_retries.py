@@ -74,8 +74,8 @@ def test_only_failures_are_asked_again_and_only_once(ledger: Ledger, failed: Can
 def test_void_calls_are_neither_counted_nor_in_flight(ledger: Ledger) -> None:
     a, b = open_round(ledger, 0, "A", "B")
     numbers = ledger.begin_attempts([a.id, b.id], "w0")
-    ledger.void_attempts({a.id: numbers[a.id]}, "no licence file")
-    ledger.void_attempts(numbers, "no licence file")
+    ledger.void_attempts([(a.id, numbers[a.id])], "no licence file")
+    ledger.void_attempts(numbers.items(), "no licence file")
     assert ledger.n_calls() == 0
     assert ledger.in_flight() == {}
     assert ledger.pending() == [a, b]

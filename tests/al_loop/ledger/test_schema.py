@@ -17,7 +17,7 @@ def test_nothing_committed_can_be_changed_by_anyone(url: str, ledger: Ledger) ->
     a, b, c = open_round(ledger, 0, "A", "B", "C")
     begin_attempt(ledger, a.id, "w")
     answer(ledger, a.id)
-    ledger.void_attempts({c.id: begin_attempt(ledger, c.id, "w")}, "no licence")
+    ledger.void_attempts([(c.id, begin_attempt(ledger, c.id, "w"))], "no licence")
     answer(ledger, c.id, Outcome.failed("permanent", "no licence"))
     ledger.retry([c.id], reason="", by="ada")
     ledger.record_changes([Change(0, "config", "seed", 1, 2, "", "ada", START)])

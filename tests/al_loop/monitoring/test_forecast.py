@@ -23,7 +23,7 @@ def test_a_forecast_is_the_expected_improvement_of_the_batchs_best():
     assert found.high == pytest.approx(norm.ppf(0.9), abs=0.02)
     mirrored = forecast(-bests, -0.5, "minimise")
     assert mirrored.expected_improvement == pytest.approx(found.expected_improvement)
-    assert mirrored.high == pytest.approx(-found.high)
+    assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low))
 
 
 def test_before_anything_good_was_measured_a_batch_improves_on_nothing_that_could_be_told():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from al_loop.errors import CampaignError, ConfigError
-from al_loop.storage.files import acquire_lock, retry_write, write_whole
+from al_loop.storage.files import acquire_lock, retry_write, write_output, write_whole
 
 ROOT = Path(__file__).parents[3]
 
@@ -61,3 +61,35 @@ def test_writing_a_file_loads_no_database_library() -> None:
     program = "import sys, al_loop.storage.files; print({'sqlalchemy', 'fsspec', 'torch', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "set()"
+
+
+def test_output_never_replaces_a_file_a_folder_or_a_link(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("a", "link"):
+        with pytest.raises(ConfigError, match="already exists"):
+            write_output(tmp_path / name, b"new")
+    with pytest.raises(ConfigError, match="is a folder"):
+        write_output(tmp_path, b"new", force=True)
+    assert (tmp_path / "a").read_text() == "mine"
+    write_output(tmp_path / "a", b"new", force=True)
+    write_output(tmp_path / "b", b"new")
+    assert {p.name for p in tmp_path.iterdir()} == {"a", "b", "link"}
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"new"
+
+
+def test_output_through_a_link_keeps_the_link(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    write_output(tmp_path / "link", b"new", force=True)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "a").read_text() == "new"
+
+
+def test_output_to_a_device_or_standard_output_is_written_there(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    device = Path("/dev/null")
+    write_output(device, b"x", force=True)
+    write_output(device, b"x")
+    assert device.is_char_device()
+    write_output("-", b"x\n")
+    assert capfdbinary.readouterr().out == b"x\n"

@@ -18,7 +18,7 @@ def add_rows(ledger: Ledger) -> None:
     end = BEGAN + timedelta(seconds=1.25)
     ledger.retry([5], reason="the licence server is back", by="ada")
     ledger.begin_attempts([5], "worker-0")
-    ledger.void_attempts({5: 2}, "no licence file")
+    ledger.void_attempts([(5, 2)], "no licence file")
     failed = Outcome.failed("retryable", "the licence server did not answer")
     assert ledger.commit_answers([Answer(5, failed, "worker-0", BEGAN, end)]) == [None]
     bound = Outcome((-9.0, 0.1), info={"why": "below the range"}, censored=("<", None))

@@ -122,20 +122,23 @@ def test_the_key_is_a_structured_string(serve):
     assert [request["body"]["keys"] for request in server.requests][2] == ["é"]
 
 
-def test_after_the_last_attempt_the_failure_is_retryable(serve):
-    server = serve(status(503))
+@pytest.mark.parametrize(
+    ("code", "kind"), [(500, "retryable"), (409, "retryable"), (429, "unavailable"), (503, "unavailable")]
+)
+def test_after_the_last_attempt_the_failure_is_one_that_may_pass(serve, code, kind):
+    server = serve(status(code))
     found = failure(Http(server.url, attempts=3))
-    assert found.kind == "retryable"
-    assert "503 Service Unavailable" in found.reason
+    assert found.kind == kind
+    assert f"the service answered {code} " in found.reason
     assert "not now" in found.reason
     assert len(server.requests) == 3
 
 
-def test_a_server_that_is_not_there_is_a_retryable_failure():
+def test_a_server_that_is_not_there_is_unavailable():
     with socket.socket() as held:  # bound, but nobody listens
         held.bind(("127.0.0.1", 0))
         found = failure(Http(f"http://127.0.0.1:{held.getsockname()[1]}/x?key={TOKEN}", attempts=2))
-    assert found.kind == "retryable"
+    assert found.kind == "unavailable"
     assert "refused" in found.reason
     assert TOKEN not in found.reason
 
@@ -159,7 +162,7 @@ def test_retry_after_is_honoured(serve, said, monkeypatch):
 def test_nobody_waits_longer_than_the_time_limit(serve, said, monkeypatch):
     monkeypatch.setattr("al_loop.oracles._io.http_client.time.sleep", lambda seconds: pytest.fail(f"waits {seconds} s"))
     found = failure(Http(serve(status(429, **{"Retry-After": said})).url))
-    assert found.kind == "retryable"
+    assert found.kind == "unavailable"
     assert "beyond timeout_s" in found.reason
 
 
@@ -258,7 +261,7 @@ def test_another_server_gets_neither_token_nor_objects(serve, monkeypatch, code)
     other = serve(lambda request: (200, {}, [1]))
     server = serve(lambda request: (code, {"Location": f"{other.url}/new"}, b""))
     found = failure(Http(server.url, token_variable="LAB_TOKEN"))
-    assert found.kind == "permanent"
+    assert found.kind == "environment"
     assert other.url in found.reason
     assert "change url" in found.reason
     assert other.requests == []
@@ -288,12 +291,12 @@ def test_a_token_may_go_into_a_header_of_another_name(serve, monkeypatch):
     assert (server.requests[0]["headers"]["X-Api-Key"], server.requests[0]["headers"]["Authorization"]) == (TOKEN, None)
 
 
-@pytest.mark.parametrize("code", [401, 403])
-def test_a_refused_token_is_a_permanent_failure_that_names_the_variable_alone(serve, monkeypatch, code):
+@pytest.mark.parametrize(("code", "kind"), [(401, "environment"), (403, "permanent")])
+def test_a_refused_token_is_a_failure_that_names_the_variable_alone(serve, monkeypatch, code, kind):
     monkeypatch.setenv("LAB_TOKEN", TOKEN)
     server = serve(lambda request: (code, {}, {"you sent": request["headers"]["Authorization"]}))
     found = failure(Http(server.url, token_variable="LAB_TOKEN"))
-    assert found.kind == "permanent"
+    assert found.kind == kind
     assert "LAB_TOKEN" in found.reason
     assert TOKEN not in found.reason
     assert "Bearer ***" in found.reason
@@ -301,7 +304,7 @@ def test_a_refused_token_is_a_permanent_failure_that_names_the_variable_alone(se
 
 def test_without_a_token_the_remedy_is_named(serve):
     found = failure(Http(serve(locked).url))
-    assert found.kind == "permanent"
+    assert found.kind == "environment"
     assert "token_variable" in found.reason
 
 
@@ -324,7 +327,7 @@ def test_a_token_that_is_missing_or_none_is_seen_before_anything_is_sent(serve, 
     with pytest.raises(ConfigError, match="LAB_TOKEN") as raised:
         oracle.check()
     assert (value or "x").strip() not in str(raised.value) or not (value or "").strip()
-    assert failure(oracle).kind == "permanent"
+    assert failure(oracle).kind == "environment"
     assert server.requests == []
 
 
@@ -344,7 +347,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(serve, tmp_path):
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     server = serve(lambda request: (200, {}, [1]), context=context)
     found = failure(Http(server.url))
-    assert found.kind == "permanent"
+    assert found.kind == "environment"
     assert "certificate verify failed" in found.reason
     with pytest.MonkeyPatch.context() as patch:  # the same server, vouched for
         patch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))

@@ -19,7 +19,7 @@ def test_values_come_by_name_or_as_a_list(row):
     [
         ({"x": 1}, "None for y"),
         ({"x": 1, "y": "many"}, "'many' for y"),
-        ({"values": [1]}, "1 values, expected 2"),
+        ({"values": [1]}, "1 value, expected 2"),
         ({"values": [True, 1]}, "True for x"),
         ({}, "None for x"),
     ],

@@ -214,6 +214,7 @@ def distance(policy):
 TRAINED = {
     "objective": ALL,
     "backward": ["uniform", "maximum_entropy"],
+    "backward_loss": ["likelihood"],
     "forward_looking": ["detailed_balance", "sub_trajectory_balance"],
     "loss": ["huber", "cosh", "linex"],
 }
@@ -238,3 +239,27 @@ def test_the_bound_tells_an_untrained_policy_and_a_wrong_reward():
     learner, _ = train(GRID, StateReward(lambda states: 2 * log_reward_of(states)), settings)
     assert distance(learner.policy) > 0.1
     assert distance(None) > 0.5
+
+
+def test_the_likelihood_trains_the_backward_policy_and_the_balance_does_not():
+    exact = solution()
+    trajectories = rollout(GRID, None, 100, generator=torch.Generator().manual_seed(1))
+    terms = compute_terms(
+        GRID,
+        exact,
+        trajectories,
+        TrajectoryBalance(),
+        log_z=torch.tensor(1.0),
+        log_reward=log_reward_of(trajectories.terminal),
+    )
+    TrajectoryBalance()(terms.with_fixed_backward()).mean().backward()
+    assert exact.backward_table.grad is None
+    assert exact.forward_table.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    "settings", [{"backward": "uniform"}, {"objective": "flow_matching"}], ids=["fixed backward", "no backward"]
+)
+def test_a_likelihood_without_a_backward_policy_to_train_is_refused(settings):
+    with pytest.raises(ValueError, match="backward_loss: likelihood"):
+        train(GRID, StateReward(log_reward_of), Training(backward_loss="likelihood", **settings))

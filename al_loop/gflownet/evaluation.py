@@ -1,0 +1,169 @@
+"""Measures of a sampler on spaces too large to enumerate: likelihoods, bounds on log Z, and correlations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from al_loop.environments.base import Environment
+from al_loop.gflownet.policies.base import Context, Policy
+from al_loop.gflownet.reward import AnyReward, StateReward, score
+from al_loop.gflownet.rollout import Backward, Trajectories, backward_rollout, rollout
+from al_loop.gflownet.trajectory_terms import log_probabilities
+
+
+@dataclass(frozen=True)
+class EvidenceBounds:
+    """Estimates of log Z from below and from above; both are log Z for a perfect sampler.
+
+    Args:
+        elbo: evidence lower bound, the mean of log R + log P_B - log P_F over the sampler's own trajectories.
+        elbo_error: its standard error.
+        eubo: evidence upper bound, the mean over histories of objects that are distributed as the reward (Blessing et
+            al. 2024); NaN without such objects.
+        eubo_error: its standard error.
+        effective_share: effective sample size of the importance weights of the sampler's trajectories, as a share of
+            their number, from 0 to 1.
+    """
+
+    elbo: float
+    elbo_error: float
+    eubo: float
+    eubo_error: float
+    effective_share: float
+
+
+def _log_weights(
+    environment: Environment,
+    policy: Policy,
+    trajectories: Trajectories,
+    log_reward: AnyReward,
+    backward: Backward,
+    context: Context | None,
+) -> Tensor:
+    """Return log R + log P_B - log P_F of trajectories, shape n, in double precision."""
+    log_pf, log_pb = log_probabilities(environment, policy, trajectories, backward=backward, context=context)
+    terminal = trajectories.terminal
+    keys = [] if isinstance(log_reward, StateReward) else environment.decode(terminal)
+    reward = score(log_reward, keys, terminal).double() - environment.log_multiplicity(terminal).double()
+    return reward + log_pb.double().sum(0) - log_pf.double().sum(0)
+
+
+def _mean(values: Tensor) -> tuple[float, float]:
+    error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return float(values.mean()), error
+
+
+@torch.no_grad()
+def evidence_bounds(
+    environment: Environment,
+    policy: Policy,
+    log_reward: AnyReward,
+    n: int,
+    *,
+    generator: torch.Generator,
+    reference: Tensor | None = None,
+    backward: Backward = "learned",
+    context: Context | None = None,
+) -> EvidenceBounds:
+    """Estimate bounds on log Z.
+
+    Args:
+        environment: the space.
+        policy: the policy, on the device of the generator.
+        log_reward: the reward; one value for each object.
+        n: number of trajectories to draw from the policy.
+        generator: source of all randomness.
+        reference: terminal states distributed in proportion to the reward, shape m x state_size, such as those of a
+            long Markov chain; None: there is no upper bound.
+        backward: the backward policy.
+        context: context of the trajectories, shape n, if the policy is conditioned; without a reference only.
+
+    Raises:
+        ValueError: n is below 1.
+    """
+    drawn = rollout(environment, policy, n, generator=generator, context=context)
+    log_weights = _log_weights(environment, policy, drawn, log_reward, backward, context)
+    elbo, elbo_error = _mean(log_weights)
+    share = math.exp(float(2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0))) / n
+    eubo = eubo_error = math.nan
+    if reference is not None:
+        histories = backward_rollout(environment, policy, reference, generator=generator, backward=backward)
+        eubo, eubo_error = _mean(_log_weights(environment, policy, histories, log_reward, backward, None))
+    return EvidenceBounds(elbo, elbo_error, eubo, eubo_error, share)
+
+
+@torch.no_grad()
+def log_likelihood(
+    environment: Environment,
+    policy: Policy,
+    states: Tensor,
+    n_histories: int,
+    *,
+    generator: torch.Generator,
+    backward: Backward = "learned",
+) -> Tensor:
+    """Estimate the log-probability with which a policy draws each object, by importance sampling of its histories.
+
+    The estimate is a lower bound in expectation, and exact where an object has one history.
+
+    Args:
+        environment: the space.
+        policy: the policy, on the device of the states.
+        states: terminal states, shape n x state_size.
+        n_histories: number of histories of each object, at least 1.
+        generator: source of all randomness, on the device of the states.
+        backward: the backward policy.
+
+    Returns:
+        Log-probabilities of the objects, shape n, in double precision.
+
+    Raises:
+        ValueError: ``n_histories`` is below 1.
+    """
+    if n_histories < 1:
+        raise ValueError(f"n_histories must be at least 1, got {n_histories}")
+    histories = backward_rollout(
+        environment, policy, states.repeat_interleave(n_histories, 0), generator=generator, backward=backward
+    )
+    log_pf, log_pb = log_probabilities(environment, policy, histories, backward=backward)
+    ratios = (log_pf.double().sum(0) - log_pb.double().sum(0)).view(len(states), n_histories)
+    # each of an object's states is as likely as the one that its history ends in
+    multiplicity = environment.log_multiplicity(states).double()
+    return ratios.logsumexp(1) - math.log(n_histories) + multiplicity
+
+
+def correlation(log_reward: Tensor, log_likelihoods: Tensor) -> tuple[float, float]:
+    """Return the correlation of log-rewards and log-likelihoods of test objects (Nica et al. 2022).
+
+    Args:
+        log_reward: log-rewards, shape n, finite.
+        log_likelihoods: log-likelihoods under the sampler, shape n.
+
+    Returns:
+        Pearson's and Spearman's coefficient; NaN where one of the two does not vary.
+
+    Raises:
+        ValueError: the numbers differ, or are below 2.
+    """
+    a, b = log_reward.double().flatten(), log_likelihoods.double().flatten()
+    if len(a) != len(b) or len(a) < 2:
+        raise ValueError(f"expected as many log-rewards as log-likelihoods, at least 2, got {len(a)} and {len(b)}")
+    return _pearson(a, b), _pearson(_ranks(a), _ranks(b))
+
+
+def _pearson(a: Tensor, b: Tensor) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(a.norm() * b.norm())
+    return float(a @ b) / scale if scale > 0 else math.nan
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Return the ranks of values, shape n; equal values share their mean rank."""
+    _, group, count = values.unique(return_inverse=True, return_counts=True)
+    last = count.cumsum(0).double()
+    ranks: Tensor = last - (count.double() - 1) / 2
+    return ranks[group]
