@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from al_loop.analysis.results import matrix
+from al_loop.datafiles.cells import parse_number
 from al_loop.ledger.columns import Columns
 from al_loop.ledger.records import RoundRow
 from al_loop.modelling.objective_names import predicted_columns
@@ -18,6 +20,7 @@ from al_loop.monitoring.predictions import recorded_predictions
 from al_loop.oracles.base import Objective
 
 CALL_COLUMNS = ("cost", "seconds", "started", "finished", "worker", "attempts", "number", "arrived", "revision")
+_MAX_DIGITS = 15  # of a number that a float holds exactly
 PREDICTION_COLUMNS = ("predicted_mean", "predicted_std")
 
 
@@ -29,13 +32,30 @@ def candidate_table(columns: Columns, objectives: CampaignObjectives, rounds: Se
         objectives: what the campaign optimises.
         rounds: all rounds, which hold the predictions of several objectives.
     """
-    frame = pd.DataFrame(columns).rename(columns={"id": "candidate"}).set_index("candidate")
+    details = columns["details"]
+    frame = pd.DataFrame({name: cells for name, cells in columns.items() if name != "details"})
+    frame = frame.rename(columns={"id": "candidate"}).set_index("candidate")
     frame = frame.astype({**dict.fromkeys((*PREDICTION_COLUMNS, "acquisition"), float), "round": int, "position": int})
     if not objectives.are_several:
-        return frame
+        return _with_details(frame, details)
     predicted = pd.DataFrame(_predictions(columns, objectives, rounds), index=frame.index)
     frame = frame.drop(columns=list(PREDICTION_COLUMNS))
-    return pd.concat([frame.drop(columns="acquisition"), predicted, frame["acquisition"]], axis=1)
+    frame = pd.concat([frame.drop(columns="acquisition"), predicted, frame["acquisition"]], axis=1)
+    return _with_details(frame, details)
+
+
+def _with_details(frame: pd.DataFrame, details: Sequence[Mapping[str, Any] | None]) -> pd.DataFrame:
+    """Return a table with what the library says about each object, in further columns."""
+    names = list(dict.fromkeys(name for entry in details if entry for name in entry))
+    if not names:
+        return frame
+    cells = {
+        f"library_{name}" if name in frame.columns or name == frame.index.name else name: _typed(
+            [(entry or {}).get(name) for entry in details]
+        )
+        for name in names
+    }
+    return pd.concat([frame, pd.DataFrame(cells, index=frame.index)], axis=1)
 
 
 def evaluation_table(
@@ -71,7 +91,17 @@ def evaluation_table(
     for name in ("failure", "reason", "worker", "origin"):  # pandas 2 would turn None into the text "None"
         frame[name] = frame[name].astype("str").where(frame[name].notna())
     times = {name: pd.to_datetime(frame[name], utc=True, format="ISO8601") for name in ("started", "finished")}
-    return frame.assign(**times)
+    return _with_details(frame.assign(**times), columns["details"])
+
+
+def _typed(cells: Sequence[Any]) -> list[Any]:
+    """Return cells as numbers if all of them are, and none of them is a name such as 007."""
+    is_name = any(
+        re.match(r"[+-]?0\d", str(cell)) or len(str(cell)) > _MAX_DIGITS for cell in cells if cell is not None
+    )
+    numbers = [None if cell is None else parse_number(str(cell)) for cell in cells]
+    are_numbers = all((number is None) == (cell is None) for number, cell in zip(numbers, cells, strict=True))
+    return numbers if are_numbers and not is_name else list(cells)
 
 
 def _predictions(

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.course import changes_of_course, summaries
+from al_loop.campaign.driver_lease import DriverLease
 from al_loop.campaign.earlier_data import read_earlier_data
 from al_loop.campaign.executor import Executor
 from al_loop.campaign.guarded_reporter import GuardedReporter
@@ -76,7 +77,7 @@ class Campaign:
 
     Raises:
         ConfigError: the config does not fit the oracle, this machine lacks the device, the run directory is in use or
-            cannot be written to, or its ledger is of another campaign.
+            cannot be written to, its ledger is of another campaign, or another process drives the campaign.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Campaign:
             self._activity = ActivityFile(self.directory.path)
             url = ledger_url(config, self.directory.path)
             ledger = opening.enter_context(Ledger(url, patience_s=patience_s, on_wait=self._note))
+            opening.enter_context(DriverLease(ledger))
             pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
             self.directory.write(self.directory.path / "campaign.json", pointer.encode())
             #: whether this start is the first of the campaign

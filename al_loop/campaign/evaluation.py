@@ -25,6 +25,7 @@ from al_loop.oracles.base import Outcome
 from al_loop.system import stopping
 from al_loop.system.stopping import StopRequest
 
+_SUSPENDED_S = 15.0  # after which a recorded call is not begun without asking again who drives the campaign
 _LOOK_S = 1.0  # time between looks into the ledger for answers that others committed
 
 
@@ -303,7 +304,10 @@ class EvaluationPool:
         return [{i: numbers[i] for i in of_call if i in numbers} for of_call in ids]
 
     def _evaluate(self, worker: OracleWorker, tasks: list[Task]) -> None:
+        began_s = time.time()
         attempts = self._begin_together((worker.name, tasks))
+        if time.time() - began_s > _SUSPENDED_S:  # this process may have been suspended, and replaced
+            self._ledger.renew_lease()
         with self._lock:
             self._account.uncount(len(tasks) - len(attempts))
         tasks = [task for task in tasks if task.candidate.id in attempts]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +21,7 @@ from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_state import records_of
 from al_loop.campaign.round_times import RoundTimes
 from al_loop.errors import ConfigError, counted
-from al_loop.ledger import Candidate, Import
+from al_loop.ledger import Candidate, Import, Proposal
 from al_loop.monitoring.forecast import Forecast
 from al_loop.monitoring.stopping import stop_reason
 from al_loop.oracles.base import Outcome
@@ -115,6 +116,8 @@ class RoundLoop:
         """
         rounds, reporter = self._config.rounds, self._context.reporter
         earlier = self._earlier_data() if number == 0 else ()
+        if number == 0 and self._parts.environment.source:
+            reporter.note(self._parts.environment.source)
         n = self._affordable(rounds.batch_size if number else rounds.initial)
         if not (n or earlier) or (number and self._stops(number, None)):
             return False
@@ -134,7 +137,7 @@ class RoundLoop:
         if len(batch.proposals) < n:
             reporter.note(f"round {number}: only {len(batch.proposals)} of {n} new acceptable objects were found")
         seed, seconds = derive_seed(self._config.seed, number), self._times.seconds.get(number, {})
-        proposals = list(batch.proposals)
+        proposals = self._with_details(batch.proposals)
         if earlier:
             candidates = self._ledger.open_first_round(earlier, proposals, seed=seed, seconds=seconds, info=info)
         else:
@@ -142,6 +145,13 @@ class RoundLoop:
         if self._is_released(number):
             self._pool.submit(candidates)
         return True
+
+    def _with_details(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """Return proposals with what the library says about their objects, except values that the oracle measures."""
+        measured = {o.name for o in self._parts.oracle_objectives}
+        details = self._parts.environment.details([p.object for p in proposals])
+        entries = [{k: v for k, v in (entry or {}).items() if k not in measured} or None for entry in details]
+        return [replace(p, details=entry) for p, entry in zip(proposals, entries, strict=True)]
 
     def _earlier_data(self) -> tuple[Import, ...]:
         """Return the measurements of the config's initial_data, and tell the user about them."""

@@ -121,6 +121,7 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
         "environment": f"{_part_name(settings, 'environment')}: {environment.object_type}s, "
         + (
             f"{len(environment.objects or ())}, all of which are scored in every round"
+            + (f"; {environment.source}" if environment.source else "")
             if policy is None
             else f"{environment.n_actions} actions, at most {environment.max_steps} steps"
         ),

@@ -30,9 +30,12 @@ def ask(
             show_default=False,
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     again: Annotated[
         bool, typer.Option("--again", help="List objects that were handed out before and have no result yet.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace an existing file; also hand out what al-loop run measures by a program."),
     ] = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -40,17 +43,27 @@ def ask(
     with exit_codes(verbose=verbose, needs_output=True):
         from al_loop.datafiles.table_formats import format_of
         from al_loop.ledger import Ledger
-        from al_loop.people.ask import ask as ask_people
-        from al_loop.people.ask import candidates_to_ask, reason_for_none, unreviewed_round, write_table
-        from al_loop.people.campaign_of_ledger import object_notation
+        from al_loop.people.ask import (
+            candidates_to_ask,
+            hand_out,
+            reason_for_none,
+            require_people,
+            table_to_fill_in,
+            unreviewed_round,
+            write_table,
+        )
+        from al_loop.people.campaign_of_ledger import add_part_folders, object_notation
         from al_loop.storage.files import require_free
-        from al_loop.storage.locate import find_ledger
+        from al_loop.storage.locate import find_ledger, run_folder
 
         output = None if str(output) == "-" else output
         if output is not None:
             format_of(output, None, ("csv", "tsv", "xlsx"))
             require_free(output, force=force)
         with Ledger(find_ledger(run)) as ledger:
+            add_part_folders(run_folder(run))
+            if not force:
+                require_people(ledger)
             unreviewed = unreviewed_round(ledger)
             candidates = [c for c in candidates_to_ask(ledger, again=again) if c.round != unreviewed]
             if not again and unreviewed is None and len(candidates) < (n or 1):
@@ -59,14 +72,16 @@ def ask(
                 candidates = [c for c in candidates_to_ask(ledger) if c.round != unreviewed]
             if not again and not candidates and unreviewed is not None:
                 raise ConfigError(f"round {unreviewed} must be reviewed before it is released: al-loop review {run}")
-            candidates = candidates[:n]
+            reserved = output if candidates else None
+            if reserved is not None:
+                write_table(reserved, "", force=force)  # before the ledger records that it was handed out
+            candidates = candidates[:n] if again else hand_out(ledger, candidates, n)
             if not candidates:
+                if reserved is not None:  # somebody else was quicker
+                    reserved.unlink(missing_ok=True)
                 typer.echo(reason_for_none(ledger, again=again), err=True)
                 raise typer.Exit(EXIT_FAILURE)
-            column = object_notation(ledger).column
-            if output is not None:
-                write_table(output, "", force=force)  # before the ledger records that it was handed out
-            text = ask_people(ledger, candidates, column, again=again)
+            text = table_to_fill_in(ledger, candidates, object_notation(ledger).column)
             name = ledger.name if "://" in run else run  # without a password
         if output is None:
             typer.echo(text, nl=False)
@@ -87,12 +102,14 @@ def _are(n: int, noun: str) -> str:
 def _propose(run: str, ledger: Ledger) -> None:
     """Let the campaign choose its next batch, if its oracle is people and its process is not running."""
     from al_loop.campaign.preparation import prepare
-    from al_loop.people.campaign_of_ledger import add_part_folders, campaign_config
+    from al_loop.campaign.recorded import config_of_run
+    from al_loop.people.campaign_of_ledger import add_part_folders
     from al_loop.storage.locate import run_folder
 
-    settings, folder = campaign_config(ledger), run_folder(run)
-    if folder is None or not add_part_folders(folder):
+    folder, sessions = run_folder(run), ledger.sessions()
+    if folder is None or not add_part_folders(folder) or not sessions:
         return
+    settings = config_of_run(sessions[-1].config, folder)
     if not prepare(settings).oracle.is_external:
         return
     from al_loop.campaign.campaign import Campaign

@@ -70,6 +70,24 @@ def column_heading(objective: Objective) -> str:
     return _plain(f"{name} ({objective.unit})" if objective.unit else name)
 
 
+def detail_headings(details: Sequence[Mapping[str, object] | None], objectives: Sequence[Objective]) -> dict[str, str]:
+    """Return the heading of each column of a library in the table that ``ask`` writes.
+
+    A column that could be mistaken for another one of that table, such as ``ID``, has the heading ``library_ID``.
+
+    Args:
+        details: what the library says about each object.
+        objectives: the campaign's objectives.
+    """
+    taken = tuple(o.name.casefold() for o in objectives)
+    headings = {}
+    for name in dict.fromkeys(name for entry in details if entry for name in entry):
+        plain = _plain(name).casefold()
+        is_taken = plain in _TAKEN or plain == "value" or plain.startswith((*taken, *PREDICTED, "value ("))
+        headings[name] = f"library_{name}" if is_taken else name
+    return headings
+
+
 def value_columns(
     objectives: Sequence[Objective], names: Sequence[str], file: str, notes: list[str], mapping: ColumnMapping
 ) -> tuple[ValueColumn, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -41,6 +41,8 @@ class Environment(ABC):
     ['a,b', 'c']
     """
 
+    #: where listed objects come from, if that is not obvious, such as a column with an uncommon name
+    source: str = ""
     #: name in a config; not required of an environment named by ``target:``
     kind: ClassVar[str] = ""
     #: type of the objects that ``decode`` returns; selects the default features
@@ -258,6 +260,10 @@ class Environment(ABC):
         if self.alphabet is None and self.objects is not None:
             return sorted(set("".join(self.objects)))
         return self.alphabet if self.alphabet is None or isinstance(self.alphabet, str) else list(self.alphabet)
+
+    def details(self, objects: Sequence[str]) -> list[Mapping[str, Any] | None]:
+        """Return what is known about objects beside their structure, such as ids and prices; None for nothing."""
+        return [None] * len(objects)
 
     def describe(self) -> str:
         """Return a short description for messages, such as ``sequence (4 letters)``."""

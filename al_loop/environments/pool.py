@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from al_loop.datafiles.delimited import find_object_column
 from al_loop.datafiles.object_tables import read_table
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.errors import counted
@@ -25,13 +27,14 @@ class Pool(Environment):
     not matter.
 
     Args:
-        file: a path, relative to the folder of the config (a CSV with a header, or ``.smi`` or
-            ``.txt`` with one object per line; also ``.gz``, ``.xz`` or ``.bz2``), or the name of a shipped table.
-        column: the column of the objects; None: smiles, sequence or object, else the first.
-        object_type: type of the objects; None: molecule if the column's name contains SMILES, sequence if it contains
-            sequence, else other. Molecules are converted to canonical SMILES by RDKit.
+        file: a path, relative to the folder of the config (CSV, TSV, Excel, Parquet, SDF, or ``.smi`` or ``.txt`` with
+            one object per line; text also as ``.gz``, ``.xz`` or ``.bz2``), or the name of a shipped table.
+        column: the column of the objects; None: smiles, sequence or object, else the only one of molecules or of text.
+        object_type: type of the objects; None: molecule if the column's name contains SMILES or its cells are SMILES,
+            sequence if it contains sequence, else other. Molecules are converted to canonical SMILES by RDKit.
         is_canonical: whether the SMILES are already in RDKit's canonical form, which saves a quarter of a millisecond
             each.
+        details: the columns (ids, prices, vendors, ...) that travel with an object to the tables of the run; None: all.
 
     Raises:
         ConfigError: the file cannot be read, or an object is not valid.
@@ -47,11 +50,19 @@ class Pool(Environment):
         column: str | None = None,
         object_type: ObjectType | None = None,
         is_canonical: bool = False,
+        details: list[str] | None = None,
     ) -> None:
         table = read_table(file)
         column = table.object_column(column)
+        for name in details or ():
+            table.column(name)
+        others = [name for name in table.columns if name != column]
+        self._details = others if details is None else list(details)
+        self._column, self._is_canonical = column, is_canonical
         self.object_type = object_type or table.object_type(column)
         self.objects = sorted(set(table.objects(column, self.object_type, is_canonical)))
+        if find_object_column([column]) is None:
+            self.source = f"the {self.object_type}s are the column {column!r} of {file}"
         self.file = file
         self.n_actions = (
             len(self.objects) + 1
@@ -117,6 +128,22 @@ class Pool(Environment):
         if index is None:
             raise ValueError(f"{name!r:.120} is not among the {counted(len(self.objects), 'object')} of {self.file}")
         return index
+
+    def details(self, objects: Sequence[str]) -> list[Mapping[str, Any] | None]:
+        """Return the cells beside each object in its (first) row of the file."""
+        if not self._details:
+            return [None] * len(objects)
+        table = read_table(self.file)
+        wanted = set(objects)
+        rows: dict[str, int] = {}
+        for row, name in enumerate(table.objects(self._column, self.object_type, self._is_canonical)):
+            if name in wanted:
+                rows.setdefault(name, row)
+        columns = {name: table.column(name) for name in self._details}
+        return [
+            {name: cells[rows[o]] for name, cells in columns.items() if cells[rows[o]]} or None if o in rows else None
+            for o in objects
+        ]
 
     def vocabulary(self) -> list[int]:
         """Return the number of actions, since objects are not built from letters."""

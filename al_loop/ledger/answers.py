@@ -47,6 +47,30 @@ def begin_attempts(candidate_ids: Sequence[int], worker: str | Mapping[int, str]
     return write
 
 
+def hand_out(candidate_ids: Sequence[int], worker: str, n: int | None) -> Write[dict[int, int]]:
+    """Return a write that records calls of candidates that nobody is measuring; see ``Ledger.hand_out``."""
+    now = datetime.now(UTC)
+    ids, name = list(dict.fromkeys(candidate_ids)), storable_text(worker)
+
+    def write(connection: Connection, is_retry: bool) -> dict[int, int]:
+        a = schema.attempts.c
+        if is_retry:
+            first_try = sa.select(a.candidate_id, a.number).where(a.started == now, a.worker == name)
+            if committed := queries.pairs(connection, first_try):
+                return committed
+        free = {c.id for c in queries.pending(connection)} - {c.id for c in queries.in_flight(connection)}
+        picked = [id_ for id_ in ids if id_ in free][:n]
+        if not picked:
+            return {}
+        last = queries.n_attempts(connection, picked)
+        numbers = {id_: last.get(id_, 0) + 1 for id_ in picked}
+        rows = [{"candidate_id": i, "number": numbers[i], "started": now, "worker": name} for i in picked]
+        connection.execute(schema.attempts.insert(), rows)
+        return numbers
+
+    return write
+
+
 def commit_answers(answers: Sequence[Answer], n_values: int) -> Write[list[str | None]]:
     """Return a write that records answers and returns the reasons for refusals; see ``Ledger.commit_answers``.
 

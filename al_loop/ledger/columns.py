@@ -16,13 +16,23 @@ from al_loop.ledger import queries, schema
 Columns = dict[str, list[Any]]
 _CANDIDATE: Final = (
     "id", "round", "position", "object", "origin", "fidelity", "predicted_mean", "predicted_std", "acquisition",
+    "details",
 )  # fmt: skip
-_OF_CANDIDATE: Final = ("object", "round", "position", "fidelity", "predicted_mean", "predicted_std", "origin")
+_OF_CANDIDATE: Final = (
+    "object",
+    "round",
+    "position",
+    "fidelity",
+    "predicted_mean",
+    "predicted_std",
+    "origin",
+    "details",
+)
 _EVALUATION: Final = (
     "candidate_id", "values", "noise", "censored", "failure_kind", "failure_reason", "cost", "seconds", "started",
     "finished", "worker", "attempts", "number", "arrived", "revision",
 )  # fmt: skip
-_JSON: Final = ("values", "noise", "censored")
+_JSON: Final = ("values", "noise", "censored", "details")
 
 
 @dataclass(frozen=True)
@@ -86,9 +96,15 @@ def version(connection: Connection) -> tuple[int, int, int, int]:
 
 
 def candidates(connection: Connection) -> Columns:
-    """Return the columns of all candidates, in order."""
+    """Return the columns of all candidates, in order; details are mappings, or ``None``."""
     c = schema.candidates.c
-    return _columns(connection, sa.select(*(c[name] for name in _CANDIDATE)).order_by(c.id), _CANDIDATE)
+    table = _columns(connection, sa.select(*_of_candidates(_CANDIDATE)).order_by(c.id), _CANDIDATE)
+    return table | {"details": queries.decoded(table["details"])}
+
+
+def _of_candidates(names: Sequence[str]) -> list[sa.ColumnElement[Any]]:
+    c = schema.candidates.c
+    return [sa.type_coerce(c[name], sa.Text) if name in _JSON else c[name] for name in names]
 
 
 def evaluations(connection: Connection) -> Columns:
@@ -99,7 +115,7 @@ def evaluations(connection: Connection) -> Columns:
     c, e = schema.candidates.c, schema.evaluations.c
     plain = [sa.type_coerce(e[n], sa.Text) if n in (*_JSON, "started", "finished") else e[n] for n in _EVALUATION]
     query = (
-        sa.select(*plain, *(c[name] for name in _OF_CANDIDATE))
+        sa.select(*plain, *_of_candidates(_OF_CANDIDATE))
         .join(schema.candidates, c.id == e.candidate_id)
         .where(queries.is_latest())
         .order_by(e.candidate_id, e.revision)

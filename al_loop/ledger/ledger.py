@@ -31,12 +31,12 @@ from al_loop.ledger import retries as retry_writes
 from al_loop.ledger import rounds as round_writes
 from al_loop.ledger.copying import FirstRounds
 from al_loop.ledger.database import PATIENCE_S, Database
-from al_loop.ledger.reader import LedgerReader
+from al_loop.ledger.leased import LeasedLedger
 from al_loop.ledger.records import Answer, Candidate, Change, Import, Proposal
 from al_loop.oracles.base import Objective
 
 
-class Ledger(LedgerReader):
+class Ledger(LeasedLedger):
     """The record of one campaign in a SQLite file or a PostgreSQL database. Safe to use from many threads.
 
     A ledger with an older schema is upgraded when it is opened for writing (see ``migrations``); when it is opened for
@@ -133,7 +133,7 @@ class Ledger(LedgerReader):
             CampaignError: the round exists, an object was proposed before or is in the batch twice, or the batch is
                 empty.
         """
-        return self._database.write(round_writes.open_round(number, batch, seed=seed, seconds=seconds, info=info))
+        return self._drive(round_writes.open_round(number, batch, seed=seed, seconds=seconds, info=info))
 
     def open_first_round(
         self,
@@ -190,7 +190,7 @@ class Ledger(LedgerReader):
         Raises:
             CampaignError: the round was never opened, or is closed already.
         """
-        self._database.write(round_writes.close_round(number, metrics=metrics, seconds=seconds))
+        self._drive(round_writes.close_round(number, metrics=metrics, seconds=seconds))
 
     # -- decisions
 
@@ -233,7 +233,7 @@ class Ledger(LedgerReader):
 
     def stop(self, reason: str) -> None:
         """Record why the campaign ends after the last round; does nothing before the first round."""
-        self._database.write(decision_writes.stop(reason))
+        self._drive(decision_writes.stop(reason))
 
     def take_over(self, first: FirstRounds, *, campaign: Mapping[str, Any], session: Mapping[str, Any]) -> None:
         """Fill this empty ledger with the first rounds of another campaign, whose answers cost this one nothing.
@@ -268,7 +268,20 @@ class Ledger(LedgerReader):
         Raises:
             CampaignError: a candidate is unknown, vetoed or answered; no call is recorded.
         """
-        return self._database.write(answer_writes.begin_attempts(candidate_ids, worker)) if candidate_ids else {}
+        return self._drive(answer_writes.begin_attempts(candidate_ids, worker)) if candidate_ids else {}
+
+    def hand_out(self, candidate_ids: Sequence[int], worker: str, n: int | None = None) -> dict[int, int]:
+        """Record calls of those candidates that nobody is measuring, so that two people never get the same one.
+
+        Args:
+            candidate_ids: the candidates, in the order in which they are handed out.
+            worker: who measures them.
+            n: largest number of candidates; None for all.
+
+        Returns:
+            The number of the call of each candidate that was handed out.
+        """
+        return self._database.write(answer_writes.hand_out(candidate_ids, worker, n)) if candidate_ids else {}
 
     def commit_answers(self, answers: Sequence[Answer]) -> list[str | None]:
         """Commit answers; one without a full set of finite values becomes a permanent failure.

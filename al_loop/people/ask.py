@@ -6,11 +6,12 @@ import csv
 import io
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from al_loop.datafiles.headings import column_heading
+from al_loop.datafiles.headings import column_heading, detail_headings
 from al_loop.datafiles.table_formats import encode_rows, format_of
-from al_loop.errors import counted
+from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Candidate, Ledger
 from al_loop.modelling.objective_names import predicted_columns
 from al_loop.people.campaign_of_ledger import campaign_config
@@ -31,6 +32,35 @@ def candidates_to_ask(ledger: Ledger, *, again: bool = False) -> list[Candidate]
     """
     in_flight = {c.id for c in ledger.in_flight()}
     return [c for c in ledger.pending() if (c.id in in_flight) == again]
+
+
+def hand_out(ledger: Ledger, candidates: Sequence[Candidate], n: int | None = None) -> list[Candidate]:
+    """Record in the ledger that candidates are handed out, and return those that nobody else got meanwhile.
+
+    Args:
+        ledger: the campaign's ledger.
+        candidates: the candidates to be measured.
+        n: largest number of candidates to hand out; None for all.
+    """
+    numbers = ledger.hand_out([c.id for c in candidates], f"ask by {current_user()}", n)
+    return [c for c in candidates if c.id in numbers]
+
+
+def require_people(ledger: Ledger) -> None:
+    """Refuse to hand out what a program measures, too.
+
+    Raises:
+        ConfigError: the answers of the campaign do not come from people.
+    """
+    oracle = campaign_config(ledger).oracle
+    is_external = False
+    with suppress(ConfigError):  # a user's own oracle that is not on this machine
+        is_external = bool(oracle.declared("oracle", "is_external", False))
+    if not is_external:
+        raise ConfigError(
+            f"the oracle of this campaign, {oracle.name!r}, is a program that al-loop run calls, so that objects that "
+            "are handed out would be measured twice; to do so all the same, stop the campaign and pass --force"
+        )
 
 
 def unreviewed_round(ledger: Ledger) -> int | None:
@@ -59,7 +89,7 @@ def reason_for_none(ledger: Ledger, *, again: bool) -> str:
 
 
 def ask(ledger: Ledger, candidates: Sequence[Candidate], column: str, *, again: bool = False) -> str:
-    """Record in the ledger that candidates are handed out, and return the table to fill in, as CSV.
+    """Hand out candidates (those that nobody else got meanwhile), and return the table to fill in, as CSV.
 
     Args:
         ledger: the campaign's ledger.
@@ -67,19 +97,30 @@ def ask(ledger: Ledger, candidates: Sequence[Candidate], column: str, *, again: 
         column: the name of the column of objects.
         again: whether the candidates were handed out before, so that nothing is recorded.
     """
+    return table_to_fill_in(ledger, candidates if again else hand_out(ledger, candidates), column)
+
+
+def table_to_fill_in(ledger: Ledger, candidates: Sequence[Candidate], column: str) -> str:
+    """Return a table of candidates with columns for their values, as CSV.
+
+    Args:
+        ledger: the campaign's ledger.
+        candidates: the candidates, which were handed out.
+        column: the name of the column of objects.
+    """
     campaign = ledger.campaign()
     assert campaign is not None
-    if not again:
-        ledger.begin_attempts([c.id for c in candidates], f"ask by {current_user()}")
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     headings = [column_heading(o) for o in campaign.objectives]
     predicted = predictions_by_objective(ledger, candidates)
     columns = [name for pair in predicted_columns([name for name, _ in predicted]) for name in pair]
-    writer.writerow(["id", column, "round", *columns, *headings, "failure", "comment"])
+    details = detail_headings([c.details for c in candidates], campaign.objectives)
+    writer.writerow(["id", column, *details.values(), "round", *columns, *headings, "failure", "comment"])
     for i, c in enumerate(candidates):
         cells = ["" if math.isnan(v) else f"{v:.4g}" for _, pairs in predicted for v in pairs[i]]
-        writer.writerow([c.id, c.object, c.round, *cells, *[""] * len(headings), "", ""])
+        library = [(c.details or {}).get(name, "") for name in details]
+        writer.writerow([c.id, c.object, *library, c.round, *cells, *[""] * len(headings), "", ""])
     return buffer.getvalue()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from al_loop.datafiles.cells import parse_number
 from al_loop.datafiles.delimited import OBJECT_COLUMNS
+from al_loop.datafiles.headings import detail_headings
 from al_loop.datafiles.replicates import average, content
 from al_loop.datafiles.result_tables import read_results
 from al_loop.errors import ConfigError
@@ -102,9 +103,13 @@ def parse_results(
     campaign = ledger.campaign()
     if campaign is None:
         raise ConfigError(f"ledger {ledger.name}: the campaign has not begun; start it with al-loop run")
+    candidates = ledger.candidates()
     table = read_results(path, campaign.objectives)
+    # what ask copied from a library comes back unread
+    from_library = {*detail_headings([c.details for c in candidates], campaign.objectives).values()}
+    table = replace(table, remark_columns=tuple(n for n in table.remark_columns if n not in from_library))
     results = ParsedResults(notes=[*table.notes])
-    identify = _Identifier(ledger.candidates(), canonical, options)
+    identify = _Identifier(candidates, canonical, options)
     problems: list[tuple[int, str]] = []
     rows_by_object: dict[int | str, list[_Row]] = {}
     for line, cells in table.rows:

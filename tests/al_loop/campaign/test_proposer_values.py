@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from al_loop import open_run
+from al_loop.errors import ConfigError
 from tests.support.project import (
     CHOOSES_FIDELITIES,
     FIDELITIES_ORACLE,
@@ -146,3 +147,20 @@ def test_the_automatic_surrogate_says_what_it_is_and_why_once(project: Project) 
         "(surrogate.max_exact)",
     ]
     assert [info["surrogate"]["is_exact"] for info in project.infos()[1:]] == [1.0, 0.0, 0.0]
+
+
+def test_where_nothing_keeps_the_bounds_rounds_and_tables_agree_that_there_is_no_best(project: Project) -> None:
+    notes = project.start("rounds.count=1", "outcome_constraints=[{objective: weight, min: 100}]", "stop.reached=0.5")
+    assert [(np.isnan(s.best), s.within_bounds) for s in notes.rounds] == [(True, 0)] * 2
+    run = open_run(project / "run")
+    assert run.best().empty
+    assert run.status().no_best == "none of 16 measured objects keeps the bounds (weight at least 100)"
+    assert run.status().state == "finished"
+
+
+@pytest.mark.parametrize("name", ["cost", "up"])
+def test_names_that_tables_need_are_refused_before_anything_is_written(project: Project, name: str) -> None:
+    project.set_oracle(VALUES_ORACLE.replace('Objective("weight")', f'Objective("{name}")'))
+    with pytest.raises(ConfigError, match=name):
+        project.start()
+    assert not (project / "run").exists()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from al_loop.analysis import open_run
-from tests.support.command_line import lines
+from tests.support.command_line import call, lines
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +74,11 @@ def test_a_run_that_is_not_there_can_neither_ask_nor_be_told(folder: Path) -> No
         code, _, err = lines(*command)
         assert code == 2
         assert "there is no such run" in err[0]
+
+
+def test_what_a_program_measures_is_handed_out_only_by_force(finished: str) -> None:
+    code, out, err = call("ask", finished)
+    assert (code, out) == (2, "")
+    assert "would be measured twice" in err[0]
+    code, _, err = call("ask", finished, "--force")
+    assert (code, err[0].split(":")[0]) == (1, "nothing to measure")

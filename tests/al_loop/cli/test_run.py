@@ -36,6 +36,15 @@ def test_quiet_says_a_line_a_round(folder: Path) -> None:
     assert len(lines) == 4
 
 
+def test_constraints_that_nothing_meets_are_an_error_with_the_share_that_meets_each(folder: Path) -> None:
+    bounds = "constraints=[{kind: gc_content, min: 0.9}, {kind: gc_content, max: 0.1}]"
+    for command in (["run", "tiny.yaml", "--run-dir", str(folder / "none")], ["check", "tiny.yaml", "--no-oracle"]):
+        code, _, err = call(*command, bounds)
+        assert code == 2
+        assert "meets all of them: constraints.0 (gc_content, min 0.9) is met by" in err[0]
+        assert "constraints.1 (gc_content, max 0.1) is met by" in err[0]
+
+
 def test_the_ledger_of_another_campaign_is_left_alone(finished: str) -> None:
     code, _, err = call("run", "tiny.yaml", "seed=5", "--run-dir", finished)
     assert code == 2
