@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from al_loop.config import CampaignConfig
     from al_loop.oracles.base import Oracle
 
+_BATCH_SIZE = 16  # of a training step; the campaign's own takes seconds for large molecules
 _MAX_OUTPUT = 4_000  # characters of the oracle's output
 
 
@@ -148,7 +149,8 @@ def _describe_earlier_data(parts: CampaignParts) -> str:
 def _training_of_one_step(settings: CampaignConfig) -> SamplerTraining:
     from al_loop.actors.local import LocalExecutor
 
-    one_step = settings.sampler.model_copy(update={"steps": 1, "staleness": 0})
+    size = max(settings.sampler.shares, min(settings.sampler.batch_size, _BATCH_SIZE))
+    one_step = settings.sampler.model_copy(update={"steps": 1, "staleness": 0, "batch_size": size})
     return LocalExecutor(settings.model_copy(update={"sampler": one_step}), Path()).training()
 
 
