@@ -53,6 +53,19 @@ class AcquisitionContext:
     def __post_init__(self) -> None:
         if self.X_pending is not None and not len(self.X_pending):
             object.__setattr__(self, "X_pending", None)
+        d = self.X_baseline.shape[-1]
+        for name in ("X_baseline", "X_pending", "X_candidates"):
+            X = getattr(self, name)
+            if X is not None and (X.dim() != 2 or X.shape[1] != d):
+                raise ValueError(f"AcquisitionContext.{name}: expected n x {d} features, got {tuple(X.shape)}")
+        if self.Y is not None and (self.Y.dim() != 2 or len(self.Y) != len(self.X_baseline)):
+            n, got = len(self.X_baseline), tuple(self.Y.shape)
+            raise ValueError(f"AcquisitionContext.Y: expected {n} x m targets, a row for each of X_baseline, got {got}")
+        point = self.reference_point
+        if point is not None and self.Y is not None and point.shape != self.Y.shape[1:]:
+            raise ValueError(
+                f"AcquisitionContext.reference_point: expected ({self.Y.shape[1]},), got {tuple(point.shape)}"
+            )
 
     @property
     def objects(self) -> Tensor:
@@ -165,6 +178,15 @@ def score(acquisition: AcquisitionFunction, X: Tensor, chunk: int = 2048) -> Ten
         acquisition: maps b x 1 x d features to b values.
         X: n x d features.
         chunk: objects whose values are computed at once.
+
+    Raises:
+        ValueError: the acquisition does not return one value for each object.
     """
     parts = [acquisition(rows.unsqueeze(1)) for rows in X.split(chunk)]
+    for rows, part in zip(X.split(chunk), parts, strict=True):
+        if part.shape != rows.shape[:1]:
+            raise ValueError(
+                f"{type(acquisition).__name__} returned the shape {tuple(part.shape)} for {len(rows)} x 1 x "
+                f"{rows.shape[1]} features, expected ({len(rows)},): one value for each object"
+            )
     return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64)

@@ -96,7 +96,8 @@ def changes_of_course(ledger: Ledger, config: CampaignConfig, run: str) -> list[
     if old is None:
         return []
     found = differences(old, config.model_dump(mode="json", exclude={"ledger"}))
-    fixed = [d for d in found if _is_below(d.key, FIXED) and not _is_moved(d.old, d.new)]
+    found = [d for d in found if not _is_moved(d.old, d.new)]
+    fixed = [d for d in found if _is_below(d.key, FIXED)]
     last = ledger.last_round()
     if fixed:
         campaign = ledger.campaign()

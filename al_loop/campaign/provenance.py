@@ -110,7 +110,8 @@ def changed_origins(
     last = ledger.last_round()
     number, time = 0 if last is None else last + 1, datetime.now(UTC)
     recorded = {(c.key, c.new) for c in ledger.changes() if sessions and c.changed >= sessions[-1].started}
-    of_values, others = [], []
+    of_values: list[Change] = []
+    others: list[Change] = []
     for key, new in now.items():
         old = before.get(key)
         if old is None or old == new or (key, new) in recorded:

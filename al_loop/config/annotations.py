@@ -6,7 +6,7 @@ import collections.abc
 import inspect
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -69,6 +69,11 @@ class KeyType:
         """The section that the key contains, if it does."""
         models = [a for a in self.alternatives if inspect.isclass(a) and issubclass(a, BaseModel)]
         return models[0] if models else None
+
+    @property
+    def record(self) -> type | None:
+        """The dataclass that the key contains, if it does."""
+        return next((a for a in self.alternatives if inspect.isclass(a) and is_dataclass(a)), None)
 
     @property
     def path(self) -> FilePath | None:
@@ -144,4 +149,4 @@ def _type_of(default: Any) -> KeyType:
 
 
 def _is_container(kind: type) -> bool:
-    return issubclass(kind, BaseModel | list | tuple | set | dict | collections.abc.Mapping)
+    return is_dataclass(kind) or issubclass(kind, BaseModel | list | tuple | set | dict | collections.abc.Mapping)

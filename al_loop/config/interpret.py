@@ -92,6 +92,8 @@ class _Reading:
         if model is not None and issubclass(model, Part) and room and isinstance(value, str | Mapping):
             return self._part(value, model, path, room)
         if isinstance(value, Mapping):
+            if model is None and expected.record is not None:
+                model = arguments_of(expected.record)
             if model is not None:
                 return self.section(value, model, path, room)
             inner = expected.entry()

@@ -116,6 +116,11 @@ class Conditioning:
                 expected = f"{len(values)} x {self.objectives}, one column for each objective"
                 raise ValueError(f"expected log-rewards of shape {expected}, got {tuple(log_reward.shape)}")
             log_reward = self._scalarise(log_reward, values[:, -self.objectives :])
+        elif log_reward.dim() != 1:
+            raise ValueError(
+                f"expected one log-reward for each object, got the shape {tuple(log_reward.shape)}; several objectives "
+                "require Conditioning(objectives=...)"
+            )
         if self.beta is not None:
             low, high = self.beta
             log_reward = log_reward * low * (high / low) ** ((values[:, 0] + 1) / 2)

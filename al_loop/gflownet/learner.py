@@ -21,7 +21,7 @@ from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.priors import load_prior
 from al_loop.gflownet.replay import Replay
-from al_loop.gflownet.reward import AnyReward, StateReward, check_log_reward, score
+from al_loop.gflownet.reward import AnyReward, StateReward, as_log_reward, check_log_reward, check_losses, score
 from al_loop.gflownet.rollout import Trajectories, backward_rollout
 from al_loop.gflownet.sampler import REWARD_PREFIX, Draw, SearchJob
 from al_loop.gflownet.settings import TrainingSettings
@@ -260,6 +260,7 @@ class Learner:
             losses = self.objective(terms if training.backward_loss == "balance" else terms.with_fixed_backward())
         if not self.objective.uses_log_z and not self.objective.uses_edges:  # for reports, though no loss uses it
             self._log_z.level.data.fill_((terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0)).detach().mean())
+        check_losses(losses)
         self._optimizer.zero_grad()
         loss = losses.mean()
         if training.backward_loss == "likelihood":
@@ -278,7 +279,7 @@ class Learner:
         """Return the log-rewards of terminal states, evaluated anew if the reward is live."""
         if isinstance(self._log_reward, StateReward) and self._log_reward.is_live:
             log_reward = self._log_reward.function(states)
-        return log_reward.to(self.device, torch.float32)
+        return as_log_reward(log_reward, len(states)).to(self.device, torch.float32)
 
     def add_to_replay(self, draw: Draw) -> None:
         """Add the objects of a draw to the replay, unless nothing uses it, and offer them to other sources."""

@@ -64,8 +64,28 @@ def score(log_reward: AnyReward, keys: Sequence[Hashable], states: Tensor) -> Te
         states: their terminal states, shape n x state_size.
     """
     if isinstance(log_reward, StateReward):
-        return log_reward.function(states)
-    return log_reward([str(key) for key in keys]).to(states.device)
+        return as_log_reward(log_reward.function(states), len(states))
+    return as_log_reward(log_reward([str(key) for key in keys]), len(keys)).to(states.device)
+
+
+def as_log_reward(log_reward: Tensor, n: int) -> Tensor:
+    """Return log-rewards in their usual shape: n for a single column.
+
+    Args:
+        log_reward: what a reward returned for n objects.
+        n: number of objects.
+
+    Raises:
+        ValueError: it is not a tensor of n real numbers, or of n rows of them.
+    """
+    expected = f"expected one log-reward for each of {n} objects"
+    if not isinstance(log_reward, Tensor):
+        raise ValueError(f"{expected} as a tensor, got {type(log_reward).__name__}")
+    if log_reward.dtype == torch.bool or log_reward.is_complex():
+        raise ValueError(f"{expected} as real numbers, got the dtype {log_reward.dtype}")
+    if log_reward.dim() not in (1, 2) or len(log_reward) != n:
+        raise ValueError(f"{expected}, shape ({n},) or ({n}, objectives), got shape {tuple(log_reward.shape)}")
+    return log_reward[:, 0] if log_reward.dim() == 2 and log_reward.shape[1] == 1 else log_reward
 
 
 def check_log_reward(log_reward: Tensor, n: int) -> None:
@@ -88,3 +108,16 @@ def check_log_reward(log_reward: Tensor, n: int) -> None:
     if bool(is_too_high):
         raise ValueError("a log-reward is NaN or +inf; rewards must be finite, or 0 (a log-reward of -inf)")
     raise ValueError("every log-reward is -inf, so that no object is preferred to another")
+
+
+def check_losses(losses: Tensor) -> None:
+    """Raise an error if a loss is not finite, before a gradient step ruins the weights.
+
+    Raises:
+        ValueError: a loss is infinite or NaN.
+    """
+    if not bool(losses.isfinite().all()):
+        raise ValueError(
+            "a loss is infinite or NaN, so no gradient step is made; check the log-rewards, the environment's masks "
+            "and the numbers that the policy returns"
+        )

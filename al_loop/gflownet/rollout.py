@@ -82,7 +82,13 @@ def masked_log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
     Args:
         logits: logits, shape n x n_actions.
         mask: allowed actions, shape n x n_actions.
+
+    Raises:
+        ValueError: the shapes differ, or the mask is not boolean.
     """
+    if logits.shape != mask.shape or mask.dtype != torch.bool:
+        got = f"got {tuple(logits.shape)} and {tuple(mask.shape)} of {mask.dtype}"
+        raise ValueError(f"expected n x actions logits of the policy and a boolean mask of the environment, {got}")
     return logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
 
 

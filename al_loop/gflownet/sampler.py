@@ -12,7 +12,7 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.back_and_forth import metropolis_hastings
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.policies.base import Context, Policy
-from al_loop.gflownet.reward import AnyReward, Reward, StateReward
+from al_loop.gflownet.reward import AnyReward, Reward, StateReward, as_log_reward
 from al_loop.gflownet.rollout import Backward, Trajectories, rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 from al_loop.gflownet.sources import Entries
@@ -230,9 +230,14 @@ class Sampler:
         assert self._log_reward is not None, "set_reward comes first"
         conditions = values if values.shape[1] else None
         if isinstance(self._log_reward, StateReward):
-            return Draw(trajectories, self._log_reward.function(trajectories.terminal), None, conditions)
+            reward = as_log_reward(self._log_reward.function(trajectories.terminal), len(trajectories))
+            return Draw(trajectories, reward, None, conditions)
         objects = self._environment.decode(trajectories.terminal)
-        return Draw(trajectories, self._log_reward(objects), objects, conditions)
+        if len(objects) != len(trajectories):
+            raise ValueError(
+                f"decode returned {len(objects)} objects for {len(trajectories)} states, expected one each"
+            )
+        return Draw(trajectories, as_log_reward(self._log_reward(objects), len(objects)), objects, conditions)
 
     def _unscored(self, trajectories: Trajectories, values: Tensor) -> Draw:
         objects = self._environment.decode(trajectories.terminal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,11 @@ class PropertyBound:
 
     def violation(self, objects: Sequence[str]) -> Tensor:
         """Return each object's distance from the bounds in units of the property's scale, n; inf if unknown."""
-        values = torch.from_numpy(self.property.compute(objects)).double()
+        computed = np.asarray(self.property.compute(objects), dtype=np.float64)
+        if computed.shape != (len(objects),):
+            name, n = type(self.property).__name__, len(objects)
+            raise ValueError(f"{name}.compute returned the shape {computed.shape} for {n} objects, expected ({n},)")
+        values = torch.from_numpy(computed)
         low = torch.zeros_like(values) if self.min is None else (self.min - values).clamp(min=0)
         high = torch.zeros_like(values) if self.max is None else (values - self.max).clamp(min=0)
         return torch.where(values.isnan(), torch.inf, (low + high) / self.property.scale)

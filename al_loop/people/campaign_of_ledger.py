@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from al_loop.campaign.building import build_environment
 from al_loop.config import CampaignConfig, add_to_path
 from al_loop.errors import ConfigError
@@ -18,13 +20,21 @@ def campaign_config(ledger: Ledger) -> CampaignConfig:
     """Return the config of a ledger's campaign, as of its last start.
 
     Raises:
-        ConfigError: the campaign has not begun.
+        ConfigError: the campaign has not begun, or this version of al-loop does not know its config.
     """
     campaign = ledger.campaign()
     if campaign is None:
         raise ConfigError(f"ledger {ledger.name}: the campaign has not begun; start it with al-loop run")
     sessions = ledger.sessions()
-    return CampaignConfig.model_validate(sessions[-1].config if sessions else campaign.config)
+    try:
+        return CampaignConfig.model_validate(sessions[-1].config if sessions else campaign.config)
+    except ValidationError as error:
+        keys = ", ".join(sorted({".".join(map(str, entry["loc"])) for entry in error.errors()}))
+        writer = sessions[-1].versions.get("al-loop", "unknown") if sessions else "unknown"
+        raise ConfigError(
+            f"ledger {ledger.name}: this version of al-loop does not accept the recorded value of {keys}; the campaign "
+            f"was last started by al-loop {writer}: use that version, or resume it by this one with a config file"
+        ) from None
 
 
 def add_part_folders(folder: Path | None) -> bool:

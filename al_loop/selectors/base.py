@@ -74,6 +74,17 @@ class SelectionContext:
     def __post_init__(self) -> None:
         if self.X_pending is not None and not len(self.X_pending):
             object.__setattr__(self, "X_pending", None)
+        if self.scores.dim() != 1 or self.X.dim() != 2 or len(self.X) != len(self.scores):
+            raise ValueError(
+                "SelectionContext: expected c scores and c x d features, got "
+                f"{tuple(self.scores.shape)} and {tuple(self.X.shape)}"
+            )
+        if self.X_pending is not None and (self.X_pending.dim() != 2 or self.X_pending.shape[1] != self.X.shape[1]):
+            raise ValueError(
+                f"SelectionContext.X_pending: expected p x {self.X.shape[1]}, got {tuple(self.X_pending.shape)}"
+            )
+        if not isinstance(self.objects, _Missing) and len(self.objects) != len(self.scores):
+            raise ValueError(f"SelectionContext.objects: expected {len(self.scores)}, got {len(self.objects)}")
 
     @property
     def n_picks(self) -> int:

@@ -109,7 +109,13 @@ class ExactGPModel(NormalModel):
         return (self._values.double(),)
 
     def prepare(self, X: Tensor) -> Rows:
-        """Return feature rows in the number type of the training rows, flattened: ... x d -> n."""
+        """Return feature rows in the number type of the training rows, flattened: ... x d -> n.
+
+        Raises:
+            ValueError: the rows are not as long as those of the training data.
+        """
+        if X.shape[-1] != self._values.shape[-1]:
+            raise ValueError(f"X: expected rows of {self._values.shape[-1]} features, got the shape {tuple(X.shape)}")
         return prepare(X.reshape(-1, X.shape[-1]), self._values.dtype)
 
     def mean_and_whitened(self, rows: Rows) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+import torch
 from botorch.models.model import Model, ModelList
 from torch import Tensor
 
@@ -91,6 +92,11 @@ def check_data(X: Tensor, Y: Tensor, Yvar: Tensor | None) -> None:
     Raises:
         ValueError: the shapes do not match, there are no rows, or a value is not finite.
     """
+    for name, data in (("X", X), ("Y", Y), ("Yvar", Yvar)):
+        is_numeric = isinstance(data, Tensor) and data.dtype != torch.bool and not data.is_complex()
+        if data is not None and not is_numeric:
+            got = str(data.dtype) if isinstance(data, Tensor) else type(data).__name__
+            raise ValueError(f"{name}: expected a tensor of real numbers, got {got}")
     if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y) or len(X) == 0:
         raise ValueError(f"X must be n x d and Y n x m with n >= 1, got {tuple(X.shape)} and {tuple(Y.shape)}")
     if Yvar is not None and (Yvar.shape != Y.shape or bool((Yvar < 0).any())):

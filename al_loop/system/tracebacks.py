@@ -73,6 +73,8 @@ def user_traceback(error: BaseException, *, max_length: int = 20_000) -> str:
         details = TracebackException.from_exception(error, compact=True)
         _strip(details, set())
         text = "".join(details.format())
+        for message in _long_messages(error):  # or a text without end would hide the lines of the code
+            text = text.replace(message, shorten(message, _MAX_MESSAGE))
     except Exception as failure:  # an error whose attributes raise errors
         text = f"{type(error).__name__} (no traceback: {type(failure).__name__})\n"
     return shorten(text, max_length).rstrip("\n")
@@ -83,6 +85,15 @@ def _message(error: BaseException) -> str:
         return str(error)
     except Exception as failure:
         return f"its message cannot be shown: {type(failure).__name__}"
+
+
+def _long_messages(error: BaseException) -> list[str]:
+    """Return the messages of an error and its causes that are too long to show."""
+    errors: list[BaseException] = [error]
+    for each in errors:
+        causes = (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
+        errors += [cause for cause in causes if cause is not None and cause not in errors]
+    return [message for message in map(_message, errors) if len(message) > _MAX_MESSAGE]
 
 
 def _strip(details: TracebackException, seen: set[int]) -> None:

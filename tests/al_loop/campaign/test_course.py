@@ -3,8 +3,11 @@ from pathlib import Path
 import pytest
 
 from al_loop import open_run
-from al_loop.campaign.course import KeyChange, differences
+from al_loop.campaign.course import KeyChange, changes_of_course, differences
+from al_loop.config import CampaignConfig, parse_config
 from al_loop.errors import ConfigError
+from al_loop.ledger import Ledger
+from al_loop.oracles.base import Objective
 from tests.support.project import Project, enter_project
 
 
@@ -78,3 +81,24 @@ def test_a_fixed_key_is_refused_with_both_values_and_the_way_out(project: Projec
     assert "al-loop branch" in message
     assert "--from-round 1 NEW_DIR" in message
     project.run("rounds.count=1")  # its own config still goes on
+
+
+def test_a_file_in_another_folder_is_no_change_of_course(tmp_path: Path) -> None:
+    def config(prior: str, steps: int = 8) -> CampaignConfig:
+        space = {"kind": "sequence", "alphabet": "ACGU", "length": 4}
+        sampler = {"prior": prior, "steps": steps}
+        return parse_config({"name": "x", "environment": space, "oracle": "human", "sampler": sampler})
+
+    first = config("prior.pt")
+    with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        ledger.begin_campaign(
+            name="x",
+            config=first.model_dump(mode="json"),
+            fingerprint="f",
+            seed=0,
+            objectives=[Objective("value")],
+            versions={},
+        )
+        assert changes_of_course(ledger, config("/elsewhere/prior.pt"), "run") == []
+        found = changes_of_course(ledger, config("/elsewhere/other.pt", steps=9), "run")
+        assert [(c.round, c.key) for c in found] == [(0, "sampler.steps"), (0, "sampler.prior")]

@@ -150,6 +150,14 @@ def test_american_spellings_are_accepted_for_keys_kinds_and_values(write):
     assert config.optimise == "count"
 
 
+def test_records_within_parts_are_read_by_the_types_of_their_fields(write):
+    objectives = "objectives: [{name: a, goal: maximize}, {name: b, unit: NO}]"
+    text = BASE.replace("target: my_module_of_oracles:count", f"{{kind: human, {objectives}}}")
+    assert "oracle.objectives.1.unit: YAML reads NO" in refused(write(text))
+    config = load_config(write(text.replace("unit: NO", 'unit: "NO"')), ["optimise=a"])
+    assert config.oracle.arguments["objectives"] == [{"name": "a", "goal": "maximise"}, {"name": "b", "unit": "NO"}]
+
+
 def test_one_key_in_two_spellings_is_refused(write):
     assert "another spelling; remove one" in refused(write(BASE + "optimise: a\noptimize: b\n"))
 
