@@ -153,6 +153,13 @@ def objects(connection: Connection, candidate_ids: Sequence[int]) -> list[str]:
     return [of_id[id_] for id_ in candidate_ids]
 
 
+def details(connection: Connection, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what a library says about objects beside their structure, by object; without those it says nothing of."""
+    c = schema.candidates.c
+    query = sa.select(c.object, c.details).where(c.object_sha256.in_([queries.sha256(name) for name in names]))
+    return {name: dict(entry) for name, entry in connection.execute(query) if entry}
+
+
 def reports(connection: Connection) -> list[tuple[int, dict[str, Any]]]:
     """Return the number and the metrics of each closed round, in order."""
     r = schema.round_reports.c

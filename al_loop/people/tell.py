@@ -227,7 +227,9 @@ class _Identifier:
     def _candidate_of(self, text: str) -> Candidate:
         number = parse_number(text)
         if number is None or number != int(number) or not 0 < number <= _LARGEST_ID:
-            raise ValueError(f"the id {text!r} is not a whole number")
+            raise ValueError(
+                f"the id {text!r} is not a whole number, as ask writes them; give a column of your own ids another name"
+            )
         candidate = self._by_id.get(int(number))
         if candidate is None:
             raise ValueError(f"the id {text} is not in this run, whose ids are 1 to {max(self._by_id, default=0)}")
