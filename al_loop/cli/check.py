@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from al_loop.config import CampaignConfig
     from al_loop.oracles.base import Oracle
 
+_BATCH_SIZE = 16  # of a training step; the campaign's own takes seconds for large molecules
 _MAX_OUTPUT = 4_000  # characters of the oracle's output
 
 
@@ -32,6 +33,7 @@ def check(
 ) -> None:
     """Validate a config, run every part once on made-up answers, and call the oracle once without recording it."""
     with exit_codes(verbose=verbose, needs_output=True), _users_traceback():
+        from al_loop.campaign.building import build_oracle
         from al_loop.campaign.preparation import prepare
         from al_loop.config import load_config
         from al_loop.modelling.objective_names import check_objective_names
@@ -39,7 +41,11 @@ def check(
         settings = load_config(config, overrides or ())
         settings, notes = _on_a_device_of_this_machine(settings)
         parts = prepare(settings)
-        oracle, objectives = parts.oracle, parts.oracle_objectives
+        try:
+            oracle, objectives = parts.oracle, parts.oracle_objectives
+        except ConfigError:
+            build_oracle(settings)  # in this process, which shows the traceback of a constructor
+            raise
         check_objective_names(objectives, oracle.fidelities)
         oracle.check()
         campaign_objectives = parts.objectives
@@ -143,7 +149,8 @@ def _describe_earlier_data(parts: CampaignParts) -> str:
 def _training_of_one_step(settings: CampaignConfig) -> SamplerTraining:
     from al_loop.actors.local import LocalExecutor
 
-    one_step = settings.sampler.model_copy(update={"steps": 1, "staleness": 0})
+    size = max(settings.sampler.shares, min(settings.sampler.batch_size, _BATCH_SIZE))
+    one_step = settings.sampler.model_copy(update={"steps": 1, "staleness": 0, "batch_size": size})
     return LocalExecutor(settings.model_copy(update={"sampler": one_step}), Path()).training()
 
 

@@ -153,4 +153,6 @@ def result_of(record: Run, now: RunStatus) -> CampaignResult:
     from al_loop.cli.terminal import CampaignResult
 
     best = record.best_objects(_N_TRADE_OFFS if now.n_front else _N_BEST)
+    labels = record.labels([name for name, _ in best])
+    best = [(f"{name} ({labels[name]})" if name in labels else name, values) for name, values in best]
     return CampaignResult(now.answered, best, now.n_front, now.hypervolume, now.no_best)
