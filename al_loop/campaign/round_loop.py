@@ -67,7 +67,8 @@ class RoundLoop:
         cache = None
         if evaluation.cache is not None:
             identity = oracle_identity(self._config, oracle)
-            cache = EvaluationCache(evaluation.cache, identity, self._config.name, self._context.note)
+            n_values = len(parts.oracle_objectives)
+            cache = EvaluationCache(evaluation.cache, identity, self._config.name, self._context.note, n_values)
             opening.callback(cache.close)
         n_workers = evaluation.workers if has_workers and not oracle.is_external else 0
         return EvaluationPool(

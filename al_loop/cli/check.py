@@ -33,6 +33,7 @@ def check(
 ) -> None:
     """Validate a config, run every part once on made-up answers, and call the oracle once without recording it."""
     with exit_codes(verbose=verbose, needs_output=True), _users_traceback():
+        from al_loop.campaign.building import build_oracle
         from al_loop.campaign.preparation import prepare
         from al_loop.config import load_config
         from al_loop.modelling.objective_names import check_objective_names
@@ -40,7 +41,11 @@ def check(
         settings = load_config(config, overrides or ())
         settings, notes = _on_a_device_of_this_machine(settings)
         parts = prepare(settings)
-        oracle, objectives = parts.oracle, parts.oracle_objectives
+        try:
+            oracle, objectives = parts.oracle, parts.oracle_objectives
+        except ConfigError:
+            build_oracle(settings)  # in this process, which shows the traceback of a constructor
+            raise
         check_objective_names(objectives, oracle.fidelities)
         oracle.check()
         campaign_objectives = parts.objectives

@@ -191,15 +191,11 @@ class Evaluation(_Frozen):
 
     workers: Annotated[int, Field(ge=1, description="oracle processes (or Ray actors) in parallel")] = 2
     timeout_s: Annotated[float, Field(gt=0, description="longest single call, in seconds")] = 600.0
-    build_timeout_s: Annotated[
-        float, Field(gt=0, description="longest preparation of the oracle in a worker, in seconds")
-    ] = 3600.0
+    build_timeout_s: Annotated[float, Field(gt=0, description="longest constructor of the oracle, in seconds")] = 3600.0
     memory_gb: Annotated[
         float | None, Field(gt=0, description="memory limit of a worker and all processes that it starts, in GB")
     ] = None
-    attempts: Annotated[
-        int, Field(ge=1, description="calls for one object before a retryable failure becomes final")
-    ] = 2
+    attempts: Annotated[int, Field(ge=1, description="calls for an object before a retryable failure is final")] = 2
     backoff_s: Annotated[
         float,
         Field(
@@ -215,7 +211,7 @@ class Evaluation(_Frozen):
     ] = 25
     patience_s: Annotated[
         float,
-        Field(ge=0, description="how long to wait for a full disk, a database or an oracle that is down, in seconds"),
+        Field(ge=0, description="seconds to wait for a full disk, or a database or oracle that is down"),
     ] = 3600.0
     finish_calls: Annotated[
         bool,
