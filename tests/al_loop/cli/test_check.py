@@ -107,7 +107,7 @@ def parts(folder: Path) -> None:
     [
         ('environment={target: "cli_parts:Letters"}', "environment: NameError: name 'undefined_mask' is not defined"),
         ('features={target: "cli_parts:Odd"}', "features: KeyError: 'no column for U' (cli_parts.py, line "),
-        ('features={target: "cli_parts:Odd", way: nan}', "features: 'cli_parts:Odd' gives feature rows that are NaN"),
+        ('features={target: "cli_parts:Odd", way: nan}', "features: ValueError: compute returned NaN or infinity"),
         (
             'features={target: "cli_parts:Odd", way: short}',
             "features: ValueError: compute returned 15 rows for 16 objects",
