@@ -101,7 +101,10 @@ class RoundState:
         if self.objectives.reference_point is not None:
             return self.objectives.reference_point
         first = [o.values for o in self.observations if o.values is not None and o.round == 0]
-        optimised = [self.objectives.optimised(values) for values in first]
+        optimised = np.array([self.objectives.optimised(values) for values in first], dtype=np.float64)
+        if not np.isfinite(optimised).all(axis=1).any():  # no answer has all of them: the ranges of each
+            measured = [self.objectives.optimised(o.values) for o in self.observations if o.values is not None]
+            optimised = np.stack([np.nanmin(measured, axis=0), np.nanmax(measured, axis=0)])
         return metrics.reference_point(optimised, self.objectives.goals)
 
     def hypervolume(self, values: Sequence[tuple[float, ...]]) -> float:

@@ -56,7 +56,7 @@ def check(
             fields["oracle"] += f"; {', '.join(others)} recorded as well"
         calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
         calls = min(calls, settings.budget.calls or calls)
-        if settings.earlier_data:
+        if settings.initial_data:
             fields["initial data"] = _describe_earlier_data(parts)
         fields["sample"] = sample
         if no_oracle or oracle.is_external:
@@ -138,8 +138,9 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
 
 def _describe_earlier_data(parts: CampaignParts) -> str:
     from al_loop.campaign.earlier_data import read_earlier_data, summary_of
+    from al_loop.config.initial_data import earlier_data_items
 
-    data = read_earlier_data(parts, parts.config.earlier_data)
+    data = read_earlier_data(parts, earlier_data_items(parts.config.initial_data))
     return "; ".join((summary_of(data), *data.notes))
 
 

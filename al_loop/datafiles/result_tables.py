@@ -14,7 +14,8 @@ from al_loop.datafiles.headings import OWN_COLUMNS, PREDICTED, ColumnMapping, Va
 from al_loop.datafiles.object_columns import object_type_in
 from al_loop.datafiles.table_files import read_cells
 from al_loop.errors import ConfigError
-from al_loop.oracles.base import NO_ANSWERS, Bound, Failure, FailureKind, Objective, Outcome
+from al_loop.oracles.base import NO_ANSWERS, Failure, FailureKind, Objective, Outcome
+from al_loop.system.plain_values import Bound
 
 #: columns that are recognised irrespective of case
 _RECOGNISED = frozenset({*OBJECT_COLUMNS, *OWN_COLUMNS})

@@ -259,7 +259,7 @@ class ModelFitter:
             predicted = torch.stack([model.mean_and_variance(X)[0].cpu() for model in models], dim=1)
             Y, is_complete = torch.where(Y.isfinite(), Y, predicted), torch.ones_like(is_complete)
         is_valid = is_complete & torch.from_numpy(
-            self._objectives.within_bounds([o.values for o in measured], [o.censored for o in measured])
+            self._objectives.within_bounds([o.values or () for o in measured], [o.censored for o in measured])
         )
         return Y, is_valid if bool(is_valid.any()) else is_complete
 

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from al_loop.config import CampaignConfig
 from al_loop.config.schema import OutcomeConstraint
 from al_loop.errors import ConfigError, suggestion
-from al_loop.oracles.base import Bound, Goal, Objective, Oracle
+from al_loop.oracles.base import Goal, Objective, Oracle
+from al_loop.system.plain_values import Bound
 
 #: for each value of an answer, whether it is only a bound; None if all are exact
 Censored = tuple[Bound | None, ...] | None

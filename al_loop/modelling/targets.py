@@ -68,7 +68,7 @@ def read_target(measured: Sequence[Observation], index: int, sign: float, transf
     oriented = sign * values[rows]
     oriented[np.abs(oriented) < _LEAST] = 0.0
     fitted = transform.fit(oriented)
-    with_values = [measured[i] for i in rows]
+    with_values = [measured[i] for i in rows.tolist()]
     sides = sign * np.array([_SIDES[o.censored[index] if o.censored else None] for o in with_values])
     return Target(
         rows=rows,

@@ -10,7 +10,8 @@ from typing import Any, cast, get_args
 
 from al_loop.datafiles.cells import NO_VALUE, NumberNotation, failure_text
 from al_loop.errors import ConfigError, counted
-from al_loop.oracles.base import Bound, Failure, FailureKind, Fidelity, Objective, Outcome, as_outcome, current_call
+from al_loop.oracles.base import Failure, FailureKind, Fidelity, Objective, Outcome, as_outcome, current_call
+from al_loop.system.plain_values import Bound
 
 #: names in a row that no objective may have
 RESERVED = ("object", "key", "values", "noise", "cost", "failure", "reason", "info", "artifacts")
