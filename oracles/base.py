@@ -24,6 +24,8 @@ from al_loop.system.plain_values import (
     json_info,
     noise_or_none,
     numbers,
+    shown,
+    text_of,
 )
 from al_loop.system.tracebacks import describe_error, error_details
 
@@ -272,12 +274,12 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     if outcome is not None:
         try:
             info = json_info(outcome.info)
-        except (TypeError, AttributeError):
+        except Exception:
             info = {}
         cost, noise, censored = cost_or_none(outcome.cost), outcome.noise, outcome.censored
         artifacts = artifact_contents(outcome.artifacts, info)
         if outcome.failure is not None:
-            failure = Failure(outcome.failure.kind, str(outcome.failure.reason))
+            failure = Failure(outcome.failure.kind, text_of(outcome.failure.reason))
             return Outcome(failure=failure, cost=cost, info=info, artifacts=artifacts)
 
     def failed(reason: str) -> Outcome:
@@ -286,8 +288,8 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     raw = answer if outcome is None else outcome.values
     try:
         values = numbers(raw)
-    except (TypeError, ValueError, OverflowError):
-        returned = asynchronous(raw) or ("None (is a return missing?)" if raw is None else f"{raw!r:.80}")
+    except Exception:  # whatever it is, it must not end the campaign
+        returned = asynchronous(raw) or ("None (is a return missing?)" if raw is None else shown(raw, 80))
         return failed(f"the oracle returned {returned}, which is not a number")
     if len(values) != n_values:
         return failed(f"the oracle returned {counted(len(values), 'value')}, expected {n_values}")
@@ -297,6 +299,8 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
         info["refused"] = [f"{v:g}" if noise is None else f"{v:g} ± {noise[i]:g}" for i, v in enumerate(values)]
     if all(refused):
         what = f"{values}{'' if noise is None else f' with the noise {noise}'}"
+        if not all(map(math.isfinite, values)):
+            return failed(f"the oracle returned {values}, which is not finite")
         return failed(f"the oracle returned {what}; models need finite numbers of at most {LARGEST:g} in size")
     if any(refused):
         values = tuple(math.nan if is_bad else value for is_bad, value in zip(refused, values, strict=True))

@@ -94,4 +94,5 @@ class Joint(Oracle):
         noise = None
         if any(o.noise for _, o in answers):
             noise = tuple(s for m, o in answers for s in (o.noise or (0.0,) * len(m.objectives)))
-        return Outcome(values, noise=noise, **common)  # type: ignore[arg-type]
+        sides = tuple(side for m, o in answers for side in (o.censored or (None,) * len(m.objectives)))
+        return Outcome(values, noise=noise, censored=sides if any(sides) else None, **common)  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from al_loop.gflownet.priors import load_prior, read_prior
 from al_loop.gflownet.replay import Replay
 from al_loop.gflownet.reward import LogReward
 from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.saved_state import read_state
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
 
@@ -73,7 +74,7 @@ class PPOTraining(SamplerTraining):
         return buffer.getvalue()
 
     def load(self, state: bytes) -> None:
-        content = torch.load(io.BytesIO(state), weights_only=True, map_location="cpu")
+        content = read_state(state, "cpu", ("networks", "optimizer"))
         if content.get("kind") != "ppo":
             raise ValueError("it is of another kind of sampler")
         self._networks.load_state_dict(content["networks"])

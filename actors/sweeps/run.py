@@ -22,7 +22,8 @@ from al_loop.actors.sweeps.resources import Machine, needs_of
 from al_loop.actors.sweeps.table import SweepResult, open_ledger, tabulate
 from al_loop.actors.sweeps.trial import ProcessContext, Trial, TrialEvent, TrialProcess
 from al_loop.campaign.answers_at_stop import ALL_SAFE
-from al_loop.campaign.building import build_oracle, campaign_fingerprint
+from al_loop.campaign.building import campaign_fingerprint
+from al_loop.campaign.oracle_description import describe_oracle
 from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.storage.files import acquire_lock, write_whole
 from al_loop.system.stopping import (
@@ -102,7 +103,7 @@ def _refuse_other_campaigns(combinations: Sequence[Combination], run_dir: Path) 
         with run:
             campaign = run.ledger.campaign()
         assert campaign is not None
-        if campaign.fingerprint != campaign_fingerprint(c.config, build_oracle(c.config)):
+        if campaign.fingerprint != campaign_fingerprint(c.config, describe_oracle(c.config)):
             names.append(c.name)
             now = c.config.model_dump(mode="json", exclude={"ledger"})
             different |= {key for key in now if campaign.config.get(key) != now[key]}

@@ -81,11 +81,14 @@ def evaluation_table(
         for j, column in enumerate(value_columns):
             name = f"{column}_std" if f"{column}_std" not in value_columns else f"{column}_noise_std"
             table[name] = noise[:, j]
+    if any(columns["censored"]):  # "<" for a value of which only an upper bound is known
+        for j, column in enumerate(value_columns):
+            table[f"{column}_bound"] = [(sides or {j: None})[j] or "" for sides in columns["censored"]]
     table |= {"failure": columns["failure_kind"], "reason": columns["failure_reason"]}
     table |= {name: columns[name] for name in CALL_COLUMNS}
     table |= {**_predictions(columns, objectives, rounds), "origin": columns["origin"]}
     if objectives.bounds:
-        table["within_bounds"] = objectives.within_bounds(values)
+        table["within_bounds"] = objectives.within_bounds(values, columns["censored"])
     frame = pd.DataFrame(table, index=pd.Index(columns["candidate_id"], name="candidate", dtype="int64"))
     frame = frame.astype({"cost": float, **dict.fromkeys(("round", "attempts", "number", "arrived", "revision"), int)})
     for name in ("failure", "reason", "worker", "origin"):  # pandas 2 would turn None into the text "None"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_loop.ledger.columns import Columns
-from al_loop.modelling.objectives import CampaignObjectives
+from al_loop.modelling.objectives import CampaignObjectives, Censored
 from al_loop.monitoring.metrics import non_dominated
 from al_loop.oracles.base import Goal
 from al_loop.system.plain_values import LARGEST
@@ -26,12 +27,14 @@ class Results:
         values: what was measured, n x m; NaN where there is no value.
         is_at_target: whether it was measured at the target fidelity, n.
         objectives: what the campaign optimises and bounds.
+        censored: which of the values are bounds, n.
     """
 
     candidate_ids: Rows
     values: Floats
     is_at_target: NDArray[np.bool_]
     objectives: CampaignObjectives
+    censored: Sequence[Censored] = ()
 
     @classmethod
     def of(cls, columns: Columns, n_values: int, objectives: CampaignObjectives, target: str | None) -> Results:
@@ -49,12 +52,13 @@ class Results:
         ids = np.array(columns["candidate_id"], dtype=np.int64)
         values = matrix(columns["values"], n_values)
         # ledgers of earlier releases have values that no model can learn from; for the campaign they are failures
-        return cls(ids, np.where(np.abs(values) <= LARGEST, values, np.nan), is_at_target, objectives)
+        values = np.where(np.abs(values) <= LARGEST, values, np.nan)
+        return cls(ids, values, is_at_target, objectives, columns["censored"])
 
     @property
     def rows(self) -> Rows:
         """The rows of the answers that count."""
-        return np.flatnonzero(self.objectives.are_results(self.values, self.is_at_target))
+        return np.flatnonzero(self.objectives.are_results(self.values, self.is_at_target, self.censored))
 
     @property
     def n_measured(self) -> int:
@@ -71,6 +75,9 @@ class Results:
         """
         rows = self.rows
         values = self.values[rows, index]
+        worse = "<" if goal == "maximise" else ">"  # the side of a value that may be worse than its number
+        is_certain = [not (self.censored and (sides := self.censored[row]) and sides[index] == worse) for row in rows]
+        rows, values = rows[is_certain], values[is_certain]
         rows, values = rows[np.isfinite(values)], values[np.isfinite(values)]
         ordered: Rows = rows[np.argsort(-values if goal == "maximise" else values, kind="stable")]
         return ordered
@@ -78,7 +85,8 @@ class Results:
     def front(self) -> Rows:
         """Return the rows on the Pareto front of the optimised values, ordered by the first of them."""
         objectives, rows = self.objectives, self.rows
-        values = self.values[rows][:, list(objectives.indices)]
+        values = objectives.certain(self.values, self.censored)[rows]
+        rows, values = rows[np.isfinite(values).all(axis=1)], values[np.isfinite(values).all(axis=1)]
         is_on_front = non_dominated(values, objectives.goals)
         rows, first = rows[is_on_front], values[is_on_front, 0]
         ordered: Rows = rows[np.argsort(-first if objectives.goals[0] == "maximise" else first, kind="stable")]

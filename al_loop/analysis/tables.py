@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,8 @@ from al_loop.oracles.base import Objective
 from al_loop.storage.artifacts import ArtifactFolder
 from al_loop.storage.locate import find_ledger, location_text, run_folder
 
+#: columns of a library that identify an object
+_LABEL = re.compile(r"(?:.*[ _-])?(?:id|name|code|cas|no|number)|.*(?:ID|Id)", re.IGNORECASE)
 #: the column of an objective with one of these names, which early runs allowed, is prefixed with ``value_``
 _PREFIXED = {"candidate", "object", "round", "failure", "reason", "origin", *CALL_COLUMNS, *PREDICTION_COLUMNS}
 #: keys of a round's info with an entry for each candidate, which are not shown in the table of rounds
@@ -243,6 +247,14 @@ class RunTables:
         names = self.ledger.read(lambda c: columns.objects(c, answers.candidate_ids[rows].tolist()))
         values = answers.values[rows][:, list(objectives.indices)].tolist()
         return [(name, tuple(row)) for name, row in zip(names, values, strict=True)]
+
+    def labels(self, objects: Sequence[str]) -> dict[str, str]:
+        """Return what a library calls each object: its id or name, else its first other column."""
+        labels = {}
+        for name, details in self.ledger.read(lambda c: columns.details(c, objects)).items():
+            key = next((key for key in details if _LABEL.fullmatch(key)), next(iter(details)))
+            labels[name] = f"{key} {details[key]}"
+        return labels
 
     # -- rounds
 

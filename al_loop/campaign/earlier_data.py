@@ -262,7 +262,7 @@ def _merged(name: str, rows: Sequence[_Row], rule: Replicates, notes: list[str])
     if measured and len(measured) < len(outcomes):
         notes.append(f"{name:.80} has both values and failures ({places}); the failures are left out")
     choices: dict[Replicates, Callable[[], Outcome]] = {
-        "average": lambda: average(measured) if len({o.values for o in measured}) > 1 else measured[0],
+        "average": lambda: average(measured) if len({content(o) for o in measured}) > 1 else measured[0],
         "first": lambda: measured[0],
         "last": lambda: measured[-1],
     }

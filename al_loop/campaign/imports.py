@@ -72,7 +72,7 @@ def plan_import(ledger: Ledger, data: EarlierMeasurements) -> ImportPlan:
         elif candidate.id in vetoed:
             n_vetoed += 1
         elif (earlier := stored.get(candidate.id)) is not None:
-            if content(outcome) == content(Outcome(values=earlier.values, failure=earlier.failure)):
+            if content(outcome) == content(earlier):
                 n_unchanged += 1
             else:
                 conflicts.append(f"{item.object}: {_text(earlier)} in the ledger, {_text(outcome)} in the file")

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from al_loop.campaign import building
+from al_loop.campaign.oracle_description import describe_oracle
 from al_loop.config import BuildContext, CampaignConfig, build
 from al_loop.errors import ConfigError
 from al_loop.modelling.fidelities import Fidelities
@@ -36,19 +37,21 @@ class CampaignParts:
 
     Args:
         config: the campaign's config.
+        built_oracle: the oracle, where it is built already.
 
     Raises:
         ConfigError: on first use of a part whose arguments are refused, or that does not fit the others.
     """
 
     config: CampaignConfig
+    built_oracle: Oracle | None = None
 
     # -- the oracle, without torch -------------------------------------------------------------------------------------
 
     @cached_property
     def oracle(self) -> Oracle:
-        """The oracle."""
-        return building.build_oracle(self.config)
+        """The oracle; if it is a user's class, without its measurements, since its constructor runs in workers only."""
+        return self.built_oracle or describe_oracle(self.config)
 
     @cached_property
     def oracle_objectives(self) -> tuple[Objective, ...]:

@@ -85,9 +85,11 @@ class Proposer:
         except CampaignError:
             raise
         except Exception as error:  # a damaged file raises almost anything
+            aside = checkpoints.keep_aside(number)
             reporter.note(
                 f"the checkpoint {name} cannot be used ({type(error).__name__}: {summary(error)}); "
                 "the sampler starts from fresh weights, no measurement is lost"
+                + (f"; the file is kept as {aside}" if aside else "")
             )
 
     def first_batch(self, n: int, known: Set[str] = frozenset()) -> Batch:

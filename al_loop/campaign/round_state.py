@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from al_loop.campaign.preparation import CampaignParts
 from al_loop.ledger import Candidate, Ledger, Observation, columns, queries, schema
 from al_loop.ledger.records import RoundRow
@@ -88,8 +90,10 @@ class RoundState:
         if not measured:
             return []
         is_at_target = [self.fidelities.is_target(o.fidelity) for o, _ in measured]
-        are_results = self.objectives.are_results([values for _, values in measured], is_at_target)
-        return [self.objectives.optimised(v) for (_, v), counts in zip(measured, are_results, strict=True) if counts]
+        values, censored = [values for _, values in measured], [o.censored for o, _ in measured]
+        are_results = self.objectives.are_results(values, is_at_target, censored)
+        certain = self.objectives.certain(values, censored)
+        return [tuple(row) for row in certain[are_results & np.isfinite(certain).all(axis=1)].tolist()]
 
     @cached_property
     def reference_point(self) -> tuple[float, ...]:
@@ -97,7 +101,10 @@ class RoundState:
         if self.objectives.reference_point is not None:
             return self.objectives.reference_point
         first = [o.values for o in self.observations if o.values is not None and o.round == 0]
-        optimised = [self.objectives.optimised(values) for values in first]
+        optimised = np.array([self.objectives.optimised(values) for values in first], dtype=np.float64)
+        if not np.isfinite(optimised).all(axis=1).any():  # no answer has all of them: the ranges of each
+            measured = [self.objectives.optimised(o.values) for o in self.observations if o.values is not None]
+            optimised = np.stack([np.nanmin(measured, axis=0), np.nanmax(measured, axis=0)])
         return metrics.reference_point(optimised, self.objectives.goals)
 
     def hypervolume(self, values: Sequence[tuple[float, ...]]) -> float:

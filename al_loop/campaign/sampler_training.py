@@ -18,6 +18,7 @@ from al_loop.gflownet.pipeline import PipelineStats, SamplerGroup, pipeline
 from al_loop.gflownet.priors import read_prior
 from al_loop.gflownet.reward import LogReward
 from al_loop.gflownet.sampler import DrawRequest, Sampler
+from al_loop.gflownet.saved_state import read_state
 from al_loop.seeding import derive_seed
 from al_loop.system.gpu import GpuWatch
 
@@ -62,9 +63,7 @@ class GFlowNetTraining(SamplerTraining):
         return buffer.getvalue()
 
     def load(self, state: bytes) -> None:
-        self._learner.load_state_dict(
-            torch.load(io.BytesIO(state), weights_only=True, map_location=self._learner.device)
-        )
+        self._learner.load_state_dict(read_state(state, self._learner.device, ("policy", "log_z", "optimizer")))
         self._samplers.set_weights(self._learner.weights())
 
     def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from al_loop.config import CampaignConfig
     from al_loop.oracles.base import Oracle
 
+_BATCH_SIZE = 16  # of a training step; the campaign's own takes seconds for large molecules
 _MAX_OUTPUT = 4_000  # characters of the oracle's output
 
 
@@ -55,7 +56,7 @@ def check(
             fields["oracle"] += f"; {', '.join(others)} recorded as well"
         calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
         calls = min(calls, settings.budget.calls or calls)
-        if settings.earlier_data:
+        if settings.initial_data:
             fields["initial data"] = _describe_earlier_data(parts)
         fields["sample"] = sample
         if no_oracle or oracle.is_external:
@@ -74,6 +75,8 @@ def _users_traceback() -> Iterator[None]:
     except AlLoopError as error:
         if error.__cause__ is not None and "file" in (details := error_details(error.__cause__)):
             typer.echo(details["traceback"])
+        for traceback in getattr(error, "__notes__", ()):  # of a constructor, which runs in another process
+            typer.echo(traceback)
         raise
 
 
@@ -135,15 +138,17 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
 
 def _describe_earlier_data(parts: CampaignParts) -> str:
     from al_loop.campaign.earlier_data import read_earlier_data, summary_of
+    from al_loop.config.initial_data import earlier_data_items
 
-    data = read_earlier_data(parts, parts.config.earlier_data)
+    data = read_earlier_data(parts, earlier_data_items(parts.config.initial_data))
     return "; ".join((summary_of(data), *data.notes))
 
 
 def _training_of_one_step(settings: CampaignConfig) -> SamplerTraining:
     from al_loop.actors.local import LocalExecutor
 
-    one_step = settings.sampler.model_copy(update={"steps": 1, "staleness": 0})
+    size = max(settings.sampler.shares, min(settings.sampler.batch_size, _BATCH_SIZE))
+    one_step = settings.sampler.model_copy(update={"steps": 1, "staleness": 0, "batch_size": size})
     return LocalExecutor(settings.model_copy(update={"sampler": one_step}), Path()).training()
 
 

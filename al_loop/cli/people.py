@@ -101,7 +101,7 @@ def _are(n: int, noun: str) -> str:
 
 def _propose(run: str, ledger: Ledger) -> None:
     """Let the campaign choose its next batch, if its oracle is people and its process is not running."""
-    from al_loop.campaign.building import build_oracle
+    from al_loop.campaign.preparation import prepare
     from al_loop.campaign.recorded import config_of_run
     from al_loop.people.campaign_of_ledger import add_part_folders
     from al_loop.storage.locate import run_folder
@@ -110,7 +110,7 @@ def _propose(run: str, ledger: Ledger) -> None:
     if folder is None or not add_part_folders(folder) or not sessions:
         return
     settings = config_of_run(sessions[-1].config, folder)
-    if not build_oracle(settings).is_external:
+    if not prepare(settings).oracle.is_external:
         return
     from al_loop.campaign.campaign import Campaign
     from al_loop.storage.run_directory import RunDirectory

@@ -95,6 +95,12 @@ def adapter_for(section: str, part: Part, factory: Any) -> Callable[..., Any] | 
     return None if section not in ADAPTERS or is_our_class else load_target(ADAPTERS[section])
 
 
+def has_constructor(oracle: Any) -> bool:
+    """Return whether an oracle's factory is a class of a user with a constructor, which may do anything at any cost."""
+    is_theirs = isinstance(oracle, type) and not oracle.__module__.startswith("al_loop.")
+    return is_theirs and oracle.__init__ is not object.__init__
+
+
 def build(section: str, part: Part, context: BuildContext | None = None) -> Any:
     """Build a part, after checking and converting its arguments by its constructor's signature.
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from al_loop.config.arguments import arguments_model, arguments_of
-from al_loop.config.build import SUPPLIED, BuildContext, adapter_for, build
+from al_loop.config.build import SUPPLIED, BuildContext, adapter_for, build, has_constructor
 from al_loop.config.locations import KeyPath, Locations
 from al_loop.config.plugins import Part, built_in
 from al_loop.config.schema import CampaignConfig
@@ -141,6 +141,8 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
             if not (is_adapted and all(is_supplied)):
                 return  # the part cannot be built without the values that the campaign supplies
     if section in ("policy", "property"):  # these can only be built for an environment
+        return
+    if section == "oracle" and has_constructor(factory):  # it is built in workers only
         return
     try:
         build(section, part)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from al_loop.config.initial_data import EarlierData, InitialData, earlier_data, without_random_objects
+from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathText
@@ -191,15 +191,11 @@ class Evaluation(_Frozen):
 
     workers: Annotated[int, Field(ge=1, description="oracle processes (or Ray actors) in parallel")] = 2
     timeout_s: Annotated[float, Field(gt=0, description="longest single call, in seconds")] = 600.0
-    build_timeout_s: Annotated[
-        float, Field(gt=0, description="longest preparation of the oracle in a worker, in seconds")
-    ] = 3600.0
+    build_timeout_s: Annotated[float, Field(gt=0, description="longest constructor of the oracle, in seconds")] = 3600.0
     memory_gb: Annotated[
         float | None, Field(gt=0, description="memory limit of a worker and all processes that it starts, in GB")
     ] = None
-    attempts: Annotated[
-        int, Field(ge=1, description="calls for one object before a retryable failure becomes final")
-    ] = 2
+    attempts: Annotated[int, Field(ge=1, description="calls for an object before a retryable failure is final")] = 2
     backoff_s: Annotated[
         float,
         Field(
@@ -215,7 +211,7 @@ class Evaluation(_Frozen):
     ] = 25
     patience_s: Annotated[
         float,
-        Field(ge=0, description="how long to wait for a full disk, a database or an oracle that is down, in seconds"),
+        Field(ge=0, description="seconds to wait for a full disk, or a database or oracle that is down"),
     ] = 3600.0
     finish_calls: Annotated[
         bool,
@@ -366,14 +362,9 @@ class CampaignConfig(_Frozen):
 
     @model_validator(mode="after")
     def _has_something_to_begin_with(self) -> CampaignConfig:
-        if not self.rounds.initial and not self.earlier_data:
+        if not self.rounds.initial and not self.initial_data:
             raise ValueError("rounds.initial: 0 requires initial_data, from which the first batch is chosen")
         return self
-
-    @property
-    def earlier_data(self) -> tuple[EarlierData, ...]:
-        """The items of ``initial_data``."""
-        return earlier_data(self.initial_data)
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
+from al_loop.system.plain_values import Bound
+
 #: cells that mean a missing value, in lower case
 NO_VALUE = frozenset({"", "na", "n/a", "#n/a", "nan", "none", "null"})
 #: cells of a column of failures that mean that nothing failed, as programs and spreadsheets of several countries write
@@ -69,6 +71,14 @@ class NumberNotation:
         if _COMMA.fullmatch(text):  # 1,234
             return None if self.has_point else _finite(comma)
         return None if self.has_comma else _finite(point)  # 1.234
+
+    def bound(self, text: str) -> tuple[Bound, float] | None:
+        """Return the side and the number of a bound such as ``<4``, ``>= 100`` or ``≤0.5``, or None."""
+        match = _BOUND.match(text.strip())
+        number = None if match is None else self.number(text.strip()[match.end() :])
+        if match is None or number is None or match[1] in "~≈":
+            return None
+        return ("<" if match[1][0] in "<≤" else ">"), number
 
     def fault(self, text: str) -> tuple[str, str]:
         """Return why a cell is not a number, and the remedy if there is a special one, else ''."""

@@ -15,6 +15,7 @@ from al_loop.datafiles.object_columns import object_type_in
 from al_loop.datafiles.table_files import read_cells
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import NO_ANSWERS, Failure, FailureKind, Objective, Outcome
+from al_loop.system.plain_values import Bound
 
 #: columns that are recognised irrespective of case
 _RECOGNISED = frozenset({*OBJECT_COLUMNS, *OWN_COLUMNS})
@@ -72,17 +73,25 @@ class ResultTable:
             return Outcome(failure=Failure(kind, reason), cost=cost, info=info)
         if not any(texts):
             return None
-        values, noise = [], []
+        values, noise, censored = [], [], list[Bound | None]()
         for column, text in zip(self.value_columns, texts, strict=True):
-            value = self._number(column.name, text)
+            bound = self.notation.bound(text)
+            side, value = (None, self._number(column.name, text)) if bound is None else bound
             if value is None:
                 raise ValueError(
                     f"no {column.objective.name}, although the row has other values; fill in all of them or none"
                 )
             values.append(value * column.factor)
             noise.append(self._noise(column, cells))
+            censored.append(side)
         has_noise = not any(math.isnan(n) for n in noise)
-        return Outcome(values=tuple(values), noise=tuple(noise) if has_noise else None, cost=cost, info=info)
+        return Outcome(
+            values=tuple(values),
+            noise=tuple(noise) if has_noise else None,
+            cost=cost,
+            info=info,
+            censored=tuple(censored) if any(censored) else None,
+        )
 
     def _noise(self, column: ValueColumn, cells: Mapping[str, str]) -> float:
         """Return the standard deviation of a value in the objective's unit, NaN if there is none."""

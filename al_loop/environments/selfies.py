@@ -13,6 +13,7 @@ from torch import Tensor
 from al_loop.environments.base import ObjectType
 from al_loop.environments.sequence import Sequences
 from al_loop.errors import ConfigError
+from al_loop.smiles import canonical_smiles
 
 #: symbols that suffice for 99 % of the molecules of ZINC250k, ignoring stereochemistry
 ZINC_ALPHABET = (
@@ -106,7 +107,8 @@ class Selfies(Sequences):
                 atom.SetNoImplicit(False)
             Chem.SanitizeMol(mol)
         smiles: str = Chem.MolToSmiles(mol)
-        return smiles
+        # a canonical SMILES with an explicit hydrogen may have another canonical SMILES
+        return canonical_smiles(smiles) or smiles if "[H]" in smiles else smiles
 
     def encode(self, objects: Sequence[str]) -> Tensor:
         """Return the finished state of one word of each molecule."""

@@ -365,7 +365,6 @@ def backward_rollout(
     current, choices = states, []
     is_packed = packs(states.device)
     for _ in range(environment.max_steps):
-        stopping.look()
         mask = environment.backward_mask(current)
         is_alive = mask.any(1)
         if is_packed and not bool(is_alive.any()):

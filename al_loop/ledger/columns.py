@@ -133,16 +133,16 @@ def are_additions(connection: Connection, after: int) -> bool:
 
 
 def values(connection: Connection) -> Columns:
-    """Return ``candidate_id``, ``values`` and ``fidelity`` of the latest answers, in the order of the candidates."""
+    """Return ``candidate_id``, ``values``, ``censored`` and ``fidelity`` of the latest answers, by candidate."""
     c, e = schema.candidates.c, schema.evaluations.c
     query = (
-        sa.select(e.candidate_id, sa.type_coerce(e["values"], sa.Text), c.fidelity)
+        sa.select(e.candidate_id, sa.type_coerce(e["values"], sa.Text), sa.type_coerce(e.censored, sa.Text), c.fidelity)
         .join(schema.candidates, c.id == e.candidate_id)
         .where(queries.is_latest())
         .order_by(e.candidate_id, e.revision)
     )
-    table = _columns(connection, query, ("candidate_id", "values", "fidelity"))
-    return table | {"values": queries.decoded(table["values"])}
+    table = _columns(connection, query, ("candidate_id", "values", "censored", "fidelity"))
+    return table | {name: queries.decoded(table[name]) for name in ("values", "censored")}
 
 
 def objects(connection: Connection, candidate_ids: Sequence[int]) -> list[str]:
@@ -151,6 +151,13 @@ def objects(connection: Connection, candidate_ids: Sequence[int]) -> list[str]:
     rows = connection.execute(sa.select(c.id, c.object).where(c.id.in_(candidate_ids))).all()
     of_id = {row[0]: row[1] for row in rows}
     return [of_id[id_] for id_ in candidate_ids]
+
+
+def details(connection: Connection, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what a library says about objects beside their structure, by object; without those it says nothing of."""
+    c = schema.candidates.c
+    query = sa.select(c.object, c.details).where(c.object_sha256.in_([queries.sha256(name) for name in names]))
+    return {name: dict(entry) for name, entry in connection.execute(query) if entry}
 
 
 def reports(connection: Connection) -> list[tuple[int, dict[str, Any]]]:

@@ -27,8 +27,8 @@ from al_loop.ledger.records import (
     RoundRow,
     SessionRow,
 )
-from al_loop.oracles.base import Bound, Failure, FailureKind, Objective
-from al_loop.system.plain_values import is_learnable
+from al_loop.oracles.base import Failure, FailureKind, Objective
+from al_loop.system.plain_values import Bound, is_learnable
 
 #: the origin of candidates that stand for earlier data, whose calls and costs are not this campaign's
 IMPORTED: Final = "imported"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from al_loop.oracles.base import Bound, Failure, FailureKind, Objective, Outcome
+from al_loop.oracles.base import Failure, FailureKind, Objective, Outcome
+from al_loop.system.plain_values import Bound
 
 DecisionAction = Literal["veto", "pin", "approve", "stop"]
 

@@ -15,8 +15,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from al_loop.system.plain_values import shown, text_of
+
 SCHEMA_VERSION: Final = 5
 OLDEST_SCHEMA: Final = 4  # earlier ones were never released
+_MAX_BITS: Final = 10_000  # of an integer; Python writes and reads no more than 4300 digits
 _MAX_REPR: Final = 200  # characters stored of a value without a JSON type
 
 
@@ -30,11 +33,11 @@ def clean_json(value: object) -> Any:
     if isinstance(value, str):
         return storable_text(value)
     if isinstance(value, int):
-        return int(value)
+        return int(value) if value.bit_length() <= _MAX_BITS else shown(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {storable_text(str(k)): clean_json(v) for k, v in value.items()}
+        return {storable_text(text_of(k)): clean_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [clean_json(v) for v in value]
     if isinstance(value, set | frozenset):
@@ -43,7 +46,7 @@ def clean_json(value: object) -> Any:
         return str(value)
     if callable(getattr(value, "tolist", None)):  # numpy scalars and arrays, without importing numpy
         return clean_json(value.tolist())  # type: ignore[attr-defined]
-    return storable_text(repr(value))[:_MAX_REPR]
+    return storable_text(shown(value, _MAX_REPR))
 
 
 def storable_text(value: str) -> str:

@@ -140,11 +140,15 @@ class ModelFitter:
     def _fit(self, X: Tensor, target: Target) -> Model:
         """Fit one target; a surrogate may return any BoTorch model."""
         X, Y, Yvar = X[torch.from_numpy(target.rows)], target.Y, target.Yvar
-        if self._device == "cpu":
-            return self._surrogate.fit(X, Y, Yvar)
         X, Y, Yvar = X.to(self._device), Y.to(self._device), None if Yvar is None else Yvar.to(self._device)
+        if target.sides is None:
+            model = self._surrogate.fit(X, Y, Yvar)
+        else:
+            model = self._surrogate.fit_censored(X, Y, Yvar, target.sides.to(self._device))
+        if self._device == "cpu":
+            return model
         file = io.BytesIO()
-        torch.save(self._surrogate.fit(X, Y, Yvar), file)
+        torch.save(model, file)
         file.seek(0)
         return torch.load(file, map_location="cpu", weights_only=False)
 
@@ -222,7 +226,7 @@ class ModelFitter:
         likely would break one are left out.
         """
         objectives = self._objectives
-        Y = torch.stack([target.spread_over(len(X)) for target in targets], dim=1)
+        Y = torch.stack([target.certain_values(len(X)) for target in targets], dim=1)
         transforms = [target.transform for target in targets]
         Y, valid = self._comparable(models, X, Y, measured)
         likely = side_terms.log_constraint_probability(self._reference_rows()) > math.log(0.5)
@@ -254,7 +258,9 @@ class ModelFitter:
         if not bool(is_complete.any()):
             predicted = torch.stack([model.mean_and_variance(X)[0].cpu() for model in models], dim=1)
             Y, is_complete = torch.where(Y.isfinite(), Y, predicted), torch.ones_like(is_complete)
-        is_valid = is_complete & torch.tensor([self._objectives.are_within_bounds(o.values or ()) for o in measured])
+        is_valid = is_complete & torch.from_numpy(
+            self._objectives.within_bounds([o.values or () for o in measured], [o.censored for o in measured])
+        )
         return Y, is_valid if bool(is_valid.any()) else is_complete
 
     def _builder_at_target(

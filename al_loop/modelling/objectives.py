@@ -13,6 +13,10 @@ from al_loop.config import CampaignConfig
 from al_loop.config.schema import OutcomeConstraint
 from al_loop.errors import ConfigError, suggestion
 from al_loop.oracles.base import Goal, Objective, Oracle
+from al_loop.system.plain_values import Bound
+
+#: for each value of an answer, whether it is only a bound; None if all are exact
+Censored = tuple[Bound | None, ...] | None
 
 
 @dataclass(frozen=True)
@@ -61,34 +65,63 @@ class CampaignObjectives:
         """Return whether the measured values of one object satisfy all bounds."""
         return bool(self.within_bounds([values])[0])
 
-    def within_bounds(self, values: ArrayLike) -> NDArray[np.bool_]:
-        """Return a mask, shape n, of the rows that satisfy all bounds; a bounded value that is missing does not.
+    def within_bounds(self, values: ArrayLike, censored: Sequence[Censored] | None = None) -> NDArray[np.bool_]:
+        """Return a mask, shape n, of the rows that certainly satisfy all bounds; one whose value is missing does not.
 
         Args:
             values: the oracle's values, shape n x m; NaN where there is none.
+            censored: for each row which of its values are bounds; None if all are exact.
         """
         table = np.asarray(values, dtype=np.float64)
+        sides = _sides(censored, table.shape)
         mask = np.ones(len(table), dtype=bool)
         for i, low, high in self.bounds:
             mask &= np.isfinite(table[:, i])
-            mask &= (low is None) | (table[:, i] >= (-np.inf if low is None else low))
-            mask &= (high is None) | (table[:, i] <= (np.inf if high is None else high))
+            if low is not None:
+                mask &= (table[:, i] >= low) & (sides[:, i] >= 0)
+            if high is not None:
+                mask &= (table[:, i] <= high) & (sides[:, i] <= 0)
         return mask
 
-    def are_results(self, values: ArrayLike, is_at_target: ArrayLike) -> NDArray[np.bool_]:
+    def certain(self, values: ArrayLike, censored: Sequence[Censored] | None = None) -> NDArray[np.float64]:
+        """Return the optimised values, n x objectives, NaN where one may be worse than its number, which is a bound.
+
+        Args:
+            values: the oracle's values, shape n x m; NaN where there is none.
+            censored: for each row which of its values are bounds; None if all are exact.
+        """
+        table = np.asarray(values, dtype=np.float64)
+        columns = list(self.indices)
+        is_uncertain = _sides(censored, table.shape)[:, columns] * np.array(self.signs) < 0
+        certain: NDArray[np.float64] = np.where(is_uncertain, np.nan, table[:, columns])
+        return certain
+
+    def are_results(
+        self, values: ArrayLike, is_at_target: ArrayLike, censored: Sequence[Censored] | None = None
+    ) -> NDArray[np.bool_]:
         """Return a mask, shape n, of the answers that count as results.
 
         The best value, the Pareto front, the hypervolume and every rule about them consider these alone: answers with
-        a value, at the target fidelity, within all bounds.
+        a value that is certain to be at least as good as its number, at the target fidelity, within all bounds.
 
         Args:
             values: the oracle's values, shape n x m; NaN where there is none.
             is_at_target: whether each was measured at the target fidelity, shape n.
+            censored: for each row which of its values are bounds; None if all are exact.
         """
-        table = np.asarray(values, dtype=np.float64)
-        has_value = np.isfinite(table[:, list(self.indices)]).any(axis=1)
-        mask: NDArray[np.bool_] = has_value & np.asarray(is_at_target, dtype=bool) & self.within_bounds(table)
+        has_value = np.isfinite(self.certain(values, censored)).any(axis=1)
+        is_within = self.within_bounds(values, censored)
+        mask: NDArray[np.bool_] = has_value & np.asarray(is_at_target, dtype=bool) & is_within
         return mask
+
+
+def _sides(censored: Sequence[Censored] | None, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return 1 where a value is a lower bound, -1 where it is an upper bound, else 0: n x m."""
+    sides = np.zeros(shape, dtype=np.int64)
+    for i, entry in enumerate(censored or ()):
+        if entry is not None:
+            sides[i] = [{"<": -1, ">": 1}.get(side or "", 0) for side in entry]
+    return sides
 
 
 def oracle_objectives(config: CampaignConfig, oracle: Oracle) -> tuple[Objective, ...]:

@@ -44,10 +44,11 @@ class Target:
     sides: Tensor | None
     transform: FittedTransform
 
-    def spread_over(self, n: int) -> Tensor:
-        """Return the values of all n observations, NaN for those without: n."""
+    def certain_values(self, n: int) -> Tensor:
+        """Return the value that each of all n observations has at least, NaN for those without: n."""
         full = torch.full((n,), math.nan, dtype=torch.float64)
-        full[torch.from_numpy(self.rows)] = self.Y[:, 0]
+        certain = self.Y[:, 0] if self.sides is None else torch.where(self.sides < 0, math.nan, self.Y[:, 0])
+        full[torch.from_numpy(self.rows)] = certain
         return full
 
 
@@ -67,7 +68,7 @@ def read_target(measured: Sequence[Observation], index: int, sign: float, transf
     oriented = sign * values[rows]
     oriented[np.abs(oriented) < _LEAST] = 0.0
     fitted = transform.fit(oriented)
-    with_values = [measured[i] for i in rows]
+    with_values = [measured[i] for i in rows.tolist()]
     sides = sign * np.array([_SIDES[o.censored[index] if o.censored else None] for o in with_values])
     return Target(
         rows=rows,

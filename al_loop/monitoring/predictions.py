@@ -88,17 +88,22 @@ def match_predictions(
     rows = np.isfinite(details[:, 0])  # random objects and those that people added to a batch have no prediction
     values = np.array([objectives.optimised(o.values) for o in measured], dtype=np.float64).reshape(-1, n)
     arrived = np.array([o.arrived for o in measured], dtype=np.int64)
-    return [
-        PastPredictions(
-            predicted[rows, 2 * j],
-            predicted[rows, 2 * j + 1],
-            values[rows, j],
-            details[rows, 0],
-            details[rows, 1 + j],
-            arrived[rows],
+    predictions = []
+    for j, index in enumerate(objectives.indices):
+        # a value that is missing, or of which only a bound is known, says little of a prediction's error
+        is_exact = np.array([not (o.censored and o.censored[index]) for o in measured], dtype=bool)
+        own = rows & is_exact & np.isfinite(values[:, j])
+        predictions.append(
+            PastPredictions(
+                predicted[own, 2 * j],
+                predicted[own, 2 * j + 1],
+                values[own, j],
+                details[own, 0],
+                details[own, 1 + j],
+                arrived[own],
+            )
         )
-        for j in range(n)
-    ]
+    return predictions
 
 
 def _recorded_details(rounds: Sequence[RoundRow], numbers: Sequence[int], positions: Sequence[int], n: int) -> Array:

@@ -227,7 +227,9 @@ class _Identifier:
     def _candidate_of(self, text: str) -> Candidate:
         number = parse_number(text)
         if number is None or number != int(number) or not 0 < number <= _LARGEST_ID:
-            raise ValueError(f"the id {text!r} is not a whole number")
+            raise ValueError(
+                f"the id {text!r} is not a whole number, as ask writes them; give a column of your own ids another name"
+            )
         candidate = self._by_id.get(int(number))
         if candidate is None:
             raise ValueError(f"the id {text} is not in this run, whose ids are 1 to {max(self._by_id, default=0)}")
@@ -245,7 +247,7 @@ def _learnable(outcome: Outcome | None) -> Outcome | None:
     recorded = as_outcome(outcome, len(outcome.values))
     if recorded.failure is not None or "refused" in recorded.info:
         raise ValueError(f"{', '.join(f'{v:g}' for v in outcome.values)} is too large or too uncertain to learn from")
-    return outcome
+    return replace(outcome, censored=recorded.censored)
 
 
 def _require_blank(rows: Sequence[_Row], veto: Decision) -> None:
@@ -288,7 +290,9 @@ def _add_rows(
         results.answers[candidate.id] = outcome
         if note := _surprise(candidate, outcome):
             results.notes.append(note)
-    elif content(outcome) == content(Outcome(values=previous.values, failure=previous.failure)):
+    elif content(outcome) == content(
+        Outcome(values=previous.values, failure=previous.failure, censored=previous.censored)
+    ):
         results.unchanged.append(candidate.id)
     elif options.correction is not None:
         results.corrections[candidate.id] = outcome
@@ -325,7 +329,7 @@ def _surprise(candidate: Candidate, outcome: Outcome) -> str:
     """Return a note if a value is far from its prediction, which suggests a typing error or a wrong unit, else ''."""
     if outcome.values is None or candidate.predicted_mean is None or not candidate.predicted_std:
         return ""
-    if len(outcome.values) > 1:
+    if len(outcome.values) > 1 or outcome.censored:
         return ""
     distance = abs(outcome.values[0] - candidate.predicted_mean) / candidate.predicted_std
     if distance <= _SURPRISING:

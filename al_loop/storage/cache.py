@@ -15,7 +15,7 @@ from al_loop.errors import ConfigError, summary
 from al_loop.ledger import make_engine
 from al_loop.ledger.engines import sqlite_url
 from al_loop.ledger.faults import is_transient, try_a_few_times
-from al_loop.oracles.base import Outcome
+from al_loop.oracles.base import Outcome, as_outcome
 from al_loop.storage.outcome_json import outcome_from_json, outcome_to_json
 
 _CREATED_MEANWHILE = (sa.exc.IntegrityError, sa.exc.ProgrammingError)  # by another campaign, on PostgreSQL
@@ -39,14 +39,17 @@ class EvaluationCache:
         url: a file, or the URL of a database.
         oracle: the identity of the oracle: its name, arguments and version.
         campaign: the name of the campaign that uses the cache.
-        on_note: receives a message when the cache stops working.
+        on_note: receives a message when the cache stops working, or has an answer that cannot be used.
+        n_values: number of values of an answer; None if unknown.
 
     Raises:
         ConfigError: the database is not usable.
     """
 
-    def __init__(self, url: str, oracle: str, campaign: str, on_note: Callable[[str], None]) -> None:
-        self._oracle, self._campaign, self._on_note = oracle, campaign, on_note
+    def __init__(
+        self, url: str, oracle: str, campaign: str, on_note: Callable[[str], None], n_values: int | None = None
+    ) -> None:
+        self._oracle, self._campaign, self._on_note, self._n_values = oracle, campaign, on_note, n_values
         self._is_broken = False
         try:
             self._engine = make_engine(url if "://" in url else sqlite_url(Path(url).expanduser()))
@@ -87,9 +90,24 @@ class EvaluationCache:
                 self._give_up(error)
                 break
             for key, text, campaign in rows:
-                outcome = outcome_from_json(json.loads(text))
+                outcome = self._read(text)
+                if outcome is None:
+                    self._on_note(
+                        f"evaluation.cache: the answer for {pairs[key][0]} is damaged; the object is measured again"
+                    )
+                    continue
                 outcomes[pairs[key]] = replace(outcome, cost=0.0, info={**outcome.info, "from_campaign": campaign})
         return outcomes
+
+    def _read(self, text: str) -> Outcome | None:
+        """Return the outcome in a row, or None if the row is damaged."""
+        try:
+            stored = outcome_from_json(json.loads(text))
+            n_values = self._n_values or len(stored.values or ())
+            outcome = as_outcome(stored, n_values)
+        except Exception:  # what is in a damaged row may be anything
+            return None
+        return outcome if (outcome.failure is None) == (stored.failure is None) else None
 
     def add(self, name: str, fidelity: str, outcome: Outcome) -> None:
         """Share an outcome, unless the cache has one for the same object.

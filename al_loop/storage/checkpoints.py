@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +11,8 @@ from typing import Any
 
 from al_loop.errors import ConfigError, summary
 from al_loop.storage.files import retry_write, write_whole
+
+_SEAL = b"\nal-loop sha256 "  # stands between the content of a checkpoint and its hash
 
 
 class Checkpoints:
@@ -41,7 +44,12 @@ class Checkpoints:
             self._is_local = isinstance(self._files, LocalFileSystem)
             self._files.makedirs(self._root, exist_ok=True)
             owner_file = f"{self._root}/campaign"
-            owner = self._files.cat_file(owner_file).decode() if self._files.exists(owner_file) else None
+            owner = None
+            if self._files.exists(owner_file):
+                owner = self._files.cat_file(owner_file).decode(errors="replace").strip()
+            if owner is not None and re.fullmatch("[0-9a-zA-Z_-]+", owner) is None:
+                on_wait(f"checkpoints: the file {owner_file} is damaged; it is written again")
+                owner = None
             if owner is None:
                 self._write(owner_file, uid.encode())
         except Exception as error:  # each kind of storage raises its own errors
@@ -74,17 +82,37 @@ class Checkpoints:
             CampaignError: no attempt to write succeeded within ``patience_s``.
         """
         path = f"{self._root}/{self._file(number)}"
+        content += _SEAL + hashlib.sha256(content).hexdigest().encode()
         retry_write(lambda: self._write(path, content), self.name(number), self._patience_s, self._on_wait)
         with suppress(Exception):  # an extra file is harmless
             for old in self._files.ls(self._root, detail=False):  # no glob: the folder's name may contain brackets
                 if re.fullmatch(r"round-\d+\.pt", name := Path(old).name) and name < self._file(number - 1):
                     self._files.rm_file(old)
 
+    def keep_aside(self, number: int) -> str:
+        """Copy a checkpoint that cannot be used, before another one takes its name.
+
+        Returns:
+            The location of the copy; empty if there is none.
+        """
+        copy = f"{self._file(number)}.unused"
+        try:
+            self._write(f"{self._root}/{copy}", self._files.cat_file(f"{self._root}/{self._file(number)}"))
+        except Exception:  # each kind of storage raises its own errors
+            return ""
+        return f"{self.location}/{copy}"
+
     def load(self, number: int) -> bytes:
         """Return the checkpoint of a round.
 
         Raises:
-            Exception: there is no such checkpoint, or it is not readable; the type depends on the kind of storage.
+            Exception: there is no such checkpoint, or it is not readable, or it is damaged; the type depends on the
+                kind of storage.
         """
-        content: bytes = self._files.cat_file(f"{self._root}/{self._file(number)}")
+        sealed: bytes = self._files.cat_file(f"{self._root}/{self._file(number)}")
+        content, seal, digest = sealed.rpartition(_SEAL)
+        if not seal:  # of an earlier version, or damaged within the seal, which its reader finds out
+            return sealed
+        if hashlib.sha256(content).hexdigest().encode() != digest:
+            raise ValueError("its content differs from what was written")
         return content

@@ -61,6 +61,9 @@ class Auto(Surrogate):
         """Fit the surrogate for this number of measurements."""
         return self.choice(len(X)).fit(X, Y, Yvar)
 
+    def fit_censored(self, X: Tensor, Y: Tensor, Yvar: Tensor | None, sides: Tensor) -> Model:
+        return self.choice(len(X)).fit_censored(X, Y, Yvar, sides)
+
     def describe(self, model: Model) -> Mapping[str, float]:
         """Return the hyperparameters by name, and ``is_exact``: 1 for the exact model, 0 for the sparse one."""
         described = super().describe(model)

@@ -10,6 +10,7 @@ import torch
 from botorch.models.model import Model, ModelList
 from torch import Tensor
 
+from al_loop.surrogates._censored import truncated_mean
 from al_loop.surrogates._stock_model import StockModel, as_surrogate_model
 from al_loop.surrogates._surrogate_model import (
     CrossPosterior,
@@ -33,6 +34,8 @@ __all__ = [
     "fit_each_target",
 ]
 
+#: times that bounds are replaced by expected values
+_IMPUTATIONS = 2
 #: fits a model to n x d features, a target (n, float64) and its known noise variances (n, or None)
 FitTarget = Callable[[Tensor, Tensor, Tensor | None], Model]
 
@@ -62,6 +65,28 @@ class Surrogate(ABC):
         Raises:
             ValueError: the data are unusable; ``check_data`` finds out.
         """
+
+    def fit_censored(self, X: Tensor, Y: Tensor, Yvar: Tensor | None, sides: Tensor) -> Model:
+        """Fit targets of which some are bounds: the value is known to lie above or below.
+
+        By default each bound is replaced by the value that the model expects beyond it, starting from the bound itself,
+        as in an expectation-maximisation of which only the means are used. Predictions then keep to the right side of
+        the bounds, but are too certain near them.
+
+        Args:
+            X: n x d features.
+            Y: n x 1 targets, or their bounds.
+            Yvar: n x 1 known noise variances; None: unknown.
+            sides: 0 for an exact target, 1 if the value lies above Y, -1 if it lies below, n.
+        """
+        is_bound = sides != 0
+        expected = Y.clone()
+        for _ in range(_IMPUTATIONS):
+            model = as_surrogate_model(self.fit(X, expected, Yvar))
+            mean, variance = model.mean_and_variance(X[is_bound])
+            std = (variance + model.noise_variance).clamp_min(1e-12).sqrt().to(Y)
+            expected[is_bound, 0] = truncated_mean(mean.to(Y), std, Y[is_bound, 0], sides[is_bound].to(Y))
+        return self.fit(X, expected, Yvar)
 
     def explain(self, n: int) -> str | None:
         """Return a line on which method n measurements get, and why; None where there is no choice."""

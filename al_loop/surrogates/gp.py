@@ -10,8 +10,10 @@ from botorch.models.model import Model, ModelList
 from pydantic import Field
 from torch import Tensor
 
+from al_loop.surrogates._censored import PseudoTargets, pseudo_targets, truncated_mean
 from al_loop.surrogates._gp_hyperparameters import (
     Array,
+    Fit,
     Gram,
     NoisePrior,
     choose_kernel,
@@ -23,7 +25,9 @@ from al_loop.surrogates._standardise import shift_and_scale
 from al_loop.surrogates.base import Surrogate, check_data
 from al_loop.surrogates.kernels.elementary import Rows, prepare
 from al_loop.surrogates.kernels.expression import kernel_of
-from al_loop.system import stopping
+
+#: times that the hyperparameters are fitted to expected values in place of bounds
+_CENSORED_FITS = 2
 
 
 class ExactGP(Surrogate):
@@ -65,43 +69,80 @@ class ExactGP(Surrogate):
         Yvar adds known noise to the fitted one (then s and r are searched for together).
         """
         check_data(X, Y, Yvar)
+        return self._fit(X, Y, Yvar, torch.zeros_like(Y[:, 0]))
+
+    def fit_censored(self, X: Tensor, Y: Tensor, Yvar: Tensor | None, sides: Tensor) -> Model:
+        """Fit targets of which some are bounds, by expectation propagation (Groot and Lucas 2012).
+
+        The hyperparameters are fitted to the targets with each bound replaced by its expected value beyond the bound,
+        twice; given them, the posterior is that of the Tobit likelihood.
+        """
+        check_data(X, Y, Yvar)
+        return self._fit(X, Y, Yvar, sides)
+
+    def _fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None, sides: Tensor) -> Model:
         prior = NoisePrior(self.noise_ratio, self.noise_spread)
         rows, kernel = prepare(X), kernel_of(self.kernel).trained(X)
         grams: dict[int, Gram] = {}
         models = []
         for column in range(Y.shape[1]):
-            stopping.look()
             y = Y[:, column].double().cpu().numpy()
             yvar = None if Yvar is None else Yvar[:, column].double().cpu().numpy()
             chosen = choose_kernel(kernel, rows, y, prior, yvar)
             if id(chosen) not in grams:  # which keeps the kernel alive, and its id its own
                 grams[id(chosen)] = Gram.of(chosen, rows)
-            models.append(_fit_column(grams[id(chosen)], rows, y, yvar, prior))
+            models.append(_fit_column(grams[id(chosen)], rows, y, yvar, prior, sides.double().cpu().numpy()))
         return models[0] if len(models) == 1 else ModelList(*models)
 
 
-def _fit_column(gram: Gram, rows: Rows, y: Array, yvar: Array | None, prior: NoisePrior) -> ExactGPModel:
+def _fit_column(gram: Gram, rows: Rows, y: Array, yvar: Array | None, prior: NoisePrior, sides: Array) -> ExactGPModel:
     shift, scale = shift_and_scale(torch.from_numpy(y))
     z = (y - shift) / scale
-    fit = fit_noise_ratio(gram, z, prior)
-    noise = np.full(len(z), fit.ratio)
-    if yvar is not None:
-        fit = fit_beside_known_noise(gram, z, yvar / scale**2, prior, fit)
-        noise = fit.ratio + yvar / scale**2 / fit.signal
+    zvar = None if yvar is None else yvar / scale**2
+    fit, noise = _hyperparameters(gram, z, zvar, prior)
+    is_exact = sides == 0
+    if not is_exact.all():
+        bounds = z
+        for _ in range(_CENSORED_FITS):
+            pseudo = _pseudo_targets(gram, fit, bounds, noise, sides)
+            spread = (pseudo.variances + fit.signal * torch.from_numpy(noise)).sqrt()
+            expected = truncated_mean(pseudo.means, spread, torch.from_numpy(bounds), torch.from_numpy(sides))
+            fit, noise = _hyperparameters(gram, np.where(is_exact, bounds, expected.numpy()), zvar, prior)
+        pseudo = _pseudo_targets(gram, fit, bounds, noise, sides)
+        z = np.where(is_exact, bounds, pseudo.targets.numpy())
+        usual = float(noise[is_exact].mean()) if is_exact.any() else float(noise.mean())
+        noise = np.where(is_exact, noise, pseudo.noise.numpy() / fit.signal)
+    else:
+        usual = float(noise.mean())
     R = gram.T.clone()
     R.diagonal().add_(torch.from_numpy(noise).to(R.device))
     L = torch.linalg.cholesky(R)
     residual = torch.from_numpy(scale * (z - fit.mean)).to(gram.T.device)
     training = Training(
         rows=rows,
-        targets=torch.from_numpy(y).to(gram.T.device),
+        targets=torch.from_numpy(shift + scale * z if not is_exact.all() else y).to(gram.T.device),
         L=L,
         alpha=torch.cholesky_solve(residual.unsqueeze(-1), L).squeeze(-1),
     )
     hyperparameters = Hyperparameters(
         mean=shift + scale * fit.mean,
         signal_variance=scale**2 * fit.signal,
-        noise_variance=scale**2 * fit.signal * float(noise.mean()),
+        noise_variance=scale**2 * fit.signal * usual,
         log_density=fit.log_density,
     )
     return ExactGPModel(gram.kernel, training, hyperparameters)
+
+
+def _hyperparameters(gram: Gram, z: Array, zvar: Array | None, prior: NoisePrior) -> tuple[Fit, Array]:
+    """Return the fitted hyperparameters, and the noise ratio of each of n standardised targets."""
+    fit = fit_noise_ratio(gram, z, prior)
+    if zvar is None:
+        return fit, np.full(len(z), fit.ratio)
+    fit = fit_beside_known_noise(gram, z, zvar, prior, fit)
+    return fit, fit.ratio + zvar / fit.signal
+
+
+def _pseudo_targets(gram: Gram, fit: Fit, z: Array, noise: Array, sides: Array) -> PseudoTargets:
+    K = fit.signal * gram.T.double().cpu()
+    variances = torch.from_numpy(fit.signal * noise)
+    return pseudo_targets(K, fit.mean, torch.from_numpy(z), variances, torch.from_numpy(sides))

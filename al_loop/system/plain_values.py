@@ -40,15 +40,41 @@ def numbers(answer: object) -> tuple[float, ...]:
     return tuple(float(entry) + 0.0 for entry in entries)  # 0.0 in place of -0.0
 
 
+def shown(value: object, length: int = 200) -> str:
+    """Return the representation of any value, also where computing it raises.
+
+    Args:
+        value: the value.
+        length: largest number of characters.
+    """
+    try:
+        return repr(value)[:length]
+    except Exception as error:  # a number of more than 4300 digits, or a user's own __repr__
+        return f"<{type(value).__name__}, whose text cannot be had: {type(error).__name__}>"[:length]
+
+
+def text_of(value: object) -> str:
+    """Return the text of any value, also where computing it raises."""
+    try:
+        return str(value)
+    except Exception:
+        return shown(value)
+
+
 def json_info(info: Mapping[str, object]) -> dict[str, object]:
     """Return ``info`` as JSON types; a value that is not JSON becomes a number or text, never an error."""
-    entries = {}
-    for key, value in info.items():
+    entries: dict[str, object] = {}
+    try:
+        pairs = list(info.items())
+    except Exception as error:
+        return {"info_lost": f"info cannot be read: {type(error).__name__}"}
+    for key, value in pairs:
+        name = text_of(key)
         try:
             plain = value.item() if hasattr(value, "item") else value
-            entries[str(key)] = json.loads(json.dumps(plain, allow_nan=False))
+            entries[name] = json.loads(json.dumps(plain, allow_nan=False))
         except Exception:
-            entries[str(key)] = f"{value!r:.200}"
+            entries[name] = shown(value)
     return entries
 
 
@@ -56,7 +82,7 @@ def cost_or_none(cost: object) -> float | None:
     """Return a cost as a float; None if it is not a finite number of at least 0, and a possible one."""
     try:
         number = math.nan if cost is None else float(cost)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except Exception:
         return None
     return number if is_learnable(number) and number >= 0 else None
 
@@ -70,7 +96,7 @@ def noise_or_none(noise: object, values: Sequence[float]) -> tuple[float, ...] |
     """
     try:
         stds = numbers(noise)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:
         return None
     if len(stds) != len(values):
         return None
@@ -93,7 +119,7 @@ def bounds_or_none(censored: object, values: Sequence[float]) -> tuple[Bound | N
         return None
     entries = tuple(censored) if isinstance(censored, Sequence) else (censored,)
     if len(entries) != len(values) or not all(entry in (None, "", "<", ">") for entry in entries):
-        raise ValueError(f"censored: {censored!r:.80}; expected '<', '>' or None for each of {len(values)} values")
+        raise ValueError(f"censored: {shown(censored, 80)}; expected '<', '>' or None for each of {len(values)} values")
     bounds = tuple(None if math.isnan(value) else entry or None for entry, value in zip(entries, values, strict=True))
     return bounds if any(bounds) else None
 
@@ -103,16 +129,16 @@ def artifact_contents(artifacts: Mapping[str, bytes | str | Path], info: dict[st
     contents = {}
     try:
         entries = dict(artifacts)
-    except (TypeError, ValueError):
+    except Exception:
         entries = {}
-        info["artifacts_lost"] = f"{artifacts!r:.200} is not a mapping of file names to contents"
+        info["artifacts_lost"] = f"{shown(artifacts)} is not a mapping of file names to contents"
     for name, content in entries.items():
         try:
             if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\\0"):
-                raise ValueError(f"{name!r:.80} is not a plain file name")
+                raise ValueError(f"{shown(name, 80)} is not a plain file name")
             if isinstance(content, Path):
                 content = content.read_bytes()
             contents[name] = content.encode() if isinstance(content, str) else bytes(memoryview(content))
-        except (OSError, TypeError, ValueError) as error:
-            info["artifacts_lost"] = f"{name!r:.80}: {error}"
+        except Exception as error:
+            info["artifacts_lost"] = f"{shown(name, 80)}: {text_of(error)}"
     return contents

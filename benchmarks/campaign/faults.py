@@ -4,7 +4,8 @@
     python benchmarks/campaign/faults.py --faults 60 --only postgresql
 
 Four kinds of campaign, each repeated until its share of the faults is reached. In all of them the oracle kills its own
-process, segfaults, hangs, raises, exits, and returns NaN, too many numbers and garbage; and the driver and the oracle's
+process, segfaults, hangs, raises, exits, and returns NaN, too many numbers and garbage; a service that it needs refuses
+connections, a module is missing, and the disk is full, which is no object's failure; and the driver and the oracle's
 workers are killed with SIGKILL. In addition:
 
     sqlite       nothing
@@ -56,7 +57,7 @@ evaluation: {workers: 3, timeout_s: 2.0, attempts: 4, backoff_s: 0.05, patience_
 resources: {sampler: {num_cpus: 0.1}, oracle: {num_cpus: 0.5}}
 """
 ORACLE = """
-import ctypes, os, random, sys, time
+import ctypes, errno, os, random, sys, time
 
 def value_of(word):
     return word.count("G") + 0.5 * word.count("GA")
@@ -75,7 +76,9 @@ def measure(word, account, seed, rate):
     chance = random.Random(f"{seed} {word} {n}")
     time.sleep(chance.uniform(0.02, 0.15))
     if chance.random() < rate:
-        fault = chance.choice(["kill", "segfault", "hang", "raise", "exit", "nan", "length", "garbage"])
+        fault = chance.choice(
+            ["kill", "segfault", "hang", "raise", "exit", "nan", "length", "garbage", "refuse", "module", "full"]
+        )
         write(account, "fault", fault, word)
         if fault == "kill":
             os.kill(os.getpid(), 9)
@@ -87,6 +90,12 @@ def measure(word, account, seed, rate):
             raise ValueError("the furnace is cold")
         if fault == "exit":
             sys.exit(3)
+        if fault == "refuse":
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "connection refused")
+        if fault == "module":
+            raise ModuleNotFoundError("No module named 'furnace'")
+        if fault == "full":
+            raise OSError(errno.ENOSPC, "no space left on device")
         return {"nan": float("nan"), "length": (1.0, 2.0), "garbage": "certainly"}[fault]
     write(account, "paid", word)
     return value_of(word)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from al_loop.datafiles.cells import NumberNotation, failure_text
+from al_loop.datafiles.cells import NO_VALUE, NumberNotation, failure_text
 from al_loop.errors import ConfigError, counted
 from al_loop.oracles.base import Failure, FailureKind, Fidelity, Objective, Outcome, as_outcome, current_call
+from al_loop.system.plain_values import Bound
 
 #: names in a row that no objective may have
 RESERVED = ("object", "key", "values", "noise", "cost", "failure", "reason", "info", "artifacts")
@@ -98,7 +100,7 @@ def read_answer(
         info["info"] = own_info
     if lost:
         info["artifacts_lost"] = lost
-    values, failure = _values(row, names, notation)
+    values, censored, failure = _values(row, names, notation)
     outcome = Outcome(
         values=None if failure else values,
         failure=failure,
@@ -106,31 +108,43 @@ def read_answer(
         info=info,
         noise=cast(tuple[float, ...], stds) if has_noise else row.get("noise"),
         artifacts=artifacts or {},
+        censored=None if failure else censored,
     )
     return as_outcome(outcome, len(names))
 
 
 def _values(
     row: Mapping[Any, Any], names: Sequence[str], notation: NumberNotation
-) -> tuple[tuple[float, ...], Failure | None]:
-    """Return the values by name or from the list ``values``, and the failure if the row reports or causes one."""
+) -> tuple[tuple[float, ...], tuple[Bound | None, ...], Failure | None]:
+    """Return the values by name or from ``values``, the sides of bounds, and the failure that a row states or has."""
     failure = _failure(row)
     if failure is not None:
-        return (), failure
+        return (), (), failure
     listed = row.get("values")
     is_listed = listed is not None and not any(name in row for name in names)
     entries = listed if isinstance(listed, list | tuple) else [listed]
     if is_listed and len(entries) != len(names):
-        return (), Failure("permanent", f"the answer has {counted(len(entries), 'value')}, expected {len(names)}")
-    values: list[float] = []
-    for name, entry in zip(names, entries if is_listed else map(row.get, names), strict=False):
-        value = number(entry, notation)
+        return (), (), Failure("permanent", f"the answer has {counted(len(entries), 'value')}, expected {len(names)}")
+    entries = entries if is_listed else [row.get(name) for name in names]
+    has_others = is_listed or all(name in row for name in names)
+    has_others = has_others and any(number(entry, notation) is not None for entry in entries)
+    values, sides = list[float](), list[Bound | None]()
+    for name, entry in zip(names, entries, strict=True):
+        bound = notation.bound(entry) if isinstance(entry, str) else None
+        side, value = (None, number(entry, notation)) if bound is None else bound
+        if value is None and has_others and (entry is None or str(entry).strip().lower() in NO_VALUE):
+            value = math.nan  # one of several that was not measured
         if value is None:
             fault = "; ".join(filter(None, notation.fault(entry))) if isinstance(entry, str) and entry else ""
             explanation = f" ({fault})" if fault else ""
-            return (), Failure("permanent", f"the answer is {entry!r:.80} for {name}, expected a number{explanation}")
+            return (
+                (),
+                (),
+                Failure("permanent", f"the answer is {entry!r:.80} for {name}, expected a number{explanation}"),
+            )
         values.append(value)
-    return tuple(values), None
+        sides.append(side)
+    return tuple(values), tuple(sides), None
 
 
 def _failure(row: Mapping[Any, Any]) -> Failure | None:

@@ -113,7 +113,7 @@ def test_answers_given_before_a_crash_are_kept():
         ("object,value,value\\na,1,2", "two columns"),
         ('object,value\\na,"5,5"', "write 5.5 with a decimal point"),
         ('object,value\\na,"1,234"', "may mean 1234 or 1.234"),
-        ("object,value\\na,>5", "a bound"),
+        ("object,value\\na,~5", "a bound"),
     ],
 )
 def test_what_is_no_answer_is_a_permanent_failure(printed, reason):

@@ -8,6 +8,7 @@ from rdkit import Chem
 from torch import Tensor
 
 from al_loop.environments.fragments.blocks import Block
+from al_loop.smiles import canonical_smiles
 
 
 def decode(states: Tensor, blocks: Sequence[Block]) -> list[str]:
@@ -22,7 +23,9 @@ def decode(states: Tensor, blocks: Sequence[Block]) -> list[str]:
     for row in states[:, :-1].reshape(-1, 4, slots).tolist():
         mol = Chem.MolFromSmiles(_write(row, blocks))
         assert mol is not None, f"the state {row} is not a valid molecule"
-        smiles.append(Chem.MolToSmiles(mol))
+        name = Chem.MolToSmiles(mol)
+        # a canonical SMILES with an explicit hydrogen may have another canonical SMILES
+        smiles.append(canonical_smiles(name) or name if "[H]" in name else name)
     return smiles
 
 

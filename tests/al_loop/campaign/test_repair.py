@@ -18,11 +18,16 @@ BROKEN = {
         "the oracle cannot work: ModuleNotFoundError: No module named 'no_such_module'",
     ),
     "a constructor that raises": (
-        "import multiprocessing\n"
-        "class measure:\n    def __init__(self):\n"
-        "        if multiprocessing.parent_process():\n            raise RuntimeError('no licence')\n"
+        "class measure:\n    def __init__(self):\n        raise RuntimeError('no licence')\n"
         "    def evaluate(self, objects):\n        return [1.0 for _ in objects]\n",
-        "the oracle could not be built: RuntimeError: no licence",
+        "cannot be built: RuntimeError: no licence",
+    ),
+    "a constructor that raises in the second process": (
+        "from pathlib import Path\nclass measure:\n    def __init__(self):\n"
+        "        seen = Path(__file__).with_name('seen')\n        if seen.exists():\n"
+        "            raise RuntimeError('no licence')\n        seen.touch()\n"
+        "    def evaluate(self, objects):\n        return [1.0 for _ in objects]\n",
+        "the oracle cannot work: the oracle could not be built: RuntimeError: no licence",
     ),
     "the same exception for all": (
         "def measure(word):\n    raise RuntimeError('boom')\n",
@@ -93,14 +98,12 @@ def test_a_service_that_is_down_for_a_while_is_waited_for(project: Project) -> N
         assert (ledger.n_calls(), ledger.cost()) == (6, 6.0)
 
 
-def test_a_slow_constructor_is_no_call_and_has_a_limit_of_its_own(project: Project) -> None:
+def test_a_slow_constructor_is_no_call(project: Project) -> None:
     slow = (
-        "import time\nclass measure:\n    def __init__(self):\n        time.sleep(SLEEP)\n"
+        "import time\nclass measure:\n    def __init__(self):\n        time.sleep(1.5)\n"
         "    def evaluate(self, objects):\n        return [float(len(o)) for o in objects]\n"
     )
-    project.set_oracle(slow.replace("SLEEP", "1.5"))
-    limits = ("evaluation.timeout_s=1",)
-    project.start(*ONE_ROUND, *limits)
-    project.set_oracle(slow.replace("SLEEP", "30 * __import__('multiprocessing').parent_process().is_alive()"))
+    project.set_oracle(slow)
+    project.start(*ONE_ROUND, "evaluation.timeout_s=1")
     with Ledger(f"sqlite:///{project / 'run'}/ledger.db") as ledger:
         assert {e.failure_kind for e in ledger.evaluations()} == {None}

@@ -107,7 +107,7 @@ def parts(folder: Path) -> None:
     [
         ('environment={target: "cli_parts:Letters"}', "environment: NameError: name 'undefined_mask' is not defined"),
         ('features={target: "cli_parts:Odd"}', "features: KeyError: 'no column for U' (cli_parts.py, line "),
-        ('features={target: "cli_parts:Odd", way: nan}', "features: 'cli_parts:Odd' gives feature rows that are NaN"),
+        ('features={target: "cli_parts:Odd", way: nan}', "features: ValueError: compute returned NaN or infinity"),
         (
             'features={target: "cli_parts:Odd", way: short}',
             "features: ValueError: compute returned 15 rows for 16 objects",
@@ -116,7 +116,10 @@ def parts(folder: Path) -> None:
         ('acquisition={target: "cli_parts:Sour"}', "acquisition: AttributeError"),
         ('selector={target: "cli_parts:Lazy"}', "selector: 'cli_parts:Lazy' returned [0, 0, 1, 99], expected 4"),
         ('constraints=[{target: "cli_parts:Heavy", min: 0}]', "constraints.0: ValueError: could not convert string"),
-        ('oracle={target: "cli_parts:Furnace"}', "FileNotFoundError: no licence (cli_parts.py, line "),
+        (
+            'oracle={target: "cli_parts:Furnace"}',
+            "oracle: 'cli_parts:Furnace' cannot be built: FileNotFoundError: no licence (",
+        ),
         ('oracle={target: "cli_parts:Furnase"}', "has no 'Furnase'; did you mean 'Furnace'?"),
         ("sampler.device=cuda:7", "sampler.device: 'cuda:7' is not available"),
         ("sampler.device=gpu", "sampler.device: 'gpu' is not available"),

@@ -1,10 +1,14 @@
+import sys
+
 import pytest
 
 from tests.support.configs import BASE
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the module of an earlier test has other contents
+    monkeypatch.delitem(sys.modules, "my_module_of_oracles", raising=False)
     (tmp_path / "my_module_of_oracles.py").write_text("def count(item: str) -> float:\n    return item.count('A')\n")
     return tmp_path
 

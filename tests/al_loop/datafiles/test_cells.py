@@ -92,3 +92,21 @@ def test_a_cell_that_reports_a_failure_gives_its_reason_if_it_has_one(text, said
 def test_bounds_and_numbers_of_all_notations_are_like_numbers():
     assert all(map(is_number_like, ["1", "1,5", "1.234,5", ">5", "<=0.1", "1 234"]))
     assert not any(map(is_number_like, ["", "CCO", "five", "1-2", "C1", "> x"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        ("<4", ("<", 4.0)),
+        (" > 100", (">", 100.0)),
+        ("<=0.5", ("<", 0.5)),
+        ("≥1e3", (">", 1000.0)),
+        ("~5", None),
+        ("5", None),
+        ("<", None),
+        ("<five", None),
+        ("<1,5", None),
+    ],
+)
+def test_a_bound_has_a_side_and_a_number(text, bound):
+    assert NumberNotation().bound(text) == bound

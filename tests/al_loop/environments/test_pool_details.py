@@ -62,5 +62,6 @@ def test_details_reach_ask_tables_and_data_frames_but_not_what_is_measured(file,
         assert (len(results.answers), results.problems) == (4, [])
         assert all(not outcome.info for outcome in results.answers.values())
     with open_run(tmp_path / "run") as run:
+        assert run.labels(["CCO", "CCN"]) == {"CCO": "ID A-1", "CCN": "ID A-3"}
         frame = run.candidates.set_index("object")
         assert frame.loc["CCO", ["ID", "price", "vendor"]].tolist() == ["A-1", 10.0, "x"]

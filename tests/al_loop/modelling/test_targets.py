@@ -30,7 +30,7 @@ def test_extreme_values_become_numbers_that_can_be_squared(values, transform, no
 def test_observations_without_the_value_are_left_out():
     found = target([3.0, math.nan, 1.0])
     assert found.rows.tolist() == [0, 2]
-    assert found.spread_over(3).isnan().tolist() == [False, True, False]
+    assert found.certain_values(3).isnan().tolist() == [False, True, False]
     assert target([math.nan]) is None
 
 
@@ -38,3 +38,9 @@ def test_observations_without_the_value_are_left_out():
 def test_a_bound_is_oriented_as_its_value(sign, side):
     assert target([1.0], sign, censored=(None, "<")).sides.tolist() == [side]
     assert target([1.0], sign, censored=("<", None)).sides is None
+
+
+def test_an_upper_bound_is_no_certain_value():
+    observations = [observation("A", (1.0,), censored=(side,)) for side in ("<", ">")]
+    assert read_target(observations, 0, 1.0, TRANSFORMS["none"]).certain_values(2).isnan().tolist() == [True, False]
+    assert read_target(observations, 0, -1.0, TRANSFORMS["none"]).certain_values(2).isnan().tolist() == [False, True]

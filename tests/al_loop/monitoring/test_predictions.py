@@ -58,3 +58,14 @@ def test_without_predictions_there_are_none(ledger):
     (candidate,) = ledger.open_round(0, [Proposal("a", "random")], seed=0, seconds={}, info={})
     answer(ledger, candidate, Outcome((1.0, 2.0, 3.0)))
     assert [len(p.mean) for p in past_predictions(ledger, WANTED)] == [0, 0]
+
+
+def test_missing_values_and_bounds_judge_no_prediction(ledger):
+    info = {"predicted": {"mean": [[1.0, 2.0]] * 3, "std": [[1.0, 1.0]] * 3}, "nearest": [0.5] * 3, "factors": [1, 1]}
+    batch = ledger.open_round(0, [Proposal(o, "sampler") for o in "abc"], seed=0, seconds={}, info=info)
+    answer(ledger, batch[0], Outcome((1.0, None, 0.0)))
+    answer(ledger, batch[1], Outcome((2.0, 3.0, 0.0), censored=("<", None, None)))
+    answer(ledger, batch[2], Outcome((4.0, 5.0, 0.0)))
+    price, strength = past_predictions(ledger, WANTED)
+    assert price.measured.tolist() == [3.0, 5.0]
+    assert strength.measured.tolist() == [1.0, 4.0]

@@ -62,7 +62,7 @@ def test_the_second_time_a_table_says_nothing_new(ledger: Ledger) -> None:
         (",,5", "neither an id nor an object"),
         ("1,CCO,NaN", "'NaN' is not a number; leave it blank"),
         ("1,CCO,inf", "'inf' is not a number"),
-        ("1,CCO,>100", "'>100' is a bound, not a measurement"),
+        ("1,CCO,~100", "'~100' is a bound, not a measurement"),
         ("1,CCO,five", "'five' is not a number"),
     ],
 )
@@ -135,3 +135,20 @@ def test_two_people_who_tell_at_once_do_not_both_win(ledger: Ledger, tmp_path: P
     with pytest.raises(CampaignError, match="candidate 2 already has an answer"):
         commit_results(ledger, mine, tmp_path / "results.csv", ImportOptions())
     assert [(e.candidate_id, e.values) for e in ledger.evaluations()] == [(2, (7.0,))]
+
+
+def test_a_bound_is_recorded_as_one_and_is_no_best_value(ledger: Ledger) -> None:
+    results = parse(ledger, "id,smiles,ic50 (nM)\n1,CCO,<4\n2,CCN,> 100\n3,c1ccccc1,7\n")
+    assert results.problems == []
+    assert [(o.values, o.censored) for o in results.answers.values()] == [
+        ((4.0,), ("<",)),
+        ((100.0,), (">",)),
+        ((7.0,), None),
+    ]
+
+
+def test_of_replicates_that_are_bounds_only_exact_values_are_averaged(ledger: Ledger) -> None:
+    text = "id,smiles,ic50 (nM)\n1,CCO,<4\n1,CCO,3\n2,CCN,<4\n2,CCN,<3\n"
+    results = parse(ledger, text, ImportOptions(replicates=True))
+    assert (results.answers[1].values, results.answers[1].censored) == ((3.0,), None)
+    assert "several bounds" in results.problems[0]

@@ -150,12 +150,12 @@ def test_a_column_of_structures_is_taken_for_the_objects_and_said(ledger: Ledger
 
 def test_an_excel_file_is_read_with_its_rows(ledger: Ledger, tmp_path: Path) -> None:
     book = openpyxl.Workbook()
-    for row in (["ID", "smiles", "ic50 (nM)"], [1, "CCO", 5.5], [2, "CCN", ">7"]):
+    for row in (["ID", "smiles", "ic50 (nM)"], [1, "CCO", 5.5], [2, "CCN", "~7"]):
         book.active.append(row)
     book.save(tmp_path / "r.xlsx")
     results = parse_results(ledger, tmp_path / "r.xlsx", ImportOptions(), canonical_smiles)
     assert results.answers[1].values == (5.5,)
-    assert results.problems[0].startswith("row 3: ic50 (nM): '>7' is a bound")
+    assert results.problems[0].startswith("row 3: ic50 (nM): '~7' is a bound")
 
 
 def test_a_candidate_proposed_in_another_spelling_is_taken_back(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,16 @@ def test_the_password_of_a_cache_is_in_no_message() -> None:
     with pytest.raises(ConfigError, match=r"evaluation\.cache: .*//me:\*\*\*@127.0.0.1:1/db is not usable") as caught:
         EvaluationCache("postgresql://me:secret@127.0.0.1:1/db", "o", "mine", print)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damaged", ["", "{", '{"values": [1.0]}', "null", '{"values": ["x"], "failure": null}'])
+def test_a_damaged_row_is_measured_again(damaged: str, tmp_path: Path) -> None:
+    notes: list[str] = []
+    cache = EvaluationCache(str(tmp_path / "cache.db"), "oracle", "first", notes.append, 1)
+    for name in ("A", "B"):
+        cache.add(name, "", Outcome((1.0,)))
+    with closing(sqlite3.connect(tmp_path / "cache.db")) as connection, connection:
+        connection.execute("UPDATE al_loop_evaluation_cache SET outcome = ? WHERE object = 'A'", [damaged])
+    assert list(cache.find([("A", ""), ("B", "")])) == [("B", "")]
+    assert len(notes) == 1
+    cache.close()

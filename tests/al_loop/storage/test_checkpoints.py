@@ -57,3 +57,28 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again_and_then_told(
     with pytest.raises(CampaignError, match=r"cannot write .*round-00001\.pt \(no space left\)"):
         checkpoints.save(1, b"state")
     assert len(waits) == 1
+
+
+@pytest.mark.parametrize("at", [0, 4, -1])
+def test_a_flipped_bit_in_a_checkpoint_is_noticed(at: int, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(str(tmp_path), "uid")
+    checkpoints.save(1, b"state of the learner")
+    path = tmp_path / "round-00001.pt"
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="differs from what was written"):
+        checkpoints.load(1)
+    assert Path(checkpoints.keep_aside(1)).read_bytes() == content
+
+
+def test_a_checkpoint_of_an_earlier_version_and_a_damaged_owner_are_no_obstacle(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(str(tmp_path), "uid")
+    (tmp_path / "round-00001.pt").write_bytes(b"unsealed")
+    assert checkpoints.load(1) == b"unsealed"
+    notes: list[str] = []
+    for damaged in (b"", b"\xff\x00u"):
+        (tmp_path / "campaign").write_bytes(damaged)
+        Checkpoints(str(tmp_path), "uid", on_wait=notes.append)
+    assert (tmp_path / "campaign").read_text() == "uid"
+    assert len(notes) == 2

@@ -1,5 +1,6 @@
 """Answers that the ledger did not accept before the campaign had to stop."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,3 +66,30 @@ def test_a_rescued_line_that_was_cut_off_does_not_stop_the_others(ledger: Ledger
     file = tmp_path / "rescued.jsonl"
     file.write_text(file.read_text()[:-20])
     assert rescued.restore(ledger) == 1
+
+
+def test_an_answer_glued_to_a_line_that_was_cut_off_is_restored_and_the_rest_is_set_aside(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    rescued = RescuedAnswers(tmp_path, "uid")
+    rescued.put_beside([answer(1, Outcome((1.0,)))])
+    file = tmp_path / "rescued.jsonl"
+    whole = file.read_text()
+    file.write_text(whole[:40] + whole + "\xff\n" + whole[:-9])
+    RescuedAnswers(tmp_path, "uid").put_beside([answer(2, Outcome((2.0,)))])  # begins a line of its own
+    notes: list[str] = []
+    assert RescuedAnswers(tmp_path, "uid").restore(ledger, notes.append) == 2
+    assert [e.values for e in ledger.evaluations()] == [(1.0,), (2.0,)]
+    aside = [json.loads(line)["line"] for line in (tmp_path / "rescued-set-aside.jsonl").read_text().splitlines()]
+    assert aside == [whole[:40], "\xff", whole[:-9].rstrip("\n")]
+    assert "rescued-set-aside.jsonl" in notes[0]
+    assert not file.exists()
+
+
+def test_answers_that_the_ledger_has_already_differently_are_set_aside(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.commit_answers([answer(1, Outcome((5.0,)))])
+    rescued = RescuedAnswers(tmp_path, "uid")
+    rescued.put_beside([answer(1, Outcome((1.0,))), answer(99, Outcome((1.0,))), answer(2, Outcome((2.0,)))])
+    assert rescued.restore(ledger) == 1
+    problems = [json.loads(line)["problem"] for line in (tmp_path / "rescued-set-aside.jsonl").read_text().splitlines()]
+    assert problems == ["candidate 1 already has an answer", "candidate 99 is not in the ledger"]

@@ -1,5 +1,7 @@
 """Rows of programs and services as Outcomes; see test_command.py and test_http.py for rows on their way."""
 
+import math
+
 import pytest
 
 from al_loop.errors import ConfigError
@@ -70,3 +72,17 @@ def test_objectives_with_ambiguous_names_are_refused(names):
 def test_keys_outside_a_campaign_are_unique():
     keys = [call_keys(["a"])["a"] for _ in range(2)]
     assert len({*keys, ""}) == 3
+
+
+@pytest.mark.parametrize("cell", ["<4", "< 4", "≤4.0"])
+def test_a_bound_is_a_value_of_which_only_that_is_known(cell):
+    outcome = read_answer({"a": cell, "b": 1}, [Objective("a"), Objective("b")])
+    assert (outcome.values, outcome.censored) == ((4.0, 1.0), ("<", None))
+
+
+@pytest.mark.parametrize("cell", [None, "", "NA", "nan", math.nan])
+def test_one_of_several_values_may_be_missing(cell):
+    outcome = read_answer({"a": cell, "b": 1}, [Objective("a"), Objective("b")])
+    assert math.isnan(outcome.values[0])
+    assert outcome.values[1] == 1.0
+    assert read_answer({"a": cell}, [Objective("a")]).failure is not None
