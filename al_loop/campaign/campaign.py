@@ -27,6 +27,7 @@ from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_times import RoundTimes
 from al_loop.campaign.tracking import TrackingReporter
 from al_loop.config import CampaignConfig, build
+from al_loop.config.initial_data import earlier_data_items
 from al_loop.config.plugins import load_target
 from al_loop.errors import counted, summary
 from al_loop.ledger import Ledger
@@ -235,7 +236,7 @@ class Campaign:
 
     def _import_added_data(self) -> None:
         """Import the earlier measurements that the config names, if it named others when it was started before."""
-        ledger, items = self._context.ledger, self.config.earlier_data
+        ledger, items = self._context.ledger, earlier_data_items(self.config.initial_data)
         before = [session.config.get("initial_data") for session in ledger.sessions()[:-1]]
         if not items or ledger.last_round() is None or ledger.sessions()[-1].config.get("initial_data") in before[-1:]:
             return

@@ -20,6 +20,7 @@ from al_loop.campaign.reporter import Phase
 from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_state import records_of
 from al_loop.campaign.round_times import RoundTimes
+from al_loop.config.initial_data import earlier_data_items
 from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Candidate, Import, Proposal
 from al_loop.monitoring.forecast import Forecast
@@ -156,9 +157,10 @@ class RoundLoop:
 
     def _earlier_data(self) -> tuple[Import, ...]:
         """Return the measurements of the config's initial_data, and tell the user about them."""
-        if not self._config.earlier_data:
+        items = earlier_data_items(self._config.initial_data)
+        if not items:
             return ()
-        data = read_earlier_data(self._parts, self._config.earlier_data)
+        data = read_earlier_data(self._parts, items)
         for note in (summary_of(data), *data.notes):
             self._context.note(f"initial_data: {note}")
         if not data.n_values and not self._config.rounds.initial:

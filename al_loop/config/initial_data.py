@@ -46,7 +46,7 @@ InitialData = Annotated[
 ]
 
 
-def earlier_data(data: str | EarlierData | tuple[str | EarlierData, ...]) -> tuple[EarlierData, ...]:
+def earlier_data_items(data: str | EarlierData | tuple[str | EarlierData, ...]) -> tuple[EarlierData, ...]:
     """Return the items of ``initial_data``, which may be a single one, or only name a file."""
     items = data if isinstance(data, tuple) else (data,)
     return tuple(EarlierData(file=item) if isinstance(item, str) else item for item in items)

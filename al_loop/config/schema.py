@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from al_loop.config.initial_data import EarlierData, InitialData, earlier_data, without_random_objects
+from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathText
@@ -362,14 +362,9 @@ class CampaignConfig(_Frozen):
 
     @model_validator(mode="after")
     def _has_something_to_begin_with(self) -> CampaignConfig:
-        if not self.rounds.initial and not self.earlier_data:
+        if not self.rounds.initial and not self.initial_data:
             raise ValueError("rounds.initial: 0 requires initial_data, from which the first batch is chosen")
         return self
-
-    @property
-    def earlier_data(self) -> tuple[EarlierData, ...]:
-        """The items of ``initial_data``."""
-        return earlier_data(self.initial_data)
 
     @property
     def folders(self) -> tuple[str, ...]:

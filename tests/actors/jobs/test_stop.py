@@ -158,3 +158,29 @@ def test_a_lock_without_a_holders_name_is_not_guessed_at(tmp_path: Path) -> None
 def test_a_folder_that_is_no_run_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not the directory of a run"):
         stop_here(tmp_path / "nothing")
+
+
+HARD_OF_HEARING = """
+import fcntl, os, platform, signal, sys, time
+lock = open("lock", "w")
+lock.write(f"pid {os.getpid()} on {platform.node()}")
+lock.flush()
+fcntl.flock(lock, fcntl.LOCK_EX)
+heard = []
+signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+print("ready", flush=True)
+while len(heard) < 3:
+    time.sleep(0.01)
+"""
+
+
+def test_the_signal_is_repeated_until_the_process_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("al_loop.actors.jobs.stop._AGAIN_S", 0.1)
+    messages: list[str] = []
+    with subprocess.Popen([sys.executable, "-c", HARD_OF_HEARING], cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert stop_here(tmp_path, on_wait=messages.append) == process.pid
+        assert process.wait(60) == 0
+    assert len(messages) == 2
+    assert "the signal was sent again, which stops faster" in messages[0]

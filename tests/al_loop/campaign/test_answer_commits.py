@@ -132,3 +132,21 @@ def test_an_answer_that_the_database_refuses_is_set_aside_and_the_others_go_on(
     aside = [json.loads(line) for line in (tmp_path / "rescued-set-aside.jsonl").read_text().splitlines()]
     assert json.loads(aside[0]["line"])["outcome"]["values"] == [13.0]
     assert "value out of range" in notes[0]
+
+
+def test_calls_that_run_may_finish_before_the_pool_is_closed(ledger: Ledger) -> None:
+    gate = threading.Event()
+
+    class Patient(Gated):
+        def close(self) -> None:
+            assert gate.is_set(), "the worker was ended during its call"
+
+    pool = EvaluationPool(ledger, [Patient(0, gate)], PoolSettings(Evaluation(workers=1)))
+    pool.submit(candidates(ledger, ["a", "b"]))
+    while not pool.n_running:
+        time.sleep(0.01)
+    threading.Timer(0.3, gate.set).start()
+    pool.close(finish_calls=True)
+    assert [o.values for o in ledger.observations()] == [(1.0,)]
+    assert [c.object for c in ledger.pending()] == ["b"]
+    assert pool.answers_at_stop.n_committed == 1

@@ -11,7 +11,7 @@ from al_loop.campaign.campaign import Campaign
 from al_loop.campaign.earlier_data import read_earlier_data
 from al_loop.campaign.preparation import prepare
 from al_loop.campaign.reporter import Reporter
-from al_loop.config.initial_data import EarlierData
+from al_loop.config.initial_data import EarlierData, earlier_data_items
 from al_loop.config.load import load_config, parse_config
 from al_loop.errors import ConfigError
 from al_loop.people.imports import open_import
@@ -155,6 +155,7 @@ def test_contradictory_replicates_are_refused_if_wanted(config):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("sequence,score\nAAAA,>5\nAAAA,>6\n", "AAAA.*line 2.*several bounds of one object"),
         ("sequence,score\nAAAA,~5\n", "line 2: score: '~5' is a bound"),
         ("sequence,score\nAAAA,1,5\n", "line 2: 3 cells"),
         ("sequence,score\n,1\n", "line 2: the object is missing"),
@@ -205,7 +206,8 @@ def test_files_are_relative_to_the_config(config, tmp_path):
         "name: t\nenvironment: {kind: sequence, alphabet: ACGT, length: 4}\n"
         "oracle: {target: 'counting:score'}\ninitial_data: [a.csv, {file: b.csv}]\n"
     )
-    files = [Path(item.file).absolute() for item in load_config(folder / "c.yaml").earlier_data]
+    items = earlier_data_items(load_config(folder / "c.yaml").initial_data)
+    files = [Path(item.file).absolute() for item in items]
     assert files == [folder / "a.csv", folder / "b.csv"]
 
 
