@@ -162,10 +162,7 @@ def _process(run: RunTables) -> tuple[str, bool]:
     if is_alive or (is_alive is None and is_heard):
         return f"{who}, {doing}, since {_text(activity.began)}", True
     if is_alive is None and heartbeat is None:
-        return (
-            f"{who}, last in {doing} at {_text(activity.began)}; whether it lives is only known on that machine",
-            False,
-        )
+        return f"{who}, in {doing} since {_text(activity.began)} (whether it lives is known there only)", False
     return f"{who} died in {doing}, after {_text(activity.began)}; the same command resumes it", False
 
 

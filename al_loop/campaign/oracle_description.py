@@ -22,7 +22,7 @@ from al_loop.config.build import has_constructor
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Fidelity, Objective, Oracle
 from al_loop.system import stopping
-from al_loop.system.tracebacks import describe_error
+from al_loop.system.tracebacks import describe_error, user_traceback
 
 _POLL_S = 0.2
 _MAX_OUTPUT: Final = 2_000  # characters of what the constructor printed, in an error
@@ -171,9 +171,12 @@ def answer(requests: Any, answers: Any) -> None:
     try:
         answer = OracleDescription.of(build_oracle(pickle.load(requests)))
     except ConfigError as error:
-        answer = ConfigError(str(error))
+        answer = ConfigError(f"oracle: {str(error).removeprefix('oracle: ')}")
+        if error.__cause__ is not None:
+            answer.add_note(user_traceback(error.__cause__))
     except BaseException as error:  # a constructor may call sys.exit
         answer = ConfigError(f"oracle: it cannot be built: {describe_error(error)}")
+        answer.add_note(user_traceback(error))
     answers.write(pickle.dumps(answer))
     answers.flush()
     os._exit(0)  # threads of the oracle must not keep the campaign waiting

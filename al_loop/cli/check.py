@@ -33,7 +33,6 @@ def check(
 ) -> None:
     """Validate a config, run every part once on made-up answers, and call the oracle once without recording it."""
     with exit_codes(verbose=verbose, needs_output=True), _users_traceback():
-        from al_loop.campaign.building import build_oracle
         from al_loop.campaign.preparation import prepare
         from al_loop.config import load_config
         from al_loop.modelling.objective_names import check_objective_names
@@ -41,11 +40,7 @@ def check(
         settings = load_config(config, overrides or ())
         settings, notes = _on_a_device_of_this_machine(settings)
         parts = prepare(settings)
-        try:
-            oracle, objectives = parts.oracle, parts.oracle_objectives
-        except ConfigError:
-            build_oracle(settings)  # in this process, which shows the traceback of a constructor
-            raise
+        oracle, objectives = parts.oracle, parts.oracle_objectives
         check_objective_names(objectives, oracle.fidelities)
         oracle.check()
         campaign_objectives = parts.objectives
@@ -80,6 +75,8 @@ def _users_traceback() -> Iterator[None]:
     except AlLoopError as error:
         if error.__cause__ is not None and "file" in (details := error_details(error.__cause__)):
             typer.echo(details["traceback"])
+        for traceback in getattr(error, "__notes__", ()):  # of a constructor, which runs in another process
+            typer.echo(traceback)
         raise
 
 

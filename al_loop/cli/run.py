@@ -134,13 +134,16 @@ def _pointing_to_details(record: Run, folder: Path) -> Iterator[None]:
     try:
         yield
     except CampaignError as error:
-        is_quoted = False
+        quoted = ""
         with suppress(Exception):  # the ledger may be what is broken
             reasons = record.failures.dropna(subset=["log"])["reason"].unique()
-            is_quoted = any(reason[:_QUOTED] in str(error) for reason in reasons)
-        if not is_quoted:
+            if any(reason[:_QUOTED] in str(error) for reason in reasons):
+                quoted = f"al-loop status -v {folder}"
+            elif str(error).startswith(("the oracle", "the first")) and any((folder / "logs").iterdir()):
+                quoted = str(folder / "logs")
+        if not quoted:
             raise
-        raise type(error)(f"{error}; for its traceback and output: al-loop status -v {folder}") from error
+        raise type(error)(f"{error}; for its traceback and output: {quoted}") from error
 
 
 def result_of(record: Run, now: RunStatus) -> CampaignResult:

@@ -188,6 +188,7 @@ def _n_rows(connection: Connection, table: sa.Table) -> int:
 
 
 def _columns(connection: Connection, query: sa.Select[Any], names: Sequence[str]) -> Columns:
-    rows = connection.execute(query).all()
-    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
-    return {name: list(column) for name, column in zip(names, columns, strict=True)}
+    with queries.without_collections():
+        rows = connection.execute(query).all()
+        columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+        return {name: list(column) for name, column in zip(names, columns, strict=True)}

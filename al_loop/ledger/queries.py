@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -59,6 +61,18 @@ def pairs(connection: Connection, query: sa.Select[Any]) -> dict[int, int]:
     return {int(row[0]): int(row[1]) for row in connection.execute(query)}
 
 
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Hold garbage collection while many rows are read: none is garbage, but each collection would look at all."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def candidates(connection: Connection, *where: sa.ColumnElement[bool]) -> list[Candidate]:
     """Return the candidates that meet all conditions, in order."""
     c = schema.candidates.c
@@ -66,11 +80,16 @@ def candidates(connection: Connection, *where: sa.ColumnElement[bool]) -> list[C
     query = sa.select(*columns, sa.type_coerce(c.details, sa.Text), c.replicate).where(*where).order_by(c.id)
     rows = connection.execute(query).all()
     details = decoded([row[-2] for row in rows])
-    return [Candidate(*row[:9], details=of_row, replicate=row[-1]) for row, of_row in zip(rows, details, strict=True)]
+    with without_collections():
+        return [
+            Candidate(*row[:9], details=of_row, replicate=row[-1]) for row, of_row in zip(rows, details, strict=True)
+        ]
 
 
 def decoded(texts: Sequence[str | None]) -> list[Any]:
     """Return the content of a column of JSON texts; all are parsed at once, which is many times faster."""
+    if all(text is None for text in texts):
+        return [None] * len(texts)
     content: list[Any] = json.loads(f"[{','.join('null' if text is None else text for text in texts)}]")
     return content
 
@@ -243,7 +262,11 @@ def observations(connection: Connection, until: int | None = None, after: int = 
         .where(is_latest(until), e.number > after)
         .order_by(c.id)
     )
-    rows = connection.execute(query).all()
+    with without_collections():
+        return _observations(connection.execute(query).all())
+
+
+def _observations(rows: Sequence[sa.Row[Any]]) -> list[Observation]:
     values, noise, censored = (decoded([row[i] for row in rows]) for i in (1, 2, 3))
     return [
         Observation(name, *_learnable(_floats(v), kind), r, a, _floats(n), f, cost, seconds, _bounds(b), origin, id_)

@@ -50,7 +50,7 @@ CONFIG = """
 name: faults
 seed: SEED
 environment: {kind: sequence, alphabet: ACGU, length: 8}
-oracle: {target: "faulty:measure", account: ACCOUNT, seed: SEED, rate: RATE}
+oracle: {target: "faulty:measure", seed: SEED, rate: RATE}
 sampler: {steps: 10, batch_size: 16, hidden: 16, pool: 64}
 rounds: {initial: 12, batch_size: 12, count: 4}
 evaluation: {workers: 3, timeout_s: 2.0, attempts: 4, backoff_s: 0.05, patience_s: 120}
@@ -59,18 +59,20 @@ resources: {sampler: {num_cpus: 0.1}, oracle: {num_cpus: 0.5}}
 ORACLE = """
 import ctypes, errno, os, random, sys, time
 
+account = "ACCOUNT"  # no argument: a file that an argument names must not change between starts
+
 def value_of(word):
     return word.count("G") + 0.5 * word.count("GA")
 
-def write(account, *words):
+def write(*words):
     line = " ".join(map(str, words)) + "\\n"
     file = os.open(account, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(file, line.encode())
     os.fsync(file)
     os.close(file)
 
-def measure(word, account, seed, rate):
-    write(account, "asked", word)
+def measure(word, seed, rate):
+    write("asked", word)
     with open(account) as file:
         n = sum(line == f"asked {word}\\n" for line in file)
     chance = random.Random(f"{seed} {word} {n}")
@@ -79,7 +81,7 @@ def measure(word, account, seed, rate):
         fault = chance.choice(
             ["kill", "segfault", "hang", "raise", "exit", "nan", "length", "garbage", "refuse", "module", "full"]
         )
-        write(account, "fault", fault, word)
+        write("fault", fault, word)
         if fault == "kill":
             os.kill(os.getpid(), 9)
         if fault == "segfault":
@@ -97,7 +99,7 @@ def measure(word, account, seed, rate):
         if fault == "full":
             raise OSError(errno.ENOSPC, "no space left on device")
         return {"nan": float("nan"), "length": (1.0, 2.0), "garbage": "certainly"}[fault]
-    write(account, "paid", word)
+    write("paid", word)
     return value_of(word)
 """
 
@@ -268,9 +270,9 @@ class FaultCampaign:
         self._chance = random.Random(seed)
         self._log = folder / "account"
         self._run_dir, self._url = scene.prepare(folder)
-        (folder / "faulty.py").write_text(ORACLE)
+        (folder / "faulty.py").write_text(ORACLE.replace("ACCOUNT", str(self._log)))
         self._config = folder / "faults.yaml"
-        text = CONFIG.replace("SEED", str(seed)).replace("ACCOUNT", str(self._log)).replace("RATE", str(rate))
+        text = CONFIG.replace("SEED", str(seed)).replace("RATE", str(rate))
         self._config.write_text(text + (f"ledger: '{self._url}'\n" if "postgresql" in self._url else ""))
         self._seen: dict[int, EvaluationRow] = {}
         self._excused: Counter[str] = Counter()

@@ -156,6 +156,7 @@ def test_where_nothing_keeps_the_bounds_rounds_and_tables_agree_that_there_is_no
     assert run.best().empty
     assert run.status().no_best == "none of 16 measured objects keeps the bounds (weight at least 100)"
     assert run.status().state == "finished"
+    assert "ended after the last round at" in run.status().process
 
 
 @pytest.mark.parametrize("name", ["cost", "up"])

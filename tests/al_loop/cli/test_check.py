@@ -116,7 +116,10 @@ def parts(folder: Path) -> None:
         ('acquisition={target: "cli_parts:Sour"}', "acquisition: AttributeError"),
         ('selector={target: "cli_parts:Lazy"}', "selector: 'cli_parts:Lazy' returned [0, 0, 1, 99], expected 4"),
         ('constraints=[{target: "cli_parts:Heavy", min: 0}]', "constraints.0: ValueError: could not convert string"),
-        ('oracle={target: "cli_parts:Furnace"}', "FileNotFoundError: no licence (cli_parts.py, line "),
+        (
+            'oracle={target: "cli_parts:Furnace"}',
+            "oracle: 'cli_parts:Furnace' cannot be built: FileNotFoundError: no licence (",
+        ),
         ('oracle={target: "cli_parts:Furnase"}', "has no 'Furnase'; did you mean 'Furnace'?"),
         ("sampler.device=cuda:7", "sampler.device: 'cuda:7' is not available"),
         ("sampler.device=gpu", "sampler.device: 'gpu' is not available"),

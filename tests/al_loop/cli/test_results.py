@@ -59,5 +59,5 @@ def test_a_run_that_ends_for_the_oracle_points_to_the_traceback(folder: Path) ->
     run = str(folder / "broken")
     code, _, err = call("run", "tiny.yaml", "oracle.target=cli_oracle:cli_broken", "--run-dir", run, "-q")
     assert code == 1
-    assert f"al-loop status -v {run}" in err[-1]
-    assert 'raise ValueError("the furnace is cold")' in call("status", "-v", run)[1]
+    assert err[-1].endswith(f"for its traceback and output: {run}/logs")
+    assert 'raise ValueError("the furnace is cold")' in (folder / "broken" / "logs" / "oracle-0.log").read_text()
