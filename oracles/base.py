@@ -343,6 +343,8 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
     handed, withheld, n_answers = TrackedItems(objects), list[Outcome](), 0
     is_certain = is_iterating = False
     error: BaseException | None = None
+    # the oracle's code is wrong, so no object of a larger call is to blame; in a call of one, it may be this object
+    kind: FailureKind = "environment" if n > 1 else "permanent"
     try:
         answers = match((oracle.at(fidelity) if fidelity else oracle).evaluate(handed), objects, names)
         is_certain = not isinstance(answers, Iterator) and isinstance(answers, Sized)
@@ -361,7 +363,7 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
             else:  # the last one, too: if another follows, there is none that certainly belongs to its object
                 withheld.append(outcome)
     except MismatchError as mismatch:
-        yield from [Outcome.failed("permanent", f"the oracle returned {mismatch}")] * n
+        yield from [Outcome.failed(kind, f"the oracle returned {mismatch}")] * n
         return
     except (KeyboardInterrupt, GeneratorExit):
         raise
@@ -374,7 +376,7 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
     if error is None:
         returned = f"{'more than ' if n_answers > n else ''}{counted(min(n_answers, n), 'answer')}"
         reason = f"the oracle returned {returned} for {counted(n, 'object')}"
-        unmatched = Failure("permanent", f"{reason}, so it is not certain which belongs to which; yield one for each")
+        unmatched = Failure(kind, f"{reason}, so it is not certain which belongs to which; yield one for each")
         yield from [Outcome(failure=_NO_ANSWER if n_answers < n == 1 else unmatched)] * (n - n_yielded)
         return
     failed = outcome_of_error(error)

@@ -266,4 +266,7 @@ def _merged(name: str, rows: Sequence[_Row], rule: Replicates, notes: list[str])
         "first": lambda: measured[0],
         "last": lambda: measured[-1],
     }
-    return choices[rule]() if measured else outcomes[0]
+    try:
+        return choices[rule]() if measured else outcomes[0]
+    except ValueError as error:  # several bounds, and no value
+        raise ConfigError(f"{name:.80} ({places}): {error}") from None

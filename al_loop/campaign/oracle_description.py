@@ -72,7 +72,7 @@ class OracleDescription:
         except ConfigError as error:
             problem = str(error)
         except Exception as error:
-            problem = f"oracle: its check failed: {describe_error(error)}"
+            problem = describe_error(error)
         return cls(
             tuple(Objective(o.name, o.unit, o.goal) for o in oracle.objectives),
             tuple(Fidelity(f.name, f.cost) for f in oracle.fidelities),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,10 @@ class Motif(Property):
     Args:
         motifs: e.g. ``["GGATCC", "GGNCC"]``, in letters of the campaign's sequences; overlaps count, and all are added
             up.
-        molecule: ``nucleotide``: letters are IUPAC codes (N any, R a purine, ...); ``protein``: letters are amino
-            acids, and X is any; ``letters``: each letter stands for itself. By default nucleotide if the sequences
-            consist of A, C, G, T and U, or if their alphabet is unknown, otherwise letters.
+        molecule: ``nucleotide`` or ``protein``, in which X is any amino acid.
         both_strands: whether to count in the reverse complement, too (nucleotides); a palindrome counts once.
+        codes: whether letters of nucleotides are IUPAC codes (N any, R a purine, ...); by default if the sequences
+            consist of A, C, G, T and U, or if their alphabet is unknown. Otherwise each letter stands for itself.
         alphabet: letters of the campaign's sequences, which the campaign sets.
     """
 
@@ -44,17 +44,18 @@ class Motif(Property):
     def __init__(
         self,
         motifs: Annotated[Sequence[str], Field(min_length=1)],
-        molecule: Literal["nucleotide", "protein", "letters"] | None = None,
+        molecule: str = "nucleotide",
         both_strands: bool = False,
+        codes: bool | None = None,
         alphabet: str | list[str] | None = None,
     ) -> None:
-        if molecule not in (None, "nucleotide", "protein", "letters"):
-            raise ValueError(f"property.molecule: {molecule!r} is not one of nucleotide, protein, letters")
-        if molecule is None:
-            molecule = "nucleotide" if alphabet is None or are_nucleotides(alphabet) else "letters"
-        if both_strands and molecule != "nucleotide":
-            raise ValueError(f"property.both_strands: {molecule} has one strand; leave it out")
-        self.molecule = molecule
+        if molecule not in ("nucleotide", "protein"):
+            raise ValueError(f"property.molecule: {molecule!r} is not one of nucleotide, protein")
+        has_codes = alphabet is None or are_nucleotides(alphabet) if codes is None else codes
+        #: how letters are read
+        self.molecule = molecule if has_codes or molecule == "protein" else "letters"
+        if both_strands and self.molecule != "nucleotide":
+            raise ValueError("property.both_strands: only nucleotides have two; a protein has one strand; leave it out")
         self.both_strands = both_strands
         self.motifs = tuple(self._checked(motif, alphabet) for motif in motifs or ("",))
         _ = self._patterns

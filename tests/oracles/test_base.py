@@ -128,9 +128,9 @@ def test_wrong_count_of_values_is_a_failure(answer):
 def test_answers_that_are_not_as_many_as_the_objects_are_not_assigned():
     for oracle in (Scripted(1.0), Direct([1.0]), Direct(np.array([1.0])), Scripted(1.0, 2.0, 3.0, 4.0)):
         outcomes = evaluate_all(oracle, ["x", "y", "z"])
-        assert kinds_of(outcomes) == ["permanent"] * 3
+        assert kinds_of(outcomes) == ["environment"] * 3
         assert "answer" in outcomes[0].failure.reason
-    assert kinds_of(evaluate_all(Direct([1.0, 2.0, 3.0]), ["x", "y"])) == ["permanent", "permanent"]
+    assert kinds_of(evaluate_all(Direct([1.0, 2.0, 3.0]), ["x", "y"])) == ["environment", "environment"]
     assert kinds_of(evaluate_all(Scripted(1.0, 2.0), ["x"])) == ["permanent"]
     assert evaluate_all(Scripted(), ["x"])[0].failure.reason == "the oracle returned no answer for this object"
 

@@ -155,6 +155,7 @@ def test_contradictory_replicates_are_refused_if_wanted(config):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("sequence,score\nAAAA,>5\nAAAA,>6\n", "AAAA.*line 2.*several bounds of one object"),
         ("sequence,score\nAAAA,~5\n", "line 2: score: '~5' is a bound"),
         ("sequence,score\nAAAA,1,5\n", "line 2: 3 cells"),
         ("sequence,score\n,1\n", "line 2: the object is missing"),

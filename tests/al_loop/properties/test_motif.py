@@ -44,7 +44,7 @@ def test_letters_stand_for_themselves_in_an_alphabet_that_is_not_of_nucleotides(
     assert Motif(["RGD"], alphabet=PROTEIN).compute(["QGVVRGAQNQ", "ARGDA", "AGGDA"]).tolist() == [0, 1, 0]
     assert Motif(["rgd"], alphabet=PROTEIN).compute(["ARGDA"]).tolist() == [1]
     assert Motif(["NXS"], "protein", alphabet=PROTEIN).compute(["NAS"]).tolist() == [1]
-    assert Motif(["RG"], "nucleotide", alphabet=PROTEIN).compute(["AG", "CG"]).tolist() == [1, 0]
+    assert Motif(["RG"], codes=True, alphabet=PROTEIN).compute(["AG", "CG"]).tolist() == [1, 0]
     assert Motif(["GGNCC"], alphabet="ACGU").compute(["GGACC"]).tolist() == [1]
     assert Motif(["*+"], alphabet="+*").compute(["+*+"]).tolist() == [1]
 
