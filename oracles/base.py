@@ -392,11 +392,5 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
 
 
 def evaluate_all(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> list[Outcome]:
-    """Return the outcomes of ``evaluate_each`` as a list.
-
-    Args:
-        oracle: measures the objects.
-        objects: at most ``oracle.call_size``.
-        call: keys and fidelity of the call; None for no keys and the oracle's own fidelity.
-    """
+    """Return the outcomes of ``evaluate_each``, which has the same arguments, as a list."""
     return list(evaluate_each(oracle, objects, call))
