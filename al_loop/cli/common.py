@@ -94,7 +94,7 @@ def exit_codes(
         traceback.print_exc()
         print_error(
             f"{type(error).__name__}: this is a bug in al-loop, or in your own part if it appears in the traceback "
-            "above; please report it with the traceback. All measurements are safe in the ledger"
+            "above; please report it with the traceback. What the ledger has recorded stays recorded"
         )
         raise typer.Exit(EXIT_FAILURE) from None
 

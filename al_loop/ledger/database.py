@@ -293,7 +293,7 @@ class Database:
                     has_reported = True
                     self._on_wait(
                         f"the ledger {self.name} is unavailable ({summary(error)}); retrying for up to "
-                        f"{self._patience_s:g} s; nothing is lost"
+                        f"{self._patience_s:g} s; answers that arrive are kept meanwhile"
                     )
                 stopping.wait_for(lambda: self._is_hurried, next_pause_s)
                 n += 1

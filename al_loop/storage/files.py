@@ -163,7 +163,7 @@ def retry_write(
             reason = summary(getattr(error, "strerror", None) or error)
             if time.monotonic() - began >= patience_s:
                 raise CampaignError(
-                    f"cannot write {target} ({reason}); every measured value is safe in the ledger; fix the cause and "
+                    f"cannot write {target} ({reason}); what the ledger has recorded stays recorded; fix the cause and "
                     "run the same command again"
                 ) from error
             if not has_reported:
