@@ -272,10 +272,7 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     info: dict[str, object] = {}
     artifacts: Mapping[str, bytes | str | Path] = {}
     if outcome is not None:
-        try:
-            info = json_info(outcome.info)
-        except Exception:
-            info = {}
+        info = json_info(outcome.info)
         cost, noise, censored = cost_or_none(outcome.cost), outcome.noise, outcome.censored
         artifacts = artifact_contents(outcome.artifacts, info)
         if outcome.failure is not None:
