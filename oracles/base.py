@@ -272,10 +272,7 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     info: dict[str, object] = {}
     artifacts: Mapping[str, bytes | str | Path] = {}
     if outcome is not None:
-        try:
-            info = json_info(outcome.info)
-        except Exception:
-            info = {}
+        info = json_info(outcome.info)
         cost, noise, censored = cost_or_none(outcome.cost), outcome.noise, outcome.censored
         artifacts = artifact_contents(outcome.artifacts, info)
         if outcome.failure is not None:
@@ -392,11 +389,5 @@ def _evaluate_each(oracle: Oracle, objects: Sequence[str], fidelity: str) -> Ite
 
 
 def evaluate_all(oracle: Oracle, objects: Sequence[str], call: Call | None = None) -> list[Outcome]:
-    """Return the outcomes of ``evaluate_each`` as a list.
-
-    Args:
-        oracle: measures the objects.
-        objects: at most ``oracle.call_size``.
-        call: keys and fidelity of the call; None for no keys and the oracle's own fidelity.
-    """
+    """Return the outcomes of ``evaluate_each``, which has the same arguments, as a list."""
     return list(evaluate_each(oracle, objects, call))

@@ -152,7 +152,7 @@ def test_a_service(folder):
         answers = ask(folder, "kind: http", "GCAT,AAAA", url, DNA_TOKEN=TOKEN)
         assert [(answer[0], answer[3]) for answer in answers] == [([2.0], 0.1), ([0.0], 0.1)]
         (refused,) = ask(folder, "kind: http", "GCAT", url, DNA_TOKEN="another one")
-        assert refused[1][0] == "permanent"
+        assert refused[1][0] == "environment"
         assert "DNA_TOKEN" in refused[1][1]
     finally:
         service.kill()
