@@ -65,7 +65,7 @@ def test_the_description_has_what_the_oracle_says_and_what_its_check_finds(
     oracle = describe_oracle(load_config(project.config))
     assert isinstance(oracle, DescribedOracle)
     assert (oracle.objectives[0].name, oracle.call_size, oracle.version) == ("gain", 3, "7")
-    with pytest.raises(ConfigError, match="^RuntimeError: no licence"):
+    with pytest.raises(ConfigError, match=r"^RuntimeError: no licence"):
         oracle.check()
 
 
