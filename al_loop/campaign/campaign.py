@@ -20,7 +20,7 @@ from al_loop.campaign.executor import Executor
 from al_loop.campaign.guarded_reporter import GuardedReporter
 from al_loop.campaign.imports import commit_import, plan_import
 from al_loop.campaign.preparation import CampaignParts, prepare
-from al_loop.campaign.provenance import changed_origins, describe, origins
+from al_loop.campaign.provenance import changed_origins, describe, origins, written_files
 from al_loop.campaign.reporter import Reporter
 from al_loop.campaign.round_loop import RoundLoop
 from al_loop.campaign.round_report import close_rounds
@@ -30,7 +30,7 @@ from al_loop.config import CampaignConfig, build
 from al_loop.config.initial_data import earlier_data_items
 from al_loop.config.plugins import load_target
 from al_loop.errors import counted, summary
-from al_loop.ledger import Ledger
+from al_loop.ledger import Lease, Ledger
 from al_loop.ledger.engines import parse_url, sqlite_url
 from al_loop.sinks import Sinks, Status
 from al_loop.storage.activity import ActivityFile
@@ -103,11 +103,12 @@ class Campaign:
             self._activity = ActivityFile(self.directory.path)
             url = ledger_url(config, self.directory.path)
             ledger = opening.enter_context(Ledger(url, patience_s=patience_s, on_wait=self._note))
+            previous = ledger.lease()
             opening.enter_context(DriverLease(ledger))
             pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
             self.directory.write(self.directory.path / "campaign.json", pointer.encode())
             #: whether this start is the first of the campaign
-            self.is_new = self._begin(ledger, parts, accept_change)
+            self.is_new = self._begin(ledger, parts, previous, accept_change)
             row = ledger.campaign()
             assert row is not None
             self._uid = row.uid
@@ -293,7 +294,7 @@ class Campaign:
         self._reporter.note(message)
         self._sinks.note(message)
 
-    def _begin(self, ledger: Ledger, parts: CampaignParts, accept_change: str | None) -> bool:
+    def _begin(self, ledger: Ledger, parts: CampaignParts, previous: Lease | None, accept_change: str | None) -> bool:
         """Record the campaign or what changed since its last start; return whether it is new.
 
         Raises:
@@ -303,7 +304,8 @@ class Campaign:
         course = changes_of_course(ledger, config, str(self.directory.path))
         last = ledger.last_round()
         is_finished = last is not None and last >= config.rounds.count and not ledger.pending()
-        changed = changed_origins(ledger, now, accept_change, is_finished=is_finished)
+        written = written_files(config, ledger, previous)
+        changed = changed_origins(ledger, now, accept_change, is_finished=is_finished, written=written)
         ledger.record_changes([*course, *changed.of_values, *changed.others])
         for line in summaries(course):
             self._note(f"changed {line}")

@@ -6,9 +6,10 @@ import ast
 import hashlib
 import importlib.util
 import platform
+import re
 import shutil
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,7 +21,7 @@ import al_loop
 from al_loop.config import CampaignConfig
 from al_loop.config.given import GivenPart
 from al_loop.errors import ConfigError
-from al_loop.ledger import Change, Ledger
+from al_loop.ledger import Change, Lease, Ledger
 from al_loop.oracles.base import Oracle
 from al_loop.system.users import current_user
 
@@ -29,6 +30,12 @@ _LIBRARIES = ("torch", "botorch", "gpytorch", "rdkit", "numpy", "ray", "tblite",
 #: sections whose code and files say what is measured, and what the values mean
 _OF_VALUES = ("oracle", "environment")
 _OTHERS = ("features", "surrogate", "acquisition", "selector", "sampler", "constraints")
+#: keys and suffixes of files that a part writes, on which nothing depends
+_OUTPUT_KEY = re.compile(r"(^|_)(logs?|logfile|out|output|outfile|report|trace)(_|$)", re.IGNORECASE)
+_OUTPUT_SUFFIXES = (".log", ".out", ".err")
+#: suffixes of code, which a campaign never writes
+_CODE_SUFFIXES = (".py", ".sh", ".bash", ".pl", ".r", ".jl", ".js", ".rb", ".so", ".exe")
+_SIGN_OF_LIFE_S = 15.0  # longest time between a campaign's last sign of life and the end of its last write
 _LARGEST_PROGRAM = 200e6  # bytes; larger ones are told apart by size and time
 
 
@@ -76,6 +83,26 @@ def oracle_files(config: CampaignConfig) -> dict[str, str]:
     return {path.name: _digest(path) for path in _files_of(config.model_dump(mode="json")["oracle"])}
 
 
+def written_files(config: CampaignConfig, ledger: Ledger, previous: Lease | None) -> set[str]:
+    """Return the files of an oracle's arguments that were written while the campaign ran, such as accounts of its own.
+
+    Args:
+        config: the campaign's config.
+        ledger: the campaign's ledger.
+        previous: the lease of the process that drove the campaign before; None if it is unknown.
+
+    Returns:
+        Keys of ``origins``.
+    """
+    sessions, content = ledger.sessions(), config.model_dump(mode="json")["oracle"]
+    if previous is None or not sessions or not (content.get("target") or content.get("command")):
+        return set()
+    first = sessions[-1].started.timestamp()
+    last = (previous.released or previous.heartbeat).timestamp() + _SIGN_OF_LIFE_S
+    files = (path for path in _files_of(content) if path.suffix.casefold() not in _CODE_SUFFIXES)
+    return {f"oracle: {path.name}" for path in files if first <= path.stat().st_mtime <= last}
+
+
 @dataclass(frozen=True)
 class ChangedOrigins:
     """What changed since the last start.
@@ -92,7 +119,12 @@ class ChangedOrigins:
 
 
 def changed_origins(
-    ledger: Ledger, now: Mapping[str, str], reason: str | None, *, is_finished: bool = False
+    ledger: Ledger,
+    now: Mapping[str, str],
+    reason: str | None,
+    *,
+    is_finished: bool = False,
+    written: Collection[str] = (),
 ) -> ChangedOrigins:
     """Return what changed since the last start, as entries of the ledger from the next round on.
 
@@ -101,6 +133,7 @@ def changed_origins(
         now: the versions and hashes of this start, see ``origins``.
         reason: why values of before and after may be used together; None: nobody said.
         is_finished: whether nothing more is going to be measured, so that values of before and after cannot meet.
+        written: the files that the campaign itself wrote, see ``written_files``; they may differ.
 
     Raises:
         ConfigError: the meaning of values changed, the ledger has some, and there is no reason to use both together.
@@ -114,7 +147,7 @@ def changed_origins(
     others: list[Change] = []
     for key, new in now.items():
         old = before.get(key)
-        if old is None or old == new or (key, new) in recorded:
+        if old is None or old == new or key in written or (key, new) in recorded:
             continue
         is_of_values = key.partition(":")[0] in _OF_VALUES and ":" in key
         kind = key.partition(":")[0] if ":" in key else "library"
@@ -146,7 +179,7 @@ def _refusal(keys: Sequence[str], n_values: int) -> str:
 
 
 def _files_of(content: Any) -> list[Path]:
-    """Return the files that a section of a config names: its data, its scripts and the code of its parts."""
+    """Return the files that a section of a config names: its data, its scripts and the code of its parts, no logs."""
     found: dict[Path, None] = {}
     for key, text in _texts(content):
         if key == "target":
@@ -158,7 +191,7 @@ def _files_of(content: Any) -> list[Path]:
                 is_file = path.is_file()
             except (OSError, ValueError):
                 continue
-            if is_file:
+            if is_file and not _OUTPUT_KEY.search(key) and path.suffix.casefold() not in _OUTPUT_SUFFIXES:
                 found[path] = None
                 if path.suffix == ".py":
                     found |= dict.fromkeys(_imports_beside(path, path.absolute().parent))

@@ -266,7 +266,7 @@ def observations(connection: Connection, until: int | None = None, after: int = 
         return _observations(connection.execute(query).all())
 
 
-def _observations(rows: Sequence[sa.Row[Any]]) -> list[Observation]:
+def _observations(rows: Sequence[Any]) -> list[Observation]:
     values, noise, censored = (decoded([row[i] for row in rows]) for i in (1, 2, 3))
     return [
         Observation(name, *_learnable(_floats(v), kind), r, a, _floats(n), f, cost, seconds, _bounds(b), origin, id_)

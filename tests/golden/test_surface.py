@@ -88,7 +88,7 @@ def test_no_row_of_a_ledger_can_be_changed(finished: Callable[[str], Path]) -> N
     with closing(sqlite3.connect(finished("pool") / "ledger.db", isolation_level=None)) as connection:
         connection.execute("BEGIN")
         filled = []
-        for table in snapshot("ledger.json")["tables"]:
+        for table in set(snapshot("ledger.json")["tables"]) - {"leases"}:  # the one row that a driver renews
             column = connection.execute(f'SELECT name FROM pragma_table_info("{table}")').fetchone()[0]
             if not connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]:
                 continue  # triggers fire per row

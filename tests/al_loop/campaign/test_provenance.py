@@ -108,3 +108,26 @@ def test_a_pool_and_a_table_are_compared_by_their_content(folder: Path) -> None:
         "oracle: pool.csv",
         "oracle: version",
     }
+
+
+def test_files_that_the_oracle_writes_are_no_change_of_it(project: Project) -> None:
+    """A log by its name, and an account by the time at which it was written."""
+    (project / "account").write_text("0")
+    project.set_oracle(
+        "from pathlib import Path\n"
+        "def measure(word, protocol, account):\n"
+        "    with open(protocol, 'a') as file:\n        file.write(word)\n"
+        "    Path(account).write_text(word)\n"
+        "    return word.count('G')\n"
+    )
+    files = [f"oracle.protocol={project / 'calls.log'}", f"oracle.account={project / 'account'}"]
+    project.run("rounds.count=0", *files)
+    project.run("rounds.count=1", *files)
+    with open_run(project / "run") as run:
+        assert not run.changes["key"].str.startswith("oracle").any()
+    later = (project / "account").stat().st_mtime + 3600
+    os.utime(project / "account", (later, later))
+    (project / "account").write_text("edited")
+    os.utime(project / "account", (later, later))
+    with pytest.raises(ConfigError, match="oracle: account changed since the last start"):
+        project.run("rounds.count=2", *files)
