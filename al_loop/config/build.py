@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from al_loop.config.arguments import arguments_model
 from al_loop.config.given import GivenPart
+from al_loop.config.messages import messages
 from al_loop.config.plugins import ADAPTERS, Part, load_target
 from al_loop.errors import AlLoopError, ConfigError
 from al_loop.oracles.base import Oracle
@@ -118,9 +119,9 @@ def build(section: str, part: Part, context: BuildContext | None = None) -> Any:
         return _construct(part, partial(adapt, factory), part.arguments)
     arguments = supplied_arguments(section, factory, context or BuildContext()) | part.arguments
     try:
-        checked = arguments_model(factory).model_validate(arguments)
+        checked = (model := arguments_model(factory)).model_validate(arguments)
     except ValidationError as error:
-        raise ConfigError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None
+        raise ConfigError("; ".join(messages(error.errors(), arguments, model))) from None
     return _construct(part, factory, {name: getattr(checked, name) for name in arguments})
 
 

@@ -6,19 +6,17 @@ the value, what was expected, the remedy, and where the key was set.
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from al_loop.config.arguments import arguments_model, arguments_of
 from al_loop.config.build import SUPPLIED, BuildContext, adapter_for, build, has_constructor
 from al_loop.config.locations import KeyPath, Locations
+from al_loop.config.messages import messages
 from al_loop.config.plugins import Part, built_in
 from al_loop.config.schema import CampaignConfig
-from al_loop.errors import ConfigError, suggestion
+from al_loop.errors import ConfigError
 
 #: object types with default features
 _HAS_DEFAULT_FEATURES = ("molecule", "sequence")
@@ -64,34 +62,6 @@ def parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, KeyPath]]:
         yield "sink", sink, ("sinks", i)
 
 
-def messages(
-    error: ValidationError, path: KeyPath, locations: Locations, model: type[BaseModel] | None
-) -> Iterator[str]:
-    """Yield a line for each validation error: key, value, expectation, and where the key was set.
-
-    Args:
-        error: the errors that pydantic collected.
-        path: the key of the section that was validated; () for the whole config.
-        locations: where each key was set.
-        model: the model of the section, to list its keys.
-    """
-    for item in error.errors():
-        item_path: KeyPath = (*path, *item["loc"])
-        key = ".".join(map(str, item_path)) or "config"
-        location = locations.describe(item_path)
-        if item["type"] == "extra_forbidden":
-            keys = _keys_of(model, item["loc"][:-1])
-            yield f"{key}: unknown key{suggestion(str(item_path[-1]), keys)}; known keys: {', '.join(keys)} {location}"
-        elif item["type"] == "missing":
-            yield f"{key}: missing; add it to the config {location}"
-        else:
-            reason = item["msg"].removeprefix("Value error, ")
-            value = "" if isinstance(item["input"], dict) else f"{item['input']!r} is not valid: "
-            choices = re.findall(r"'([^']+)'", item.get("ctx", {}).get("expected", ""))
-            nearest = suggestion(str(item["input"]), choices) if item["type"] == "literal_error" else ""
-            yield f"{key}: {value}{reason[0].lower()}{reason[1:]}{nearest} {location}"
-
-
 def unsupported_by_ppo(config: CampaignConfig) -> tuple[tuple[str, ...], str] | None:
     """Return the first config key that PPO does not support, with the reason, or None."""
     if config.has_several_objectives and config.reward.preferences:
@@ -102,15 +72,6 @@ def unsupported_by_ppo(config: CampaignConfig) -> tuple[tuple[str, ...], str] | 
     if config.sampler.searches:
         return ("sampler", "searches"), "ppo is on-policy and cannot learn from searches; remove them"
     return None
-
-
-def _keys_of(model: Any, path: Sequence[str | int]) -> list[str]:
-    """Return the keys of the section at a path below a model, or none if it has no fixed keys."""
-    for key in path:
-        if not (inspect.isclass(model) and issubclass(model, BaseModel)):
-            return []
-        model = model.model_fields[str(key)].annotation if str(key) in model.model_fields else model
-    return sorted(model.model_fields) if inspect.isclass(model) and issubclass(model, BaseModel) else []
 
 
 # ---- each part by itself ---------------------------------------------------------------------------------------------
@@ -134,10 +95,8 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
             is_supplied = [  # an adapter knows what may be missing
                 e["type"] == "missing" and e["loc"] and (is_adapted or e["loc"][0] in supplied) for e in error.errors()
             ]
-            if not all(is_supplied):
-                for message, is_known in zip(messages(error, path, locations, model), is_supplied, strict=True):
-                    if not is_known:
-                        yield message
+            refused = [e for e, is_known in zip(error.errors(), is_supplied, strict=True) if not is_known]
+            yield from messages(refused, part.arguments, model, path, locations)
             if not (is_adapted and all(is_supplied)):
                 return  # the part cannot be built without the values that the campaign supplies
     if section in ("policy", "property"):  # these can only be built for an environment

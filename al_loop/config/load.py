@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from al_loop.config.check import check_config, messages, parts_of
+from al_loop.config.check import check_config, parts_of
 from al_loop.config.given import GivenPart
 from al_loop.config.import_path import add_to_path, hidden_module
 from al_loop.config.interpret import interpret
 from al_loop.config.locations import Locations, read_yaml
+from al_loop.config.messages import messages
 from al_loop.config.overrides import apply_overrides
 from al_loop.config.schema import CampaignConfig
 from al_loop.errors import ConfigError
@@ -70,7 +71,7 @@ def parse_config(
     try:
         config = CampaignConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError("\n".join(messages(error, (), locations, CampaignConfig))) from None
+        raise ConfigError("\n".join(messages(error.errors(), content, CampaignConfig, (), locations))) from None
     check_config(config, locations)
     return config
 

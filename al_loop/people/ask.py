@@ -82,9 +82,10 @@ def reason_for_none(ledger: Ledger, *, again: bool) -> str:
         return "nothing to list: every object that was handed out has its result"
     if not n_in_flight:
         return "nothing to measure: the campaign has no further candidates"
+    enough = "the last one has all its results" if share == 1 else f"{share:.0%} of the last one have results"
     return (
         f"nothing to hand out: {counted(n_in_flight, 'object')} {'is' if n_in_flight == 1 else 'are'} being measured "
-        f"(--again lists them), and the next batch is chosen when {share:.0%} of the last one have results"
+        f"(--again lists them), and the next batch is chosen when {enough}"
     )
 
 

@@ -30,6 +30,8 @@ EXPECTED = {
     ("policy", "fragments"): POLICY,
     ("policy", "mlp"): POLICY,
     ("policy", "transformer"): POLICY,
+    ("property", "gc_content"): {"alphabet"},
+    ("property", "motif"): {"alphabet"},
     ("surrogate", "auto"): {"kernel"},
     ("surrogate", "deep_kernel"): {"kernel", "layout"},
     ("surrogate", "ensemble"): {"layout"},

@@ -1,0 +1,40 @@
+"""Refused values of keys that may have several types: one line about the type that was meant."""
+
+import pytest
+
+from al_loop.config.load import parse_config
+from al_loop.errors import ConfigError
+
+BASE = {"name": "t", "environment": {"kind": "fragments"}, "oracle": {"kind": "human"}}
+KEYS_OF_AN_OBJECTIVE = "known keys: goal, name, unit"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"oracle": {"kind": "human", "objectives": [{"name": "a", "gaol": "minimise"}]}},
+            [f"oracle.objectives.0.gaol: unknown key; did you mean 'goal'?; {KEYS_OF_AN_OBJECTIVE}"],
+        ),
+        (
+            {"oracle": {"kind": "human", "objectives": [{"nam": "a"}]}},
+            ["oracle.objectives.0.name: missing", "oracle.objectives.0.nam: unknown key; did you mean 'name'?"],
+        ),
+        ({"initial_data": [{"fil": "x.csv"}]}, ["initial_data.0.file: missing", "initial_data.0.fil: unknown key"]),
+        ({"initial_data": {"file": "x.csv", "nosie": {}}}, ["initial_data.nosie: unknown key; did you mean 'noise'?"]),
+        ({"optimise": [{"name": "a"}]}, ["optimise.0: input should be a valid string"]),
+        ({"rounds": {"count": "many"}}, ["rounds.count: 'many' is not valid: input should be a valid integer"]),
+        ({"constraints": {"kind": "qed"}}, ["constraints: a list is expected"]),
+        ({"oracle": ["human"]}, ["oracle: ['human'] is not valid: a section of keys is expected"]),
+        ({"initial_data": 3}, ["initial_data: "]),
+        (
+            {"oracle": {"kind": "joint", "oracles": [{"kind": "xtb", "metod": "GFN2-xTB"}]}},
+            ["oracle: metod: unknown key; did you mean 'method'?"],
+        ),
+    ],
+)
+def test_each_mistake_gives_one_line_in_the_users_keys(changes: dict[str, object], expected: list[str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_config({**BASE, **changes})
+    lines = str(refused.value).splitlines()
+    assert [line for line, start in zip(lines, expected, strict=True) if not line.startswith(start)] == []
