@@ -295,9 +295,9 @@ def as_outcome(answer: object, n_values: int) -> Outcome:
     if any(is_bad and not math.isnan(value) for is_bad, value in zip(refused, values, strict=True)):
         info["refused"] = [f"{v:g}" if noise is None else f"{v:g} ± {noise[i]:g}" for i, v in enumerate(values)]
     if all(refused):
-        what = f"{values}{'' if noise is None else f' with the noise {noise}'}"
+        what = ", ".join(map(str, values)) + ("" if noise is None else f" ± {', '.join(map(str, noise))}")
         if not all(map(math.isfinite, values)):
-            return failed(f"the oracle returned {values}, which is not finite")
+            return failed(f"the oracle returned {', '.join(map(str, values))}, which is not finite")
         return failed(f"the oracle returned {what}; models need finite numbers of at most {LARGEST:g} in size")
     if any(refused):
         values = tuple(math.nan if is_bad else value for is_bad, value in zip(refused, values, strict=True))

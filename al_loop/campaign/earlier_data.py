@@ -88,10 +88,10 @@ def read_earlier_data(parts: CampaignParts, items: Sequence[EarlierData]) -> Ear
             rules.setdefault((name, fidelity), item.replicates)
     now, user = datetime.now(UTC), "imported"
     imports = []
-    for key, group in groups.items():
+    for (key, group), known in zip(groups.items(), parts.details([name for name, _ in groups]), strict=True):
         outcome = _merged(key[0], group, rules[key], notes)
-        details = next((row.details for row in group if row.details), None)
-        imports.append(Import(key[0], Answer(0, outcome, user, now, now), key[1], details))
+        own = next((row.details for row in group if row.details), {})
+        imports.append(Import(key[0], Answer(0, outcome, user, now, now), key[1], {**known, **own} or None))
     if rejected:
         shown = ", ".join(rejected[:_MAX_NAMED]) + (" ..." if len(rejected) > _MAX_NAMED else "")
         objects = "objects" if len(rejected) > 1 else "object"

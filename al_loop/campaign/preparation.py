@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from al_loop.campaign import building
 from al_loop.campaign.oracle_description import describe_oracle
@@ -17,6 +17,8 @@ from al_loop.oracles.base import Objective, Oracle
 from al_loop.seeding import derive_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from al_loop.acquisitions.base import Acquisition
     from al_loop.environments.base import Environment
     from al_loop.features.base import Features
@@ -80,6 +82,12 @@ class CampaignParts:
     def environment(self) -> Environment:
         """The space of objects."""
         return building.build_environment(self.config)
+
+    def details(self, objects: Sequence[str]) -> list[dict[str, Any]]:
+        """Return what the library says about each object, except values that the oracle measures."""
+        measured = {o.name for o in self.oracle_objectives}
+        entries = self.environment.details(objects)
+        return [{k: v for k, v in (entry or {}).items() if k not in measured} for entry in entries]
 
     @property
     def has_sampler(self) -> bool:

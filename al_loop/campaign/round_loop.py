@@ -151,11 +151,9 @@ class RoundLoop:
         return True
 
     def _with_details(self, proposals: Sequence[Proposal]) -> list[Proposal]:
-        """Return proposals with what the library says about their objects, except values that the oracle measures."""
-        measured = {o.name for o in self._parts.oracle_objectives}
-        details = self._parts.environment.details([p.object for p in proposals])
-        entries = [{k: v for k, v in (entry or {}).items() if k not in measured} or None for entry in details]
-        return [replace(p, details=entry) for p, entry in zip(proposals, entries, strict=True)]
+        """Return proposals with what the library says about their objects."""
+        entries = self._parts.details([p.object for p in proposals])
+        return [replace(p, details=entry or None) for p, entry in zip(proposals, entries, strict=True)]
 
     def _earlier_data(self) -> tuple[Import, ...]:
         """Return the measurements of the config's initial_data, and tell the user about them."""

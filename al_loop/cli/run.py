@@ -68,7 +68,7 @@ def run_dir_note(config: Path, name: str) -> str:
     beside = config.parent / folder
     if not folder.exists() and beside.exists() and beside.resolve() != folder.resolve():
         return f"a new run starts in {folder}; to go on with the one beside the config: al-loop resume {beside}"
-    if config.stem != name:
+    if config.stem != name and not folder.exists():
         return f"the run directory is {folder}, after the campaign's name, not after {config.name}"
     return ""
 

@@ -52,9 +52,15 @@ def _sheets(content: bytes, file: str, *, has_formulas: bool) -> dict[str, list[
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and extensions that openpyxl does not keep
             book = load_workbook(io.BytesIO(content), read_only=True, data_only=not has_formulas)
-            return {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
+            return {sheet.title: _filled_up(list(sheet.iter_rows(values_only=True))) for sheet in book.worksheets}
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, TypeError, AttributeError) as error:
         raise ConfigError(f"cannot read {file}: it is not an Excel file (.xlsx): {summary(error)}") from None
+
+
+def _filled_up(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return rows of one length; files may leave out the blank cells at the end of a row."""
+    width = max(map(len, rows), default=0)
+    return [(*row, *[None] * (width - len(row))) for row in rows]
 
 
 def _only_table(sheets: dict[str, list[tuple[Any, ...]]], file: str) -> str:

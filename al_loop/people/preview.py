@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from al_loop.ledger import Ledger
@@ -47,9 +48,10 @@ def _line(label: str, outcome: Outcome, objectives: Sequence[Objective]) -> str:
     if outcome.values is None:
         assert outcome.failure is not None
         return f"{label}: {outcome.failure.kind} failure: {outcome.failure.reason}"
+    bounds = outcome.censored or [None] * len(outcome.values)
     values = ", ".join(
-        f"{o.name} {value:g}{f' {o.unit}' if o.unit else ''}"
-        for o, value in zip(objectives, outcome.values, strict=True)
+        f"{o.name} –" if math.isnan(value) else f"{o.name} {side or ''}{value:g}{f' {o.unit}' if o.unit else ''}"
+        for o, value, side in zip(objectives, outcome.values, bounds, strict=True)
     )
     noise = "" if outcome.noise is None else f" (± {', '.join(f'{n:.2g}' for n in outcome.noise)})"
     return f"{label}: {values}{noise}"

@@ -101,8 +101,9 @@ class PlainReporter(TerminalReporter):
             f"round {summary.number}",
             f"calls {summary.calls}",
             *best,
-            f"diversity {summary.diversity:.2f}",
         ]
+        if not math.isnan(summary.diversity):  # of fewer than two new objects
+            parts.append(f"diversity {summary.diversity:.2f}")
         if summary.new_scaffolds is not None:
             parts.append(f"new scaffolds {summary.new_scaffolds}")
         if not math.isnan(summary.rank_correlation):

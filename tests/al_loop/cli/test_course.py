@@ -84,5 +84,7 @@ def test_the_run_directory_is_said_if_it_is_another_one_than_expected(
     monkeypatch.chdir(tmp_path)
     assert run_dir_note(Path("tiny.yaml"), "tiny") == ""
     assert "runs/other, after the campaign's name" in run_dir_note(Path("tiny.yaml"), "other")
+    (tmp_path / "runs/other").mkdir(parents=True)
+    assert run_dir_note(Path("tiny.yaml"), "other") == "", "it was said at the first start"
     (tmp_path / "project/runs/tiny").mkdir(parents=True)
     assert "al-loop resume project/runs/tiny" in run_dir_note(Path("project/tiny.yaml"), "tiny")

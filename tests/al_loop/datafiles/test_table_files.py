@@ -35,6 +35,18 @@ def test_an_excel_sheet_with_gaps_and_numbers(excel):
     assert table.columns["seen"] == ("TRUE", "")
 
 
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["in memory", "row by row"])
+def test_cells_at_the_end_of_a_row_may_be_missing(tmp_path, is_streamed):
+    book = openpyxl.Workbook(write_only=is_streamed)
+    sheet = book.create_sheet("t") if is_streamed else book.active
+    for row in (["smiles", "pIC50", "comment"], ["CCO"], ["CCN", 6]):
+        sheet.append(row)
+    book.save(tmp_path / "t.xlsx")
+    table = read_table(str(tmp_path / "t.xlsx"))
+    assert table.column("pIC50") == ("", "6")
+    assert table.column("comment") == ("", "")
+
+
 def test_the_only_sheet_with_objects_is_read(excel):
     assert len(read_table(excel(notes=[["made by"], ["ada"]], results=[["id", "y"], [1, 2]], empty=[]))) == 1
 

@@ -7,6 +7,9 @@ import pytest
 
 from al_loop.analysis import open_run
 from al_loop.campaign.campaign import Campaign
+from al_loop.campaign.earlier_data import read_earlier_data
+from al_loop.campaign.preparation import prepare
+from al_loop.config.initial_data import EarlierData
 from al_loop.config.load import parse_config
 from al_loop.environments.pool import Pool
 from al_loop.errors import ConfigError
@@ -65,3 +68,20 @@ def test_details_reach_ask_tables_and_data_frames_but_not_what_is_measured(file,
         assert run.labels(["CCO", "CCN"]) == {"CCO": "ID A-1", "CCN": "ID A-3"}
         frame = run.candidates.set_index("object")
         assert frame.loc["CCO", ["ID", "price", "vendor"]].tolist() == ["A-1", 10.0, "x"]
+
+
+def test_details_reach_earlier_measurements_of_the_library(file, tmp_path):
+    earlier = tmp_path / "earlier.csv"
+    earlier.write_text("Compound,SMILES,pIC50\nE-1,NCC,3\nE-2,CCCCC,2\n")
+    config = parse_config(
+        {
+            "name": "t",
+            "environment": {"kind": "pool", "file": file},
+            "oracle": {"kind": "human", "objectives": ["pIC50"]},
+        }
+    )
+    data = read_earlier_data(prepare(config), [EarlierData(file=str(earlier), id="Compound")])
+    assert {i.object: i.details for i in data.imports} == {
+        "CCN": {"ID": "A-3", "price": "7", "vendor": "y", "id": "E-1"},
+        "CCCCC": {"id": "E-2"},
+    }
