@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from al_loop.analysis.results import matrix
+from al_loop.analysis.results import Results, Rows, matrix
 from al_loop.datafiles.cells import parse_number
 from al_loop.ledger.columns import Columns
 from al_loop.ledger.records import RoundRow
@@ -33,7 +33,8 @@ def candidate_table(columns: Columns, objectives: CampaignObjectives, rounds: Se
         rounds: all rounds, which hold the predictions of several objectives.
     """
     details = columns["details"]
-    frame = pd.DataFrame({name: cells for name, cells in columns.items() if name != "details"})
+    left_out = {"details"} if any(columns["replicate"]) else {"details", "replicate"}
+    frame = pd.DataFrame({name: cells for name, cells in columns.items() if name not in left_out})
     frame = frame.rename(columns={"id": "candidate"}).set_index("candidate")
     frame = frame.astype({**dict.fromkeys((*PREDICTION_COLUMNS, "acquisition"), float), "round": int, "position": int})
     if not objectives.are_several:
@@ -87,6 +88,8 @@ def evaluation_table(
     table |= {"failure": columns["failure_kind"], "reason": columns["failure_reason"]}
     table |= {name: columns[name] for name in CALL_COLUMNS}
     table |= {**_predictions(columns, objectives, rounds), "origin": columns["origin"]}
+    if any(columns["replicate"]):
+        table["replicate"] = columns["replicate"]
     if objectives.bounds:
         table["within_bounds"] = objectives.within_bounds(values, columns["censored"])
     frame = pd.DataFrame(table, index=pd.Index(columns["candidate_id"], name="candidate", dtype="int64"))
@@ -95,6 +98,29 @@ def evaluation_table(
         frame[name] = frame[name].astype("str").where(frame[name].notna())
     times = {name: pd.to_datetime(frame[name], utc=True, format="ISO8601") for name in ("started", "finished")}
     return _with_details(frame.assign(**times), columns["details"])
+
+
+def with_means(frame: pd.DataFrame, results: Results, rows: Rows, value_columns: Sequence[str]) -> pd.DataFrame:
+    """Return evaluations with the means of several measurements of one object, if there are any in the run.
+
+    Args:
+        frame: the evaluations of some answers.
+        results: all answers.
+        rows: those of the frame.
+        value_columns: the columns of everything that the oracle measures.
+    """
+    means = results.means
+    if not (means.counts > 1).any():
+        return frame
+    table: dict[str, Any] = {}
+    for j, column in enumerate(value_columns):
+        table[column] = means.values[rows, j]
+        if f"{column}_bound" in frame:
+            table[f"{column}_bound"] = [(means.censored[row] or {j: None})[j] or "" for row in rows]
+        table[f"{column}_sem" if f"{column}_sem" not in value_columns else f"{column}_mean_sem"] = means.sems[rows, j]
+    if "within_bounds" in frame:
+        table["within_bounds"] = True
+    return frame.assign(**table, n_measurements=means.counts[rows])
 
 
 def _typed(cells: Sequence[Any]) -> list[Any]:

@@ -5,8 +5,9 @@ matplotlib is loaded when a figure is drawn; pyplot is never loaded.
 
 from __future__ import annotations
 
+import bisect
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -50,7 +51,8 @@ def progress(run: RunTables, ax: Axes | None = None, *, objective: str | None = 
     values = table[column].to_numpy(dtype=np.float64)
     rounds = table["round"].to_numpy()
     is_measured = np.isfinite(values)
-    is_result = is_measured & table.index.isin(run.results.index)
+    is_result = is_measured & table.index.isin(run.target_evaluations.index)
+    is_result &= table["object"].isin(run.results["object"]).to_numpy()
     figure, ax = _axes(ax, (7.5, 4.2))
     ax.set(xlabel="oracle calls", ylabel=_label(details), title=f"{run.name}: progress")
     if is_measured.any():
@@ -67,7 +69,7 @@ def progress(run: RunTables, ax: Axes | None = None, *, objective: str | None = 
             )  # fmt: skip
         dots.add_legend(figure, ax)
         if counts.any():
-            _draw_best(ax, x[counts], y[counts], details.goal)
+            _draw_best(ax, x[counts], y[counts], details.goal, table["object"].to_numpy()[is_result])
         margin = 0.06 * (high - low) or 1.0
         ax.set_ylim(low - 1.5 * margin, high + margin)
     else:
@@ -85,13 +87,15 @@ def progress(run: RunTables, ax: Axes | None = None, *, objective: str | None = 
     return figure
 
 
-def _draw_best(ax: Axes, x: Floats, y: Floats, goal: Goal) -> None:
+def _draw_best(ax: Axes, x: Floats, y: Floats, goal: Goal, objects: Sequence[str]) -> None:
     """Draw the best result so far, and the mean of the ten best from the tenth result on."""
-    best, top = _running_best(y, goal, _TOP_K)
+    names = list(dict.fromkeys(objects))
+    best, top = _running_best(y, goal, _TOP_K) if len(names) == len(y) else _best_means(y, goal, _TOP_K, objects)
     ax.step(x, best, where="post", color=_INK, lw=2, label="best so far", zorder=4)
-    if len(y) >= _TOP_K:
-        mean, label = top[_TOP_K - 1 :], f"mean of the {_TOP_K} best"
-        ax.step(x[_TOP_K - 1 :], mean, where="post", color=_ACCENT, lw=2, label=label, zorder=4)
+    if len(names) >= _TOP_K:
+        first = list(objects).index(names[_TOP_K - 1])  # the tenth object
+        label = f"mean of the {_TOP_K} best"
+        ax.step(x[first:], top[first:], where="post", color=_ACCENT, lw=2, label=label, zorder=4)
 
 
 def _hypervolume(run: RunTables, ax: Axes | None) -> Figure:
@@ -126,7 +130,7 @@ def front(run: RunTables, ax: Axes | None = None) -> Figure:
     measured, table, best = run.target_evaluations.dropna(subset=[x, y]), run.results.dropna(subset=[x, y]), run.front()
     figure, ax = _axes(ax, (5.6, 4.6))
     dots = _RoundDots(run.evaluations["round"].to_numpy())
-    others = measured.drop(table.index)
+    others = measured[~measured["object"].isin(table["object"])]
     if len(others):
         label = f"outside the bounds ({len(others)})"
         ax.plot(others[x], others[y], "o", mfc="none", mec=_GREY, ms=4.5, zorder=2, label=label)
@@ -200,6 +204,23 @@ def _running_best(values: Iterable[float], goal: Goal, k: int) -> tuple[Floats, 
         (heapq.heappush if len(heap) < k else heapq.heappushpop)(heap, sign * value)
         best.append(sign * max(heap))
         top.append(sign * sum(heap) / len(heap))
+    return np.array(best), np.array(top)
+
+
+def _best_means(values: Iterable[float], goal: Goal, k: int, objects: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return what ``_running_best`` does, where several values of one object count as their mean."""
+    sign = -1.0 if goal == "maximise" else 1.0
+    measured: dict[str, list[float]] = {}
+    ordered: list[float] = []
+    best, top = [], []
+    for name, value in zip(objects, values, strict=True):
+        own = measured.setdefault(name, [])
+        if own:
+            ordered.pop(bisect.bisect_left(ordered, sum(own) / len(own)))
+        own.append(sign * value)
+        bisect.insort(ordered, sum(own) / len(own))
+        best.append(sign * ordered[0])
+        top.append(sign * sum(ordered[:k]) / len(ordered[:k]))
     return np.array(best), np.array(top)
 
 

@@ -12,8 +12,14 @@ from typing import Any, Self
 import pandas as pd
 from sqlalchemy.engine import URL
 
-from al_loop.analysis.answer_tables import CALL_COLUMNS, PREDICTION_COLUMNS, candidate_table, evaluation_table
-from al_loop.analysis.results import Results
+from al_loop.analysis.answer_tables import (
+    CALL_COLUMNS,
+    PREDICTION_COLUMNS,
+    candidate_table,
+    evaluation_table,
+    with_means,
+)
+from al_loop.analysis.results import Results, Rows
 from al_loop.campaign.course import value_text
 from al_loop.datafiles.nested import flatten
 from al_loop.errors import ConfigError, not_one_of
@@ -164,10 +170,16 @@ class RunTables:
     def results(self) -> pd.DataFrame:
         """The evaluations that count: with a value, at the target fidelity, within all bounds on outcomes.
 
-        The best objects, the Pareto front and the rules of the campaign consider these alone.
+        The best objects, the Pareto front and the rules of the campaign consider these alone. An object that was
+        measured several times has one row with the mean, its standard error (``<objective>_sem``) and
+        ``n_measurements``; without such objects there are no such columns.
         """
-        results = self.answers
-        return self.evaluations.loc[results.candidate_ids[results.rows]]
+        return self._rows(self.answers.rows)
+
+    def _rows(self, rows: Rows) -> pd.DataFrame:
+        """Return the evaluations of some of the answers, with the means of what was measured several times."""
+        answers = self.answers
+        return with_means(self.evaluations.loc[answers.candidate_ids[rows]], answers, rows, list(self._columns))
 
     @property
     def answers(self) -> Results:
@@ -177,7 +189,8 @@ class RunTables:
         if self._cached_answers is None or self._cached_answers[0] != version:
             target = self.ledger.read(columns.target_fidelity)
             values = self.ledger.read(columns.values)
-            results = Results.of(values, len(self.objectives), self.campaign_objectives, target)
+            again = self.ledger.read(columns.measured_again)
+            results = Results.of(values, len(self.objectives), self.campaign_objectives, target, again)
             self._cached_answers = (version, results)
         return self._cached_answers[1]
 
@@ -227,13 +240,11 @@ class RunTables:
         """
         column, details = self.find_objective(objective)
         answers = self.answers
-        rows = answers.best(list(self._columns).index(column), details.goal)[:n]
-        return self.evaluations.loc[answers.candidate_ids[rows]]
+        return self._rows(answers.best(list(self._columns).index(column), details.goal)[:n])
 
     def front(self) -> pd.DataFrame:
         """Return the ``results`` on the Pareto front of the optimised objectives, ordered by the first one."""
-        answers = self.answers
-        return self.evaluations.loc[answers.candidate_ids[answers.front()]]
+        return self._rows(self.answers.front())
 
     def best_objects(self, n: int) -> list[tuple[str, tuple[float, ...]]]:
         """Return the best objects with their optimised values; with several objectives, those on the Pareto front.

@@ -29,7 +29,8 @@ class CandidatePool:
 
     Args:
         objects: the objects, n.
-        origins: where each comes from, n: ``sampler``, ``pool`` (a list of all objects) or ``random``.
+        origins: where each comes from, n: ``sampler``, ``pool`` (a list of all objects), ``random``, or
+            ``remeasured`` (an earlier batch).
         X: their features, n x d.
         scores: how much measuring each is worth, n; larger is better.
         levels: index of the fidelity at which each is to be measured, n.
@@ -52,6 +53,16 @@ class CandidatePool:
             self.X[list(rows)],
             self.scores[list(rows)],
             tuple(self.levels[i] for i in rows),
+        )
+
+    def followed_by(self, other: CandidatePool) -> CandidatePool:
+        """Return a pool of these objects and then the others."""
+        return CandidatePool(
+            self.objects + other.objects,
+            self.origins + other.origins,
+            torch.cat([self.X, other.X]),
+            torch.cat([self.scores, other.scores]),
+            self.levels + other.levels,
         )
 
     def at(self, levels: Sequence[int]) -> CandidatePool:
@@ -99,6 +110,20 @@ class CandidateSource:
         X = self._parts.features(names)
         target = len(self._parts.fidelities) - 1
         return CandidatePool(tuple(names), tuple(origins), X, models.scores(X), (target,) * len(names))
+
+    def again(self, models: FittedModels, names: Sequence[str]) -> CandidatePool:
+        """Return earlier objects, to be measured again at the target fidelity.
+
+        Args:
+            models: the fitted models, for the scores.
+            names: the objects.
+        """
+        X, target = self._parts.features(names), len(self._parts.fidelities) - 1
+        return CandidatePool(tuple(names), ("remeasured",) * len(names), X, models.scores(X), (target,) * len(names))
+
+    def can_be_proposed(self, name: str) -> bool:
+        """Return whether an object satisfies the constraints and has features."""
+        return bool(describable(self._parts.features, self._acceptable([name], frozenset())))
 
     def random(self, n: int, closed: Set[str], on_accepted: Callable[[], object] = lambda: None) -> list[str]:
         """Return up to n new acceptable objects, drawn at random.

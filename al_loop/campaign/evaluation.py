@@ -160,8 +160,9 @@ class EvaluationPool:
             new = [c for c in candidates if c.id not in self._open]
             self._open.update((c.id, c) for c in new)
         if self._stores.cache is not None and new:
-            cached = self._stores.cache.find([(c.object, c.fidelity) for c in new])
-            for candidate in new:
+            first = [c for c in new if not c.replicate]  # a further measurement is the oracle's own
+            cached = self._stores.cache.find([(c.object, c.fidelity) for c in first])
+            for candidate in first:
                 if (outcome := cached.get((candidate.object, candidate.fidelity))) is not None:
                     now = datetime.now(UTC)
                     self._commit(candidate, Answer(candidate.id, outcome, "cache", now, now))
@@ -352,7 +353,7 @@ class EvaluationPool:
                 with self._lock:
                     outcome = replace(outcome, cost=self._account.reserved_for(candidate.id))
             self._commit(candidate, result.as_answer(outcome))
-            if self._stores.cache is not None:
+            if self._stores.cache is not None and not candidate.replicate:
                 self._stores.cache.add(candidate.object, candidate.fidelity, outcome)
         for task, pause_s in ruling.again:
             self._retry(task, pause_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -223,22 +224,34 @@ class Proposer:
             cost_left: what the batch may cost.
 
         Returns:
-            The batch, without proposals if there is no new acceptable object.
+            The batch, without proposals if there is no new acceptable object and nothing to measure again.
         """
         with self._context.reporter.phase(number, "select", 1) as phase:
             state = self._context.states.current()
-            pool = self._source.pool(number, models, n, state.proposed_at_target, state.proposed)
+            limit = min(self._config.rounds.batch_cost or math.inf, cost_left)
+            again = self._to_remeasure(state, n - 1, limit)
+            n_new = n - len(again)
+            pool = self._source.pool(number, models, n_new, state.proposed_at_target, state.proposed)
             self._note_left_out(refusals(self._parts.features), "proposed")
+            batch = at_target = None
             if pool is None:
+                again = self._to_remeasure(state, n, limit)
+            else:
+                limit -= len(again) * self._parts.fidelities.costs[-1]
+                picks = self._picks(number, models, pool, n_new, limit, state)
+                batch = pool.take([row for row, _ in picks]).at([level for _, level in picks])
+                top = len(self._parts.fidelities) - 1
+                at_target = pool.take(sorted({row for row, level in picks if level == top}))
+            if again:
+                repeated = self._source.again(models, [name for name, _ in again])
+                batch = repeated if batch is None else batch.followed_by(repeated)
+            if batch is None:
                 return Batch([], {})
-            picks = self._picks(number, models, pool, n, cost_left, state)
-            batch = pool.take([row for row, _ in picks]).at([level for _, level in picks])
             means, stds = models.predict(batch.X, batch.levels)
             nearest = self._parts.features.similarity(batch.X, models.X).max(dim=1).values
-            top = len(self._parts.fidelities) - 1
-            at_target = pool.take(sorted({row for row, level in picks if level == top}))
             phase.advance()
-        expected = self._forecast(number, models, at_target.X, state) if len(at_target) else None
+        expected = self._forecast(number, models, at_target.X, state) if at_target else None
+        replicates = [0] * (len(batch) - len(again)) + [replicate for _, replicate in again]
         proposals = [
             Proposal(
                 object=name,
@@ -247,9 +260,17 @@ class Proposer:
                 predicted_std=float(std),
                 acquisition=float(score),
                 fidelity=self._parts.fidelities.names[level],
+                replicate=replicate,
             )
-            for name, origin, score, level, mean, std in zip(
-                batch.objects, batch.origins, batch.scores, batch.levels, means[:, 0], stds[:, 0], strict=True
+            for name, origin, score, level, mean, std, replicate in zip(
+                batch.objects,
+                batch.origins,
+                batch.scores,
+                batch.levels,
+                means[:, 0],
+                stds[:, 0],
+                replicates,
+                strict=True,
             )
         ]
         info = {
@@ -259,8 +280,26 @@ class Proposer:
         }
         return Batch(proposals, info, expected)
 
+    def _to_remeasure(self, state: RoundState, most: int, limit: float) -> list[tuple[str, int]]:
+        """Return the objects of a batch that are measured again, each with the number of its measurements.
+
+        Args:
+            state: of the campaign.
+            most: largest number of objects.
+            limit: the cost at which the batch is full.
+        """
+        rounds, cost = self._config.rounds, self._parts.fidelities.costs[-1]
+        most = min(most, rounds.remeasure)
+        if self._parts.fidelities.are_several:  # at least one new object must fit in
+            while most > 0 and most * cost >= limit:
+                most -= 1
+        if most < 1:
+            return []
+        results = state.to_remeasure(rounds.replicates)
+        return list(islice((result for result in results if self._source.can_be_proposed(result[0])), most))
+
     def _picks(
-        self, number: int, models: FittedModels, pool: CandidatePool, n: int, cost_left: float, state: RoundState
+        self, number: int, models: FittedModels, pool: CandidatePool, n: int, limit: float, state: RoundState
     ) -> list[tuple[int, int]]:
         """Return the rows of the pool that become the batch, each with the index of its fidelity."""
         fidelities = self._parts.fidelities
@@ -268,7 +307,7 @@ class Proposer:
             return [(row, 0) for row in self._parts.selector.select(self._selection(number, models, pool, n))]
         levels = torch.arange(len(fidelities))
         is_open = torch.stack([levels > state.highest_levels.get(name, -1) for name in pool.objects])
-        limits = BatchLimits(n, min(self._config.rounds.batch_cost or math.inf, cost_left))
+        limits = BatchLimits(n, limit)
         acquisition = self._parts.acquisition
         assert isinstance(acquisition, MultiFidelityAcquisition)
         return select_with_fidelities(models, acquisition, pool.X, is_open, fidelities.costs, limits)

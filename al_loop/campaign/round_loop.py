@@ -137,7 +137,9 @@ class RoundLoop:
             self._context.stop("no new acceptable object was found: the space counts as exhausted")
             return False
         if len(batch.proposals) < n:
-            reporter.note(f"round {number}: only {len(batch.proposals)} of {n} new acceptable objects were found")
+            n_again = sum(p.replicate > 0 for p in batch.proposals)
+            n_new, n = len(batch.proposals) - n_again, n - n_again
+            reporter.note(f"round {number}: only {n_new} of {n} new acceptable objects were found")
         seed, seconds = derive_seed(self._config.seed, number), self._times.seconds.get(number, {})
         proposals = self._with_details(batch.proposals)
         if earlier:

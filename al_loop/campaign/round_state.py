@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from al_loop.ledger import Candidate, Ledger, Observation, columns, queries, sch
 from al_loop.ledger.records import RoundRow
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.objectives import CampaignObjectives
+from al_loop.modelling.replicates import means
 from al_loop.monitoring import metrics
 from al_loop.monitoring.predictions import PastPredictions, match_predictions
 
@@ -82,18 +84,51 @@ class RoundState:
     def valid_values(self, until_round: int | None = None) -> list[tuple[float, ...]]:
         """Return the optimised values of all objects that count as results, see ``CampaignObjectives.are_results``.
 
+        Several measurements of one object count once, as their mean.
+
         Args:
             until_round: leaves out what arrived after this round.
         """
+        return [values for _, values in self._results(until_round)]
+
+    def _results(self, until_round: int | None = None) -> list[tuple[str, tuple[float, ...]]]:
+        """Return the objects that count as results, with their optimised values."""
         arrived = [o for o in self.observations if until_round is None or o.arrived <= until_round]
         measured = [(o, o.values) for o in arrived if o.values is not None]
         if not measured:
             return []
         is_at_target = [self.fidelities.is_target(o.fidelity) for o, _ in measured]
-        values, censored = [values for _, values in measured], [o.censored for o, _ in measured]
-        are_results = self.objectives.are_results(values, is_at_target, censored)
-        certain = self.objectives.certain(values, censored)
-        return [tuple(row) for row in certain[are_results & np.isfinite(certain).all(axis=1)].tolist()]
+        keys = [(o.object, self.fidelities.level(o.fidelity)) for o, _ in measured]
+        mean = means(keys, [values for _, values in measured], [o.censored for o, _ in measured])
+        are_results = self.objectives.are_results(mean.values, is_at_target, mean.censored) & mean.is_first
+        certain = self.objectives.certain(mean.values, mean.censored)
+        rows = np.flatnonzero(are_results & np.isfinite(certain).all(axis=1))
+        return [(keys[row][0], tuple(certain[row].tolist())) for row in rows]
+
+    def to_remeasure(self, limit: int) -> list[tuple[str, int]]:
+        """Return the results to be measured again at the target fidelity, the most important first.
+
+        These are the best first, or of several objectives the Pareto front, first what was measured least; without
+        those that have no answer yet.
+
+        Args:
+            limit: leaves out what was proposed for this many measurements.
+
+        Returns:
+            The objects, each with the number of its measurements so far.
+        """
+        at_target = [c for c in self.candidates if self.fidelities.is_target(c.fidelity)]
+        counts, answered = Counter(c.object for c in at_target), {o.candidate_id for o in self.observations}
+        is_open = {c.object for c in at_target if c.id not in answered}
+        results = self._results()
+        if self.objectives.are_several:
+            is_on_front = metrics.non_dominated([values for _, values in results], self.objectives.goals)
+            front = [name for (name, _), is_on in zip(results, is_on_front, strict=True) if is_on]
+            ordered = sorted(front, key=lambda name: counts[name])
+        else:
+            sign = self.objectives.signs[0]
+            ordered = [name for name, _ in sorted(results, key=lambda result: -sign * result[1][0])]
+        return [(name, counts[name]) for name in ordered if counts[name] < limit and name not in is_open]
 
     @cached_property
     def reference_point(self) -> tuple[float, ...]:

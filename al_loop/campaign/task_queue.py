@@ -77,7 +77,7 @@ class TaskQueue:
         return max(self._delayed[0][0] - time.monotonic(), 0.0) if self._delayed else None
 
     def take_call(self, size: int) -> list[Task]:
-        """Remove and return the tasks of one call, all at the same fidelity; there must be a ready one.
+        """Remove and return the tasks of one call: distinct objects at one fidelity; there must be a ready one.
 
         Args:
             size: largest number of objects in the call.
@@ -85,8 +85,11 @@ class TaskQueue:
         first = self._ready.popleft()
         tasks = [first]
         while self._ready and len(tasks) < (1 if first.is_alone else size):
-            if self._ready[0].is_alone or self._ready[0].candidate.fidelity != first.candidate.fidelity:
+            following = self._ready[0]
+            if following.is_alone or following.candidate.fidelity != first.candidate.fidelity:
                 break
+            if any(task.candidate.object == following.candidate.object for task in tasks):
+                break  # a call names its objects
             tasks.append(self._ready.popleft())
         return tasks
 

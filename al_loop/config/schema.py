@@ -15,20 +15,10 @@ from al_loop.system.path_texts import PathText
 
 #: keys that may differ between two starts of one campaign: its location, duration and resources, not its decisions
 _NOT_IDENTITY = (
-    "rounds.count",
-    "rounds.close_share",
-    "rounds.close_after_s",
-    "rounds.keep_busy",
-    "rounds.review",
-    "initial_data",
-    "evaluation",
-    "budget",
-    "stop",
-    "ledger",
-    "checkpoints",
-    "resources",
-    "sinks",
-)
+    "rounds.count", "rounds.close_share", "rounds.close_after_s", "rounds.keep_busy", "rounds.review",
+    "rounds.remeasure", "rounds.replicates",  # which a campaign may begin to use
+    "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
+)  # fmt: skip
 
 
 class _Frozen(BaseModel):
@@ -184,6 +174,8 @@ class Rounds(_Frozen):
         bool, Field(description="start the next round early enough that no oracle worker runs out of candidates")
     ] = False
     review: Annotated[bool, Field(description="measure a batch only after `al-loop review RUN_DIR --approve`")] = False
+    remeasure: Annotated[int, Field(ge=0, description="places of a batch that measure the best objects again")] = 0
+    replicates: Annotated[int, Field(ge=2, description="most measurements of one object, see rounds.remeasure")] = 3
 
 
 class Evaluation(_Frozen):

@@ -16,7 +16,7 @@ from al_loop.ledger import queries, schema
 Columns = dict[str, list[Any]]
 _CANDIDATE: Final = (
     "id", "round", "position", "object", "origin", "fidelity", "predicted_mean", "predicted_std", "acquisition",
-    "details",
+    "details", "replicate",
 )  # fmt: skip
 _OF_CANDIDATE: Final = (
     "object",
@@ -27,6 +27,7 @@ _OF_CANDIDATE: Final = (
     "predicted_std",
     "origin",
     "details",
+    "replicate",
 )
 _EVALUATION: Final = (
     "candidate_id", "values", "noise", "censored", "failure_kind", "failure_reason", "cost", "seconds", "started",
@@ -143,6 +144,14 @@ def values(connection: Connection) -> Columns:
     )
     table = _columns(connection, query, ("candidate_id", "values", "censored", "fidelity"))
     return table | {name: queries.decoded(table[name]) for name in ("values", "censored")}
+
+
+def measured_again(connection: Connection) -> dict[int, str]:
+    """Return the hash of the object of each candidate whose object was proposed for several measurements."""
+    c = schema.candidates.c
+    again = sa.select(c.object_sha256).where(c.replicate > 0)
+    rows = connection.execute(sa.select(c.id, c.object_sha256).where(c.object_sha256.in_(again)))
+    return {row.id: row.object_sha256 for row in rows}
 
 
 def objects(connection: Connection, candidate_ids: Sequence[int]) -> list[str]:

@@ -50,7 +50,8 @@ def add_imports(imports: Sequence[Import], n_values: int) -> Write[list[str]]:
             return [name for name, _ in rows]
         c = schema.candidates.c
         names = [name for name, _ in rows]
-        query = sa.select(c.object, c.fidelity, c.id).where(c.object_sha256.in_(map(queries.sha256, names)))
+        query = sa.select(c.object, c.fidelity, c.id).where(c.replicate == 0)
+        query = query.where(c.object_sha256.in_(map(queries.sha256, names)))
         ids = {(name, fidelity): id_ for name, fidelity, id_ in connection.execute(query)}
         is_answered = queries.is_answered(connection, list(ids.values()))
         vetoed = queries.vetoed(connection, list(ids.values()))

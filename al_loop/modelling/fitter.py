@@ -22,6 +22,7 @@ from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.fidelity_selection import at_fidelities
 from al_loop.modelling.fitted import FittedModels
 from al_loop.modelling.objectives import CampaignObjectives
+from al_loop.modelling.replicates import means
 from al_loop.modelling.reward import AcquisitionReward, ObjectSpace, Scale
 from al_loop.modelling.side_terms import OutcomeBound, SideTerms
 from al_loop.modelling.targets import Target, read_target
@@ -252,15 +253,17 @@ class ModelFitter:
     ) -> tuple[Tensor, Tensor]:
         """Return targets (n x m), and a mask of the rows that new objects are compared with.
 
-        Predictions take the place of the missing values if no row is complete.
+        Several measurements of one object count as their mean. Predictions take the place of the missing values if no
+        row is complete.
         """
+        keys = [(o.object, self._fidelities.level(o.fidelity)) for o in measured]
+        mean = means(keys, [o.values or () for o in measured], [o.censored for o in measured])
+        Y = torch.from_numpy(means(keys, Y.numpy()).values)
         is_complete = Y.isfinite().all(1)
         if not bool(is_complete.any()):
             predicted = torch.stack([model.mean_and_variance(X)[0].cpu() for model in models], dim=1)
             Y, is_complete = torch.where(Y.isfinite(), Y, predicted), torch.ones_like(is_complete)
-        is_valid = is_complete & torch.from_numpy(
-            self._objectives.within_bounds([o.values or () for o in measured], [o.censored for o in measured])
-        )
+        is_valid = is_complete & torch.from_numpy(self._objectives.within_bounds(mean.values, mean.censored))
         return Y, is_valid if bool(is_valid.any()) else is_complete
 
     def _builder_at_target(

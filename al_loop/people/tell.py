@@ -187,6 +187,7 @@ class _Identifier:
         self, candidates: Sequence[Candidate], canonical: Callable[[str], str | None], options: ImportOptions
     ) -> None:
         self._by_id = {c.id: c for c in candidates}
+        # an object is measured again once it has a result, so that the last of its candidates is the one that waits
         self._by_object = {c.object: c for c in candidates}
         self._canonical = canonical
         self._options = options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -125,3 +126,35 @@ def test_an_early_run_with_colliding_names_still_shows_every_value(tmp_path: Pat
         ledger.commit_answers([Answer(candidate.id, Outcome((1.0, 100.0), noise=(0.1, 0.2)), "w", START, START)])
     row = Run(folder).evaluations.iloc[0]
     assert (row["x"], row["x_std"], row["x_noise_std"], row["x_std_std"]) == (1.0, 100.0, 0.1, 0.2)
+
+
+def test_an_object_that_was_measured_again_counts_with_its_mean(tmp_path: Path) -> None:
+    folder = _run(tmp_path / "run", [(9.0, 3.0), (4.0, 2.0)], {"optimise": "g"})
+    before = open_run(folder)
+    assert not {"replicate", "g_sem", "n_measurements"} & {*before.evaluations, *before.best(), *before.candidates}
+    with Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
+        (again,) = ledger.open_round(1, [Proposal("A", "remeasured", replicate=1)], seed=0, seconds={}, info={})
+        ledger.commit_answers([Answer(again.id, Outcome((-3.0, 3.0), noise=(0.1, 0.1)), "w", START, START)])
+    run = open_run(folder)
+    assert run.evaluations["g"].tolist() == [9.0, 4.0, -3.0]
+    assert run.evaluations["replicate"].tolist() == run.candidates["replicate"].tolist() == [0, 0, 1]
+    best = run.best()
+    assert best[["object", "g", "n_measurements"]].to_numpy().tolist() == [["B", 4.0, 1], ["A", 3.0, 2]]
+    assert best["g_sem"].tolist()[1] == pytest.approx(6.0)
+    assert len(run.results) == 2
+    assert run.best_objects(2) == [("B", (4.0,)), ("A", (3.0,))]
+    assert (run.status().best_object, run.status().best_value) == ("B", 4.0)
+    line = next(line for line in run.plot_progress().axes[0].lines if line.get_label() == "best so far")
+    assert list(line.get_ydata()) == [9.0, 9.0, 4.0]  # type: ignore[arg-type]
+    front = open_run(_again(folder, tmp_path / "front")).front()
+    assert front["object"].tolist() == ["B"]
+
+
+def _again(folder: Path, copy: Path) -> Path:
+    """Return a copy of a run that optimises both values."""
+    shutil.copytree(folder, copy)
+    with Ledger(f"sqlite:///{copy}/ledger.db") as ledger:
+        ledger.begin_campaign(
+            name="bounded", config={"optimise": ["g", "c"]}, fingerprint="f", seed=1, objectives=[G, C], versions={}
+        )
+    return copy

@@ -40,3 +40,13 @@ def test_what_pauses_waits_and_counts():
     assert 0 < queue.pause_s() <= 300
     queue.clear()
     assert len(queue) == 0
+
+
+def test_two_measurements_of_one_object_are_calls_with_keys_of_their_own():
+    queue = TaskQueue()
+    queue.add(
+        Candidate(i, 0, i, name, "random", replicate=n) for i, (name, n) in enumerate([("a", 0), ("b", 0), ("a", 1)])
+    )
+    first, second = queue.take_call(3), queue.take_call(3)
+    assert (ids(first), ids(second)) == ([0, 1], [2])
+    assert first[0].idempotency_key("campaign") != second[0].idempotency_key("campaign")

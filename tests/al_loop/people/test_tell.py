@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from al_loop.errors import CampaignError
-from al_loop.ledger import Ledger
+from al_loop.ledger import Ledger, Proposal
 from al_loop.oracles.base import Failure
 from al_loop.people.ask import candidates_to_ask
 from al_loop.people.tell import ImportOptions, commit_results
@@ -152,3 +152,10 @@ def test_of_replicates_that_are_bounds_only_exact_values_are_averaged(ledger: Le
     results = parse(ledger, text, ImportOptions(replicates=True))
     assert (results.answers[1].values, results.answers[1].censored) == ((3.0,), None)
     assert "several bounds" in results.problems[0]
+
+
+def test_a_row_without_an_id_is_the_measurement_that_waits_and_one_with_an_id_is_its_own(ledger: Ledger) -> None:
+    tell(ledger, "smiles,ic50 (nM)\nCCO,5\n")
+    (again,) = ledger.open_round(1, [Proposal("CCO", "remeasured", replicate=1)], seed=0, seconds={}, info={})
+    results = parse(ledger, "id,smiles,ic50 (nM)\n,OCC,6\n1,CCO,5\n")
+    assert (list(results.answers), results.unchanged, results.problems) == ([again.id], [1], [])
