@@ -170,8 +170,8 @@ def describe(changes: Sequence[Change]) -> str:
 def _refusal(keys: Sequence[str], n_values: int) -> str:
     return (
         f"{', '.join(keys)} changed since the last start, so new values might not be comparable with the {n_values} in "
-        "the ledger; restore what changed, or, if they are comparable, start with --accept-change REASON, which the "
-        "ledger records; otherwise begin a new campaign with another --run-dir"
+        "the ledger; restore what changed, or, if they are comparable, start with --accept-change REASON (in Python: "
+        "accept_change=REASON), which the ledger records; otherwise begin a new campaign with another --run-dir"
     )
 
 
