@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from al_loop.actors.jobs.package import texts_of
-from al_loop.config import CampaignConfig
+from al_loop.config import CampaignConfig, read_content
 from al_loop.errors import ConfigError
 
 _URL = re.compile(r"[A-Za-z][\w+.-]*://\S+")
@@ -68,30 +68,33 @@ def refuse_lost_ledger(config: CampaignConfig) -> None:
         )
 
 
-def refuse_lost_files(config: CampaignConfig) -> None:
+def refuse_lost_files(config_file: Path, overrides: Sequence[str] = ()) -> None:
     """Refuse files of the campaign in the job's own folder, which is Ray's copy and is deleted with the job.
 
     Args:
-        config: The campaign's configuration.
+        config_file: The campaign's config; relative paths in it refer to the job's folder.
+        overrides: Keys that override it.
 
     Raises:
         ConfigError: The ledger, the checkpoints or the cache is not given by an absolute path.
     """
     from fsspec.core import split_protocol
 
+    content = read_content(config_file, overrides)
+    evaluation = content.get("evaluation")
     for key, value, example in (
-        ("ledger", config.ledger, "sqlite:////shared/far.db"),
-        ("evaluation.cache", config.evaluation.cache, "/shared/cache.db"),
-        ("checkpoints", config.checkpoints, "/shared/checkpoints"),
+        ("ledger", content.get("ledger"), "sqlite:////shared/far.db"),
+        ("evaluation.cache", evaluation.get("cache") if isinstance(evaluation, dict) else None, "/shared/cache.db"),
+        ("checkpoints", content.get("checkpoints"), "/shared/checkpoints"),
     ):
-        protocol, path = split_protocol(value or "/")
+        protocol, path = split_protocol(str(value or "/"))
         if (protocol or "").startswith("sqlite"):
             is_durable = path.partition("/")[2].removeprefix("file:").startswith("/")
         else:
             is_durable = protocol not in (None, "file", "local") or path.startswith(("/", "~"))
         if not is_durable:
             raise ConfigError(
-                f"{key}: {value!r} is no absolute path, so it would be lost with the job's folder on the cluster; "
+                f"{key}: {str(value)!r} is no absolute path, so it would be lost with the job's folder on the cluster; "
                 f"give a path as the cluster's head sees it, e.g. {example}"
             )
 

@@ -196,7 +196,7 @@ class Cluster:
             most = _LONGEST_ID - len(job_id) + len(config.name)
             raise ConfigError(f"name: {config.name!r:.40}... is too long for a job of Ray, at most {most} characters")
         refuse_secrets(config_file, config, overrides)
-        refuse_lost_files(config)
+        refuse_lost_files(config_file, overrides)
         if environment.image is not None:
             refuse_lost_ledger(config)
         running = self.running(run_dir)

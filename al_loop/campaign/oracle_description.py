@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 from al_loop.campaign.building import build_oracle
@@ -128,35 +129,38 @@ def describe_oracle(config: CampaignConfig) -> Oracle:
 
 def _ask(config: CampaignConfig) -> OracleDescription:
     """Return the description by a process that builds the oracle and ends."""
-    request: bytes | None = pickle.dumps(list(sys.path)) + pickle.dumps(config)
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", _PROGRAM],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
     limit_s = config.evaluation.build_timeout_s
     deadline = time.monotonic() + limit_s
-    try:
-        while True:
-            stopping.look()
-            try:
-                answers, output = process.communicate(request, timeout=_POLL_S)
-                break
-            except subprocess.TimeoutExpired:
-                request = None  # it is on its way
+    # files, not pipes, whose end would not come before that of a process that the constructor leaves behind
+    with TemporaryFile() as request, TemporaryFile() as answer_file, TemporaryFile() as output:
+        request.write(pickle.dumps(list(sys.path)) + pickle.dumps(config))
+        request.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _PROGRAM],
+            stdin=request,
+            stdout=answer_file,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            while process.poll() is None:
+                stopping.look()
                 if time.monotonic() >= deadline:
                     raise ConfigError(
                         f"oracle: {config.oracle.target!r} was not ready within {limit_s:g} s; raise "
                         "evaluation.build_timeout_s if its constructor takes so long"
-                    ) from None
-    finally:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+                    )
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_POLL_S)
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
+        answer_file.seek(0)
+        output.seek(0)
+        answers, printed = answer_file.read(), output.read().decode(errors="replace").strip()[-_MAX_OUTPUT:]
     if not answers:
-        printed = output.decode(errors="replace").strip()[-_MAX_OUTPUT:]
+        printed = printed or f"exit code {code}"
         raise ConfigError(f"oracle: {config.oracle.target!r}: its process died while it was being built: {printed}")
     description = pickle.loads(answers)
     if isinstance(description, ConfigError):

@@ -13,7 +13,6 @@ from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.preparation import CampaignParts
 from al_loop.campaign.round_state import RoundState
 from al_loop.campaign.round_times import RoundTimes
-from al_loop.features.base import describable
 from al_loop.monitoring import metrics
 from al_loop.monitoring.alarms import Alarm, diversity_alarm, prediction_alarms, progress_alarm
 from al_loop.monitoring.predictions import PastPredictions
@@ -129,6 +128,8 @@ def _summary(
     batch = [o for o in observations if o.arrived == number and o.origin != "imported"]
     objectives, goal = state.objectives, state.objectives.goals[0]
     values = state.valid_values(number)
+    from al_loop.features.base import describable  # loads torch
+
     X = parts.features(describable(parts.features, [o.object for o in batch]))
     hypervolume = front = None
     if objectives.are_several:

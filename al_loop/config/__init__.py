@@ -15,7 +15,7 @@ from al_loop.config.build import BuildContext, build
 from al_loop.config.check import unsupported_by_ppo
 from al_loop.config.import_path import add_to_path
 from al_loop.config.json_schema import json_schema
-from al_loop.config.load import load_config, parse_config
+from al_loop.config.load import load_config, parse_config, read_content
 from al_loop.config.plugins import Part
 from al_loop.config.schema import Budget, CampaignConfig, Evaluation, Role, SamplerRole
 
@@ -32,5 +32,6 @@ __all__ = [
     "json_schema",
     "load_config",
     "parse_config",
+    "read_content",
     "unsupported_by_ppo",
 ]

@@ -35,13 +35,7 @@ def load_config(
         ConfigError: the config is invalid; the message gives file, line, key, value and remedy, one line per error.
     """
     path = Path(path)
-    try:
-        content, lines = read_yaml(_read_text(path))
-    except ValueError as error:
-        raise ConfigError(f"the config {path} is not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"the config {path} must be a mapping of keys to values; see configs/quickstart.yaml")
-    content, origins = apply_overrides(content, overrides)
+    content, lines, origins = _read_content(path, overrides)
     folders = (str(path.resolve().parent), str(Path.cwd()))
     add_to_path(folders)
     locations = Locations(str(path), lines, origins)
@@ -52,6 +46,31 @@ def load_config(
         if hidden := hidden_module(part.target.partition(":")[0], path.resolve().parent):
             raise ConfigError(f"{'.'.join(map(str, key))}.target: {hidden} {locations.describe((*key, 'target'))}")
     return config.with_folders(*folders)
+
+
+def read_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a YAML config with overrides, without validating it: its texts are those that the user wrote.
+
+    Args:
+        path: the YAML file.
+        overrides: items of the form ``a.b=value``, with the value in YAML.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a mapping.
+    """
+    return _read_content(Path(path), overrides)[0]
+
+
+def _read_content(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], Any, Any]:
+    """Return the content of a config, with the lines of its keys and the overrides that set them."""
+    try:
+        content, lines = read_yaml(_read_text(path))
+    except ValueError as error:
+        raise ConfigError(f"the config {path} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"the config {path} must be a mapping of keys to values; see configs/quickstart.yaml")
+    content, origins = apply_overrides(content, overrides)
+    return content, lines, origins
 
 
 def parse_config(

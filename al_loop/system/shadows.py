@@ -16,7 +16,7 @@ LIBRARIES = frozenset(
     {
         *("al_loop", "torch", "botorch", "ray", "rdkit", "numpy", "scipy", "pandas", "pyarrow", "matplotlib"),
         *("pydantic", "yaml", "sqlalchemy", "alembic", "typer", "rich", "psutil", "pint", "requests", "urllib3"),
-        *("fsspec", "pathspec"),
+        *("fsspec", "pathspec", "cloudpickle", "openpyxl"),
     }
 )
 

@@ -120,7 +120,7 @@ def test_failures_come_with_their_kind_and_reason(serve):
         (b"", "not JSON"),
         (b"\xff\xfe[", "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b"[1]", "1 answers, expected 2"),
+        (b"[1]", "1 answer, expected 2"),
         (b"[1, 2, 3]", "3 answers, expected 2"),
         (b"{}", "'answers'"),
         (b"3", "'answers'"),

@@ -30,7 +30,7 @@ def sweep_score(word, weight=0.5, pause=0.0, tag=None):
     with open("ended.log", "a") as file:
         file.write(f"{os.getpid()} {word}\\n")
     if weight < 0:
-        raise ValueError("the furnace is cold")
+        raise ValueError(f"the furnace is cold for {word}")  # not the same for all, as of a broken oracle
     return word.count("G") + weight * word.count("GA")
 
 class Quits:

@@ -49,7 +49,7 @@ def test_a_file_in_the_jobs_own_folder_would_be_lost(change: str, is_kept: bool,
     config = load_config(tmp_path / "far.yaml")
     cluster = cluster_of(Recorder())
     if is_kept:
-        refuse_lost_files(config)
+        refuse_lost_files(tmp_path / "far.yaml")
     else:
         key = "evaluation.cache" if "cache" in change else change.partition(":")[0]
         with pytest.raises(ConfigError, match=rf"^{key}: .* no absolute path, .* e\.g\. .*/shared/"):

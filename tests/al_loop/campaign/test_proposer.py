@@ -14,9 +14,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def test_an_oracle_that_fails_for_all_stops_the_campaign_with_the_reason(project: Project) -> None:
     project.set_oracle("def measure(word):\n    raise OSError('licence server not reachable')\n")
-    with pytest.raises(CampaignError, match=r"any of 6 objects.*licence server not reachable"):
+    with pytest.raises(
+        CampaignError, match=r"first 5 objects all failed in the same way .*licence server not reachable"
+    ):
         project.run()
-    assert open_run(project / "run").evaluations["failure"].notna().all()
+    assert open_run(project / "run").evaluations.empty
 
 
 def test_what_was_known_when_a_batch_was_decided_on_can_be_read_from_the_ledger(project: Project) -> None:

@@ -53,7 +53,9 @@ def test_a_write_that_never_succeeds_is_an_error_with_the_cause() -> None:
     def write() -> None:
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(CampaignError, match=r"^cannot write x\.pt \(No space left on device\); every measured value"):
+    with pytest.raises(
+        CampaignError, match=r"^cannot write x\.pt \(No space left on device\); what the ledger has recorded"
+    ):
         retry_write(write, "x.pt", 0.0)
 
 

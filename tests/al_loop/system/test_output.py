@@ -15,7 +15,7 @@ PRINT = """
 import sys
 from al_loop.system.output import guard_output, output_error, is_pipe_broken
 guard_output()
-for i in range(3):
+for i in range(9):  # more than a pipe holds
     print("µ – é \\udc80", "x" * 20_000, flush=True)
 print("µ", file=sys.stderr)
 error = output_error()

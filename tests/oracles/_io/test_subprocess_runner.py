@@ -128,9 +128,9 @@ def test_an_object_that_cannot_be_an_argument_is_invalid():
     assert failure(python("", "{object}"), "a\0b")[0].kind == "invalid"
 
 
-def test_a_program_that_has_gone_since_the_check_is_a_permanent_failure(tmp_path):
+def test_a_program_that_has_gone_since_the_check_is_a_failure_of_the_environment(tmp_path):
     (found,) = failure(Command([str(tmp_path / "gone")]))
-    assert found == Failure("permanent", "the program cannot be started: No such file or directory")
+    assert found == Failure("environment", "the program cannot be started: No such file or directory")
 
 
 def test_a_program_that_hangs_is_ended_with_all_that_it_started(tmp_path):

@@ -53,7 +53,7 @@ def packed(environment, policy, n, generator, told):
 
 def whole(environment, policy, n, generator, told):
     with torch.no_grad():
-        return _rollout_whole(environment, policy, n, generator, 0.0, 1.0, told, None)
+        return _rollout_whole(environment, policy, environment.initial(n), generator, 0.0, 1.0, told, None)
 
 
 @pytest.mark.parametrize("environment", WORDS, ids=["fixed", "variable", "tokens"])
