@@ -186,10 +186,10 @@ def _files_of(content: Any) -> list[Path]:
             module = text.partition(":")[0]
             found |= dict.fromkeys(module_files(module))
         elif text and "\n" not in text and len(text) < 4096:
-            path = Path(text.replace("{here}", str(Path.cwd()))).expanduser()
-            try:
+            try:  # a job's folder may be gone
+                path = Path(text.replace("{here}", str(Path.cwd())) if "{here}" in text else text).expanduser()
                 is_file = path.is_file()
-            except (OSError, ValueError):
+            except (OSError, RuntimeError, ValueError):
                 continue
             if is_file and not _OUTPUT_KEY.search(key) and path.suffix.casefold() not in _OUTPUT_SUFFIXES:
                 found[path] = None

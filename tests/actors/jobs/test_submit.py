@@ -220,7 +220,7 @@ def test_a_job_is_watched_and_stopped(head: str, folder: Path, al_loop: Callable
     now = al_loop("status", "long").output
     assert "running" in now
     assert job_id in now
-    assert f"{folder}/runs/long on the cluster" in now
+    assert f"{folder}/runs/long on the cluster" in " ".join(now.split())
     assert "far.yaml name=long" in now  # the last lines of its log
 
     told = al_loop("stop", job_id)
