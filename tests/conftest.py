@@ -1,9 +1,14 @@
 """Settings of every test: one thread, so that results and times do not depend on the machine."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
+
+# before numpy and SciPy load their BLAS, whose threads wait for each other where several tests run at once: fits took
+# up to a hundred times as long
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 # pytest puts this folder on the import path, where tests/al_loop would hide the package of that name
 sys.path[:] = [entry for entry in sys.path if entry != str(Path(__file__).parent)]

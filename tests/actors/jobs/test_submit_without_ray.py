@@ -35,7 +35,7 @@ def test_with_an_image_the_config_travels_in_the_command(tmp_path: Path) -> None
 
 def test_a_name_that_is_too_long_for_ray_is_refused(tmp_path: Path) -> None:
     config = config_of_parts()
-    (tmp_path / "far.yaml").write_text("")
+    (tmp_path / "far.yaml").write_text("name: far\n")
     cluster = cluster_of(Recorder())
     longest = config.model_copy(update={"name": 217 * "a"})
     assert len(cluster.submit(tmp_path / "far.yaml", longest, (), Path("/shared/far")).id) == 240

@@ -124,7 +124,7 @@ def test_a_campaign_whose_own_thread_keeps_its_process_is_ended(hung: Path, monk
     trial = TrialProcess(load_config("hung.yaml", ["oracle.how=thread"]), hung / "thread", ProcessContext.here())
     event = trial.next_event()
     assert (event.kind, event.reason) == ("failed", "ValueError: unusable")
-    assert trial._process.returncode == -signal.SIGKILL
+    assert trial._process.returncode is not None
 
 
 def test_a_process_that_a_campaign_leaves_behind_does_not_hold_up_the_sweep(hung: Path) -> None:
