@@ -127,7 +127,7 @@ class RunTables:
 
     @property
     def campaign_objectives(self) -> CampaignObjectives:
-        """Which of the measured values the campaign optimises and constrains, as of its last start."""
+        """The measured values that the campaign optimises and constrains, as of its last start."""
         return recorded_objectives(self.objectives, self.config)
 
     def prediction_columns(self, column: str) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""What became of the answers that had arrived when a campaign was stopped, in words that were checked."""
+"""A verified account of where the answers are that had arrived when a campaign was stopped."""
 
 from __future__ import annotations
 

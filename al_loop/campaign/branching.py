@@ -33,7 +33,7 @@ from al_loop.system.users import current_user
 
 @dataclass(frozen=True)
 class Branch:
-    """What a branch took over.
+    """The content that a branch took over from its parent.
 
     Args:
         rounds: number of rounds.
@@ -48,7 +48,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class BranchPoint:
-    """Where a campaign branches off.
+    """The point at which a campaign branches off.
 
     Args:
         ledger: the ledger of the parent.

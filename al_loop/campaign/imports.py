@@ -16,7 +16,7 @@ _MAX_SHOWN = 20  # conflicts
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """What an import would do.
+    """The planned effect of an import.
 
     Args:
         imports: the measurements to commit.

@@ -15,7 +15,7 @@ from al_loop.oracles.base import Call, Failure, Outcome
 
 @dataclass(frozen=True)
 class CallResult:
-    """What a call of the oracle brought for one object.
+    """The result of a call of the oracle for one object.
 
     Args:
         task: the object.

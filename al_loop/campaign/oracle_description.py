@@ -1,4 +1,4 @@
-"""What an oracle says of itself, found out in a process of its own.
+"""The attributes of an oracle, read in a separate process.
 
 The constructor of a user's class may load a model, open a connection, or take the only licence. It therefore runs in
 processes of oracle workers alone; the campaign's process learns the rest from a description.
@@ -91,7 +91,7 @@ class DescribedOracle(Oracle):
     """An oracle that is built elsewhere: it has the attributes, and measures nothing.
 
     Args:
-        description: what it says of itself.
+        description: its attributes.
     """
 
     def __init__(self, description: OracleDescription) -> None:

@@ -1,4 +1,4 @@
-"""Whose failures an oracle's failures are: the objects', or those of the oracle itself and what it needs.
+"""Attribution of an oracle's failures: to the objects, or to the oracle itself and what it needs.
 
 Only failures of objects are answers. While nothing was ever measured, failures are held back: if the first objects all
 fail in the same way, the oracle is to blame. A service that is unavailable is waited for.
@@ -24,7 +24,7 @@ _VARIABLE = re.compile(r"\boracle-\d+\.log\b|\b0x[0-9a-fA-F]+\b")  # parts of a 
 
 @dataclass(frozen=True)
 class Ruling:
-    """What becomes of results.
+    """The treatment of results.
 
     Args:
         answers: results that are answers, to be committed.

@@ -105,7 +105,7 @@ def written_files(config: CampaignConfig, ledger: Ledger, previous: Lease | None
 
 @dataclass(frozen=True)
 class ChangedOrigins:
-    """What changed since the last start.
+    """Changes of code, files and libraries since the last start.
 
     Args:
         of_values: entries of the ledger that change the meaning of values.

@@ -98,7 +98,7 @@ class RoundLoop:
 
     @property
     def answers_at_stop(self) -> AnswersAtStop:
-        """What became of the answers of this session; known once the loop is closed."""
+        """The destinations of this session's answers; available once the loop is closed."""
         return self._pool.answers_at_stop
 
     # -- start a round -------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ _SCALARS: Mapping[Any, str] = {
 
 @dataclass(frozen=True)
 class KeyType:
-    """What a key accepts, as the alternatives of its annotation.
+    """The types that a key accepts: the alternatives of its annotation.
 
     Args:
         alternatives: the members of a union, or the annotation itself, without ``Annotated``.

@@ -1,4 +1,4 @@
-"""What a user reads when pydantic refuses a section of a config: key, value, expectation, and where the key was set."""
+"""Error messages for config sections that pydantic rejects: key, value, expectation, and where the key was set."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{1,2}[-. ]*[^\W\d]{3,9}
 
 @dataclass(frozen=True)
 class NumberNotation:
-    """How a table writes numbers.
+    """The notation of numbers in a table.
 
     Args:
         allows_comma: whether a comma may be the decimal separator; not in a table whose cells are separated by commas.

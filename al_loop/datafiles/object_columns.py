@@ -1,4 +1,4 @@
-"""Which column of a table contains the objects, and of what type they are. RDKit is loaded if names do not tell."""
+"""Detection of a table's column of objects and of their type. RDKit is loaded if the headings do not decide."""
 
 from __future__ import annotations
 

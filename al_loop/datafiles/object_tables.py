@@ -108,7 +108,7 @@ class ObjectTable:
 
     @cached_property
     def notation(self) -> NumberNotation:
-        """How the table writes numbers."""
+        """The notation of numbers in the table."""
         return NumberNotation.of_table(self.delimiter, self.columns.values())
 
     def is_numeric(self, column: str) -> bool:

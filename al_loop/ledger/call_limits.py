@@ -34,7 +34,7 @@ class CallLimit:
 
     @property
     def lock_s(self) -> float:
-        """How long a call may wait for the lock of a SQLite file, in seconds."""
+        """Longest wait of a call for the lock of a SQLite file, in seconds."""
         return min(self._longest_s, _LOCK_CALL_S)
 
     @contextmanager

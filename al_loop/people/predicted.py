@@ -1,4 +1,4 @@
-"""What was predicted for candidates when they were proposed, for the tables that people see."""
+"""Predictions made for candidates when they were proposed, for the tables that people see."""
 
 from __future__ import annotations
 

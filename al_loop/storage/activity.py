@@ -1,4 +1,4 @@
-"""What the process of a campaign is doing, in a small file of the run directory, for ``al-loop status``."""
+"""The current activity of a campaign's process, in a small file of the run directory, for ``al-loop status``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ End = Literal["", "finished", "stopped", "interrupted", "failed"]
 
 @dataclass(frozen=True)
 class Activity:
-    """What a process last said about itself.
+    """The last activity that a process reported.
 
     Args:
         pid: the number of the process.

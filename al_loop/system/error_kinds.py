@@ -1,4 +1,4 @@
-"""Whose failure an exception is: the object's, or one of what the oracle needs."""
+"""Attribution of exceptions: to the object, or to something that the oracle needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of a function's answers belongs to which of its items. Requires neither numpy nor pandas."""
+"""Matching of a function's answers with its items. Requires neither numpy nor pandas."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class CampaignOverview:
 
 @dataclass(frozen=True)
 class CampaignResult:
-    """What a campaign has brought.
+    """The results of a campaign.
 
     Args:
         n_answers: total number of answers.
