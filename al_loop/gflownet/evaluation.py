@@ -152,13 +152,8 @@ def correlation(log_reward: Tensor, log_likelihoods: Tensor) -> tuple[float, flo
     a, b = log_reward.double().flatten(), log_likelihoods.double().flatten()
     if len(a) != len(b) or len(a) < 2:
         raise ValueError(f"expected as many log-rewards as log-likelihoods, at least 2, got {len(a)} and {len(b)}")
-    return _pearson(a, b), _pearson(_ranks(a), _ranks(b))
-
-
-def _pearson(a: Tensor, b: Tensor) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(a.norm() * b.norm())
-    return float(a @ b) / scale if scale > 0 else math.nan
+    pearson, spearman = (torch.corrcoef(torch.stack(pair))[0, 1] for pair in ((a, b), (_ranks(a), _ranks(b))))
+    return float(pearson), float(spearman)
 
 
 def _ranks(values: Tensor) -> Tensor:

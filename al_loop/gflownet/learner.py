@@ -76,10 +76,7 @@ class Learner:
         self.replay = Replay(training.replay_capacity, training.replay_priority)
         #: objects that the oracle measured
         self.measured = Replay(_MEASURED_CAPACITY)
-        self._sources: list[tuple[Source, int]] = [
-            (self.replay, training.replay_size),
-            (self.measured, training.measured_size),
-        ]
+        self._added_sources: list[tuple[Source, int]] = []
         self._log_reward: AnyReward | None = None
         change = self._log_z.change
         self._optimizer = torch.optim.Adam(
@@ -90,8 +87,6 @@ class Learner:
             ],
             fused=True,
         )
-        self._partial_log_reward: Callable[[Tensor], Tensor] | None = None
-        self._stopped_log_reward: Callable[[Tensor], Tensor] | None = None
         self._is_fresh = True
 
     @property
@@ -116,11 +111,23 @@ class Learner:
         logits = self.policy.forward_logits(start).masked_fill(~mask, -torch.inf)
         if self.objective.uses_edges:
             return logits.logsumexp(1)
-        if self._stopped_log_reward is None:
+        if self._state_function is None:
             return log_z
         stop = torch.full((len(start),), self._environment.n_actions - 1, device=self.device)
-        reward = self._stopped_log_reward(self._environment.step(start, stop))
+        reward = self._state_function(self._environment.step(start, stop))
         return torch.where(mask[:, -1], reward - logits.log_softmax(1)[:, -1], log_z)
+
+    @property
+    def _state_function(self) -> Callable[[Tensor], Tensor] | None:
+        """The reward as a function of states; None if it is one of objects, or before the start."""
+        return self._log_reward.function if isinstance(self._log_reward, StateReward) else None
+
+    @property
+    def _sources(self) -> list[tuple[Source, int]]:
+        """All sources, with the number of their objects in each step."""
+        training = self.training
+        own = [(self.replay, training.replay_size), (self.measured, training.measured_size)]
+        return [*own, *self._added_sources]
 
     @property
     def sampling_policy(self) -> Policy:
@@ -148,7 +155,7 @@ class Learner:
         """
         if self._log_reward is not None:
             source.rescore(self._log_reward)
-        self._sources.append((source, size))
+        self._added_sources.append((source, size))
 
     def start(self, log_reward: AnyReward) -> None:
         """Begin training on a new reward: rescore the replay, and re-estimate log Z from the first batch.
@@ -162,21 +169,16 @@ class Learner:
                 "a conditioned environment requires a StateReward, since a function of objects does not see the "
                 "condition; use StateReward(function of terminal states)"
             )
+        if self.objective.uses_stops and not (isinstance(log_reward, StateReward) and self._environment.has_stop):
+            raise ValueError(
+                f"objective: {type(self.objective).__name__} requires the reward of stopping at each step: a "
+                "StateReward, and an environment with a stop action"
+            )
+        if self.training.forward_looking and not (isinstance(log_reward, StateReward) and log_reward.is_partial):
+            raise ValueError("forward_looking requires a StateReward of partial objects (is_partial=True)")
         self._log_reward = log_reward
         for source, _ in self._sources:
             source.rescore(log_reward)
-        partial = log_reward.function if isinstance(log_reward, StateReward) and log_reward.is_partial else None
-        if self.objective.uses_stops:
-            if not isinstance(log_reward, StateReward) or not self._environment.has_stop:
-                raise ValueError(
-                    f"objective: {type(self.objective).__name__} requires the reward of stopping at each step: a "
-                    "StateReward, and an environment with a stop action"
-                )
-            self._stopped_log_reward = log_reward.function
-        if self.training.forward_looking:
-            if partial is None:
-                raise ValueError("forward_looking requires a StateReward of partial objects (is_partial=True)")
-            self._partial_log_reward = partial
         self._is_fresh = True
 
     def remember(self, objects: Sequence[str], log_reward: AnyReward) -> int:
@@ -287,7 +289,7 @@ class Learner:
         draw = draw.to(self.device)
         if training.replay_size or any(search.source == "replay" for search in training.searches):
             self.replay.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
-        for source, _ in self._sources[2:]:
+        for source, _ in self._added_sources:
             source.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
 
     def _terms(
@@ -308,8 +310,8 @@ class Learner:
             backward=self.training.backward,
             context=context,
             reference=self._reference,
-            partial_log_reward=self._partial_log_reward,
-            stopped_log_reward=self._stopped_log_reward,
+            partial_log_reward=self._state_function if self.training.forward_looking else None,
+            stopped_log_reward=self._state_function if self.objective.uses_stops else None,
             group=group,
         )
 
@@ -357,7 +359,7 @@ class Learner:
                 "optimizer": self._optimizer.state_dict(),
                 "replay": self.replay.state_dict(),
                 "measured": self.measured.state_dict(),
-                "sources": [source.state_dict() for source, _ in self._sources[2:]],
+                "sources": [source.state_dict() for source, _ in self._added_sources],
                 "is_fresh": self._is_fresh,
             }
         )
@@ -392,6 +394,6 @@ class Learner:
             group["lr"] = rate
         self.replay.load_state_dict(state["replay"])
         self.measured.load_state_dict(state["measured"])
-        for (source, _), saved in zip(self._sources[2:], state.get("sources", ()), strict=True):
+        for (source, _), saved in zip(self._added_sources, state.get("sources", ()), strict=True):
             source.load_state_dict(saved)
         self._is_fresh = state["is_fresh"]
