@@ -4,6 +4,7 @@ The import name is ``al_loop.actors`` (this folder is linked into ``al_loop``). 
 and gives the same modules, with a warning.
 
 - ``local``: the roles on this machine, without Ray
+- ``executors``: the executor of a campaign, by its address
 - ``training``: the training of a config's sampler in this process
 - ``cluster``: the roles as actors of a Ray cluster
 - ``jobs``: campaigns as jobs of a cluster

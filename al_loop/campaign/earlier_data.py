@@ -16,7 +16,7 @@ from al_loop.datafiles.headings import ColumnMapping
 from al_loop.datafiles.replicates import average, content
 from al_loop.datafiles.result_tables import read_results
 from al_loop.datafiles.units import conversion_factor
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Answer, Import, Ledger
 from al_loop.oracles.base import Objective, Outcome
 from al_loop.smiles import canonical_smiles
@@ -112,8 +112,7 @@ def summary_of(data: EarlierMeasurements) -> str:
     """Return one line about earlier measurements."""
     n_failures = len(data.imports) - data.n_values
     failures = f", {n_failures} of them failures" if n_failures else ""
-    n = len(data.imports)
-    return f"earlier measurements of {n} object{'s' * (n > 1)}{failures}"
+    return f"earlier measurements of {counted(len(data.imports), 'object')}{failures}"
 
 
 class _Names:
@@ -210,7 +209,7 @@ def _rows_of_table(item: EarlierData, objectives: Sequence[Objective], notes: li
         others = [f"and {n_others} further problems"] if n_others > 0 else []
         raise ConfigError("\n".join([*problems[:_MAX_NAMED], *others]))
     if n_blank:
-        notes.append(f"{item.file}: {n_blank} row{'s' * (n_blank > 1)} without a value left out")
+        notes.append(f"{item.file}: {counted(n_blank, 'row')} without a value left out")
     return rows
 
 

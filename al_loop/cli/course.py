@@ -18,7 +18,7 @@ from al_loop.cli.common import (
     resume_message,
     stop_on_signals,
 )
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 
 
 def resume(
@@ -75,7 +75,7 @@ def branch(
                     settings = settings.model_copy(update={"ledger": None})
             result = branch_off(BranchPoint(ledger, folder, number), settings, new_dir)
         typer.echo(
-            f"{new_dir}: takes over {result.rounds} round{'s' * (result.rounds != 1)} with {result.answers} answers of "
+            f"{new_dir}: takes over {counted(result.rounds, 'round')} with {counted(result.answers, 'answer')} of "
             f"{run}, which do not count against its budget, and decides round {number} and later ones by itself"
         )
         if not result.has_checkpoint:

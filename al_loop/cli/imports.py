@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from al_loop.cli.common import RunArgument, VerboseOption, exit_codes
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 
 
 def import_data(
@@ -70,12 +70,12 @@ def import_data(
                 typer.echo("nothing new to import")
                 return
             if dry_run:
-                typer.echo(f"{pending.n_new} measurement{'s' * (pending.n_new > 1)} would be imported")
+                typer.echo(f"{counted(pending.n_new, 'measurement')} would be imported")
                 return
             if not yes and sys.stdin.isatty():
-                typer.confirm(f"Import these {pending.n_new} measurements?", abort=True)
+                typer.confirm(f"Import {counted(pending.n_new, 'measurement')}?", abort=True)
             n = pending.commit()
-        typer.echo(f"imported: {n} measurement{'s' * (n > 1)}")
+        typer.echo(f"imported: {counted(n, 'measurement')}")
 
 
 def _pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from al_loop.cli.common import RunArgument, VerboseOption, exit_codes
+from al_loop.errors import counted
 
 
 def retry(
@@ -35,6 +36,6 @@ def retry(
         candidates = ask_again(run, objects=names, kinds=kinds or (), reason=reason, by=by)
         n = len(candidates)
         typer.echo(
-            f"asked again: {n} object{'s' if n != 1 else ''}; to measure {'them' if n != 1 else 'it'}, run the "
+            f"asked again: {counted(n, 'object')}; to measure {'them' if n != 1 else 'it'}, run the "
             "campaign's command again"
         )

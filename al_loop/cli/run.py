@@ -89,6 +89,7 @@ def run_campaign(
         reporter: shows the progress.
         accept_change: why values of a changed oracle may be used beside earlier ones.
     """
+    from al_loop.actors.executors import executor_at
     from al_loop.analysis import open_run
     from al_loop.campaign.campaign import Campaign, ledger_url
     from al_loop.cli.terminal import CampaignOverview, with_unit
@@ -97,12 +98,7 @@ def run_campaign(
     n_calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
     n_calls = min(n_calls, settings.budget.calls or n_calls)
     with ExitStack() as stack:
-        executor = None
-        if address != "local":
-            from al_loop.actors.cluster.executor import RayExecutor
-
-            executor = RayExecutor(settings, address, reporter.note)
-            stack.callback(executor.close)
+        executor = stack.enter_context(executor_at(settings, address, reporter.note))
         campaign = stack.enter_context(Campaign(settings, folder, executor, reporter, accept_change))
         record = stack.enter_context(open_run(ledger_url(settings, folder)))
         objectives = list(record.optimised.values())

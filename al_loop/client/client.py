@@ -6,7 +6,7 @@ import io
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 from sqlalchemy.engine import URL
 
+from al_loop.actors.executors import executor_at
 from al_loop.analysis import Run
 from al_loop.campaign.campaign import Campaign, ledger_url
 from al_loop.campaign.preparation import CampaignParts, prepare
@@ -30,7 +31,6 @@ from al_loop.storage.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     from al_loop.analysis.status import RunStatus
-    from al_loop.campaign.executor import Executor
 
 #: columns of ``ask`` that are filled in with text
 _TEXTS = ("failure", "comment")
@@ -267,14 +267,11 @@ class CampaignClient:
         """Open the campaign, which locks its run directory until the end of the context."""
         optimised = [self._parts.oracle_objectives[i] for i in self._parts.objectives.indices]
         reporter = make_reporter(self.config, optimised, str(self.run_dir), quiet=self._quiet)
-        with ExitStack() as stack:
-            executor: Executor | None = None
-            if self._address != "local":
-                from al_loop.actors.cluster.executor import RayExecutor
-
-                executor = RayExecutor(self.config, self._address, reporter.note)
-                stack.callback(executor.close)
-            yield stack.enter_context(Campaign(self.config, self.run_dir, executor, reporter, self._accept_change))
+        with (
+            executor_at(self.config, self._address, reporter.note) as executor,
+            Campaign(self.config, self.run_dir, executor, reporter, self._accept_change) as campaign,
+        ):
+            yield campaign
 
     def close(self) -> None:
         """Close the ledger; the campaign can be used again, which opens it."""

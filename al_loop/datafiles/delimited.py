@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from al_loop.datafiles.cells import is_number_like
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 
 #: names of a column of objects, in order of precedence
 OBJECT_COLUMNS = ("smiles", "sequence", "object")
@@ -145,8 +145,7 @@ def _fit(row: tuple[str, ...], header: tuple[str, ...], where: str, delimiter: s
     remedy = ""
     if delimiter == "," and len(row) > width and any(cell.isdigit() for cell in row[1:]):
         remedy = "; write decimals with a point, or separate the cells with semicolons"
-    n_cells = f"{len(row)} cell{'s' if len(row) > 1 else ''}"
-    raise ConfigError(f"{where}: {n_cells}, but the header has {width}{remedy}; correct the row")
+    raise ConfigError(f"{where}: {counted(len(row), 'cell')}, but the header has {width}{remedy}; correct the row")
 
 
 def _are_row_numbers(cells: Sequence[str]) -> bool:

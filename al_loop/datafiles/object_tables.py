@@ -12,7 +12,7 @@ from al_loop.datafiles.cells import NO_VALUE, NumberNotation, is_number_like
 from al_loop.datafiles.delimited import TableCells
 from al_loop.datafiles.object_columns import ObjectType, find_objects, object_type_in
 from al_loop.datafiles.table_files import read_cells
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 from al_loop.smiles import canonical_smiles
 
 
@@ -99,7 +99,7 @@ class ObjectTable:
         invalid = [i for i, smiles in enumerate(molecules) if smiles is None]
         if invalid:
             n_others = len(invalid) - 1
-            others = f" (and {n_others} further row{'s' if n_others > 1 else ''})" if n_others else ""
+            others = f" (and {counted(n_others, 'further row')})" if n_others else ""
             raise ConfigError(
                 f"{self.file}, {self.unit} {self.lines[invalid[0]]}: {cells[invalid[0]]!r:.80} is not a valid "
                 f"SMILES{others}; correct or remove it, or set object_type: other"

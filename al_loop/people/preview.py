@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from al_loop.errors import counted
 from al_loop.ledger import Ledger
 from al_loop.oracles.base import Objective, Outcome
 from al_loop.people.tell import ParsedResults
@@ -41,7 +42,7 @@ def preview(results: ParsedResults, ledger: Ledger) -> Iterator[tuple[str, list[
     if results.notes:
         yield "please check", results.notes
     if results.problems:
-        yield f"{len(results.problems)} problem{'s' if len(results.problems) > 1 else ''}", results.problems
+        yield counted(len(results.problems), "problem"), results.problems
 
 
 def _line(label: str, outcome: Outcome, objectives: Sequence[Objective]) -> str:
