@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from al_loop.campaign.earlier_data import EarlierMeasurements
 from al_loop.datafiles.replicates import content
+from al_loop.errors import counted
 from al_loop.ledger import EvaluationRow, Import, Ledger
 from al_loop.oracles.base import Outcome
 
@@ -34,8 +35,7 @@ class ImportPlan:
 
     def lines(self) -> list[str]:
         """Return a description, line by line."""
-        n = len(self.imports)
-        lines = [f"{n} new measurement{'' if n == 1 else 's'}, at no cost to the budget"]
+        lines = [f"{counted(len(self.imports), 'new measurement')}, at no cost to the budget"]
         if self.n_unchanged:
             lines.append(f"{self.n_unchanged} in the ledger already, with the same result")
         if self.conflicts:
@@ -58,7 +58,8 @@ def plan_import(ledger: Ledger, data: EarlierMeasurements) -> ImportPlan:
         ledger: the campaign's ledger.
         data: the measurements.
     """
-    candidates = {(c.object, c.fidelity): c for c in ledger.candidates()}
+    # an object that is measured again has its result already, as ``add_imports`` sees it
+    candidates = {(c.object, c.fidelity): c for c in ledger.candidates() if not c.replicate}
     stored = {e.candidate_id: e for e in ledger.evaluations()}
     vetoed, in_flight = ledger.vetoed(), {c.id for c in ledger.in_flight()}
     imports: list[Import] = []

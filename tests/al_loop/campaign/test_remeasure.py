@@ -8,9 +8,11 @@ import pytest
 
 from al_loop import open_run
 from al_loop.campaign.round_state import RoundState
+from al_loop.config.initial_data import EarlierData
 from al_loop.ledger import Candidate, Observation
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.objectives import CampaignObjectives
+from al_loop.people.imports import open_import
 from tests.support.project import CHOOSES_FIDELITIES, FIDELITIES_ORACLE, VALUES_CONFIG, Project, enter_project
 
 NOW = datetime.now(UTC)
@@ -73,6 +75,17 @@ def test_a_lucky_object_is_measured_again_and_loses_its_place(project: Project) 
     project.run(*AGAIN, f"evaluation.cache={project / 'cache.db'}", run_dir="third")
     firsts = [open_run(project / name).evaluations.iloc[:6]["measure"].tolist() for name in ("run", "third")]
     assert firsts[0] == firsts[1]
+
+
+def test_an_import_is_compared_with_the_first_measurement_of_an_object(project: Project) -> None:
+    project.run(*AGAIN)
+    table = open_run(project / "run").evaluations
+    again = table[table["replicate"] > 0]["object"].iloc[0]
+    first = table[(table["object"] == again) & (table["replicate"] == 0)]
+    first[["object", "measure"]].to_csv(project / "more.csv", index=False)
+    with open_import(project / "run", [EarlierData(file=str(project / "more.csv"))]) as pending:
+        assert pending.n_new == 0
+        assert any(line.startswith("1 in the ledger already") for line in pending.lines)
 
 
 def test_a_campaign_that_was_interrupted_measures_the_same_objects_again_within_its_budget(project: Project) -> None:
