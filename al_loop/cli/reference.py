@@ -41,10 +41,11 @@ def list_parts(
 
 
 def _print_explanation(explanation: Explanation) -> None:
+    width = max(40, min(120, shutil.get_terminal_size().columns))
     typer.secho(explanation.title, bold=True, nl=not explanation.summary)
     if explanation.summary:
-        typer.echo(f": {explanation.summary}")
-    width = max(40, min(120, shutil.get_terminal_size().columns))
+        heading = textwrap.fill(f"{explanation.title}: {explanation.summary}", width, subsequent_indent=" " * 6)
+        typer.echo(heading.removeprefix(explanation.title))
     for key in explanation.keys:
         default = "required" if key.default is None else f"default: {key.default}"
         typer.echo(f"  {typer.style(key.name, bold=True)}  {key.type}, {default}")
