@@ -238,8 +238,9 @@ class Campaign:
     def _import_added_data(self) -> None:
         """Import the earlier measurements that the config names, if it named others when it was started before."""
         ledger, items = self._context.ledger, earlier_data_items(self.config.initial_data)
-        before = [session.config.get("initial_data") for session in ledger.sessions()[:-1]]
-        if not items or ledger.last_round() is None or ledger.sessions()[-1].config.get("initial_data") in before[-1:]:
+        named = [session.config.get("initial_data") for session in ledger.sessions()[-2:]]
+        is_unchanged = len(named) == 2 and named[0] == named[1]
+        if not items or ledger.last_round() is None or is_unchanged:
             return
         data = read_earlier_data(self._context.parts, items)
         plan = plan_import(ledger, data)
