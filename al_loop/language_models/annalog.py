@@ -129,7 +129,9 @@ def load_annalog(path: Path, dtype: torch.dtype) -> Annalog:
     """
     file = FrozenFile.of("annalog", [path])
     if file.sha256 != SHA256:
-        raise ConfigError(f"model: {path} has the checksum {file.sha256}, expected {SHA256}; pip install annalog==1.0.6")
+        raise ConfigError(
+            f"model: {path} has the checksum {file.sha256}, expected {SHA256}; pip install annalog==1.0.6"
+        )
     weights = torch.load(path, map_location="cpu", weights_only=True)
     renamed = {}
     for name, weight in weights.items():

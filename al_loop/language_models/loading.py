@@ -21,6 +21,28 @@ _PACKAGES = {
 }
 
 
+_REGISTERED: dict[str, LanguageModel] = {}
+
+
+def register(model: LanguageModel, name: str | None = None) -> str:
+    """Make a model of this process known to ``load_language_model``, such as one that was just trained.
+
+    Args:
+        model: the model; its weights are frozen from now on.
+        name: the name; None: that of its file, or a new one.
+
+    Returns:
+        The name.
+    """
+    if name is None and model.file is not None:
+        name = model.file.name
+    if name is None:
+        known = (key for key, other in _REGISTERED.items() if other is model)
+        name = next(known, f"model {len(_REGISTERED) + 1}")
+    _REGISTERED[name] = model.requires_grad_(False).eval()
+    return name
+
+
 def weights_in_package(name: str) -> Path:
     """Return the file of weights in an installed package, without importing the package.
 
@@ -50,6 +72,8 @@ def load_language_model(name: str, dtype: DtypeName = "float32") -> LanguageMode
     Raises:
         ConfigError: there is no such model, or a package is missing; the message says what to install.
     """
+    if name in _REGISTERED:
+        return _REGISTERED[name]
     path = Path(name)
     key = str(path.resolve()) if path.exists() and name not in _PACKAGES else name
     return _load(key, name, dtype)

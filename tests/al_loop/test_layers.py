@@ -109,7 +109,7 @@ FLOORS = [
     ["errors", "seeding", "smiles", "system"],
     ["oracles.base"],
     ["config", "ledger", "storage", "datafiles"],
-    ["environments", "features", "properties", "oracles"],
+    ["environments", "features", "properties", "oracles", "language_models"],
     ["gflownet", "surrogates", "acquisitions", "selectors", "modelling", "monitoring", "sinks"],
     ["campaign", "energy", "latent", "language"],
     ["people", "analysis"],
