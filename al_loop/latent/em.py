@@ -15,16 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.pipeline import InlineSampler, SamplerGroup, pipeline
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.reward import StateReward
-from al_loop.gflownet.rollout import backward_rollout, rollout
+from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.sampler import Sampler
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.latent.base import LatentModel
 from al_loop.latent.observations import Observations
-from al_loop.latent.posterior import JointReward, Posterior, Report, evaluate, improve
+from al_loop.latent.posterior import JointReward, Posterior, Report, improve
 from al_loop.latent.settings import EM
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
@@ -132,9 +133,7 @@ class Alternation:
         generator = torch.Generator().manual_seed(seed)
         x, z = self.model.sample(self.em.n_dreams, generator)
         states, policy = self.observations.dream(x, z), self.learner.policy
-        histories = backward_rollout(
-            self.observations, policy, states, generator=generator, backward=self.em.backward
-        )
+        histories = backward_rollout(self.observations, policy, states, generator=generator, backward=self.em.backward)
         log_pf, _ = log_probabilities(self.observations, policy, histories, backward="uniform")
         loss = -log_pf.sum(0).mean()
         self._dreaming.zero_grad()
@@ -169,12 +168,12 @@ class Alternation:
         """Return the index of an observation and the latent of each draw, and the share that the moves changed."""
         em, policy = self.em, self.learner.sampling_policy
         index = rows.repeat_interleave(em.draws)
-        drawn = rollout(self.observations, policy, len(index), generator=generator, start=self.observations.start(index))
+        drawn = rollout(
+            self.observations, policy, len(index), generator=generator, start=self.observations.start(index)
+        )
         before = states = drawn.terminal
         if em.moves:
-            states = improve(
-                self.observations, policy, self.model, states, em.moves, em.undone, em.backward, generator
-            )
+            states = improve(self.observations, policy, self.model, states, em.moves, em.undone, em.backward, generator)
         accepted = float((states != before).any(1).double().mean())
         if em.best:
             log_joint = self.model.log_joint(*self.observations.observed(states)).view(len(rows), em.draws)

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from al_loop.gflownet.back_and_forth import back_and_forth, metropolis_hastings, share_of_steps
+from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Policy
-from al_loop.gflownet.rollout import Backward, Trajectories, rollout
+from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.latent.base import LatentModel
 from al_loop.latent.observations import Observations

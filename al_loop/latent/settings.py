@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from al_loop.gflownet.rollout import Backward
+from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.settings import TrainingSettings
 
 

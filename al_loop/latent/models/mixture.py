@@ -29,6 +29,7 @@ class Mixture(LatentModel):
     """
 
     kind = "mixture"
+    petal: Tensor
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class Mixture(LatentModel):
             return None
         n_letters = max(self._groups, self._petals)
         n_choices = torch.where(z[:, 0] == n_letters, self._groups, self._petals)
-        return torch.arange(n_letters) < n_choices[:, None]
+        return torch.arange(n_letters, device=z.device) < n_choices[:, None]
 
     def read(self, data: Any) -> Tensor:
         points = torch.as_tensor(np.asarray(data, dtype=np.float64))
