@@ -2,8 +2,10 @@
 
 - ``settings``: ``TrainingSettings``, formerly ``Training``.
 - ``trainer``: training in one process, for any reward. ``pipeline``: training in which sampling and learning overlap.
-- ``learner``: the owner of the weights. ``sampler``: drawing and scoring of trajectories. ``reward``: their rewards.
-- ``rollout``: trajectories, forwards and backwards. ``trajectory_terms``: their log-probabilities and flows.
+- ``learner``: the owner of the weights (``trained_weights``) and of what it trains on (``learner_sources``).
+- ``sampler``: drawing and scoring of trajectories. ``reward``: their rewards.
+- ``trajectories``: batches of them. ``rollout``, ``backward_rollout``: their drawing, by actions that ``action_choice``
+  picks. ``trajectory_terms``: their log-probabilities and flows.
 - ``back_and_forth``: moves from object to object with their log-ratios, and Metropolis-Hastings acceptance.
 - ``conditioned``: environments under conditions, which the state contains. ``log_z``: the learned total flow.
 - ``sources``: objects to train on besides fresh draws: data sets, heaps for each condition, and the ``replay``.

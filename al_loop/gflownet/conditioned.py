@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.rollout import Trajectories
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.unique_rows import unique_rows
 
 

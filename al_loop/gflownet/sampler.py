@@ -10,12 +10,14 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.back_and_forth import metropolis_hastings
+from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.reward import AnyReward, Reward, StateReward, as_log_reward
-from al_loop.gflownet.rollout import Backward, Trajectories, rollout
+from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 from al_loop.gflownet.sources import Entries
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.system import stopping
 
 #: prefix of the names of a live reward's weights among those that a learner sends

@@ -8,10 +8,10 @@ from typing import Literal
 
 import torch
 
+from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.replay import Priority
-from al_loop.gflownet.rollout import Backward
 from al_loop.gflownet.searches.base import Search
 
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
