@@ -39,9 +39,7 @@ class GraphEnergy(Energy):
         layers: Annotated[int, Field(ge=1)] = 3,
     ) -> None:
         if environment.object_type != "molecule":
-            raise ValueError(
-                f"energy.kind: graph requires molecules, and {environment.name} has others; use mlp"
-            )
+            raise ValueError(f"energy.kind: graph requires molecules, and {environment.name} has others; use mlp")
         features = features or Graph()
         if not isinstance(features, Graph):
             raise ValueError("energy.kind: graph requires features.kind: graph; leave features out, or use energy mlp")

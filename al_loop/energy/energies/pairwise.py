@@ -28,9 +28,7 @@ class PairwiseEnergy(Energy):
 
     def __init__(self, environment: Environment, fields: bool = True) -> None:
         if not isinstance(environment, Assignments):
-            raise ValueError(
-                f"energy.kind: pairwise requires environment.kind: assignment, not {environment.name}"
-            )
+            raise ValueError(f"energy.kind: pairwise requires environment.kind: assignment, not {environment.name}")
         super().__init__(environment)
         n_letters = len(environment.alphabet)
         self._is_spin = n_letters == 2
