@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.backward_rollout import Backward, backward_rollout
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.reward import AnyReward, StateReward, score
-from al_loop.gflownet.rollout import Backward, Trajectories, backward_rollout, rollout
+from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.trajectory_terms import log_probabilities
 
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
+from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.policies.base import Context, Policy
-from al_loop.gflownet.rollout import backward_rollout
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.system import stopping
 

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.action_choice import masked_log_softmax, packs
+from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.objectives.base import Objective, Terms
 from al_loop.gflownet.policies.base import Context, Logits, Policy
-from al_loop.gflownet.rollout import Backward, Trajectories, masked_log_softmax, packs
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.unique_rows import unique_rows
 
 #: log-rewards of states: n x state_size -> n
