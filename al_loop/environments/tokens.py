@@ -74,9 +74,9 @@ class Tokens(Environment):
         self.min_tokens, self.max_tokens = min_tokens, max_tokens
         self.end = tokenizer.end if end is None else tokenizer.token(end)
         banned = {tokenizer.token(text) for text in forbidden or ()} | {self.end}
-        chosen = (
-            set(range(tokenizer.size)) - tokenizer.special if allowed is None else set(map(tokenizer.token, allowed))
-        )
+        chosen = set(range(tokenizer.size)) - tokenizer.special
+        if allowed is not None:
+            chosen = {tokenizer.token(text) for text in allowed}
         if not chosen - banned:
             raise ValueError("allowed: no token is left besides the end")
         #: ids of the tokens that may occur; action i writes the i-th of them

@@ -164,7 +164,6 @@ def _rollout_whole(
     guide: Guide | None,
 ) -> Trajectories:
     """Roll out on a GPU, where all rows take all steps, so that nothing is read from the device before the end."""
-    device = generator.device
     current = start
     states, actions, checks = [current], [], []
     memory = policy.start_from(start) if policy is not None else None

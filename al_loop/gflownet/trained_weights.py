@@ -37,6 +37,7 @@ class TrainedWeights:
             ],
             fused=True,
         )
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
 
     @property
     def sampling_policy(self) -> Policy:
@@ -60,6 +61,11 @@ class TrainedWeights:
         self._optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self.policy)
+
+    def scale_rates(self, share: float) -> None:
+        """Set every learning rate to a share of its own, for a schedule."""
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = share * rate
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for ``load_state_dict``; its tensors are those in training, not copies."""
@@ -100,7 +106,5 @@ class TrainedWeights:
             frozen = {f"module.{name}" for name in self.policy.frozen_names}
             own = {name: value for name, value in self._average.state_dict().items() if name in frozen}
             self._average.load_state_dict({**state["average"], **own})
-        rates = [group["lr"] for group in self._optimizer.param_groups]
         self._optimizer.load_state_dict(state["optimizer"])
-        for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
+        self.scale_rates(1.0)

@@ -19,7 +19,7 @@ from al_loop.language_models.base import FrozenFile, LanguageModel, Memory
 from al_loop.language_models.tokenizers import ListedTokens
 
 SHA256 = "9e22e755b5d47da3c678bc19073e4f4af12ae061c91a7e5382cea67e30fad97b"
-_TOKENS = (
+_TOKENS = (  # noqa: SIM905
     r"<unk> <pad> <sos> <eos> c C ( ) 1 O 2 = N 3 n 4 F - [C@H] [C@@H] Cl / S [nH] 5 o s [C@] # [C@@] Br \ [O-] [N+] 6 "
     r"[n+] [S+] 7 [N-] [C-] [O] [s+] [S@+] . 8 [S@@+] [o+] [n-] [N@@+] [N@] [N@@] [N@+] [S@@] [S@] 9 [C+] %10 %11 %12"
 ).split()

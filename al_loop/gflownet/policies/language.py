@@ -69,7 +69,8 @@ class LanguagePolicy(Policy):
         super().__init__()
         if not isinstance(environment, Tokens):
             raise ConfigError(
-                f"policy: language continues prompts, and requires environment: {{kind: tokens}}, not {environment.name}"
+                "policy: language continues prompts, and requires environment: {kind: tokens}, not "
+                f"{environment.name}"
             )
         if heads != 1:
             raise ConfigError(f"heads: policy language has no ensemble of heads, so heads must be 1, got {heads}")
@@ -82,9 +83,11 @@ class LanguagePolicy(Policy):
             _add_adapters(self.trunk, lora)
         self._trains_all = lora is None
         rows = torch.cat([environment.allowed, torch.tensor([environment.end])])
+        self._rows: Tensor
         self.register_buffer("_rows", rows, persistent=False)
         head = base.head
-        self.head_weight = self.head_bias = None
+        self.head_weight: nn.Parameter | None = None
+        self.head_bias: nn.Parameter | None = None
         if not self._trains_all:
             self.head_weight = nn.Parameter(head.weight.detach()[rows].float(), requires_grad=False)
             if head.bias is not None:
@@ -163,10 +166,10 @@ class LanguagePolicy(Policy):
             hidden = hidden + self.condition(values)
         if self._trains_all:
             head = self.trunk.head
-            weight, bias = head.weight[self._rows].float(), None if head.bias is None else head.bias[self._rows].float()
-        else:
-            weight, bias = self.head_weight, self.head_bias
-        return self.trunk.adjust(linear(hidden, weight, bias))
+            bias = None if head.bias is None else head.bias[self._rows].float()
+            return self.trunk.adjust(linear(hidden, head.weight[self._rows].float(), bias))
+        assert self.head_weight is not None
+        return self.trunk.adjust(linear(hidden, self.head_weight, self.head_bias))
 
     # -- the policy ----------------------------------------------------------------------------------------------------
 

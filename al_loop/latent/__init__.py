@@ -1,0 +1,15 @@
+"""Maximum likelihood of models with discrete, compositional latents: GFlowNet-EM (Hu et al., ICML 2023).
+
+- ``base``: the interface, ``LatentModel``. ``models``: one module for each model.
+- ``settings``: ``EM``. ``em``: the alternation of E-steps and M-steps. ``fitting``: ``fit``, all of it in one call.
+- ``observations``: environments whose conditions are observations. ``posterior``: q(z|x), and how exact it is.
+"""
+
+from al_loop.latent.base import LatentModel
+from al_loop.latent.em import Alternation, Result, Round
+from al_loop.latent.fitting import fit
+from al_loop.latent.models.mixture import Mixture
+from al_loop.latent.posterior import Posterior, Report
+from al_loop.latent.settings import EM
+
+__all__ = ["EM", "Alternation", "LatentModel", "Mixture", "Posterior", "Report", "Result", "Round", "fit"]
