@@ -8,8 +8,9 @@
 from al_loop.latent.base import LatentModel
 from al_loop.latent.em import Alternation, Result, Round
 from al_loop.latent.fitting import fit
+from al_loop.latent.models.hmm import HMM
 from al_loop.latent.models.mixture import Mixture
 from al_loop.latent.posterior import Posterior, Report
 from al_loop.latent.settings import EM
 
-__all__ = ["EM", "Alternation", "LatentModel", "Mixture", "Posterior", "Report", "Result", "Round", "fit"]
+__all__ = ["EM", "HMM", "Alternation", "LatentModel", "Mixture", "Posterior", "Report", "Result", "Round", "fit"]
