@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from al_loop import __version__
-from al_loop.cli import check, course, imports, jobs, people, pretrain, reference, results, retry, run, sweep
+from al_loop.cli import check, course, draw, imports, jobs, people, pretrain, reference, results, retry, run, sweep
 from al_loop.cli.common import EXIT_INTERRUPTED
 from al_loop.system.output import guard_output, is_pipe_broken, raise_broken_pipes
 
@@ -44,6 +44,7 @@ for _command in (
     jobs.stop,
     sweep.sweep,
     pretrain.pretrain,
+    draw.draw,
     people.ask,
     people.tell,
     people.review,

@@ -143,6 +143,10 @@ class Learner:
             source.rescore(self._log_reward)
         self._sources.add_source(source, size)
 
+    def scale_rates(self, share: float) -> None:
+        """Set every learning rate to a share of that of the settings, for a schedule."""
+        self._weights.scale_rates(share)
+
     def start(self, log_reward: AnyReward) -> None:
         """Begin training on a new reward: rescore the replay, and re-estimate log Z from the first batch.
 

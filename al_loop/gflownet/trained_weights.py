@@ -37,6 +37,7 @@ class TrainedWeights:
             ],
             fused=True,
         )
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
 
     @property
     def sampling_policy(self) -> Policy:
@@ -61,6 +62,11 @@ class TrainedWeights:
         if self._average is not None:
             self._average.update_parameters(self.policy)
 
+    def scale_rates(self, share: float) -> None:
+        """Set every learning rate to a share of its own, for a schedule."""
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = share * rate
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state for ``load_state_dict``; its tensors are those in training, not copies."""
         return {
@@ -78,7 +84,5 @@ class TrainedWeights:
             self._average.module.load_state_dict(state["policy"])
         elif self._average is not None:
             self._average.load_state_dict(state["average"])
-        rates = [group["lr"] for group in self._optimizer.param_groups]
         self._optimizer.load_state_dict(state["optimizer"])
-        for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
+        self.scale_rates(1.0)
