@@ -47,11 +47,15 @@ ROOMS: Mapping[str, str] = {
     "selector": "al_loop.selectors",
     "property": "al_loop.properties",
     "sink": "al_loop.sinks",
+    "latent": "al_loop.latent.models",
 }
 
 #: the key of a part, without list indices -> the room of the part
 ROOM_OF: Mapping[tuple[str, ...], str] = {
-    **{(name,): name for name in ("environment", "oracle", "features", "surrogate", "acquisition", "selector")},
+    **{
+        (name,): name
+        for name in ("environment", "oracle", "features", "surrogate", "acquisition", "selector", "latent")
+    },
     ("constraints",): "property",
     ("sinks",): "sink",
     ("sampler", "objective"): "objective",

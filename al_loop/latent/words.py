@@ -62,9 +62,10 @@ class Words:
             rows.append([self._index[letter] for letter in letters] + [PAD] * (self.length - len(letters)))
         return torch.tensor(rows, dtype=torch.int64)
 
-    def write(self, x: Tensor) -> list[list[str]]:
-        """Return the letters of rows."""
-        return [[self.letters[i] for i in row if i != PAD] for row in x.tolist()]
+    def texts(self, x: Tensor) -> list[str]:
+        """Return rows as texts, which ``read`` reads."""
+        separator = " " if any(len(letter) > 1 for letter in self.letters) else ""
+        return [separator.join(self.letters[i] for i in row if i != PAD) for row in x.tolist()]
 
     def one_hot(self, x: Tensor) -> Tensor:
         """Return rows as one-hot vectors, zero after the end, shape n x (length * letters)."""

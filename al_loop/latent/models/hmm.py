@@ -31,6 +31,7 @@ class HMM(MultinomialModel):
     kind = "hmm"
     policy: ClassVar[str] = "tagging"
     is_partial: ClassVar[bool] = True
+    reads_text: ClassVar[bool] = True
     n_lengths: Tensor
 
     def __init__(
@@ -106,6 +107,9 @@ class HMM(MultinomialModel):
         self.randomise(generator)
         self.n_lengths.copy_(torch.bincount(lengths_of(x), minlength=self.words.length + 1))
 
+    def write(self, x: Tensor) -> list[str]:
+        return self.words.texts(x)
+
     def paths(self, x: Sequence[str] | Tensor, z: Tensor) -> list[list[int]]:
         """Return the states of the letters of sequences, without those after the end.
 
@@ -115,3 +119,6 @@ class HMM(MultinomialModel):
         """
         rows = x if isinstance(x, Tensor) else self.read(x)
         return [row[:n] for row, n in zip(z.tolist(), lengths_of(rows).tolist(), strict=True)]
+
+    def explain(self, x: Tensor, z: Tensor) -> list[str]:
+        return ["-".join(map(str, path)) for path in self.paths(x, z)]

@@ -20,7 +20,9 @@ def test_the_forward_algorithm_sums_over_all_paths_of_any_length():
     hmm = model()
     x = hmm.read(SEQUENCES)
     codes = torch.tensor(list(product(range(3), repeat=4)))
-    enumerated = hmm.log_joint(x.repeat_interleave(len(codes), 0), codes.repeat(len(x), 1)).view(len(x), -1).logsumexp(1)
+    enumerated = (
+        hmm.log_joint(x.repeat_interleave(len(codes), 0), codes.repeat(len(x), 1)).view(len(x), -1).logsumexp(1)
+    )
     assert torch.allclose(hmm.log_likelihood(SEQUENCES), enumerated.detach())
 
 
