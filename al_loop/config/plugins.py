@@ -265,7 +265,7 @@ def _import_advice(module_name: str, error: BaseException) -> str:
 
 def entry_point_group(section: str) -> str:
     """Return the entry-point group in which installed packages provide parts of a section."""
-    return f"al_loop.{ROOMS[section].rpartition('.')[2]}"
+    return "al_loop.latent_models" if section == "latent" else f"al_loop.{ROOMS[section].rpartition('.')[2]}"
 
 
 # ---- built-in parts: files of a room -------------------------------------------------------------------------------
