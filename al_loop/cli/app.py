@@ -21,6 +21,7 @@ from al_loop.cli import (
     retry,
     run,
     sweep,
+    verify,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
 from al_loop.system.output import guard_output, is_pipe_broken, raise_broken_pipes
@@ -66,6 +67,8 @@ for _command in (
     retry.retry,
     results.status,
     results.export,
+    verify.verify,
+    verify.backup,
 ):
     app.command()(_command)
 app.command(name="import")(imports.import_data)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from al_loop.datafiles.object_columns import ObjectType
+from al_loop.molecules.graphs import MolecularGraphs
 
 __all__ = ["Environment", "ObjectType"]
 
@@ -244,6 +245,17 @@ class Environment(ABC):
         each object has one state.
         """
         return torch.zeros(states.shape[0], device=states.device)
+
+    def identity(self, states: Tensor) -> Tensor | None:
+        """Return a 64-bit number for each object, shape n, equal for two states exactly if they are the same object.
+
+        None (the default) if there is no such number; then each state counts as an object of its own.
+        """
+        return None
+
+    def graphs(self, states: Tensor) -> MolecularGraphs | None:
+        """Return the molecular graphs of states, on their device; None (the default) if states are no graphs."""
+        return None
 
     def vocabulary(self) -> list[Any]:
         """Return JSON values that define the meaning of the actions.
