@@ -10,9 +10,9 @@ from torch import Tensor
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
 from al_loop.features.base import Features
+from al_loop.features.molecules.graphs import MolecularGraphs
 from al_loop.gflownet.reward import AnyReward, StateReward
 from al_loop.modelling.reward import AcquisitionReward
-from al_loop.molecules.graphs import MolecularGraphs
 
 Decoding = Literal["auto", "always", "never"]
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from al_loop.environments.fragments.blocks import Block
 from al_loop.environments.fragments.states import SizeLimits, read_slots
-from al_loop.molecules.graphs import HYDROGENS, N_ATOM_COLUMNS, SINGLE, MolecularGraphs
+from al_loop.features.molecules.graphs import HYDROGENS, N_ATOM_COLUMNS, SINGLE, MolecularGraphs
 
 #: graphs of the blocks of the included vocabulary, by SMILES, so that they can be used without RDKit
 SHIPPED_GRAPHS = Path(__file__).parents[1] / "data" / "zinc_fragment_graphs.json"

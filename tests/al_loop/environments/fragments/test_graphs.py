@@ -11,9 +11,9 @@ from al_loop.environments.fragments import Fragments
 from al_loop.environments.fragments.graphs import SHIPPED_GRAPHS
 from al_loop.environments.fragments.vocabulary import describe_block, describe_graph
 from al_loop.features.circular import Circular
+from al_loop.features.molecules.circular import distinct_counts, folded_counts, substructures
+from al_loop.features.molecules.descriptors import NAMES, descriptor
 from al_loop.gflownet.rollout import rollout
-from al_loop.molecules.circular import distinct_counts, folded_counts, substructures
-from al_loop.molecules.descriptors import NAMES, descriptor
 
 SIZES = [(6, 2, 38), (1, 1, 20), (12, 3, 90)]
 
