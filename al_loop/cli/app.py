@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from al_loop import __version__
-from al_loop.cli import check, course, draw, imports, jobs, people, pretrain, reference, results, retry, run, sweep
+from al_loop.cli import (
+    check,
+    course,
+    draw,
+    energy,
+    imports,
+    jobs,
+    people,
+    pretrain,
+    reference,
+    results,
+    retry,
+    run,
+    sweep,
+)
 from al_loop.cli.common import EXIT_INTERRUPTED
 from al_loop.system.output import guard_output, is_pipe_broken, raise_broken_pipes
 
@@ -44,6 +58,8 @@ for _command in (
     jobs.stop,
     sweep.sweep,
     pretrain.pretrain,
+    energy.learn_energy,
+    energy.score,
     draw.draw,
     people.ask,
     people.tell,
