@@ -12,6 +12,7 @@ from al_loop.cli import (
     course,
     draw,
     energy,
+    fit_latent,
     imports,
     jobs,
     people,
@@ -21,6 +22,7 @@ from al_loop.cli import (
     retry,
     run,
     sweep,
+    verify,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
 from al_loop.system.output import guard_output, is_pipe_broken, raise_broken_pipes
@@ -60,6 +62,7 @@ for _command in (
     pretrain.pretrain,
     energy.learn_energy,
     energy.score,
+    fit_latent.fit_latent,
     draw.draw,
     people.ask,
     people.tell,
@@ -67,6 +70,8 @@ for _command in (
     retry.retry,
     results.status,
     results.export,
+    verify.verify,
+    verify.backup,
 ):
     app.command()(_command)
 app.command(name="import")(imports.import_data)

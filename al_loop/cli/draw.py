@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: kind of a model's file -> function of the file that returns a ``DrawableModel``
 LOADERS: Mapping[str, str] = {
     "energy": "al_loop.energy.model:load",
+    "latent": "al_loop.latent.files:load_drawable",
 }
 
 

@@ -38,6 +38,8 @@ ENGINE = [
     "al_loop.environments.sequence",
     "al_loop.environments.fragments",
     "al_loop.environments.pool",
+    "al_loop.molecules.circular",
+    "al_loop.molecules.descriptors",
     "al_loop.gflownet.learner",
     "al_loop.gflownet.exact_distribution",
     "al_loop.gflownet.pipeline",
@@ -106,10 +108,10 @@ def test_the_loop_needs_no_ray():
 
 #: lowest first; a room may import from its own floor and from those below, lazily or not
 FLOORS = [
-    ["errors", "seeding", "smiles", "system"],
+    ["errors", "seeding", "smiles", "system", "molecules"],
     ["oracles.base"],
     ["config", "ledger", "storage", "datafiles"],
-    ["environments", "features", "properties", "oracles"],
+    ["environments", "features", "properties", "oracles", "language_models"],
     ["gflownet", "surrogates", "acquisitions", "selectors", "modelling", "monitoring", "sinks"],
     ["campaign", "energy", "latent", "language"],
     ["people", "analysis"],
