@@ -50,6 +50,8 @@ class Environment(ABC):
     object_type: ClassVar[ObjectType] = "other"
     #: kind of the default policy network
     default_policy: ClassVar[str] = "mlp"
+    #: kind of the untrained policy that draws random objects; empty: every action is equally likely
+    random_policy: ClassVar[str] = ""
 
     n_actions: int
     #: number of backward actions, the choices for undoing a step

@@ -71,6 +71,8 @@ class Learner:
         if prior is not None:
             load_prior(environment, self.policy, prior)
             self._reference = copy.deepcopy(self.policy).requires_grad_(False)
+        elif self.objective.uses_reference:
+            self._reference = self.policy.reference()
         self._weights = TrainedWeights(self.policy, self._log_z, training)
         self._sources = LearnerSources(environment, training, self.device)
         self._log_reward: AnyReward | None = None
@@ -129,7 +131,7 @@ class Learner:
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights of the policy that draws, and of a live reward, to send to samplers."""
-        weights = {k: v.detach().clone() for k, v in self.sampling_policy.state_dict().items()}
+        weights = {k: v.detach().clone() for k, v in self.sampling_policy.trainable_state().items()}
         if isinstance(self._log_reward, StateReward) and self._log_reward.live_module is not None:
             state = self._log_reward.live_module.state_dict()
             weights |= {REWARD_PREFIX + k: v.detach().clone() for k, v in state.items()}
@@ -326,7 +328,7 @@ class Learner:
             {
                 **self._weights.state_dict(),
                 **self._sources.state_dict(),
-                "reference": None if self._reference is None else self._reference.state_dict(),
+                "reference": None if self._reference is None else self._reference.trainable_state(),
                 "is_fresh": self._is_fresh,
             }
         )
@@ -348,7 +350,7 @@ class Learner:
     def _load(self, state: Mapping[str, Any]) -> None:
         self._weights.load_state_dict(state)
         if state["reference"] is not None:
-            self._reference = copy.deepcopy(self.policy).requires_grad_(False)
-            self._reference.load_state_dict(state["reference"])
+            self._reference = self._reference or copy.deepcopy(self.policy).requires_grad_(False)
+            self._reference.load_trainable_state(state["reference"])
         self._sources.load_state_dict(state)
         self._is_fresh = state["is_fresh"]

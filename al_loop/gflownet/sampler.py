@@ -157,7 +157,7 @@ class Sampler:
         Args:
             weights: see ``Learner.weights``.
         """
-        self._policy.load_state_dict({k: v for k, v in weights.items() if not k.startswith(REWARD_PREFIX)})
+        self._policy.load_trainable_state({k: v for k, v in weights.items() if not k.startswith(REWARD_PREFIX)})
         reward = {k.removeprefix(REWARD_PREFIX): v for k, v in weights.items() if k.startswith(REWARD_PREFIX)}
         if reward and isinstance(self._log_reward, StateReward) and self._log_reward.live_module is not None:
             self._log_reward.live_module.load_state_dict(reward)

@@ -111,7 +111,7 @@ FLOORS = [
     ["errors", "seeding", "smiles", "system", "molecules"],
     ["oracles.base"],
     ["config", "ledger", "storage", "datafiles"],
-    ["environments", "features", "properties", "oracles"],
+    ["environments", "features", "properties", "oracles", "language_models"],
     ["gflownet", "surrogates", "acquisitions", "selectors", "modelling", "monitoring", "sinks"],
     ["campaign", "energy", "latent", "language"],
     ["people", "analysis"],
