@@ -1,7 +1,8 @@
-"""Pages of the site that are generated from the code: every key of a config, every part, every command."""
+"""Pages that are generated from the code: every key of a config, every part, every command; and the notebooks."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,6 +175,10 @@ def _write(application: Sphinx) -> None:
         path = folder / f"{name}.md"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+    notebooks = Path(application.srcdir) / "notebooks"
+    notebooks.mkdir(exist_ok=True)
+    for source in (Path(application.srcdir).parent / "notebooks").glob("*.py"):
+        shutil.copy2(source, notebooks)
 
 
 def setup(application: Sphinx) -> dict[str, bool]:
