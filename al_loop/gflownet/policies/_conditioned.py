@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from al_loop.environments.base import Environment
 from al_loop.gflownet.conditioned import Conditioned
-from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Context, Logits, Policy
 
 
@@ -20,28 +18,14 @@ class ConditionedPolicy(Policy):
     finds the vector among the features.
 
     Args:
-        environment: the space, a ``Conditioned`` environment.
-        hidden: width of a layer.
-        layers: number of layers.
-        n_conditions: number of conditions of the reward.
-        heads: members of the ensemble of forward heads.
-
-    Raises:
-        ValueError: the environment is not conditioned.
+        environment: the space.
+        policy: a policy of ``environment.environment``, whose conditions include the vectors.
     """
 
-    kind = "conditioned"
-
-    def __init__(
-        self, environment: Environment, hidden: int = 128, layers: int = 2, n_conditions: int = 0, heads: int = 1
-    ) -> None:
+    def __init__(self, environment: Conditioned, policy: Policy) -> None:
         super().__init__()
-        if not isinstance(environment, Conditioned):
-            raise ValueError(f"policy: conditioned requires a conditioned environment, got {environment.name}")
-        n_all = environment.conditions.shape[1] + n_conditions
-        self.policy = make_policy(environment.environment, hidden, layers, n_all, heads)
-        self.heads = self.policy.heads
-        self.shares_trunk, self.is_markov = self.policy.shares_trunk, self.policy.is_markov  # type: ignore[misc]
+        self.policy, self.heads = policy, policy.heads
+        self.shares_trunk, self.is_markov = policy.shares_trunk, policy.is_markov  # type: ignore[misc]
         self.register_buffer("conditions", environment.conditions.clone(), persistent=False)
 
     def _split(self, states: Tensor, context: Context | None) -> tuple[Tensor, Context]:
