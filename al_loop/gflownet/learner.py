@@ -23,7 +23,7 @@ from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.priors import load_prior
 from al_loop.gflownet.replay import Replay
-from al_loop.gflownet.replicas import Replicas
+from al_loop.gflownet.replicas import Replicas, on_cpu
 from al_loop.gflownet.reward import AnyReward, StateReward, as_log_reward, check_log_reward
 from al_loop.gflownet.sampler import REWARD_PREFIX, Draw, SearchJob
 from al_loop.gflownet.settings import TrainingSettings
@@ -83,6 +83,8 @@ class Learner:
             replicas.start(environment, training, self._batches)
         if prior is not None:
             self._set_reference(copy.deepcopy(self.policy))
+        elif self.objective.uses_reference:
+            self._batches.reference = self.policy.reference()
 
     @property
     def _reference(self) -> Policy | None:
@@ -92,7 +94,7 @@ class Learner:
         """Set the frozen policy of a relative objective, in all processes."""
         self._batches.reference = reference.requires_grad_(False)
         if self._replicas is not None:
-            self._replicas.call(methodcaller("set_reference", copy.deepcopy(reference).cpu()))
+            self._replicas.call(methodcaller("set_reference", on_cpu(reference)))
 
     @property
     def log_z(self) -> Tensor:
@@ -147,7 +149,7 @@ class Learner:
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights of the policy that draws, and of a live reward, to send to samplers."""
-        weights = {k: v.detach().clone() for k, v in self.sampling_policy.state_dict().items()}
+        weights = {k: v.detach().clone() for k, v in self.sampling_policy.trainable_state().items()}
         return weights | {REWARD_PREFIX + k: v for k, v in (self._live_weights() or {}).items()}
 
     def _live_weights(self) -> dict[str, Tensor] | None:
@@ -199,6 +201,11 @@ class Learner:
                 self._replicas.call(methodcaller("set_reward", log_reward))
         self._sources.rescore(log_reward)
         self._is_fresh = True
+
+    @property
+    def best_objects(self) -> list[str]:
+        """The objects in the replay, the best (or newest) first."""
+        return self._sources.best_objects
 
     def remember(self, objects: Sequence[str], log_reward: AnyReward) -> int:
         """Add objects from other sources, such as those that an oracle measured.
@@ -313,7 +320,7 @@ class Learner:
             {
                 **self._weights.state_dict(),
                 **self._sources.state_dict(),
-                "reference": None if self._reference is None else self._reference.state_dict(),
+                "reference": None if self._reference is None else self._reference.trainable_state(),
                 "is_fresh": self._is_fresh,
             }
         )
@@ -339,8 +346,9 @@ class Learner:
     def _load(self, state: Mapping[str, Any]) -> None:
         self._weights.load_state_dict(state)
         if state["reference"] is not None:
-            self._batches.reference = copy.deepcopy(self.policy).requires_grad_(False)
-            self._batches.reference.load_state_dict(state["reference"])
+            reference = self._reference or copy.deepcopy(self.policy).requires_grad_(False)
+            reference.load_trainable_state(state["reference"])
+            self._batches.reference = reference
         self._sources.load_state_dict(state)
         self._is_fresh = state["is_fresh"]
 

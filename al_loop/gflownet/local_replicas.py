@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import signal
 import sys
 from contextlib import suppress
@@ -47,14 +48,17 @@ class _LocalReplica(Replica):
         self._connection, theirs = context.Pipe()
         with isolated_spawn():
             self._process = context.Process(
-                target=_serve, args=(theirs, rank, setup, list(sys.path)), daemon=True, name=f"learner-{rank}"
+                target=_serve,
+                args=(theirs, rank, pickle.dumps(setup), list(sys.path)),
+                daemon=True,
+                name=f"learner-{rank}",
             )
             self._process.start()
         theirs.close()
 
     def begin(self, command: Command) -> None:
         try:
-            self._connection.send(command)
+            self._connection.send_bytes(pickle.dumps(command))
         except OSError:
             raise self._lost() from None
 
@@ -62,7 +66,7 @@ class _LocalReplica(Replica):
         try:
             if not self._connection.poll(timeout_s):
                 return None
-            value, error = self._connection.recv()
+            value, error = pickle.loads(self._connection.recv_bytes())
         except (EOFError, OSError):
             raise self._lost() from None
         if error is not None:
@@ -90,18 +94,21 @@ class _LocalReplica(Replica):
             self._process.join()
 
 
-def _serve(connection: Connection, rank: int, setup: ReplicaSetup, path: list[str]) -> None:
-    """Carry out the learner's requests until it closes the connection, dies, or one of them fails."""
+def _serve(connection: Connection, rank: int, setup: bytes, path: list[str]) -> None:
+    """Carry out the learner's requests until it closes the connection, dies, or one of them fails.
+
+    Everything is pickled by hand, since ``multiprocessing`` would let both processes share the memory of tensors.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the learner decides when to end
     sys.path[:] = path
     with suppress(EOFError, OSError):
         try:
-            worker = ReplicaWorker(rank, setup)
-            connection.send((None, None))
+            worker = ReplicaWorker(rank, pickle.loads(setup))
+            connection.send_bytes(pickle.dumps((None, None)))
             while True:
-                command: Command = connection.recv()
-                connection.send((command(worker), None))
+                command: Command = pickle.loads(connection.recv_bytes())
+                connection.send_bytes(pickle.dumps((command(worker), None)))
         except (EOFError, OSError):
             raise
         except Exception as error:
-            connection.send((None, error))
+            connection.send_bytes(pickle.dumps((None, error)))

@@ -8,15 +8,16 @@ the same weights, and a training is reproducible for a fixed number of processes
 from __future__ import annotations
 
 import copy
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import methodcaller
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from al_loop.environments.base import Environment
 from al_loop.errors import ReplicaLost
@@ -60,6 +61,20 @@ class ReplicaSetup:
     threads: int
 
 
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def on_cpu(module: Module) -> Module:
+    """Return a module on the CPU: itself, or a copy if it is elsewhere (its frozen weights may be shared)."""
+    if next(module.parameters()).device.type == "cpu":
+        return module
+    buffer = io.BytesIO()
+    torch.save(module, buffer)
+    buffer.seek(0)
+    copied: Module = torch.load(buffer, map_location="cpu", weights_only=False)
+    return copied
+
+
 #: a request to a replica
 Command = Callable[["ReplicaWorker"], Any]
 
@@ -79,6 +94,8 @@ class ReplicaWorker:
         policy, log_z = setup.policy.to(self._device), setup.log_z.to(self._device)
         weights = TrainedWeights(policy, log_z, setup.training)
         self._training = BatchTraining(setup.environment, setup.training, setup.objective, weights, self._device)
+        if setup.objective.uses_reference:
+            self._training.reference = policy.reference()
         self._rank, self._setup, self._host = rank, setup, host
 
     def connect(self) -> None:
@@ -198,9 +215,7 @@ class Replicas(ABC):
             )
         backend = self.backend(training.device)
         self._training, self._store = training, TeamStore(self._host)
-        policy, log_z = (copy.deepcopy(module).cpu() for module in (training.weights.policy, training.weights.log_z))
-        assert isinstance(policy, Policy)
-        assert isinstance(log_z, LogZ)
+        policy, log_z = on_cpu(training.weights.policy), on_cpu(training.weights.log_z)
         setup = ReplicaSetup(
             environment,
             settings,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from al_loop.gflownet.conditioned import Conditioned
-from al_loop.gflownet.policies.base import Context, Logits, Policy
+from al_loop.gflownet.policies.base import ChosenSteps, Context, Logits, Policy
 
 
 class ConditionedPolicy(Policy):
@@ -24,7 +24,7 @@ class ConditionedPolicy(Policy):
 
     def __init__(self, environment: Conditioned, policy: Policy) -> None:
         super().__init__()
-        self.policy, self.heads = policy, policy.heads
+        self._environment, self.policy, self.heads = environment, policy, policy.heads
         self.shares_trunk, self.is_markov = policy.shares_trunk, policy.is_markov  # type: ignore[misc]
         self.register_buffer("conditions", environment.conditions.clone(), persistent=False)
 
@@ -55,6 +55,27 @@ class ConditionedPolicy(Policy):
     def along(self, states: Tensor, context: Context | None = None) -> Logits | None:
         _, own_context = self._split(states[0], context)
         return self.policy.along(states[..., 1:], own_context)
+
+    def chosen_steps(
+        self, states: Tensor, actions: Tensor, index: Tensor, context: Context | None, uses_flows: bool
+    ) -> ChosenSteps | None:
+        _, own_context = self._split(states[0], context)
+        return self.policy.chosen_steps(states[..., 1:], actions, index, own_context, uses_flows)
+
+    @property
+    def frozen_names(self) -> frozenset[str]:
+        return frozenset(f"policy.{name}" for name in self.policy.frozen_names)
+
+    @property
+    def frozen_digest(self) -> str | None:
+        return self.policy.frozen_digest
+
+    def reference(self) -> Policy | None:
+        reference = self.policy.reference()
+        return None if reference is None else ConditionedPolicy(self._environment, reference)
+
+    def start_from(self, states: Tensor) -> Any:
+        return self.policy.start_from(states[..., 1:])
 
     def start(self, n: int, device: torch.device) -> Any:
         return self.policy.start(n, device)
