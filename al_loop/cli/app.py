@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from al_loop import __version__
-from al_loop.cli import check, course, imports, jobs, people, pretrain, reference, results, retry, run, sweep
+from al_loop.cli import check, course, imports, jobs, people, pretrain, reference, report, results, retry, run, sweep
 from al_loop.cli.common import EXIT_INTERRUPTED
 from al_loop.system.output import guard_output, is_pipe_broken, raise_broken_pipes
 
@@ -50,6 +50,7 @@ for _command in (
     retry.retry,
     results.status,
     results.export,
+    report.report,
 ):
     app.command()(_command)
 app.command(name="import")(imports.import_data)
