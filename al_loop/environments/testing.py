@@ -11,7 +11,8 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.exact_distribution import terminal_distribution
-from al_loop.gflownet.rollout import Trajectories, rollout
+from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.trajectories import Trajectories
 
 
 def _take(environment: Environment, states: Tensor, choices: Tensor, is_backward: bool = False) -> Tensor:

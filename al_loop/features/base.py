@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from al_loop.errors import summary
+from al_loop.features.molecules.graphs import MolecularGraphs
 from al_loop.features.row_layout import Layout
 
 
@@ -82,6 +83,16 @@ class Features(ABC):
             self._cache.clear()
         self._cache.update(islice(rows.items(), self._cache_size))
         return torch.stack(features).double() if features else torch.empty(0, self.d, dtype=torch.float64)
+
+    def of_graphs(self, graphs: MolecularGraphs) -> Tensor | None:
+        """Return the features of n molecular graphs, on their device; None (the default) if this is not supported.
+
+        The rows are those of the molecules' SMILES, in any number type.
+
+        Args:
+            graphs: n molecules.
+        """
+        return None
 
     def describable(self, objects: Sequence[str]) -> list[str]:
         """Return the objects that have features, in their order; the reasons for the others are in ``refused``."""

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.backward_rollout import Backward, backward_rollout
 from al_loop.gflownet.policies.base import Context, Policy
-from al_loop.gflownet.rollout import Backward, Guide, Trajectories, backward_rollout, rollout
+from al_loop.gflownet.rollout import Guide, rollout
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.trajectory_terms import log_probabilities
 
 #: number of steps to undo for each length of a history: n -> n, at most the length

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.action_choice import masked_log_softmax
 from al_loop.gflownet.policies.base import Policy
-from al_loop.gflownet.rollout import masked_log_softmax
 from al_loop.gflownet.unique_rows import unique_rows
 
 

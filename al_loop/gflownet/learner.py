@@ -7,29 +7,28 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.conditioned import groups, highest
+from al_loop.gflownet.backward_rollout import backward_rollout
+from al_loop.gflownet.conditions import Conditions
 from al_loop.gflownet.device import find_device
+from al_loop.gflownet.learner_sources import LearnerSources
 from al_loop.gflownet.log_z import LogZ
-from al_loop.gflownet.moving_average import moving_average
 from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.objectives.base import Objective, Terms
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.priors import load_prior
 from al_loop.gflownet.replay import Replay
-from al_loop.gflownet.reward import AnyReward, StateReward, as_log_reward, check_log_reward, check_losses, score
-from al_loop.gflownet.rollout import Trajectories, backward_rollout
+from al_loop.gflownet.reward import AnyReward, StateReward, as_log_reward, check_log_reward, check_losses
 from al_loop.gflownet.sampler import REWARD_PREFIX, Draw, SearchJob
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.sources import Entries, Source
+from al_loop.gflownet.trained_weights import TrainedWeights
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.trajectory_terms import compute_terms
 from al_loop.seeding import derive_seed
-
-_MEASURED_CAPACITY = 1_000_000
 
 
 class Learner:
@@ -72,21 +71,11 @@ class Learner:
         if prior is not None:
             load_prior(environment, self.policy, prior)
             self._reference = copy.deepcopy(self.policy).requires_grad_(False)
-        self._average = AveragedModel(self.policy, multi_avg_fn=moving_average(training.ema)) if training.ema else None
-        self.replay = Replay(training.replay_capacity, training.replay_priority)
-        #: objects that the oracle measured
-        self.measured = Replay(_MEASURED_CAPACITY)
-        self._added_sources: list[tuple[Source, int]] = []
+        elif self.objective.uses_reference:
+            self._reference = self.policy.reference()
+        self._weights = TrainedWeights(self.policy, self._log_z, training)
+        self._sources = LearnerSources(environment, training, self.device)
         self._log_reward: AnyReward | None = None
-        change = self._log_z.change
-        self._optimizer = torch.optim.Adam(
-            [
-                {"params": self.policy.parameters(), "lr": training.lr},
-                {"params": [self._log_z.level], "lr": training.lr_log_z},
-                {"params": [] if change is None else list(change.parameters()), "lr": 10 * training.lr},
-            ],
-            fused=True,
-        )
         self._is_fresh = True
 
     @property
@@ -97,18 +86,21 @@ class Learner:
         return self._log_z.level.detach().mean()
 
     @torch.no_grad()
-    def log_z_of(self, start: Tensor) -> Tensor:
-        """Return the log of the total flow from initial states, such as those of conditions, shape n.
+    def log_z_of(self, start: Tensor, values: Tensor | None = None) -> Tensor:
+        """Return the log of the total flow under conditions, shape n.
 
         Args:
-            start: initial states, shape n x state_size.
+            start: initial states, such as those of conditions, shape n x state_size.
+            values: temperatures and preferences, shape n x n_values, as from ``Conditioning.fixed``; None: the reward
+                is not conditioned on any.
         """
         start = start.to(self.device)
-        log_z: Tensor = self._log_z(self.policy, start, None)
+        context = None if values is None or not values.shape[1] else Context(values.to(self.device))
+        log_z: Tensor = self._log_z(self.policy, start, context)
         if not self.objective.uses_edges and not self.objective.uses_stops:
             return log_z
         mask = self._environment.forward_mask(start)
-        logits = self.policy.forward_logits(start).masked_fill(~mask, -torch.inf)
+        logits = self.policy.forward_logits(start, context).masked_fill(~mask, -torch.inf)
         if self.objective.uses_edges:
             return logits.logsumexp(1)
         if self._state_function is None:
@@ -123,24 +115,23 @@ class Learner:
         return self._log_reward.function if isinstance(self._log_reward, StateReward) else None
 
     @property
-    def _sources(self) -> list[tuple[Source, int]]:
-        """All sources, with the number of their objects in each step."""
-        training = self.training
-        own = [(self.replay, training.replay_size), (self.measured, training.measured_size)]
-        return [*own, *self._added_sources]
+    def replay(self) -> Replay:
+        """Objects drawn earlier."""
+        return self._sources.replay
+
+    @property
+    def measured(self) -> Replay:
+        """Objects that the oracle measured."""
+        return self._sources.measured
 
     @property
     def sampling_policy(self) -> Policy:
         """The policy that draws: the trained one, or its moving average."""
-        if self._average is None:
-            return self.policy
-        averaged = self._average.module
-        assert isinstance(averaged, Policy)
-        return averaged
+        return self._weights.sampling_policy
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights of the policy that draws, and of a live reward, to send to samplers."""
-        weights = {k: v.detach().clone() for k, v in self.sampling_policy.state_dict().items()}
+        weights = {k: v.detach().clone() for k, v in self.sampling_policy.trainable_state().items()}
         if isinstance(self._log_reward, StateReward) and self._log_reward.live_module is not None:
             state = self._log_reward.live_module.state_dict()
             weights |= {REWARD_PREFIX + k: v.detach().clone() for k, v in state.items()}
@@ -155,7 +146,11 @@ class Learner:
         """
         if self._log_reward is not None:
             source.rescore(self._log_reward)
-        self._added_sources.append((source, size))
+        self._sources.add_source(source, size)
+
+    def scale_rates(self, share: float) -> None:
+        """Set every learning rate to a share of that of the settings, for a schedule."""
+        self._weights.scale_rates(share)
 
     def start(self, log_reward: AnyReward) -> None:
         """Begin training on a new reward: rescore the replay, and re-estimate log Z from the first batch.
@@ -177,9 +172,13 @@ class Learner:
         if self.training.forward_looking and not (isinstance(log_reward, StateReward) and log_reward.is_partial):
             raise ValueError("forward_looking requires a StateReward of partial objects (is_partial=True)")
         self._log_reward = log_reward
-        for source, _ in self._sources:
-            source.rescore(log_reward)
+        self._sources.rescore(log_reward)
         self._is_fresh = True
+
+    @property
+    def best_objects(self) -> list[str]:
+        """The objects in the replay, the best (or newest) first."""
+        return self._sources.best_objects
 
     def remember(self, objects: Sequence[str], log_reward: AnyReward) -> int:
         """Add objects from other sources, such as those that an oracle measured.
@@ -191,28 +190,11 @@ class Learner:
         Returns:
             The number of objects that are in the space.
         """
-        states, names = [], []
-        for name in objects:
-            try:
-                states.append(self._environment.encode([name]))
-            except ValueError:
-                continue
-            names.append(name)
-        if names:
-            rows = torch.cat(states).to(self.device)
-            keys = [tuple(row) for row in rows.tolist()] if isinstance(log_reward, StateReward) else names
-            self.measured.add(keys, rows, score(log_reward, keys, rows))
-        return len(names)
+        return self._sources.remember(objects, log_reward)
 
     def jobs(self, seed: int) -> list[SearchJob]:
         """Return the searches of the next step, with the objects around which to run them."""
-        generator = torch.Generator().manual_seed(seed)
-        jobs = []
-        for search in self.training.searches:
-            source = self.measured if search.source == "measured" else self.replay
-            if len(source):
-                jobs.append(SearchJob(search, source.sample(search.size, generator)))
-        return jobs
+        return self._sources.jobs(seed)
 
     def updates(self, draw: Draw, *, seed: int) -> float:
         """Make all gradient steps of a draw, and return the mean loss.
@@ -221,7 +203,7 @@ class Learner:
             draw: trajectories for ``training.updates`` steps.
             seed: seed of the random choices.
         """
-        parts = draw.split(self.training.updates)
+        parts = draw.split(self.training.updates, self.training.per_condition)
         losses = [self.update(part, seed=derive_seed(seed, i)) for i, part in enumerate(parts)]
         return sum(losses) / len(losses)
 
@@ -242,16 +224,17 @@ class Learner:
         generator = torch.Generator(self.device).manual_seed(seed)
         values = draw.values if draw.values is not None else torch.zeros(n, 0, device=self.device)
         batch, rewards, conditions = [draw.trajectories], [reward], [values]
-        for source, size in self._sources:
+        for source, size in self._sources.sizes:
             if size and len(source):
-                history, entries, entry_values = self._histories(source, size, seed, generator)
+                history, entries, entry_values = self._histories(source, size, seed, generator, values)
                 batch.append(history)
                 rewards.append(self._current(history.terminal, entries.log_reward))
                 conditions.append(entry_values)
         trajectories, values = Trajectories.join(batch), torch.cat(conditions)
-        log_reward = training.conditioning.apply(torch.cat(rewards), values)
-        group = groups(self._environment, trajectories)
-        log_reward = log_reward.clamp(min=highest(log_reward, group) - training.floor)
+        starts = trajectories.states[0][:, : self._environment.condition_size]
+        joined = Conditions(starts, values, training.conditioning)
+        log_reward = joined.floored(torch.cat(rewards), training.floor)
+        group = joined.group if self.objective.uses_groups else None
         context = self._context(values, generator)
         if self._is_fresh and self.objective.uses_log_z:
             self._estimate_log_z(trajectories, log_reward, context, n)
@@ -263,16 +246,10 @@ class Learner:
         if not self.objective.uses_log_z and not self.objective.uses_edges:  # for reports, though no loss uses it
             self._log_z.level.data.fill_((terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0)).detach().mean())
         check_losses(losses)
-        self._optimizer.zero_grad()
         loss = losses.mean()
         if training.backward_loss == "likelihood":
             loss = loss - terms.log_pb[:, :n].sum(0).mean()
-        torch.autograd.backward(loss)
-        if training.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.policy.parameters(), training.clip_norm)
-        self._optimizer.step()
-        if self._average is not None:
-            self._average.update_parameters(self.policy)
+        self._weights.step(loss)
         self.add_to_replay(draw)
         return float(losses[:n].detach().mean())
 
@@ -285,12 +262,7 @@ class Learner:
 
     def add_to_replay(self, draw: Draw) -> None:
         """Add the objects of a draw to the replay, unless nothing uses it, and offer them to other sources."""
-        training = self.training
-        draw = draw.to(self.device)
-        if training.replay_size or any(search.source == "replay" for search in training.searches):
-            self.replay.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
-        for source, _ in self._added_sources:
-            source.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
+        self._sources.add_draw(draw)
 
     def _terms(
         self,
@@ -316,11 +288,18 @@ class Learner:
         )
 
     def _histories(
-        self, source: Source, size: int, seed: int, generator: torch.Generator
+        self, source: Source, size: int, seed: int, generator: torch.Generator, drawn: Tensor
     ) -> tuple[Trajectories, Entries, Tensor]:
-        """Return random histories of objects from a replay, the objects, and random conditions for them."""
+        """Return random histories of objects from a source, the objects, and their temperatures and preferences.
+
+        An object of a source may have any of these, since its log-rewards are stored without them. They are those of
+        the draw where trajectories of the same condition are compared. The condition in its state stays.
+        """
         entries = source.sample(size, torch.Generator().manual_seed(seed))
-        values = self.training.conditioning.sample(size, generator)
+        if self.training.per_condition > 1 and drawn.shape[1]:
+            values = drawn[torch.randint(len(drawn), (size,), generator=generator, device=self.device)]
+        else:
+            values = self.training.conditioning.sample(size, generator)
         history = backward_rollout(
             self._environment,
             self.policy,
@@ -352,14 +331,9 @@ class Learner:
         """Return the complete state, from which ``load_state_dict`` resumes bit for bit."""
         return copy.deepcopy(
             {
-                "policy": self.policy.state_dict(),
-                "log_z": self._log_z.state_dict(),
-                "average": None if self._average is None else self._average.state_dict(),
-                "reference": None if self._reference is None else self._reference.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
-                "replay": self.replay.state_dict(),
-                "measured": self.measured.state_dict(),
-                "sources": [source.state_dict() for source, _ in self._added_sources],
+                **self._weights.state_dict(),
+                **self._sources.state_dict(),
+                "reference": None if self._reference is None else self._reference.trainable_state(),
                 "is_fresh": self._is_fresh,
             }
         )
@@ -379,21 +353,9 @@ class Learner:
             raise
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        self.policy.load_state_dict(state["policy"])
-        self._log_z.load_state_dict(state["log_z"])
-        if self._average is not None and state["average"] is None:
-            self._average.module.load_state_dict(state["policy"])
-        elif self._average is not None:
-            self._average.load_state_dict(state["average"])
+        self._weights.load_state_dict(state)
         if state["reference"] is not None:
-            self._reference = copy.deepcopy(self.policy).requires_grad_(False)
-            self._reference.load_state_dict(state["reference"])
-        rates = [group["lr"] for group in self._optimizer.param_groups]
-        self._optimizer.load_state_dict(state["optimizer"])
-        for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
-        self.replay.load_state_dict(state["replay"])
-        self.measured.load_state_dict(state["measured"])
-        for (source, _), saved in zip(self._added_sources, state.get("sources", ()), strict=True):
-            source.load_state_dict(saved)
+            self._reference = self._reference or copy.deepcopy(self.policy).requires_grad_(False)
+            self._reference.load_trainable_state(state["reference"])
+        self._sources.load_state_dict(state)
         self._is_fresh = state["is_fresh"]

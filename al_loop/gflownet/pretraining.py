@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
+from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.policies.base import Context, Policy
-from al_loop.gflownet.rollout import backward_rollout
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.system import stopping
 
@@ -196,10 +196,10 @@ def pretrain(
                 nlls = torch.cat([nll(rows, fixed_generator) for rows in held_out.split(_VALIDATION_BATCH)])
             validation.append((step + 1, float(nlls.mean())))
             if validation[-1][1] == min(value for _, value in validation):
-                best = copy.deepcopy(policy.state_dict())
+                best = copy.deepcopy(policy.trainable_state())
             if on_validation is not None:
                 on_validation(*validation[-1])
     if best is not None:
-        policy.load_state_dict(best)
+        policy.load_trainable_state(best)
     best_step = min(validation, key=lambda pair: pair[1])[0] if validation else settings.steps
     return PretrainingResult(len(train), n_validation, data.n_skipped, validation, best_step, loss)

@@ -1,66 +1,23 @@
-"""Roll-outs: trajectories drawn in whole batches, forwards from a policy and backwards from objects."""
+"""Roll-outs: trajectories drawn from a policy in whole batches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.action_choice import GumbelNoise, masked_log_softmax, packs, pick_actions
+from al_loop.gflownet.backward_rollout import Backward, backward_rollout
 from al_loop.gflownet.policies.base import Context, Policy
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.unique_rows import unique_rows
 from al_loop.system import stopping
 
-#: the backward policy: a network, or one of two formulas
-Backward = Literal["learned", "uniform", "maximum_entropy"]
-_FEW_ACTIONS = 64
-_NEVER = torch.tensor(-torch.inf)
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """A batch of n trajectories, padded to the T steps of the longest.
-
-    Args:
-        states: states, shape T + 1 x n x state_size, ending in (and padded with) the terminal state.
-        actions: actions, shape T x n, -1 after the end of a trajectory.
-    """
-
-    states: Tensor
-    actions: Tensor
-
-    def __len__(self) -> int:
-        return self.actions.shape[1]
-
-    @property
-    def terminal(self) -> Tensor:
-        """The terminal states, shape n x state_size."""
-        return self.states[-1]
-
-    def pick(self, rows: Sequence[int] | Tensor) -> Trajectories:
-        """Return the trajectories at these indices."""
-        rows = torch.as_tensor(rows, dtype=torch.int64, device=self.actions.device)
-        return Trajectories(self.states[:, rows], self.actions[:, rows])
-
-    def to(self, device: torch.device | str) -> Trajectories:
-        """Return the same trajectories on another device."""
-        return Trajectories(self.states.to(device), self.actions.to(device))
-
-    @staticmethod
-    def join(parts: Sequence[Trajectories]) -> Trajectories:
-        """Concatenate batches, padded to one length."""
-        if len(parts) == 1:
-            return parts[0]
-        steps = max(p.actions.shape[0] for p in parts)
-        states, actions = [], []
-        for part in parts:
-            missing = steps - part.actions.shape[0]
-            states.append(torch.cat([part.states, part.states[-1:].expand(missing, -1, -1)]))
-            actions.append(torch.nn.functional.pad(part.actions, (0, 0, 0, missing), value=-1))
-        return Trajectories(torch.cat(states, 1), torch.cat(actions, 1))
+#: with the names that this module used to define
+__all__ = ["Backward", "Guide", "Trajectories", "backward_rollout", "masked_log_softmax", "packs", "rollout"]
 
 
 @dataclass(frozen=True)
@@ -74,27 +31,6 @@ class Guide:
 
     actions: Tensor
     deviate: Tensor | None = None
-
-
-def masked_log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
-    """Return log-probabilities, shape n x n_actions, over the allowed actions; -inf for the others.
-
-    Args:
-        logits: logits, shape n x n_actions.
-        mask: allowed actions, shape n x n_actions.
-
-    Raises:
-        ValueError: the shapes differ, or the mask is not boolean.
-    """
-    if logits.shape != mask.shape or mask.dtype != torch.bool:
-        got = f"got {tuple(logits.shape)} and {tuple(mask.shape)} of {mask.dtype}"
-        raise ValueError(f"expected n x actions logits of the policy and a boolean mask of the environment, {got}")
-    return logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
-
-
-def packs(device: torch.device) -> bool:
-    """Return whether to drop finished rows: it saves work, but on a GPU their number would have to be read back."""
-    return device.type == "cpu"
 
 
 @torch.no_grad()
@@ -164,8 +100,8 @@ def _rollout_packed(
     steps, checks = [], []
     with torch.inference_mode():  # halves the cost of a small operation
         before, rows = start, all_rows
-        memory = policy.start(n, generator.device) if policy is not None else None
-        noise = _Gumbel(generator)
+        memory = policy.start_from(start) if policy is not None else None
+        noise = GumbelNoise(generator)
         shares = policy is not None and policy.is_markov and context is None
         try:
             for t in range(environment.max_steps):
@@ -183,7 +119,7 @@ def _rollout_packed(
                         logits = policy.next_logits(before, context, memory, row_index)
                     if temperature != 1:
                         logits = logits / temperature
-                action, check = _pick(logits, mask, epsilon, generator, noise)
+                action, check = pick_actions(logits, mask, epsilon, generator, noise)
                 checks.append(check)
                 if guide is not None and t < len(guide.actions):
                     action = _follow(guide, t, row_index, mask, action, generator)
@@ -228,10 +164,9 @@ def _rollout_whole(
     guide: Guide | None,
 ) -> Trajectories:
     """Roll out on a GPU, where all rows take all steps, so that nothing is read from the device before the end."""
-    device = generator.device
     current = start
     states, actions, checks = [current], [], []
-    memory = policy.start(len(start), device) if policy is not None else None
+    memory = policy.start_from(start) if policy is not None else None
     for t in range(environment.max_steps):
         stopping.look()
         is_alive = ~environment.is_terminal(current)
@@ -241,7 +176,7 @@ def _rollout_whole(
             logits = policy.next_logits(current, context, memory, None)
             if temperature != 1:
                 logits = logits / temperature
-        action, check = _pick(logits, mask, epsilon, generator)
+        action, check = pick_actions(logits, mask, epsilon, generator)
         checks.append(check)
         if guide is not None and t < len(guide.actions):
             action = _follow(guide, t, None, mask, action, generator)
@@ -254,80 +189,6 @@ def _rollout_whole(
     return Trajectories(torch.stack(states), torch.stack(actions))
 
 
-def _pick(
-    logits: Tensor | None, mask: Tensor, epsilon: float, generator: torch.Generator, noise: _Gumbel | None = None
-) -> tuple[Tensor, Tensor]:
-    """Return a random action for each row, and a number that is finite if the row allows an action, shape n each."""
-    if logits is not None and epsilon > 0:
-        explores = torch.rand((len(mask), 1), generator=generator, device=mask.device) < epsilon
-        logits = logits.masked_fill(explores, 0.0)
-    if mask.shape[1] > _FEW_ACTIONS:
-        return _invert(logits, mask, generator)
-    gumbel = _gumbel(mask.numel(), generator) if noise is None else noise.draw(mask.numel())
-    scores = gumbel.view(mask.shape) if logits is None else logits + gumbel.view(mask.shape)
-    best, action = torch.where(mask, scores, _NEVER).max(-1)
-    return action, best
-
-
-def _gumbel(n: int, generator: torch.Generator) -> Tensor:
-    """Return n values of Gumbel noise: a logit plus noise is the largest with its softmax probability."""
-    uniform = torch.rand(n, generator=generator, device=generator.device)
-    return uniform.clamp_(min=1e-38).log_().neg_().log_().neg_()
-
-
-class _Gumbel:
-    """Gumbel noise, generated in blocks for many small draws."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self._generator, self._supply, self._used = generator, torch.empty(0), 0
-
-    def draw(self, n: int) -> Tensor:
-        """Return n values."""
-        if self._used + n > len(self._supply):
-            self._supply, self._used = _gumbel(max(n, 4096), self._generator), 0
-        self._used += n
-        return self._supply[self._used - n : self._used]
-
-
-def _invert(logits: Tensor | None, mask: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return the result of ``_pick`` for many actions, by inverting the cumulative sum over all allowed ones.
-
-    One sum over the allowed actions of all rows costs a tenth of ``torch.multinomial``; it is in double precision, so
-    that thousands of actions add up accurately.
-    """
-    n, n_actions = mask.shape
-    device = mask.device
-    uniform = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
-    if packs(device):
-        index = mask.flatten().nonzero().squeeze(1)
-        row, count = index // n_actions, mask.sum(1)
-        values = None if logits is None else logits.flatten().index_select(0, index)
-    else:  # every action, those that are not allowed with weight 0
-        index = torch.arange(n * n_actions, device=device)
-        row, count = index // n_actions, torch.full((n,), n_actions, device=device)
-        values = (torch.zeros_like(mask, dtype=torch.float32) if logits is None else logits).masked_fill(
-            ~mask, -torch.inf
-        )
-        values = values.flatten()
-    if values is None:
-        weights = torch.ones(len(index), dtype=torch.float64)
-    else:
-        top = torch.full((n,), -torch.inf, dtype=values.dtype, device=device).scatter_reduce(0, row, values, "amax")
-        # NaN: the row allows no action, or a logit is not finite
-        weights = (values - top[row]).double().exp().nan_to_num(0.0)
-    cumulative = torch.nn.functional.pad(weights.cumsum(0), (1, 0))
-    last = count.cumsum(0)
-    before, after = cumulative[last - count], cumulative[last]
-    total = after - before
-    level = before + uniform * total
-    position = torch.searchsorted(cumulative, level, right=True) - 1
-    position = torch.minimum(torch.maximum(position, last - count), last - 1)  # rounding must not leave the row
-    action = (
-        index[position.clamp(min=0, max=max(len(index) - 1, 0))] % n_actions if len(index) else torch.zeros_like(last)
-    )
-    return torch.where(total > 0, action, 0), total.log()
-
-
 def _follow(
     guide: Guide, t: int, rows: Tensor | None, mask: Tensor, action: Tensor, generator: torch.Generator
 ) -> Tensor:
@@ -338,63 +199,3 @@ def _follow(
         deviate = guide.deviate if rows is None else guide.deviate[rows]
         follows &= torch.rand(len(action), generator=generator, device=action.device) >= deviate
     return torch.where(follows, guided, action)
-
-
-@torch.no_grad()
-def backward_rollout(
-    environment: Environment,
-    policy: Policy | None,
-    states: Tensor,
-    *,
-    generator: torch.Generator,
-    backward: Backward = "learned",
-    context: Context | None = None,
-) -> Trajectories:
-    """Draw a history of each terminal state from the backward policy.
-
-    If an object has several states, the trajectory may end in another state of the same object.
-
-    Args:
-        environment: the space.
-        policy: the policy, on the device of the states; None: uniform.
-        states: terminal states, shape n x state_size.
-        generator: source of all randomness, on the device of the states.
-        backward: the type of backward policy, if ``policy`` is not None.
-        context: context of each state.
-    """
-    current, choices = states, []
-    is_packed = packs(states.device)
-    for _ in range(environment.max_steps):
-        mask = environment.backward_mask(current)
-        is_alive = mask.any(1)
-        if is_packed and not bool(is_alive.any()):
-            break
-        mask = mask | ~is_alive[:, None]
-        logits = None if policy is None else _backward_logits(environment, policy, current, mask, backward, context)
-        choice, _ = _pick(logits, mask, 0.0, generator)
-        before = environment.backward_step(current, choice)
-        current = torch.where(is_alive[:, None], before, current)
-        choices.append(torch.where(is_alive, choice, -1))
-    return Trajectories(*environment.retrace(states, torch.stack(choices)))
-
-
-def _backward_logits(
-    environment: Environment,
-    policy: Policy,
-    states: Tensor,
-    mask: Tensor,
-    backward: Backward,
-    context: Context | None,
-) -> Tensor | None:
-    """Return unnormalised log-probabilities of the backward actions, shape n x n_backward_actions; None: uniform."""
-    if backward == "uniform" or environment.n_backward_actions == 1:
-        return None
-    if backward == "learned":
-        return policy.backward_logits(states, context)
-    n, choices = mask.shape
-    candidates = torch.arange(choices, device=states.device).repeat(n)
-    # the result of a forbidden step is meaningless, and the caller masks it
-    parents = environment.backward_step(
-        states.repeat_interleave(choices, 0), torch.where(mask.flatten(), candidates, 0)
-    )
-    return environment.log_paths(parents).view(n, choices).nan_to_num().float()

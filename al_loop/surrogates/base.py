@@ -47,7 +47,7 @@ class Surrogate(ABC):
     ``as_surrogate_model``. A ``SurrogateModel`` is faster where it overrides the defaults.
     """
 
-    #: whether the last column of X is the index of the fidelity, and the models are ``MultiFidelityModel``s
+    #: whether the last column of X is the index of the fidelity, and each model is a ``MultiFidelityModel``
     models_fidelities: ClassVar[bool] = False
 
     @abstractmethod

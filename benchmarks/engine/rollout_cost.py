@@ -25,7 +25,8 @@ from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.hypergrid.rewards import corners
 from al_loop.gflownet import StateReward, Trainer, Training
 from al_loop.gflownet.policies.mlp import MLPPolicy
-from al_loop.gflownet.rollout import Trajectories, rollout
+from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.trajectories import Trajectories
 from benchmarks.support.tasks import TASKS
 
 BENCHMARKS = Path(__file__).parents[1]

@@ -12,11 +12,13 @@ from torch import Tensor
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.environments.fragments.blocks import SHIPPED_VOCABULARY, read_blocks
 from al_loop.environments.fragments.crossover import cross
+from al_loop.environments.fragments.graphs import BlockGraphs, molecular_graphs
 from al_loop.environments.fragments.growth import NEVER, LeastGrowth
 from al_loop.environments.fragments.states import SizeLimits, Slots, read_slots
-from al_loop.environments.fragments.symmetry import count_automorphisms
+from al_loop.environments.fragments.symmetry import count_automorphisms, identify
 from al_loop.environments.fragments.tables import FragmentTables
 from al_loop.environments.fragments.walks import log_paths, retrace
+from al_loop.features.molecules.graphs import MolecularGraphs
 from al_loop.system.path_texts import PathText
 
 
@@ -72,6 +74,7 @@ class Fragments(Environment):
                 f"atoms; {fault}"
             )
         self._tables_by_device: dict[torch.device, FragmentTables] = {}
+        self._graphs_by_device: dict[torch.device, BlockGraphs] = {}
         self.n_sites, self.n_entries = self._tables.n_sites, self._tables.n_entries
         #: slots that can have children
         self.n_parents = self._limits.n_parents
@@ -244,6 +247,17 @@ class Fragments(Environment):
         """Return the number of automorphisms of the fragment trees, free sites included, shape n."""
         return count_automorphisms(states, self.tables(states.device))
 
+    def identity(self, states: Tensor) -> Tensor:
+        """Return a 64-bit hash of each molecule, shape n, the same for all of its states and on every device."""
+        return identify(states, self.tables(states.device))
+
+    def graphs(self, states: Tensor) -> MolecularGraphs:
+        device = states.device
+        tables = self._graphs_by_device.get(device)
+        if tables is None:
+            tables = self._graphs_by_device[device] = BlockGraphs.of(self.blocks).to(device)
+        return molecular_graphs(states, tables, self._limits)
+
     def decode(self, states: Tensor) -> list[str]:
         """Return canonical SMILES."""
         from al_loop.environments.fragments.decoding import decode
@@ -287,4 +301,4 @@ class Fragments(Environment):
         return f"{self.name} ({len(self.blocks)} blocks)"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tables_by_device": {}}
+        return {**self.__dict__, "_tables_by_device": {}, "_graphs_by_device": {}}

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.back_and_forth import Move
+from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.policies.base import Context, Policy
-from al_loop.gflownet.rollout import Backward, Trajectories
+from al_loop.gflownet.trajectories import Trajectories
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from typing import ClassVar, Literal
 
 import torch
 
-from al_loop.gflownet.rollout import Guide, Trajectories, backward_rollout, rollout
+from al_loop.gflownet.backward_rollout import backward_rollout
+from al_loop.gflownet.rollout import Guide, rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
+from al_loop.gflownet.trajectories import Trajectories
 
 
 class DeltaConservative(Search):

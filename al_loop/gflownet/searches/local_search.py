@@ -8,8 +8,9 @@ import torch
 
 from al_loop.errors import not_one_of
 from al_loop.gflownet.back_and_forth import Move, back_and_forth, rebuild, share_of_steps
-from al_loop.gflownet.rollout import Trajectories, backward_rollout
+from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
+from al_loop.gflownet.trajectories import Trajectories
 
 Acceptance = Literal["better", "metropolis_hastings"]
 

@@ -9,10 +9,10 @@ from al_loop.environments.assignment import Assignments
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
 from al_loop.environments.set import Sets
+from al_loop.gflownet.action_choice import masked_log_softmax
 from al_loop.gflownet.back_and_forth import back_and_forth, fixed_steps, metropolis_hastings, share_of_steps
 from al_loop.gflownet.exact_distribution import terminal_states
 from al_loop.gflownet.policies.mlp import MLPPolicy
-from al_loop.gflownet.rollout import masked_log_softmax
 
 SPACES = {
     "any order": Assignments("01", 3),

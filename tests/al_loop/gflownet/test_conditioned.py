@@ -7,10 +7,11 @@ from al_loop.environments.assignment import Assignments
 from al_loop.environments.sequence import Sequences
 from al_loop.environments.testing import EnvironmentContract
 from al_loop.gflownet import StateReward, TrainingSettings, train
+from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.conditioned import Conditioned
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.learner import Learner
-from al_loop.gflownet.rollout import backward_rollout, rollout
+from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.searches.local_search import LocalSearch
 
 CONDITIONS = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, -1.0]])

@@ -5,8 +5,8 @@ import torch
 
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet import TrainingSettings, train
+from al_loop.gflownet.action_choice import masked_log_softmax
 from al_loop.gflownet.reward import Reward, check_log_reward, check_losses
-from al_loop.gflownet.rollout import masked_log_softmax
 
 
 class Constant(Reward):

@@ -7,9 +7,11 @@ from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
 from al_loop.environments.set import Sets
 from al_loop.gflownet import trajectory_terms as terms_module
+from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.mlp import MLPPolicy
-from al_loop.gflownet.rollout import Trajectories, backward_rollout, rollout
+from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.trajectory_terms import log_probabilities
 
 GRID = Hypergrid(3, 4)

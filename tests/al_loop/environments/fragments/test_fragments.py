@@ -8,9 +8,10 @@ from rdkit import Chem
 from al_loop.environments.fragments import Fragments
 from al_loop.environments.fragments.vocabulary import take_apart
 from al_loop.environments.testing import EnvironmentContract
+from al_loop.gflownet.action_choice import masked_log_softmax
 from al_loop.gflownet.exact_distribution import terminal_states
 from al_loop.gflownet.policies.fragments import FragmentPolicy
-from al_loop.gflownet.rollout import masked_log_softmax, rollout
+from al_loop.gflownet.rollout import rollout
 from tests.support.fragments import BLOCKS, vocabulary
 
 

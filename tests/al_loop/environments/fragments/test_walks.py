@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from al_loop.environments.fragments import Fragments
+from al_loop.gflownet.action_choice import masked_log_softmax
 from al_loop.gflownet.exact_distribution import terminal_states
 from al_loop.gflownet.policies.fragments import FragmentPolicy
-from al_loop.gflownet.rollout import masked_log_softmax, rollout
+from al_loop.gflownet.rollout import rollout
 from tests.support.fragments import vocabulary
 
 

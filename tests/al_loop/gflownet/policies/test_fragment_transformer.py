@@ -11,10 +11,11 @@ from al_loop.environments.fragments import Fragments
 from al_loop.environments.fragments.vocabulary import describe_block
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet import Conditioning, Trainer, Training, train
+from al_loop.gflownet.action_choice import masked_log_softmax
 from al_loop.gflownet.exact_distribution import object_distribution, terminal_states
 from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.fragment_transformer import FragmentTransformerPolicy
-from al_loop.gflownet.rollout import masked_log_softmax, rollout
+from al_loop.gflownet.rollout import rollout
 
 BLOCKS = [("c1ccccc1", [*range(6)]), ("C", [0, 0]), ("F", [0]), ("c1cncnc1", [0, 1, 3, 5])]
 

@@ -1,0 +1,125 @@
+"""All that a learner trains on besides fresh draws: its replay, measured objects, and sources that users add."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from al_loop.environments.base import Environment
+from al_loop.gflownet.replay import Replay
+from al_loop.gflownet.reward import AnyReward, StateReward, score
+from al_loop.gflownet.sampler import Draw, SearchJob
+from al_loop.gflownet.settings import TrainingSettings
+from al_loop.gflownet.sources import Source, keys_of_states
+
+_MEASURED_CAPACITY = 1_000_000
+
+
+class LearnerSources:
+    """The sources of a learner, with the number of their objects in each step.
+
+    Args:
+        environment: the space.
+        training: the settings.
+        device: where the objects' states are.
+    """
+
+    def __init__(self, environment: Environment, training: TrainingSettings, device: torch.device) -> None:
+        self._environment, self._training, self._device = environment, training, device
+        self.replay = Replay(training.replay_capacity, training.replay_priority)
+        #: objects that the oracle measured
+        self.measured = Replay(_MEASURED_CAPACITY)
+        self._added: list[tuple[Source, int]] = []
+
+    @property
+    def sizes(self) -> list[tuple[Source, int]]:
+        """All sources, with the number of their objects in each step."""
+        training = self._training
+        return [(self.replay, training.replay_size), (self.measured, training.measured_size), *self._added]
+
+    def add_source(self, source: Source, size: int) -> None:
+        """Add a source, with the number of its objects in each step."""
+        self._added.append((source, size))
+
+    def rescore(self, log_reward: AnyReward) -> None:
+        """Replace the log-reward of every object by that of a new reward."""
+        for replay in (self.replay, self.measured):
+            is_of_states = isinstance(log_reward, StateReward)
+            if any(
+                isinstance(key, str) == is_of_states for key in replay.keys
+            ):  # the last reward was of the other kind
+                replay.rename(self._keys(replay.states) if is_of_states else self._environment.decode(replay.states))
+        for source, _ in self.sizes:
+            source.rescore(log_reward)
+
+    @property
+    def best_objects(self) -> list[str]:
+        """The objects in the replay, the best (or newest) first."""
+        replay = self.replay
+        if all(isinstance(key, str) for key in replay.keys):
+            return replay.objects
+        return self._environment.decode(replay.states)
+
+    def _keys(self, states: Tensor) -> list[Hashable]:
+        return keys_of_states(self._environment, states)
+
+    def remember(self, objects: Sequence[str], log_reward: AnyReward) -> int:
+        """Add measured objects, and return the number of those that are in the space.
+
+        Args:
+            objects: the objects; those outside the space are skipped.
+            log_reward: their reward.
+        """
+        states, names = [], []
+        for name in objects:
+            try:
+                states.append(self._environment.encode([name]))
+            except ValueError:
+                continue
+            names.append(name)
+        if names:
+            rows = torch.cat(states).to(self._device)
+            keys = self._keys(rows) if isinstance(log_reward, StateReward) else list(names)
+            self.measured.add(keys, rows, score(log_reward, keys, rows))
+        return len(names)
+
+    def add_draw(self, draw: Draw) -> None:
+        """Add the objects of a draw to the replay, unless nothing uses it, and offer them to the added sources."""
+        training = self._training
+        draw = draw.to(self._device)
+        uses_replay = training.replay_size or any(search.source == "replay" for search in training.searches)
+        sources: list[Source] = [*([self.replay] if uses_replay else []), *(source for source, _ in self._added)]
+        if not sources:
+            return
+        states = draw.trajectories.terminal
+        keys = self._keys(states) if draw.objects is None else draw.keys
+        for source in sources:
+            source.add(keys, states, draw.log_reward)
+
+    def jobs(self, seed: int) -> list[SearchJob]:
+        """Return the searches of the next step, with the objects around which to run them."""
+        generator = torch.Generator().manual_seed(seed)
+        jobs = []
+        for search in self._training.searches:
+            source = self.measured if search.source == "measured" else self.replay
+            if len(source):
+                jobs.append(SearchJob(search, source.sample(search.size, generator)))
+        return jobs
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state for ``load_state_dict``, as plain data."""
+        return {
+            "replay": self.replay.state_dict(),
+            "measured": self.measured.state_dict(),
+            "sources": [source.state_dict() for source, _ in self._added],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore a state returned by ``state_dict``."""
+        self.replay.load_state_dict(state["replay"])
+        self.measured.load_state_dict(state["measured"])
+        for (source, _), saved in zip(self._added, state.get("sources", ()), strict=True):
+            source.load_state_dict(saved)

@@ -1,0 +1,227 @@
+"""GFlowNet-EM: maximum likelihood of models with discrete, compositional latents (Hu et al., ICML 2023).
+
+In the paper's notation, with the names of the code: the E-step trains ``policy``, q(z|x), so that its balance loss with
+the reward R(z; x) = p(x, z) (``log_joint``) vanishes; log Z(x) = log p(x) is the policy's flow at the start state of x.
+The M-step ascends the mean of ``log_joint`` over z drawn from q(z|x).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from al_loop.gflownet.backward_rollout import backward_rollout
+from al_loop.gflownet.learner import Learner
+from al_loop.gflownet.pipeline import InlineSampler, SamplerGroup, pipeline
+from al_loop.gflownet.policies import make_policy
+from al_loop.gflownet.reward import StateReward
+from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.sampler import Sampler
+from al_loop.gflownet.trajectory_terms import log_probabilities
+from al_loop.latent.base import LatentModel
+from al_loop.latent.observations import Observations
+from al_loop.latent.posterior import JointReward, Posterior, Report, improve
+from al_loop.latent.settings import EM
+from al_loop.seeding import derive_seed
+from al_loop.system import stopping
+
+#: most observations of which a round's report draws latents
+_REPORTED = 1000
+
+
+@dataclass(frozen=True)
+class Round:
+    """What happened in a round of EM.
+
+    Args:
+        number: the round, from 1.
+        loss: the smoothed loss of the sampler after its E-steps.
+        n_e_steps: number of E-steps.
+        accepted: share of latents that the moves changed.
+        report: the comparison with the exact posterior; None: none was due.
+    """
+
+    number: int
+    loss: float
+    n_e_steps: int
+    accepted: float
+    report: Report | None = field(default=None)
+
+
+class Alternation:
+    """The alternation of E-steps and M-steps, one round at a time.
+
+    Args:
+        model: the model, which is modified.
+        x: observations, shape n x width.
+        em: the settings.
+        seed: seed of all randomness.
+        samplers: the samplers that draw trajectories for E-steps; None: one in this process.
+    """
+
+    def __init__(
+        self, model: LatentModel, x: Tensor, em: EM, seed: int = 0, samplers: SamplerGroup | None = None
+    ) -> None:
+        self.model, self.x, self.em, self._seed = model, x, em, seed
+        self.observations = Observations(model, x, em.n_dreams)
+        if em.forward_looking and not model.is_partial:
+            raise ValueError(f"forward_looking: {type(model).__name__} has no partial log-joint; set it to false")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "policy"))
+            policy = make_policy(self.observations, em.hidden, em.layers)
+        self.learner = Learner(self.observations, em.training, derive_seed(seed, "learner"), policy)
+        self._reward = StateReward(JointReward(model, self.observations), model.is_partial, is_live=True)
+        self._samplers = samplers or InlineSampler(Sampler(self.observations, policy, backward=em.backward))
+        self._samplers.set_reward(self._reward)
+        self._dreaming = torch.optim.Adam(policy.parameters(), lr=em.lr)
+        has_gradient = not model.has_closed_form
+        self._model_optimizer = torch.optim.Adam(model.parameters(), lr=em.lr_model) if has_gradient else None
+        self._kept: list[tuple[Tensor, Tensor]] = []
+        self.n_rounds = 0
+
+    @property
+    def posterior(self) -> Posterior:
+        """The posterior with the present weights."""
+        em, weights = self.em, copy.deepcopy(self.learner.policy.state_dict())
+        return Posterior(self.model, weights, em.hidden, em.layers, em.backward)
+
+    def round(self) -> Round:
+        """Make the E-steps and M-steps of the next round."""
+        number = self.n_rounds
+        loss, n_e_steps = self._e_steps(number)
+        accepted = self._m_steps(number)
+        self.n_rounds += 1
+        is_due = self.n_rounds % self.em.report_every == 0 or self.n_rounds == self.em.rounds
+        return Round(self.n_rounds, loss, n_e_steps, accepted, self.report() if is_due else None)
+
+    @torch.no_grad()
+    def report(self, n: int = 4) -> Report:
+        """Compare the sampler with the model on at most 1,000 of the observations.
+
+        Args:
+            n: draws for each.
+        """
+        generator = torch.Generator().manual_seed(derive_seed(self._seed, "report"))
+        rows = torch.randperm(len(self.x), generator=generator)[:_REPORTED]
+        return self.posterior.report(self.x[rows], n, seed=derive_seed(self._seed, "report"))
+
+    # -- E-steps -------------------------------------------------------------------------------------------------------
+
+    def _e_steps(self, number: int) -> tuple[float, int]:
+        """Train the sampler until its loss is low enough, and return the smoothed loss and the number of steps."""
+        em, smooth, n_steps = self.em, None, 0
+        threshold = em.threshold_of(number)
+        self.learner.start(self._reward)
+        for loss in pipeline(
+            self.learner, self._samplers, seed=lambda purpose, step: derive_seed(self._seed, number, purpose, step)
+        ):
+            if em.n_dreams:
+                self._dream(derive_seed(self._seed, number, "dream", n_steps))
+            n_steps += 1
+            smooth = loss if smooth is None else em.smoothing * smooth + (1 - em.smoothing) * loss
+            if smooth < threshold:
+                break
+        assert smooth is not None
+        return smooth, n_steps
+
+    def _dream(self, seed: int) -> None:
+        """Raise the likelihood, under the sampler, of latents that the model drew with their observations."""
+        generator = torch.Generator().manual_seed(seed)
+        x, z = self.model.sample(self.em.n_dreams, generator)
+        states, policy = self.observations.dream(x, z), self.learner.policy
+        histories = backward_rollout(self.observations, policy, states, generator=generator, backward=self.em.backward)
+        log_pf, _ = log_probabilities(self.observations, policy, histories, backward="uniform")
+        loss = -log_pf.sum(0).mean()
+        self._dreaming.zero_grad()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(policy.parameters(), 10.0)
+        self._dreaming.step()
+
+    # -- M-steps -------------------------------------------------------------------------------------------------------
+
+    def _m_steps(self, number: int) -> float:
+        """Improve the model on latents drawn for the observations, and return the share that the moves changed."""
+        em, generator = self.em, torch.Generator().manual_seed(derive_seed(self._seed, number, "m"))
+        n = len(self.x) if em.m_batch is None else min(em.m_batch, len(self.x))
+        if self._model_optimizer is None:
+            index, z, accepted = self._draw(torch.randperm(len(self.x), generator=generator)[:n], generator)
+            if number >= (1 - em.average) * em.rounds:
+                self._kept.append((index, z))
+            drawn = self._kept or [(index, z)]
+            index, z = torch.cat([rows for rows, _ in drawn]), torch.cat([latents for _, latents in drawn])
+            self.model.maximise(self.x[index], z, torch.ones(len(index), dtype=torch.float64))
+            return accepted
+        shares = []
+        for _ in range(em.m_steps):
+            stopping.look()
+            rows = torch.randint(len(self.x), (min(n, em.batch_size),), generator=generator)
+            index, z, accepted = self._draw(rows, generator)
+            loss = -self.model.log_joint(self.x[index], z).mean()
+            self._model_optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            self._model_optimizer.step()
+            shares.append(accepted)
+        return sum(shares) / len(shares)
+
+    @torch.no_grad()
+    def _draw(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, float]:
+        """Return the index of an observation and the latent of each draw, and the share that the moves changed."""
+        em, policy = self.em, self.learner.sampling_policy
+        index = rows.repeat_interleave(em.draws)
+        drawn = rollout(
+            self.observations, policy, len(index), generator=generator, start=self.observations.start(index)
+        )
+        before = states = drawn.terminal
+        if em.moves:
+            states = improve(self.observations, policy, self.model, states, em.moves, em.undone, em.backward, generator)
+        accepted = float((states != before).any(1).double().mean())
+        if em.best:
+            log_joint = self.model.log_joint(*self.observations.observed(states)).view(len(rows), em.draws)
+            states = states[torch.arange(len(rows)) * em.draws + log_joint.argmax(1)]
+        return states[:, 0], states[:, 1:], accepted
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the complete state, from which ``load_state_dict`` resumes bit for bit."""
+        optimizer = self._model_optimizer
+        return copy.deepcopy(
+            {
+                "model": self.model.state_dict(),
+                "learner": self.learner.state_dict(),
+                "dreaming": self._dreaming.state_dict(),
+                "model_optimizer": None if optimizer is None else optimizer.state_dict(),
+                "kept": self._kept,
+                "n_rounds": self.n_rounds,
+            }
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore a state returned by ``state_dict``, under the same settings."""
+        self.model.load_state_dict(state["model"])
+        self.learner.load_state_dict(state["learner"])
+        self._dreaming.load_state_dict(state["dreaming"])
+        if self._model_optimizer is not None:
+            self._model_optimizer.load_state_dict(state["model_optimizer"])
+        self._kept = [(index, z) for index, z in state["kept"]]
+        self.n_rounds = state["n_rounds"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A fitted model.
+
+    Args:
+        model: the model.
+        posterior: its posterior, which draws latents of any observation.
+        rounds: what happened in each round.
+    """
+
+    model: LatentModel
+    posterior: Posterior
+    rounds: list[Round]

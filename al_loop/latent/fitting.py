@@ -1,0 +1,60 @@
+"""Fitting a model to data in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from al_loop.gflownet.pipeline import SamplerGroup
+from al_loop.latent.base import LatentModel
+from al_loop.latent.em import Alternation, Result, Round
+from al_loop.latent.settings import EM
+from al_loop.seeding import derive_seed
+from al_loop.system import stopping
+
+
+def fit(
+    model: LatentModel,
+    data: Any,
+    em: EM | None = None,
+    *,
+    seed: int = 0,
+    initialise: bool = True,
+    samplers: SamplerGroup | None = None,
+    on_round: Callable[[Round], None] | None = None,
+) -> Result:
+    """Fit a model with discrete latents to data by GFlowNet-EM.
+
+    >>> from al_loop.latent import EM, Mixture, fit
+    >>> points = [[1.7, 0.7], [0.7, 1.7], [-1.7, -0.7], [-0.7, -1.7]] * 10
+    >>> result = fit(Mixture(groups=2, petals=4), points, EM(rounds=2, e_steps=5), seed=0)
+    >>> result.model.log_likelihood(points).shape
+    torch.Size([40])
+    >>> result.posterior.draw(points[:5], n=3).shape
+    torch.Size([5, 3, 2])
+
+    Args:
+        model: the model, which is modified.
+        data: observations that the model reads.
+        em: the settings; None: the defaults.
+        seed: seed of all randomness.
+        initialise: whether to set the model's parameters to random values that suit the data first.
+        samplers: the samplers that draw trajectories for E-steps; None: one in this process.
+        on_round: called after each round.
+
+    Raises:
+        ValueError: the data are not observations of the model, or the settings do not suit it.
+    """
+    x, em = model.read(data), em or EM()
+    if initialise:
+        model.initialise(x, torch.Generator().manual_seed(derive_seed(seed, "model")))
+    alternation = Alternation(model, x, em, seed, samplers)
+    rounds = []
+    for _ in range(em.rounds):
+        stopping.look()
+        rounds.append(alternation.round())
+        if on_round is not None:
+            on_round(rounds[-1])
+    return Result(model, alternation.posterior, rounds)

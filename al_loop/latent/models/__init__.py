@@ -1,0 +1,1 @@
+"""Latent-variable models, one module for each, named by its kind."""

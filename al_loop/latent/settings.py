@@ -1,0 +1,146 @@
+"""Settings of GFlowNet-EM."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from al_loop.gflownet.backward_rollout import Backward
+from al_loop.gflownet.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class EM:
+    """Settings of GFlowNet-EM (Hu et al. 2023); the section ``em`` of a config has the same names.
+
+    A round trains the sampler q(z|x) in E-steps, until its smoothed loss is below the threshold or there were
+    ``e_steps`` of them. It then draws latents, improves them by moves, and makes the M-steps.
+
+    Args:
+        rounds: number of rounds.
+        e_steps: largest number of E-steps in a round.
+        batch_size: observations of an E-step, with one trajectory each.
+        threshold: loss, smoothed over E-steps, above which the M-step waits; 0: it waits for ``e_steps`` E-steps.
+        final_threshold: the threshold of the last round; it changes linearly in between. None: it is constant.
+        smoothing: decay of the smoothed loss, at least 0 and below 1.
+        sleep: dreams of an E-step, as a share of the batch: pairs drawn from the model, whose latents' likelihood under
+            the sampler is maximised (wake-sleep).
+        moves: back-and-forth moves with Metropolis-Hastings acceptance before the M-step.
+        undone: share of its steps that a move takes back.
+        draws: latents of each observation in the M-step.
+        average: share of the rounds, at the end, in which a closed M-step uses the draws of all rounds since it began
+            (stochastic approximation EM, Delyon et al. 1999), which removes the noise of single draws.
+        best: whether the M-step uses only the best of the draws of each observation, which is hard EM.
+        m_batch: observations of an M-step; None: all of them, which a closed M-step requires to converge.
+        m_steps: gradient steps of a round, for models without a closed M-step.
+        lr_model: learning rate of these (Adam).
+        objective: the sampler's loss, by its kind.
+        backward: the backward policy.
+        forward_looking: whether flows are learned relative to the partial log-joint.
+        per_observation: trajectories for each observation in an E-step.
+        floor: log-joints lower than the best of the same observation in a batch by more than this count as that much
+            lower.
+        epsilon: share of uniform actions in E-steps.
+        temperature: divisor of the policy's logits in E-steps.
+        lr: learning rate of the sampler.
+        hidden: width of the sampler's network.
+        layers: number of its layers.
+        report_every: rounds between two reports of exact quantities.
+        device: ``cpu``, ``cuda``, ...
+        samplers: number of processes that draw, on Ray; 1: this process.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
+
+    rounds: int = 50
+    e_steps: int = 100
+    batch_size: int = 128
+    threshold: float = 0.0
+    final_threshold: float | None = None
+    smoothing: float = 0.9
+    sleep: float = 1.0
+    moves: int = 2
+    undone: float = 0.5
+    draws: int = 1
+    average: float = 0.0
+    best: bool = False
+    m_batch: int | None = None
+    m_steps: int = 10
+    lr_model: float = 1e-3
+    objective: str = "trajectory_balance"
+    backward: Backward = "learned"
+    forward_looking: bool = False
+    per_observation: int = 1
+    floor: float = 60.0
+    epsilon: float = 0.05
+    temperature: float = 1.0
+    lr: float = 1e-3
+    hidden: int = 128
+    layers: int = 2
+    report_every: int = 1
+    device: str = "cpu"
+    samplers: int = 1
+
+    def __post_init__(self) -> None:
+        for name, low in (
+            ("rounds", 0), ("e_steps", 1), ("batch_size", 1), ("moves", 0), ("draws", 1), ("m_steps", 1),
+            ("per_observation", 1), ("report_every", 1), ("samplers", 1), ("hidden", 1), ("layers", 1),
+        ):  # fmt: skip
+            if getattr(self, name) < low:
+                raise ValueError(f"{name}: must be at least {low}, got {getattr(self, name)}")
+        if self.m_batch is not None and self.m_batch < 1:
+            raise ValueError(f"m_batch: must be at least 1, or null for all observations, got {self.m_batch}")
+        for name in ("threshold", "sleep", "floor", "final_threshold"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name}: must be at least 0 and finite, got {value}")
+        for name in ("lr", "lr_model", "temperature"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
+        if not 0 <= self.smoothing < 1:
+            raise ValueError(f"smoothing: must be at least 0 and below 1, got {self.smoothing}")
+        if not 0 < self.undone <= 1:
+            raise ValueError(f"undone: must be above 0 and at most 1, got {self.undone}")
+        for name in ("epsilon", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: must be from 0 to 1, got {getattr(self, name)}")
+        if self.final_threshold is not None and not self.threshold:
+            raise ValueError("final_threshold: requires a threshold above 0, from which it changes")
+
+    def threshold_of(self, number: int) -> float:
+        """Return the threshold of a round, 0 if there is none.
+
+        Args:
+            number: the round, from 0.
+        """
+        if self.final_threshold is None:
+            return self.threshold
+        share = number / max(self.rounds - 1, 1)
+        return self.threshold + share * (self.final_threshold - self.threshold)
+
+    @property
+    def n_dreams(self) -> int:
+        """Number of dreams of an E-step."""
+        return math.ceil(self.sleep * self.batch_size)
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The settings of the sampler's E-steps."""
+        return TrainingSettings(
+            steps=self.e_steps,
+            batch_size=self.batch_size,
+            objective=self.objective,
+            backward=self.backward,
+            forward_looking=self.forward_looking,
+            per_condition=self.per_observation,
+            staleness=self.samplers - 1,
+            replay_size=0,
+            epsilon=self.epsilon,
+            temperature=self.temperature,
+            floor=self.floor,
+            lr=self.lr,
+            hidden=self.hidden,
+            layers=self.layers,
+            device=self.device,
+        )

@@ -1,0 +1,71 @@
+"""The mixture's density, its closed M-step, and its exact EM."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from al_loop.latent import Mixture
+
+
+def points(n=400, seed=0):
+    model = Mixture()
+    with torch.no_grad():
+        model.centre.copy_(2 * torch.tensor([[-1.0, -1.0], [1.0, 1.0], [1.0, -1.0], [-1.0, 1.0]]))
+    return model, model.sample(n, torch.Generator().manual_seed(seed))
+
+
+def test_the_density_integrates_to_one():
+    model = Mixture(groups=2, petals=3, sigma=0.5)
+    grid = torch.linspace(-4, 4, 161, dtype=torch.float64)
+    plane = torch.cartesian_prod(grid, grid)
+    assert float(model.log_likelihood(plane).exp().sum() * 0.05**2) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_log_likelihood_is_that_of_the_normal_density():
+    model = Mixture(groups=1, petals=1, radius=0.0, sigma=0.25)
+    expected = -math.log(2 * math.pi * 0.25**2) - (0.3**2 + 0.4**2) / (2 * 0.25**2)
+    assert float(model.log_likelihood([[0.3, 0.4]])) == pytest.approx(expected)
+
+
+def test_the_constant_of_the_paper_is_theirs():
+    assert Mixture().constants()["printed_in_the_paper"] == pytest.approx(-2.80413, abs=1e-5)
+
+
+def test_the_m_step_maximises_the_log_joint():
+    model, (x, z) = points()
+    model.maximise(x, z, torch.ones(len(x)))
+    loss = -model.log_joint(x, z).mean()
+    (gradient,) = torch.autograd.grad(loss, [model.centre])
+    assert float(gradient.abs().max()) < 1e-10
+
+
+def test_exact_em_never_lowers_the_likelihood():
+    _, (x, _) = points()
+    model = Mixture()
+    model.initialise(x, torch.Generator().manual_seed(1))
+    values = [model.exact_step(x) for _ in range(15)]
+    assert all(b >= a - 1e-12 for a, b in pairwise(values))
+
+
+def test_a_group_without_points_keeps_its_centre():
+    model, (x, z) = points()
+    before = model.centre.detach().clone()
+    model.maximise(x, torch.stack([torch.zeros(len(x), dtype=torch.int64), z[:, 1]], 1), torch.ones(len(x)))
+    assert torch.equal(model.centre[1:].detach(), before[1:])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([1.0, 2.0], "n x 2 numbers, got the shape"),
+        ([[1.0, 2.0, 3.0]], "got the shape"),
+        ([[0.0, 0.0], [np.nan, 1.0]], "row 2"),
+        (np.zeros((0, 2)), "got the shape"),
+    ],
+)
+def test_points_that_are_none_are_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        Mixture().read(data)

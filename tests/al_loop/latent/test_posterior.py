@@ -1,0 +1,66 @@
+"""The posterior's draws, its probabilities, and moves that leave the exact posterior unchanged."""
+
+import pytest
+import torch
+
+from al_loop.gflownet.policies import make_policy
+from al_loop.latent import EM, Mixture, fit
+from al_loop.latent.observations import Observations
+from al_loop.latent.posterior import improve
+
+POINTS = [[1.0, 0.5], [-1.0, 0.2], [0.1, 0.1]]
+
+
+@pytest.fixture(scope="module")
+def result():
+    return fit(Mixture(2, 2, sigma=1.0), POINTS * 10, EM(rounds=1, e_steps=5, hidden=8, layers=1), seed=1)
+
+
+def test_draws_have_the_probabilities_of_the_codes(result):
+    probabilities, codes = result.posterior.codes(POINTS)
+    assert torch.allclose(probabilities.sum(1), torch.ones(3, dtype=torch.float64))
+    draws = result.posterior.draw(POINTS, 4000, seed=2)
+    for row, drawn in zip(probabilities, draws, strict=True):
+        frequency = torch.stack([(drawn == code).all(1).double().mean() for code in codes])
+        assert float((frequency - row).abs().max()) < 0.04
+
+
+def test_equal_seeds_give_equal_draws(result):
+    assert torch.equal(result.posterior.draw(POINTS, 5, seed=1), result.posterior.draw(POINTS, 5, seed=1))
+
+
+def test_many_moves_draw_from_the_exact_posterior(result):
+    model = result.model
+    drawn = result.posterior.draw(POINTS, 3000, seed=3, moves=15, undone=1.0)
+    exact = model.log_joints(model.read(POINTS)).detach().softmax(1)
+    for row, z in zip(exact, drawn, strict=True):
+        frequency = torch.stack([(z == code).all(1).double().mean() for code in model.codes])
+        assert float((frequency - row).abs().max()) < 0.04
+
+
+def test_the_report_of_the_exact_posterior_is_perfect():
+    model = Mixture(groups=1, petals=2, sigma=0.7)
+    x = model.read([[0.0, 0.0]])  # both petals are equally far
+    observations = Observations(model, x)
+    policy = make_policy(observations, 4, 1)
+    for parameter in policy.parameters():
+        torch.nn.init.zeros_(parameter)
+    from al_loop.latent.posterior import evaluate
+
+    report = evaluate(observations, policy, model, 50, torch.Generator().manual_seed(0))
+    assert report.kl == pytest.approx(0, abs=1e-6)
+    assert report.effective == pytest.approx(1, abs=1e-6)
+    assert report.bound == pytest.approx(report.log_likelihood, abs=1e-6)
+    assert report.importance == pytest.approx(report.log_likelihood, abs=1e-6)
+
+
+def test_no_move_leaves_the_states(result):
+    observations, policy = result.posterior._bind(POINTS)
+    states = torch.cat([torch.arange(3)[:, None], torch.zeros(3, 2, dtype=torch.int64)], 1)
+    generator = torch.Generator().manual_seed(0)
+    assert improve(observations, policy, result.model, states, 0, 0.5, "learned", generator) is states
+
+
+def test_it_refuses_no_draws(result):
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        result.posterior.draw(POINTS, 0)
