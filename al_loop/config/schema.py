@@ -17,6 +17,7 @@ from al_loop.system.path_texts import PathText
 _NOT_IDENTITY = (
     "rounds.count", "rounds.close_share", "rounds.close_after_s", "rounds.keep_busy", "rounds.review",
     "rounds.remeasure", "rounds.replicates", "energy",  # which a campaign may begin to use
+    "reward.decode",  # which changes the cost of a reward and not its value
     "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
 
@@ -75,6 +76,14 @@ class Reward(_Frozen):
     cost_by: Annotated[
         Literal["cost", "seconds"], Field(description="cost of a call: in the oracle's currency, or its duration")
     ] = "cost"
+    decode: Annotated[
+        Literal["auto", "always", "never"],
+        Field(
+            description="whether samplers decode objects to score them; never: features and properties are computed "
+            "from molecular graphs (fragments with the features morgan or circular), and only properties that require "
+            "RDKit are not; auto: never on a GPU, where possible, and always on a CPU"
+        ),
+    ] = "auto"
     preferences: Annotated[
         bool,
         Field(

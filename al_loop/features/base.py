@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from al_loop.errors import summary
+from al_loop.features.molecules.graphs import MolecularGraphs
 from al_loop.features.row_layout import Layout
-from al_loop.molecules.graphs import MolecularGraphs
 
 
 def check_rows(rows: Tensor, n: int, d: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from al_loop.config import BuildContext, Part, build
 from al_loop.features.base import Features, check_rows
-from al_loop.molecules.graphs import MolecularGraphs
+from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class Joined(Features):

@@ -175,6 +175,11 @@ class Learner:
         self._sources.rescore(log_reward)
         self._is_fresh = True
 
+    @property
+    def best_objects(self) -> list[str]:
+        """The objects in the replay, the best (or newest) first."""
+        return self._sources.best_objects
+
     def remember(self, objects: Sequence[str], log_reward: AnyReward) -> int:
         """Add objects from other sources, such as those that an oracle measured.
 

@@ -6,9 +6,9 @@ from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 from rdkit.DataStructs import BulkTanimotoSimilarity
 
-from al_loop.molecules.circular import distinct_counts, substructures
-from al_loop.molecules.reading import read_graphs
-from al_loop.molecules.similarity import Counts, SharedCounts, shared_in_groups, tanimoto
+from al_loop.features.molecules.circular import distinct_counts, substructures
+from al_loop.features.molecules.reading import read_graphs
+from al_loop.features.molecules.similarity import Counts, SharedCounts, shared_in_groups, tanimoto
 
 SMILES = ["CCO", "CCCO", "c1ccccc1O", "CCOC(=O)c1ccccc1", "CN1CCC[C@H]1c1cccnc1", "O", "CCCCCCCC"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from al_loop.molecules.graphs import N_ATOM_COLUMNS, MolecularGraphs
+from al_loop.features.molecules.graphs import N_ATOM_COLUMNS, MolecularGraphs
 
 
 def atom_row(atom: Any) -> list[int]:

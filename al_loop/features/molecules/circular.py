@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from al_loop.molecules.graphs import CHARGE, ELEMENT, HYDROGENS, IN_RING, MASS_SHIFT, MolecularGraphs
+from al_loop.features.molecules.graphs import CHARGE, ELEMENT, HYDROGENS, IN_RING, MASS_SHIFT, MolecularGraphs
 
 _GOLDEN = 0x9E3779B9 - (1 << 32)  # the constant of boost's hash_combine, as a signed 32-bit number
 _LOW_WORD = 0xFFFFFFFF

@@ -5,8 +5,8 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 
-from al_loop.molecules.circular import distinct_counts, folded_counts, substructures
-from al_loop.molecules.reading import read_graphs
+from al_loop.features.molecules.circular import distinct_counts, folded_counts, substructures
+from al_loop.features.molecules.reading import read_graphs
 
 #: charges, isotopes, rings of all sizes, cages, several molecules, single atoms, equal substructures, many neighbours
 SMILES = [

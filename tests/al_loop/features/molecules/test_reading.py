@@ -3,8 +3,8 @@
 import pytest
 from rdkit import Chem
 
-from al_loop.molecules.graphs import CHARGE, DOUBLE, ELEMENT, HYDROGENS, IN_RING_OF_3, IS_AROMATIC
-from al_loop.molecules.reading import read_graphs
+from al_loop.features.molecules.graphs import CHARGE, DOUBLE, ELEMENT, HYDROGENS, IN_RING_OF_3, IS_AROMATIC
+from al_loop.features.molecules.reading import read_graphs
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import Descriptors
 
-from al_loop.molecules.descriptors import NAMES, descriptor
-from al_loop.molecules.reading import read_graphs
+from al_loop.features.molecules.descriptors import NAMES, descriptor
+from al_loop.features.molecules.reading import read_graphs
 
 #: hydrogen bonds, amides, esters, sulfonamides, azides, aziridines, epoxides, tert-butyl, CF3, nitriles, salts, rings
 SMILES = [

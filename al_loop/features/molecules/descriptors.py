@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from al_loop.molecules.graphs import (
+from al_loop.features.molecules.graphs import (
     AROMATIC,
     CHARGE,
     DOUBLE,
