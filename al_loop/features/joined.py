@@ -60,6 +60,10 @@ class Joined(Features):
         """Return the features of n objects: n x d, float64. The parts cache them, each in its own number type."""
         return check_rows(self.compute(objects), len(objects), self.d)
 
+    def refit(self, objects: Sequence[str], values: Sequence[float], seed: int) -> None:
+        for part in self.parts:
+            part.refit(objects, values, seed)
+
     def compute(self, objects: Sequence[str]) -> Tensor:
         """Return the parts' features side by side: n x d."""
         return torch.cat([part(objects) for part in self.parts], dim=1)
