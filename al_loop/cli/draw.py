@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from al_loop.gflownet.saved_models import DrawableModel
 
 #: kind of a model's file -> function of the file that returns a ``DrawableModel``
-LOADERS: Mapping[str, str] = {"latent": "al_loop.latent.files:load_drawable"}
+LOADERS: Mapping[str, str] = {
+    "energy": "al_loop.energy.model:load",
+    "latent": "al_loop.latent.files:load_drawable",
+}
 
 
 def draw(

@@ -12,7 +12,7 @@ from al_loop.config.check import check_config, parts_of
 from al_loop.config.given import GivenPart
 from al_loop.config.import_path import add_to_path, hidden_module
 from al_loop.config.interpret import interpret
-from al_loop.config.locations import KeyPath, Locations, read_yaml
+from al_loop.config.locations import MAX_BYTES, KeyPath, Locations, read_yaml
 from al_loop.config.messages import messages
 from al_loop.config.overrides import apply_overrides
 from al_loop.config.schema import CampaignConfig
@@ -107,7 +107,13 @@ def parse_config(
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ConfigError(
+                f"the config {path} has more than {MAX_BYTES:,} bytes; put a table into a file of its own"
+            )
+        return content.decode("utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read the config {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -64,7 +64,7 @@ def read_data(path: str | Path) -> list[str] | np.ndarray[Any, Any]:
     if Path(path).suffix.casefold() != ".npy":
         return read_objects(path)
     try:
-        rows = np.load(path, allow_pickle=False)
+        rows: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or summary(error)}") from None
     if rows.ndim != 2 or not len(rows):

@@ -107,6 +107,12 @@ class EnergyTrainer:
         """Whether the energy stays as it is from now on."""
         return self.n_steps >= round((1 - self.settings.settle) * self.settings.steps)
 
+    def settle(self) -> None:
+        """Skip the remaining steps of the energy, so that only those are left in which the sampler catches up."""
+        first = round((1 - self.settings.settle) * self.settings.steps)
+        self.n_steps = self._n_begun = max(self.n_steps, first)
+        self._in_progress.clear()
+
     def step(self) -> StepInfo:
         """Make one gradient step of the energy and one of the sampler.
 

@@ -33,9 +33,10 @@ def find_energy(part: Part) -> Any:
     """
     if part.target:
         return load_target(part.target)
-    if part.kind not in KINDS:
-        raise ConfigError(f"energy.kind: {not_one_of(part.kind, KINDS)}")
-    return getattr(import_module(f"{__name__}.{part.kind}"), KINDS[part.kind])
+    kind = part.kind or ""
+    if kind not in KINDS:
+        raise ConfigError(f"energy.kind: {not_one_of(kind, KINDS)}")
+    return getattr(import_module(f"{__name__}.{kind}"), KINDS[kind])
 
 
 def check_energy(part: Part) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class PairwiseEnergy(Energy):
     """
 
     kind = "pairwise"
+    is_pair: Tensor  # n x n, whether the first place is before the second
 
     def __init__(self, environment: Environment, fields: bool = True) -> None:
         if not isinstance(environment, Assignments):
