@@ -101,9 +101,9 @@ def describe(name, batch):
     distance = 6 - (one_hot[batch] @ one_hot[batch].T)
     pairs = distance[np.triu_indices(len(batch), 1)]
     motifs = {motif for i in batch for motif in MOTIFS if motif in words[i]}
+    print(f"{name:<12} predicted {mean[batch].mean():.2f}, true {truth[batch].mean():.2f}", end=", ")
     print(
-        f"{name:<12} predicted {mean[batch].mean():.2f}, true {truth[batch].mean():.2f}, best {truth[batch].max():.2f}, "
-        f"{len(motifs)} of 4 motifs, letters that differ between two words {pairs.mean():.1f}"
+        f"best {truth[batch].max():.2f}, {len(motifs)} of 4 motifs, {pairs.mean():.1f} letters differ between two words"
     )
 
 
@@ -138,9 +138,9 @@ figure.tight_layout()
 # %% [markdown]
 # ## Several rounds
 #
-# One batch says little. Repeat: measure, refit, choose again, six rounds of 16, with the same kind of model and the same
-# budget, 40 times from different first measurements. To be quick, words are drawn from R/Z itself, which is what the
-# trained sampler approximates. A *kind* of active word is the set of motifs that it contains.
+# One batch says little. Repeat: measure, refit, choose again, six rounds of 16, with the same kind of model and budget,
+# 40 times from different first measurements. To be quick, words are drawn from R/Z itself, which is what the trained
+# sampler approximates. A *kind* of active word is the set of motifs that it contains.
 
 
 # %%

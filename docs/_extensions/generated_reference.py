@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jupytext
 import yaml
 from pydantic import BaseModel
 from typer.main import get_command
@@ -178,7 +178,10 @@ def _write(application: Sphinx) -> None:
     notebooks = Path(application.srcdir) / "notebooks"
     notebooks.mkdir(exist_ok=True)
     for source in (Path(application.srcdir).parent / "notebooks").glob("*.py"):
-        shutil.copy2(source, notebooks)
+        notebook = jupytext.read(source)
+        notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+        jupytext.write(notebook, notebooks / f"{source.stem}.ipynb")
 
 
 def setup(application: Sphinx) -> dict[str, bool]:
