@@ -16,9 +16,11 @@ from al_loop.gflownet.device import find_device
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.pipeline import PipelineStats, SamplerGroup, pipeline
 from al_loop.gflownet.priors import read_prior
+from al_loop.gflownet.replicas import Replicas
 from al_loop.gflownet.reward import LogReward
 from al_loop.gflownet.sampler import DrawRequest, Sampler
 from al_loop.gflownet.saved_state import read_state
+from al_loop.modelling.graph_reward import without_decoding
 from al_loop.seeding import derive_seed
 from al_loop.system.gpu import GpuWatch
 
@@ -44,16 +46,24 @@ class GFlowNetTraining(SamplerTraining):
         config: the campaign's config.
         samplers: draw for the learner, and draw the candidates.
         device: where the learner runs; left out: the config's device.
+        replicas: other processes that share the learner's batches; None: there are none.
     """
 
-    def __init__(self, config: CampaignConfig, samplers: SamplerGroup, device: str | None = None) -> None:
+    def __init__(
+        self,
+        config: CampaignConfig,
+        samplers: SamplerGroup,
+        device: str | None = None,
+        replicas: Replicas | None = None,
+    ) -> None:
         self._config, self._samplers = config, samplers
-        environment, training = build_environment(config), training_settings(config, device)
+        self._environment = environment = build_environment(config)
+        training = training_settings(config, device)
         seed = derive_seed(config.seed, "weights")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             policy = build_policy(config, environment, training)
-        self._learner = Learner(environment, training, seed, policy, read_prior(config.sampler.prior))
+        self._learner = Learner(environment, training, seed, policy, read_prior(config.sampler.prior), replicas)
         samplers.set_weights(self._learner.weights())
         self._info: dict[str, Any] = {}
 
@@ -68,9 +78,10 @@ class GFlowNetTraining(SamplerTraining):
 
     def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
         learner, seed = self._learner, self._config.seed
-        self._samplers.set_reward(log_reward)
-        learner.start(log_reward)
-        learner.remember(measured, log_reward)
+        reward = without_decoding(log_reward, self._environment, self._config.reward.decode, learner.device)
+        self._samplers.set_reward(reward)
+        learner.start(reward)
+        learner.remember(measured, reward)
         stats, losses = PipelineStats(), []
         with GpuWatch(learner.device) as gpu:
             for loss in pipeline(
@@ -108,7 +119,8 @@ class GFlowNetTraining(SamplerTraining):
         return [name for draw in draws for name in draw.result().objects or []]
 
     def best_seen(self) -> list[str]:
-        return self._learner.replay.objects
+        return self._learner.best_objects
 
     def close(self) -> None:
         self._samplers.close()
+        self._learner.close()

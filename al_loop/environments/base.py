@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from al_loop.datafiles.object_columns import ObjectType
-from al_loop.molecules.graphs import MolecularGraphs
+from al_loop.features.molecules.graphs import MolecularGraphs
 
 __all__ = ["Environment", "ObjectType"]
 

@@ -101,6 +101,10 @@ class Tokens(Environment):
         self.max_steps = max_tokens
         self.n_features = len(self.prompts) + max_tokens * self.n_actions
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # another process loads the model by its name, once
+        return _build, (self.model_name, self.prompts, self._arguments)
+
     def __deepcopy__(self, _: object) -> Tokens:
         return self  # it never changes
 
@@ -257,3 +261,7 @@ class Tokens(Environment):
 
     def describe(self) -> str:
         return f"{self.name} ({self.model_name}, {counted(self.n_actions - 1, 'token')})"
+
+
+def _build(model: str, prompts: list[str], arguments: dict[str, Any]) -> Tokens:
+    return Tokens(model, prompts, **arguments)

@@ -263,7 +263,7 @@ class Sampler:
         draws = []
         for _ in range(job.search.rounds):
             stopping.look()
-            move = job.search.move(search, Parents(states, self._uncertainty(keys)), generator)
+            move = job.search.move(search, Parents(states, self._uncertainty(keys, states)), generator)
             draw = self._score(move.trajectories, values)
             draws.append(draw)
             reward = self._conditioning.apply(draw.log_reward.to(self.device), values)
@@ -277,8 +277,10 @@ class Sampler:
             keys = [new if is_new else old for new, old, is_new in zip(draw.keys, keys, accepted, strict=True)]
         return draws
 
-    def _uncertainty(self, keys: Sequence[Hashable]) -> Tensor | None:
+    def _uncertainty(self, keys: Sequence[Hashable], states: Tensor) -> Tensor | None:
         """Return the uncertainty of the reward about objects, or None if it does not report any."""
+        if isinstance(self._log_reward, StateReward):
+            return None if self._log_reward.uncertainty is None else self._log_reward.uncertainty(states)
         if not isinstance(self._log_reward, Reward):
             return None
         uncertainty = self._log_reward.uncertainty([str(key) for key in keys])

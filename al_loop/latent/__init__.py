@@ -10,8 +10,10 @@ from al_loop.latent.base import LatentModel
 from al_loop.latent.em import Alternation, Result, Round
 from al_loop.latent.files import load, save
 from al_loop.latent.fitting import fit
+from al_loop.latent.models.grammar import Grammar
 from al_loop.latent.models.hmm import HMM
 from al_loop.latent.models.mixture import Mixture
+from al_loop.latent.models.motifs import Motifs
 from al_loop.latent.posterior import Posterior, Report
 from al_loop.latent.settings import EM
 
@@ -19,8 +21,10 @@ __all__ = [
     "EM",
     "HMM",
     "Alternation",
+    "Grammar",
     "LatentModel",
     "Mixture",
+    "Motifs",
     "Posterior",
     "Report",
     "Result",

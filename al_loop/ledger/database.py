@@ -22,6 +22,7 @@ from al_loop.ledger.engines import make_engine, parse_url
 from al_loop.ledger.faults import is_damage, is_locked, is_transient, pause_s, try_a_few_times
 from al_loop.ledger.seals import Head
 from al_loop.system import stopping
+from al_loop.system.private_files import make_private_folder
 
 PATIENCE_S: Final = 10.0
 _OPENING_S: Final = 30.0  # how long another process may lock a SQLite file that is opened
@@ -89,7 +90,9 @@ class Database:
             if not path.is_file():
                 raise ConfigError(f"ledger {path}: no such file")
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
+        with suppress(FileExistsError):  # not for everybody to read, nor are SQLite's files beside it
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
     def _opening_failure(self, error: Exception) -> str:
         reason = summary(error)

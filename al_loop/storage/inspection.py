@@ -18,6 +18,7 @@ from al_loop.storage.artifacts import ArtifactFolder
 from al_loop.storage.checkpoints import unsealed
 from al_loop.storage.ledger_head import LedgerHead
 from al_loop.storage.locate import find_ledger, run_folder
+from al_loop.system.private_files import make_private_folder
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def back_up(run: str, target: Path | None = None) -> Path:
         raise ConfigError(f"{target}: exists already; choose another folder for the copy")
     url = find_ledger(run)
     try:
-        target.mkdir(parents=True, mode=0o700)
+        make_private_folder(target)
         with Ledger(url, read_only=True) as ledger:
             ledger.campaign()  # compares the rows with their checksums
             ledger.copy_to(target / "ledger.db")

@@ -26,7 +26,9 @@ from benchmarks.support.resumable import measure_missing
 RESULTS = Path(__file__).parents[1] / "results"
 ARMS = ("Baum-Welch", "GFlowNet-EM")
 N_SEQUENCES, LENGTH, N_ROUNDS = 500, 20, 60
-SETTINGS = EM(rounds=N_ROUNDS, e_steps=12, batch_size=64, hidden=64, layers=1, undone=0.3, report_every=N_ROUNDS)
+SETTINGS = EM(
+    rounds=N_ROUNDS, e_steps=20, batch_size=64, hidden=64, layers=1, undone=0.3, average=0.4, report_every=N_ROUNDS
+)
 
 
 def measure(arm: str, seed: int) -> pd.DataFrame:

@@ -38,8 +38,8 @@ ENGINE = [
     "al_loop.environments.sequence",
     "al_loop.environments.fragments",
     "al_loop.environments.pool",
-    "al_loop.molecules.circular",
-    "al_loop.molecules.descriptors",
+    "al_loop.features.molecules.circular",
+    "al_loop.features.molecules.descriptors",
     "al_loop.gflownet.learner",
     "al_loop.gflownet.exact_distribution",
     "al_loop.gflownet.pipeline",
@@ -108,13 +108,14 @@ def test_the_loop_needs_no_ray():
 
 #: lowest first; a room may import from its own floor and from those below, lazily or not
 FLOORS = [
-    ["errors", "seeding", "smiles", "system", "molecules"],
+    ["errors", "seeding", "smiles", "system"],
     ["oracles.base"],
     ["config", "ledger", "storage", "datafiles"],
     ["environments", "features", "properties", "oracles", "language_models"],
     ["gflownet", "surrogates", "acquisitions", "selectors", "modelling", "monitoring", "sinks"],
     ["campaign", "energy", "latent", "language"],
     ["people", "analysis"],
+    ["report"],
     ["actors"],
     ["cli", "client"],
 ]
