@@ -19,8 +19,8 @@ from al_loop.campaign.course import retrained_for
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.round_state import RoundState
 from al_loop.errors import CampaignError, counted, summary
-from al_loop.features.base import refusals
-from al_loop.ledger import Proposal
+from al_loop.features.base import Features, refusals
+from al_loop.ledger import Observation, Proposal
 from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
 from al_loop.modelling.fitted import FittedModels
 from al_loop.monitoring import metrics
@@ -151,11 +151,23 @@ class Proposer:
             vetoed = self._ledger.vetoed()
             pending = [c for c in state.candidates if c.id not in answered and c.id not in vetoed]
             self._explain(n_values)
+            self._refit_features(observations)
             factors = self._recalibration(state)
             models = self._context.executor.fit(self._parts.fitter, observations, pending, factors)
             phase.advance()
         self._note_left_out(models.info.get("left_out", {}), "learned from")
         return models
+
+    def _refit_features(self, observations: Sequence[Observation]) -> None:
+        """Let the features adapt to the objects measured so far."""
+        features, objectives = self._parts.features, self._parts.objectives
+        if not isinstance(features, Features):
+            return
+        index, sign = objectives.indices[0], objectives.signs[0]
+        pairs = [(o.object, sign * o.values[index]) for o in observations if o.values is not None]
+        pairs = [(name, value) for name, value in pairs if math.isfinite(value)]
+        seed = derive_seed(self._parts.config.seed, "features", len(pairs))
+        features.refit([name for name, _ in pairs], [value for _, value in pairs], seed)
 
     def _note_left_out(self, reasons: Mapping[str, str], use: str) -> None:
         """Tell the user of objects that have no features, once each.

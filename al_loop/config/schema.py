@@ -6,12 +6,15 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
+from al_loop.config.resources import Frozen, Resources, Role, SamplerRole
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathText
+
+__all__ = ["CampaignConfig", "Resources", "Role", "SamplerRole"]
 
 #: keys that may differ between two starts of one campaign: its location, duration and resources, not its decisions
 _NOT_IDENTITY = (
@@ -20,10 +23,6 @@ _NOT_IDENTITY = (
     "reward.decode",  # which changes the cost of a reward and not its value
     "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _check_bounds(low: float | None, high: float | None) -> None:
@@ -45,7 +44,7 @@ class Constraint(Part):
         return self
 
 
-class OutcomeConstraint(_Frozen):
+class OutcomeConstraint(Frozen):
     """Bounds on a value that the oracle measures, in its unit; candidates are weighted by their P(satisfied)."""
 
     objective: Annotated[str, Field(description="name of the value, as the oracle declares it")]
@@ -58,7 +57,7 @@ class OutcomeConstraint(_Frozen):
         return self
 
 
-class Reward(_Frozen):
+class Reward(Frozen):
     """The samplers' reward: exp(beta x standardised acquisition value), standardised in each round."""
 
     beta: Annotated[float, Field(gt=0, description="inverse temperature: how strongly good objects are preferred")] = (
@@ -93,7 +92,7 @@ class Reward(_Frozen):
     ] = True
 
 
-class SamplerSettings(_Frozen):
+class SamplerSettings(Frozen):
     """Training of the sampler in each round, see ``al_loop.gflownet.Training``."""
 
     kind: Annotated[
@@ -156,7 +155,7 @@ class SamplerSettings(_Frozen):
     pool: Annotated[int, Field(ge=1, description="objects drawn, from which the batch is selected")] = 512
 
 
-class Rounds(_Frozen):
+class Rounds(Frozen):
     """The number and size of the rounds."""
 
     count: Annotated[int, Field(ge=0, description="rounds after the random first batch")] = 5
@@ -187,7 +186,7 @@ class Rounds(_Frozen):
     replicates: Annotated[int, Field(ge=2, description="most measurements of one object, see rounds.remeasure")] = 3
 
 
-class Evaluation(_Frozen):
+class Evaluation(Frozen):
     """Calls of the oracle."""
 
     workers: Annotated[int, Field(ge=1, description="oracle processes (or Ray actors) in parallel")] = 2
@@ -227,14 +226,14 @@ class Evaluation(_Frozen):
     ] = None
 
 
-class Budget(_Frozen):
+class Budget(Frozen):
     """Limits on what the campaign may spend; calls in flight when a limit is reached still count."""
 
     calls: Annotated[int | None, Field(ge=1, description="calls of the oracle, retries included")] = None
     cost: Annotated[float | None, Field(gt=0, description="in the oracle's currency, see evaluation.cost")] = None
 
 
-class Stop(_Frozen):
+class Stop(Frozen):
     """Conditions that end a campaign before its last round; candidates already selected are still measured."""
 
     reached: Annotated[
@@ -252,59 +251,7 @@ class Stop(_Frozen):
     ] = None
 
 
-class Role(_Frozen):
-    """Resources of each Ray actor of a role."""
-
-    num_cpus: Annotated[float, Field(ge=0, description="CPU cores")] = 1.0
-    num_gpus: Annotated[
-        float, Field(ge=0, description="may be a fraction of one GPU; with 0 the role runs on the CPU")
-    ] = 0.0
-    memory_gb: Annotated[float | None, Field(gt=0, description="memory to reserve, in GB")] = None
-    custom: Annotated[
-        dict[str, Annotated[float, Field(gt=0)]], Field(description="Ray's custom resources, by name")
-    ] = {}
-    labels: Annotated[dict[str, str], Field(description="labels that its node must have")] = {}
-
-    @field_validator("num_gpus")
-    @classmethod
-    def _is_whole_above_one(cls, value: float) -> float:
-        if value > 1 and value != int(value):
-            raise ValueError("expected a fraction of one GPU, or a whole number of GPUs")
-        return value
-
-
-class SamplerRole(Role):
-    """The samplers, which draw in parallel; their number does not change any result."""
-
-    count: Annotated[int, Field(ge=1, description="samplers; see sampler.staleness and sampler.shares")] = 1
-
-
-class Resources(_Frozen):
-    """Threads of the campaign's processes, and resources of each Ray actor (ignored without Ray)."""
-
-    threads: Annotated[
-        int,
-        Field(
-            ge=1,
-            description="threads of torch; small networks do not benefit from more, and results are bit-identical "
-            "only with the same number",
-        ),
-    ] = 1
-    sampler: SamplerRole = SamplerRole()
-    learner: Annotated[Role, Field(description="trains on the samplers' draws")] = Role(num_cpus=0)
-    surrogate: Annotated[Role, Field(description="fits the models once a round, on its GPU if it has one")] = Role(
-        num_cpus=0
-    )
-    oracle: Annotated[Role, Field(description="each of the evaluation.workers")] = Role()
-    wait_s: Annotated[
-        float,
-        Field(
-            ge=0, description="how long to wait for the cluster to have room for each role (autoscaling), in seconds"
-        ),
-    ] = 0.0
-
-
-class CampaignConfig(_Frozen):
+class CampaignConfig(Frozen):
     """A whole campaign."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run directory is runs/NAME")]

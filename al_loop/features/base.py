@@ -122,6 +122,23 @@ class Features(ABC):
                 self._cache.clear()
             self._cache.update(islice(zip(objects, torch.from_numpy(rows), strict=True), self._cache_size))
 
+    def refit(self, objects: Sequence[str], values: Sequence[float], seed: int) -> None:  # noqa: B027
+        """Adapt the features to the objects measured so far, before the models of a round are fitted.
+
+        By default, nothing depends on them. The result must follow from the arguments alone, so that a campaign that
+        resumes has the same features.
+
+        Args:
+            objects: the objects that have values.
+            values: the values of the first objective, larger is better.
+            seed: source of all randomness.
+        """
+
+    def forget(self) -> None:
+        """Empty the cache, after the features have changed."""
+        self._cache.clear()
+        self.refused.clear()
+
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_cache": {}}  # the cache does not travel to other processes
 

@@ -70,6 +70,10 @@ class Joined(Features):
         for part, own in zip(self.parts, rows, strict=True):
             part.import_rows(objects, own)
 
+    def refit(self, objects: Sequence[str], values: Sequence[float], seed: int) -> None:
+        for part in self.parts:
+            part.refit(objects, values, seed)
+
     def compute(self, objects: Sequence[str]) -> Tensor:
         """Return the parts' features side by side: n x d."""
         return torch.cat([part(objects) for part in self.parts], dim=1)
