@@ -120,7 +120,7 @@ class Features(ABC):
         if objects:
             if len(self._cache) + len(objects) > self._cache_size:
                 self._cache.clear()
-            self._cache.update(islice(zip(objects, torch.from_numpy(rows), strict=True), self._cache_size))
+            self._cache.update(islice(zip(objects, torch.tensor(rows), strict=True), self._cache_size))
 
     def refit(self, objects: Sequence[str], values: Sequence[float], seed: int) -> None:  # noqa: B027
         """Adapt the features to the objects measured so far, before the models of a round are fitted.

@@ -126,7 +126,7 @@ class _Remembered(Reward):
         return _values(self._function, objects)
 
     def accept(self, objects: Sequence[str], prepared: Any) -> None:
-        self._values.update(zip(objects, torch.from_numpy(prepared), strict=True))
+        self._values.update(zip(objects, torch.tensor(prepared), strict=True))
 
 
 def _values(function: LogReward, objects: Sequence[str]) -> Any:
@@ -187,7 +187,7 @@ class ParallelScorer(Scorer):
             of_part = [keys[row] for row in new[part]]
             job = _Job(self._workers.submit(Task(table[part], [], preparation)), of_part, self._reward)
             self._decoding.update(dict.fromkeys(of_part, job))
-        jobs = {id(job): job for key in rows if (job := self._decoding.get(key)) is not None}
+        jobs = {id(self._decoding[key]): self._decoding[key] for key in rows if key in self._decoding}
         if preparation is not None and isinstance(self._reward, Reward):
             asked = self._reward.unprepared(list(dict.fromkeys(known.values())))
             names = [name for name in asked if name not in self._preparing]
