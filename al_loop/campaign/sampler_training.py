@@ -19,6 +19,7 @@ from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.parallel_scoring import ParallelScorer, Workers
 from al_loop.gflownet.pipeline import PipelineStats, SamplerGroup, pipeline
 from al_loop.gflownet.priors import read_prior
+from al_loop.gflownet.replicas import Replicas
 from al_loop.gflownet.reward import LogReward
 from al_loop.gflownet.sampler import DrawRequest, Sampler
 from al_loop.gflownet.saved_state import read_state
@@ -60,9 +61,16 @@ class GFlowNetTraining(SamplerTraining):
         config: the campaign's config.
         samplers: draw for the learner, and draw the candidates.
         device: where the learner runs; left out: the config's device.
+        replicas: other processes that share the learner's batches; None: there are none.
     """
 
-    def __init__(self, config: CampaignConfig, samplers: SamplerGroup, device: str | None = None) -> None:
+    def __init__(
+        self,
+        config: CampaignConfig,
+        samplers: SamplerGroup,
+        device: str | None = None,
+        replicas: Replicas | None = None,
+    ) -> None:
         self._config, self._samplers = config, samplers
         self._environment = environment = build_environment(config)
         training = training_settings(config, device)
@@ -70,7 +78,7 @@ class GFlowNetTraining(SamplerTraining):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             policy = build_policy(config, environment, training)
-        self._learner = Learner(environment, training, seed, policy, read_prior(config.sampler.prior))
+        self._learner = Learner(environment, training, seed, policy, read_prior(config.sampler.prior), replicas)
         samplers.set_weights(self._learner.weights())
         self._info: dict[str, Any] = {}
 
@@ -130,3 +138,4 @@ class GFlowNetTraining(SamplerTraining):
 
     def close(self) -> None:
         self._samplers.close()
+        self._learner.close()

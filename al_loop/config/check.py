@@ -78,6 +78,8 @@ def unsupported_by_ppo(config: CampaignConfig) -> tuple[tuple[str, ...], str] | 
             ("sampler", "kind"),
             "ppo maximises a single value; for several objectives set reward.preferences=false",
         )
+    if config.resources.learner.replicas > 1:
+        return ("resources", "learner", "replicas"), "ppo trains in one process; remove it"
     if config.sampler.searches:
         return ("sampler", "searches"), "ppo is on-policy and cannot learn from searches; remove them"
     return None

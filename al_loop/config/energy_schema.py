@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from al_loop.config.locations import KeyPath
 from al_loop.config.plugins import Part
-from al_loop.config.schema import CampaignConfig, Resources, SamplerSettings
+from al_loop.config.resources import Resources
+from al_loop.config.schema import CampaignConfig, SamplerSettings
 
 
 class EnergySampler(BaseModel):

@@ -1,16 +1,12 @@
-"""The section of a config that says how many processes, threads and GPUs a campaign uses."""
+"""The section ``resources`` of a config: what each role of a campaign may use."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-
-class Frozen(BaseModel):
-    """The base of all sections: frozen, without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from al_loop.config.frozen import Frozen
 
 
 class Role(Frozen):
@@ -23,8 +19,8 @@ class Role(Frozen):
     memory_gb: Annotated[float | None, Field(gt=0, description="memory to reserve, in GB")] = None
     custom: Annotated[
         dict[str, Annotated[float, Field(gt=0)]], Field(description="Ray's custom resources, by name")
-    ] = {}
-    labels: Annotated[dict[str, str], Field(description="labels that its node must have")] = {}
+    ] = {}  # noqa: RUF012  pydantic copies it
+    labels: Annotated[dict[str, str], Field(description="labels that its node must have")] = {}  # noqa: RUF012
 
     @field_validator("num_gpus")
     @classmethod
@@ -38,6 +34,19 @@ class SamplerRole(Role):
     """The samplers, which draw in parallel; their number does not change any result."""
 
     count: Annotated[int, Field(ge=1, description="samplers; see sampler.staleness and sampler.shares")] = 1
+
+
+class LearnerRole(Role):
+    """The learner, whose processes share each batch."""
+
+    replicas: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="processes (Ray actors) that train one policy, each on a part of every batch and with these "
+            "resources; without Ray, on the next GPUs of this machine. Results are reproducible for the same number",
+        ),
+    ] = 1
 
 
 class Resources(Frozen):
@@ -60,7 +69,7 @@ class Resources(Frozen):
             "core of the cluster); 0: none. They change no result, and take no cores from Ray's count"
         ),
     ] = 0
-    learner: Annotated[Role, Field(description="trains on the samplers' draws")] = Role(num_cpus=0)
+    learner: Annotated[LearnerRole, Field(description="trains on the samplers' draws")] = LearnerRole(num_cpus=0)
     surrogate: Annotated[Role, Field(description="fits the models once a round, on its GPU if it has one")] = Role(
         num_cpus=0
     )

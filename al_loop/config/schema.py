@@ -8,13 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from al_loop.config.frozen import Frozen
 from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
-from al_loop.config.resources import Frozen, Resources, Role, SamplerRole
+from al_loop.config.resources import Resources
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathText
-
-__all__ = ["CampaignConfig", "Resources", "Role", "SamplerRole"]
 
 #: keys that may differ between two starts of one campaign: its location, duration and resources, not its decisions
 _NOT_IDENTITY = (
@@ -319,6 +318,15 @@ class CampaignConfig(Frozen):
     def _has_something_to_begin_with(self) -> CampaignConfig:
         if not self.rounds.initial and not self.initial_data:
             raise ValueError("rounds.initial: 0 requires initial_data, from which the first batch is chosen")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_trajectory_for_each_replica(self) -> CampaignConfig:
+        replicas, size = self.resources.learner.replicas, self.sampler.batch_size
+        if replicas > size:
+            raise ValueError(
+                f"resources.learner.replicas: {replicas} processes cannot share a batch of {size} (sampler.batch_size)"
+            )
         return self
 
     @property
