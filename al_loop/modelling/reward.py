@@ -6,6 +6,7 @@ import copy
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from botorch.acquisition import AcquisitionFunction
@@ -61,6 +62,27 @@ class Scale:
         return cls(center, spread if spread > 1e-9 else max(float(values.std(correction=0)), 1e-9))
 
 
+@dataclass(frozen=True)
+class _Preparation:
+    """Features and violations of objects, for a reward in another process."""
+
+    features: Features
+    constraints: Constraints
+
+    def __call__(self, objects: Sequence[str]) -> tuple[list[str], Any, dict[str, str], list[float]]:
+        """Return the objects that have features, their features and violations, and the reasons for the others."""
+        distinct = list(dict.fromkeys(objects))
+        try:
+            described, rows = distinct, self.features.export_rows(distinct)
+        except Exception:  # some have none, or third-party code raises anything
+            described = describable(self.features, distinct)
+            rows = self.features.export_rows(described)
+        violations = self.constraints.violation(described).tolist()
+        self.constraints.forget()
+        refused = {name: self.features.refused[name] for name in distinct if name in self.features.refused}
+        return described, rows, refused, violations
+
+
 class AcquisitionReward(Reward):
     """The log-reward of objects, log R = beta (clip(standardised acquisition) + log weight - violation) + energies.
 
@@ -98,6 +120,26 @@ class AcquisitionReward(Reward):
         self.scales = tuple(Scale.of(score(a, self._features(space.reference))) for a in self._acquisitions)
         self._usual_stds = [std.median().clamp_min(1e-9) for std in self._stds(self._features(space.reference))]
         self._log_rewards: dict[str, Tensor] = {}
+
+    @property
+    def preparation(self) -> Callable[[Sequence[str]], Any]:
+        return _Preparation(self._features, self._constraints)
+
+    def unprepared(self, objects: Sequence[str]) -> list[str]:
+        features, constraints = self._features, self._constraints
+        return [
+            o
+            for o in dict.fromkeys(objects)
+            if o not in self._log_rewards
+            and o not in features.refused
+            and not (features.knows(o) and constraints.knows(o))
+        ]
+
+    def accept(self, objects: Sequence[str], prepared: Any) -> None:
+        described, rows, refused, violations = prepared
+        self._features.import_rows(described, rows)
+        self._features.refused.update(refused)
+        self._constraints.remember(described, violations)
 
     @property
     def space(self) -> ObjectSpace:
