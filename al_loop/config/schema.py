@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from al_loop.config.energy_terms import EnergyTerms
 from al_loop.config.frozen import Frozen
 from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
@@ -18,7 +19,7 @@ from al_loop.system.path_texts import PathText
 #: keys that may differ between two starts of one campaign: its location, duration and resources, not its decisions
 _NOT_IDENTITY = (
     "rounds.count", "rounds.close_share", "rounds.close_after_s", "rounds.keep_busy", "rounds.review",
-    "rounds.remeasure", "rounds.replicates", "energy",  # which a campaign may begin to use
+    "rounds.remeasure", "rounds.replicates", "rounds.initial_from", "reward.energy", "energy",  # added since
     "reward.decode",  # which changes the cost of a reward and not its value
     "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
@@ -89,6 +90,7 @@ class Reward(Frozen):
             "the acquisition value"
         ),
     ] = True
+    energy: EnergyTerms = ()
 
 
 class SamplerSettings(Frozen):
@@ -162,6 +164,10 @@ class Rounds(Frozen):
     initial: Annotated[
         int, Field(ge=0, description="random objects measured first; 0 by default if there is initial_data")
     ] = 16
+    initial_from: Annotated[
+        Literal["random", "energy"],
+        Field(description="source of these objects: random actions, or the sampler of reward.energy or sampler.prior"),
+    ] = "random"
     batch_cost: Annotated[
         float | None,
         Field(
@@ -288,10 +294,9 @@ class CampaignConfig(Frozen):
     selector: Annotated[Part, Field(description="picks the batch among candidates")] = Part(kind="diverse")
     reward: Reward = Reward()
     energy: Annotated[
-        Part | None,
+        dict[str, Any] | str | None,
         Field(
-            description="for `al-loop learn-energy`: the model of log p (mlp, graph or pairwise), with the settings of "
-            "its training (steps, lr, negatives, ...); a campaign does not use it, see reward.energy"
+            description="of `al-loop learn-energy`: the model (mlp, graph, pairwise) and the settings of its training"
         ),
     ] = None
     sampler: SamplerSettings = SamplerSettings()
