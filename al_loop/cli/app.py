@@ -18,6 +18,7 @@ from al_loop.cli import (
     people,
     pretrain,
     reference,
+    report,
     results,
     retry,
     run,
@@ -72,6 +73,7 @@ for _command in (
     retry.retry,
     results.status,
     results.export,
+    report.report,
     verify.verify,
     verify.backup,
 ):

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from al_loop.config.energy_terms import EnergyTerms
+from al_loop.config.frozen import Frozen
 
 
-class LikelihoodPrior(BaseModel):
+class LikelihoodPrior(Frozen):
     """The likelihood under a language model, as a factor of the reward: p(object | prompt)^(1 / temperature)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     temperature: Annotated[
         float, Field(gt=0, description="1: as likely as the model says; larger: further from the model")
     ] = 1.0
 
 
-class Reward(BaseModel):
+class Reward(Frozen):
     """The samplers' reward: exp(beta x standardised acquisition value), standardised in each round."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     beta: Annotated[float, Field(gt=0, description="inverse temperature: how strongly good objects are preferred")] = (
         4.0
@@ -56,3 +55,4 @@ class Reward(BaseModel):
             "the acquisition value"
         ),
     ] = True
+    energy: EnergyTerms = ()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from al_loop.config.locations import KeyPath
 from al_loop.config.plugins import Part, load_target
-from al_loop.config.schema import Resources
+from al_loop.config.resources import Resources
 from al_loop.config.task_files import load_task
 from al_loop.datafiles.object_lists import read_objects
 from al_loop.datafiles.text_files import read_content

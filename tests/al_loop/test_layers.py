@@ -115,6 +115,7 @@ FLOORS = [
     ["gflownet", "surrogates", "acquisitions", "selectors", "modelling", "monitoring", "sinks"],
     ["campaign", "energy", "latent", "language"],
     ["people", "analysis"],
+    ["report"],
     ["actors"],
     ["cli", "client"],
 ]
