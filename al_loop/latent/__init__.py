@@ -10,6 +10,7 @@ from al_loop.latent.base import LatentModel
 from al_loop.latent.em import Alternation, Result, Round
 from al_loop.latent.files import load, save
 from al_loop.latent.fitting import fit
+from al_loop.latent.models.discrete_vae import DiscreteVAE
 from al_loop.latent.models.grammar import Grammar
 from al_loop.latent.models.hmm import HMM
 from al_loop.latent.models.mixture import Mixture
@@ -21,6 +22,7 @@ __all__ = [
     "EM",
     "HMM",
     "Alternation",
+    "DiscreteVAE",
     "Grammar",
     "LatentModel",
     "Mixture",
