@@ -15,6 +15,7 @@ from al_loop.latent.models.grammar import Grammar
 from al_loop.latent.models.hmm import HMM
 from al_loop.latent.models.mixture import Mixture
 from al_loop.latent.models.motifs import Motifs
+from al_loop.latent.models.rna import RNAStructures
 from al_loop.latent.posterior import Posterior, Report
 from al_loop.latent.settings import EM
 
@@ -28,6 +29,7 @@ __all__ = [
     "Mixture",
     "Motifs",
     "Posterior",
+    "RNAStructures",
     "Report",
     "Result",
     "Round",
