@@ -171,6 +171,15 @@ class RNAStructures(LatentModel):
         position = torch.arange(self.words.length)
         return torch.cat([z[:, 1:] > position, z[:, 1:] < position], 1).double()
 
+    def exact_summaries(self, x: Tensor) -> Tensor:
+        """Return the exact means of ``summaries``, shape n x 2 length, from the probabilities of the pairs.
+
+        Args:
+            x: words, shape n x length.
+        """
+        pairs = self.pair_probabilities(x)
+        return torch.cat([pairs.triu().sum(2), pairs.tril().sum(2)], 1)
+
 
 def library() -> Any:
     """Return ViennaRNA.
