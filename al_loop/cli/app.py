@@ -24,6 +24,7 @@ from al_loop.cli import (
     retry,
     run,
     sweep,
+    tune_language,
     verify,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
@@ -65,6 +66,7 @@ for _command in (
     energy.learn_energy,
     energy.score,
     fit_latent.fit_latent,
+    tune_language.tune_language,
     draw.draw,
     people.ask,
     people.tell,

@@ -13,6 +13,7 @@ from al_loop.latent.fitting import fit
 from al_loop.latent.models.grammar import Grammar
 from al_loop.latent.models.hmm import HMM
 from al_loop.latent.models.mixture import Mixture
+from al_loop.latent.models.motifs import Motifs
 from al_loop.latent.posterior import Posterior, Report
 from al_loop.latent.settings import EM
 
@@ -23,6 +24,7 @@ __all__ = [
     "Grammar",
     "LatentModel",
     "Mixture",
+    "Motifs",
     "Posterior",
     "Report",
     "Result",

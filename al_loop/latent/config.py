@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from al_loop.config.locations import KeyPath
 from al_loop.config.plugins import Part
-from al_loop.config.schema import Resources
+from al_loop.config.resources import Resources
 from al_loop.config.task_files import load_task
 from al_loop.latent.settings import EM
 
