@@ -32,11 +32,13 @@ class ObjectSpace:
         features: objects -> n x d features.
         constraints: bounds on cheap properties.
         reference: random objects, which set the scale of rewards; the same in all rounds.
+        energies: objects -> n scores of learned energies, which are added to the log-reward; None: there are none.
     """
 
     features: Features
     constraints: Constraints
     reference: Sequence[str]
+    energies: Callable[[Sequence[str]], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,14 @@ class _Preparation:
 
 
 class AcquisitionReward(Reward):
-    """The log-reward of objects, log R = beta (clip(standardised acquisition) + log weight - violation).
+    """The log-reward of objects, log R = beta (clip(standardised acquisition) + log weight - violation) + energies.
 
     The acquisition is standardised by its median and its spread over reference objects, anew in every round, so that
     one beta means the same in every round and with every acquisition. An object that violates a constraint by the
     property's scale loses as much as one spread of the acquisition, and so does one whose weight (``SideTerms``) is
     smaller by a factor of e.
+
+    Learned energies (``space.energies``) are added as they are, since they are log-probabilities.
 
     With several acquisitions, one for each objective, there is a log-reward for each, for a sampler that is conditioned
     on preferences between them.
@@ -111,6 +115,7 @@ class AcquisitionReward(Reward):
         self._acquisitions, self._models = tuple(acquisitions), tuple(models)
         self._space = space
         self._features, self._constraints, self._settings = space.features, space.constraints, settings
+        self._energies = space.energies
         self._side_terms = side_terms or SideTerms()
         self.scales = tuple(Scale.of(score(a, self._features(space.reference))) for a in self._acquisitions)
         self._usual_stds = [std.median().clamp_min(1e-9) for std in self._stds(self._features(space.reference))]
@@ -202,6 +207,8 @@ class AcquisitionReward(Reward):
             self._log_rewards.update(dict.fromkeys(set(unknown) - set(new), least))
         if new:
             rows = self.of_rows(self._features(new), self._constraints.violation(new))
+            if self._energies is not None:
+                rows = rows + self._energies(new).float()[:, None]
             self._log_rewards.update(zip(new, rows, strict=True))
         if not objects:
             return torch.empty((0, len(self._acquisitions)))[:, 0 if len(self._acquisitions) == 1 else slice(None)]
