@@ -11,7 +11,7 @@ from torch import Tensor
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.preparation import CampaignParts
 from al_loop.features.base import describable
-from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.random_objects import random_objects
 from al_loop.modelling.fitted import FittedModels
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
@@ -184,7 +184,7 @@ class CandidateSource:
         environment = self._parts.environment
         if environment.objects is None:
             for _ in range(n):
-                yield environment.decode(rollout(environment, None, _RANDOM_DRAW, generator=generator).terminal)
+                yield random_objects(environment, _RANDOM_DRAW, generator)
         else:
             for part in torch.randperm(len(environment.objects), generator=generator).split(_RANDOM_DRAW):
                 yield [environment.objects[i] for i in part.tolist()]

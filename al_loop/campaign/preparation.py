@@ -119,11 +119,11 @@ class CampaignParts:
         import torch
 
         from al_loop.features.base import describable
-        from al_loop.gflownet.rollout import rollout
+        from al_loop.gflownet.random_objects import random_objects
 
         generator = torch.Generator().manual_seed(derive_seed(self.config.seed, "reference"))
-        trajectories = rollout(self.environment, None, _N_REFERENCE, generator=generator)
-        reference = describable(self.features, self.environment.decode(trajectories.terminal))
+        drawn = random_objects(self.environment, _N_REFERENCE, generator)
+        reference = describable(self.features, drawn)
         if not reference:
             reasons = "; ".join(dict.fromkeys(self.features.refused.values()))
             raise ConfigError(f"features: none of {_N_REFERENCE} random objects has features: {reasons:.300}")
@@ -251,6 +251,11 @@ class CampaignParts:
             _ = self.first_source
         if self.config.reward.decode == "never":
             self._check_without_decoding()
+        has_prompts = self.config.environment.declared("environment", "random_policy", "") != ""
+        if has_prompts and self.config.sampler.kind == "ppo":
+            raise ConfigError("sampler.kind: ppo reads no prompts; use gflownet with this environment")
+        if self.config.reward.prior is not None and not has_prompts:
+            raise ConfigError("reward.prior: a likelihood requires a language model; use environment: {kind: tokens}")
 
     def _check_without_decoding(self) -> None:
         from al_loop.modelling.graph_reward import OF_ENERGIES, requires_decoding
