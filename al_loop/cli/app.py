@@ -9,6 +9,7 @@ import typer
 from al_loop import __version__
 from al_loop.cli import (
     check,
+    compare,
     course,
     draw,
     energy,
@@ -74,6 +75,7 @@ for _command in (
     results.status,
     results.export,
     report.report,
+    compare.compare,
     verify.verify,
     verify.backup,
 ):

@@ -100,6 +100,7 @@ class Trainer:
     def close(self) -> None:
         """End the other processes, if there are any."""
         self.learner.close()
+        self.sampler.close()
 
 
 def train(
