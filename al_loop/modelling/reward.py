@@ -13,7 +13,7 @@ from botorch.acquisition import AcquisitionFunction
 from torch import Tensor
 
 from al_loop.acquisitions.base import score
-from al_loop.config.schema import Reward as RewardSettings
+from al_loop.config.reward_settings import Reward as RewardSettings
 from al_loop.features.base import Features, describable
 from al_loop.gflownet.reward import Reward
 from al_loop.modelling.constraints import Constraints

@@ -101,7 +101,7 @@ def test_uncertainties_equal_those_of_objects(drawn):
 
 
 def test_a_copy_for_another_device_has_the_same_values(drawn):
-    states, smiles = drawn
+    _, smiles = drawn
     reward = reward_of(Morgan(), smiles)
     copy = reward.copy_on(torch.device("cpu"))
     X = Morgan()(smiles)
