@@ -113,7 +113,7 @@ def of_file(content: dict[str, Any]) -> dict[str, Any]:
         for key in (*_TRAINING_KEYS, "features"):
             if key in inner:
                 own.setdefault(key, inner.pop(key))
-        own["energy"] = inner or {"kind": "mlp"}
+        own["energy"] = inner if "kind" in inner or "target" in inner else {"kind": "mlp", **inner}
     if "oracle" not in content:
         return own
     own = {key: value for key, value in own.items() if key in EnergyConfig.model_fields or key not in _OF_CAMPAIGNS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -61,6 +61,14 @@ class Resources(Frozen):
         ),
     ] = 1
     sampler: SamplerRole = SamplerRole()
+    decoders: Annotated[
+        Annotated[int, Field(ge=0)] | Literal["auto"],
+        Field(
+            description="processes beside each sampler that decode its objects and compute their features and "
+            "properties, while it draws again or the learner trains; auto: one for each further core (on Ray: for each "
+            "core of the cluster); 0: none. They change no result, and take no cores from Ray's count"
+        ),
+    ] = 0
     learner: Annotated[LearnerRole, Field(description="trains on the samplers' draws")] = LearnerRole(num_cpus=0)
     surrogate: Annotated[Role, Field(description="fits the models once a round, on its GPU if it has one")] = Role(
         num_cpus=0

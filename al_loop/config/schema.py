@@ -12,17 +12,21 @@ from al_loop.config.frozen import Frozen
 from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
 from al_loop.config.resources import Resources
+from al_loop.config.reward_settings import Reward
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathText
 
 #: keys that may differ between two starts of one campaign: its location, duration and resources, not its decisions
 _NOT_IDENTITY = (
     "rounds.count", "rounds.close_share", "rounds.close_after_s", "rounds.keep_busy", "rounds.review",
-    "rounds.remeasure", "rounds.replicates", "energy",  # which a campaign may begin to use
+    "rounds.remeasure", "rounds.replicates", "rounds.initial_from", "reward.energy", "energy",  # added since
     "sampler.epochs", "sampler.backward_loss",
     "reward.decode",  # which changes the cost of a reward and not its value
     "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
+
+#: optional keys that campaigns of earlier versions did not have: without a value, they are no part of the identity
+_ADDED_LATER = ("reward.prior",)
 
 
 def _check_bounds(low: float | None, high: float | None) -> None:
@@ -55,41 +59,6 @@ class OutcomeConstraint(Frozen):
     def _has_a_bound(self) -> OutcomeConstraint:
         _check_bounds(self.min, self.max)
         return self
-
-
-class Reward(Frozen):
-    """The samplers' reward: exp(beta x standardised acquisition value), standardised in each round."""
-
-    beta: Annotated[float, Field(gt=0, description="inverse temperature: how strongly good objects are preferred")] = (
-        4.0
-    )
-    clip: Annotated[float, Field(gt=0, description="standardised acquisition values are clipped to [-clip, clip]")] = (
-        5.0
-    )
-    feasibility: Annotated[
-        float, Field(ge=0, description="power of P(the oracle returns a value) as a factor of the reward; 0: ignored")
-    ] = 0.0
-    cost: Annotated[
-        float, Field(ge=0, description="power of the expected cost of a call as a divisor of the reward; 0: ignored")
-    ] = 0.0
-    cost_by: Annotated[
-        Literal["cost", "seconds"], Field(description="cost of a call: in the oracle's currency, or its duration")
-    ] = "cost"
-    decode: Annotated[
-        Literal["auto", "always", "never"],
-        Field(
-            description="whether samplers decode objects to score them; never: features and properties are computed "
-            "from molecular graphs (fragments with the features morgan or circular), and only properties that require "
-            "RDKit are not; auto: never on a GPU, where possible, and always on a CPU"
-        ),
-    ] = "auto"
-    preferences: Annotated[
-        bool,
-        Field(
-            description="with several objectives: condition the samplers on preferences between them; false: reward "
-            "the acquisition value"
-        ),
-    ] = True
 
 
 class SamplerSettings(Frozen):
@@ -173,6 +142,10 @@ class Rounds(Frozen):
     initial: Annotated[
         int, Field(ge=0, description="random objects measured first; 0 by default if there is initial_data")
     ] = 16
+    initial_from: Annotated[
+        Literal["random", "energy"],
+        Field(description="source of these objects: random actions, or the sampler of reward.energy or sampler.prior"),
+    ] = "random"
     batch_cost: Annotated[
         float | None,
         Field(
@@ -299,10 +272,9 @@ class CampaignConfig(Frozen):
     selector: Annotated[Part, Field(description="picks the batch among candidates")] = Part(kind="diverse")
     reward: Reward = Reward()
     energy: Annotated[
-        Part | None,
+        dict[str, Any] | str | None,
         Field(
-            description="for `al-loop learn-energy`: the model of log p (mlp, graph or pairwise), with the settings of "
-            "its training (steps, lr, negatives, ...); a campaign does not use it, see reward.energy"
+            description="of `al-loop learn-energy`: the model (mlp, graph, pairwise) and the settings of its training"
         ),
     ] = None
     sampler: SamplerSettings = SamplerSettings()
@@ -360,6 +332,10 @@ class CampaignConfig(Frozen):
     def fingerprint(self) -> str:
         """A hash that identifies the campaign, independent of its length, workers, ledger and resources."""
         content = self.model_dump(mode="json")
+        for path in _ADDED_LATER:
+            section, _, key = path.partition(".")
+            if content[section][key] is None:
+                content[section].pop(key)
         for path in _NOT_IDENTITY:
             section, _, key = path.partition(".")
             if key:

@@ -13,6 +13,7 @@ from al_loop.gflownet.local_replicas import LocalReplicas
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.reward import AnyReward
 from al_loop.gflownet.sampler import Sampler
+from al_loop.gflownet.scoring import Scorer
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
@@ -30,6 +31,7 @@ class Trainer:
         seed: seed of the weights and of every draw.
         policy: the policy network; None: the environment's default policy.
         prior: weights of a policy trained on data; see ``Learner``.
+        scorer: scores what is drawn, such as a ``ParallelScorer``; None: in this process.
         replicas: number of processes that share each batch, each on a GPU of its own if there are enough; see
             ``replicas``. With more than one, ``close`` ends the others.
     """
@@ -43,6 +45,7 @@ class Trainer:
         seed: int = 0,
         policy: Policy | None = None,
         prior: Mapping[str, Tensor] | None = None,
+        scorer: Scorer | None = None,
         replicas: int = 1,
     ) -> None:
         self.training = training or TrainingSettings()
@@ -55,6 +58,7 @@ class Trainer:
             self.training.conditioning,
             self.training.backward,
             self.training.dtype,
+            scorer,
         )
         self.n_steps = 0
         self.set_reward(log_reward)
@@ -96,6 +100,7 @@ class Trainer:
     def close(self) -> None:
         """End the other processes, if there are any."""
         self.learner.close()
+        self.sampler.close()
 
 
 def train(
