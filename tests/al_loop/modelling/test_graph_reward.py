@@ -100,6 +100,15 @@ def test_uncertainties_equal_those_of_objects(drawn):
     assert torch.allclose(GraphReward(reward, Undecodable()).uncertainty(states), reward.uncertainty(smiles))
 
 
+def test_a_copy_for_another_device_has_the_same_values(drawn):
+    _, smiles = drawn
+    reward = reward_of(Morgan(), smiles)
+    copy = reward.copy_on(torch.device("cpu"))
+    X = Morgan()(smiles)
+    assert copy._models[0] is not reward._models[0]
+    assert torch.equal(copy.of_rows(X, torch.zeros(len(X))), reward.of_rows(X, torch.zeros(len(X))))
+
+
 def test_survives_pickling(drawn):
     states, smiles = drawn
     reward = GraphReward(reward_of(Morgan(), smiles), Undecodable())
