@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import typer
 
+from al_loop.outgoing import one_line
+
 _ELLIPSIS = "…"
 _SMALLEST_WIDTH = 20
 
@@ -41,7 +43,7 @@ def print_fields(fields: Mapping[str, str]) -> None:
     """
     indent = max(map(len, fields)) + 2
     width = terminal_width()
-    for name, text in fields.items():
+    for name, text in ((name, one_line(text)) for name, text in fields.items()):
         typer.secho(name.ljust(indent), bold=True, nl=False)
         typer.echo(_wrapped(text, width, indent))
 

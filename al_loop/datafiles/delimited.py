@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from al_loop.datafiles.cells import is_number_like
+from al_loop.datafiles.formulas import unguarded
 from al_loop.errors import ConfigError, counted
 
 #: names of a column of objects, in order of precedence
@@ -66,7 +67,7 @@ def parse_delimited(text: str, file: str) -> TableCells:
     lines: list[int] = []
     try:
         for cells in reader:
-            row = tuple(map(str.strip, cells))
+            row = tuple(unguarded(cell.strip()) for cell in cells)
             if any(row):
                 rows.append(row)
                 lines.append(reader.line_num + lines_before)

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from al_loop.datafiles.formulas import guarded
 from al_loop.errors import ConfigError
 
 #: suffix of a file -> format
@@ -72,7 +73,7 @@ def encode_rows(header: Sequence[str], rows: Sequence[Sequence[Any]], format: st
         return "".join(f"{line}\n" for line in lines).encode()
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t" if format == "tsv" else ",", lineterminator="\n")
-    writer.writerows([header, *([_text(cell) for cell in row] for row in rows)])
+    writer.writerows([[guarded(_text(cell)) for cell in row] for row in (header, *rows)])
     return text.getvalue().encode()
 
 

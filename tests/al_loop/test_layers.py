@@ -108,7 +108,7 @@ def test_the_loop_needs_no_ray():
 
 #: lowest first; a room may import from its own floor and from those below, lazily or not
 FLOORS = [
-    ["errors", "seeding", "smiles", "system", "molecules"],
+    ["errors", "outgoing", "seeding", "smiles", "system", "molecules"],
     ["oracles.base"],
     ["config", "ledger", "storage", "datafiles"],
     ["environments", "features", "properties", "oracles", "language_models"],
