@@ -9,6 +9,7 @@ import typer
 from al_loop import __version__
 from al_loop.cli import (
     check,
+    compare,
     course,
     draw,
     energy,
@@ -18,10 +19,12 @@ from al_loop.cli import (
     people,
     pretrain,
     reference,
+    report,
     results,
     retry,
     run,
     sweep,
+    tune_language,
     verify,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
@@ -63,6 +66,7 @@ for _command in (
     energy.learn_energy,
     energy.score,
     fit_latent.fit_latent,
+    tune_language.tune_language,
     draw.draw,
     people.ask,
     people.tell,
@@ -70,6 +74,8 @@ for _command in (
     retry.retry,
     results.status,
     results.export,
+    report.report,
+    compare.compare,
     verify.verify,
     verify.backup,
 ):

@@ -30,6 +30,7 @@ def cut(text: str, width: int | None) -> str:
         text: such as a SMILES string, which must not be broken across lines.
         width: number of columns; None for any.
     """
+    text = one_line(text)
     if width is None or len(text) <= width:
         return text
     return text[: max(width - 1, 0)] + _ELLIPSIS

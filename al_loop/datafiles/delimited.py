@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from al_loop.datafiles.cells import is_number_like
-from al_loop.datafiles.formulas import unguarded
 from al_loop.errors import ConfigError, counted
+from al_loop.system.printable import without_guard
 
 #: names of a column of objects, in order of precedence
 OBJECT_COLUMNS = ("smiles", "sequence", "object")
@@ -67,7 +67,7 @@ def parse_delimited(text: str, file: str) -> TableCells:
     lines: list[int] = []
     try:
         for cells in reader:
-            row = tuple(unguarded(cell.strip()) for cell in cells)
+            row = tuple(without_guard(cell.strip()) for cell in cells)
             if any(row):
                 rows.append(row)
                 lines.append(reader.line_num + lines_before)

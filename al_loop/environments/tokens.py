@@ -49,6 +49,7 @@ class Tokens(Environment):
     object_type: ObjectType = "other"  # type: ignore[misc]  # that of the model
     default_policy = "language"
     random_policy = "language"
+    trajectories_per_condition = 8
     n_backward_actions = 1
 
     def __init__(
@@ -100,6 +101,10 @@ class Tokens(Environment):
         self.state_size = self.condition_size + max_tokens + 2
         self.max_steps = max_tokens
         self.n_features = len(self.prompts) + max_tokens * self.n_actions
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # another process loads the model by its name, once
+        return _build, (self.model_name, self.prompts, self._arguments)
 
     def __deepcopy__(self, _: object) -> Tokens:
         return self  # it never changes
@@ -222,6 +227,9 @@ class Tokens(Environment):
             return texts
         return [canonical_smiles(text) or text for text in texts]
 
+    def is_valid(self, name: str) -> bool:
+        return self.object_type != "molecule" or canonical_smiles(name) is not None
+
     def encode(self, objects: Sequence[str]) -> Tensor:
         """Return terminal states of texts as continuations of the first prompt; see ``finished`` for others."""
         return self.finished(objects, torch.zeros(len(objects), dtype=torch.int64))
@@ -257,3 +265,7 @@ class Tokens(Environment):
 
     def describe(self) -> str:
         return f"{self.name} ({self.model_name}, {counted(self.n_actions - 1, 'token')})"
+
+
+def _build(model: str, prompts: list[str], arguments: dict[str, Any]) -> Tokens:
+    return Tokens(model, prompts, **arguments)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from al_loop.features._molecules import parse_all
 from al_loop.features.base import Features
-from al_loop.molecules.circular import distinct_counts, substructures
-from al_loop.molecules.graphs import MolecularGraphs
-from al_loop.molecules.similarity import Counts, SharedCounts, tanimoto
+from al_loop.features.molecules.circular import distinct_counts, substructures
+from al_loop.features.molecules.graphs import MolecularGraphs
+from al_loop.features.molecules.similarity import Counts, SharedCounts, tanimoto
 
 
 class Circular(Features):

@@ -14,8 +14,8 @@ from torch import Tensor
 from al_loop.features._molecules import parse_all
 from al_loop.features._similarity import min_max_similarity
 from al_loop.features.base import Features
-from al_loop.molecules.circular import folded_counts, substructures
-from al_loop.molecules.graphs import MolecularGraphs
+from al_loop.features.molecules.circular import folded_counts, substructures
+from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class Morgan(Features):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from operator import methodcaller
 from typing import Any
 
 import torch
@@ -11,23 +12,24 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.backward_rollout import backward_rollout
+from al_loop.gflownet.batch_training import Batch, BatchTraining
 from al_loop.gflownet.conditions import Conditions
 from al_loop.gflownet.device import find_device
 from al_loop.gflownet.learner_sources import LearnerSources
 from al_loop.gflownet.log_z import LogZ
 from al_loop.gflownet.objectives import make_objective
-from al_loop.gflownet.objectives.base import Objective, Terms
+from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.priors import load_prior
 from al_loop.gflownet.replay import Replay
-from al_loop.gflownet.reward import AnyReward, StateReward, as_log_reward, check_log_reward, check_losses
+from al_loop.gflownet.replicas import Replicas, on_cpu
+from al_loop.gflownet.reward import AnyReward, StateReward, as_log_reward, check_log_reward
 from al_loop.gflownet.sampler import REWARD_PREFIX, Draw, SearchJob
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.sources import Entries, Source
 from al_loop.gflownet.trained_weights import TrainedWeights
 from al_loop.gflownet.trajectories import Trajectories
-from al_loop.gflownet.trajectory_terms import compute_terms
 from al_loop.seeding import derive_seed
 
 
@@ -41,6 +43,7 @@ class Learner:
         policy: the policy network; None: the environment's default policy.
         prior: weights of a policy trained on data. Training starts from them, and a relative objective uses them as its
             reference.
+        replicas: other processes that share each batch; None: the learner trains alone.
 
     Raises:
         ValueError: the device is not available, or the settings cannot be combined.
@@ -54,6 +57,7 @@ class Learner:
         seed: int,
         policy: Policy | None = None,
         prior: Mapping[str, Tensor] | None = None,
+        replicas: Replicas | None = None,
     ) -> None:
         self._environment, self.training = environment, training
         self.device = find_device(training.device)
@@ -67,16 +71,30 @@ class Learner:
             sizes = (training.hidden, training.layers, n_conditions, training.heads)
             self.policy = (policy or make_policy(environment, *sizes)).to(self.device)
             self._log_z = LogZ(n_conditions, training.heads, has_starts).to(self.device)
-        self._reference: Policy | None = None
         if prior is not None:
             load_prior(environment, self.policy, prior)
-            self._reference = copy.deepcopy(self.policy).requires_grad_(False)
-        elif self.objective.uses_reference:
-            self._reference = self.policy.reference()
         self._weights = TrainedWeights(self.policy, self._log_z, training)
+        self._batches = BatchTraining(environment, training, self.objective, self._weights, self.device)
         self._sources = LearnerSources(environment, training, self.device)
         self._log_reward: AnyReward | None = None
         self._is_fresh = True
+        self._replicas = replicas
+        if replicas is not None:
+            replicas.start(environment, training, self._batches)
+        if prior is not None:
+            self._set_reference(copy.deepcopy(self.policy))
+        elif self.objective.uses_reference:
+            self._batches.reference = self.policy.reference()
+
+    @property
+    def _reference(self) -> Policy | None:
+        return self._batches.reference
+
+    def _set_reference(self, reference: Policy) -> None:
+        """Set the frozen policy of a relative objective, in all processes."""
+        self._batches.reference = reference.requires_grad_(False)
+        if self._replicas is not None:
+            self._replicas.call(methodcaller("set_reference", on_cpu(reference)))
 
     @property
     def log_z(self) -> Tensor:
@@ -132,10 +150,13 @@ class Learner:
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights of the policy that draws, and of a live reward, to send to samplers."""
         weights = {k: v.detach().clone() for k, v in self.sampling_policy.trainable_state().items()}
-        if isinstance(self._log_reward, StateReward) and self._log_reward.live_module is not None:
-            state = self._log_reward.live_module.state_dict()
-            weights |= {REWARD_PREFIX + k: v.detach().clone() for k, v in state.items()}
-        return weights
+        return weights | {REWARD_PREFIX + k: v for k, v in (self._live_weights() or {}).items()}
+
+    def _live_weights(self) -> dict[str, Tensor] | None:
+        """Return a copy of the weights of a live reward, or None if there are none."""
+        if not isinstance(self._log_reward, StateReward) or self._log_reward.live_module is None:
+            return None
+        return {k: v.detach().clone() for k, v in self._log_reward.live_module.state_dict().items()}
 
     def add_source(self, source: Source, size: int) -> None:
         """Train on objects of another source, too. It is given the objects of every draw, which it may keep.
@@ -143,7 +164,12 @@ class Learner:
         Args:
             source: the source, on the learner's device; it is part of the learner's state.
             size: number of its objects in each step.
+
+        Raises:
+            ValueError: the objective learns from its own draws alone.
         """
+        if self.objective.is_on_policy:
+            raise ValueError(f"{type(self.objective).__name__} learns from its own draws alone, not from a source")
         if self._log_reward is not None:
             source.rescore(self._log_reward)
         self._sources.add_source(source, size)
@@ -151,6 +177,8 @@ class Learner:
     def scale_rates(self, share: float) -> None:
         """Set every learning rate to a share of that of the settings, for a schedule."""
         self._weights.scale_rates(share)
+        if self._replicas is not None:
+            self._replicas.call(methodcaller("scale_rates", share))
 
     def start(self, log_reward: AnyReward) -> None:
         """Begin training on a new reward: rescore the replay, and re-estimate log Z from the first batch.
@@ -172,8 +200,17 @@ class Learner:
         if self.training.forward_looking and not (isinstance(log_reward, StateReward) and log_reward.is_partial):
             raise ValueError("forward_looking requires a StateReward of partial objects (is_partial=True)")
         self._log_reward = log_reward
+        if isinstance(log_reward, StateReward) and (self.training.forward_looking or self.objective.uses_stops):
+            self._batches.state_reward = log_reward
+            if self._replicas is not None:
+                self._replicas.call(methodcaller("set_reward", log_reward))
         self._sources.rescore(log_reward)
         self._is_fresh = True
+
+    @property
+    def best_objects(self) -> list[str]:
+        """The objects in the replay, the best (or newest) first."""
+        return self._sources.best_objects
 
     def remember(self, objects: Sequence[str], log_reward: AnyReward) -> int:
         """Add objects from other sources, such as those that an oracle measured.
@@ -199,19 +236,29 @@ class Learner:
             seed: seed of the random choices.
         """
         parts = draw.split(self.training.updates, self.training.per_condition)
-        losses = [self.update(part, seed=derive_seed(seed, i)) for i, part in enumerate(parts)]
+        losses = [self.update(part, seed=derive_seed(seed, i), is_new=i == 0) for i, part in enumerate(parts)]
+        for epoch in range(1, self.training.epochs):
+            for i, part in enumerate(parts):
+                losses.append(self._update(part, derive_seed(seed, i, epoch), is_new=False))
         return sum(losses) / len(losses)
 
-    def update(self, draw: Draw, *, seed: int) -> float:
+    def update(self, draw: Draw, *, seed: int, is_new: bool = True) -> float:
         """Make one gradient step on a draw and objects from the replay, and return the mean loss of the draw.
 
         Args:
-            draw: n trajectories.
+            draw: n trajectories, which are then added to the replay.
             seed: seed of the random choices.
+            is_new: whether the present policy drew them, rather than that of an earlier step.
 
         Raises:
             ValueError: a log-reward is NaN or +inf, all are -inf, or their number is not n.
         """
+        loss = self._update(draw, seed, is_new)
+        self.add_to_replay(draw)
+        return loss
+
+    def _update(self, draw: Draw, seed: int, is_new: bool) -> float:
+        """Make one gradient step, see ``update``."""
         draw = draw.to(self.device)
         training, n = self.training, len(draw.trajectories)
         reward = self._current(draw.trajectories.terminal, draw.log_reward)
@@ -231,22 +278,13 @@ class Learner:
         log_reward = joined.floored(torch.cat(rewards), training.floor)
         group = joined.group if self.objective.uses_groups else None
         context = self._context(values, generator)
-        if self._is_fresh and self.objective.uses_log_z:
-            self._estimate_log_z(trajectories, log_reward, context, n)
+        joined_batch = Batch(trajectories, log_reward, context, group, len(trajectories), n, self._is_fresh, is_new)
         self._is_fresh = False
-        with torch.autocast(self.device.type, training.dtype, enabled=training.dtype != torch.float32):
-            log_z = self._log_z(self.policy, trajectories.states[0], context)
-            terms = self._terms(trajectories, log_z, log_reward, context, group)
-            losses = self.objective(terms if training.backward_loss == "balance" else terms.with_fixed_backward())
-        if not self.objective.uses_log_z and not self.objective.uses_edges:  # for reports, though no loss uses it
-            self._log_z.level.data.fill_((terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0)).detach().mean())
-        check_losses(losses)
-        loss = losses.mean()
-        if training.backward_loss == "likelihood":
-            loss = loss - terms.log_pb[:, :n].sum(0).mean()
-        self._weights.step(loss)
-        self.add_to_replay(draw)
-        return float(losses[:n].detach().mean())
+        if self._replicas is None:
+            loss = self._batches.step(joined_batch)
+        else:
+            loss = self._replicas.step(joined_batch, self._live_weights())
+        return loss
 
     @torch.no_grad()
     def _current(self, states: Tensor, log_reward: Tensor) -> Tensor:
@@ -258,29 +296,6 @@ class Learner:
     def add_to_replay(self, draw: Draw) -> None:
         """Add the objects of a draw to the replay, unless nothing uses it, and offer them to other sources."""
         self._sources.add_draw(draw)
-
-    def _terms(
-        self,
-        trajectories: Trajectories,
-        log_z: Tensor,
-        log_reward: Tensor,
-        context: Context | None,
-        group: Tensor | None = None,
-    ) -> Terms:
-        return compute_terms(
-            self._environment,
-            self.policy,
-            trajectories,
-            self.objective,
-            log_z=log_z,
-            log_reward=log_reward,
-            backward=self.training.backward,
-            context=context,
-            reference=self._reference,
-            partial_log_reward=self._state_function if self.training.forward_looking else None,
-            stopped_log_reward=self._state_function if self.objective.uses_stops else None,
-            group=group,
-        )
 
     def _histories(
         self, source: Source, size: int, seed: int, generator: torch.Generator, drawn: Tensor
@@ -313,15 +328,6 @@ class Learner:
         head = torch.randint(heads, (len(values),), generator=generator, device=self.device) if heads > 1 else None
         return Context(values if values.shape[1] else None, head)
 
-    @torch.no_grad()
-    def _estimate_log_z(self, trajectories: Trajectories, log_reward: Tensor, context: Context | None, n: int) -> None:
-        """Set log Z to the value that minimises the loss of the first n trajectories."""
-        log_z = self._log_z(self.policy, trajectories.states[0], context)
-        terms = self._terms(trajectories, log_z, log_reward, context)
-        target = terms.log_pb if terms.log_reference is None else terms.log_reference
-        difference = terms.log_reward + target.sum(0) - terms.log_pf.sum(0) - log_z
-        self._log_z.level.data += difference[:n].mean()
-
     def state_dict(self) -> dict[str, Any]:
         """Return the complete state, from which ``load_state_dict`` resumes bit for bit."""
         return copy.deepcopy(
@@ -344,13 +350,23 @@ class Learner:
             self._load(state)
         except Exception:
             self._load(before)
-            self._reference = reference
+            self._batches.reference = reference
             raise
+        if self._replicas is not None:
+            self._replicas.call(methodcaller("load", self._weights.state_dict()))
+            if self._reference is not None:
+                self._set_reference(self._reference)
 
     def _load(self, state: Mapping[str, Any]) -> None:
         self._weights.load_state_dict(state)
         if state["reference"] is not None:
-            self._reference = self._reference or copy.deepcopy(self.policy).requires_grad_(False)
-            self._reference.load_trainable_state(state["reference"])
+            reference = self._reference or copy.deepcopy(self.policy).requires_grad_(False)
+            reference.load_trainable_state(state["reference"])
+            self._batches.reference = reference
         self._sources.load_state_dict(state)
         self._is_fresh = state["is_fresh"]
+
+    def close(self) -> None:
+        """End the replicas, if there are any."""
+        if self._replicas is not None:
+            self._replicas.close()

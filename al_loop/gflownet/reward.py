@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,26 @@ class Reward(ABC):
         """
         return None
 
+    @property
+    def preparation(self) -> Callable[[Sequence[str]], Any] | None:
+        """What of the reward concerns each object by itself, as a function that other processes can evaluate.
+
+        It can be pickled, and so can what it returns, which is then given to ``accept``. None: nothing.
+        """
+        return None
+
+    def unprepared(self, objects: Sequence[str]) -> list[str]:
+        """Return the distinct objects for which a result of the preparation would be of use."""
+        return []
+
+    def accept(self, objects: Sequence[str], prepared: Any) -> None:  # noqa: B027  there may be no preparation
+        """Take over what the preparation has returned for objects.
+
+        Args:
+            objects: the objects.
+            prepared: the result.
+        """
+
 
 @dataclass(frozen=True)
 class StateReward:
@@ -39,11 +60,14 @@ class StateReward:
         is_live: whether the reward changes from step to step, such as an energy that is trained along. Whatever is
             trained on then gets its current log-reward, and the parameters of a function that is a ``torch.nn.Module``
             are sent to samplers with the policy's weights.
+        uncertainty: terminal states (n x state_size) -> the uncertainty about them, see ``Reward.uncertainty``; None:
+            unknown.
     """
 
     function: Callable[[Tensor], Tensor]
     is_partial: bool = False
     is_live: bool = False
+    uncertainty: Callable[[Tensor], Tensor | None] | None = None
 
     @property
     def live_module(self) -> nn.Module | None:

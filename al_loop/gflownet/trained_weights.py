@@ -13,6 +13,7 @@ from al_loop.gflownet.log_z import LogZ
 from al_loop.gflownet.moving_average import moving_average
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.settings import TrainingSettings
+from al_loop.gflownet.team import Team
 
 
 class TrainedWeights:
@@ -48,14 +49,17 @@ class TrainedWeights:
         assert isinstance(averaged, Policy)
         return averaged
 
-    def step(self, loss: Tensor) -> None:
+    def step(self, loss: Tensor, team: Team | None = None) -> None:
         """Make one gradient step.
 
         Args:
             loss: the loss, a scalar.
+            team: the processes whose gradients are added up; None: this one is alone.
         """
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
+        if team is not None:
+            team.sum_gradients(p for group in self._optimizer.param_groups for p in group["params"])
         if self._clip_norm is not None:
             nn.utils.clip_grad_norm_(self.policy.parameters(), self._clip_norm)
         self._optimizer.step()

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.exact_distribution import terminal_states
@@ -220,6 +221,33 @@ class LatentModel(nn.Module, ABC):
     def write(self, x: Tensor) -> list[str]:
         """Return observations as one text each, which ``read_text`` reads."""
         return [",".join(f"{value:.6g}" for value in row) for row in x.tolist()]
+
+    def summaries(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return what describes latents, shape n x d, of which posterior means are features; by default, the letters.
+
+        Args:
+            x: observations, shape n x width.
+            z: terminal states of their latents, shape n x k.
+        """
+        letters = one_hot(z, len(self.latents().alphabet or ()))
+        return letters.double().flatten(1)
+
+    @torch.no_grad()
+    def exact_summaries(self, x: Tensor) -> Tensor | None:
+        """Return the exact posterior means of ``summaries``, shape n x d; None if they are not available.
+
+        Args:
+            x: observations, shape n x width.
+        """
+        if not self.has_codes:
+            return None
+        means = []
+        for rows in x.split(max(_CHUNK // len(self.codes), 1)):
+            weight = self.log_joints(rows).softmax(1)
+            pairs = rows.repeat_interleave(len(self.codes), 0), self.codes.repeat(len(rows), 1)
+            values = self.summaries(*pairs).view(len(rows), len(self.codes), -1)
+            means.append(torch.einsum("nc,ncd->nd", weight, values.to(weight.dtype)))
+        return torch.cat(means)
 
     def explain(self, x: Tensor, z: Tensor) -> list[str]:
         """Return latents as one text each; by default, their numbers.

@@ -14,7 +14,7 @@ from al_loop.smiles import read_smiles
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from al_loop.molecules.graphs import MolecularGraphs
+    from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class Property(ABC):

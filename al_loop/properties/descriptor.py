@@ -11,7 +11,7 @@ from al_loop.properties.base import MoleculeProperty
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from al_loop.molecules.graphs import MolecularGraphs
+    from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class Descriptor(MoleculeProperty):
@@ -55,6 +55,6 @@ class Descriptor(MoleculeProperty):
             return math.nan
 
     def of_graphs(self, graphs: MolecularGraphs) -> Tensor | None:
-        from al_loop.molecules.descriptors import NAMES, descriptor
+        from al_loop.features.molecules.descriptors import NAMES, descriptor
 
         return descriptor(graphs, self.name) if self.name in NAMES else None

@@ -9,7 +9,7 @@ from al_loop.properties.base import MoleculeProperty
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from al_loop.molecules.graphs import MolecularGraphs
+    from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class MolWeight(MoleculeProperty):
@@ -24,6 +24,6 @@ class MolWeight(MoleculeProperty):
         return float(MolWt(molecule))
 
     def of_graphs(self, graphs: MolecularGraphs) -> Tensor:
-        from al_loop.molecules.descriptors import descriptor
+        from al_loop.features.molecules.descriptors import descriptor
 
         return descriptor(graphs, "MolWt")

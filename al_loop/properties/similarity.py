@@ -14,7 +14,7 @@ from al_loop.smiles import read_smiles
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from al_loop.molecules.graphs import MolecularGraphs
+    from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class SimilarityTo(MoleculeProperty):
@@ -61,7 +61,7 @@ class SimilarityTo(MoleculeProperty):
         return float(max(BulkTanimotoSimilarity(self._generator.GetCountFingerprint(molecule), self._references)))
 
     def of_graphs(self, graphs: MolecularGraphs) -> Tensor:
-        from al_loop.molecules.circular import folded_counts, substructures
+        from al_loop.features.molecules.circular import folded_counts, substructures
 
         counts = folded_counts(substructures(graphs, radius=2), self._N_BITS)
         largest = counts.new_zeros(len(counts), dtype=counts.dtype)

@@ -18,7 +18,7 @@ from al_loop.environments.fragments.states import SizeLimits, Slots, read_slots
 from al_loop.environments.fragments.symmetry import count_automorphisms, identify
 from al_loop.environments.fragments.tables import FragmentTables
 from al_loop.environments.fragments.walks import log_paths, retrace
-from al_loop.molecules.graphs import MolecularGraphs
+from al_loop.features.molecules.graphs import MolecularGraphs
 from al_loop.system.path_texts import PathText
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from al_loop.environments.fragments.blocks import Block
 from al_loop.environments.fragments.states import SizeLimits, read_slots
-from al_loop.molecules.graphs import HYDROGENS, N_ATOM_COLUMNS, SINGLE, MolecularGraphs
+from al_loop.features.molecules.graphs import HYDROGENS, N_ATOM_COLUMNS, SINGLE, MolecularGraphs
 
 #: graphs of the blocks of the included vocabulary, by SMILES, so that they can be used without RDKit
 SHIPPED_GRAPHS = Path(__file__).parents[1] / "data" / "zinc_fragment_graphs.json"
@@ -66,6 +67,8 @@ class BlockGraphs:
         n_bonds: B, bonds within the block.
         n_rings: B.
         site_atom: B x S, atom of each site.
+        most_bonds: largest number of bonds within a block.
+        bonds_per_atom: largest ratio of the number of bonds within a block to that of its atoms.
     """
 
     atoms: Tensor
@@ -77,10 +80,13 @@ class BlockGraphs:
     n_bonds: Tensor
     n_rings: Tensor
     site_atom: Tensor
+    most_bonds: int
+    bonds_per_atom: float
 
     def to(self, device: torch.device) -> BlockGraphs:
         """Return the same tables on another device."""
-        return BlockGraphs(*(getattr(self, field.name).to(device) for field in fields(self)))
+        moved: dict[str, Any] = {name: x.to(device) for name, x in vars(self).items() if isinstance(x, Tensor)}
+        return replace(self, **moved)
 
     @classmethod
     def of(cls, blocks: Sequence[Block]) -> BlockGraphs:
@@ -115,6 +121,8 @@ class BlockGraphs:
             torch.tensor([0, *(len(graph.bonds) for graph in graphs)]),
             torch.tensor([0, *(graph.n_rings for graph in graphs)]),
             site_atom,
+            max(len(graph.bonds) for graph in graphs),
+            max(len(graph.bonds) / len(graph.atoms) for graph in graphs),
         )
 
 
@@ -179,11 +187,5 @@ def molecular_graphs(states: Tensor, tables: BlockGraphs, limits: SizeLimits) ->
         bond_index[:, :-1],
         is_ring_bond,
         tables.n_rings[block].sum(1),
-        slots + _most_bonds(tables, slots, n_atoms),
+        slots + min(slots * tables.most_bonds, int(tables.bonds_per_atom * n_atoms) + 1),
     )
-
-
-def _most_bonds(tables: BlockGraphs, slots: int, n_atoms: int) -> int:
-    """Return an upper bound of the number of bonds within the blocks of a molecule, without reading the states."""
-    ratio = float((tables.n_bonds[1:] / tables.n_atoms[1:]).max())
-    return min(slots * int(tables.n_bonds.max()), int(ratio * n_atoms) + 1)

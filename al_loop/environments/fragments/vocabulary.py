@@ -22,7 +22,7 @@ from typing import Any
 from rdkit import Chem, RDLogger
 
 from al_loop.errors import ConfigError
-from al_loop.molecules.reading import atom_row
+from al_loop.features.molecules.reading import atom_row
 from al_loop.storage.files import require_free, write_output
 
 ELEMENTS = {6, 7, 8, 9, 16, 17, 35}

@@ -76,7 +76,7 @@ class LanguagePolicy(Policy):
             raise ConfigError(f"heads: policy language has no ensemble of heads, so heads must be 1, got {heads}")
         if lora is not None and lora < 0:
             raise ConfigError(f"lora: expected a rank of at least 0, got {lora}")
-        self._environment, self._n_conditions = environment, n_conditions
+        self._environment, self._n_conditions, self.lora = environment, n_conditions, lora
         base = environment.language_model
         self.trunk = copy.deepcopy(base).float().requires_grad_(True) if lora is None else with_shared_weights(base)
         if lora:

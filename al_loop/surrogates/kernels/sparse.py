@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from al_loop.errors import ConfigError
-from al_loop.molecules.similarity import Counts, SharedCounts, shared_in_groups, tanimoto
+from al_loop.features.molecules.similarity import Counts, SharedCounts, shared_in_groups, tanimoto
 from al_loop.surrogates.kernels.elementary import Kernel, Rows
 
 #: tables of the rows that kernels were last compared with, as long as these rows exist

@@ -11,9 +11,9 @@ from al_loop.environments.fragments import Fragments
 from al_loop.environments.fragments.graphs import SHIPPED_GRAPHS
 from al_loop.environments.fragments.vocabulary import describe_block, describe_graph
 from al_loop.features.circular import Circular
+from al_loop.features.molecules.circular import distinct_counts, folded_counts, substructures
+from al_loop.features.molecules.descriptors import NAMES, descriptor
 from al_loop.gflownet.rollout import rollout
-from al_loop.molecules.circular import distinct_counts, substructures
-from al_loop.molecules.descriptors import NAMES, descriptor
 
 SIZES = [(6, 2, 38), (1, 1, 20), (12, 3, 90)]
 
@@ -74,3 +74,14 @@ def test_blocks_of_another_vocabulary_are_read_by_rdkit(tmp_path):
     states = drawn(environment, 20)
     smiles = environment.decode(states)
     assert torch.equal(Circular().of_graphs(environment.graphs(states)).double(), Circular()(smiles))
+
+
+def test_a_device_is_neither_left_nor_waited_for():
+    """Tensors on ``meta`` have no numbers, and cannot be combined with those of another device."""
+    environment = Fragments()
+    states = environment.initial(5).to("meta")
+    graphs = environment.graphs(states)
+    counts = folded_counts(substructures(graphs, 2), 2048)
+    for result in (environment.identity(states), counts, *(descriptor(graphs, name) for name in NAMES)):
+        assert result.device.type == "meta"
+        assert len(result) == 5

@@ -156,7 +156,7 @@ def test_training_reaches_the_posterior_of_each_prompt(objective):
     )
     torch.manual_seed(0)
     trainer = Trainer(environment, StateReward(log_reward), training, policy=LanguagePolicy(environment, lora=8))
-    for _ in range(120):
+    for _ in range(150):
         trainer.step()
     states, p = terminal_distribution(environment, trainer.policy, environment.start(torch.tensor([0, 1])))
     for prompt in environment.prompt_tokens:
