@@ -121,7 +121,7 @@ class RNAStructures(LatentModel):
         """Do nothing, since the energies are given."""
 
     @property
-    def has_codes(self) -> bool:  # type: ignore[override]
+    def has_codes(self) -> bool:
         """False: the structures differ between words."""
         return False
 
