@@ -112,7 +112,8 @@ class _Tuning:
             policy = LanguagePolicy(environment, lora=settings.lora)
         self._learner = Learner(environment, settings.training(settings.steps), seed, policy)
         self._live = StateReward(reward, is_live=True)
-        self._buffer = TextBuffer(environment, reward, settings.buffer_capacity, settings.buffer_distance)
+        capacity, distance = settings.buffer_capacity, settings.buffer_distance
+        self._buffer = TextBuffer(environment, reward, capacity, distance, self._learner.device)
         if settings.n_from_buffer:
             self._learner.add_source(self._buffer, settings.n_from_buffer)
             self._buffer.seed(options.seeds)
