@@ -17,3 +17,13 @@ def test_why_gflownets_executes_and_its_sampler_is_right(tmp_path):
     assert done.returncode == 0, done.stderr
     l1 = next(line for line in done.stdout.splitlines() if line.startswith("L1 distance"))
     assert float(l1.rpartition(": ")[2]) < 0.3
+
+
+@pytest.mark.slow
+def test_latent_structure_executes_and_reaches_exact_em(tmp_path):
+    notebook = str(ROOT / "notebooks" / "latent_structure.py")
+    environment = {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, notebook], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    last = next(line for line in done.stdout.splitlines() if line.startswith("GFlowNet-EM is"))
+    assert float(last.split()[2]) < 0.01
