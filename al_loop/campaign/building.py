@@ -15,6 +15,7 @@ from al_loop.config import BuildContext, CampaignConfig, Part, build
 from al_loop.config.given import GivenPart
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Fidelity, Oracle
+from al_loop.outgoing import remember_secrets_of
 
 if TYPE_CHECKING:
     from al_loop.environments.base import Environment
@@ -43,6 +44,7 @@ def build_oracle(config: CampaignConfig) -> Oracle:
     Raises:
         ConfigError: its arguments are refused.
     """
+    remember_secrets_of(config.model_dump(mode="json"))  # what the oracle prints is without them
     oracle: Oracle = build("oracle", config.oracle)
     return oracle
 

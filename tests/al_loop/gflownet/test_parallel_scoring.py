@@ -6,7 +6,7 @@ import torch
 from al_loop.acquisitions.base import AcquisitionContext
 from al_loop.acquisitions.ucb import UCB
 from al_loop.config import Part
-from al_loop.config.schema import Reward as Settings
+from al_loop.config.reward_settings import Reward as Settings
 from al_loop.environments.fragments import Fragments
 from al_loop.features.circular import Circular
 from al_loop.features.joined import Joined

@@ -9,7 +9,7 @@ import torch
 from al_loop.acquisitions.base import AcquisitionContext
 from al_loop.acquisitions.ucb import UCB
 from al_loop.config import Part
-from al_loop.config.schema import Reward
+from al_loop.config.reward_settings import Reward
 from al_loop.environments.fragments import Fragments
 from al_loop.environments.sequence import Sequences
 from al_loop.errors import ConfigError
