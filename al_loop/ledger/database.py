@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import tempfile
@@ -21,6 +22,7 @@ from al_loop.ledger.call_limits import CallLimit
 from al_loop.ledger.engines import make_engine, parse_url
 from al_loop.ledger.faults import is_damage, is_locked, is_transient, pause_s, try_a_few_times
 from al_loop.ledger.seals import Head
+from al_loop.outgoing import redact
 from al_loop.system import stopping
 from al_loop.system.private_files import make_private_folder
 
@@ -53,7 +55,7 @@ class Database:
 
     def __init__(self, url: str | URL, *, read_only: bool, patience_s: float, on_wait: Callable[[str], None]) -> None:
         parsed = parse_url(url)
-        self.name = parsed.render_as_string(hide_password=True)
+        self.name = redact(parsed.render_as_string(hide_password=True))
         self.url = parsed.render_as_string(hide_password=False)
         self._parsed = parsed
         self._read_only = read_only
@@ -149,7 +151,7 @@ class Database:
             tables = set(sa.inspect(connection).get_table_names())
             if schema.versions.name in tables:
                 version = migrations.version_of(connection)
-                self._require_supported(version)
+                self._require_supported(version, connection)
                 self._require_writable(connection, tables)
                 return version
             foreign = tables if self._is_sqlite else tables & set(schema.metadata.tables)
@@ -159,11 +161,12 @@ class Database:
             schema.create_tables(connection)
             return schema.SCHEMA_VERSION
 
-    def _require_supported(self, version: int) -> None:
+    def _require_supported(self, version: int, connection: Connection) -> None:
         if version > schema.SCHEMA_VERSION:
+            what = f"{_writer(connection)}has schema {version}"
             raise ConfigError(
-                f"ledger {self.name}: has schema {version}, but this al-loop supports schemas up to "
-                f"{schema.SCHEMA_VERSION}; upgrade al-loop"
+                f"ledger {self.name}: {what}, but this al-loop supports schemas up to {schema.SCHEMA_VERSION}; "
+                "upgrade al-loop"
             )
         if version < schema.OLDEST_SCHEMA:
             raise ConfigError(
@@ -195,7 +198,7 @@ class Database:
         with self.engine.connect().execution_options(**options) as connection, connection.begin():
             self._take_turn(connection)
             version = migrations.version_of(connection)
-            self._require_supported(version)
+            self._require_supported(version, connection)
             if version == schema.SCHEMA_VERSION:
                 return
             if self._is_sqlite:
@@ -374,3 +377,13 @@ class Database:
                     )
                 stopping.wait_for(lambda: self._is_hurried, next_pause_s)
                 n += 1
+
+
+def _writer(connection: Connection) -> str:
+    """Return which version of al-loop last started a campaign whose schema is newer, as the beginning of a message."""
+    raw = sa.table("sessions", sa.column("id"), sa.column("versions"))
+    try:
+        text = connection.scalar(sa.select(raw.c.versions).order_by(raw.c.id.desc()).limit(1))
+        return f"was last started by al-loop {json.loads(text)['al-loop']!s:.40} and "
+    except (sa.exc.SQLAlchemyError, ValueError, TypeError, LookupError):
+        return ""
