@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from al_loop.gflownet.fixed_shapes import packs
+
 _FEW_ACTIONS = 64
 _NEVER = torch.tensor(-torch.inf)
 
@@ -23,11 +25,6 @@ def masked_log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
         got = f"got {tuple(logits.shape)} and {tuple(mask.shape)} of {mask.dtype}"
         raise ValueError(f"expected n x actions logits of the policy and a boolean mask of the environment, {got}")
     return logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
-
-
-def packs(device: torch.device) -> bool:
-    """Return whether to drop finished rows: it saves work, but on a GPU their number would have to be read back."""
-    return device.type == "cpu"
 
 
 def _gumbel(n: int, generator: torch.Generator) -> Tensor:
