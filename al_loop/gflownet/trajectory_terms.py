@@ -9,8 +9,8 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.action_choice import masked_log_softmax
-from al_loop.gflownet.fixed_shapes import packs
 from al_loop.gflownet.backward_rollout import Backward
+from al_loop.gflownet.fixed_shapes import packs
 from al_loop.gflownet.objectives.base import Objective, Terms
 from al_loop.gflownet.policies.base import Context, Logits, Policy
 from al_loop.gflownet.trajectories import Trajectories
