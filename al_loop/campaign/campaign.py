@@ -35,6 +35,7 @@ from al_loop.ledger.engines import parse_url, sqlite_url
 from al_loop.sinks import Sinks, Status
 from al_loop.storage.activity import ActivityFile
 from al_loop.storage.checkpoints import Checkpoints
+from al_loop.storage.ledger_head import LedgerHead
 from al_loop.storage.rescued import RescuedAnswers
 from al_loop.storage.run_directory import RunDirectory
 from al_loop.system.stopping import Stopped, StopRequest, current_request, stop_on_unhandled_signals
@@ -103,6 +104,10 @@ class Campaign:
             self._activity = ActivityFile(self.directory.path)
             url = ledger_url(config, self.directory.path)
             ledger = opening.enter_context(Ledger(url, patience_s=patience_s, on_wait=self._note))
+            head = LedgerHead(self.directory.path)
+            if loss := head.compare(ledger):
+                self._note(loss)
+            ledger.watch(head.write)
             previous = ledger.lease()
             opening.enter_context(DriverLease(ledger))
             pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
@@ -133,6 +138,7 @@ class Campaign:
                 TrackingReporter(self._reporter, self._activity),
                 self._sinks,
             )
+            ledger.checkpoint()
             self._open = opening.pop_all()
 
     def __enter__(self) -> Campaign:

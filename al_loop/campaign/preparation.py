@@ -205,7 +205,7 @@ class CampaignParts:
 
         Raises:
             ConfigError: objectives or fidelities do not fit the oracle or the tables of a run, a program or file of
-                the oracle is missing, or the prior is missing or does not fit.
+                the oracle is missing, the prior is missing or does not fit, or objects have to be decoded.
         """
         _ = self.objectives, self.fidelities
         if is_new:
@@ -213,6 +213,17 @@ class CampaignParts:
         self.oracle.check()
         if self.config.sampler.prior is not None:
             self.build_policy()
+        if self.config.reward.decode == "never":
+            self._check_without_decoding()
+
+    def _check_without_decoding(self) -> None:
+        from al_loop.modelling.graph_reward import requires_decoding
+
+        reason = requires_decoding(self.environment, self.features)
+        if self.config.sampler.kind == "ppo":
+            reason = "ppo is rewarded for objects"
+        if reason is not None:
+            raise ConfigError(f"reward.decode: never is impossible, since {reason}; set reward.decode to auto")
 
 
 def prepare(config: CampaignConfig) -> CampaignParts:

@@ -19,8 +19,8 @@ from al_loop.campaign.course import retrained_for
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.round_state import RoundState
 from al_loop.errors import CampaignError, counted, summary
-from al_loop.features.base import refusals
-from al_loop.ledger import Proposal
+from al_loop.features.base import Features, refusals
+from al_loop.ledger import Observation, Proposal
 from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
 from al_loop.modelling.fitted import FittedModels
 from al_loop.monitoring import metrics
@@ -75,23 +75,35 @@ class Proposer:
         """
         if self._training is None:
             return
-        checkpoints, reporter = self._context.checkpoints, self._context.reporter
-        name = checkpoints.name(number)
+        reporter = self._context.reporter
         if keys := retrained_for(self._ledger, number + 1):
             reporter.note(f"{', '.join(keys)} changed: the sampler starts anew, from fresh weights")
             return
+        problem = self._load(number)
+        if problem is None:
+            reporter.detail(f"the sampler continues from {self._context.checkpoints.name(number)}")
+            return
+        fits = number > 1 and not retrained_for(self._ledger, number)
+        if fits and self._load(number - 1) is None:
+            earlier = self._context.checkpoints.name(number - 1)
+            problem += f"the sampler continues from the round before, {earlier}, no measurement is lost"
+        else:
+            problem += "the sampler starts from fresh weights, no measurement is lost"
+        aside = self._context.checkpoints.keep_aside(number)
+        reporter.note(problem + (f"; the file is kept as {aside}" if aside else ""))
+
+    def _load(self, number: int) -> str | None:
+        """Load the sampler's state after a round; return None, or the beginning of a note on what is wrong with it."""
+        assert self._training is not None
+        checkpoints = self._context.checkpoints
         try:
             self._training.load(checkpoints.load(number))
-            reporter.detail(f"the sampler continues from {name}")
         except CampaignError:
             raise
         except Exception as error:  # a damaged file raises almost anything
-            aside = checkpoints.keep_aside(number)
-            reporter.note(
-                f"the checkpoint {name} cannot be used ({type(error).__name__}: {summary(error)}); "
-                "the sampler starts from fresh weights, no measurement is lost"
-                + (f"; the file is kept as {aside}" if aside else "")
-            )
+            reason = f"{type(error).__name__}: {summary(error)}"
+            return f"the checkpoint {checkpoints.name(number)} cannot be used ({reason}); "
+        return None
 
     def first_batch(self, n: int, known: Set[str] = frozenset()) -> Batch:
         """Return random objects for n calls.
@@ -139,11 +151,23 @@ class Proposer:
             vetoed = self._ledger.vetoed()
             pending = [c for c in state.candidates if c.id not in answered and c.id not in vetoed]
             self._explain(n_values)
+            self._refit_features(observations)
             factors = self._recalibration(state)
             models = self._context.executor.fit(self._parts.fitter, observations, pending, factors)
             phase.advance()
         self._note_left_out(models.info.get("left_out", {}), "learned from")
         return models
+
+    def _refit_features(self, observations: Sequence[Observation]) -> None:
+        """Let the features adapt to the objects measured so far."""
+        features, objectives = self._parts.features, self._parts.objectives
+        if not isinstance(features, Features):
+            return
+        index, sign = objectives.indices[0], objectives.signs[0]
+        pairs = [(o.object, sign * o.values[index]) for o in observations if o.values is not None]
+        pairs = [(name, value) for name, value in pairs if math.isfinite(value)]
+        seed = derive_seed(self._parts.config.seed, "features", len(pairs))
+        features.refit([name for name, _ in pairs], [value for _, value in pairs], seed)
 
     def _note_left_out(self, reasons: Mapping[str, str], use: str) -> None:
         """Tell the user of objects that have no features, once each.

@@ -13,6 +13,7 @@ from al_loop.config import CampaignConfig, add_to_path, parse_config
 from al_loop.config.locations import Locations
 from al_loop.config.overrides import apply_overrides
 from al_loop.errors import ConfigError
+from al_loop.system.private_files import require_trusted
 
 
 def config_of_run(content: Mapping[str, Any], folder: Path, overrides: Sequence[str] = ()) -> CampaignConfig:
@@ -38,6 +39,7 @@ def config_of_run(content: Mapping[str, Any], folder: Path, overrides: Sequence[
     if not (url.get_backend_name() == "sqlite" and (folder / "ledger.db").is_file()):
         recorded["ledger"] = url.render_as_string(hide_password=False)
     changed, origins = apply_overrides(recorded, overrides)
+    require_trusted(folder)
     add_to_path(folders)
     started_in = Path(folders[-1]) if folders else None
     locations = Locations(f"the config recorded in {folder}", {}, origins)

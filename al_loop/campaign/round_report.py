@@ -99,6 +99,7 @@ def close_rounds(context: CampaignContext, last: int, times: RoundTimes) -> None
         seconds, utilisation = times.seconds.get(number, {}), times.utilisation.get(number)
         report = report_round(number, state, parts, predictions, seconds, utilisation)
         ledger.close_round(number, metrics=dict(report.metrics), seconds=dict(report.summary.seconds))
+        ledger.checkpoint()
         context.reporter.round(report.summary)
         context.sinks.log(number, dict(report.numbers))
         for alarm in report.alarms:

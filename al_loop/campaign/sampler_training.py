@@ -19,6 +19,7 @@ from al_loop.gflownet.priors import read_prior
 from al_loop.gflownet.reward import LogReward
 from al_loop.gflownet.sampler import DrawRequest, Sampler
 from al_loop.gflownet.saved_state import read_state
+from al_loop.modelling.graph_reward import without_decoding
 from al_loop.seeding import derive_seed
 from al_loop.system.gpu import GpuWatch
 
@@ -48,7 +49,8 @@ class GFlowNetTraining(SamplerTraining):
 
     def __init__(self, config: CampaignConfig, samplers: SamplerGroup, device: str | None = None) -> None:
         self._config, self._samplers = config, samplers
-        environment, training = build_environment(config), training_settings(config, device)
+        self._environment = environment = build_environment(config)
+        training = training_settings(config, device)
         seed = derive_seed(config.seed, "weights")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -68,9 +70,10 @@ class GFlowNetTraining(SamplerTraining):
 
     def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
         learner, seed = self._learner, self._config.seed
-        self._samplers.set_reward(log_reward)
-        learner.start(log_reward)
-        learner.remember(measured, log_reward)
+        reward = without_decoding(log_reward, self._environment, self._config.reward.decode, learner.device)
+        self._samplers.set_reward(reward)
+        learner.start(reward)
+        learner.remember(measured, reward)
         stats, losses = PipelineStats(), []
         with GpuWatch(learner.device) as gpu:
             for loss in pipeline(
@@ -108,7 +111,7 @@ class GFlowNetTraining(SamplerTraining):
         return [name for draw in draws for name in draw.result().objects or []]
 
     def best_seen(self) -> list[str]:
-        return self._learner.replay.objects
+        return self._learner.best_objects
 
     def close(self) -> None:
         self._samplers.close()

@@ -5,7 +5,7 @@ SIGTERM, both after a clean stop. The same command resumes a campaign, whatever 
 
 - ``app``: the application and ``main``; ``common``: exit codes, shared arguments, printing.
 - ``run``, ``jobs`` (submit, logs, stop), ``sweep``, ``pretrain``, ``people`` (ask, tell, review), ``results`` (status,
-  export), ``reference`` (list, schema), ``check``: the commands.
+  export), ``report``, ``reference`` (list, schema), ``check``: the commands.
 - ``terminal``: progress, tables and summaries.
 """
 

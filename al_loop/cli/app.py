@@ -7,7 +7,24 @@ from typing import Annotated
 import typer
 
 from al_loop import __version__
-from al_loop.cli import check, course, imports, jobs, people, pretrain, reference, results, retry, run, sweep
+from al_loop.cli import (
+    check,
+    course,
+    draw,
+    energy,
+    fit_latent,
+    imports,
+    jobs,
+    people,
+    pretrain,
+    reference,
+    report,
+    results,
+    retry,
+    run,
+    sweep,
+    verify,
+)
 from al_loop.cli.common import EXIT_INTERRUPTED
 from al_loop.system.output import guard_output, is_pipe_broken, raise_broken_pipes
 
@@ -44,12 +61,19 @@ for _command in (
     jobs.stop,
     sweep.sweep,
     pretrain.pretrain,
+    energy.learn_energy,
+    energy.score,
+    fit_latent.fit_latent,
+    draw.draw,
     people.ask,
     people.tell,
     people.review,
     retry.retry,
     results.status,
     results.export,
+    report.report,
+    verify.verify,
+    verify.backup,
 ):
     app.command()(_command)
 app.command(name="import")(imports.import_data)

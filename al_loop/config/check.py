@@ -6,7 +6,7 @@ the value, what was expected, the remedy, and where the key was set.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
@@ -34,15 +34,24 @@ def check_config(config: CampaignConfig, locations: Locations) -> None:
     Raises:
         ConfigError: a part is unknown or rejects its arguments (one line per part), or parts are incompatible.
     """
-    problems = [
-        message
-        for section, part, path in parts_of(config)
-        for message in _part_problems(section, part, path, locations)
-    ]
-    if problems:
-        raise ConfigError("\n".join(problems))
+    check_parts(parts_of(config), locations)
     for check in (_check_object_types, _check_objectives, _check_fidelities, _check_sampler):
         check(config, locations)
+
+
+def check_parts(parts: Iterable[tuple[str, Part, KeyPath]], locations: Locations) -> None:
+    """Check each of some parts by itself.
+
+    Args:
+        parts: the section (a key of ``plugins.ROOMS``), the part and the key path of each.
+        locations: where each key was set, for the messages.
+
+    Raises:
+        ConfigError: a part is unknown or rejects its arguments; one line per part.
+    """
+    problems = [message for section, part, path in parts for message in _part_problems(section, part, path, locations)]
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, KeyPath]]:

@@ -27,7 +27,10 @@ from al_loop.errors import ConfigError
 
 
 def interpret(
-    content: Mapping[str, Any], locations: Locations, folder: Path | None = None
+    content: Mapping[str, Any],
+    locations: Locations,
+    folder: Path | None = None,
+    schema: type[BaseModel] = CampaignConfig,
 ) -> tuple[dict[str, Any], Locations]:
     """Return a config's content in the form that the schema validates.
 
@@ -35,6 +38,7 @@ def interpret(
         content: sections and keys as in a config file, with ``Plain`` scalars.
         locations: where each key was set.
         folder: the folder of the config file, to which its relative paths refer; None: the working directory.
+        schema: the model of the whole config.
 
     Returns:
         The content, and the locations of its keys.
@@ -42,20 +46,21 @@ def interpret(
     Raises:
         ConfigError: a scalar could be taken for another value, or a key is there in two spellings; one line per error.
     """
-    reading = _Reading(content, locations, folder)
-    result = reading.section(content, CampaignConfig, (), None)
+    reading = _Reading(content, locations, folder, schema)
+    result = reading.section(content, schema, (), None)
     if reading.problems:
         raise ConfigError("\n".join(reading.problems))
     return result, reading.locations
 
 
-def default_kind(path: tuple[str, ...]) -> str | None:
+def default_kind(path: tuple[str, ...], schema: type[BaseModel] = CampaignConfig) -> str | None:
     """Return the kind of the part that a key has if it is left out, or None if there is none that is always the same.
 
     Args:
         path: the key of the part, such as ``("sampler", "objective")``.
+        schema: the model of the whole config.
     """
-    model: Any = CampaignConfig
+    model: Any = schema
     for name in path[:-1]:
         model = key_type(model.model_fields[name].annotation).model
     default = model.model_fields[path[-1]].default
@@ -65,8 +70,10 @@ def default_kind(path: tuple[str, ...]) -> str | None:
 class _Reading:
     """One reading of a config; collects problems and the locations of respelled keys."""
 
-    def __init__(self, content: Mapping[str, Any], locations: Locations, folder: Path | None) -> None:
-        self._content, self._folder = content, folder
+    def __init__(
+        self, content: Mapping[str, Any], locations: Locations, folder: Path | None, schema: type[BaseModel]
+    ) -> None:
+        self._content, self._folder, self._schema = content, folder, schema
         self.locations = locations
         self.problems: list[str] = []
 
@@ -162,7 +169,7 @@ class _Reading:
             return None
         if key in (("features",), ("sampler", "policy")):
             return self._kind_for_environment(key)
-        return default_kind(key)
+        return default_kind(key, self._schema)
 
     def _kind_for_environment(self, key: tuple[str, ...]) -> str | None:
         """Return the kind of the features or the policy that suit the config's environment, or None if unknown."""

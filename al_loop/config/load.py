@@ -12,7 +12,7 @@ from al_loop.config.check import check_config, parts_of
 from al_loop.config.given import GivenPart
 from al_loop.config.import_path import add_to_path, hidden_module
 from al_loop.config.interpret import interpret
-from al_loop.config.locations import Locations, read_yaml
+from al_loop.config.locations import MAX_BYTES, KeyPath, Locations, read_yaml
 from al_loop.config.messages import messages
 from al_loop.config.overrides import apply_overrides
 from al_loop.config.schema import CampaignConfig
@@ -35,7 +35,7 @@ def load_config(
         ConfigError: the config is invalid; the message gives file, line, key, value and remedy, one line per error.
     """
     path = Path(path)
-    content, lines, origins = _read_content(path, overrides)
+    content, lines, origins = read_content_with_places(path, overrides)
     folders = (str(path.resolve().parent), str(Path.cwd()))
     add_to_path(folders)
     locations = Locations(str(path), lines, origins)
@@ -58,11 +58,21 @@ def read_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     Raises:
         ConfigError: the file cannot be read, or is not a mapping.
     """
-    return _read_content(Path(path), overrides)[0]
+    return read_content_with_places(Path(path), overrides)[0]
 
 
-def _read_content(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], Any, Any]:
-    """Return the content of a config, with the lines of its keys and the overrides that set them."""
+def read_content_with_places(
+    path: Path, overrides: Sequence[str]
+) -> tuple[dict[str, Any], dict[KeyPath, int], dict[KeyPath, str]]:
+    """Return the content of a config, with the lines of its keys and the overrides that set them.
+
+    Args:
+        path: the YAML file.
+        overrides: items of the form ``a.b=value``, with the value in YAML.
+
+    Raises:
+        ConfigError: the config cannot be read, or is not a mapping.
+    """
     try:
         content, lines = read_yaml(_read_text(path))
     except ValueError as error:
@@ -97,7 +107,13 @@ def parse_config(
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ConfigError(
+                f"the config {path} has more than {MAX_BYTES:,} bytes; put a table into a file of its own"
+            )
+        return content.decode("utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read the config {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from al_loop.config.locations import KeyPath, Locations
 from al_loop.errors import suggestion
+from al_loop.system.plain_values import shown
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -111,7 +112,7 @@ def _text(refusal: _Refusal, model: type[BaseModel] | None) -> str:
     if error["type"] in _MISSING_KEYS:
         return "missing; add it to the config"
     reason = _EXPECTED.get(error["type"], error["msg"].removeprefix("Value error, "))
-    value = "" if isinstance(error["input"], dict) else f"{error['input']!r} is not valid: "
+    value = "" if isinstance(error["input"], dict) else f"{shown(error['input'])} is not valid: "
     choices = re.findall(r"'([^']+)'", error.get("ctx", {}).get("expected", ""))
     nearest = suggestion(str(error["input"]), choices) if error["type"] == "literal_error" else ""
     return f"{value}{reason[0].lower()}{reason[1:]}{nearest}"

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from al_loop.config.locations import KeyPath, read_yaml
+from al_loop.config.locations import KeyPath, brief, read_yaml
 from al_loop.config.plugins import ROOM_OF, short_form
 from al_loop.config.spelling import same_word
 from al_loop.errors import ConfigError
@@ -42,11 +42,11 @@ def _parse(override: str) -> tuple[KeyPath, Any]:
     name, equals, text = override.partition("=")
     path = tuple(int(key) if key.isdecimal() else key for key in name.split("."))
     if not equals or not all(str(key) for key in path):
-        raise ConfigError(f"{override!r} is not of the form key=value or a.b=value")
+        raise ConfigError(f"{brief(override)} is not of the form key=value or a.b=value")
     try:
         value, _ = read_yaml(text)
     except ValueError as error:
-        raise ConfigError(f"{override!r}: the value is not valid YAML: {error}") from None
+        raise ConfigError(f"{brief(override)}: the value is not valid YAML: {error}") from None
     return path, value
 
 
@@ -71,11 +71,11 @@ def _container(content: dict[str, Any], path: KeyPath, override: str) -> tuple[A
         target[key] = {} if inner is None else inner
         target = target[key]
         if not isinstance(target, dict | list):
-            raise ConfigError(f"{override!r}: {key!r} is {target!r} in the config, which is not a section")
+            raise ConfigError(f"{brief(override)}: {key!r:.80} is {target!r:.80} in the config, which is not a section")
     return target, tuple(spelled)
 
 
 def _require_item(target: Any, key: str | int, override: str) -> None:
     """Raise ConfigError unless a key is the index of an item of a list."""
     if not (isinstance(target, list) and isinstance(key, int) and key < len(target)):
-        raise ConfigError(f"{override!r}: the config has no list item {key} there; list items are counted from 0")
+        raise ConfigError(f"{brief(override)}: the config has no list item {key} there; list items are counted from 0")

@@ -47,11 +47,15 @@ ROOMS: Mapping[str, str] = {
     "selector": "al_loop.selectors",
     "property": "al_loop.properties",
     "sink": "al_loop.sinks",
+    "latent": "al_loop.latent.models",
 }
 
 #: the key of a part, without list indices -> the room of the part
 ROOM_OF: Mapping[tuple[str, ...], str] = {
-    **{(name,): name for name in ("environment", "oracle", "features", "surrogate", "acquisition", "selector")},
+    **{
+        (name,): name
+        for name in ("environment", "oracle", "features", "surrogate", "acquisition", "selector", "latent")
+    },
     ("constraints",): "property",
     ("sinks",): "sink",
     ("sampler", "objective"): "objective",
@@ -261,7 +265,7 @@ def _import_advice(module_name: str, error: BaseException) -> str:
 
 def entry_point_group(section: str) -> str:
     """Return the entry-point group in which installed packages provide parts of a section."""
-    return f"al_loop.{ROOMS[section].rpartition('.')[2]}"
+    return "al_loop.latent_models" if section == "latent" else f"al_loop.{ROOMS[section].rpartition('.')[2]}"
 
 
 # ---- built-in parts: files of a room -------------------------------------------------------------------------------

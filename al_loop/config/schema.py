@@ -16,7 +16,8 @@ from al_loop.system.path_texts import PathText
 #: keys that may differ between two starts of one campaign: its location, duration and resources, not its decisions
 _NOT_IDENTITY = (
     "rounds.count", "rounds.close_share", "rounds.close_after_s", "rounds.keep_busy", "rounds.review",
-    "rounds.remeasure", "rounds.replicates",  # which a campaign may begin to use
+    "rounds.remeasure", "rounds.replicates", "energy",  # which a campaign may begin to use
+    "reward.decode",  # which changes the cost of a reward and not its value
     "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
 
@@ -75,6 +76,14 @@ class Reward(_Frozen):
     cost_by: Annotated[
         Literal["cost", "seconds"], Field(description="cost of a call: in the oracle's currency, or its duration")
     ] = "cost"
+    decode: Annotated[
+        Literal["auto", "always", "never"],
+        Field(
+            description="whether samplers decode objects to score them; never: features and properties are computed "
+            "from molecular graphs (fragments with the features morgan or circular), and only properties that require "
+            "RDKit are not; auto: never on a GPU, where possible, and always on a CPU"
+        ),
+    ] = "auto"
     preferences: Annotated[
         bool,
         Field(
@@ -332,6 +341,13 @@ class CampaignConfig(_Frozen):
     acquisition: Annotated[Part, Field(description="scores candidates")] = Part(kind="ucb")
     selector: Annotated[Part, Field(description="picks the batch among candidates")] = Part(kind="diverse")
     reward: Reward = Reward()
+    energy: Annotated[
+        Part | None,
+        Field(
+            description="for `al-loop learn-energy`: the model of log p (mlp, graph or pairwise), with the settings of "
+            "its training (steps, lr, negatives, ...); a campaign does not use it, see reward.energy"
+        ),
+    ] = None
     sampler: SamplerSettings = SamplerSettings()
     rounds: Rounds = Rounds()
     stop: Stop = Stop()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from al_loop.datafiles.object_columns import ObjectType
+from al_loop.features.molecules.graphs import MolecularGraphs
 
 __all__ = ["Environment", "ObjectType"]
 
@@ -49,6 +50,8 @@ class Environment(ABC):
     object_type: ClassVar[ObjectType] = "other"
     #: kind of the default policy network
     default_policy: ClassVar[str] = "mlp"
+    #: kind of the untrained policy that draws random objects; empty: every action is equally likely
+    random_policy: ClassVar[str] = ""
 
     n_actions: int
     #: number of backward actions, the choices for undoing a step
@@ -244,6 +247,17 @@ class Environment(ABC):
         each object has one state.
         """
         return torch.zeros(states.shape[0], device=states.device)
+
+    def identity(self, states: Tensor) -> Tensor | None:
+        """Return a 64-bit number for each object, shape n, equal for two states exactly if they are the same object.
+
+        None (the default) if there is no such number; then each state counts as an object of its own.
+        """
+        return None
+
+    def graphs(self, states: Tensor) -> MolecularGraphs | None:
+        """Return the molecular graphs of states, on their device; None (the default) if states are no graphs."""
+        return None
 
     def vocabulary(self) -> list[Any]:
         """Return JSON values that define the meaning of the actions.

@@ -2,7 +2,8 @@
 
 Modules:
     base: ``Features``.
-    morgan, atom_pairs, descriptors, graph: of molecules.
+    morgan, circular, atom_pairs, descriptors, graph: of molecules.
+    molecules: molecules as tensors, for features and properties of thousands at once.
     one_hot, kmers: of sequences.
     joined: several kinds side by side.
     row_layout: the structure of rows in which encoders see more than a vector.

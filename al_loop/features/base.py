@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from al_loop.errors import summary
+from al_loop.features.molecules.graphs import MolecularGraphs
 from al_loop.features.row_layout import Layout
 
 
@@ -83,6 +84,16 @@ class Features(ABC):
         self._cache.update(islice(rows.items(), self._cache_size))
         return torch.stack(features).double() if features else torch.empty(0, self.d, dtype=torch.float64)
 
+    def of_graphs(self, graphs: MolecularGraphs) -> Tensor | None:
+        """Return the features of n molecular graphs, on their device; None (the default) if this is not supported.
+
+        The rows are those of the molecules' SMILES, in any number type.
+
+        Args:
+            graphs: n molecules.
+        """
+        return None
+
     def describable(self, objects: Sequence[str]) -> list[str]:
         """Return the objects that have features, in their order; the reasons for the others are in ``refused``."""
         objects = [o for o in objects if o not in self.refused]
@@ -95,6 +106,23 @@ class Features(ABC):
                 except Exception as error:
                     self.refused[name] = summary(error)
         return [o for o in objects if o not in self.refused]
+
+    def refit(self, objects: Sequence[str], values: Sequence[float], seed: int) -> None:  # noqa: B027
+        """Adapt the features to the objects measured so far, before the models of a round are fitted.
+
+        By default, nothing depends on them. The result must follow from the arguments alone, so that a campaign that
+        resumes has the same features.
+
+        Args:
+            objects: the objects that have values.
+            values: the values of the first objective, larger is better.
+            seed: source of all randomness.
+        """
+
+    def forget(self) -> None:
+        """Empty the cache, after the features have changed."""
+        self._cache.clear()
+        self.refused.clear()
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_cache": {}}  # the cache does not travel to other processes

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from al_loop.config import BuildContext, Part, build
 from al_loop.features.base import Features, check_rows
+from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class Joined(Features):
@@ -59,9 +60,18 @@ class Joined(Features):
         """Return the features of n objects: n x d, float64. The parts cache them, each in its own number type."""
         return check_rows(self.compute(objects), len(objects), self.d)
 
+    def refit(self, objects: Sequence[str], values: Sequence[float], seed: int) -> None:
+        for part in self.parts:
+            part.refit(objects, values, seed)
+
     def compute(self, objects: Sequence[str]) -> Tensor:
         """Return the parts' features side by side: n x d."""
         return torch.cat([part(objects) for part in self.parts], dim=1)
+
+    def of_graphs(self, graphs: MolecularGraphs) -> Tensor | None:
+        rows = [part.of_graphs(graphs) for part in self.parts]
+        described = [row.double() for row in rows if row is not None]
+        return torch.cat(described, dim=1) if len(described) == len(rows) else None
 
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
         """Return the similarity under the first part's features: n1 x n2."""

@@ -14,6 +14,8 @@ from torch import Tensor
 from al_loop.features._molecules import parse_all
 from al_loop.features._similarity import min_max_similarity
 from al_loop.features.base import Features
+from al_loop.features.molecules.circular import folded_counts, substructures
+from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class Morgan(Features):
@@ -75,6 +77,12 @@ class Morgan(Features):
             else:
                 rows[i] = self._generator.GetFingerprintAsNumPy(molecule)
         return torch.from_numpy(rows)
+
+    def of_graphs(self, graphs: MolecularGraphs) -> Tensor | None:
+        if self.roles:
+            return None
+        counts = folded_counts(substructures(graphs, self.radius), self.n_bits)
+        return counts.clamp_(max=255 if self.counts else 1)
 
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
         """Return the Tanimoto similarity, n1 x n2; on counts sum of minima / sum of maxima, as in RDKit."""

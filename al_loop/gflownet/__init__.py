@@ -7,9 +7,10 @@
 - ``trajectories``: batches of them. ``rollout``, ``backward_rollout``: their drawing, by actions that ``action_choice``
   picks. ``trajectory_terms``: their log-probabilities and flows.
 - ``back_and_forth``: moves from object to object with their log-ratios, and Metropolis-Hastings acceptance.
-- ``conditioned``: environments under conditions, which the state contains. ``log_z``: the learned total flow.
+- ``conditions``: the conditions of trajectories, in their start state (``conditioned``: environments under conditions)
+  or of the reward (``conditioning``: temperature and preferences). ``log_z``: the learned total flow.
 - ``sources``: objects to train on besides fresh draws: data sets, heaps for each condition, and the ``replay``.
-- ``conditioning``, ``moving_average``, ``losses``, ``unique_rows``, ``device``: components of the above.
+- ``moving_average``, ``losses``, ``unique_rows``, ``device``: components of the above.
 - ``pretraining``, ``priors``: policies trained on data, and their files.
 - ``exact_distribution``: exact distributions on small spaces. ``evaluation``: measures of a sampler on large ones.
 - ``objectives``, ``policies``, ``searches``: the exchangeable parts.

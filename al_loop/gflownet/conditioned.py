@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.trajectories import Trajectories
-from al_loop.gflownet.unique_rows import unique_rows
 
 
 class Conditioned(Environment):
@@ -45,6 +43,8 @@ class Conditioned(Environment):
         self.n_features = environment.n_features + conditions.shape[1]
         self.has_stop = environment.has_stop
         self.alphabet, self.length, self.order = environment.alphabet, environment.length, environment.order
+        if environment.default_policy != "mlp":  # which finds the vector of the condition among the features
+            self.default_policy = "conditioned"  # type: ignore[misc]
 
     @property
     def name(self) -> str:
@@ -119,27 +119,3 @@ class Conditioned(Environment):
 
     def vocabulary(self) -> list[Any]:
         return [*self.environment.vocabulary(), self.conditions.shape[1]]
-
-
-def groups(environment: Environment, trajectories: Trajectories) -> Tensor | None:
-    """Return the number of each trajectory's condition in the batch, shape n, or None if there are no conditions.
-
-    Args:
-        environment: the space.
-        trajectories: n trajectories.
-    """
-    size = environment.condition_size
-    return unique_rows(trajectories.states[0][:, :size])[1] if size else None
-
-
-def highest(log_reward: Tensor, group: Tensor | None) -> Tensor:
-    """Return the largest log-reward of each trajectory's group, shape n; without groups, that of all, a scalar.
-
-    Args:
-        log_reward: log-rewards, shape n.
-        group: the number of each trajectory's group, shape n.
-    """
-    if group is None:
-        return log_reward.max()
-    lowest = log_reward.new_full((len(log_reward),), -torch.inf)
-    return lowest.scatter_reduce(0, group, log_reward, "amax")[group]

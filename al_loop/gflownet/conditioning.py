@@ -59,13 +59,16 @@ class Conditioning:
         """Number of conditions that the network receives."""
         return (self.beta is not None) + (self.objectives if self.objectives > 1 else 0)
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+    def sample(self, n: int, generator: torch.Generator, repeats: int = 1) -> Tensor:
         """Return random conditions to train on, shape n x n_values.
 
         Args:
             n: number of trajectories.
             generator: source of all randomness; the result is on its device.
+            repeats: number of successive trajectories of one condition.
         """
+        if repeats > 1:
+            return self.sample(-(-n // repeats), generator).repeat_interleave(repeats, 0)[:n]
         device = generator.device
         parts = []
         if self.beta is not None:

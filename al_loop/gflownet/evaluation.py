@@ -29,6 +29,8 @@ class EvidenceBounds:
         eubo_error: its standard error.
         effective_share: effective sample size of the importance weights of the sampler's trajectories, as a share of
             their number, from 0 to 1.
+        log_z: importance-sampling estimate of log Z from the same trajectories, the log of the mean of the weights.
+        log_z_error: its standard error; optimistic if the effective share is small.
     """
 
     elbo: float
@@ -36,6 +38,8 @@ class EvidenceBounds:
     eubo: float
     eubo_error: float
     effective_share: float
+    log_z: float = math.nan
+    log_z_error: float = math.nan
 
 
 def _log_weights(
@@ -95,7 +99,9 @@ def evidence_bounds(
     if reference is not None:
         histories = backward_rollout(environment, policy, reference, generator=generator, backward=backward)
         eubo, eubo_error = _mean(_log_weights(environment, policy, histories, log_reward, backward, None))
-    return EvidenceBounds(elbo, elbo_error, eubo, eubo_error, share)
+    log_z = float(log_weights.logsumexp(0)) - math.log(n)
+    log_z_error = math.sqrt(max(1 / share - 1, 0.0) / n)
+    return EvidenceBounds(elbo, elbo_error, eubo, eubo_error, share, log_z, log_z_error)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.backward_rollout import backward_rollout
-from al_loop.gflownet.conditioned import groups, highest
+from al_loop.gflownet.conditions import Conditions
 from al_loop.gflownet.device import find_device
 from al_loop.gflownet.learner_sources import LearnerSources
 from al_loop.gflownet.log_z import LogZ
@@ -71,6 +71,8 @@ class Learner:
         if prior is not None:
             load_prior(environment, self.policy, prior)
             self._reference = copy.deepcopy(self.policy).requires_grad_(False)
+        elif self.objective.uses_reference:
+            self._reference = self.policy.reference()
         self._weights = TrainedWeights(self.policy, self._log_z, training)
         self._sources = LearnerSources(environment, training, self.device)
         self._log_reward: AnyReward | None = None
@@ -84,18 +86,21 @@ class Learner:
         return self._log_z.level.detach().mean()
 
     @torch.no_grad()
-    def log_z_of(self, start: Tensor) -> Tensor:
-        """Return the log of the total flow from initial states, such as those of conditions, shape n.
+    def log_z_of(self, start: Tensor, values: Tensor | None = None) -> Tensor:
+        """Return the log of the total flow under conditions, shape n.
 
         Args:
-            start: initial states, shape n x state_size.
+            start: initial states, such as those of conditions, shape n x state_size.
+            values: temperatures and preferences, shape n x n_values, as from ``Conditioning.fixed``; None: the reward
+                is not conditioned on any.
         """
         start = start.to(self.device)
-        log_z: Tensor = self._log_z(self.policy, start, None)
+        context = None if values is None or not values.shape[1] else Context(values.to(self.device))
+        log_z: Tensor = self._log_z(self.policy, start, context)
         if not self.objective.uses_edges and not self.objective.uses_stops:
             return log_z
         mask = self._environment.forward_mask(start)
-        logits = self.policy.forward_logits(start).masked_fill(~mask, -torch.inf)
+        logits = self.policy.forward_logits(start, context).masked_fill(~mask, -torch.inf)
         if self.objective.uses_edges:
             return logits.logsumexp(1)
         if self._state_function is None:
@@ -126,7 +131,7 @@ class Learner:
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights of the policy that draws, and of a live reward, to send to samplers."""
-        weights = {k: v.detach().clone() for k, v in self.sampling_policy.state_dict().items()}
+        weights = {k: v.detach().clone() for k, v in self.sampling_policy.trainable_state().items()}
         if isinstance(self._log_reward, StateReward) and self._log_reward.live_module is not None:
             state = self._log_reward.live_module.state_dict()
             weights |= {REWARD_PREFIX + k: v.detach().clone() for k, v in state.items()}
@@ -142,6 +147,10 @@ class Learner:
         if self._log_reward is not None:
             source.rescore(self._log_reward)
         self._sources.add_source(source, size)
+
+    def scale_rates(self, share: float) -> None:
+        """Set every learning rate to a share of that of the settings, for a schedule."""
+        self._weights.scale_rates(share)
 
     def start(self, log_reward: AnyReward) -> None:
         """Begin training on a new reward: rescore the replay, and re-estimate log Z from the first batch.
@@ -166,6 +175,11 @@ class Learner:
         self._sources.rescore(log_reward)
         self._is_fresh = True
 
+    @property
+    def best_objects(self) -> list[str]:
+        """The objects in the replay, the best (or newest) first."""
+        return self._sources.best_objects
+
     def remember(self, objects: Sequence[str], log_reward: AnyReward) -> int:
         """Add objects from other sources, such as those that an oracle measured.
 
@@ -189,7 +203,7 @@ class Learner:
             draw: trajectories for ``training.updates`` steps.
             seed: seed of the random choices.
         """
-        parts = draw.split(self.training.updates)
+        parts = draw.split(self.training.updates, self.training.per_condition)
         losses = [self.update(part, seed=derive_seed(seed, i)) for i, part in enumerate(parts)]
         return sum(losses) / len(losses)
 
@@ -212,14 +226,15 @@ class Learner:
         batch, rewards, conditions = [draw.trajectories], [reward], [values]
         for source, size in self._sources.sizes:
             if size and len(source):
-                history, entries, entry_values = self._histories(source, size, seed, generator)
+                history, entries, entry_values = self._histories(source, size, seed, generator, values)
                 batch.append(history)
                 rewards.append(self._current(history.terminal, entries.log_reward))
                 conditions.append(entry_values)
         trajectories, values = Trajectories.join(batch), torch.cat(conditions)
-        log_reward = training.conditioning.apply(torch.cat(rewards), values)
-        group = groups(self._environment, trajectories)
-        log_reward = log_reward.clamp(min=highest(log_reward, group) - training.floor)
+        starts = trajectories.states[0][:, : self._environment.condition_size]
+        joined = Conditions(starts, values, training.conditioning)
+        log_reward = joined.floored(torch.cat(rewards), training.floor)
+        group = joined.group if self.objective.uses_groups else None
         context = self._context(values, generator)
         if self._is_fresh and self.objective.uses_log_z:
             self._estimate_log_z(trajectories, log_reward, context, n)
@@ -273,11 +288,18 @@ class Learner:
         )
 
     def _histories(
-        self, source: Source, size: int, seed: int, generator: torch.Generator
+        self, source: Source, size: int, seed: int, generator: torch.Generator, drawn: Tensor
     ) -> tuple[Trajectories, Entries, Tensor]:
-        """Return random histories of objects from a replay, the objects, and random conditions for them."""
+        """Return random histories of objects from a source, the objects, and their temperatures and preferences.
+
+        An object of a source may have any of these, since its log-rewards are stored without them. They are those of
+        the draw where trajectories of the same condition are compared. The condition in its state stays.
+        """
         entries = source.sample(size, torch.Generator().manual_seed(seed))
-        values = self.training.conditioning.sample(size, generator)
+        if self.training.per_condition > 1 and drawn.shape[1]:
+            values = drawn[torch.randint(len(drawn), (size,), generator=generator, device=self.device)]
+        else:
+            values = self.training.conditioning.sample(size, generator)
         history = backward_rollout(
             self._environment,
             self.policy,
@@ -311,7 +333,7 @@ class Learner:
             {
                 **self._weights.state_dict(),
                 **self._sources.state_dict(),
-                "reference": None if self._reference is None else self._reference.state_dict(),
+                "reference": None if self._reference is None else self._reference.trainable_state(),
                 "is_fresh": self._is_fresh,
             }
         )
@@ -333,7 +355,7 @@ class Learner:
     def _load(self, state: Mapping[str, Any]) -> None:
         self._weights.load_state_dict(state)
         if state["reference"] is not None:
-            self._reference = copy.deepcopy(self.policy).requires_grad_(False)
-            self._reference.load_state_dict(state["reference"])
+            self._reference = self._reference or copy.deepcopy(self.policy).requires_grad_(False)
+            self._reference.load_trainable_state(state["reference"])
         self._sources.load_state_dict(state)
         self._is_fresh = state["is_fresh"]

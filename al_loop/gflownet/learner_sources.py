@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.replay import Replay
 from al_loop.gflownet.reward import AnyReward, StateReward, score
 from al_loop.gflownet.sampler import Draw, SearchJob
 from al_loop.gflownet.settings import TrainingSettings
-from al_loop.gflownet.sources import Source
+from al_loop.gflownet.sources import Source, keys_of_states
 
 _MEASURED_CAPACITY = 1_000_000
 
@@ -45,8 +46,25 @@ class LearnerSources:
 
     def rescore(self, log_reward: AnyReward) -> None:
         """Replace the log-reward of every object by that of a new reward."""
+        for replay in (self.replay, self.measured):
+            is_of_states = isinstance(log_reward, StateReward)
+            if any(
+                isinstance(key, str) == is_of_states for key in replay.keys
+            ):  # the last reward was of the other kind
+                replay.rename(self._keys(replay.states) if is_of_states else self._environment.decode(replay.states))
         for source, _ in self.sizes:
             source.rescore(log_reward)
+
+    @property
+    def best_objects(self) -> list[str]:
+        """The objects in the replay, the best (or newest) first."""
+        replay = self.replay
+        if all(isinstance(key, str) for key in replay.keys):
+            return replay.objects
+        return self._environment.decode(replay.states)
+
+    def _keys(self, states: Tensor) -> list[Hashable]:
+        return keys_of_states(self._environment, states)
 
     def remember(self, objects: Sequence[str], log_reward: AnyReward) -> int:
         """Add measured objects, and return the number of those that are in the space.
@@ -64,7 +82,7 @@ class LearnerSources:
             names.append(name)
         if names:
             rows = torch.cat(states).to(self._device)
-            keys = [tuple(row) for row in rows.tolist()] if isinstance(log_reward, StateReward) else names
+            keys = self._keys(rows) if isinstance(log_reward, StateReward) else list(names)
             self.measured.add(keys, rows, score(log_reward, keys, rows))
         return len(names)
 
@@ -72,10 +90,14 @@ class LearnerSources:
         """Add the objects of a draw to the replay, unless nothing uses it, and offer them to the added sources."""
         training = self._training
         draw = draw.to(self._device)
-        if training.replay_size or any(search.source == "replay" for search in training.searches):
-            self.replay.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
-        for source, _ in self._added:
-            source.add(draw.keys, draw.trajectories.terminal, draw.log_reward)
+        uses_replay = training.replay_size or any(search.source == "replay" for search in training.searches)
+        sources: list[Source] = [*([self.replay] if uses_replay else []), *(source for source, _ in self._added)]
+        if not sources:
+            return
+        states = draw.trajectories.terminal
+        keys = self._keys(states) if draw.objects is None else draw.keys
+        for source in sources:
+            source.add(keys, states, draw.log_reward)
 
     def jobs(self, seed: int) -> list[SearchJob]:
         """Return the searches of the next step, with the objects around which to run them."""

@@ -196,10 +196,10 @@ def pretrain(
                 nlls = torch.cat([nll(rows, fixed_generator) for rows in held_out.split(_VALIDATION_BATCH)])
             validation.append((step + 1, float(nlls.mean())))
             if validation[-1][1] == min(value for _, value in validation):
-                best = copy.deepcopy(policy.state_dict())
+                best = copy.deepcopy(policy.trainable_state())
             if on_validation is not None:
                 on_validation(*validation[-1])
     if best is not None:
-        policy.load_state_dict(best)
+        policy.load_trainable_state(best)
     best_step = min(validation, key=lambda pair: pair[1])[0] if validation else settings.steps
     return PretrainingResult(len(train), n_validation, data.n_skipped, validation, best_step, loss)

@@ -51,7 +51,7 @@ def save_prior(path: str | Path, policy: Policy, metadata: Mapping[str, Any]) ->
     Raises:
         ConfigError: the file cannot be written.
     """
-    weights = {name: weight.detach().cpu() for name, weight in policy.state_dict().items()}
+    weights = {name: weight.detach().cpu() for name, weight in policy.trainable_state().items()}
     buffer = io.BytesIO()
     torch.save({"weights": weights, "facts": {"policy": type(policy).__name__, **metadata}}, buffer)
     try:
@@ -105,7 +105,7 @@ def load_prior(environment: Environment, policy: Policy, prior: Mapping[str, Ten
             f"sampler.prior: {path} was trained for the environment {metadata.get('environment')}, whose letters, "
             f"blocks or actions differ from this {expected['environment']}; train one for it with `al-loop pretrain`"
         )
-    weights = policy.state_dict()
+    weights = policy.trainable_state()
     problems = [
         f"{name} is {_shape(prior.get(name))}, not {_shape(weights.get(name))}"
         for name in dict.fromkeys([*weights, *prior])
@@ -119,7 +119,7 @@ def load_prior(environment: Environment, policy: Policy, prior: Mapping[str, Ten
             f"{problems[0]}{more}; use the policy, hidden, layers and heads of the prior, or train another with "
             "`al-loop pretrain`"
         )
-    policy.load_state_dict(prior)
+    policy.load_trainable_state(prior)
 
 
 def _shape(weight: Tensor | None) -> str:

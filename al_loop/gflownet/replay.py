@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -41,6 +42,26 @@ class Replay(Source):
     def objects(self) -> list[str]:
         """The objects, the best (or newest) first."""
         return [] if self._entries is None else [str(key) for key in self._entries.keys]
+
+    @property
+    def keys(self) -> Sequence[Hashable]:
+        """The identity of each object, the best (or newest) first."""
+        return () if self._entries is None else self._entries.keys
+
+    @property
+    def states(self) -> Tensor:
+        """The objects' terminal states, in the same order; there is at least one object."""
+        assert self._entries is not None, "the replay is empty"
+        return self._entries.states
+
+    def rename(self, keys: Sequence[Hashable]) -> None:
+        """Identify the objects by other keys, given in their order; the best (or newest) of equal ones remains."""
+        entries = self._entries
+        if entries is not None:
+            first = {key: row for row, key in reversed(list(enumerate(keys)))}
+            self._entries = replace(
+                entries.pick(torch.tensor(sorted(first.values()))), keys=sorted(first, key=first.__getitem__)
+            )
 
     def add(self, keys: Sequence[Hashable], states: Tensor, log_reward: Tensor) -> None:
         """Add objects, which replace earlier ones of the same key, and drop those beyond the capacity.

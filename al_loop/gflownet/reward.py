@@ -39,11 +39,14 @@ class StateReward:
         is_live: whether the reward changes from step to step, such as an energy that is trained along. Whatever is
             trained on then gets its current log-reward, and the parameters of a function that is a ``torch.nn.Module``
             are sent to samplers with the policy's weights.
+        uncertainty: terminal states (n x state_size) -> the uncertainty about them, see ``Reward.uncertainty``; None:
+            unknown.
     """
 
     function: Callable[[Tensor], Tensor]
     is_partial: bool = False
     is_live: bool = False
+    uncertainty: Callable[[Tensor], Tensor] | None = None
 
     @property
     def live_module(self) -> nn.Module | None:

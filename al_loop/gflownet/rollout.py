@@ -101,7 +101,7 @@ def _rollout_packed(
     steps, checks = [], []
     with torch.inference_mode():  # halves the cost of a small operation
         before, rows = start, all_rows
-        memory = policy.start(n, generator.device) if policy is not None else None
+        memory = policy.start_from(start) if policy is not None else None
         noise = GumbelNoise(generator)
         shares = policy is not None and policy.is_markov and context is None
         try:
@@ -165,10 +165,9 @@ def _rollout_whole(
     guide: Guide | None,
 ) -> Trajectories:
     """Roll out on a GPU, where all rows take all steps, so that nothing is read from the device before the end."""
-    device = generator.device
     current = start
     states, actions, checks = [current], [], []
-    memory = policy.start(len(start), device) if policy is not None else None
+    memory = policy.start_from(start) if policy is not None else None
     for t in range(environment.max_steps):
         stopping.look()
         is_alive = ~environment.is_terminal(current)

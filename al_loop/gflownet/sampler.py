@@ -59,11 +59,19 @@ class Draw:
         tensors = (self.trajectories.states, self.trajectories.actions, self.log_reward, self.values)
         return sum(t.nbytes for t in tensors if t is not None)
 
-    def split(self, count: int) -> list[Draw]:
-        """Divide the draw into ``count`` interleaved parts whose sizes differ by at most 1."""
-        return [self] if count == 1 else [self._pick(range(i, len(self.trajectories), count)) for i in range(count)]
+    def split(self, count: int, block: int = 1) -> list[Draw]:
+        """Divide the draw into interleaved parts of about the same size.
 
-    def _pick(self, rows: range) -> Draw:
+        Args:
+            count: number of parts.
+            block: number of successive trajectories that stay together, such as those of one condition.
+        """
+        if count == 1:
+            return [self]
+        rows = range(len(self.trajectories))
+        return [self._pick([row for row in rows if row // block % count == i]) for i in range(count)]
+
+    def _pick(self, rows: Sequence[int]) -> Draw:
         index = torch.tensor(rows)
         return Draw(
             self.trajectories.pick(index),
@@ -149,7 +157,7 @@ class Sampler:
         Args:
             weights: see ``Learner.weights``.
         """
-        self._policy.load_state_dict({k: v for k, v in weights.items() if not k.startswith(REWARD_PREFIX)})
+        self._policy.load_trainable_state({k: v for k, v in weights.items() if not k.startswith(REWARD_PREFIX)})
         reward = {k.removeprefix(REWARD_PREFIX): v for k, v in weights.items() if k.startswith(REWARD_PREFIX)}
         if reward and isinstance(self._log_reward, StateReward) and self._log_reward.live_module is not None:
             self._log_reward.live_module.load_state_dict(reward)
@@ -185,7 +193,7 @@ class Sampler:
             weights: preferences between the objectives, if the sampler is conditioned on them.
             jobs: searches to run in addition.
             is_scored: whether to evaluate the reward; if not, all log-rewards are 0.
-            per_condition: successive objects of each condition, where the environment draws them at random.
+            per_condition: successive objects of each condition, where conditions are drawn at random.
             start: states from which to start, shape n x state_size; None: the environment draws conditions at random,
                 if it has any.
 
@@ -196,7 +204,7 @@ class Sampler:
             raise ValueError(f"n must be at least 1, got {n}")
         generator = torch.Generator(self.device).manual_seed(seed)
         if beta is None and weights is None:
-            values = self._conditioning.sample(n, generator)
+            values = self._conditioning.sample(n, generator, per_condition)
         else:
             values = self._conditioning.fixed(n, beta, weights).to(self.device)
         context = self._context(values, generator)
@@ -255,7 +263,7 @@ class Sampler:
         draws = []
         for _ in range(job.search.rounds):
             stopping.look()
-            move = job.search.move(search, Parents(states, self._uncertainty(keys)), generator)
+            move = job.search.move(search, Parents(states, self._uncertainty(keys, states)), generator)
             draw = self._score(move.trajectories, values)
             draws.append(draw)
             reward = self._conditioning.apply(draw.log_reward.to(self.device), values)
@@ -269,8 +277,10 @@ class Sampler:
             keys = [new if is_new else old for new, old, is_new in zip(draw.keys, keys, accepted, strict=True)]
         return draws
 
-    def _uncertainty(self, keys: Sequence[Hashable]) -> Tensor | None:
+    def _uncertainty(self, keys: Sequence[Hashable], states: Tensor) -> Tensor | None:
         """Return the uncertainty of the reward about objects, or None if it does not report any."""
+        if isinstance(self._log_reward, StateReward):
+            return None if self._log_reward.uncertainty is None else self._log_reward.uncertainty(states)
         if not isinstance(self._log_reward, Reward):
             return None
         uncertainty = self._log_reward.uncertainty([str(key) for key in keys])

@@ -50,8 +50,8 @@ class TrainingSettings:
         ema: decay of the moving average of the weights used for sampling, at least 0 and below 1; 0: the trained
             weights are used. The first steps decay faster.
         conditioning: conditions of the reward.
-        per_condition: trajectories drawn for each condition of a conditioned environment (``Conditioned``) in a draw,
-            at least 2 for an objective that compares them (``log_partition_variance``).
+        per_condition: trajectories drawn for each condition in a draw, at least 2 for an objective that compares them
+            (``log_partition_variance``). Conditions are those of ``conditioning`` and of a ``Conditioned`` environment.
         floor: log-rewards lower than the largest of their condition in a batch by more than this, at least 0, count as
             that much lower, since a log-reward of -inf would make every gradient infinite.
         lr: learning rate of the policy (Adam).
@@ -112,10 +112,12 @@ class TrainingSettings:
             ValueError: it cannot be combined with them.
         """
         name = type(objective).__name__
-        if self.conditioning.n_values and not objective.uses_log_z:
+        compares = objective.uses_groups and self.per_condition > 1
+        if self.conditioning.n_values and not (objective.uses_log_z or objective.uses_edges or compares):
+            remedy = "set per_condition to at least 2, or use" if objective.uses_groups else "use"
             raise ValueError(
-                f"objective: {name} has no log Z, which a conditioned reward requires; use another objective, such as "
-                "trajectory_balance"
+                f"objective: {name} has no log Z, which a conditioned reward requires; {remedy} another objective, "
+                "such as trajectory_balance"
             )
         if self.forward_looking and not objective.uses_flows:
             raise ValueError(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from al_loop.environments.base import Environment
 from al_loop.gflownet.reward import AnyReward, score
 
 #: distance of one state from k others: (state_size), (k x state_size) -> k
@@ -21,7 +22,7 @@ class Entries:
     """Objects of a source.
 
     Args:
-        keys: the identity of each of k objects: the object itself, or its state.
+        keys: the identity of each of k objects: the object itself, the number of its identity, or its state.
         states: terminal states, shape k x state_size.
         log_reward: log-rewards, shape k or k x objectives.
     """
@@ -34,6 +35,17 @@ class Entries:
         """Return the entries at indices, which may repeat."""
         keys = [self.keys[row] for row in rows.tolist()]
         return Entries(keys, self.states[rows], self.log_reward[rows])
+
+
+def keys_of_states(environment: Environment, states: Tensor) -> list[Hashable]:
+    """Return the identity of each state's object, or the state itself where the environment gives no identity.
+
+    Args:
+        environment: the space.
+        states: terminal states, shape n x state_size.
+    """
+    identity = environment.identity(states)
+    return [tuple(row) for row in states.tolist()] if identity is None else list(identity.tolist())
 
 
 class Source(ABC):

@@ -31,12 +31,13 @@ class TrainedWeights:
         change = log_z.change
         self._optimizer = torch.optim.Adam(
             [
-                {"params": policy.parameters(), "lr": training.lr},
+                {"params": [p for p in policy.parameters() if p.requires_grad], "lr": training.lr},
                 {"params": [log_z.level], "lr": training.lr_log_z},
                 {"params": [] if change is None else list(change.parameters()), "lr": 10 * training.lr},
             ],
             fused=True,
         )
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
 
     @property
     def sampling_policy(self) -> Policy:
@@ -61,24 +62,49 @@ class TrainedWeights:
         if self._average is not None:
             self._average.update_parameters(self.policy)
 
+    def scale_rates(self, share: float) -> None:
+        """Set every learning rate to a share of its own, for a schedule."""
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = share * rate
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state for ``load_state_dict``; its tensors are those in training, not copies."""
+        digest = self.policy.frozen_digest
         return {
-            "policy": self.policy.state_dict(),
+            "policy": self.policy.trainable_state(),
             "log_z": self.log_z.state_dict(),
-            "average": None if self._average is None else self._average.state_dict(),
+            "average": self._average_state(),
             "optimizer": self._optimizer.state_dict(),
+            **({} if digest is None else {"frozen": digest}),
         }
 
+    def _average_state(self) -> dict[str, Any] | None:
+        """Return the state of the moving average, without frozen weights; None: there is no average."""
+        if self._average is None:
+            return None
+        frozen = {f"module.{name}" for name in self.policy.frozen_names}
+        return {name: value for name, value in self._average.state_dict().items() if name not in frozen}
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a state returned by ``state_dict``, except for the learning rates."""
-        self.policy.load_state_dict(state["policy"])
+        """Restore a state returned by ``state_dict``, except for the learning rates.
+
+        Raises:
+            ValueError: the frozen weights came from another file.
+        """
+        digest = self.policy.frozen_digest
+        if state.get("frozen", digest) != digest:
+            raise ValueError(
+                f"the frozen weights have the checksum {digest}, but the state was trained on {state['frozen']}; use "
+                "the model that it was trained with"
+            )
+        self.policy.load_trainable_state(state["policy"])
         self.log_z.load_state_dict(state["log_z"])
         if self._average is not None and state["average"] is None:
-            self._average.module.load_state_dict(state["policy"])
+            self.sampling_policy.load_trainable_state(state["policy"])
         elif self._average is not None:
-            self._average.load_state_dict(state["average"])
-        rates = [group["lr"] for group in self._optimizer.param_groups]
+            # the frozen weights are those of the policy, which the average shares
+            frozen = {f"module.{name}" for name in self.policy.frozen_names}
+            own = {name: value for name, value in self._average.state_dict().items() if name in frozen}
+            self._average.load_state_dict({**state["average"], **own})
         self._optimizer.load_state_dict(state["optimizer"])
-        for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
+        self.scale_rates(1.0)

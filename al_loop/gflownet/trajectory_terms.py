@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from al_loop.gflownet.action_choice import masked_log_softmax
 from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.fixed_shapes import packs
 from al_loop.gflownet.objectives.base import Objective, Terms
-from al_loop.gflownet.policies.base import Context, Logits, Policy
+from al_loop.gflownet.policies.base import ChosenSteps, Context, Logits, Policy
 from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.unique_rows import unique_rows
 
@@ -41,7 +42,7 @@ def log_probabilities(
         Log-probabilities, shape T x n each, 0 beyond the end of a trajectory.
     """
     steps = _Steps(environment, trajectories, context)
-    log_pf, log_pb, _ = _step_terms(steps, policy, backward, uses_flows=False)
+    log_pf, log_pb, _ = _step_terms(steps, policy, _chosen(steps, policy, False), backward, uses_flows=False)
     return log_pf, log_pb
 
 
@@ -85,7 +86,8 @@ def compute_terms(
             the reward of stopping where the environment or the reward has none.
     """
     steps = _Steps(environment, trajectories, context, step_index)
-    log_pf, log_pb, network_flow = _step_terms(steps, policy, backward, objective.uses_flows)
+    chosen = _chosen(steps, policy, objective.uses_flows)
+    log_pf, log_pb, network_flow = _step_terms(steps, policy, chosen, backward, objective.uses_flows)
     # relative balance compares two policies on the same trajectory: the multiplicity of the states cancels
     weight = 0.0 if objective.uses_reference else environment.log_multiplicity(trajectories.terminal)
     log_reward = log_reward.to(log_pf) - weight
@@ -100,14 +102,15 @@ def compute_terms(
             "them; implement its log_flow, or use an objective without flows, such as trajectory_balance"
         )
     if objective.uses_stops:
-        extra["log_stop"], extra["log_reward_stopped"] = _stops(steps, policy, log_reward, stopped_log_reward)
+        extra["log_stop"], extra["log_reward_stopped"] = _stops(steps, policy, chosen, log_reward, stopped_log_reward)
     if objective.uses_edges:
         extra["log_inflow"], extra["log_outflow"] = _edge_flows(steps, policy, log_reward)
     if objective.uses_reference:
         if reference is None:
             raise ValueError("a relative objective requires a prior; train one with `al-loop pretrain`")
         with torch.no_grad():
-            extra["log_reference"], _, _ = _step_terms(steps, reference, "uniform", uses_flows=False)
+            own = _chosen(steps, reference, False)
+            extra["log_reference"], _, _ = _step_terms(steps, reference, own, "uniform", uses_flows=False)
     return Terms(**{**vars(terms), **extra})
 
 
@@ -138,10 +141,15 @@ class _Steps:
         self.before, self.after = self.flat[self.index], self.flat[self.index + self.n]
         self.actions = trajectories.actions.flatten()[self.index].clamp(min=0)
         self.backward_actions = environment.backward_action(self.before, self.actions)
-        self.forward_mask = environment.forward_mask(self.before)
-        if not self.packs:  # steps that did not happen allow every action, and are dropped later
-            self.forward_mask = self.forward_mask | ~self.happened[:, None]
+        if not self.packs:
             self.backward_actions = torch.where(self.happened, self.backward_actions, 0)
+
+    @cached_property
+    def forward_mask(self) -> Tensor:
+        """The actions that are allowed before each step."""
+        mask = self.environment.forward_mask(self.before)
+        # steps that did not happen allow every action, and are dropped later
+        return mask if self.packs else mask | ~self.happened[:, None]
 
     def context_of(self, index: Tensor) -> Context | None:
         """Return the context at indices into T x n, or into (T + 1) x n."""
@@ -160,8 +168,14 @@ class _Steps:
         return torch.where(self.happened, values, elsewhere).view(self.n_steps, self.n)
 
 
+def _chosen(steps: _Steps, policy: Policy, uses_flows: bool) -> ChosenSteps | None:
+    """Return what a policy says of the chosen actions alone, or None if it has no way of its own to do so."""
+    trajectories = steps.trajectories
+    return policy.chosen_steps(trajectories.states, trajectories.actions, steps.index, steps.context, uses_flows)
+
+
 def _step_terms(
-    steps: _Steps, policy: Policy, backward: Backward, uses_flows: bool
+    steps: _Steps, policy: Policy, chosen: ChosenSteps | None, backward: Backward, uses_flows: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return log P_F and log P_B of each step, and the network's log-flow after it, shape T x n each.
 
@@ -173,19 +187,12 @@ def _step_terms(
     if backward_mask is not None and not steps.packs:
         backward_mask = backward_mask | ~steps.happened[:, None]
     flow: Tensor | None = None
-    logits = policy.along(steps.trajectories.states, steps.context)
-    if logits is not None:
-        logits = _pick(
-            logits.forward.flatten(0, 1),
-            logits.backward.flatten(0, 1),
-            None if logits.log_flow is None else logits.log_flow.flatten(0, 1),
-            steps.index,
-            steps.index + steps.n,
-        )
-    elif policy.shares_trunk and (learns_backward or uses_flows):
-        logits = _in_one_pass(steps, policy, backward_mask if learns_backward else None, uses_flows)
-    if logits is None:
-        step_context = steps.context_of(steps.index)
+    logits = None if chosen is not None else _all_logits(steps, policy, backward_mask, learns_backward, uses_flows)
+    step_context = steps.context_of(steps.index) if logits is None else None
+    if chosen is not None:
+        log_pf, flow = chosen.log_pf, chosen.log_flow
+        backward_logits = policy.backward_logits(steps.after, step_context) if learns_backward else None
+    elif logits is None:
         log_pf = policy.forward_log_prob(steps.before, steps.forward_mask, steps.actions, step_context)
         backward_logits = policy.backward_logits(steps.after, step_context) if learns_backward else None
         flow = policy.log_flow(steps.after, step_context) if uses_flows else None
@@ -206,6 +213,24 @@ def _step_terms(
         log_p = masked_log_softmax(backward_logits, backward_mask)
         log_pb = log_p.gather(1, steps.backward_actions[:, None])[:, 0]
     return steps.spread(log_pf), steps.spread(log_pb), None if flow is None else steps.spread(flow)
+
+
+def _all_logits(
+    steps: _Steps, policy: Policy, backward_mask: Tensor | None, learns_backward: bool, uses_flows: bool
+) -> Logits | None:
+    """Return the logits of the steps from one pass over trajectories or their states; None: that would not pay."""
+    logits = policy.along(steps.trajectories.states, steps.context)
+    if logits is not None:
+        return _pick(
+            logits.forward.flatten(0, 1),
+            logits.backward.flatten(0, 1),
+            None if logits.log_flow is None else logits.log_flow.flatten(0, 1),
+            steps.index,
+            steps.index + steps.n,
+        )
+    if policy.shares_trunk and (learns_backward or uses_flows):
+        return _in_one_pass(steps, policy, backward_mask if learns_backward else None, uses_flows)
+    return None
 
 
 def _pick(forward: Tensor, backward: Tensor, log_flow: Tensor | None, before: Tensor, after: Tensor) -> Logits:
@@ -264,7 +289,11 @@ def _flows(
 
 
 def _stops(
-    steps: _Steps, policy: Policy, log_reward: Tensor, stopped_log_reward: LogRewardOfStates | None
+    steps: _Steps,
+    policy: Policy,
+    chosen: ChosenSteps | None,
+    log_reward: Tensor,
+    stopped_log_reward: LogRewardOfStates | None,
 ) -> tuple[Tensor, Tensor]:
     """Return the log-probability of stopping in each state, and the log-reward of doing so, shape T + 1 x n each."""
     environment, stop = steps.environment, steps.environment.n_actions - 1
@@ -273,11 +302,15 @@ def _stops(
             "a StateReward" if environment.has_stop else f"an environment with a stop action, not {environment.name}"
         )
         raise ValueError(f"the objective requires the reward of stopping at each step, and therefore {lacks}")
-    may_stop = steps.forward_mask[:, stop] & steps.happened
+    is_allowed = steps.forward_mask[:, stop] if chosen is None else chosen.log_stop.detach() > -torch.inf
+    may_stop = is_allowed & steps.happened
     rows = may_stop.nonzero()[:, 0] if steps.packs else torch.arange(len(may_stop), device=may_stop.device)
     before, context = steps.before[rows], steps.context_of(steps.index[rows])
     actions = torch.full_like(steps.actions[rows], stop)
-    log_stop = policy.forward_log_prob(before, steps.forward_mask[rows], actions, context)
+    if chosen is None:
+        log_stop = policy.forward_log_prob(before, steps.forward_mask[rows], actions, context)
+    else:
+        log_stop = chosen.log_stop[rows]
     stopped = environment.step(before, actions)
     with torch.no_grad():
         reward = stopped_log_reward(stopped).to(log_stop) - environment.log_multiplicity(stopped).to(log_stop)

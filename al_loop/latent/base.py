@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.exact_distribution import terminal_states
@@ -37,6 +39,8 @@ class LatentModel(nn.Module, ABC):
     policy: ClassVar[str] = "mlp"
     #: whether ``maximise`` is implemented; otherwise the M-step follows the gradient of ``log_joint``
     has_closed_form: ClassVar[bool] = True
+    #: whether observations are texts, such as sequences, rather than rows of numbers
+    reads_text: ClassVar[bool] = False
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__()
@@ -195,6 +199,47 @@ class LatentModel(nn.Module, ABC):
         weight = (log_joint - log_likelihood).exp()
         self.maximise(x.repeat_interleave(len(codes), 0), codes.repeat(len(x), 1), weight.flatten())
         return float(log_likelihood.mean())
+
+    # -- text ----------------------------------------------------------------------------------------------------------
+
+    def read_text(self, lines: Sequence[str]) -> Tensor:
+        """Return observations, shape n x width, from one text each; by default, numbers separated by commas or blanks.
+
+        Args:
+            lines: the texts.
+
+        Raises:
+            ValueError: a text is not an observation of this model.
+        """
+        if self.reads_text:
+            return self.read(list(lines))
+        try:
+            return self.read([[float(number) for number in line.replace(",", " ").split()] for line in lines])
+        except ValueError as error:
+            raise ValueError(f"expected numbers separated by commas: {error}") from None
+
+    def write(self, x: Tensor) -> list[str]:
+        """Return observations as one text each, which ``read_text`` reads."""
+        return [",".join(f"{value:.6g}" for value in row) for row in x.tolist()]
+
+    def summaries(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return what describes latents, shape n x d, of which posterior means are features; by default, the letters.
+
+        Args:
+            x: observations, shape n x width.
+            z: terminal states of their latents, shape n x k.
+        """
+        letters = one_hot(z, len(self.latents().alphabet or ()))
+        return letters.double().flatten(1)
+
+    def explain(self, x: Tensor, z: Tensor) -> list[str]:
+        """Return latents as one text each; by default, their numbers.
+
+        Args:
+            x: observations, shape n x width.
+            z: terminal states of their latents, shape n x k.
+        """
+        return ["-".join(map(str, row)) for row in z.tolist()]
 
     def constants(self) -> dict[str, float]:
         """Return figures for a report beside the mean log-likelihood; by default, none."""

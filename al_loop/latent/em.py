@@ -81,6 +81,7 @@ class Alternation:
         self._dreaming = torch.optim.Adam(policy.parameters(), lr=em.lr)
         has_gradient = not model.has_closed_form
         self._model_optimizer = torch.optim.Adam(model.parameters(), lr=em.lr_model) if has_gradient else None
+        self._kept: list[tuple[Tensor, Tensor]] = []
         self.n_rounds = 0
 
     @property
@@ -149,6 +150,10 @@ class Alternation:
         n = len(self.x) if em.m_batch is None else min(em.m_batch, len(self.x))
         if self._model_optimizer is None:
             index, z, accepted = self._draw(torch.randperm(len(self.x), generator=generator)[:n], generator)
+            if number >= (1 - em.average) * em.rounds:
+                self._kept.append((index, z))
+            drawn = self._kept or [(index, z)]
+            index, z = torch.cat([rows for rows, _ in drawn]), torch.cat([latents for _, latents in drawn])
             self.model.maximise(self.x[index], z, torch.ones(len(index), dtype=torch.float64))
             return accepted
         shares = []
@@ -191,6 +196,7 @@ class Alternation:
                 "learner": self.learner.state_dict(),
                 "dreaming": self._dreaming.state_dict(),
                 "model_optimizer": None if optimizer is None else optimizer.state_dict(),
+                "kept": self._kept,
                 "n_rounds": self.n_rounds,
             }
         )
@@ -202,6 +208,7 @@ class Alternation:
         self._dreaming.load_state_dict(state["dreaming"])
         if self._model_optimizer is not None:
             self._model_optimizer.load_state_dict(state["model_optimizer"])
+        self._kept = [(index, z) for index, z in state["kept"]]
         self.n_rounds = state["n_rounds"]
 
 

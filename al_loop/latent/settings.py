@@ -28,6 +28,8 @@ class EM:
         moves: back-and-forth moves with Metropolis-Hastings acceptance before the M-step.
         undone: share of its steps that a move takes back.
         draws: latents of each observation in the M-step.
+        average: share of the rounds, at the end, in which a closed M-step uses the draws of all rounds since it began
+            (stochastic approximation EM, Delyon et al. 1999), which removes the noise of single draws.
         best: whether the M-step uses only the best of the draws of each observation, which is hard EM.
         m_batch: observations of an M-step; None: all of them, which a closed M-step requires to converge.
         m_steps: gradient steps of a round, for models without a closed M-step.
@@ -61,6 +63,7 @@ class EM:
     moves: int = 2
     undone: float = 0.5
     draws: int = 1
+    average: float = 0.0
     best: bool = False
     m_batch: int | None = None
     m_steps: int = 10
@@ -99,8 +102,9 @@ class EM:
             raise ValueError(f"smoothing: must be at least 0 and below 1, got {self.smoothing}")
         if not 0 < self.undone <= 1:
             raise ValueError(f"undone: must be above 0 and at most 1, got {self.undone}")
-        if not 0 <= self.epsilon <= 1:
-            raise ValueError(f"epsilon: must be from 0 to 1, got {self.epsilon}")
+        for name in ("epsilon", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: must be from 0 to 1, got {getattr(self, name)}")
         if self.final_threshold is not None and not self.threshold:
             raise ValueError("final_threshold: requires a threshold above 0, from which it changes")
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from al_loop.errors import CampaignError
-from al_loop.ledger import queries, rounds, schema
+from al_loop.ledger import queries, rounds, schema, seals
 from al_loop.ledger.database import Write
 from al_loop.ledger.records import Answer
 from al_loop.ledger.schema import finite_or_none, storable_text
@@ -41,7 +41,7 @@ def begin_attempts(candidate_ids: Sequence[int], worker: str | Mapping[int, str]
         last = queries.n_attempts(connection, ids)
         numbers = {id_: last.get(id_, 0) + 1 for id_ in ids}
         rows = [{"candidate_id": i, "number": numbers[i], "started": now, "worker": workers[i]} for i in ids]
-        connection.execute(schema.attempts.insert(), rows)
+        seals.insert(connection, schema.attempts, rows)
         return numbers
 
     return write
@@ -65,7 +65,7 @@ def hand_out(candidate_ids: Sequence[int], worker: str, n: int | None) -> Write[
         last = queries.n_attempts(connection, picked)
         numbers = {id_: last.get(id_, 0) + 1 for id_ in picked}
         rows = [{"candidate_id": i, "number": numbers[i], "started": now, "worker": name} for i in picked]
-        connection.execute(schema.attempts.insert(), rows)
+        seals.insert(connection, schema.attempts, rows)
         return numbers
 
     return write
@@ -187,7 +187,7 @@ def insert_answers(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
     closed = queries.largest(connection, schema.round_reports.c.round)
     arrived = 0 if closed is None else closed + 1
     numbered = [{**row, "number": number + 1 + i, "arrived": arrived} for i, row in enumerate(rows)]
-    connection.execute(schema.evaluations.insert(), numbered)
+    seals.insert(connection, schema.evaluations, numbered)
 
 
 def _require_open(candidate_id: int, is_answered: Mapping[int, bool], vetoed: set[int]) -> None:

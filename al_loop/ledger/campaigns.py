@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from al_loop.errors import ConfigError
-from al_loop.ledger import queries, schema
+from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
 from al_loop.oracles.base import Objective
 
@@ -61,7 +61,7 @@ def begin_campaign(
         row = connection.execute(sa.select(schema.campaign)).one_or_none()
         if row is None:
             identity = {"id": 1, "uid": uuid.uuid4().hex, "name": name, "fingerprint": fingerprint, "created": now}
-            connection.execute(schema.campaign.insert().values(**identity, **settings))
+            seals.insert(connection, schema.campaign, [{**identity, **settings}])
         elif row.fingerprint != fingerprint:
             raise ConfigError(_another_campaign(ledger, row, settings))
         if is_retry and queries.exists(
@@ -69,7 +69,7 @@ def begin_campaign(
         ):  # the first try was committed
             return bool(row is not None and row.created == now)
         id_ = (queries.largest(connection, schema.sessions.c.id) or 0) + 1
-        connection.execute(schema.sessions.insert().values(id=id_, **session))
+        seals.insert(connection, schema.sessions, [{"id": id_, **session}])
         return row is None
 
     return write

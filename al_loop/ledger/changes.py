@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.engine import Connection
 
-from al_loop.ledger import queries, schema
+from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
 from al_loop.ledger.records import Change
 from al_loop.ledger.schema import storable_text
@@ -33,6 +33,6 @@ def record_changes(changes: Sequence[Change]) -> Write[None]:
             }
             for i, change in enumerate(changes)
         ]
-        connection.execute(schema.changes.insert(), rows)
+        seals.insert(connection, schema.changes, rows)
 
     return write

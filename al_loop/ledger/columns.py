@@ -146,6 +146,28 @@ def values(connection: Connection) -> Columns:
     return table | {name: queries.decoded(table[name]) for name in ("values", "censored")}
 
 
+def calls(connection: Connection) -> Columns:
+    """Return the calls of the oracle by candidate and number: with round, worker, start, and whether they are void."""
+    a, v, c = schema.attempts.c, schema.void_attempts, schema.candidates.c
+    is_same = (v.c.candidate_id == a.candidate_id) & (v.c.number == a.number)
+    query = (
+        sa.select(a.candidate_id, c.round, a.number, a.worker, sa.type_coerce(a.started, sa.Text), v.c.reason)
+        .join(schema.candidates, c.id == a.candidate_id)
+        .outerjoin(v, is_same)
+        .order_by(a.candidate_id, a.number)
+    )
+    table = _columns(connection, query, ("candidate", "round", "attempt", "worker", "started", "void"))
+    return {**table, "is_void": [reason is not None for reason in table.pop("void")]}
+
+
+def answered_calls(connection: Connection) -> Columns:
+    """Return candidate, number of the call, start, end and kind of failure of all answers ever given."""
+    e = schema.evaluations.c
+    times = (sa.type_coerce(e.started, sa.Text), sa.type_coerce(e.finished, sa.Text))
+    query = sa.select(e.candidate_id, e.attempts, *times, e.failure_kind).order_by(e.candidate_id, e.revision)
+    return _columns(connection, query, ("candidate", "attempt", "started", "finished", "failure"))
+
+
 def measured_again(connection: Connection) -> dict[int, str]:
     """Return the hash of the object of each candidate whose object was proposed for several measurements."""
     c = schema.candidates.c

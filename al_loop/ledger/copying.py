@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from al_loop.errors import ConfigError
-from al_loop.ledger import queries, schema
+from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
 
 Row = dict[str, Any]
@@ -46,7 +46,7 @@ def first_rounds(connection: Connection, number: int) -> FirstRounds:
     ids = sa.select(c.id).where(kept)
 
     def rows(table: sa.Table, condition: sa.ColumnElement[bool]) -> list[Row]:
-        query = sa.select(table).where(condition).order_by(*table.primary_key)
+        query = sa.select(*schema.content(table)).where(condition).order_by(*table.primary_key)
         return [dict(row) for row in connection.execute(query).mappings()]
 
     evaluations = rows(schema.evaluations, e.candidate_id.in_(ids))
@@ -77,8 +77,8 @@ def take_over(name: str, first: FirstRounds, campaign: Mapping[str, Any], sessio
             if is_retry and row.uid == campaign["uid"]:
                 return
             raise ConfigError(f"ledger {name}: has a campaign already, {row.name!r}; choose another run directory")
-        connection.execute(schema.campaign.insert().values(**campaign))
-        connection.execute(schema.sessions.insert().values(**session))
+        seals.insert(connection, schema.campaign, [campaign])
+        seals.insert(connection, schema.sessions, [session])
         for table, rows in (
             (schema.rounds, first.rounds),
             (schema.round_reports, first.reports),
@@ -87,7 +87,6 @@ def take_over(name: str, first: FirstRounds, campaign: Mapping[str, Any], sessio
             (schema.evaluations, first.evaluations),
             (schema.decisions, first.decisions),
         ):
-            if rows:
-                connection.execute(table.insert(), list(rows))
+            seals.insert(connection, table, rows)
 
     return write

@@ -10,17 +10,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
 from al_loop.errors import CampaignError, ConfigError, summary
-from al_loop.ledger import migrations, schema
+from al_loop.ledger import migrations, schema, seals, verification
 from al_loop.ledger.call_limits import CallLimit
 from al_loop.ledger.engines import make_engine, parse_url
-from al_loop.ledger.faults import is_locked, is_transient, pause_s, try_a_few_times
+from al_loop.ledger.faults import is_damage, is_locked, is_transient, pause_s, try_a_few_times
+from al_loop.ledger.seals import Head
 from al_loop.system import stopping
+from al_loop.system.private_files import make_private_folder
 
 PATIENCE_S: Final = 10.0
 _OPENING_S: Final = 30.0  # how long another process may lock a SQLite file that is opened
@@ -61,6 +63,9 @@ class Database:
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         self._is_hurried = False
         self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._verified = Head()  # the last link up to which rows were compared with their checksums
+        self._seen = Head()  # the last link that this process has read or written
+        self.on_write: Callable[[Head], None] = lambda head: None
         self._engine: Engine | None = None
         try:
             if self._is_sqlite and not str(parsed.database).startswith("file:"):
@@ -85,7 +90,9 @@ class Database:
             if not path.is_file():
                 raise ConfigError(f"ledger {path}: no such file")
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
+        with suppress(FileExistsError):  # not for everybody to read, nor are SQLite's files beside it
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
     def _opening_failure(self, error: Exception) -> str:
         reason = summary(error)
@@ -206,7 +213,7 @@ class Database:
     # -- transactions ------------------------------------------------------------------------------------------------
 
     def read(self, action: Callable[[Connection], T]) -> T:
-        """Run a function in a read transaction.
+        """Run a function in a read transaction, once the rows that are new to this process agree with their checksums.
 
         Args:
             action: reads through the connection; called again after a transient fault.
@@ -215,9 +222,27 @@ class Database:
             The result of ``action``.
 
         Raises:
-            CampaignError: the database was unavailable for ``patience_s``.
+            CampaignError: the database was unavailable for ``patience_s``, or rows are not as they were written.
         """
+
+        def checked(connection: Connection) -> T:
+            self._compare(connection)
+            return action(connection)
+
+        return self._retry(lambda _: self._transact(checked, write=False))
+
+    def read_unchecked(self, action: Callable[[Connection], T]) -> T:
+        """Run a function in a read transaction, whatever the state of the rows; see ``read``."""
         return self._retry(lambda _: self._transact(action, write=False))
+
+    def _compare(self, connection: Connection) -> None:
+        """Compare the rows that were added since the last time with their checksums."""
+        after = self._verified
+        now = verification.require_sound(connection, self.name, after, is_reader=self._read_only)
+        if now.number >= self._verified.number:
+            self._verified = now
+        if now.number >= self._seen.number:
+            self._seen = now
 
     def write(self, action: Write[T]) -> T:
         """Run a function in a write transaction, which is committed and durable when this returns.
@@ -258,16 +283,63 @@ class Database:
     def close(self) -> None:
         """Close the connections; every committed row is on disk already."""
         if self._engine is not None:
+            self.checkpoint()
             with suppress(sa.exc.SQLAlchemyError):
                 self._engine.dispose()
         if self._copy is not None:
             self._copy.cleanup()
 
     def _transact(self, action: Callable[[Connection], T], *, write: bool) -> T:
-        with self.engine.connect().execution_options(ledger_write=write) as connection, connection.begin():
-            if write:
-                self._take_turn(connection)
-            return action(connection)
+        options: dict[str, Any] = {"ledger_write": write}
+        if not write and self.engine.dialect.name != "sqlite":
+            options["isolation_level"] = "REPEATABLE READ"  # one snapshot, as on SQLite
+        with self.engine.connect().execution_options(**options) as connection:
+            with connection.begin():
+                if write:
+                    self._take_turn(connection)
+                    seals.expect(connection, self.name, self._seen)
+                result = action(connection)
+            if write and (head := seals.written(connection)) is not None:
+                self._seen = head
+                self.on_write(head)
+        return result
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether a temporary copy of an older ledger is read."""
+        return self._copy is not None
+
+    def file_findings(self) -> list[verification.Finding]:
+        """Return what SQLite finds wrong with its file; PostgreSQL has checksums of its own."""
+        if not self._is_sqlite:
+            return []
+        with self.engine.connect() as connection:
+            problems = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
+        found = [
+            line
+            for text in problems
+            for line in str(text).splitlines()
+            if line not in ("ok", "*** in database main ***")
+        ]
+        return [verification.Finding("the file", line, line) for line in found]
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the database, as of one moment, to a new SQLite file.
+
+        Args:
+            path: the file, which must not exist.
+        """
+        migrations.copy_database(self.engine, path)
+
+    def checkpoint(self) -> None:
+        """Move SQLite's write-ahead log into the file, so that a copy of the file alone is the whole ledger."""
+        if not self._is_sqlite or self._read_only:
+            return
+        # a reader may be at work; the next one will do
+        with suppress(sa.exc.SQLAlchemyError, sqlite3.Error), self.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _take_turn(self, connection: Connection) -> None:
         """Wait for the other writers on PostgreSQL; on SQLite the transaction has the write lock already."""
@@ -282,6 +354,11 @@ class Database:
                     return step(n)
             except (sa.exc.DBAPIError, sqlite3.Error) as error:
                 waited_s = time.monotonic() - began
+                if is_damage(error):
+                    raise verification.DamagedLedger(
+                        f"ledger {self.name}: its file is damaged ({summary(error)}); al-loop verify says what can be "
+                        "read; restore a copy made by al-loop backup"
+                    ) from error
                 if self._is_hurried or waited_s >= self._patience_s or not is_transient(error):
                     raise CampaignError(
                         f"ledger {self.name}: {summary(error)}; all committed rows are safe; fix the cause and run "

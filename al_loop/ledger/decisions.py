@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from al_loop.errors import CampaignError
-from al_loop.ledger import queries, rounds, schema
+from al_loop.ledger import queries, rounds, schema, seals
 from al_loop.ledger.database import Write
 from al_loop.ledger.records import Candidate
 from al_loop.ledger.schema import storable_text
@@ -49,18 +49,12 @@ def decide(
             _require_something_to_measure(connection, number, vetoes)
             rows.append(("approve", None, reason))
         first = (queries.largest(connection, d.id) or 0) + 1
-        for i, (action, candidate_id, why) in enumerate(rows):
-            connection.execute(
-                schema.decisions.insert().values(
-                    id=first + i,
-                    round=number,
-                    candidate_id=candidate_id,
-                    action=action,
-                    reason=storable_text(why),
-                    decided_by=storable_text(by),
-                    decided=now,
-                )
-            )
+        who = {"round": number, "decided_by": storable_text(by), "decided": now}
+        decided = [
+            {"id": first + i, "candidate_id": candidate_id, "action": action, "reason": storable_text(why), **who}
+            for i, (action, candidate_id, why) in enumerate(rows)
+        ]
+        seals.insert(connection, schema.decisions, decided)
         return queries.candidates(connection, c.id.in_(list(ids.values())))
 
     return write
@@ -120,6 +114,6 @@ def stop(reason: str) -> Write[None]:
         if number is None or (is_retry and queries.exists(connection, schema.decisions, **row)):
             return
         id_ = (queries.largest(connection, schema.decisions.c.id) or 0) + 1
-        connection.execute(schema.decisions.insert().values(id=id_, **row, decided_by="al-loop"))
+        seals.insert(connection, schema.decisions, [{"id": id_, **row, "decided_by": "al-loop"}])
 
     return write

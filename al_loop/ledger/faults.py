@@ -43,6 +43,12 @@ def is_transient(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
     return re.search(f"{words}|disk is full|disk i/o error", text) is not None
 
 
+def is_damage(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
+    """Return whether the file of a SQLite database is damaged."""
+    text = str(getattr(error, "orig", None) or error).lower()
+    return "malformed" in text or "file is not a database" in text
+
+
 def is_locked(error: sa.exc.DBAPIError | sqlite3.Error) -> bool:
     """Return whether another process has the lock of a SQLite file."""
     return "locked" in str(getattr(error, "orig", None) or error).lower()

@@ -6,12 +6,12 @@ from typing import TypeVar
 
 from al_loop.ledger import leases
 from al_loop.ledger.database import Database, Write
-from al_loop.ledger.reader import LedgerReader
+from al_loop.ledger.sound import SoundLedger
 
 T = TypeVar("T")
 
 
-class LeasedLedger(LedgerReader):
+class LeasedLedger(SoundLedger):
     """A ledger with the lease of its driver.
 
     Args:

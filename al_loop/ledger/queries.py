@@ -150,13 +150,13 @@ def campaign(connection: Connection) -> CampaignRow | None:
 
 def sessions(connection: Connection) -> list[SessionRow]:
     """Return every start of the campaign's process, in order."""
-    query = sa.select(schema.sessions).order_by(schema.sessions.c.id)
+    query = sa.select(*schema.content(schema.sessions)).order_by(schema.sessions.c.id)
     return [SessionRow(**row) for row in connection.execute(query).mappings()]
 
 
 def last_session(connection: Connection) -> SessionRow | None:
     """Return the newest start of the campaign's process, or ``None`` before the first."""
-    query = sa.select(schema.sessions).order_by(schema.sessions.c.id.desc()).limit(1)
+    query = sa.select(*schema.content(schema.sessions)).order_by(schema.sessions.c.id.desc()).limit(1)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else SessionRow(**row)
 
@@ -165,7 +165,9 @@ def rounds(connection: Connection, since: int = 0) -> list[RoundRow]:
     """Return every round from a number on with its report, in order."""
     reports = schema.round_reports.c
     query = (
-        sa.select(schema.rounds, reports.closed, reports.metrics, reports.seconds.label("closing_seconds"))
+        sa.select(
+            *schema.content(schema.rounds), reports.closed, reports.metrics, reports.seconds.label("closing_seconds")
+        )
         .outerjoin(schema.round_reports, reports.round == schema.rounds.c.number)
         .where(schema.rounds.c.number >= since)
         .order_by(schema.rounds.c.number)
@@ -356,7 +358,9 @@ def retries(connection: Connection) -> list[Retry]:
 
 def attempts(connection: Connection) -> list[AttemptRow]:
     """Return every oracle call, by candidate and number."""
-    query = sa.select(schema.attempts).order_by(schema.attempts.c.candidate_id, schema.attempts.c.number)
+    query = sa.select(*schema.content(schema.attempts)).order_by(
+        schema.attempts.c.candidate_id, schema.attempts.c.number
+    )
     return [AttemptRow(**row) for row in connection.execute(query).mappings()]
 
 

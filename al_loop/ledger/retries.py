@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from al_loop.errors import CampaignError
-from al_loop.ledger import queries, schema
+from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
 from al_loop.ledger.schema import storable_text
 
@@ -39,7 +39,7 @@ def retry(candidate_ids: Sequence[int], *, reason: str, by: str) -> Write[None]:
             {"candidate_id": id_, "revision": answers[id_].revision, "number": first + i, **request}
             for i, id_ in enumerate(ids)
         ]
-        connection.execute(schema.retries.insert(), rows)
+        seals.insert(connection, schema.retries, rows)
 
     return write
 
@@ -62,7 +62,6 @@ def void_attempts(calls: Collection[tuple[int, int]], reason: str) -> Write[None
             for id_, number in calls
             if (id_, number) not in void
         ]
-        if rows:
-            connection.execute(schema.void_attempts.insert(), rows)
+        seals.insert(connection, schema.void_attempts, rows)
 
     return write

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from al_loop.errors import CampaignError
-from al_loop.ledger import queries, schema
+from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
 from al_loop.ledger.records import Candidate, Proposal
 from al_loop.ledger.schema import finite_or_none, storable_text
@@ -78,9 +78,8 @@ def open_round(
             )
             for position, p in enumerate(batch)
         ]
-        connection.execute(
-            schema.rounds.insert().values(number=number, opened=now, seed=seed, seconds=seconds, info=info)
-        )
+        row = {"number": number, "opened": now, "seed": seed, "seconds": seconds, "info": info}
+        seals.insert(connection, schema.rounds, [row])
         _insert(connection, candidates, hashes, now)
         return candidates
 
@@ -105,7 +104,8 @@ def close_round(number: int, *, metrics: Mapping[str, Any], seconds: Mapping[str
             raise CampaignError(f"round {number} cannot be closed: it was never opened")
         if queries.exists(connection, reports, round=number):
             raise CampaignError(f"round {number} is closed already")
-        connection.execute(reports.insert().values(round=number, closed=now, metrics=metrics, seconds=seconds))
+        row = {"round": number, "closed": now, "metrics": metrics, "seconds": seconds}
+        seals.insert(connection, reports, [row])
 
     return write
 
@@ -153,6 +153,6 @@ def add_candidates(
 
 def _insert(connection: Connection, candidates: Sequence[Candidate], hashes: Sequence[str], now: datetime) -> None:
     rows = zip(candidates, hashes, strict=True)
-    connection.execute(
-        schema.candidates.insert(), [asdict(row) | {"object_sha256": key, "created": now} for row, key in rows]
+    seals.insert(
+        connection, schema.candidates, [asdict(row) | {"object_sha256": key, "created": now} for row, key in rows]
     )

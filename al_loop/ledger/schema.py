@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from al_loop.system.plain_values import shown, text_of
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 OLDEST_SCHEMA: Final = 4  # earlier ones were never released
 _MAX_BITS: Final = 10_000  # of an integer; Python writes and reads no more than 4300 digits
 _MAX_REPR: Final = 200  # characters stored of a value without a JSON type
@@ -110,6 +110,13 @@ class BigInt(sa.types.TypeDecorator[int]):
 
 metadata = sa.MetaData()
 
+
+def _sealed(table: str) -> tuple[sa.Column[Any], sa.Column[Any], sa.Index]:
+    """Return the columns of a row's number in the ledger and of its checksum, see ``seals``; null in foreign rows."""
+    entry = sa.Column("entry", sa.Integer)
+    return entry, sa.Column("seal", sa.String(64)), sa.Index(f"{table}_entry_key", entry, unique=True)
+
+
 #: one row for the schema that the ledger was created with, and one for each upgrade; the largest is current
 versions = sa.Table(
     "al_loop_schema",
@@ -127,6 +134,7 @@ campaign = sa.Table(
     sa.Column("seed", BigInt, nullable=False),
     sa.Column("objectives", Json, nullable=False),
     sa.Column("created", Utc, nullable=False),
+    *_sealed("campaign"),
 )
 sessions = sa.Table(
     "sessions",
@@ -138,6 +146,7 @@ sessions = sa.Table(
     sa.Column("versions", Json, nullable=False),
     sa.Column("command", sa.Text, nullable=False),
     sa.Column("config", Json, nullable=False),
+    *_sealed("sessions"),
 )
 rounds = sa.Table(
     "rounds",
@@ -147,6 +156,7 @@ rounds = sa.Table(
     sa.Column("seed", BigInt, nullable=False),
     sa.Column("seconds", Json, nullable=False),
     sa.Column("info", Json, nullable=False),
+    *_sealed("rounds"),
 )
 candidates = sa.Table(
     "candidates",
@@ -165,6 +175,7 @@ candidates = sa.Table(
     sa.Column("created", Utc, nullable=False),
     sa.Column("details", Json),
     sa.Column("replicate", sa.Integer, nullable=False, server_default="0"),
+    *_sealed("candidates"),
     sa.UniqueConstraint("round", "position", name="candidates_round_position_key"),
     sa.UniqueConstraint(
         "object_sha256", "fidelity", "replicate", name="candidates_object_sha256_fidelity_replicate_key"
@@ -177,6 +188,7 @@ attempts = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("started", Utc, nullable=False),
     sa.Column("worker", sa.Text, nullable=False),
+    *_sealed("attempts"),
 )
 #: oracle calls that measured nothing and cost nothing, because the oracle itself could not work
 void_attempts = sa.Table(
@@ -186,6 +198,7 @@ void_attempts = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("recorded", Utc, nullable=False),
+    *_sealed("void_attempts"),
     sa.ForeignKeyConstraint(["candidate_id", "number"], [attempts.c.candidate_id, attempts.c.number]),
 )
 evaluations = sa.Table(
@@ -208,6 +221,7 @@ evaluations = sa.Table(
     sa.Column("info", Json, nullable=False),
     sa.Column("artifacts", Json, nullable=False),
     sa.Column("censored", Json),
+    *_sealed("evaluations"),
     sa.CheckConstraint('("values" IS NULL) <> (failure_kind IS NULL)', name="values_or_failure"),
 )
 #: failures whose objects are measured again; until a newer revision is there, the candidate is pending
@@ -220,6 +234,7 @@ retries = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("requested_by", sa.Text, nullable=False),
     sa.Column("requested", Utc, nullable=False),
+    *_sealed("retries"),
     sa.ForeignKeyConstraint(["candidate_id", "revision"], [evaluations.c.candidate_id, evaluations.c.revision]),
 )
 decisions = sa.Table(
@@ -232,6 +247,7 @@ decisions = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("decided_by", sa.Text, nullable=False),
     sa.Column("decided", Utc, nullable=False),
+    *_sealed("decisions"),
     sa.UniqueConstraint("candidate_id", "action"),  # a candidate pinned by mistake can still be vetoed
 )
 round_reports = sa.Table(
@@ -241,6 +257,7 @@ round_reports = sa.Table(
     sa.Column("closed", Utc, nullable=False),
     sa.Column("metrics", Json, nullable=False),
     sa.Column("seconds", Json, nullable=False),
+    *_sealed("round_reports"),
 )
 #: what changed between two starts, such as a key of the config or the code of the oracle
 changes = sa.Table(
@@ -255,6 +272,16 @@ changes = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("changed_by", sa.Text, nullable=False),
     sa.Column("changed", Utc, nullable=False),
+    *_sealed("changes"),
+)
+#: a chain over the rows of all tables: each link covers the rows of one insert, see ``seals``
+links = sa.Table(
+    "links",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("table_name", sa.Text, nullable=False),
+    sa.Column("last", sa.Integer, nullable=False),  # the last row's number in the ledger
+    sa.Column("seal", sa.String(64), nullable=False),
 )
 #: the process that drives the campaign: one row, the only one that is updated
 leases = sa.Table(
@@ -271,6 +298,13 @@ leases = sa.Table(
 )
 #: the tables whose rows may be updated
 MUTABLE: Final = frozenset({leases.name})
+#: the tables whose rows have checksums
+SEALED: Final = tuple(table for table in metadata.sorted_tables if "seal" in table.c and table is not links)
+
+
+def content(table: sa.Table) -> list[sa.Column[Any]]:
+    """Return the columns of a table without those of its checksums."""
+    return [column for column in table.columns if column.name not in ("entry", "seal")]
 
 
 def create_tables(connection: Connection) -> None:

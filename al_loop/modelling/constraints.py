@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from al_loop.errors import counted
+from al_loop.features.molecules.graphs import MolecularGraphs
 from al_loop.properties.base import Property
 
 
@@ -33,7 +34,14 @@ class PropertyBound:
         if computed.shape != (len(objects),):
             name, n = type(self.property).__name__, len(objects)
             raise ValueError(f"{name}.compute returned the shape {computed.shape} for {n} objects, expected ({n},)")
-        values = torch.from_numpy(computed)
+        return self._violation(torch.from_numpy(computed))
+
+    def violation_of_graphs(self, graphs: MolecularGraphs) -> Tensor | None:
+        """Return each molecule's distance from the bounds, as ``violation``; None if the property requires objects."""
+        values = self.property.of_graphs(graphs)
+        return None if values is None else self._violation(values)
+
+    def _violation(self, values: Tensor) -> Tensor:
         low = torch.zeros_like(values) if self.min is None else (self.min - values).clamp(min=0)
         high = torch.zeros_like(values) if self.max is None else (values - self.max).clamp(min=0)
         return torch.where(values.isnan(), torch.inf, (low + high) / self.property.scale)
@@ -59,6 +67,27 @@ class Constraints:
                 total += bound.violation(new)
             self._violations.update(zip(new, total.tolist(), strict=True))
         return torch.tensor([self._violations[o] for o in objects], dtype=torch.float64)
+
+    def of_objects(self, graphs: MolecularGraphs) -> Constraints:
+        """Return the bounds that require objects, since their properties cannot be computed from graphs like these."""
+        return Constraints([b for b in self._bounds if b.property.of_graphs(graphs) is None])
+
+    def violation_of_graphs(self, graphs: MolecularGraphs) -> Tensor:
+        """Return the sum of each molecule's violations of the bounds that do not require objects, n, on their device.
+
+        Args:
+            graphs: n molecules.
+        """
+        total = torch.zeros(len(graphs), dtype=torch.float64, device=graphs.device)
+        for bound in self._bounds:
+            violation = bound.violation_of_graphs(graphs)
+            if violation is not None:
+                total += violation
+        return total
+
+    def __len__(self) -> int:
+        """Return the number of bounds."""
+        return len(self._bounds)
 
     def acceptable(self, objects: Sequence[str]) -> list[str]:
         """Return the objects that violate no bound, in their order."""

@@ -41,8 +41,8 @@ def offset_of(rate: float, signal: float) -> float:
 
 def mean_sigmoid(mean: Tensor, std: Tensor) -> Tensor:
     """Return E[sigmoid(f)] for f ~ N(mean, std²): n, n -> n."""
-    weights = torch.from_numpy(_WEIGHTS / _WEIGHTS.sum())
-    return torch.sigmoid(mean[:, None] + std[:, None] * torch.from_numpy(_NODES)) @ weights
+    weights = torch.from_numpy(_WEIGHTS / _WEIGHTS.sum()).to(mean.device)
+    return torch.sigmoid(mean[:, None] + std[:, None] * torch.from_numpy(_NODES).to(mean.device)) @ weights
 
 
 @dataclass(frozen=True)

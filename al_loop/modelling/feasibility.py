@@ -112,7 +112,7 @@ class FeasibilityModel:
     def log_probability(self, X: Tensor) -> Tensor:
         """Return log P(the oracle answers): n x d -> n."""
         if self.kernel is None or self.rows is None or self.posterior is None:
-            return torch.full((len(X),), self.offset, dtype=torch.float64).sigmoid().log()
+            return torch.full((len(X),), self.offset, dtype=torch.float64, device=X.device).sigmoid().log()
         L = self.posterior.L.float()  # B is well conditioned, so that the variance is good to about 1e-6
         parts = []
         for chunk in X.split(_CHUNK):
@@ -165,7 +165,7 @@ class ExpenseModel:
     def relative(self, X: Tensor) -> Tensor:
         """Return the expected cost divided by exp(mean log cost): n x d -> n."""
         if self.model is None:
-            return torch.ones(len(X), dtype=torch.float64)
+            return torch.ones(len(X), dtype=torch.float64, device=X.device)
         mean, variance = self.model.mean_and_variance(X)
         expected: Tensor = (mean - self.usual + variance / 2).exp()
         return expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,16 +87,53 @@ class AcquisitionReward(Reward):
         side_terms: SideTerms | None = None,
     ) -> None:
         self._acquisitions, self._models = tuple(acquisitions), tuple(models)
+        self._space = space
         self._features, self._constraints, self._settings = space.features, space.constraints, settings
         self._side_terms = side_terms or SideTerms()
         self.scales = tuple(Scale.of(score(a, self._features(space.reference))) for a in self._acquisitions)
-        self._usual_stds = [std.median().clamp_min(1e-9) for std in self._stds(space.reference)]
+        self._usual_stds = [std.median().clamp_min(1e-9) for std in self._stds(self._features(space.reference))]
         self._log_rewards: dict[str, Tensor] = {}
 
-    def _stds(self, objects: Sequence[str]) -> list[Tensor]:
-        X = self._features(objects)[:, None]
+    @property
+    def space(self) -> ObjectSpace:
+        """The features and constraints of objects, and the reference objects."""
+        return self._space
+
+    def on(self, device: torch.device) -> AcquisitionReward:
+        """Return a copy for rows on a device."""
+        other = copy.copy(self)
+        other._log_rewards = {}
+        if device.type != "cpu":  # kernels hold tensors, too, which no module's ``to`` finds
+            file = io.BytesIO()
+            torch.save((self._acquisitions, self._models, self._side_terms), file)
+            file.seek(0)
+            moved = torch.load(file, map_location=device, weights_only=False)
+            other._acquisitions, other._models, other._side_terms = moved
+        return other
+
+    def of_rows(self, X: Tensor, violation: Tensor) -> Tensor:
+        """Return the log-rewards of objects that have features: n x objectives, float32.
+
+        Args:
+            X: features, n x d.
+            violation: of the constraints, n.
+        """
+        beta, clip = self._settings.beta, self._settings.clip
+        side = self._side_terms.log_weight(X) - violation
+        columns = []
+        for acquisition, scale in zip(self._acquisitions, self.scales, strict=True):
+            standardised = (score(acquisition, X) - scale.center) / scale.spread
+            columns.append(beta * (standardised.clamp(-clip, clip) + side))
+        return torch.stack(columns, dim=1).float()
+
+    def uncertainty_of_rows(self, X: Tensor) -> Tensor:
+        """Return the uncertainty about objects that have features X (n x d), as ``uncertainty``: n, float32."""
+        parts = [std / usual for std, usual in zip(self._stds(X), self._usual_stds, strict=True)]
+        return torch.stack(parts).mean(0).float()
+
+    def _stds(self, X: Tensor) -> list[Tensor]:
         with torch.no_grad():
-            return [model.posterior(X).variance.flatten().sqrt() for model in self._models]
+            return [model.posterior(X[:, None]).variance.flatten().sqrt() for model in self._models]
 
     def uncertainty(self, objects: Sequence[str]) -> Tensor:
         """Return each object's posterior standard deviation relative to that of a random object: n, float32.
@@ -104,9 +143,8 @@ class AcquisitionReward(Reward):
         names = describable(self._features, objects)
         result = torch.zeros(len(objects))
         if names:
-            parts = [std / usual for std, usual in zip(self._stds(names), self._usual_stds, strict=True)]
             described = set(names)
-            result[[o in described for o in objects]] = torch.stack(parts).mean(0).float()
+            result[[o in described for o in objects]] = self.uncertainty_of_rows(self._features(names))
         return result
 
     def __call__(self, objects: Sequence[str]) -> Tensor:
@@ -121,13 +159,7 @@ class AcquisitionReward(Reward):
             least = torch.full((len(self._acquisitions),), -beta * (clip + _WITHOUT_FEATURES), dtype=torch.float32)
             self._log_rewards.update(dict.fromkeys(set(unknown) - set(new), least))
         if new:
-            X = self._features(new)
-            side = self._side_terms.log_weight(X) - self._constraints.violation(new)
-            columns = []
-            for acquisition, scale in zip(self._acquisitions, self.scales, strict=True):
-                standardised = (score(acquisition, X) - scale.center) / scale.spread
-                columns.append(beta * (standardised.clamp(-clip, clip) + side))
-            rows = torch.stack(columns, dim=1).float()
+            rows = self.of_rows(self._features(new), self._constraints.violation(new))
             self._log_rewards.update(zip(new, rows, strict=True))
         if not objects:
             return torch.empty((0, len(self._acquisitions)))[:, 0 if len(self._acquisitions) == 1 else slice(None)]

@@ -76,7 +76,7 @@ class SideTerms:
     @torch.no_grad()
     def log_constraint_probability(self, X: Tensor) -> Tensor:
         """Return log P(all bounds hold) for each row of X (n x d): n."""
-        total = torch.zeros(len(X), dtype=torch.float64)
+        total = torch.zeros(len(X), dtype=torch.float64, device=X.device)
         for bound in self.bounds:
             total += bound.log_probability(X)
         return total
@@ -85,7 +85,7 @@ class SideTerms:
     def log_cost_factor(self, X: Tensor) -> Tensor:
         """Return log (usual cost / cost)^cost for each row of X (n x d): n."""
         if self.relative_cost is None or not self.cost:
-            return torch.zeros(len(X), dtype=torch.float64)
+            return torch.zeros(len(X), dtype=torch.float64, device=X.device)
         return -self.cost * self.relative_cost(X).clamp_min(1e-9).log()
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ from al_loop.config import CampaignConfig, add_to_path
 from al_loop.errors import ConfigError
 from al_loop.ledger import Ledger
 from al_loop.smiles import canonical_smiles
+from al_loop.system.private_files import require_trusted
 
 
 def campaign_config(ledger: Ledger) -> CampaignConfig:
@@ -45,13 +46,18 @@ def add_part_folders(folder: Path | None) -> bool:
 
     Returns:
         Whether the run directory is on this machine.
+
+    Raises:
+        ConfigError: the run directory belongs to a user who is not trusted.
     """
     if folder is None:
         return False
     try:
-        add_to_path(json.loads((folder / "campaign.json").read_text(encoding="utf-8")).get("folders", ()))
+        folders = json.loads((folder / "campaign.json").read_text(encoding="utf-8")).get("folders", ())
     except (OSError, ValueError):  # the run is on another machine, and so is its process
         return False
+    require_trusted(folder)
+    add_to_path(folders)
     return True
 
 

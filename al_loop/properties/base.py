@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_loop.smiles import read_smiles
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class Property(ABC):
@@ -25,6 +30,14 @@ class Property(ABC):
     @abstractmethod
     def compute(self, objects: Sequence[str]) -> NDArray[np.float64]:
         """Return the property of n objects: n, NaN where an object cannot be read."""
+
+    def of_graphs(self, graphs: MolecularGraphs) -> Tensor | None:
+        """Return the property of n molecular graphs: n, float64; None (the default) if this is not supported.
+
+        Args:
+            graphs: n molecules.
+        """
+        return None
 
 
 class MoleculeProperty(Property):

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from al_loop.properties.base import MoleculeProperty
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class Descriptor(MoleculeProperty):
@@ -48,3 +53,8 @@ class Descriptor(MoleculeProperty):
             return float(self._function(molecule))
         except (ArithmeticError, RuntimeError, TypeError, ValueError):
             return math.nan
+
+    def of_graphs(self, graphs: MolecularGraphs) -> Tensor | None:
+        from al_loop.features.molecules.descriptors import NAMES, descriptor
+
+        return descriptor(graphs, self.name) if self.name in NAMES else None

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from al_loop.properties.base import MoleculeProperty
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class MolWeight(MoleculeProperty):
@@ -17,3 +22,8 @@ class MolWeight(MoleculeProperty):
         from rdkit.Chem.Descriptors import MolWt  # type: ignore[attr-defined]  # RDKit defines it at run time
 
         return float(MolWt(molecule))
+
+    def of_graphs(self, graphs: MolecularGraphs) -> Tensor:
+        from al_loop.features.molecules.descriptors import descriptor
+
+        return descriptor(graphs, "MolWt")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from al_loop.properties.base import MoleculeProperty
 from al_loop.smiles import read_smiles
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from al_loop.features.molecules.graphs import MolecularGraphs
 
 
 class SimilarityTo(MoleculeProperty):
@@ -23,6 +28,7 @@ class SimilarityTo(MoleculeProperty):
 
     kind = "similarity"
     scale: ClassVar[float] = 0.2
+    _N_BITS: ClassVar[int] = 2048
 
     def __init__(self, smiles: Annotated[Sequence[str], Field(min_length=1)]) -> None:
         self.smiles = tuple(smiles)
@@ -34,7 +40,7 @@ class SimilarityTo(MoleculeProperty):
     def _generator(self) -> Any:
         from rdkit.Chem import rdFingerprintGenerator
 
-        return rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+        return rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=self._N_BITS)
 
     @cached_property
     def _references(self) -> list[Any]:
@@ -53,3 +59,16 @@ class SimilarityTo(MoleculeProperty):
         from rdkit.DataStructs import BulkTanimotoSimilarity
 
         return float(max(BulkTanimotoSimilarity(self._generator.GetCountFingerprint(molecule), self._references)))
+
+    def of_graphs(self, graphs: MolecularGraphs) -> Tensor:
+        from al_loop.features.molecules.circular import folded_counts, substructures
+
+        counts = folded_counts(substructures(graphs, radius=2), self._N_BITS)
+        largest = counts.new_zeros(len(counts), dtype=counts.dtype)
+        for reference in self._references:
+            bits = reference.GetNonzeroElements()
+            columns = list(bits)
+            theirs = counts.new_tensor([float(bits[column]) for column in columns])
+            shared = counts[:, columns].minimum(theirs).sum(1)
+            largest = largest.maximum(shared / (counts.sum(1) + theirs.sum() - shared))
+        return largest.double()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from al_loop.oracles.base import Outcome
 from al_loop.storage.files import write_whole
+from al_loop.system.private_files import make_private_folder
 
 
 class ArtifactFolder:
@@ -34,7 +35,7 @@ class ArtifactFolder:
         for name, content in outcome.artifacts.items():
             assert isinstance(content, bytes)
             try:
-                self.folder_of(candidate_id).mkdir(parents=True, exist_ok=True)
+                make_private_folder(self.folder_of(candidate_id))
                 write_whole(self.folder_of(candidate_id) / name, content)
                 saved[name] = content
             except OSError as error:

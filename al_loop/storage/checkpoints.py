@@ -110,9 +110,21 @@ class Checkpoints:
                 kind of storage.
         """
         sealed: bytes = self._files.cat_file(f"{self._root}/{self._file(number)}")
-        content, seal, digest = sealed.rpartition(_SEAL)
-        if not seal:  # of an earlier version, or damaged within the seal, which its reader finds out
-            return sealed
-        if hashlib.sha256(content).hexdigest().encode() != digest:
-            raise ValueError("its content differs from what was written")
-        return content
+        return unsealed(sealed)
+
+
+def unsealed(sealed: bytes) -> bytes:
+    """Return the content of a checkpoint, once it agrees with its SHA-256.
+
+    Args:
+        sealed: the content of the file; one of an earlier version has no SHA-256.
+
+    Raises:
+        ValueError: it was changed after it was written.
+    """
+    content, seal, digest = sealed.rpartition(_SEAL)
+    if not seal:  # of an earlier version, or damaged within the seal, which its reader finds out
+        return sealed
+    if hashlib.sha256(content).hexdigest().encode() != digest:
+        raise ValueError("its content differs from what was written")
+    return content

@@ -18,6 +18,7 @@ from al_loop.errors import CampaignError, counted, summary
 from al_loop.ledger import Answer, Ledger
 from al_loop.storage.files import write_whole
 from al_loop.storage.outcome_json import outcome_from_json, outcome_to_json
+from al_loop.system.private_files import open_own, own_folder
 
 _FIRST_KEY = '{"candidate_id": '  # with which each line begins
 
@@ -25,8 +26,9 @@ _FIRST_KEY = '{"candidate_id": '  # with which each line begins
 class RescuedAnswers:
     """Answers that the ledger did not accept before the campaign had to stop; the next start commits them.
 
-    They are written to the run directory or, if that is not writable either, to the system's temporary folder. Lines
-    that cannot be read, and answers that the ledger refuses, are moved to ``rescued-set-aside.jsonl``.
+    They are written to the run directory or, if that is not writable either, to a folder of this user alone in the
+    system's temporary folder. A file that somebody else could have written is not believed. Lines that cannot be read,
+    and answers that the ledger refuses, are moved to ``rescued-set-aside.jsonl``.
 
     Args:
         run_dir: the run directory.
@@ -34,7 +36,11 @@ class RescuedAnswers:
     """
 
     def __init__(self, run_dir: Path, uid: str) -> None:
-        self._paths = [run_dir / "rescued.jsonl", Path(tempfile.gettempdir()) / f"al-loop-rescued-{uid}.jsonl"]
+        temporary = Path(tempfile.gettempdir())
+        self._own = temporary / f"al-loop-rescued-{os.geteuid()}"
+        self._paths = [run_dir / "rescued.jsonl", self._own / f"{uid}.jsonl"]
+        self._earlier = temporary / f"al-loop-rescued-{uid}.jsonl"  # where versions before 0.1.0 wrote
+        self._owners = frozenset({run_dir.stat().st_uid}) if run_dir.is_dir() else frozenset()
         self._lock = threading.Lock()
         self._kept: dict[int, Path] = {}  # by the candidate of the answer
 
@@ -52,7 +58,7 @@ class RescuedAnswers:
             text = "".join(_line(answer) for answer in new)
             for path in self._paths if new else ():
                 with suppress(OSError):
-                    _append(path, text)
+                    self._append(path, text)
                     self._kept |= {a.candidate_id: path for a in new}
                     break
             return self._files_of([a.candidate_id for a in answers])
@@ -112,9 +118,30 @@ class RescuedAnswers:
         with self._lock:
             for path in map(_aside, self._paths):
                 with suppress(OSError):
-                    _append(path, text)
+                    self._append(path, text)
                     return path
         return None
+
+    def _append(self, path: Path, text: str) -> None:
+        """Append whole lines durably; a line that an earlier write has left unfinished is ended first."""
+        if path.parent == self._own:
+            own_folder(self._own)
+        with os.fdopen(open_own(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, self._owners), "ab+") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    text = "\n" + text
+            file.write(text.encode("utf-8", "surrogatepass"))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _content(self, path: Path) -> str:
+        """Return the content of a file that only this user, or the owner of the run directory, can have written."""
+        owners = self._owners if path == self._paths[0] else frozenset()
+        if path.parent == self._own and path.parent.exists():
+            own_folder(self._own)
+        with os.fdopen(open_own(path, os.O_RDONLY, owners), encoding="utf-8", errors="replace") as file:
+            return file.read()
 
     # -- the next start ------------------------------------------------------------------------------------------------
 
@@ -132,13 +159,19 @@ class RescuedAnswers:
             CampaignError: the ledger still cannot be written; the files remain.
         """
         n = 0
+        if self._earlier.exists():
+            on_note(
+                f"{self._earlier} may hold answers of an earlier version, but anybody could have written them; if it "
+                f"is yours, move it to {self._paths[0]}, and start again"
+            )
         for path in self._paths:
             try:
-                text = path.read_text(encoding="utf-8", errors="replace")
+                text = self._content(path)
             except FileNotFoundError:
                 continue
             except OSError as error:
-                on_note(f"the answers in {path} cannot be read ({error.strerror}); correct that and start again")
+                reason = error.strerror or error
+                on_note(f"the answers in {path} are not used ({reason}); correct that and start again, or remove it")
                 continue
             answers, damaged = _read(text)
             refusals = ledger.commit_answers(answers)
@@ -146,39 +179,28 @@ class RescuedAnswers:
             aside = [{"problem": "cannot be read", "line": line} for line in damaged]
             aside += [{"problem": reason, "line": _line(a).rstrip("\n")} for a, reason in rejected]
             n += len(answers) - len(rejected)
-            if aside and not _set_aside(path, aside, on_note):
+            if aside and not self._move_aside(path, aside, on_note):
                 continue
             path.unlink()
         return n
 
+    def _move_aside(self, path: Path, entries: Sequence[Mapping[str, Any]], on_note: Callable[[str], None]) -> bool:
+        """Move lines of a file of rescued answers beside it; return whether that was possible."""
+        aside = _aside(path)
+        try:
+            self._append(aside, "".join(json.dumps(entry) + "\n" for entry in entries))
+        except OSError as error:
+            reason = error.strerror or error
+            on_note(f"{len(entries)} lines of {path} cannot be used, and cannot be written to {aside} ({reason})")
+            return False
+        problems = "; ".join(dict.fromkeys(str(entry["problem"]) for entry in entries))
+        kept = f"{len(entries)} of the answers kept in {path.name}"
+        on_note(f"{kept} cannot be used ({problems:.300}); they are in {aside}")
+        return True
+
 
 def _aside(path: Path) -> Path:
     return path.with_name(f"{path.stem}-set-aside.jsonl")
-
-
-def _set_aside(path: Path, entries: Sequence[Mapping[str, Any]], on_note: Callable[[str], None]) -> bool:
-    """Move lines of a file of rescued answers beside it; return whether that was possible."""
-    aside = _aside(path)
-    try:
-        _append(aside, "".join(json.dumps(entry) + "\n" for entry in entries))
-    except OSError as error:
-        on_note(f"{len(entries)} lines of {path} cannot be used, and cannot be written to {aside} ({error.strerror})")
-        return False
-    problems = "; ".join(dict.fromkeys(str(entry["problem"]) for entry in entries))
-    on_note(f"{len(entries)} of the answers kept in {path.name} cannot be used ({problems:.300}); they are in {aside}")
-    return True
-
-
-def _append(path: Path, text: str) -> None:
-    """Append whole lines durably; a line that an earlier write has left unfinished is ended first."""
-    with path.open("ab+") as file:
-        if file.seek(0, os.SEEK_END):
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                text = "\n" + text
-        file.write(text.encode("utf-8", "surrogatepass"))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _read(text: str) -> tuple[list[Answer], list[str]]:

@@ -8,10 +8,13 @@ from typing import IO
 
 from al_loop.errors import ConfigError
 from al_loop.storage.files import acquire_lock, retry_write, write_whole
+from al_loop.system.private_files import make_private_folder
 
 
 class RunDirectory:
-    """The directory of a run, locked by this process until ``close``. It is created if it does not exist.
+    """The directory of a run, locked by this process until ``close``.
+
+    It is created for this user alone if it does not exist.
 
     Args:
         path: the directory.
@@ -28,7 +31,7 @@ class RunDirectory:
         self.path, self._patience_s, self._on_wait = path, patience_s, on_wait
         try:
             for folder in (path, self.checkpoints, self.logs):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_private_folder(folder)
             self._lock: IO[str] = (path / "lock").open("a+", encoding="utf-8")
         except OSError as error:
             raise ConfigError(

@@ -32,6 +32,7 @@ ROOMS = {
     "search": ("Searches", "Ways to better objects beside the policy's own draws; `sampler.searches`."),
     "property": ("Properties", "Cheap properties for `constraints`; each also has the bounds `min` and `max`."),
     "sink": ("Sinks", "Where numbers of a running campaign are sent."),
+    "latent": ("Latent-variable models", "Models with discrete latents for `al-loop fit-latent`; the key `latent`."),
 }
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from al_loop.errors import ConfigError
+from al_loop.oracles._io.deadline import Deadline
 from al_loop.oracles.base import FailureKind, OracleError
 
 if TYPE_CHECKING:
@@ -103,11 +104,17 @@ class Service:
         timed_out = OracleError("timeout", f"the service gave no answer within {self.timeout_s:g} s (timeout_s)")
         deadline = time.monotonic() + self.timeout_s
         step, n_failed, n_redirects = _Step("POST", self.url), 0, 0
-        with _requests().Session() as session:
+        with _requests().Session() as session, Deadline(session, deadline) as limit:
             while True:
                 try:
                     reply = self._request(session, step, body, key, deadline)
+                except OracleError:
+                    if limit.is_over:  # what arrived was cut off
+                        raise timed_out from None
+                    raise
                 except _TryAgainError as error:
+                    if limit.is_over:
+                        raise timed_out from None
                     n_failed += 1
                     pause = min(_PAUSE_S * 2 ** (n_failed - 1), _MAX_PAUSE_S) * jitter.uniform(0.5, 1)
                     wait_s = pause if error.wait_s is None else error.wait_s
@@ -119,6 +126,8 @@ class Service:
                             kind, f"{reason} (the next attempt, in {wait_s:.0f} s, would be beyond timeout_s)"
                         ) from None
                 else:
+                    if limit.is_over:
+                        raise timed_out
                     if isinstance(reply, bytes):
                         return reply
                     n_redirects += reply.wait_s == 0

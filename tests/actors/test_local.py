@@ -7,12 +7,13 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from al_loop.actors.local import LocalExecutor
 from al_loop.campaign.executor import MemoryExceeded
 from al_loop.config import CampaignConfig
-from tests.support.placed import call, time_out, wait_until_ended
+from tests.support.placed import call, time_out, wait_for, wait_until_ended
 
 
 def test_a_call_that_is_ended_takes_the_programs_it_started_with_it(placed: CampaignConfig, tmp_path: Path) -> None:
@@ -49,3 +50,38 @@ def test_a_worker_does_not_outlive_a_driver_that_was_killed(placed: CampaignConf
     os.kill(driver, signal.SIGKILL)
     os.waitpid(driver, 0)
     wait_until_ended(pid)
+
+
+def test_a_worker_whose_oracle_holds_the_interpreter_does_not_outlive_a_driver_that_was_killed(
+    placed: CampaignConfig, tmp_path: Path
+) -> None:
+    driver = os.fork()
+    if driver == 0:
+        worker = LocalExecutor(placed, tmp_path).oracle_worker(0)
+        call(worker, ["native"], 600)
+        os._exit(0)
+    file = tmp_path / "native.pid"
+    wait_for(file.exists)
+    pids = [int(pid) for pid in file.read_text().split()]
+    os.kill(driver, signal.SIGKILL)
+    os.waitpid(driver, 0)
+    for pid in pids:
+        wait_until_ended(pid)
+
+
+def test_the_process_that_watches_a_worker_ends_with_it(placed: CampaignConfig, tmp_path: Path) -> None:
+    worker = LocalExecutor(placed, tmp_path).oracle_worker(0)
+    answer = call(worker, ["pid"], 60)[0].values
+    assert answer is not None
+    session = os.getsid(int(answer[0]))
+    watchers = [p for p in psutil.process_iter() if sid(p.pid) == session and p.pid != session]
+    assert len(watchers) == 1
+    worker.close()
+    wait_until_ended(watchers[0].pid)
+
+
+def sid(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return -1

@@ -30,3 +30,10 @@ def test_a_campaign_gives_the_expected_batches_on_ray(
     done = golden.run_on_ray(*arguments, folder=tmp_path, home=tmp_path_factory.mktemp("home"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert golden.batches(tmp_path / "run/ledger.db") == (golden.EXPECTED / f"{name}.json").read_text()
+
+
+def test_a_campaign_on_molecules_gives_the_expected_batches_without_decoding(tmp_path: Path) -> None:
+    folder = golden.copy_campaigns(tmp_path)
+    done = golden.run("run", "molecules.yaml", "reward.decode=never", "--run-dir", "run", "--quiet", folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert golden.batches(folder / "run/ledger.db") == (golden.EXPECTED / "molecules.json").read_text()

@@ -23,6 +23,8 @@ from al_loop.ledger.engines import parse_url
 from tests.golden.ledgers import make_schema_5
 
 LEDGERS = Path(__file__).parents[1] / "golden" / "ledgers"
+#: add one row of everything that came with a schema
+ROWS_OF = {5: make_schema_5.add_rows}
 SCHEMAS = sorted(int(path.stem.removeprefix("schema_")) for path in LEDGERS.glob("schema_*.db"))
 
 #: the operations that later migrations may need: adding a column, filling it for old rows, adding a constraint (which
@@ -147,7 +149,9 @@ def write_fixtures() -> None:
         for url in (f"sqlite:///{path}", server.new_database()):
             fill_with_old_ledger(url, last)
             with Ledger(url) as ledger:
-                make_schema_5.add_rows(ledger)
+                add_rows = ROWS_OF.get(number)
+                if add_rows is not None:
+                    add_rows(ledger)
         with sqlite3.connect(path) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()

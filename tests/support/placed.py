@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,19 @@ resources: {sampler: {count: 2, num_cpus: 0.5}, oracle: {num_cpus: 0.5}}
 
 
 ORACLE = """
-import os, subprocess, time
+import ctypes, os, subprocess, time
 
 def measure(word):
     if word == "pid":
         return os.getpid()
     if word == "crash":
         os.kill(os.getpid(), 9)
+    if word == "native":  # holds the interpreter while it sleeps
+        child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        with open("native.part", "w") as file:
+            file.write(f"{os.getpid()} {child.pid}")
+        os.rename("native.part", "native.pid")
+        ctypes.PyDLL(None).sleep(600)
     while word == "gate" and not os.path.exists("gate.file"):
         time.sleep(0.02)
     if word == "memory":
@@ -58,7 +64,7 @@ def measure(word):
 
 def oracle_text(text: str, folder: Path) -> str:
     """Return an oracle's source with the paths of its files in a folder."""
-    for name in ("child.pid", "gate.file"):
+    for name in ("child.pid", "gate.file", "native.pid", "native.part"):
         text = text.replace(f'"{name}"', repr(str(folder / name)))
     return text
 
@@ -109,6 +115,14 @@ def is_running(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def wait_for(is_there: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + 600
+    while not is_there():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def wait_until_ended(pid: int) -> None:

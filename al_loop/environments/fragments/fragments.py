@@ -13,11 +13,13 @@ from al_loop.environments._per_device import PerDevice
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.environments.fragments.blocks import SHIPPED_VOCABULARY, read_blocks
 from al_loop.environments.fragments.crossover import cross
+from al_loop.environments.fragments.graphs import BlockGraphs, molecular_graphs
 from al_loop.environments.fragments.growth import NEVER, LeastGrowth
 from al_loop.environments.fragments.states import SizeLimits, Slots, read_slots
-from al_loop.environments.fragments.symmetry import count_automorphisms
+from al_loop.environments.fragments.symmetry import count_automorphisms, identify
 from al_loop.environments.fragments.tables import FragmentTables
 from al_loop.environments.fragments.walks import log_paths, retrace
+from al_loop.features.molecules.graphs import MolecularGraphs
 from al_loop.system.path_texts import PathText
 
 
@@ -73,6 +75,7 @@ class Fragments(Environment):
                 f"atoms; {fault}"
             )
         self._tables_by_device, self._growth_by_device = PerDevice(self._tables), PerDevice(self._growth)
+        self._graphs_by_device: dict[torch.device, BlockGraphs] = {}
         self.n_sites, self.n_entries = self._tables.n_sites, self._tables.n_entries
         #: slots that can have children
         self.n_parents = self._limits.n_parents
@@ -242,6 +245,17 @@ class Fragments(Environment):
         """Return the number of automorphisms of the fragment trees, free sites included, shape n."""
         return count_automorphisms(states, self.tables(states.device))
 
+    def identity(self, states: Tensor) -> Tensor:
+        """Return a 64-bit hash of each molecule, shape n, the same for all of its states and on every device."""
+        return identify(states, self.tables(states.device))
+
+    def graphs(self, states: Tensor) -> MolecularGraphs:
+        device = states.device
+        tables = self._graphs_by_device.get(device)
+        if tables is None:
+            tables = self._graphs_by_device[device] = BlockGraphs.of(self.blocks).to(device)
+        return molecular_graphs(states, tables, self._limits)
+
     def decode(self, states: Tensor) -> list[str]:
         """Return canonical SMILES."""
         from al_loop.environments.fragments.decoding import decode
@@ -283,3 +297,6 @@ class Fragments(Environment):
 
     def describe(self) -> str:
         return f"{self.name} ({len(self.blocks)} blocks)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_graphs_by_device": {}}

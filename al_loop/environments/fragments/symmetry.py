@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from al_loop.environments.fragments.states import read_slots
 from al_loop.environments.fragments.tables import FragmentTables, mix
+
+
+class _Trees(NamedTuple):
+    """What is known of the trees of n states.
+
+    Args:
+        whole: hash of the whole tree as seen from each slot, n x slots; equal for equivalent blocks.
+        stabiliser: number of automorphisms that fix the root, n.
+    """
+
+    whole: Tensor
+    stabiliser: Tensor
 
 
 def count_automorphisms(states: Tensor, tables: FragmentTables) -> Tensor:
@@ -22,6 +36,27 @@ def count_automorphisms(states: Tensor, tables: FragmentTables) -> Tensor:
     Returns:
         The counts, shape n, int64.
     """
+    whole, stabiliser = _trees(states, tables)
+    orbit_of_root = ((whole == whole[:, :1]) & (states[:, : whole.shape[1]] > 0)).sum(1)
+    return stabiliser * orbit_of_root.clamp(min=1)  # the empty tree has one automorphism
+
+
+def identify(states: Tensor, tables: FragmentTables) -> Tensor:
+    """Return a hash of each tree that does not depend on which of its states represents it, shape n, int64.
+
+    A molecule has one tree, so that this is the identity of the molecule, but for 64-bit hash collisions.
+
+    Args:
+        states: states, shape n x state_size, finished or not.
+        tables: the tables of the vocabulary, on the device of the states.
+    """
+    whole, _ = _trees(states, tables)
+    largest = torch.iinfo(torch.int64).max
+    return torch.where(states[:, : whole.shape[1]] > 0, whole, largest).amin(1)
+
+
+def _trees(states: Tensor, tables: FragmentTables) -> _Trees:
+    """Pass messages along the bonds of each tree, up to the root and down again."""
     device = states.device
     block, parent, parent_site, own_site = read_slots(states)
     n, slots = block.shape
@@ -56,6 +91,4 @@ def count_automorphisms(states: Tensor, tables: FragmentTables) -> Tensor:
         index = parent[:, slot, None]
         labels = around.gather(1, index[..., None].expand(-1, -1, sites))[:, 0]
         message.scatter_(1, down[:, slot, None], canonical(block.gather(1, index)[:, 0], labels)[:, None])
-    whole = canonical(block, message[:, :-1].view(n, slots, sites))
-    orbit_of_root = ((whole == whole[:, :1]) & (block > 0)).sum(1)
-    return stabiliser * orbit_of_root.clamp(min=1)  # the empty tree has one automorphism
+    return _Trees(canonical(block, message[:, :-1].view(n, slots, sites)), stabiliser)

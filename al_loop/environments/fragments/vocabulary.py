@@ -22,6 +22,7 @@ from typing import Any
 from rdkit import Chem, RDLogger
 
 from al_loop.errors import ConfigError
+from al_loop.features.molecules.reading import atom_row
 from al_loop.storage.files import require_free, write_output
 
 ELEMENTS = {6, 7, 8, 9, 16, 17, 35}
@@ -158,6 +159,19 @@ def describe_block(smiles: str, sites: list[int]) -> dict[str, Any] | None:
         "n_atoms": mol.GetNumAtoms(),
         "tokens": _tokens(mol, smiles),
         "symmetries": symmetries,
+    }
+
+
+def describe_graph(smiles: str) -> dict[str, Any]:
+    """Return the fields of ``graphs.BlockGraph`` of a block."""
+    mol = Chem.MolFromSmiles(smiles)
+    return {
+        "atoms": [atom_row(atom) for atom in mol.GetAtoms()],
+        "bonds": [
+            [bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), int(bond.GetBondType()), int(bond.IsInRing())]
+            for bond in mol.GetBonds()
+        ],
+        "n_rings": mol.GetRingInfo().NumRings(),
     }
 
 

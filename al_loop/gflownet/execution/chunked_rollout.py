@@ -214,10 +214,10 @@ def take_steps(
         temperature: divisor of the logits.
 
     Returns:
-        States after each step, shape K x m x state_size; actions, shape K x m, -1 after the end of a trajectory; and the
+        States after each step, shape K x m x state_size; actions, shape K x m, -1 after the end of a trajectory; the
         numbers of unfinished trajectories and of invalid choices, shape 2.
     """
-    memory = policy.start(len(states), states.device)
+    memory = policy.start_from(states)
     after, taken = [], []
     n_wrong = torch.zeros((), dtype=torch.int64, device=states.device)
     for k in range(noise.shape[0]):

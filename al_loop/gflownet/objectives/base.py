@@ -73,6 +73,8 @@ class Objective(ABC):
     uses_stops: ClassVar[bool] = False
     #: whether it compares the policy with a frozen one
     uses_reference: ClassVar[bool] = False
+    #: whether it compares trajectories of the same condition
+    uses_groups: ClassVar[bool] = False
     #: whether log Z is a parameter
     uses_log_z: ClassVar[bool] = True
 

@@ -13,12 +13,12 @@ from al_loop.gflownet.objectives.base import Objective, Terms
 class LogPartitionVariance(Objective):
     """Trajectory balance with the batch's own estimate of log Z (Richter et al. 2020; Zhang et al. 2023).
 
-    Each condition in the start state has an estimate of its own, from its trajectories in the batch; a single one
-    teaches nothing (see ``TrainingSettings.per_condition``). With a conditioned reward (``Conditioning``), every
-    trajectory has its own Z, which the batch cannot estimate; the learner rejects this combination.
+    Each condition has an estimate of its own, from its trajectories in the batch; a single one teaches nothing, so that
+    conditions require ``TrainingSettings.per_condition`` of at least 2.
     """
 
     kind = "log_partition_variance"
+    uses_groups: ClassVar[bool] = True
     uses_log_z: ClassVar[bool] = False
 
     def __call__(self, terms: Terms) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -41,6 +43,21 @@ class Logits:
     forward: Tensor
     backward: Tensor
     log_flow: Tensor | None
+
+
+@dataclass(frozen=True)
+class ChosenSteps:
+    """Outputs of a policy for m steps, without the logits of the other actions.
+
+    Args:
+        log_pf: log-probabilities of the actions that were taken, shape m.
+        log_stop: log-probabilities of stopping instead, shape m, -inf where that is not allowed.
+        log_flow: log-flows of the states after the steps, shape m; None: not asked for, or not modelled.
+    """
+
+    log_pf: Tensor
+    log_stop: Tensor
+    log_flow: Tensor | None = None
 
 
 class Policy(nn.Module, ABC):
@@ -123,6 +140,22 @@ class Policy(nn.Module, ABC):
         """
         return None
 
+    def chosen_steps(
+        self, states: Tensor, actions: Tensor, index: Tensor, context: Context | None, uses_flows: bool
+    ) -> ChosenSteps | None:
+        """Return the log-probabilities of chosen actions; None: they are computed from the logits of all actions.
+
+        Policies with thousands of actions implement it, so that the logits of all states are never held at once.
+
+        Args:
+            states: states of n trajectories, shape T + 1 x n x state_size.
+            actions: their actions, shape T x n.
+            index: the m steps, as indices into the T x n.
+            context: context of each trajectory.
+            uses_flows: whether ``log_flow`` is required.
+        """
+        return None
+
     def start(self, n: int, device: torch.device) -> Any:
         """Return the memory of n roll-outs between their steps, such as keys and values of attention.
 
@@ -131,6 +164,58 @@ class Policy(nn.Module, ABC):
             device: the device of the roll-outs.
         """
         return None
+
+    def start_from(self, states: Tensor) -> Any:
+        """Return the memory of roll-outs from start states, which may hold conditions such as prompts.
+
+        Args:
+            states: the start states, shape n x state_size.
+        """
+        return self.start(len(states), states.device)
+
+    # -- weights -------------------------------------------------------------------------------------------------------
+
+    @property
+    def frozen_names(self) -> frozenset[str]:
+        """Names of the weights in ``state_dict`` that training never changes, and that come from a file."""
+        return frozenset()
+
+    @property
+    def frozen_digest(self) -> str | None:
+        """SHA-256 of the file of the frozen weights; None if there is no such file."""
+        return None
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """Return the weights that training changes, by name: all that is sent to samplers and saved."""
+        frozen = self.frozen_names
+        return {name: weight for name, weight in self.state_dict().items() if name not in frozen}
+
+    def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
+        """Set the weights that training changes.
+
+        Args:
+            state: see ``trainable_state``.
+
+        Raises:
+            RuntimeError: the names or the shapes differ.
+        """
+        frozen = self.frozen_names
+        self.load_state_dict({**state, **{k: v for k, v in self.state_dict().items() if k in frozen}})
+
+    def reference(self) -> Policy | None:
+        """Return the frozen policy from which training starts, such as one without adapters; None: there is none."""
+        return None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Policy:
+        """Return a copy that shares the frozen weights."""
+        frozen = self.frozen_names
+        if frozen:
+            parts = dict(self.named_parameters(remove_duplicate=False)) | dict(self.named_buffers())
+            memo.update({id(parts[name]): parts[name] for name in frozen})
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return copied
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
         """Return ``forward_logits`` within a roll-out, shape m x n_actions.

@@ -105,18 +105,34 @@ def upgraded_copy(source: Engine, path: Path) -> Engine:
         A read-only engine for the copy.
     """
     url = sqlite_url(path)
+    copy_database(source, path, has_guards=False)
+    target = make_engine(url).execution_options(ledger_write=True, ledger_migration=True)
+    with target.begin() as connection:
+        upgrade(connection, version_of(connection))
+    target.dispose()
+    return make_engine(url, read_only=True)
+
+
+def copy_database(source: Engine, path: Path, *, has_guards: bool = True) -> None:
+    """Copy a ledger, as of one moment, to a SQLite file.
+
+    Args:
+        source: the ledger, which is only read.
+        path: the file, which must not exist.
+        has_guards: whether the copy of another kind of database gets the triggers that make its tables insert-only.
+    """
     if source.dialect.name == "sqlite":
         with source.connect() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
             _copy_file(driver, path)
-    target = make_engine(url).execution_options(ledger_write=True, ledger_migration=True)
+        return
+    target = make_engine(sqlite_url(path)).execution_options(ledger_write=True, ledger_migration=True)
     with target.begin() as connection:
-        if source.dialect.name != "sqlite":
-            _copy_rows(source, connection)
-        upgrade(connection, version_of(connection))
+        _copy_rows(source, connection)
+        if has_guards:
+            schema.create_guards(connection)
     target.dispose()
-    return make_engine(url, read_only=True)
 
 
 def _copy_file(source: sqlite3.Connection, path: Path) -> None:

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from al_loop.errors import ConfigError
 from al_loop.surrogates.kernels.elementary import KERNELS, RBF, Kernel, Matern, Rows, prepare
+from al_loop.surrogates.kernels.sparse import SPARSE_KERNELS
 from al_loop.system import stopping
 
+_NAMED = {**KERNELS, **SPARSE_KERNELS}
 #: relative weights of a term of a sum among which a fit chooses
 _WEIGHTS = (0.1, 0.3, 1.0, 3.0)
 #: lengthscales of a kernel on scaled columns, in units of the usual distance of two rows
@@ -228,12 +230,12 @@ def kernel_of(text: str) -> Kernel:
 
 def _term(term: str, text: str) -> Kernel:
     match = _TERM.fullmatch(term)
-    if match is None or match[1] not in KERNELS:
+    if match is None or match[1] not in _NAMED:
         raise ValueError(
-            f"surrogate.kernel: {term.strip()!r} in {text!r} is not one of {', '.join(KERNELS)}; examples: "
+            f"surrogate.kernel: {term.strip()!r} in {text!r} is not one of {', '.join(_NAMED)}; examples: "
             "'tanimoto', 'tanimoto + matern52' or 'tanimoto[0:2048] * rbf[2048:2100]'"
         )
-    kernel = KERNELS[match[1]]
+    kernel = _NAMED[match[1]]
     if isinstance(kernel, RBF | Matern):
         kernel = Scaled(kernel)
     if match[2] is None and match[3] is None:

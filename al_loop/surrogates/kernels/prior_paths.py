@@ -115,11 +115,12 @@ class TanimotoPath(PriorPath):
 
     def _draw(self, d: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         m = len(self._t)
-        frequencies = torch.randn(d, m, generator=generator) * self._t.sqrt().float()
+        t, log_q = self._t.cpu(), self._log_q.cpu()  # a model may have been moved since
+        frequencies = torch.randn(d, m, generator=generator) * t.sqrt().float()
         signs = torch.randint(0, 2, (d, m), generator=generator).float() * 2 - 1
         weights = torch.randn(2, m, generator=generator, dtype=torch.float64)
         at_zero = torch.randn(1, generator=generator, dtype=torch.float64)
-        return torch.cat([frequencies, signs], dim=1), weights, at_zero, self._t, self._log_q
+        return torch.cat([frequencies, signs], dim=1), weights, at_zero, t, log_q
 
     def _evaluate(self, rows: Rows, numbers: tuple[Tensor, ...]) -> Tensor:
         projections, weights, at_zero, t, log_q = numbers

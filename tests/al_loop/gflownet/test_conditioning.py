@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -112,8 +113,8 @@ class At(torch.nn.Module):
         return self.policy.forward_logits(states, Context(self.values.expand(len(states), -1)))
 
 
-def l1(policy, values, log_reward):
-    states, p = terminal_distribution(GRID, At(policy, values))
+def l1(policy, values, log_reward, environment=GRID):
+    states, p = terminal_distribution(environment, At(policy, values))
     target = log_reward(states).double().exp()
     return float((p - target / target.sum()).abs().sum())
 
@@ -141,6 +142,32 @@ def test_one_network_samples_for_every_preference(scalarisation):
     for preferred, weights in enumerate(([1, 0], [0, 1])):
         mean = sampler.draw(2000, seed=1, weights=weights).log_reward.mean(0)
         assert mean[preferred] > mean[1 - preferred] + 0.2
+
+
+@pytest.mark.parametrize("objective", ["log_partition_variance", "flow_matching"])
+def test_objectives_without_a_log_z_sample_at_every_temperature(objective):
+    grid, settings = Hypergrid(2, 4), Training(steps=400, batch_size=48, hidden=32, lr=5e-3, per_condition=8)
+    learner, _ = train(grid, StateReward(base), replace(settings, conditioning=BETAS, objective=objective))
+    for beta in (0.5, 2.0, 4.0):
+        assert l1(learner.policy, BETAS.fixed(1, beta), lambda states, b=beta: b * base(states), grid) < 0.15
+
+
+def test_log_z_is_that_of_the_condition():
+    grid, settings = Hypergrid(2, 4), Training(steps=150, batch_size=48, hidden=32, lr=5e-3, conditioning=BETAS)
+    learner, _ = train(grid, StateReward(base), settings)
+    states, _ = terminal_distribution(grid, None)
+    for beta in (0.5, 4.0):
+        expected = float((beta * base(states)).logsumexp(0))
+        assert float(learner.log_z_of(grid.initial(1), BETAS.fixed(1, beta))) == pytest.approx(expected, abs=0.15)
+
+
+def test_draws_have_successive_trajectories_of_one_condition():
+    trainer = Trainer(GRID, StateReward(base), Training(conditioning=BETAS, per_condition=3, hidden=8))
+    values = trainer.sampler.draw(8, seed=0, per_condition=3).values[:, 0].tolist()
+    assert values[0] == values[1] == values[2] != values[3]
+    assert values[3] == values[5] != values[6] == values[7]
+    halves = trainer.sampler.draw(12, seed=0, per_condition=3).split(2, 3)
+    assert [len(set(half.values[:, 0].tolist())) for half in halves] == [2, 2]
 
 
 def test_objectives_without_a_log_z_for_each_condition_are_refused():

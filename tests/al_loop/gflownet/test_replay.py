@@ -111,3 +111,13 @@ def test_state_survives_saving():
 def test_no_capacity_is_refused():
     with pytest.raises(ValueError, match="capacity"):
         Replay(0)
+
+
+def test_objects_that_get_equal_names_are_one_object():
+    replay = Replay(10)
+    _, states, _ = drawn(3)
+    replay.add(["a", "b", "c"], states, torch.tensor([3.0, 2.0, 1.0]))
+    replay.rename(["x", "y", "x"])
+    assert replay.objects == ["x", "y"]
+    assert torch.equal(replay.states, states[:2])
+    assert replay.state_dict()["log_reward"].tolist() == [3.0, 2.0]

@@ -150,7 +150,7 @@ def test_a_locked_database_is_waited_for(url: str, ledger: Ledger) -> None:
 def test_a_full_disk_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=False).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=False).returncode:
         pytest.skip("this machine mounts no file system")
     try:
         notes: list[str] = []

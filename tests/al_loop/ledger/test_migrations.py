@@ -137,7 +137,7 @@ def test_an_upgrade_keeps_every_row_and_makes_all_tables_insert_only(old: str, n
             with pytest.raises(sa.exc.DBAPIError, match="insert-only"), engine.begin() as connection:
                 connection.exec_driver_sql(f"DELETE FROM {table}")
         with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:  # references still hold
-            connection.exec_driver_sql("INSERT INTO attempts VALUES (999, 1, '', '')")
+            connection.exec_driver_sql("INSERT INTO attempts VALUES (999, 1, '', '', NULL, NULL)")
         answer(ledger, 9, Outcome((1.0, 2.0)))
         ledger.close_round(2, metrics={}, seconds={})
         assert [c.round for c in open_round(ledger, 3, "C1CC1")] == [3]

@@ -1,6 +1,7 @@
 """Answers that the ledger did not accept before the campaign had to stop."""
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_answers_are_rescued_elsewhere_where_the_run_cannot_be_written(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     rescued = RescuedAnswers(tmp_path / "no such folder", "uid7")
     error = rescued.keep([answer(1, Outcome((1.0,)))], OSError("full"))
-    assert "al-loop-rescued-uid7.jsonl" in str(error)
+    assert f"al-loop-rescued-{os.geteuid()}/uid7.jsonl" in str(error)
     assert RescuedAnswers(tmp_path / "no such folder", "another campaign").restore(ledger) == 0
     assert rescued.restore(ledger) == 1
 
@@ -93,3 +94,69 @@ def test_answers_that_the_ledger_has_already_differently_are_set_aside(ledger: L
     assert rescued.restore(ledger) == 1
     problems = [json.loads(line)["problem"] for line in (tmp_path / "rescued-set-aside.jsonl").read_text().splitlines()]
     assert problems == ["candidate 1 already has an answer", "candidate 99 is not in the ledger"]
+
+
+# -- files that somebody else could have written
+
+PLANTED = (
+    '{"candidate_id": 1, "outcome": {"values": [99.0], "failure": null, "cost": 1.0, "info": {}, "noise": null}, '
+    '"worker": "w", "started": "2026-11-03T12:00:00+00:00", "finished": "2026-11-03T12:00:00+00:00"}\n'
+)
+
+
+@pytest.mark.parametrize("how", ["in the shared folder", "as a link", "as another user", "with two names", "a folder"])
+def test_planted_answers_are_not_believed_and_are_reported(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    shared, run = tmp_path / "tmp", tmp_path / "run"
+    shared.mkdir()
+    run.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(shared))
+    elsewhere = shared / "elsewhere"
+    elsewhere.write_text(PLANTED)
+    own = shared / f"al-loop-rescued-{os.geteuid()}"
+    own.mkdir()
+    if how == "in the shared folder":
+        (shared / "al-loop-rescued-uid.jsonl").write_text(PLANTED)
+    if how == "as a link":
+        (run / "rescued.jsonl").symlink_to(elsewhere)
+    if how == "as another user":
+        own.rmdir()
+        own.symlink_to(shared)
+        (shared / "uid.jsonl").write_text(PLANTED)
+    if how == "with two names":
+        os.link(elsewhere, run / "rescued.jsonl")
+    if how == "a folder":
+        (run / "rescued.jsonl").mkdir()
+    notes: list[str] = []
+    assert RescuedAnswers(run, "uid").restore(ledger, notes.append) == 0
+    assert ledger.evaluations() == []
+    assert len(notes) == 1
+    assert "\n" not in notes[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to others")
+def test_answers_of_another_user_are_not_believed(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run, own = tmp_path / "run", tmp_path / "al-loop-rescued-0"
+    run.mkdir()
+    own.mkdir(mode=0o777)
+    for path in (run / "rescued.jsonl", own / "uid.jsonl"):
+        path.write_text(PLANTED)
+        os.chown(path, 12345, 12345)
+    notes: list[str] = []
+    assert RescuedAnswers(run, "uid").restore(ledger, notes.append) == 0
+    assert [note for note in notes if "belongs to user 12345" in note] == notes
+    assert len(notes) == 2
+    os.chown(own, 12345, 12345)
+    error = RescuedAnswers(tmp_path / "none", "uid").keep([answer(1, Outcome((1.0,)))], OSError("full"))
+    assert "could not be saved anywhere" in str(error)
+
+
+def test_kept_answers_are_for_this_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    RescuedAnswers(tmp_path / "none", "uid").keep([answer(1, Outcome((1.0,)))], OSError("full"))
+    (file,) = tmp_path.glob("al-loop-rescued-*/uid.jsonl")
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)

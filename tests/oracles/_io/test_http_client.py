@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -339,12 +340,18 @@ def test_passwords_of_the_home_directory_are_not_sent(serve, tmp_path):
     assert server.requests[0]["headers"]["Authorization"] is None
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(serve, tmp_path):
+def certified(folder):
+    """Return an SSL context with a certificate of its own, which is written to a folder."""
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
     made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run(made, cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(made, cwd=folder, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(serve, tmp_path):
+    context = certified(tmp_path)
     server = serve(lambda request: (200, {}, [1]), context=context)
     found = failure(Http(server.url))
     assert found.kind == "environment"
@@ -352,3 +359,30 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(serve, tmp_path):
     with pytest.MonkeyPatch.context() as patch:  # the same server, vouched for
         patch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
         assert evaluate_all(Http(server.url), ["a"])[0].values == (1.0,)
+
+
+@pytest.mark.parametrize("part", ["status", "header", "body"])
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_an_answer_that_arrives_byte_by_byte_ends_by_the_time_limit(part, is_encrypted, serve, tmp_path, monkeypatch):
+    ended = threading.Event()
+
+    def drip(request):
+        connection = request["handler"].connection
+        parts = {"status": b"HTTP/1.1 2", "header": b"HTTP/1.1 200 OK\r\nX-A: ", "body": b"HTTP/1.1 200 OK\r\n\r\n["}
+        try:
+            connection.sendall(parts[part])
+            while not ended.wait(0.05):
+                connection.sendall(b"0")
+        except OSError:
+            return
+
+    context = None
+    if is_encrypted:
+        context = certified(tmp_path)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
+    began = time.monotonic()
+    found = failure(Http(serve(drip, context=context).url, timeout_s=0.5, attempts=1))
+    ended.set()
+    assert found.kind == "timeout"
+    assert "within 0.5 s (timeout_s)" in found.reason
+    assert time.monotonic() - began < 20  # on a busy machine; without a limit it never ends

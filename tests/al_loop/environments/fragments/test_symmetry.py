@@ -56,3 +56,20 @@ def test_symmetry_of_a_molecule_does_not_depend_on_its_drawing(drawn):
     environment, states = drawn
     again = environment.encode(environment.decode(states))
     assert torch.equal(environment.n_automorphisms(states), environment.n_automorphisms(again))
+
+
+def test_states_of_one_molecule_have_one_identity():
+    environment = Fragments()
+    generator = torch.Generator().manual_seed(0)
+    states = rollout(environment, None, 100, generator=generator).terminal
+    smiles = environment.decode(states)
+    others = environment.encode(smiles)
+    assert not torch.equal(others, states)
+    assert torch.equal(environment.identity(others), environment.identity(states))
+    assert len(set(environment.identity(states).tolist())) == len(set(smiles))
+
+
+def test_similar_molecules_have_different_identities():
+    environment = Fragments(min_fragments=1)
+    smiles = ["Cc1ccccc1", "Cc1ccc(C)cc1", "Cc1cccc(C)c1", "Cc1ccccc1C", "c1ccccc1", "Cc1ccc(F)cc1", "Cc1cccc(F)c1"]
+    assert len(set(environment.identity(environment.encode(smiles)).tolist())) == len(smiles)

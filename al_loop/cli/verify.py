@@ -1,0 +1,63 @@
+"""``al-loop verify`` and ``backup``: whether a run is as it was written, and a copy of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from al_loop.cli.common import EXIT_FAILURE, RunArgument, VerboseOption, exit_codes
+from al_loop.errors import counted
+
+
+def verify(
+    run: RunArgument,
+    accept: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="Record that the rows are right as they are, and why; the campaign then goes on with them.",
+            show_default=False,
+        ),
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Compare the rows of a run's ledger, its checkpoints and its artifacts with their checksums."""
+    with exit_codes(verbose=verbose, needs_output=True):
+        from al_loop.ledger import Ledger
+        from al_loop.storage.inspection import inspect
+        from al_loop.storage.locate import find_ledger
+        from al_loop.system.users import current_user
+
+        url = find_ledger(run)
+        with Ledger(url, read_only=True) as ledger:
+            inspection = inspect(ledger, run)
+            is_old = ledger.is_upgraded_copy
+        for finding in (*inspection.rows, *inspection.files):
+            typer.echo(str(finding))
+        if accept is not None and inspection.rows:
+            with Ledger(url) as ledger:
+                ledger.accept(list(inspection.rows), accept, current_user())
+            typer.echo(f"accepted: {counted(len(inspection.rows), 'finding')} ({accept})")
+            return
+        if inspection.rows or inspection.files:
+            raise typer.Exit(EXIT_FAILURE)
+        whole = f"{counted(inspection.n_rows, 'row')} of the ledger, checkpoints, artifacts: all as they were written"
+        old = "the ledger was written by an older al-loop, whose rows have no checksums; the next start adds them"
+        typer.echo(old if is_old else whole)
+
+
+def backup(
+    run: RunArgument,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="A new folder; default: beside the run, with the time in its name.", show_default=False),
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Copy a run, which may be running, to a new folder from which it can be read and resumed."""
+    with exit_codes(verbose=verbose, needs_output=True):
+        from al_loop.storage.inspection import back_up
+
+        typer.echo(f"written: {back_up(run, folder)}")

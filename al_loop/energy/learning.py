@@ -1,0 +1,314 @@
+"""Learning of an energy and its sampler from a data set, with validation, early stop and checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from al_loop.config.energy_schema import EnergyConfig
+from al_loop.config.plugins import Part
+from al_loop.energy.building import EnergyParts, parse_energy, parts_from
+from al_loop.energy.data import ObjectData, encode_data, read_data
+from al_loop.energy.model import EnergyModel, named_part
+from al_loop.energy.report import EnergyReport, count_states, estimated_report, exact_report
+from al_loop.energy.trainer import EnergyTrainer
+from al_loop.environments.base import Environment
+from al_loop.errors import ConfigError, counted
+from al_loop.gflownet.pipeline import SamplerGroup
+from al_loop.gflownet.saved_models import read_model, write_model
+from al_loop.seeding import derive_seed
+from al_loop.system import stopping
+
+#: opens a progress bar (name, number of steps); its value is called after each step, with a detail to show
+ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
+_CHECKPOINT = "energy checkpoint"
+_MOST_STATES = 200_000  # of a space that is enumerated for exact reports
+
+
+@contextmanager
+def _no_bar(name: str, total: int) -> Iterator[Callable[..., None]]:
+    yield lambda detail="": None
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Whom a training reports to, and where it keeps its state.
+
+    Args:
+        bar: shows progress.
+        report: receives lines of text about the data and the validation.
+        log: receives numbers by name after each validation, with the number of steps.
+        checkpoint: the file of the training's state, from which an interrupted training resumes; None: there is none.
+    """
+
+    bar: ProgressBar = _no_bar
+    report: Callable[[str], None] = lambda line: None
+    log: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None
+    checkpoint: Path | None = None
+
+
+def learn(
+    environment: Environment | Part | Mapping[str, Any] | str,
+    data: Sequence[str] | Any,
+    *,
+    energy: Part | Mapping[str, Any] | str = "mlp",
+    features: Part | Mapping[str, Any] | str | None = None,
+    sampler: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    weights: Sequence[float] | None = None,
+    monitor: Monitor | None = None,
+    **settings: Any,
+) -> EnergyModel:
+    """Learn an energy, and a sampler that draws from it, from a data set.
+
+    Args:
+        environment: the space of objects, or its section of a config (``"fragments"``, ``{"kind": ...}``), which a
+            saved file then contains.
+        data: the objects, an array of letter indices (n x places), or the path of a file of them.
+        energy: the kind of the energy, or its section of a config.
+        features: input of the energy; None: those that suit the objects.
+        sampler: keys of a config's ``sampler``, such as ``{"hidden": 256}``.
+        seed: source of all randomness.
+        weights: how much more often an object of the data is drawn than another; None: all are equally likely.
+        monitor: whom to report to.
+        settings: fields of ``EnergySettings``, such as ``steps=20_000`` and ``validation=0.1``.
+
+    Raises:
+        ConfigError: a setting is invalid, the data cannot be used, or the scores run away.
+    """
+    is_named = not isinstance(environment, Environment)
+    # the part of an environment that is given as an object stands for it
+    part: Any = environment if is_named else {"kind": "sequence", "alphabet": "AC", "length": 1}
+    content: dict[str, Any] = {
+        "environment": named_part(part).model_dump(exclude_none=True),
+        "energy": named_part(energy).model_dump(exclude_none=True),
+        "seed": seed,
+        **settings,
+    }
+    if features is not None:
+        content["features"] = named_part(features).model_dump(exclude_none=True)
+    if sampler is not None:
+        content["sampler"] = dict(sampler)
+    config = parse_energy(content)
+    given = environment if isinstance(environment, Environment) else None
+    return learn_from_config(config, data, weights=weights, monitor=monitor, environment=given)
+
+
+def learn_from_config(
+    config: EnergyConfig,
+    data: Sequence[str] | Any,
+    *,
+    weights: Sequence[float] | None = None,
+    monitor: Monitor | None = None,
+    environment: Environment | None = None,
+    samplers: Callable[[EnergyParts], SamplerGroup] | None = None,
+    device: str | None = None,
+) -> EnergyModel:
+    """Learn an energy and its sampler as a config says.
+
+    Args:
+        config: the config.
+        data: the objects, an array of letter indices, or the path of a file of them.
+        weights: how much more often an object is drawn than another; None: all are equally likely.
+        monitor: whom to report to.
+        environment: the space, in place of the config's.
+        samplers: makes the samplers in other processes; None: this process draws.
+        device: a torch device in place of the config's.
+
+    Raises:
+        ConfigError: the data cannot be used, or the scores run away.
+    """
+    monitor = monitor or Monitor()
+    torch.set_num_threads(config.resources.threads)
+    parts = parts_from(config, environment)
+    parts.check()
+    objects = read_data(data) if isinstance(data, str | Path) else data
+    n_objects = len(objects)
+    with monitor.bar("encoding", n_objects) as advance:
+        encoded = encode_data(parts.environment, objects, config.most_refused, advance)
+    for line in encoded.notes():
+        monitor.report(line)
+    if weights is not None and len(weights) != len(encoded.states):
+        raise ConfigError(
+            f"weights: expected one for each of {counted(len(encoded.states), 'object')} in the space, got "
+            f"{len(weights)}"
+        )
+    row_weights = None if weights is None else torch.tensor(list(weights), dtype=torch.float64)
+    training = _Training.begin(parts, encoded, row_weights, samplers, device)
+    try:
+        return training.run(monitor)
+    finally:
+        training.trainer.close()
+
+
+@dataclass
+class _Training:
+    """One training: the trainer, the held-out objects, and the best state so far.
+
+    Args:
+        parts: the parts.
+        trainer: the trainer.
+        train: terminal states to train on.
+        held_out: terminal states of the held-out objects.
+        identity: a hash of the config and the data, by which a checkpoint is recognised.
+        can_enumerate: whether reports are exact.
+    """
+
+    parts: EnergyParts
+    trainer: EnergyTrainer
+    train: Tensor
+    held_out: Tensor
+    identity: str
+    can_enumerate: bool
+    history: list[EnergyReport] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    best_report: EnergyReport | None = None
+    has_stopped: bool = False
+
+    @classmethod
+    def begin(
+        cls,
+        parts: EnergyParts,
+        data: ObjectData,
+        weights: Tensor | None,
+        samplers: Callable[[EnergyParts], SamplerGroup] | None,
+        device: str | None,
+    ) -> _Training:
+        config = parts.config
+        is_held_out = _held_out(data.states, config.validation, config.seed)
+        train, held_out = data.states[~is_held_out], data.states[is_held_out]
+        of_train = None if weights is None else weights[~is_held_out]
+        trainer = EnergyTrainer(
+            parts.environment,
+            parts.energy(),
+            (train, of_train),
+            parts.settings,
+            parts.training(device),
+            config.seed,
+            parts.policy(),
+            None if samplers is None else samplers(parts),
+        )
+        content = config.model_dump_json(exclude={"sinks", "resources", "name"})
+        digest = hashlib.sha256(content.encode() + data.states.numpy().tobytes())
+        if weights is not None:
+            digest.update(weights.numpy().tobytes())
+        can_enumerate = count_states(parts.environment, _MOST_STATES) is not None
+        return cls(parts, trainer, train, held_out, digest.hexdigest(), can_enumerate)
+
+    def run(self, monitor: Monitor) -> EnergyModel:
+        """Train, and return the model of the best held-out likelihood."""
+        config, trainer = self.parts.config, self.trainer
+        held_out = f", {len(self.held_out)} of them held out" if len(self.held_out) else ", none of them held out"
+        monitor.report(f"learning from {counted(len(self.train) + len(self.held_out), 'object')}{held_out}")
+        self._resume(monitor)
+        interval = max(config.steps // config.validations, 1)
+        with monitor.bar("training", config.steps) as advance:
+            for _ in range(trainer.n_steps):
+                advance()
+            while trainer.n_steps < config.steps:
+                stopping.look()
+                info = trainer.step()
+                advance(f"loss {info.loss:.2f} gap {info.gap:.2f}")
+                if trainer.n_steps % interval == 0 or trainer.n_steps == config.steps:
+                    self._validate(monitor, {"loss": info.loss, "gap": info.gap, "share": info.share})
+        return self._result(monitor)
+
+    def _validate(self, monitor: Monitor, info: Mapping[str, float]) -> None:
+        report = self.report()
+        self.history.append(report)
+        monitor.report(f"step {report.step} of {self.parts.config.steps}: {report}")
+        monitor.log(report.step, {f"energy/{name}": value for name, value in {**report.as_metrics(), **info}.items()})
+        is_best = self.best_report is None or not report.worse_nll > self.best_report.worse_nll
+        if is_best:
+            self.best, self.best_report = self.trainer.state_dict(), report
+        elif self._has_waited(report.step):
+            monitor.report(
+                f"no better held-out likelihood since step {self.best_report.step if self.best_report else 0}: the "
+                "energy goes back there and stays as it is, and the sampler catches up"
+            )
+            self.has_stopped = True
+            assert self.best is not None
+            self.trainer.load_state_dict(self.best)
+            self.trainer.settle()
+        if monitor.checkpoint is not None:
+            self._save(monitor.checkpoint)
+
+    def _has_waited(self, step: int) -> bool:
+        """Return whether the training is to stop early."""
+        patience = self.parts.config.patience
+        if not patience or self.has_stopped or self.trainer.is_settling or self.best_report is None:
+            return False
+        return sum(report.step > self.best_report.step for report in self.history) >= patience
+
+    def report(self) -> EnergyReport:
+        """Return the current state."""
+        trainer, environment = self.trainer, self.parts.environment
+        policy, log_z, step = trainer.learner.sampling_policy, float(trainer.learner.log_z), trainer.n_steps
+        if self.can_enumerate:
+            return exact_report(environment, trainer.energy, policy, self.held_out, log_z, step)
+        generator = torch.Generator(trainer.device).manual_seed(derive_seed(self.parts.config.seed, "report"))
+        backward = self.parts.config.sampler.backward
+        return estimated_report(
+            environment, trainer.energy, policy, self.held_out, log_z, step, backward=backward, generator=generator
+        )
+
+    def _result(self, monitor: Monitor) -> EnergyModel:
+        last = self.history[-1]
+        is_last = self.best is None or self.best_report is None or self.best_report.step == last.step
+        if not is_last and not math.isnan(last.worse_nll):
+            assert self.best is not None
+            assert self.best_report is not None
+            self.trainer.load_state_dict(self.best)
+            last = self.best_report
+            monitor.report(f"the state after step {last.step} was the best: {last}")
+        policy = self.trainer.learner.sampling_policy
+        return EnergyModel(self.parts, self.trainer.energy, policy, last, self.train, self.history)
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------------
+
+    def _save(self, path: Path) -> None:
+        content = {
+            "identity": self.identity,
+            "trainer": self.trainer.state_dict(),
+            "history": [vars(report) for report in self.history],
+            "best": self.best,
+            "best_report": None if self.best_report is None else vars(self.best_report),
+            "has_stopped": self.has_stopped,
+        }
+        write_model(path, _CHECKPOINT, content)
+
+    def _resume(self, monitor: Monitor) -> None:
+        """Continue from the checkpoint of the same training, if there is one."""
+        path = monitor.checkpoint
+        if path is None or not path.exists():
+            return
+        try:
+            content = read_model(path, _CHECKPOINT)
+        except ConfigError as error:
+            monitor.report(f"the checkpoint cannot be used ({error}); the training starts anew")
+            return
+        if content["identity"] != self.identity:
+            monitor.report(f"{path} is of another training (other data or settings) and is not used")
+            return
+        self.trainer.load_state_dict(content["trainer"])
+        self.history = [EnergyReport(**entry) for entry in content["history"]]
+        self.best, self.has_stopped = content["best"], content["has_stopped"]
+        self.best_report = None if content["best_report"] is None else EnergyReport(**content["best_report"])
+        monitor.report(f"resuming after step {self.trainer.n_steps} from {path}")
+
+
+def _held_out(states: Tensor, share: float, seed: int) -> Tensor:
+    """Return a mask of the held-out rows, which are a random sample; at least one row is to train on."""
+    n = len(states)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(derive_seed(seed, "validation")))
+    is_held_out = torch.zeros(n, dtype=torch.bool)
+    is_held_out[order[: min(math.ceil(share * n), n - 1)]] = True
+    return is_held_out

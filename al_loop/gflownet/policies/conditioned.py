@@ -1,0 +1,80 @@
+"""Any policy in a conditioned environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from al_loop.environments.base import Environment
+from al_loop.gflownet.conditioned import Conditioned
+from al_loop.gflownet.policies import make_policy
+from al_loop.gflownet.policies.base import Context, Logits, Policy
+
+
+class ConditionedPolicy(Policy):
+    """The policy of the objects' environment, which is given the vector of each state's condition.
+
+    The vector precedes temperature and preferences among the policy's conditions. ``MLPPolicy`` does not need this: it
+    finds the vector among the features.
+
+    Args:
+        environment: the space, a ``Conditioned`` environment.
+        hidden: width of a layer.
+        layers: number of layers.
+        n_conditions: number of conditions of the reward.
+        heads: members of the ensemble of forward heads.
+
+    Raises:
+        ValueError: the environment is not conditioned.
+    """
+
+    kind = "conditioned"
+
+    def __init__(
+        self, environment: Environment, hidden: int = 128, layers: int = 2, n_conditions: int = 0, heads: int = 1
+    ) -> None:
+        super().__init__()
+        if not isinstance(environment, Conditioned):
+            raise ValueError(f"policy: conditioned requires a conditioned environment, got {environment.name}")
+        n_all = environment.conditions.shape[1] + n_conditions
+        self.policy = make_policy(environment.environment, hidden, layers, n_all, heads)
+        self.heads = self.policy.heads
+        self.shares_trunk, self.is_markov = self.policy.shares_trunk, self.policy.is_markov  # type: ignore[misc]
+        self.register_buffer("conditions", environment.conditions.clone(), persistent=False)
+
+    def _split(self, states: Tensor, context: Context | None) -> tuple[Tensor, Context]:
+        """Return the states of the objects, and the context with the vectors of their conditions."""
+        vectors = self.get_buffer("conditions")[states[..., 0]]
+        if context is None:
+            return states[..., 1:], Context(vectors)
+        values = vectors if context.values is None else torch.cat([vectors, context.values], -1)
+        return states[..., 1:], Context(values, context.head)
+
+    def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
+        return self.policy.forward_logits(*self._split(states, context))
+
+    def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
+        return self.policy.backward_logits(*self._split(states, context))
+
+    def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor | None:
+        return self.policy.log_flow(*self._split(states, context))
+
+    def all_logits(self, states: Tensor, context: Context | None = None) -> Logits:
+        return self.policy.all_logits(*self._split(states, context))
+
+    def forward_log_prob(self, states: Tensor, mask: Tensor, actions: Tensor, context: Context | None = None) -> Tensor:
+        objects, own_context = self._split(states, context)
+        return self.policy.forward_log_prob(objects, mask, actions, own_context)
+
+    def along(self, states: Tensor, context: Context | None = None) -> Logits | None:
+        _, own_context = self._split(states[0], context)
+        return self.policy.along(states[..., 1:], own_context)
+
+    def start(self, n: int, device: torch.device) -> Any:
+        return self.policy.start(n, device)
+
+    def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
+        objects, own_context = self._split(states, context)
+        return self.policy.next_logits(objects, own_context, memory, rows)

@@ -1,0 +1,26 @@
+"""Amortised inference with language models: sampling continuations in proportion to a reward.
+
+- ``tuning``: ``tune``, GFlowNet fine-tuning by low-rank adapters.
+- ``tuned``: ``TunedModel``, the sampler that it returns.
+- ``rewards``: what a frozen model says of a text, or any function of it.
+- ``buffer``: the best texts of each prompt; ``convergence``: how far the sampler is from the posterior.
+- ``calculator``: integer arithmetic by a parser.
+"""
+
+from al_loop.language.calculator import calculate
+from al_loop.language.rewards import Checked, Continuation, Falling, Gap, Infill, LanguageReward
+from al_loop.language.tuned import TunedModel
+from al_loop.language.tuning import TuneOptions, tune
+
+__all__ = [
+    "Checked",
+    "Continuation",
+    "Falling",
+    "Gap",
+    "Infill",
+    "LanguageReward",
+    "TuneOptions",
+    "TunedModel",
+    "calculate",
+    "tune",
+]

@@ -1,0 +1,274 @@
+"""Rewards of continuations: what a language model says of them, or any function of their text.
+
+All are log-rewards divided by a temperature, which may fall while the sampler is tuned. They are evaluated once for
+each continuation, and for all prefixes of one in as few passes as possible.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from al_loop.environments.tokens import Tokens
+from al_loop.errors import ConfigError
+from al_loop.gflownet.unique_rows import row_keys
+from al_loop.language.scoring import score_prefixes
+
+_REMEMBERED = 200_000  # values of continuations
+
+
+@dataclass(frozen=True)
+class Falling:
+    """A temperature that falls (or rises) linearly.
+
+    Args:
+        start: the temperature of the first step, above 0.
+        end: the temperature from the last of these steps on, above 0.
+        steps: number of steps.
+    """
+
+    start: float
+    end: float
+    steps: int
+
+    def at(self, step: int) -> float:
+        """Return the temperature of a step."""
+        return self.end + (self.start - self.end) * max(1 - step / max(self.steps, 1), 0.0)
+
+
+class LanguageReward(nn.Module, ABC):
+    """A log-reward of continuations, for ``StateReward``; its temperature travels to samplers.
+
+    Args:
+        temperature: divisor of the log-reward.
+
+    Raises:
+        ConfigError: the temperature is not positive.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, temperature: float | Falling = 1.0) -> None:
+        super().__init__()
+        self.schedule = Falling(temperature, temperature, 0) if isinstance(temperature, int | float) else temperature
+        if not (self.schedule.start > 0 and self.schedule.end > 0):
+            raise ConfigError(f"temperature: must be above 0, got {temperature}")
+        self.register_buffer("temperature", torch.tensor(float(self.schedule.start)))
+        self._environment: list[Tokens] = []
+        self._known: dict[int, float] = {}
+
+    @property
+    def environment(self) -> Tokens:
+        """The space of the continuations."""
+        if not self._environment:
+            raise ValueError("the reward has no environment yet; call bind first")
+        return self._environment[0]
+
+    def bind(self, environment: Tokens) -> None:
+        """Set the space of the continuations.
+
+        Raises:
+            ConfigError: the reward does not fit its prompts.
+        """
+        self._environment = [environment]
+        self._known = {}
+
+    def set_step(self, step: int) -> None:
+        """Set the temperature of a step of the training."""
+        self.temperature.fill_(self.schedule.at(step))
+
+    @abstractmethod
+    def values(self, prompts: Sequence[tuple[int, ...]], texts: Sequence[tuple[int, ...]]) -> Sequence[float]:
+        """Return log-rewards at temperature 1.
+
+        Args:
+            prompts: token ids of n prompts.
+            texts: token ids of their continuations, some of which are prefixes of others.
+        """
+
+    def untempered(self, states: Tensor) -> Tensor:
+        """Return log-rewards at temperature 1, shape n.
+
+        Args:
+            states: terminal states, shape n x state_size.
+        """
+        keys = row_keys(states).tolist()
+        rows = {key: row for row, key in enumerate(keys) if key not in self._known}
+        if rows:
+            size = states.shape[1] - 2 - self.environment.max_tokens
+            new = states[list(rows.values())].tolist()
+            prompts = [tuple(t for t in row[:size] if t >= 0) for row in new]
+            texts = [tuple(row[size : size + row[-2]]) for row in new]
+            values = self.values(prompts, texts)
+            if len(self._known) + len(rows) > _REMEMBERED:
+                kept = {key: self._known[key] for key in keys if key in self._known}
+                self._known = kept
+            self._known.update(zip(rows, values, strict=True))
+        return torch.tensor([self._known[key] for key in keys], device=states.device)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return log-rewards of terminal states, shape n."""
+        return self.untempered(states) / self.temperature.to(states.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_known": {}}  # what is remembered does not travel
+
+    def describe(self) -> str:
+        """Return a short description for messages."""
+        return f"{type(self).__name__} at temperature {self.schedule.end:g}"
+
+
+def _longest(texts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> tuple[list[int], list[int]]:
+    """Find the texts that are no prefix of another one.
+
+    Args:
+        texts: pairs of a prompt and a continuation.
+
+    Returns:
+        The indices of these texts, and for each text the place in that list of one that it is a prefix of.
+    """
+    chosen: list[int] = []
+    cover: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+    for i in sorted(range(len(texts)), key=lambda i: -len(texts[i][1])):
+        prompt, text = texts[i]
+        if (prompt, text) not in cover:
+            for end in range(len(text) + 1):
+                cover.setdefault((prompt, text[:end]), len(chosen))
+            chosen.append(i)
+    return chosen, [cover[pair] for pair in texts]
+
+
+class Continuation(LanguageReward):
+    """log p(continuation and its end | prompt) under the frozen model: at temperature T, p to the power of 1/T."""
+
+    def values(self, prompts: Sequence[tuple[int, ...]], texts: Sequence[tuple[int, ...]]) -> Sequence[float]:
+        environment = self.environment
+        chosen, cover = _longest(list(zip(prompts, texts, strict=True)))
+        scores = score_prefixes(
+            environment.language_model, [prompts[i] for i in chosen], [texts[i] for i in chosen], environment.end
+        )
+        total = (scores.log_p + scores.log_end).cpu()
+        return [float(total[row, len(text)]) for row, text in zip(cover, texts, strict=True)]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A text with a gap to be filled.
+
+    Args:
+        before: the text before the gap.
+        after: the text after it.
+        prompt: what the sampler reads; empty: ``before``, so that it does not know what follows.
+    """
+
+    before: str
+    after: str
+    prompt: str = ""
+
+
+class Infill(LanguageReward):
+    """log p(filled gap, text after it | text before it) under the frozen model.
+
+    For a chain of reasoning, the text before is the question, and the text after it the known answer: the sampler
+    learns to draw what stands between them, p(chain | question, answer), from the question alone.
+
+    Args:
+        gaps: one for each prompt, in their order.
+        temperature: divisor of the log-reward.
+    """
+
+    def __init__(self, gaps: Sequence[Gap], temperature: float | Falling = 1.0) -> None:
+        super().__init__(temperature)
+        self.gaps = list(gaps)
+        self._sides: dict[tuple[int, ...], tuple[list[int], list[int]]] = {}
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts of the gaps."""
+        return [gap.prompt or gap.before for gap in self.gaps]
+
+    def bind(self, environment: Tokens) -> None:
+        super().bind(environment)
+        if len(self.gaps) != len(environment.prompts):
+            raise ConfigError(
+                f"prompts: expected one for each of the {len(self.gaps)} gaps, got {len(environment.prompts)}"
+            )
+        tokenizer = environment.language_model.tokenizer
+        for gap, row in zip(self.gaps, environment.prompt_tokens.tolist(), strict=True):
+            prompt = tuple(token for token in row if token >= 0)
+            sides = (tokenizer.encode_prompt(gap.before), tokenizer.encode(gap.after))
+            if self._sides.setdefault(prompt, sides) != sides:
+                raise ConfigError(f"prompts: two different gaps have the prompt {gap.prompt or gap.before!r:.80}")
+
+    def values(self, prompts: Sequence[tuple[int, ...]], texts: Sequence[tuple[int, ...]]) -> Sequence[float]:
+        if missing := [prompt for prompt in prompts if prompt not in self._sides]:
+            raise ConfigError(f"a prompt of {len(missing[0])} tokens is that of no gap")
+        sides = [self._sides[prompt] for prompt in prompts]
+        filled = [[*text, *after] for text, (_, after) in zip(texts, sides, strict=True)]
+        model, end = self.environment.language_model, self.environment.end
+        log_p = score_prefixes(model, [before for before, _ in sides], filled, end).log_p.cpu()
+        return [float(log_p[row, len(whole)]) for row, whole in enumerate(filled)]
+
+
+class Checked(LanguageReward):
+    """Any function of the text.
+
+    Args:
+        function: text -> log-reward, or text and prompt -> log-reward; None, -inf or NaN: the text is not valid.
+        invalid: the log-reward of texts that are not valid, finite.
+        temperature: divisor of the log-reward.
+        likelihood: weight of log p(text | prompt) of the frozen model, which is added.
+
+    Raises:
+        ConfigError: ``invalid`` is not finite.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., float | None],
+        invalid: float = -12.0,
+        temperature: float | Falling = 1.0,
+        likelihood: float = 0.0,
+    ) -> None:
+        super().__init__(temperature)
+        if not math.isfinite(invalid):
+            raise ConfigError(f"invalid: must be finite, got {invalid}")
+        self._function, self._invalid, self._weight = function, invalid, likelihood
+        self._takes_prompt = len(inspect.signature(function).parameters) > 1
+        self._likelihood = Continuation() if likelihood else None
+
+    def bind(self, environment: Tokens) -> None:
+        super().bind(environment)
+        if self._likelihood is not None:
+            self._likelihood.bind(environment)
+
+    def values(self, prompts: Sequence[tuple[int, ...]], texts: Sequence[tuple[int, ...]]) -> Sequence[float]:
+        tokenizer = self.environment.language_model.tokenizer
+        decoded = [tokenizer.decode(text) for text in texts]
+        if self._takes_prompt:
+            values = [self._function(t, tokenizer.decode(p)) for t, p in zip(decoded, prompts, strict=True)]
+        else:
+            values = [self._function(text) for text in decoded]
+        rewards = [self._invalid if value is None or not value > -math.inf else float(value) for value in values]
+        if any(value == math.inf for value in rewards):
+            raise ConfigError("reward: a log-reward is +inf; rewards must be finite")
+        if self._likelihood is None:
+            return rewards
+        added = self._likelihood.values(prompts, texts)
+        return [reward + self._weight * log_p for reward, log_p in zip(rewards, added, strict=True)]
+
+
+#: kinds of rewards in a config
+REWARDS: Mapping[str, str] = {
+    "continuation": "likelihood of a continuation at a temperature",
+    "infill": "likelihood of a text with a filled gap",
+    "chain": "likelihood of a question, a chain of reasoning, and the known answer",
+    "checked": "a function of the text",
+}

@@ -1,0 +1,107 @@
+"""Settings of the tuning of a language model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from al_loop.errors import ConfigError
+from al_loop.gflownet.settings import TrainingSettings
+from al_loop.language_models.loading import DtypeName
+
+_NO_FLOOR = 1e6  # log-rewards of long texts are far apart
+
+
+@dataclass(frozen=True)
+class TuneSettings:
+    """Settings of ``tune``.
+
+    Args:
+        lora: rank of the adapters; None: all weights are trained, which a small model allows.
+        steps: number of gradient steps.
+        batch_size: continuations in a step.
+        per_prompt: continuations of each prompt that are drawn together.
+        objective: ``modified_sub_trajectory_balance``, ``sub_trajectory_balance``, ``trajectory_balance`` or
+            ``log_partition_variance`` (VarGrad).
+        lr: learning rate (Adam).
+        warmup: number of steps in which the learning rate grows to ``lr``.
+        decay: share of the steps, the last ones, in which it falls to a tenth.
+        buffer_share: share of a step's continuations that come from the buffer, once it contains any.
+        buffer_capacity: continuations of each prompt in the buffer.
+        buffer_distance: smallest edit distance between two of them, as a share of the length.
+        sampling_temperature: divisor of the sampler's logits while training.
+        max_tokens: largest number of tokens of a continuation.
+        min_tokens: smallest number.
+        end: text of the token that ends a continuation; None: the model's own.
+        allowed: texts of the only tokens that may occur; None: all but special ones.
+        forbidden: texts of tokens that must not occur.
+        dtype: dtype of the frozen weights.
+        device: ``cpu``, ``cuda``, ...
+        staleness: most steps by which samplers may lag behind; 0 without Ray.
+        report_every: steps between reports of convergence; 0: a tenth of the steps.
+        report_draws: continuations of each prompt in a report.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    lora: int | None = 16
+    steps: int = 300
+    batch_size: int = 32
+    per_prompt: int = 8
+    objective: str = "modified_sub_trajectory_balance"
+    lr: float = 1e-3
+    warmup: int = 5
+    decay: float = 0.5
+    buffer_share: float = 0.5
+    buffer_capacity: int = 50
+    buffer_distance: float = 0.25
+    sampling_temperature: float = 1.0
+    max_tokens: int = 30
+    min_tokens: int = 1
+    end: str | None = None
+    allowed: list[str] | None = None
+    forbidden: list[str] | None = None
+    dtype: DtypeName = "float32"
+    device: str = "cpu"
+    staleness: int = 0
+    report_every: int = 0
+    report_draws: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "per_prompt", "buffer_capacity", "report_draws"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: must be at least 1, got {getattr(self, name)}")
+        for name in ("lr", "sampling_temperature"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}: must be above 0, got {getattr(self, name)}")
+        if not 0 <= self.buffer_share < 1:
+            raise ConfigError(f"buffer_share: must be at least 0 and below 1, got {self.buffer_share}")
+
+    @property
+    def space(self) -> dict[str, Any]:
+        """The arguments of ``Tokens`` among the settings."""
+        names = ("max_tokens", "min_tokens", "end", "allowed", "forbidden", "dtype")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def n_from_buffer(self) -> int:
+        """Continuations of a step that come from the buffer."""
+        return round(self.batch_size * self.buffer_share)
+
+    def training(self, steps: int) -> TrainingSettings:
+        """Return the settings of the engine for a number of steps."""
+        return TrainingSettings(
+            steps=steps,
+            batch_size=self.batch_size - self.n_from_buffer,
+            objective=self.objective,
+            replay_size=0,
+            epsilon=0.0,
+            temperature=self.sampling_temperature,
+            per_condition=min(self.per_prompt, self.batch_size - self.n_from_buffer),
+            floor=_NO_FLOOR,
+            lr=self.lr,
+            clip_norm=1.0,
+            staleness=self.staleness,
+            device=self.device,
+        )

@@ -1,0 +1,233 @@
+"""A tuned language model: a sampler of continuations that is saved as a small file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from al_loop.environments.tokens import Tokens
+from al_loop.errors import ConfigError
+from al_loop.gflownet.backward_rollout import backward_rollout
+from al_loop.gflownet.exact_distribution import terminal_distribution
+from al_loop.gflownet.policies.language import LanguagePolicy
+from al_loop.gflownet.priors import Prior, environment_metadata, load_prior, save_prior
+from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.trajectory_terms import log_probabilities
+from al_loop.language.rewards import LanguageReward
+
+_MOST_ENUMERATED = 100_000  # continuations of a prompt
+_ROWS = 64  # continuations that are scored at a time
+FILE_KIND = "language"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Continuations of a prompt.
+
+    Args:
+        prompt: the prompt.
+        objects: n texts, or canonical SMILES of molecules.
+        log_prob: log-probabilities of their token sequences under the sampler, shape n.
+        states: terminal states, shape n x state_size.
+    """
+
+    prompt: str
+    objects: list[str]
+    log_prob: Tensor
+    states: Tensor
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The exact distribution of all continuations of a prompt.
+
+    Args:
+        texts: all token sequences, as texts; a text occurs several times if several sequences have it.
+        sampler: their probabilities under the sampler, shape n, double precision.
+        exact: their probabilities under the reward, shape n; None: the sampler has no reward.
+    """
+
+    texts: list[str]
+    sampler: Tensor
+    exact: Tensor | None
+
+    @property
+    def kl(self) -> float:
+        """KL(sampler || posterior) in nats; NaN without a reward."""
+        return float("nan") if self.exact is None else divergence(self.sampler, self.exact)
+
+    @property
+    def reverse_kl(self) -> float:
+        """KL(posterior || sampler) in nats; NaN without a reward."""
+        return float("nan") if self.exact is None else divergence(self.exact, self.sampler)
+
+
+def divergence(p: Tensor, q: Tensor) -> float:
+    """Return KL(p || q) in nats of two distributions, shape n each."""
+    return float(torch.where(p > 0, p * (p / q).log(), 0.0).sum())
+
+
+class TunedModel:
+    """A sampler of continuations.
+
+    Args:
+        environment: the space, with the prompts of the training.
+        policy: the tuned policy.
+        reward: the reward that it was tuned for; None: unknown.
+        metadata: plain values that are saved with it.
+    """
+
+    def __init__(
+        self,
+        environment: Tokens,
+        policy: LanguagePolicy,
+        reward: LanguageReward | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.environment, self.policy, self.reward = environment, policy, reward
+        self.metadata = metadata or {}
+
+    @property
+    def _device(self) -> torch.device:
+        return self.policy.flow_head.weight.device
+
+    def _starts(self, prompt: str, n: int) -> tuple[Tokens, Tensor]:
+        """Return the space and n initial states of a prompt, which need not be one of the training."""
+        prompts = self.environment.prompts
+        known = prompt in prompts
+        environment = self.environment if known else self.environment.with_prompts([prompt])
+        index = torch.full((n,), prompts.index(prompt) if known else 0, device=self._device)
+        return environment, environment.start(index)
+
+    @torch.no_grad()
+    def draw(self, prompt: str, n: int = 1, *, seed: int = 0, temperature: float = 1.0) -> Texts:
+        """Return n continuations of a prompt.
+
+        Args:
+            prompt: the prompt; any text that the model reads.
+            n: number of continuations.
+            seed: source of all randomness.
+            temperature: divisor of the sampler's logits; ``log_prob`` is that at temperature 1.
+
+        Raises:
+            ConfigError: the model does not read the prompt.
+            ValueError: n is below 1.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        environment, start = self._starts(prompt, n)
+        generator = torch.Generator(self._device).manual_seed(seed)
+        trajectories = rollout(environment, self.policy, n, generator=generator, temperature=temperature, start=start)
+        states = trajectories.terminal
+        return Texts(prompt, environment.decode(states), self._log_prob(environment, states), states)
+
+    @torch.no_grad()
+    def log_prob(self, prompt: str, texts: Sequence[str]) -> Tensor:
+        """Return the log-probabilities of texts as continuations of a prompt, shape n, by their usual tokens.
+
+        Raises:
+            ConfigError: the model does not read the prompt.
+            ValueError: a text is not in the space.
+        """
+        environment, _ = self._starts(prompt, 1)
+        index = environment.prompts.index(prompt)
+        states = environment.finished(texts, torch.full((len(texts),), index))
+        return self._log_prob(environment, states.to(self._device))
+
+    def _log_prob(self, environment: Tokens, states: Tensor) -> Tensor:
+        parts = []
+        for rows in states.split(_ROWS):
+            generator = torch.Generator(rows.device).manual_seed(0)  # each text has one history
+            history = backward_rollout(environment, None, rows, generator=generator)
+            log_pf, _ = log_probabilities(environment, self.policy, history)
+            parts.append(log_pf.double().sum(0))
+        return torch.cat(parts)
+
+    def n_continuations(self) -> int:
+        """Return the number of token sequences that the space has for each prompt."""
+        environment = self.environment
+        lengths = range(environment.min_tokens, environment.max_tokens + 1)
+        return sum((environment.n_actions - 1) ** length for length in lengths)
+
+    @torch.no_grad()
+    def posterior(self, prompt: str) -> Posterior:
+        """Return the exact distribution of all continuations of a prompt, where they can be enumerated.
+
+        Raises:
+            ValueError: there are too many.
+        """
+        if self.n_continuations() > _MOST_ENUMERATED:
+            raise ValueError(
+                f"there are {self.n_continuations()} continuations, and at most {_MOST_ENUMERATED} can be enumerated; "
+                "allow fewer tokens, or use log_prob for texts of interest"
+            )
+        environment, start = self._starts(prompt, 1)
+        states, p = terminal_distribution(environment, self.policy, start)
+        exact = None
+        if self.reward is not None and environment is self.environment:
+            exact = self.reward(states).double().softmax(0)
+        return Posterior(environment.texts(states), p, exact)
+
+    def save(self, path: str | Path) -> None:
+        """Write the adapters to a file, which also serves as ``sampler.prior`` of campaigns; the model is not in it.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        environment = self.environment
+        file = environment.language_model.file
+        content = {
+            "kind": FILE_KIND,
+            "model": environment.model_name,
+            "model_sha256": None if file is None else file.sha256,
+            "prompts": list(environment.prompts),
+            "space": environment.settings(),
+            "lora": self.policy.lora,
+            **environment_metadata(environment),
+            **self.metadata,
+        }
+        save_prior(path, self.policy, content)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> TunedModel:
+        """Return the sampler that ``save`` wrote.
+
+        Args:
+            path: the file.
+            device: where it runs.
+
+        Raises:
+            ConfigError: the file cannot be read, or its model is missing or has other weights.
+        """
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            weights, facts = content["weights"], content["facts"]
+            is_tuned = facts["kind"] == FILE_KIND
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
+        except Exception:  # a damaged file raises almost anything
+            is_tuned = False
+        if not is_tuned:
+            raise ConfigError(f"{path} was not written by `al-loop tune-language`, or is corrupt")
+        environment = Tokens(facts["model"], facts["prompts"], **facts["space"])
+        file = environment.language_model.file
+        if file is not None and file.sha256 != facts["model_sha256"]:
+            raise ConfigError(
+                f"{path} was tuned with other weights of {facts['model']} (SHA-256 {facts['model_sha256']}, and here "
+                f"{file.sha256}); use the same version of the model"
+            )
+        policy = LanguagePolicy(environment, lora=facts["lora"])
+        load_prior(environment, policy, Prior(weights, str(path), facts))
+        own = {"kind", "model", "model_sha256", "prompts", "space", "lora", "environment", "vocabulary", "policy"}
+        return cls(environment, policy.to(device), None, {k: v for k, v in facts.items() if k not in own})
+
+
+def digest(prompts: Sequence[str]) -> str:
+    """Return a short hash of prompts, by which a checkpoint knows its own."""
+    return hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:16]

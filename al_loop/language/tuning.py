@@ -1,0 +1,223 @@
+"""Tuning a language model to sample from a posterior, by GFlowNet fine-tuning (Hu et al. 2024)."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from al_loop.environments.tokens import Tokens
+from al_loop.errors import ConfigError
+from al_loop.gflownet.learner import Learner
+from al_loop.gflownet.pipeline import InlineSampler, SamplerGroup, pipeline
+from al_loop.gflownet.policies.language import LanguagePolicy
+from al_loop.gflownet.reward import StateReward
+from al_loop.gflownet.sampler import Sampler
+from al_loop.language.buffer import TextBuffer
+from al_loop.language.convergence import Report, convergence
+from al_loop.language.rewards import Infill, LanguageReward
+from al_loop.language.settings import TuneSettings
+from al_loop.language.tuned import TunedModel, digest
+from al_loop.language_models.base import LanguageModel
+from al_loop.language_models.loading import register
+from al_loop.seeding import derive_seed
+from al_loop.sinks.base import Sink
+from al_loop.storage.files import write_whole
+from al_loop.system import stopping
+
+_LEAST_RATE = 0.1  # share of the learning rate that is left at the end
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """What ``tune`` does besides training.
+
+    Args:
+        held_out: prompts of the reports of convergence; empty: those of the training. An ``Infill`` has gaps for the
+            prompts of its own only.
+        seeds: texts that the buffer starts with, each with its prompt, or None for every prompt; see ``read_seeds``.
+        checkpoint: a file that keeps the state at every report, from which an interrupted training resumes.
+        sinks: what receives the numbers of the reports.
+        on_report: called with each report, and the sampler as it is then.
+        samplers: makes the samplers that draw, such as actors of a Ray cluster; None: one in this process.
+    """
+
+    held_out: Sequence[str] = ()
+    seeds: Sequence[tuple[str | None, str]] = ()
+    checkpoint: str | Path | None = None
+    sinks: Sequence[Sink] = ()
+    on_report: Callable[[Report, TunedModel], object] | None = None
+    samplers: Callable[[Tokens, TuneSettings], SamplerGroup] | None = None
+
+
+def tune(
+    model: str | LanguageModel,
+    prompts: Sequence[str],
+    reward: LanguageReward,
+    *,
+    seed: int = 0,
+    settings: TuneSettings | None = None,
+    options: TuneOptions | None = None,
+    **changes: Any,
+) -> TunedModel:
+    """Tune a language model to draw continuations of prompts in proportion to a reward.
+
+    Args:
+        model: the model, or its name or path; see ``load_language_model``.
+        prompts: the prompts of the training.
+        reward: the log-reward of a continuation.
+        seed: seed of the adapters and of every draw.
+        settings: the settings; None: the defaults.
+        options: reports, checkpoints and so on; None: none of them.
+        **changes: settings by name, such as ``lora=16`` or ``steps=500``.
+
+    Returns:
+        The sampler.
+
+    Raises:
+        ConfigError: a setting is unknown or out of range, the model is missing, or a prompt does not fit it.
+        ValueError: the objective is unknown, or a log-reward is not finite.
+    """
+    try:
+        settings = replace(settings or TuneSettings(), **changes)
+    except TypeError:
+        unknown = sorted(set(changes) - set(vars(TuneSettings())))
+        names = ", ".join(vars(TuneSettings()))
+        raise ConfigError(f"{unknown[0]}: not a setting of tune; expected one of {names}") from None
+    environment = Tokens(model if isinstance(model, str) else register(model), list(prompts), **settings.space)
+    return _Tuning(environment, reward, settings, options or TuneOptions(), seed).run()
+
+
+class _Tuning:
+    """One training, from its start or a checkpoint to its end."""
+
+    def __init__(
+        self, environment: Tokens, reward: LanguageReward, settings: TuneSettings, options: TuneOptions, seed: int
+    ) -> None:
+        self._environment, self._reward, self._settings = environment, reward, settings
+        self._options, self._seed = options, seed
+        reward.bind(environment)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "adapters"))
+            policy = LanguagePolicy(environment, lora=settings.lora)
+        self._learner = Learner(environment, settings.training(settings.steps), seed, policy)
+        self._live = StateReward(reward, is_live=True)
+        self._buffer = TextBuffer(environment, reward, settings.buffer_capacity, settings.buffer_distance)
+        if settings.n_from_buffer:
+            self._learner.add_source(self._buffer, settings.n_from_buffer)
+            self._buffer.seed(options.seeds)
+        metadata = {"reward": reward.describe(), "seed": seed, "steps": settings.steps}
+        self._tuned = TunedModel(environment, policy, reward, metadata)
+        self._reported = self._report_on()
+
+    def _report_on(self) -> tuple[TunedModel, LanguageReward]:
+        """Return the sampler and the reward for the prompts of the reports."""
+        held_out = list(self._options.held_out)
+        if not held_out:
+            return self._tuned, self._reward
+        if isinstance(self._reward, Infill):
+            raise ConfigError("held_out: an infill has gaps for its own prompts only; leave held_out empty")
+        environment = self._environment.with_prompts(held_out)
+        reward = copy.deepcopy(self._reward)
+        reward.bind(environment)
+        return TunedModel(environment, self._tuned.policy, reward), reward
+
+    def run(self) -> TunedModel:
+        """Train, and return the sampler."""
+        settings, options, learner = self._settings, self._options, self._learner
+        learner.start(self._live)
+        begun = self._resume()
+        for sink in options.sinks:
+            sink.begin("tune-language", digest(self._environment.prompts), vars(settings))
+        make = options.samplers or self._inline
+        samplers = make(self._environment, settings)
+        every = settings.report_every or max(settings.steps // 10, 1)
+        losses: list[float] = []
+        step = begun
+        try:
+            self._prepare(step)
+            samplers.set_reward(self._live)
+            learner.training = settings.training(settings.steps - begun)
+            seeds = partial(self._seed_of, begun)
+            for loss in pipeline(learner, samplers, seed=seeds):
+                stopping.look()
+                losses.append(loss)
+                step += 1
+                if step % every == 0 or step == settings.steps:
+                    self._report(step, sum(losses) / len(losses))
+                    losses = []
+                self._prepare(step)
+        finally:
+            samplers.close()
+            for sink in options.sinks:
+                sink.end("finished" if step == settings.steps else "stopped")
+        self._reward.set_step(settings.steps)
+        return self._tuned
+
+    def _seed_of(self, begun: int, purpose: str, step: int) -> int:
+        return derive_seed(self._seed, purpose, begun + step)
+
+    def _inline(self, environment: Tokens, settings: TuneSettings) -> SamplerGroup:
+        return InlineSampler(Sampler(environment, self._learner.sampling_policy))
+
+    def _prepare(self, step: int) -> None:
+        """Set the reward's temperature and the learning rate of a step."""
+        self._reward.set_step(step)
+        settings = self._settings
+        growing = (step + 1) / max(settings.warmup, 1)
+        falling = (settings.steps - step) / max(settings.decay * settings.steps, 1e-9)
+        self._learner.scale_rates(min(growing, 1.0) * min(max(falling, _LEAST_RATE), 1.0))
+
+    def _report(self, step: int, loss: float) -> None:
+        tuned, reward = self._reported
+        reward.set_step(step)
+        seed = derive_seed(self._seed, "report", step) % (1 << 31)
+        report = convergence(tuned, reward, self._settings.report_draws, step=step, loss=loss, seed=seed)
+        for sink in self._options.sinks:
+            sink.log(step, report.metrics())
+        if self._options.on_report is not None:
+            self._options.on_report(report, self._tuned)
+        self._keep(step)
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------------
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree with."""
+        settings = {k: v for k, v in vars(self._settings).items() if k not in ("steps", "report_every", "report_draws")}
+        return {
+            "settings": settings | {"device": ""},
+            "prompts": digest(self._environment.prompts),
+            "seed": self._seed,
+            "model": self._environment.vocabulary()[0],
+        }
+
+    def _keep(self, step: int) -> None:
+        if self._options.checkpoint is None:
+            return
+        buffer = io.BytesIO()
+        torch.save({"step": step, "identity": self._identity(), "learner": self._learner.state_dict()}, buffer)
+        write_whole(Path(self._options.checkpoint), buffer.getvalue())
+
+    def _resume(self) -> int:
+        """Return the step of the checkpoint, after loading it; 0 without one."""
+        path = self._options.checkpoint
+        if path is None or not Path(path).exists():
+            return 0
+        try:
+            content = torch.load(path, map_location=self._learner.device, weights_only=True)
+            step, identity = int(content["step"]), content["identity"]
+        except Exception:  # a damaged file raises almost anything
+            raise ConfigError(f"checkpoint: {path} is not a checkpoint of tune, or is corrupt; remove it") from None
+        if identity != self._identity():
+            changed = [key for key, value in self._identity().items() if identity.get(key) != value]
+            raise ConfigError(
+                f"checkpoint: {path} is of another training ({', '.join(changed)} differ); choose another file"
+            )
+        self._learner.load_state_dict(content["learner"])
+        return min(step, self._settings.steps)

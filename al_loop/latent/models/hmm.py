@@ -1,0 +1,124 @@
+"""Hidden Markov models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from al_loop.environments.assignment import Assignments
+from al_loop.environments.base import Environment
+from al_loop.latent.multinomial import MultinomialModel
+from al_loop.latent.words import PAD, Words, lengths_of
+
+
+class HMM(MultinomialModel):
+    """A hidden Markov model of sequences: a chain of states, each of which emits a letter.
+
+    The sampler names the states from left to right. ``exact_step`` is Baum-Welch.
+
+    Args:
+        alphabet: the letters: a text if each is one character, otherwise a list.
+        length: number of letters of the longest sequence.
+        states: number of states.
+        smoothing: pseudo-count of each probability in the M-step.
+    """
+
+    kind = "hmm"
+    policy: ClassVar[str] = "tagging"
+    is_partial: ClassVar[bool] = True
+    reads_text: ClassVar[bool] = True
+    n_lengths: Tensor
+
+    def __init__(
+        self,
+        alphabet: str | list[str],
+        length: Annotated[int, Field(ge=1)],
+        states: Annotated[int, Field(ge=1)] = 5,
+        smoothing: Annotated[float, Field(ge=0)] = 0.01,
+    ) -> None:
+        super().__init__(smoothing, alphabet=alphabet, length=length, states=states)
+        if states < 1:
+            raise ValueError(f"states: must be at least 1, got {states}")
+        self.words, self._states = Words(alphabet, length), states
+        n_letters = len(self.words.letters)
+        self.first = nn.Parameter(torch.full((states,), -math.log(states), dtype=torch.float64))
+        self.next = nn.Parameter(torch.full((states, states), -math.log(states), dtype=torch.float64))
+        self.emission = nn.Parameter(torch.full((states, n_letters), -math.log(n_letters), dtype=torch.float64))
+        self.register_buffer("n_lengths", torch.tensor([0.0] * length + [1.0]))
+
+    def tables(self) -> list[nn.Parameter]:
+        return [self.first, self.next, self.emission]
+
+    def latents(self) -> Environment:
+        """Return the states of all places; those after the end of a sequence are uniform."""
+        return Assignments([f"{i:03d}" for i in range(self._states)], self.words.length, order="left_to_right")
+
+    def read(self, data: Any) -> Tensor:
+        return self.words.read(data)
+
+    def inputs(self, x: Tensor) -> Tensor:
+        return self.words.one_hot(x)
+
+    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        return self.log_partial(x, z)
+
+    def log_partial(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return the log-probabilities of the states named so far, and of their letters, shape n."""
+        is_named = z < self._states
+        is_letter, state = is_named & (x != PAD), z.clamp(max=self._states - 1)
+        emitted = self.emission[state, x.clamp(min=0)]
+        moved = torch.cat([self.first[state[:, :1]], self.next[state[:, :-1], state[:, 1:]]], 1)
+        after = torch.where(is_named & (x == PAD), -math.log(self._states), 0.0)
+        return (torch.where(is_letter, emitted + moved, 0.0) + after).sum(1)
+
+    @property
+    def is_exact(self) -> bool:
+        return True
+
+    def log_evidence(self, x: Tensor) -> Tensor:
+        """Return log p(x), shape n, by the forward algorithm."""
+        forward = self.first + self.emission[:, x[:, 0].clamp(min=0)].T
+        for t in range(1, x.shape[1]):
+            step = (forward[:, :, None] + self.next).logsumexp(1) + self.emission[:, x[:, t].clamp(min=0)].T
+            forward = torch.where((x[:, t] != PAD)[:, None], step, forward)
+        return forward.logsumexp(1)
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw sequences with the lengths of those that the model was initialised with, and their states."""
+        length = torch.multinomial(self.n_lengths, n, replacement=True, generator=generator)
+        with torch.no_grad():
+            state = torch.multinomial(self.first.exp(), n, replacement=True, generator=generator)
+            z, x = [state], []
+            for t in range(self.words.length):
+                x.append(torch.multinomial(self.emission.exp()[z[t]], 1, generator=generator)[:, 0])
+                z.append(torch.multinomial(self.next.exp()[z[t]], 1, generator=generator)[:, 0])
+            is_letter = torch.arange(self.words.length) < length[:, None]
+            uniform = torch.randint(self._states, (n, self.words.length), generator=generator)
+        states = torch.where(is_letter, torch.stack(z[:-1], 1), uniform)
+        return torch.where(is_letter, torch.stack(x, 1), PAD), states
+
+    def initialise(self, x: Tensor, generator: torch.Generator) -> None:
+        """Set the tables to random distributions, and the distribution of lengths to that of the observations."""
+        self.randomise(generator)
+        self.n_lengths.copy_(torch.bincount(lengths_of(x), minlength=self.words.length + 1))
+
+    def write(self, x: Tensor) -> list[str]:
+        return self.words.texts(x)
+
+    def paths(self, x: Sequence[str] | Tensor, z: Tensor) -> list[list[int]]:
+        """Return the states of the letters of sequences, without those after the end.
+
+        Args:
+            x: n sequences.
+            z: their latents, shape n x length.
+        """
+        rows = x if isinstance(x, Tensor) else self.read(x)
+        return [row[:n] for row, n in zip(z.tolist(), lengths_of(rows).tolist(), strict=True)]
+
+    def explain(self, x: Tensor, z: Tensor) -> list[str]:
+        return ["-".join(map(str, path)) for path in self.paths(x, z)]

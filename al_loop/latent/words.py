@@ -1,0 +1,78 @@
+"""Sequences of letters as rows of indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+#: the index that follows the end of a sequence
+PAD = -1
+
+
+class Words:
+    """The letters of sequences, and the rows that sequences become.
+
+    Args:
+        alphabet: the letters: a text if each is one character, otherwise a list.
+        length: number of letters of the longest sequence.
+
+    Raises:
+        ValueError: there are no letters, or one is repeated or empty, or the length is below 1.
+    """
+
+    def __init__(self, alphabet: Sequence[str], length: int) -> None:
+        self.letters = list(alphabet)
+        self._index = {letter: i for i, letter in enumerate(self.letters)}
+        if not self.letters or len(self._index) != len(self.letters) or "" in self._index:
+            raise ValueError(f"alphabet: expected at least one letter, none empty and none twice, got {alphabet!r}")
+        if length < 1:
+            raise ValueError(f"length: must be at least 1, got {length}")
+        self.length = length
+
+    def read(self, data: Any, shortest: int = 1) -> Tensor:
+        """Return sequences as rows of indices, shape n x length, -1 after the end.
+
+        Args:
+            data: sequences: texts, whose letters are separated by blanks if one of the letters is longer than a
+                character, or lists of letters.
+            shortest: number of letters of the shortest sequence that is accepted.
+
+        Raises:
+            ValueError: there is none, or one has an unknown letter or is too long or too short.
+        """
+        if isinstance(data, Tensor):
+            return data
+        if isinstance(data, str) or not isinstance(data, Sequence) or not len(data):
+            raise ValueError(f"expected a list of at least one sequence, got {type(data).__name__}")
+        has_words = any(len(letter) > 1 for letter in self.letters)
+        rows = []
+        for number, sequence in enumerate(data, 1):
+            if not isinstance(sequence, str | Sequence):
+                raise ValueError(f"sequence {number}: expected a text or a list of letters, got {sequence!r:.60}")
+            letters = sequence.split() if isinstance(sequence, str) and has_words else list(sequence)
+            unknown = [letter for letter in letters if letter not in self._index]
+            if unknown:
+                raise ValueError(f"sequence {number}: {unknown[0]!r} is not one of the letters {self.letters!r:.200}")
+            if not shortest <= len(letters) <= self.length:
+                raise ValueError(f"sequence {number} has {len(letters)} letters, expected {shortest} to {self.length}")
+            rows.append([self._index[letter] for letter in letters] + [PAD] * (self.length - len(letters)))
+        return torch.tensor(rows, dtype=torch.int64)
+
+    def texts(self, x: Tensor) -> list[str]:
+        """Return rows as texts, which ``read`` reads."""
+        separator = " " if any(len(letter) > 1 for letter in self.letters) else ""
+        return [separator.join(self.letters[i] for i in row if i != PAD) for row in x.tolist()]
+
+    def one_hot(self, x: Tensor) -> Tensor:
+        """Return rows as one-hot vectors, zero after the end, shape n x (length * letters)."""
+        hot = one_hot(x.clamp(min=0), len(self.letters)) * (x != PAD)[..., None]
+        return hot.float().flatten(1)
+
+
+def lengths_of(x: Tensor) -> Tensor:
+    """Return the number of letters of rows, shape n."""
+    return (x != PAD).sum(1)

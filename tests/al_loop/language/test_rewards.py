@@ -1,0 +1,147 @@
+import pickle
+
+import pytest
+import torch
+
+from al_loop.environments.tokens import Tokens
+from al_loop.errors import ConfigError
+from al_loop.gflownet.exact_distribution import terminal_states
+from al_loop.language.rewards import Checked, Continuation, Falling, Gap, Infill
+from al_loop.language_models.loading import load_language_model
+from tests.support.language import tiny_model
+
+
+def log_p(tokens, given):
+    """Log-probability of tokens after others, from one full forward over both."""
+    model = load_language_model(tiny_model())
+    row = torch.tensor([[*given, *tokens]])
+    memory, _ = model.read_prompts(row[:, :1], torch.ones(1, 1, dtype=torch.bool))
+    hidden = torch.cat([model.read_prompts(row[:, :1], torch.ones(1, 1, dtype=torch.bool))[1][:, None],
+                        model.read(memory, row[:, 1:])], 1)  # fmt: skip
+    log_probs = model.logits(hidden)[0].log_softmax(-1)
+    return float(sum(log_probs[i - 1, row[0, i]] for i in range(len(given), row.shape[1])))
+
+
+def states_of(environment):
+    return torch.cat([
+        environment.finished(environment.texts(terminal_states(environment)), torch.full((n,), index))
+        for index in range(len(environment.prompts))
+        for n in [len(terminal_states(environment))]
+    ])  # fmt: skip
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_a_continuation_is_rewarded_by_its_likelihood_and_that_of_its_end(temperature):
+    environment = Tokens(tiny_model(), ["ab", "c", "abcab"], max_tokens=3, min_tokens=0)
+    reward = Continuation(temperature)
+    reward.bind(environment)
+    states = states_of(environment)
+    got = reward(states)
+    encode = environment.language_model.tokenizer.encode
+    for row, (state, text) in enumerate(zip(states.tolist(), environment.texts(states), strict=True)):
+        prompt = [token for token in state[: environment.condition_size] if token >= 0]
+        expected = log_p([*encode(text), environment.end], prompt) / temperature
+        assert float(got[row]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_all_prefixes_of_a_text_come_from_one_pass(monkeypatch):
+    environment = Tokens(tiny_model(), ["ab"], max_tokens=3, min_tokens=0)
+    reward = Continuation()
+    reward.bind(environment)
+    shapes = []
+    model = environment.language_model
+    read = type(model).read
+    monkeypatch.setattr(
+        type(model), "read", lambda self, memory, tokens: (shapes.append(tokens.shape), read(self, memory, tokens))[1]
+    )
+    states = environment.encode(["abc", "ab", "a", "", "b", "abb"])
+    together = reward(states)
+    assert shapes == [(3, 3)]  # abc, abb and b
+    reward(states)
+    assert len(shapes) == 1  # known by now
+    apart = Continuation()
+    apart.bind(environment)
+    assert torch.allclose(together, torch.cat([apart(state[None]) for state in states]), atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_filled_gap_is_rewarded_by_the_joint_likelihood():
+    gaps = [Gap("ab", "ca", prompt="cab"), Gap("c", "b")]
+    reward = Infill(gaps)
+    environment = Tokens(tiny_model(), reward.prompts, max_tokens=2, min_tokens=0)
+    reward.bind(environment)
+    assert reward.prompts == ["cab", "c"]
+    states = states_of(environment)
+    got, half = reward(states), len(states) // 2
+    tokenizer = environment.language_model.tokenizer
+    for row, text in enumerate(environment.texts(states)):
+        gap = gaps[row // half]
+        expected = log_p(tokenizer.encode(text + gap.after), tokenizer.encode_prompt(gap.before))
+        assert float(got[row]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_gaps_that_the_sampler_could_not_tell_apart_are_refused():
+    reward = Infill([Gap("a", "b"), Gap("a", "c")])
+    with pytest.raises(ConfigError, match="two different gaps"):
+        reward.bind(Tokens(tiny_model(), reward.prompts, max_tokens=2))
+    with pytest.raises(ConfigError, match="one for each of the 2 gaps"):
+        reward.bind(Tokens(tiny_model(), ["a"], max_tokens=2))
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda text: len(text), [1.0, 2.0]),
+        (lambda text: None if text == "a" else 0.5, [-7.0, 0.5]),
+        (lambda text: float("-inf") if text == "a" else 0.5, [-7.0, 0.5]),
+        (lambda text: float("nan") if text == "a" else 0.5, [-7.0, 0.5]),
+        (lambda text, prompt: float(prompt == "cb") + len(text), [2.0, 3.0]),
+    ],
+)
+def test_any_function_of_the_text_is_a_reward(function, expected):
+    environment = Tokens(tiny_model(), ["cb"], max_tokens=3)
+    reward = Checked(function, invalid=-7.0)
+    reward.bind(environment)
+    states = environment.encode(["a", "ab"])
+    assert reward(states).tolist() == expected
+    likely = Checked(function, invalid=-7.0, likelihood=0.5)
+    likely.bind(environment)
+    base = Continuation()
+    base.bind(environment)
+    assert torch.allclose(likely(states), torch.tensor(expected) + 0.5 * base(states), atol=1e-5)
+
+
+def test_infinite_rewards_are_refused():
+    reward = Checked(lambda text: float("inf"))
+    reward.bind(environment := Tokens(tiny_model(), ["a"], max_tokens=2))
+    with pytest.raises(ConfigError, match="must be finite"):
+        reward(environment.encode(["a"]))
+    with pytest.raises(ConfigError, match="must be finite"):
+        Checked(len, invalid=float("-inf"))
+    with pytest.raises(ConfigError, match="above 0"):
+        Continuation(0.0)
+
+
+def test_the_temperature_falls_linearly_and_travels_as_the_only_weight():
+    reward = Checked(len, temperature=Falling(2.0, 1.0, 10))
+    reward.bind(environment := Tokens(tiny_model(), ["a"], max_tokens=2))
+    states = environment.encode(["ab"])
+    values = []
+    for step in (0, 5, 10, 99):
+        reward.set_step(step)
+        values.append(float(reward(states)))
+    assert values == pytest.approx([1.0, 2 / 1.5, 2.0, 2.0])
+    assert set(reward.state_dict()) == {"temperature"}
+    other = Checked(len)
+    other.load_state_dict(reward.state_dict())
+    assert float(other.temperature) == 1.0
+
+
+def test_a_reward_is_sent_without_the_model():
+    reward = Continuation()
+    reward.bind(environment := Tokens(tiny_model(), ["a"], max_tokens=2))
+    value = reward(environment.encode(["ab"]))
+    content = pickle.dumps(reward)
+    assert len(content) < 5000
+    assert pickle.loads(content)(environment.encode(["ab"])).equal(value)

@@ -1,0 +1,141 @@
+import json
+
+import pytest
+import torch
+
+from al_loop.errors import ConfigError
+from al_loop.language import Checked, Continuation, Gap, Infill, TunedModel, TuneOptions, tune
+from al_loop.language_models.loading import load_language_model
+from al_loop.sinks.jsonl import JSONLines
+from tests.support.language import tiny_model
+
+pytest.importorskip("peft")
+
+PROMPTS = ["ab", "c"]
+SMALL = {"lora": 4, "max_tokens": 2, "forbidden": ["c"], "batch_size": 16, "per_prompt": 4, "report_draws": 8}
+
+
+def wanted(text):
+    return {"a": 0.0, "b": 1.0, "ab": 2.0, "ba": 1.5}.get(text)
+
+
+def test_the_sampler_reaches_the_posterior_and_reports_it():
+    reports = []
+    options = TuneOptions(on_report=lambda report, tuned: reports.append(report))
+    tuned = tune(
+        tiny_model(), PROMPTS, Checked(wanted, invalid=-3), steps=100, lr=0.02, sampling_temperature=1.5, min_tokens=0,
+        options=options, **{**SMALL, "lora": 16},
+    )  # fmt: skip
+    assert [report.step for report in reports] == [10 * i for i in range(1, 11)]
+    first, last = reports[0], reports[-1]
+    assert last.kl < 0.03 < first.kl
+    assert last.effective_share > 0.9
+    assert abs(last.kl_bound) < 0.1
+    for prompt in PROMPTS:
+        posterior = tuned.posterior(prompt)
+        assert float(posterior.sampler.sum()) == pytest.approx(1, abs=1e-5)
+        assert float(posterior.exact.sum()) == pytest.approx(1)
+        assert posterior.kl < 0.05
+        assert posterior.texts[int(posterior.sampler.argmax())] == "ab"
+
+
+@pytest.mark.parametrize("make", [lambda: Continuation(0.7), lambda: Infill([Gap("ab", "c"), Gap("c", "a")])])
+@pytest.mark.parametrize("lora", [4, None], ids=["adapters", "all weights"])
+def test_rewards_of_the_model_are_sampled_from(make, lora):
+    reward = make()
+    tuned = tune(tiny_model(), PROMPTS, reward, steps=40, lr=0.01, **{**SMALL, "lora": lora})
+    start = tune(tiny_model(), PROMPTS, reward, steps=1, lr=1e-9, **{**SMALL, "lora": lora})
+    for prompt in PROMPTS:
+        assert tuned.posterior(prompt).kl < max(0.7 * start.posterior(prompt).kl, 0.01)
+
+
+def test_draws_and_log_probabilities_agree_for_any_prompt():
+    tuned = tune(tiny_model(), PROMPTS, Checked(wanted), steps=2, **SMALL)
+    drawn = tuned.draw("ab", 6, seed=1)
+    assert drawn.objects == tuned.draw("ab", 6, seed=1).objects
+    assert torch.allclose(tuned.log_prob("ab", drawn.objects), drawn.log_prob, atol=1e-6)
+    posterior = tuned.posterior("ab")
+    for text, log_prob in zip(drawn.objects, drawn.log_prob.tolist(), strict=True):
+        assert float(posterior.sampler[posterior.texts.index(text)].log()) == pytest.approx(log_prob, abs=1e-5)
+    other = tuned.draw("abcabc", 3)
+    assert len(other.objects) == 3
+    assert tuned.posterior("abcabc").exact is None
+    with pytest.raises(ConfigError, match="no token"):
+        tuned.draw("?", 3)
+    with pytest.raises(ValueError, match="at least 1"):
+        tuned.draw("ab", 0)
+
+
+def test_a_saved_sampler_is_small_and_draws_the_same(tmp_path):
+    model = load_language_model(tiny_model(width=32, layers=2))
+    model.save(tmp_path / "model.pt")
+    tuned = tune(str(tmp_path / "model.pt"), PROMPTS, Checked(wanted), steps=3, lr=0.05, **{**SMALL, "lora": 1})
+    tuned.save(tmp_path / "adapter.pt")
+    assert (tmp_path / "adapter.pt").stat().st_size < (tmp_path / "model.pt").stat().st_size / 2
+    loaded = TunedModel.load(tmp_path / "adapter.pt")
+    assert loaded.draw("ab", 9, seed=3).log_prob.equal(tuned.draw("ab", 9, seed=3).log_prob)
+    assert loaded.metadata["reward"] == "Checked at temperature 1"
+    with torch.no_grad():
+        model.output.bias.add_(1.0)
+    model.save(tmp_path / "model.pt")
+    from al_loop.language_models import loading
+
+    loading._load.cache_clear()
+    with pytest.raises(ConfigError, match="other weights"):
+        TunedModel.load(tmp_path / "adapter.pt")
+    with torch.no_grad():
+        model.output.bias.sub_(1.0)
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", None])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "x.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match="cannot read" if content is None else "not written by"):
+        TunedModel.load(path)
+
+
+def test_an_interrupted_tuning_resumes_bit_for_bit(tmp_path):
+    def run(steps, checkpoint):
+        return tune(
+            tiny_model(), PROMPTS, Checked(wanted), steps=steps, seed=3, decay=1e-9, report_every=4,
+            options=TuneOptions(checkpoint=tmp_path / checkpoint, seeds=[(None, "ab")]), **SMALL,
+        )  # fmt: skip
+
+    whole = run(8, "a.pt")
+    run(4, "b.pt")
+    resumed = run(8, "b.pt")
+    assert whole.draw("ab", 20).log_prob.equal(resumed.draw("ab", 20).log_prob)
+    with pytest.raises(ConfigError, match="another training"):
+        tune(tiny_model(), ["ab"], Checked(wanted), steps=8, options=TuneOptions(checkpoint=tmp_path / "b.pt"), **SMALL)
+    (tmp_path / "b.pt").write_bytes(b"x")
+    with pytest.raises(ConfigError, match="corrupt"):
+        run(8, "b.pt")
+
+
+def test_reports_go_to_sinks_and_may_be_of_held_out_prompts(tmp_path):
+    options = TuneOptions(sinks=[JSONLines(str(tmp_path / "log.jsonl"))], held_out=["abab"])
+    tune(tiny_model(), PROMPTS, Checked(wanted), steps=4, report_every=2, options=options, **SMALL)
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [r["record"] for r in records] == ["begin", "metrics", "metrics", "end"]
+    assert records[1]["step"] == 2
+    assert {"tune/loss", "tune/kl", "tune/effective_share", "tune/kl_bound"} <= set(records[1]["metrics"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stepz": 3}, "stepz: not a setting"),
+        ({"steps": 0}, "at least 1"),
+        ({"lr": 0}, "above 0"),
+        ({"buffer_share": 1.0}, "below 1"),
+        ({"objective": "ppo"}, "ppo"),
+        ({"model": "annalogg"}, "annalogg"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes, message, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model = changes.pop("model", tiny_model())
+    with pytest.raises((ConfigError, ValueError), match=message):
+        tune(model, PROMPTS, Checked(wanted), **{**SMALL, **changes})
