@@ -13,6 +13,7 @@ from al_loop.campaign.building import build_environment, build_policy, training_
 from al_loop.campaign.executor import SamplerTraining, TrainingStep
 from al_loop.config import CampaignConfig
 from al_loop.gflownet.device import find_device
+from al_loop.gflownet.execution.choice import choose_execution
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.pipeline import PipelineStats, SamplerGroup, pipeline
 from al_loop.gflownet.priors import read_prior
@@ -34,8 +35,11 @@ def make_sampler(config: CampaignConfig, device: str | None = None) -> Sampler:
         device: where the policy runs; left out: the config's device.
     """
     environment, training = build_environment(config), training_settings(config)
-    policy = build_policy(config, environment, training).to(find_device(device or training.device))
-    return Sampler(environment, policy, training.conditioning, training.backward, training.dtype)
+    own_device = find_device(device or training.device)
+    policy = build_policy(config, environment, training).to(own_device)
+    name = "auto" if training.execution == "graphed" and own_device.type != "cuda" else training.execution
+    execution = choose_execution(name, own_device, training.steps)
+    return Sampler(environment, policy, training.conditioning, training.backward, training.dtype, execution)
 
 
 class GFlowNetTraining(SamplerTraining):

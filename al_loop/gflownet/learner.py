@@ -13,21 +13,23 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.conditions import Conditions
 from al_loop.gflownet.device import find_device
+from al_loop.gflownet.execution.choice import choose_execution
+from al_loop.gflownet.execution.fixed_gradient_step import FixedGradientStep
+from al_loop.gflownet.gradient_step import Batch, GradientStep
 from al_loop.gflownet.learner_sources import LearnerSources
 from al_loop.gflownet.log_z import LogZ
 from al_loop.gflownet.objectives import make_objective
-from al_loop.gflownet.objectives.base import Objective, Terms
+from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.priors import load_prior
 from al_loop.gflownet.replay import Replay
-from al_loop.gflownet.reward import AnyReward, StateReward, as_log_reward, check_log_reward, check_losses
+from al_loop.gflownet.reward import AnyReward, StateReward, as_log_reward, check_log_reward
 from al_loop.gflownet.sampler import REWARD_PREFIX, Draw, SearchJob
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.sources import Entries, Source
 from al_loop.gflownet.trained_weights import TrainedWeights
 from al_loop.gflownet.trajectories import Trajectories
-from al_loop.gflownet.trajectory_terms import compute_terms
 from al_loop.seeding import derive_seed
 
 
@@ -67,15 +69,23 @@ class Learner:
             sizes = (training.hidden, training.layers, n_conditions, training.heads)
             self.policy = (policy or make_policy(environment, *sizes)).to(self.device)
             self._log_z = LogZ(n_conditions, training.heads, has_starts).to(self.device)
-        self._reference: Policy | None = None
+        reference: Policy | None = None
         if prior is not None:
             load_prior(environment, self.policy, prior)
-            self._reference = copy.deepcopy(self.policy).requires_grad_(False)
+            reference = copy.deepcopy(self.policy).requires_grad_(False)
         elif self.objective.uses_reference:
-            self._reference = self.policy.reference()
+            reference = self.policy.reference()
         self._weights = TrainedWeights(self.policy, self._log_z, training)
+        #: the way to execute roll-outs and gradient steps; None: plain
+        self.execution = choose_execution(training.execution, self.device, training.steps)
+        parts = (environment, self._weights, self.objective, training)
+        if self.execution is None:
+            self._step = GradientStep(*parts)
+        else:
+            self._weights.keep_on_device()
+            self._step = FixedGradientStep(*parts, self.execution)
+        self._step.reference = reference
         self._sources = LearnerSources(environment, training, self.device)
-        self._log_reward: AnyReward | None = None
         self._is_fresh = True
 
     @property
@@ -112,7 +122,7 @@ class Learner:
     @property
     def _state_function(self) -> Callable[[Tensor], Tensor] | None:
         """The reward as a function of states; None if it is one of objects, or before the start."""
-        return self._log_reward.function if isinstance(self._log_reward, StateReward) else None
+        return self._step.state_function
 
     @property
     def replay(self) -> Replay:
@@ -132,8 +142,8 @@ class Learner:
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights of the policy that draws, and of a live reward, to send to samplers."""
         weights = {k: v.detach().clone() for k, v in self.sampling_policy.trainable_state().items()}
-        if isinstance(self._log_reward, StateReward) and self._log_reward.live_module is not None:
-            state = self._log_reward.live_module.state_dict()
+        if isinstance(self._step.log_reward, StateReward) and self._step.log_reward.live_module is not None:
+            state = self._step.log_reward.live_module.state_dict()
             weights |= {REWARD_PREFIX + k: v.detach().clone() for k, v in state.items()}
         return weights
 
@@ -144,8 +154,8 @@ class Learner:
             source: the source, on the learner's device; it is part of the learner's state.
             size: number of its objects in each step.
         """
-        if self._log_reward is not None:
-            source.rescore(self._log_reward)
+        if self._step.log_reward is not None:
+            source.rescore(self._step.log_reward)
         self._sources.add_source(source, size)
 
     def scale_rates(self, share: float) -> None:
@@ -171,7 +181,7 @@ class Learner:
             )
         if self.training.forward_looking and not (isinstance(log_reward, StateReward) and log_reward.is_partial):
             raise ValueError("forward_looking requires a StateReward of partial objects (is_partial=True)")
-        self._log_reward = log_reward
+        self._step.log_reward = log_reward
         self._sources.rescore(log_reward)
         self._is_fresh = True
 
@@ -223,69 +233,37 @@ class Learner:
         check_log_reward(reward, n)
         generator = torch.Generator(self.device).manual_seed(seed)
         values = draw.values if draw.values is not None else torch.zeros(n, 0, device=self.device)
-        batch, rewards, conditions = [draw.trajectories], [reward], [values]
+        parts, rewards, conditions = [draw.trajectories], [reward], [values]
         for source, size in self._sources.sizes:
             if size and len(source):
                 history, entries, entry_values = self._histories(source, size, seed, generator, values)
-                batch.append(history)
+                parts.append(history)
                 rewards.append(self._current(history.terminal, entries.log_reward))
                 conditions.append(entry_values)
-        trajectories, values = Trajectories.join(batch), torch.cat(conditions)
+        trajectories, values = Trajectories.join(parts), torch.cat(conditions)
         starts = trajectories.states[0][:, : self._environment.condition_size]
         joined = Conditions(starts, values, training.conditioning)
         log_reward = joined.floored(torch.cat(rewards), training.floor)
         group = joined.group if self.objective.uses_groups else None
         context = self._context(values, generator)
+        batch = Batch(trajectories, log_reward, context, group, n)
         if self._is_fresh and self.objective.uses_log_z:
-            self._estimate_log_z(trajectories, log_reward, context, n)
+            self._step.estimate_log_z(batch)
         self._is_fresh = False
-        with torch.autocast(self.device.type, training.dtype, enabled=training.dtype != torch.float32):
-            log_z = self._log_z(self.policy, trajectories.states[0], context)
-            terms = self._terms(trajectories, log_z, log_reward, context, group)
-            losses = self.objective(terms if training.backward_loss == "balance" else terms.with_fixed_backward())
-        if not self.objective.uses_log_z and not self.objective.uses_edges:  # for reports, though no loss uses it
-            self._log_z.level.data.fill_((terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0)).detach().mean())
-        check_losses(losses)
-        loss = losses.mean()
-        if training.backward_loss == "likelihood":
-            loss = loss - terms.log_pb[:, :n].sum(0).mean()
-        self._weights.step(loss)
+        loss = self._step(batch)
         self.add_to_replay(draw)
-        return float(losses[:n].detach().mean())
+        return loss
 
     @torch.no_grad()
     def _current(self, states: Tensor, log_reward: Tensor) -> Tensor:
         """Return the log-rewards of terminal states, evaluated anew if the reward is live."""
-        if isinstance(self._log_reward, StateReward) and self._log_reward.is_live:
-            log_reward = self._log_reward.function(states)
+        if isinstance(self._step.log_reward, StateReward) and self._step.log_reward.is_live:
+            log_reward = self._step.log_reward.function(states)
         return as_log_reward(log_reward, len(states)).to(self.device, torch.float32)
 
     def add_to_replay(self, draw: Draw) -> None:
         """Add the objects of a draw to the replay, unless nothing uses it, and offer them to other sources."""
         self._sources.add_draw(draw)
-
-    def _terms(
-        self,
-        trajectories: Trajectories,
-        log_z: Tensor,
-        log_reward: Tensor,
-        context: Context | None,
-        group: Tensor | None = None,
-    ) -> Terms:
-        return compute_terms(
-            self._environment,
-            self.policy,
-            trajectories,
-            self.objective,
-            log_z=log_z,
-            log_reward=log_reward,
-            backward=self.training.backward,
-            context=context,
-            reference=self._reference,
-            partial_log_reward=self._state_function if self.training.forward_looking else None,
-            stopped_log_reward=self._state_function if self.objective.uses_stops else None,
-            group=group,
-        )
 
     def _histories(
         self, source: Source, size: int, seed: int, generator: torch.Generator, drawn: Tensor
@@ -318,22 +296,13 @@ class Learner:
         head = torch.randint(heads, (len(values),), generator=generator, device=self.device) if heads > 1 else None
         return Context(values if values.shape[1] else None, head)
 
-    @torch.no_grad()
-    def _estimate_log_z(self, trajectories: Trajectories, log_reward: Tensor, context: Context | None, n: int) -> None:
-        """Set log Z to the value that minimises the loss of the first n trajectories."""
-        log_z = self._log_z(self.policy, trajectories.states[0], context)
-        terms = self._terms(trajectories, log_z, log_reward, context)
-        target = terms.log_pb if terms.log_reference is None else terms.log_reference
-        difference = terms.log_reward + target.sum(0) - terms.log_pf.sum(0) - log_z
-        self._log_z.level.data += difference[:n].mean()
-
     def state_dict(self) -> dict[str, Any]:
         """Return the complete state, from which ``load_state_dict`` resumes bit for bit."""
         return copy.deepcopy(
             {
                 **self._weights.state_dict(),
                 **self._sources.state_dict(),
-                "reference": None if self._reference is None else self._reference.trainable_state(),
+                "reference": None if self._step.reference is None else self._step.reference.trainable_state(),
                 "is_fresh": self._is_fresh,
             }
         )
@@ -344,18 +313,19 @@ class Learner:
         Raises:
             Exception: the state does not fit; the type depends on what differs, and this learner's state is unchanged.
         """
-        before, reference = self.state_dict(), self._reference
+        before, reference = self.state_dict(), self._step.reference
         try:
             self._load(state)
         except Exception:
             self._load(before)
-            self._reference = reference
+            self._step.reference = reference
             raise
 
     def _load(self, state: Mapping[str, Any]) -> None:
+        self._step.forget()
         self._weights.load_state_dict(state)
         if state["reference"] is not None:
-            self._reference = self._reference or copy.deepcopy(self.policy).requires_grad_(False)
-            self._reference.load_trainable_state(state["reference"])
+            self._step.reference = self._step.reference or copy.deepcopy(self.policy).requires_grad_(False)
+            self._step.reference.load_trainable_state(state["reference"])
         self._sources.load_state_dict(state)
         self._is_fresh = state["is_fresh"]

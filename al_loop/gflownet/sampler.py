@@ -12,6 +12,8 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.back_and_forth import metropolis_hastings
 from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.conditioning import Conditioning
+from al_loop.gflownet.execution.choice import Execution
+from al_loop.gflownet.execution.chunked_rollout import ChunkedRollout
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.reward import AnyReward, Reward, StateReward, as_log_reward
 from al_loop.gflownet.rollout import rollout
@@ -127,6 +129,7 @@ class Sampler:
         conditioning: the conditions of the reward.
         backward: the backward policy, for searches that undo steps.
         precision: dtype of the policy's arithmetic.
+        execution: the way to execute roll-outs; None: plain.
     """
 
     def __init__(
@@ -136,10 +139,12 @@ class Sampler:
         conditioning: Conditioning | None = None,
         backward: Backward = "learned",
         precision: torch.dtype = torch.float32,
+        execution: Execution | None = None,
     ) -> None:
         self._environment, self._policy, self._backward = environment, policy, backward
         self._conditioning = conditioning or Conditioning()
         self._precision = precision
+        self._chunked = None if execution is None else ChunkedRollout(environment, policy, execution, precision)
         self._log_reward: AnyReward | None = None
 
     @property
@@ -213,20 +218,29 @@ class Sampler:
             if n:
                 if start is None:
                     start = self._environment.sample_starts(n, per_condition, generator)
-                trajectories = rollout(
-                    self._environment,
-                    self._policy,
-                    n,
-                    generator=generator,
-                    epsilon=epsilon,
-                    temperature=temperature,
-                    context=context,
-                    start=start.to(self.device),
-                )
+                trajectories = self._roll_out(start.to(self.device), generator, epsilon, temperature, context)
                 draws.append(self._score(trajectories, values) if is_scored else self._unscored(trajectories, values))
             for job in jobs:
                 draws += self._search(job, generator)
         return Draw.join(draws)
+
+    def _roll_out(
+        self, start: Tensor, generator: torch.Generator, epsilon: float, temperature: float, context: Context | None
+    ) -> Trajectories:
+        if self._chunked is not None:
+            return self._chunked.draw(
+                start, generator=generator, epsilon=epsilon, temperature=temperature, context=context
+            )
+        return rollout(
+            self._environment,
+            self._policy,
+            len(start),
+            generator=generator,
+            epsilon=epsilon,
+            temperature=temperature,
+            context=context,
+            start=start,
+        )
 
     def _context(self, values: Tensor, generator: torch.Generator) -> Context | None:
         """Return the conditions of trajectories, and a random ensemble member that decides for each of them."""

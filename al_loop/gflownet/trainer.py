@@ -50,6 +50,7 @@ class Trainer:
             self.training.conditioning,
             self.training.backward,
             self.training.dtype,
+            self.learner.execution,
         )
         self.n_steps = 0
         self.set_reward(log_reward)

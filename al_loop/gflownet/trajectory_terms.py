@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -141,15 +140,18 @@ class _Steps:
         self.before, self.after = self.flat[self.index], self.flat[self.index + self.n]
         self.actions = trajectories.actions.flatten()[self.index].clamp(min=0)
         self.backward_actions = environment.backward_action(self.before, self.actions)
+        self._forward_mask: Tensor | None = None
         if not self.packs:
             self.backward_actions = torch.where(self.happened, self.backward_actions, 0)
 
-    @cached_property
+    @property
     def forward_mask(self) -> Tensor:
-        """The actions that are allowed before each step."""
-        mask = self.environment.forward_mask(self.before)
-        # steps that did not happen allow every action, and are dropped later
-        return mask if self.packs else mask | ~self.happened[:, None]
+        """The actions that are allowed before each step, computed on first use."""
+        if self._forward_mask is None:  # not a cached_property, whose lock torch.compile does not understand
+            mask = self.environment.forward_mask(self.before)
+            # steps that did not happen allow every action, and are dropped later
+            self._forward_mask = mask if self.packs else mask | ~self.happened[:, None]
+        return self._forward_mask
 
     def context_of(self, index: Tensor) -> Context | None:
         """Return the context at indices into T x n, or into (T + 1) x n."""

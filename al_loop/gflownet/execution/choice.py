@@ -42,20 +42,22 @@ class Execution:
         return function if self.capture is None else Recorded(function, self.capture, preserve)
 
 
-def choose_execution(name: ExecutionName, device: torch.device, steps: int) -> Execution | None:
+def choose_execution(name: ExecutionName | Execution, device: torch.device, steps: int) -> Execution | None:
     """Return the way to execute a training; None: plain.
 
     ``auto`` is ``graphed`` on a GPU, unless the training is so short that compilation would take longer than it saves,
     and ``plain`` elsewhere, where a campaign gives the same batches in every version.
 
     Args:
-        name: the name of the way, or ``auto``.
+        name: the name of the way, or ``auto``; or the way itself.
         device: where the policy computes.
         steps: number of training steps.
 
     Raises:
         ValueError: there is no such way, or it requires a GPU.
     """
+    if isinstance(name, Execution):
+        return name
     if name not in get_args(ExecutionName):
         raise ValueError(f"execution: {not_one_of(name, get_args(ExecutionName))}")
     if name == "auto":

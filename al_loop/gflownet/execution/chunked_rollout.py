@@ -117,7 +117,7 @@ class ChunkedRollout:
                     states.append(block)
                     actions.append(chosen)
                     outcomes.append(outcome.clone())
-                alive, n_wrong = self._read(outcomes)
+                alive, n_wrong, n_taken = self._read(outcomes)
                 if any(n_wrong):
                     raise ValueError(NO_ACTION)
                 short = [i for i, size in enumerate(plan[1:]) if alive[i] > size]
@@ -133,20 +133,20 @@ class ChunkedRollout:
             limit = self._environment.max_steps
             raise ValueError(f"a trajectory did not end within max_steps ({limit}) of the environment")
         self._history.setdefault(n, deque(maxlen=_REMEMBERED)).append(alive)
-        return self._join(states, actions)
+        return self._join(states, actions, sum(n_taken))
 
-    def _join(self, states: Sequence[Tensor], actions: Sequence[Tensor]) -> Trajectories:
+    def _join(self, states: Sequence[Tensor], actions: Sequence[Tensor], n_taken: int) -> Trajectories:
         chosen = torch.cat([*actions])
         n_steps = min(len(chosen), self._environment.max_steps)
         if chosen.device.type == "cpu":  # without steps that no trajectory takes
             n_steps = int((chosen[:n_steps] >= 0).any(1).sum())
-        return Trajectories(torch.cat([*states])[: n_steps + 1], chosen[:n_steps])
+        return Trajectories(torch.cat([*states])[: n_steps + 1], chosen[:n_steps], n_taken)
 
-    def _read(self, outcomes: Sequence[Tensor]) -> tuple[list[int], list[int]]:
-        """Wait for all chunks; return the numbers of unfinished trajectories, and of invalid choices, after each."""
+    def _read(self, outcomes: Sequence[Tensor]) -> tuple[list[int], list[int], list[int]]:
+        """Wait for all chunks; return the outcomes of each, as ``take_steps`` does."""
         self.n_reads += 1
-        table = torch.stack([*outcomes]).tolist()
-        return [int(row[0]) for row in table], [int(row[1]) for row in table]
+        alive, n_wrong, n_taken = torch.stack([*outcomes], 1).tolist()
+        return alive, n_wrong, n_taken
 
     def _plan(self, n: int) -> list[int]:
         """Return the number of rows of each chunk: enough for all recent draws of n trajectories."""
@@ -215,7 +215,7 @@ def take_steps(
 
     Returns:
         States after each step, shape K x m x state_size; actions, shape K x m, -1 after the end of a trajectory; the
-        numbers of unfinished trajectories and of invalid choices, shape 2.
+        numbers of unfinished trajectories, of invalid choices and of actions, shape 3.
     """
     memory = policy.start_from(states)
     after, taken = [], []
@@ -234,7 +234,8 @@ def take_steps(
         after.append(states)
         taken.append(torch.where(is_alive, action, -1))
     n_alive = (~environment.is_terminal(states)).sum()
-    return torch.stack(after), torch.stack(taken), torch.stack([n_alive, n_wrong])
+    actions = torch.stack(taken)
+    return torch.stack(after), actions, torch.stack([n_alive, n_wrong, (actions >= 0).sum()])
 
 
 def _spread(point: _Point, after: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:

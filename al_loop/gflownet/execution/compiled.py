@@ -7,10 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import torch
-import torch._dynamo
-from torch._dynamo.utils import counters
-
 _log = logging.getLogger(__name__)
 #: versions of one function, of different policies and settings, in one process
 _MAX_VERSIONS = 256
@@ -40,6 +36,9 @@ def compiled(function: Callable[..., Any], backend: str = "inductor") -> Callabl
         function: the function.
         backend: the backend of ``torch.compile``.
     """
+    import torch._dynamo  # takes a second, and only compiled trainings need it
+    from torch._dynamo.utils import counters
+
     config: Any = torch._dynamo.config
     config.recompile_limit = max(config.recompile_limit, _MAX_VERSIONS)
     config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, 4 * _MAX_VERSIONS)
