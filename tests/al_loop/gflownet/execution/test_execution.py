@@ -177,7 +177,7 @@ def test_nothing_waits_in_a_gradient_step(name, objective):
     assert len(launches) == 1
 
 
-def recorded_execution():  # noqa: N802
+def recorded_execution():
     return Execution(capture=EagerCapture())
 
 
