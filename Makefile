@@ -16,7 +16,7 @@ TORCH_ARGS ?=
 TORCH_VERSION = $(if $(CONSTRAINTS),$(shell sed -n 's/^torch\(==.*\)/\1/p' $(CONSTRAINTS)))
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: run test test-slow check docs setup lock clean peers
+.PHONY: run test test-slow soak check docs setup lock clean peers
 
 run: setup
 	$(VENV)/bin/al-loop run configs/quickstart.yaml
@@ -28,6 +28,10 @@ test: setup
 # The tests marked slow: crash tests, fault injection, Ray clusters.
 test-slow: setup
 	$(VENV)/bin/python -m pytest -m slow $(PYTEST_SLOW_ARGS)
+
+# An hour of campaigns beside a database server that is stopped and killed again and again; benchmarks/campaign/soak.py.
+soak: setup
+	$(VENV)/bin/python benchmarks/campaign/soak.py
 
 check: setup
 	$(VENV)/bin/ruff check .

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,6 +34,7 @@ from al_loop.config import CampaignConfig
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Call, Failure, FailureKind, Outcome, evaluate_each, outcome_of_error
 from al_loop.storage.bounded_log import BoundedLog
+from al_loop.system.isolated_spawn import SAFE_PATH, isolated_spawn
 from al_loop.system.processes import adopt_orphans, end_descendants, end_tree, tree_memory
 from al_loop.system.tracebacks import shorten
 
@@ -43,13 +44,11 @@ if TYPE_CHECKING:
     from al_loop.modelling.fitter import ModelFitter
 
 
-_SPAWN_LOCK = threading.Lock()
 _MEMORY_POLL_S = 0.2
 _ALIVE_POLL_S = 2.0  # a process forked by the oracle may keep the connection of a dead worker open
 _TRIM_S = 1.0
 _MAX_TRACEBACK = 2_000  # characters in the ledger; the log has all of it
 _MAX_OUTPUT = 2_000
-_SAFE_PATH = "PYTHONSAFEPATH"
 
 
 class LocalWorker(OracleWorker):
@@ -85,7 +84,7 @@ class LocalWorker(OracleWorker):
             context = multiprocessing.get_context("spawn")
             ours, theirs = context.Pipe()
             watched, self._lifeline = context.Pipe(duplex=False)
-            with _isolated_spawn() as has_safe_path:
+            with isolated_spawn() as has_safe_path:
                 self._process = context.Process(
                     target=_serve,
                     args=(theirs, watched, self._config, self._log, list(sys.path), has_safe_path),
@@ -183,32 +182,6 @@ class LocalWorker(OracleWorker):
         self._kill(keep_connection=self._is_calling)  # the call closes it when it has read what is there
 
 
-@contextmanager
-def _isolated_spawn() -> Iterator[bool]:
-    """Keep ``spawn`` from importing the user's files into the new process before it is ours.
-
-    The process does not need the caller's main module: a notebook or a script without a ``__main__`` guard would start
-    campaigns of its own. Nor does it look for the standard library in the working directory, where a user may have a
-    ``queue.py``.
-
-    Yields:
-        Whether the user has set ``PYTHONSAFEPATH``.
-    """
-    with _SPAWN_LOCK:
-        main = vars(sys.modules["__main__"])
-        saved = {name: main[name] for name in ("__file__", "__spec__") if name in main}
-        main["__spec__"] = None
-        main.pop("__file__", None)
-        has_safe_path = _SAFE_PATH in os.environ
-        os.environ.setdefault(_SAFE_PATH, "1")
-        try:
-            yield has_safe_path
-        finally:
-            main.update(saved.items())
-            if not has_safe_path:
-                del os.environ[_SAFE_PATH]
-
-
 def _serve(
     connection: Connection,
     lifeline: Connection,
@@ -233,7 +206,7 @@ def _serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if not has_safe_path:
-        os.environ.pop(_SAFE_PATH, None)
+        os.environ.pop(SAFE_PATH, None)
     sys.path[:] = path
     output = WorkerOutput(log)
 
@@ -303,9 +276,10 @@ class LocalExecutor(Executor):
 
     def training(self) -> SamplerTraining:
         from al_loop.campaign.sampler_training import make_sampler
+        from al_loop.gflownet.local_replicas import LocalReplicas
         from al_loop.gflownet.pipeline import InlineSampler
 
-        return make_training(self._config, lambda: InlineSampler(make_sampler(self._config)))
+        return make_training(self._config, lambda: InlineSampler(make_sampler(self._config)), LocalReplicas)
 
     def fit(
         self,

@@ -15,6 +15,10 @@ class CampaignError(AlLoopError):
     """The campaign cannot continue although the input was valid; no measurement is lost. Exit code 1."""
 
 
+class ReplicaLost(CampaignError):  # noqa: N818  it is an event more than an error
+    """A process of the learner has died, and the training cannot go on; a restart repeats it from its checkpoint."""
+
+
 def summary(error: object, *, max_length: int = 300) -> str:
     """Return the first line of an error's message, or the name of its type if the message is empty.
 

@@ -20,6 +20,13 @@ def read_smiles(smiles: str) -> Any:
     return Chem.MolFromSmiles(smiles)
 
 
+def without_messages() -> Any:
+    """Return a context manager that suppresses RDKit's messages, about texts that need not be SMILES."""
+    from rdkit import rdBase
+
+    return rdBase.BlockLogs()
+
+
 def canonical_smiles(smiles: str) -> str | None:
     r"""Return the canonical SMILES of a molecule, or None if RDKit cannot parse it; RDKit's messages are suppressed.
 

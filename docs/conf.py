@@ -27,7 +27,6 @@ exclude_patterns = ["_build", "_extensions", "conf.py", "draw_loop.py"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # the tests execute the notebooks and the snippets
-nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 
 # Reference of the Python interface
 autodoc_member_order = "bysource"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
@@ -47,9 +48,11 @@ class LearnerActor(RoleActor):
     def __init__(self, config: CampaignConfig, path: list[str]) -> None:
         super().__init__(config, path)
         set_threads(config)
+        from al_loop.actors.cluster.replicas import RayReplicas  # which loads torch
+
         device = device_of(config, config.resources.learner)
         self._samplers: list[RaySamplers] = []
-        self._training = make_training(config, self._make_samplers, device)
+        self._training = make_training(config, self._make_samplers, partial(RayReplicas, config), device)
 
     def _make_samplers(self) -> RaySamplers:
         self._samplers.append(RaySamplers(self._config))
@@ -155,7 +158,7 @@ class RayTraining(SamplerTraining):
                 self._info, self._state = self._slots.get([learner.info.remote(), learner.state.remote()])
                 return
             except DEATHS as error:
-                self.close()
+                self.close()  # its replicas end with it
                 report_death("learner", error, n_deaths, self._on_note)
 
     def info(self) -> dict[str, Any]:

@@ -49,14 +49,15 @@ def options_of(role: Role) -> dict[str, Any]:
 def roles_of(config: CampaignConfig) -> list[tuple[str, Role, int]]:
     """Return the name, the resources and the number of actors of each role."""
     resources = config.resources
-    roles: list[tuple[str, Role, int]] = [("surrogate", resources.surrogate, 1), ("learner", resources.learner, 1)]
+    learners = ("learner", resources.learner, resources.learner.replicas)
+    roles: list[tuple[str, Role, int]] = [("surrogate", resources.surrogate, 1), learners]
     if config.sampler.kind == "gflownet":
         roles.append(("sampler", resources.sampler, resources.sampler.count))
     return [*roles, ("oracle", resources.oracle, config.evaluation.workers)]
 
 
 def placed(roles: Sequence[tuple[str, Role, int]], nodes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return how many actors of each role fit on empty nodes, placing one of each role before the others.
+    """Return how many actors of each role fit on empty nodes, placing those that the campaign needs before the others.
 
     Args:
         roles: The name, the resources and the number of actors of each role.
@@ -88,12 +89,18 @@ def placed(roles: Sequence[tuple[str, Role, int]], nodes: Sequence[Mapping[str, 
         return len(role.labels) + len(role.custom), role.num_gpus, role.memory_gb or 0.0, role.num_cpus
 
     order = sorted(roles, key=rarity, reverse=True)
-    for name, role, _ in order:
-        place(name, role)
+    for name, role, count in order:
+        for _ in range(_least(name, count)):
+            place(name, role)
     for name, role, count in order:
         while 0 < counts[name] < count and place(name, role):
             pass
     return counts
+
+
+def _least(name: str, count: int) -> int:
+    """Return how many of the actors of a role the campaign needs; the processes of a learner wait for each other."""
+    return count if name == "learner" else 1
 
 
 def _in_units(amounts: Mapping[str, float]) -> dict[str, int]:
@@ -113,7 +120,9 @@ def _rare(resources: Mapping[str, float]) -> set[str]:
 
 
 def await_places(config: CampaignConfig, on_note: Callable[[str], None]) -> None:
-    """Wait until at least one actor of each role fits on the cluster, which an autoscaler may have to extend.
+    """Wait until the actors that the campaign needs fit on the cluster, which an autoscaler may have to extend.
+
+    That is one of each role, and all processes of the learner.
 
     Args:
         config: The campaign's configuration; ``resources.wait_s`` is the longest wait.
@@ -129,7 +138,7 @@ def await_places(config: CampaignConfig, on_note: Callable[[str], None]) -> None
         while True:
             nodes = [node for node in ray.nodes() if node["Alive"]]
             counts = placed(roles, nodes)
-            missing = [(name, role) for name, role, _ in roles if not counts[name]]
+            missing = [(name, role) for name, role, count in roles if counts[name] < _least(name, count)]
             if not missing:
                 break
             if time.monotonic() >= deadline:

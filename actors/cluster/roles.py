@@ -14,12 +14,12 @@ import ray
 from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 
 from al_loop.config import CampaignConfig, Role, add_to_path
-from al_loop.errors import AlLoopError, CampaignError
+from al_loop.errors import AlLoopError, CampaignError, ReplicaLost
 
 MAX_DEATHS = 3  # in a row; after one more, something else must be wrong
 T = TypeVar("T")
-#: the errors that Ray raises where an actor has died, or where a value was lost with the node that held it
-DEATHS = (RayActorError, ObjectLostError)
+#: the errors where an actor or a replica of the learner has died, or where a value was lost with the node that held it
+DEATHS = (RayActorError, ObjectLostError, ReplicaLost)
 
 
 class RoleActor:

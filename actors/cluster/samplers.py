@@ -14,6 +14,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from al_loop.actors.cluster.decoders import RayWorkers, cores_for_decoders
 from al_loop.actors.cluster.placement import options_of
 from al_loop.actors.cluster.roles import (
     MAX_DEATHS,
@@ -57,7 +58,9 @@ class SamplerActor(RoleActor):
         set_threads(config)
         from al_loop.campaign.sampler_training import make_sampler
 
-        self._sampler = make_sampler(config, device_of(config, config.resources.sampler))
+        role = config.resources.sampler
+        n_cores = cores_for_decoders(role.count) if config.resources.decoders == "auto" else None
+        self._sampler = make_sampler(config, device_of(config, role), RayWorkers, n_cores)
         self._loaded: dict[str, Any] = {}
 
     def fill(self, request: DrawRequest, weights: list[Any], reward: list[Any]) -> Draw:

@@ -11,6 +11,7 @@ from al_loop.analysis.tables import RunTables
 from al_loop.datafiles.table_formats import encode_rows, format_of
 from al_loop.errors import ConfigError, not_one_of
 from al_loop.storage.files import write_output
+from al_loop.system.printable import inert_cell
 
 ExportFormat = Literal["csv", "tsv", "jsonl", "xlsx", "parquet", "sdf"]
 ExportTable = Literal["evaluations", "candidates", "decisions", "changes"]
@@ -56,7 +57,12 @@ def export(
 
 def _content(frame: pd.DataFrame, format: str) -> bytes:
     if format == "csv":
-        return frame.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%f%z").encode()
+        texts = [name for name in frame if frame[name].dtype == object or pd.api.types.is_string_dtype(frame[name])]
+        safe = {
+            str(name): [inert_cell(cell) if isinstance(cell, str) else cell for cell in frame[name]] for name in texts
+        }
+        header = [inert_cell(str(name)) for name in frame]
+        return frame.assign(**safe).to_csv(index=False, header=header, date_format="%Y-%m-%dT%H:%M:%S.%f%z").encode()
     if format == "parquet":
         return frame.to_parquet(index=False)
     return encode_rows(list(map(str, frame.columns)), list(frame.itertuples(index=False, name=None)), format)

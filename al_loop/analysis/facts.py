@@ -32,6 +32,7 @@ _N_BEST = 10
 _MOST_NEXT = 48  # candidates of the open batch that are shown with a reason
 _MOST_DOTS = 4000  # answers in a chart; the records, the newest and a regular sample of the others are shown
 _MOST_REASONS = 20
+_ADDRESSES = ("ledger", "checkpoints")  # keys of a config that may contain a password
 
 
 def run_facts(run: RunTables, *, status: RunStatus | None = None, has_map: bool = True) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def _run(run: RunTables, status: RunStatus, object_type: ObjectType) -> dict[str
         "object_type": object_type,
         "created": run.created.isoformat(timespec="seconds"),
         "versions": {} if session is None else session.versions,
-        "config": run.config,
+        "config": {k: v for k, v in run.config.items() if v not in (None, [], {}, ()) and k not in _ADDRESSES},
     }
 
 

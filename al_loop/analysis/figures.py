@@ -53,8 +53,8 @@ def progress(run: RunTables, ax: Axes | None = None, *, objective: str | None = 
     is_measured = np.isfinite(values)
     is_result = is_measured & table.index.isin(run.target_evaluations.index)
     is_result &= table["object"].isin(run.results["object"]).to_numpy()
-    figure, ax = _axes(ax, (7.5, 4.2))
-    ax.set(xlabel="oracle calls", ylabel=_label(details), title=f"{run.name}: progress")
+    figure, ax = new_axes(ax, (7.5, 4.2))
+    ax.set(xlabel="oracle calls", ylabel=axis_label(details), title=f"{plain(run.name)}: progress")
     if is_measured.any():
         x, y, counts = calls[is_measured], values[is_measured], is_result[is_measured]
         low, high = _visible_range(y, keep=details.goal)
@@ -102,9 +102,9 @@ def _hypervolume(run: RunTables, ax: Axes | None) -> Figure:
     """Plot the hypervolume after each closed round against oracle calls."""
     metrics = [r.metrics for r in run.round_rows if r.metrics and r.metrics.get("hypervolume") is not None]
     calls = np.array([m["calls"] for m in metrics], dtype=np.float64)
-    figure, ax = _axes(ax, (7.5, 4.2))
-    names = ", ".join(o.name.replace("_", " ") for o in run.optimised.values())
-    ax.set(xlabel="oracle calls", ylabel="hypervolume", title=f"{run.name}: progress in {names}")
+    figure, ax = new_axes(ax, (7.5, 4.2))
+    names = ", ".join(plain(o.name.replace("_", " ")) for o in run.optimised.values())
+    ax.set(xlabel="oracle calls", ylabel="hypervolume", title=f"{plain(run.name)}: progress in {names}")
     if metrics:
         ax.plot(calls, [m["hypervolume"] for m in metrics], color=_INK, lw=2, marker="o", ms=5)
     else:
@@ -128,7 +128,7 @@ def front(run: RunTables, ax: Axes | None = None) -> Figure:
         raise ConfigError(f"plot_front requires two objectives, but this campaign optimises {len(columns)}")
     (x, x_objective), (y, y_objective) = columns.items()
     measured, table, best = run.target_evaluations.dropna(subset=[x, y]), run.results.dropna(subset=[x, y]), run.front()
-    figure, ax = _axes(ax, (5.6, 4.6))
+    figure, ax = new_axes(ax, (5.6, 4.6))
     dots = _RoundDots(run.evaluations["round"].to_numpy())
     others = measured[~measured["object"].isin(table["object"])]
     if len(others):
@@ -139,9 +139,9 @@ def front(run: RunTables, ax: Axes | None = None) -> Figure:
     ax.plot(best[x], best[y], color=_ACCENT, lw=1.5, marker="o", mfc="none", ms=8, zorder=4, label="best trade-offs")
     arrows = {"maximise": "higher is better", "minimise": "lower is better"}
     ax.set(
-        xlabel=f"{_label(x_objective)}, {arrows[x_objective.goal]}",
-        ylabel=f"{_label(y_objective)}, {arrows[y_objective.goal]}",
-        title=f"{run.name}: {len(best)} on the front of {len(table)}",
+        xlabel=f"{axis_label(x_objective)}, {arrows[x_objective.goal]}",
+        ylabel=f"{axis_label(y_objective)}, {arrows[y_objective.goal]}",
+        title=f"{plain(run.name)}: {len(best)} on the front of {len(table)}",
     )
     ax.legend(loc="best", framealpha=0.9, edgecolor="none", fontsize=9)
     return figure
@@ -162,10 +162,10 @@ def calibration(run: RunTables, ax: Axes | None = None, *, objective: str | None
     predicted = run.prediction_columns(column)
     table = run.evaluations
     table = table.iloc[:0] if predicted is None else table.dropna(subset=[column, predicted[0]])
-    figure, ax = _axes(ax, (5.2, 4.8))
-    ax.set(xlabel=f"measured {_label(details)}", ylabel=f"predicted {_label(details)}")
+    figure, ax = new_axes(ax, (5.2, 4.8))
+    ax.set(xlabel=f"measured {axis_label(details)}", ylabel=f"predicted {axis_label(details)}")
     if predicted is None or table.empty:
-        ax.set_title(f"{run.name}: calibration")
+        ax.set_title(f"{plain(run.name)}: calibration")
         ax.text(0.5, 0.5, "no predictions yet", transform=ax.transAxes, ha="center", color=_GREY)
         return figure
     measured, mean = table[column].to_numpy(), table[predicted[0]].to_numpy()
@@ -190,7 +190,7 @@ def calibration(run: RunTables, ax: Axes | None = None, *, objective: str | None
     n_beyond = int(np.any((pairs < limits[0]) | (pairs > limits[1]), axis=0).sum())
     if n_beyond:
         caption += f"\n{n_beyond} far beyond the axes"
-    ax.set_title(f"{run.name}: calibration\n" + ("\n" if n_beyond else ""))
+    ax.set_title(f"{plain(run.name)}: calibration\n" + ("\n" if n_beyond else ""))
     ax.text(0.5, 1.02, caption, transform=ax.transAxes, ha="center", fontsize=8.5, color="#495057")
     return figure
 
@@ -276,12 +276,18 @@ class _RoundDots:
         bar.ax.tick_params(length=0, labelsize=8)
 
 
-def _label(objective: Objective) -> str:
+def axis_label(objective: Objective) -> str:
+    """Return the name of an objective with its unit."""
     name = objective.name.replace("_", " ")
-    return f"{name} ({objective.unit})" if objective.unit else name
+    return plain(f"{name} ({objective.unit})" if objective.unit else name)
 
 
-def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+def plain(text: str) -> str:
+    """Return a text of a run in which matplotlib sees no formula and a terminal or file no control character."""
+    return "".join(c if c.isprintable() else " " for c in text).replace("$", r"\$")
+
+
+def new_axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     """Return the figure of the axes, and the axes; None: a new figure that notebooks display without pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -13,10 +13,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import URL
 
-from al_loop.analysis import figures
+from al_loop.analysis import figures, space_figures
+from al_loop.analysis.accuracy import calibration
+from al_loop.analysis.comparison import Comparison, Metric, compare
 from al_loop.analysis.failures import failures
+from al_loop.analysis.grid import Grid, molecule_grid
+from al_loop.analysis.meanings import describe
+from al_loop.analysis.picks import top
+from al_loop.analysis.replay import Choice, Replay, replay
+from al_loop.analysis.space import map_table
 from al_loop.analysis.status import RunStatus, run_status
 from al_loop.analysis.tables import RunTables
+from al_loop.analysis.timeline import timeline
 from al_loop.errors import counted
 
 if TYPE_CHECKING:
@@ -52,6 +60,49 @@ class Run(RunTables):
     def failures(self) -> pd.DataFrame:
         """One row per failure: the reason, and the traceback or the output of the oracle; see ``failures.failures``."""
         return failures(self)
+
+    def top(self, k: int = 10, *, diverse: bool = False, threshold: float | None = None) -> pd.DataFrame:
+        """Return the k best results; ``diverse``: of which no two are similar; see ``picks.top``."""
+        return top(self, k, diverse_only=diverse, threshold=threshold)
+
+    def molecule_grid(self, k: int | pd.DataFrame = 12, *, diverse: bool = False) -> Grid:
+        """Return pictures of the k best results, or of the rows of a table of this run, for a notebook."""
+        return molecule_grid(self, self.top(k, diverse=diverse) if isinstance(k, int) else k)
+
+    def map(self) -> pd.DataFrame:
+        """Return a place on a map for each object, similar ones close together, with series and value."""
+        return map_table(self)
+
+    def calibration(self, objective: str | None = None) -> pd.DataFrame:
+        """Return each measurement beside its prediction; see ``accuracy.calibration``."""
+        return calibration(self, objective)
+
+    def timeline(self) -> pd.DataFrame:
+        """Return one row per call of the oracle: worker, start, end and outcome; see ``timeline.timeline``."""
+        return timeline(self)
+
+    def describe(self) -> pd.DataFrame:
+        """Return the unit and the meaning of every column of the tables."""
+        return describe(self)
+
+    def compare(self, *others: RunTables | str | Path, metric: Metric | None = None) -> Comparison:
+        """Compare this run with others; see ``comparison.compare``."""
+        opened = [other if isinstance(other, RunTables) else open_run(other) for other in others]
+        return compare([self, *opened], metric=metric)
+
+    def replay(
+        self, number: int | None = None, *, acquisition: Choice | None = None, selector: Choice | None = None
+    ) -> Replay:
+        """Score a past round again under other choices; see ``replay.replay``."""
+        return replay(self, number, acquisition=acquisition, selector=selector)
+
+    def plot_map(self, ax: Axes | None = None) -> Figure:
+        """Plot the map, coloured by value; see ``space_figures.space_map``."""
+        return space_figures.space_map(self, ax)
+
+    def plot_timeline(self, ax: Axes | None = None) -> Figure:
+        """Plot the calls of each worker on a line of time; see ``space_figures.timeline``."""
+        return space_figures.timeline(self, ax)
 
     def plot_progress(self, ax: Axes | None = None, *, objective: str | None = None) -> Figure:
         """Plot the measurements and the best so far against oracle calls; see ``figures.progress``."""

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from al_loop.analysis.facts_table import CandidateTable, rounded
-from al_loop.analysis.object_kinds import ObjectType
+from al_loop.analysis.object_kinds import ObjectType, kind_of_objects
+from al_loop.analysis.picks import ordered
 from al_loop.analysis.series import Series, group
 from al_loop.analysis.similarity import MEANING, similarities
 from al_loop.analysis.space_map import MOST_ON_MAP, place
@@ -120,7 +121,7 @@ def space_of(run: RunTables, object_type: ObjectType, pending: Sequence[int] = (
         pending: candidates without an answer, which are compared, too.
         has_map: whether to place objects on a map.
     """
-    results = run.best(_MOST_RESULTS) if len(run.optimised) == 1 else _front_first(run)
+    results = ordered(run, _MOST_RESULTS)
     newest = list(pending)[-_MOST_PENDING:]
     ids = [int(id_) for id_ in results.index]
     ids += [id_ for id_ in newest if id_ not in results.index]
@@ -140,10 +141,20 @@ def space_of(run: RunTables, object_type: ObjectType, pending: Sequence[int] = (
     return Space(object_type, ids, len(results), series, places, _alerts(object_type, ids, objects, len(results)))
 
 
-def _front_first(run: RunTables) -> pd.DataFrame:
-    """Return results of several objectives: those on the front first, then the best of the first objective."""
-    front, others = run.front(), run.best(_MOST_RESULTS)
-    return pd.concat([front, others[~others.index.isin(front.index)]])[:_MOST_RESULTS]
+def map_table(run: RunTables) -> pd.DataFrame:
+    """Return the objects on the map of a run, indexed by candidate: x, y, object, round, series and optimised values.
+
+    Args:
+        run: the run.
+    """
+    objects = run.candidates["object"].astype(str).tolist()
+    pending = [c.id for c in run.ledger.pending()]
+    space = space_of(run, kind_of_objects(run.config, objects), pending)
+    rows, places = space.places or ([], np.zeros((0, 2)))
+    ids = pd.Index([space.ids[i] for i in rows], name="candidate", dtype="int64")
+    frame = pd.DataFrame(places, columns=["x", "y"], index=ids)
+    frame = frame.join(run.candidates[["object", "round"]]).assign(series=space.series_of.reindex(ids))
+    return frame.join(run.evaluations[list(run.optimised)])
 
 
 def _alerts(

@@ -134,6 +134,7 @@ def training_settings(config: CampaignConfig, device: str | None = None) -> Trai
         objective=build("objective", config.sampler.objective),
         searches=tuple(build("search", part) for part in config.sampler.searches),
         conditioning=Conditioning(objectives=len(config.optimise or "") if is_conditioned else 1),
+        per_condition=config.environment.declared("environment", "trajectories_per_condition", 1),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.preparation import CampaignParts
 from al_loop.features.base import describable
-from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.random_objects import random_objects
 from al_loop.modelling.fitted import FittedModels
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
@@ -20,6 +20,7 @@ _CHUNK = 8192  # objects scored at once
 _MOST_PROMISING = 2048  # objects of a list that the selector sees, at least
 _N_EXPLAINED = 8  # draws of random objects by which constraints that nothing meets are explained
 _RANDOM_DRAW = 128  # random objects drawn at once
+_FIRST_DRAWS = 16  # draws of an energy's sampler for a first batch
 _MOST_DRAWS = 400  # times the number of requested objects, after which the space counts as exhausted
 
 
@@ -133,10 +134,34 @@ class CandidateSource:
             closed: objects that are left out.
             on_accepted: called for each object.
         """
-        closed = set(closed)
         generator = torch.Generator().manual_seed(derive_seed(self._seed, len(closed), "random"))
+        return self._new(self._random_draws(max(_MOST_DRAWS * n // _RANDOM_DRAW, 4), generator), n, closed, on_accepted)
+
+    def first(self, n: int, closed: Set[str], on_accepted: Callable[[], object]) -> list[tuple[str, str]]:
+        """Return up to n new acceptable objects for the first batch, each with its origin.
+
+        They are random, or drawn by an energy's sampler as far as that finds enough of them.
+
+        Args:
+            n: number of objects.
+            closed: objects that are left out.
+            on_accepted: called for each object.
+        """
+        source = self._parts.first_source
+        drawn: list[str] = []
+        if source is not None:
+            draws = (source(_RANDOM_DRAW, derive_seed(self._seed, "first", i)) for i in range(_FIRST_DRAWS))
+            drawn = self._new(draws, n, closed, on_accepted)
+        rest = self.random(n - len(drawn), closed | set(drawn), on_accepted) if len(drawn) < n else []
+        return [*((name, "energy") for name in drawn), *((name, "random") for name in rest)]
+
+    def _new(
+        self, draws: Iterable[Sequence[str]], n: int, closed: Set[str], on_accepted: Callable[[], object]
+    ) -> list[str]:
+        """Return the first n new acceptable objects of some draws."""
+        closed = set(closed)
         accepted: list[str] = []
-        for objects in self._random_draws(max(_MOST_DRAWS * n // _RANDOM_DRAW, 4), generator):
+        for objects in draws:
             names = self._acceptable(objects, closed)
             while names and len(accepted) < n:  # features are computed for no more objects than are needed
                 needed, names = names[: n - len(accepted)], names[n - len(accepted) :]
@@ -159,7 +184,7 @@ class CandidateSource:
         environment = self._parts.environment
         if environment.objects is None:
             for _ in range(n):
-                yield environment.decode(rollout(environment, None, _RANDOM_DRAW, generator=generator).terminal)
+                yield random_objects(environment, _RANDOM_DRAW, generator)
         else:
             for part in torch.randperm(len(environment.objects), generator=generator).split(_RANDOM_DRAW):
                 yield [environment.objects[i] for i in part.tolist()]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from al_loop.campaign import building
 from al_loop.campaign.oracle_description import describe_oracle
 from al_loop.config import BuildContext, CampaignConfig, build
+from al_loop.config.energy_terms import energy_items
 from al_loop.errors import ConfigError
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.objective_names import check_objective_names
@@ -17,9 +18,10 @@ from al_loop.oracles.base import Objective, Oracle
 from al_loop.seeding import derive_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from al_loop.acquisitions.base import Acquisition
+    from al_loop.energy.terms import EnergySum
     from al_loop.environments.base import Environment
     from al_loop.features.base import Features
     from al_loop.gflownet.policies.base import Policy
@@ -117,15 +119,45 @@ class CampaignParts:
         import torch
 
         from al_loop.features.base import describable
-        from al_loop.gflownet.rollout import rollout
+        from al_loop.gflownet.random_objects import random_objects
 
         generator = torch.Generator().manual_seed(derive_seed(self.config.seed, "reference"))
-        trajectories = rollout(self.environment, None, _N_REFERENCE, generator=generator)
-        reference = describable(self.features, self.environment.decode(trajectories.terminal))
+        drawn = random_objects(self.environment, _N_REFERENCE, generator)
+        reference = describable(self.features, drawn)
         if not reference:
             reasons = "; ".join(dict.fromkeys(self.features.refused.values()))
             raise ConfigError(f"features: none of {_N_REFERENCE} random objects has features: {reasons:.300}")
         return tuple(reference)
+
+    @cached_property
+    def energies(self) -> EnergySum | None:
+        """The energies of the reward; None if there are none."""
+        from al_loop.energy.terms import EnergySum
+
+        settings = energy_items(self.config.reward.energy)
+        if settings and not self.has_sampler:
+            raise ConfigError(
+                f"reward.energy: the environment {self.environment.name} lists all objects, which are scored by the "
+                "acquisition without a sampler; remove reward.energy"
+            )
+        return EnergySum.load(settings, self.environment) if settings else None
+
+    @cached_property
+    def first_source(self) -> Callable[[int, int], list[str]] | None:
+        """A function of a number and a seed that draws objects for the first batch; None: they are random."""
+        from al_loop.energy.model import load
+
+        if self.config.rounds.initial_from != "energy":
+            return None
+        energies = self.energies
+        if energies is not None and energies.has_wanted:
+            return energies.draw
+        assert self.config.sampler.prior is not None
+        try:
+            model = load(self.config.sampler.prior, self.environment)
+        except ConfigError as error:
+            raise ConfigError(f"rounds.initial_from: {error}") from None
+        return lambda n, seed: model.draw(n, seed=seed)
 
     # -- models and selection ------------------------------------------------------------------------------------------
 
@@ -156,7 +188,7 @@ class CampaignParts:
         return ModelFitter(
             self.surrogate,
             self.acquisition,
-            ObjectSpace(self.features, self.constraints, self.reference),
+            ObjectSpace(self.features, self.constraints, self.reference, self.energies),
             self.objectives,
             self.fidelities,
             TRANSFORMS[self.config.transform],
@@ -213,13 +245,22 @@ class CampaignParts:
         self.oracle.check()
         if self.config.sampler.prior is not None:
             self.build_policy()
+        if self.config.reward.energy:
+            _ = self.energies
+        if self.config.rounds.initial_from != "random":
+            _ = self.first_source
         if self.config.reward.decode == "never":
             self._check_without_decoding()
+        has_prompts = self.config.environment.declared("environment", "random_policy", "") != ""
+        if has_prompts and self.config.sampler.kind == "ppo":
+            raise ConfigError("sampler.kind: ppo reads no prompts; use gflownet with this environment")
+        if self.config.reward.prior is not None and not has_prompts:
+            raise ConfigError("reward.prior: a likelihood requires a language model; use environment: {kind: tokens}")
 
     def _check_without_decoding(self) -> None:
-        from al_loop.modelling.graph_reward import requires_decoding
+        from al_loop.modelling.graph_reward import OF_ENERGIES, requires_decoding
 
-        reason = requires_decoding(self.environment, self.features)
+        reason = OF_ENERGIES if self.energies else requires_decoding(self.environment, self.features)
         if self.config.sampler.kind == "ppo":
             reason = "ppo is rewarded for objects"
         if reason is not None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ from al_loop.monitoring.recalibration import recalibration_factor
 from al_loop.seeding import derive_seed
 from al_loop.selectors.base import SelectionContext
 from al_loop.system import stopping
+
+if TYPE_CHECKING:
+    from al_loop.modelling.fitter import ModelFitter
 
 _HYPERVOLUME_SAMPLES = 128  # samples of a batch whose hypervolume is computed for the forecast
 _WHOLE_SHARE = 8  # of the first batch's calls for one object that is measured at every fidelity
@@ -106,7 +109,7 @@ class Proposer:
         return None
 
     def first_batch(self, n: int, known: Set[str] = frozenset()) -> Batch:
-        """Return random objects for n calls.
+        """Return objects for n calls, random or drawn by the sampler of an energy.
 
         Of several fidelities some objects are measured at each, and the others at the cheapest.
 
@@ -117,13 +120,14 @@ class Proposer:
         if not n:
             return Batch([], {})
         with self._context.reporter.phase(0, "first batch", n) as phase:
-            objects = self._source.random(n, self._ledger.known_objects() | known, phase.advance)
+            found = self._source.first(n, self._ledger.known_objects() | known, phase.advance)
         self._note_left_out(refusals(self._parts.features), "proposed")
         fidelities = self._parts.fidelities.names
         n_whole = max(min(2, n), n // _WHOLE_SHARE)
-        calls = [(name, fidelity) for name in objects[:n_whole] for fidelity in fidelities]
-        calls += [(name, fidelities[0]) for name in objects[n_whole:]]
-        return Batch([Proposal(object=name, origin="random", fidelity=fidelity) for name, fidelity in calls[:n]], {})
+        calls = [(name, origin, fidelity) for name, origin in found[:n_whole] for fidelity in fidelities]
+        calls += [(name, origin, fidelities[0]) for name, origin in found[n_whole:]]
+        proposals = [Proposal(object=name, origin=origin, fidelity=fidelity) for name, origin, fidelity in calls[:n]]
+        return Batch(proposals, {})
 
     def random_objects(self) -> list[str]:
         """Return random objects of the environment, whether they meet the constraints or not."""
@@ -153,10 +157,18 @@ class Proposer:
             self._explain(n_values)
             self._refit_features(observations)
             factors = self._recalibration(state)
-            models = self._context.executor.fit(self._parts.fitter, observations, pending, factors)
+            fitter = self._fitter(number, state)
+            models = self._context.executor.fit(fitter, observations, pending, factors)
             phase.advance()
         self._note_left_out(models.info.get("left_out", {}), "learned from")
         return models
+
+    def _fitter(self, number: int, state: RoundState) -> ModelFitter:
+        """Return the fitter of a round, with energies that are refitted to the good objects if the config says so."""
+        fitter, energies = self._parts.fitter, self._parts.energies
+        if energies is None or not energies.is_refitted:
+            return fitter
+        return fitter.with_energies(energies.refitted(state.ranked(), derive_seed(self._config.seed, number, "energy")))
 
     def _refit_features(self, observations: Sequence[Observation]) -> None:
         """Let the features adapt to the objects measured so far."""

@@ -29,7 +29,7 @@ from al_loop.system.users import current_user
 _LIBRARIES = ("torch", "botorch", "gpytorch", "rdkit", "numpy", "ray", "tblite", "vina", "meeko", "ViennaRNA")
 #: sections whose code and files say what is measured, and what the values mean
 _OF_VALUES = ("oracle", "environment")
-_OTHERS = ("features", "surrogate", "acquisition", "selector", "sampler", "constraints")
+_OTHERS = ("features", "surrogate", "acquisition", "selector", "sampler", "reward", "constraints")
 #: keys and suffixes of files that a part writes, on which nothing depends
 _OUTPUT_KEY = re.compile(r"(^|_)(logs?|logfile|out|output|outfile|report|trace)(_|$)", re.IGNORECASE)
 _OUTPUT_SUFFIXES = (".log", ".out", ".err")

@@ -16,7 +16,7 @@ from al_loop.campaign.preparation import CampaignParts
 from al_loop.config import CampaignConfig
 from al_loop.config.check import parts_of
 from al_loop.errors import AlLoopError, ConfigError
-from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet import random_objects as random
 from al_loop.ledger import Observation
 from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
 from al_loop.modelling.fitted import FittedModels
@@ -149,7 +149,7 @@ def random_objects(parts: CampaignParts) -> tuple[list[str], int]:
     drawn: list[str] = []
     for _ in range(_MAX_DRAWS):
         with _blaming(parts.config, "environment", "drawing random objects"):
-            objects = parts.environment.decode(rollout(parts.environment, None, 128, generator=generator).terminal)
+            objects = random.random_objects(parts.environment, 128, generator)
         drawn += objects
         with _blaming(parts.config, "constraints", "computing the properties of random objects"):
             accepted = parts.constraints.acceptable(objects)

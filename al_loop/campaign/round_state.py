@@ -105,6 +105,16 @@ class RoundState:
         rows = np.flatnonzero(are_results & np.isfinite(certain).all(axis=1))
         return [(keys[row][0], tuple(certain[row].tolist())) for row in rows]
 
+    def ranked(self) -> list[str]:
+        """Return the objects that count as results, the best first; of several objectives, the Pareto front first."""
+        results = self._results()
+        if not self.objectives.are_several:
+            sign = self.objectives.signs[0]
+            return [name for name, _ in sorted(results, key=lambda result: -sign * result[1][0])]
+        is_on_front = metrics.non_dominated([values for _, values in results], self.objectives.goals)
+        front = [name for (name, _), is_on in zip(results, is_on_front, strict=True) if is_on]
+        return front + [name for (name, _), is_on in zip(results, is_on_front, strict=True) if not is_on]
+
     def to_remeasure(self, limit: int) -> list[tuple[str, int]]:
         """Return the results to be measured again at the target fidelity, the most important first.
 

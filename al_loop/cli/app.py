@@ -9,6 +9,7 @@ import typer
 from al_loop import __version__
 from al_loop.cli import (
     check,
+    compare,
     course,
     draw,
     energy,
@@ -23,6 +24,7 @@ from al_loop.cli import (
     retry,
     run,
     sweep,
+    tune_language,
     verify,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
@@ -64,6 +66,7 @@ for _command in (
     energy.learn_energy,
     energy.score,
     fit_latent.fit_latent,
+    tune_language.tune_language,
     draw.draw,
     people.ask,
     people.tell,
@@ -72,6 +75,7 @@ for _command in (
     results.status,
     results.export,
     report.report,
+    compare.compare,
     verify.verify,
     verify.backup,
 ):

@@ -16,6 +16,7 @@ import typer
 from al_loop.errors import AlLoopError, ConfigError
 from al_loop.system import stopping
 from al_loop.system.output import is_pipe_broken, output_error, raise_broken_pipes
+from al_loop.system.printable import printable
 from al_loop.system.stopping import Stopped, StopRequest
 
 EXIT_FAILURE, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
@@ -125,4 +126,4 @@ def resume_message() -> str:
 def print_error(message: str) -> None:
     """Print an error message on standard error."""
     typer.secho("error:", fg=typer.colors.RED, bold=True, err=True, nl=False)
-    typer.echo(f" {message}", err=True)
+    typer.echo(f" {printable(message)}", err=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LOADERS: Mapping[str, str] = {
     "energy": "al_loop.energy.model:load",
     "latent": "al_loop.latent.files:load_drawable",
+    "language": "al_loop.language.tuned:load_drawable",
 }
 
 

@@ -11,6 +11,7 @@ import typer
 
 from al_loop.cli.common import RunArgument, VerboseOption, exit_codes
 from al_loop.errors import ConfigError, counted
+from al_loop.system.printable import printable
 
 
 def import_data(
@@ -65,7 +66,7 @@ def import_data(
         ]
         with open_import(run, items) as pending:
             for line in pending.lines:
-                typer.echo(line)
+                typer.echo(printable(line))
             if not pending.n_new:
                 typer.echo("nothing new to import")
                 return

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import typer
 
+from al_loop.system.printable import printable
+
 _ELLIPSIS = "…"
 _SMALLEST_WIDTH = 20
 
@@ -28,6 +30,7 @@ def cut(text: str, width: int | None) -> str:
         text: such as a SMILES string, which must not be broken across lines.
         width: number of columns; None for any.
     """
+    text = printable(text)
     if width is None or len(text) <= width:
         return text
     return text[: max(width - 1, 0)] + _ELLIPSIS
@@ -43,7 +46,7 @@ def print_fields(fields: Mapping[str, str]) -> None:
     width = terminal_width()
     for name, text in fields.items():
         typer.secho(name.ljust(indent), bold=True, nl=False)
-        typer.echo(_wrapped(text, width, indent))
+        typer.echo(_wrapped(printable(text), width, indent))
 
 
 def _wrapped(text: str, width: int | None, indent: int) -> str:

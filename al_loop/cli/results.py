@@ -11,6 +11,7 @@ from al_loop.cli.common import RunArgument, VerboseOption, exit_codes
 from al_loop.cli.jobs import print_job_status
 from al_loop.cli.layout import cut, print_fields, terminal_width
 from al_loop.cli.run import result_of
+from al_loop.system.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,9 +120,9 @@ def _print_failure(failures: pd.DataFrame) -> None:
     """Print the newest failure for the most frequent reason, with the traceback or the last output of the oracle."""
     newest = failures[failures["reason"] == failures["reason"].value_counts().index[0]].iloc[-1]
     typer.secho("\nthe newest failure for this reason", bold=True)
-    typer.echo(f"{newest['object']}: {newest['reason']}")
+    typer.echo(printable(f"{newest['object']}: {newest['reason']}"))
     details = [newest[name] for name in ("traceback", "output") if isinstance(newest[name], str)]
-    typer.echo("\n".join(text.rstrip("\n") for text in details), nl=bool(details))
+    typer.echo("\n".join(printable(text.rstrip("\n")) for text in details), nl=bool(details))
     if isinstance(newest["log"], str):
         typer.echo(f"all that this worker printed: {newest['log']}")
 

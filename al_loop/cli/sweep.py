@@ -61,6 +61,7 @@ def sweep(
         )
         show_sweep(result)
         typer.echo(f"written: {folder / 'sweep.csv'}. For details: al_loop.open_run(RUN), or")
+        typer.echo(f"  al-loop compare {shlex.quote(str(folder))} -o compare.html")
         typer.echo(f"  al-loop status {shlex.quote(str(folder / combinations[0].name))}")
         if result.n_failed:
             raise typer.Exit(EXIT_FAILURE)

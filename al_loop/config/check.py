@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from al_loop.config.arguments import arguments_model, arguments_of
 from al_loop.config.build import SUPPLIED, BuildContext, adapter_for, build, has_constructor
+from al_loop.config.energy_terms import energy_items
 from al_loop.config.locations import KeyPath, Locations
 from al_loop.config.messages import messages
 from al_loop.config.plugins import Part, built_in
@@ -35,7 +36,7 @@ def check_config(config: CampaignConfig, locations: Locations) -> None:
         ConfigError: a part is unknown or rejects its arguments (one line per part), or parts are incompatible.
     """
     check_parts(parts_of(config), locations)
-    for check in (_check_object_types, _check_objectives, _check_fidelities, _check_sampler):
+    for check in (_check_object_types, _check_objectives, _check_fidelities, _check_sampler, _check_energies):
         check(config, locations)
 
 
@@ -78,6 +79,8 @@ def unsupported_by_ppo(config: CampaignConfig) -> tuple[tuple[str, ...], str] | 
             ("sampler", "kind"),
             "ppo maximises a single value; for several objectives set reward.preferences=false",
         )
+    if config.resources.learner.replicas > 1:
+        return ("resources", "learner", "replicas"), "ppo trains in one process; remove it"
     if config.sampler.searches:
         return ("sampler", "searches"), "ppo is on-policy and cannot learn from searches; remove them"
     return None
@@ -185,6 +188,22 @@ def _check_fidelities(config: CampaignConfig, locations: Locations) -> None:
         raise ConfigError(
             f"acquisition: {config.acquisition.name!r} requires a multi-fidelity surrogate; set surrogate.kind: "
             f"multi_fidelity {locations.describe(('acquisition',))}"
+        )
+
+
+def _check_energies(config: CampaignConfig, locations: Locations) -> None:
+    """Reject energies that would count twice, and a first batch from an energy that is not there."""
+    terms = energy_items(config.reward.energy)
+    if terms and build("objective", config.sampler.objective).uses_reference:
+        raise ConfigError(
+            f"reward.energy: the objective {config.sampler.objective.name!r} multiplies the reward by the prior, so "
+            "the data would count twice; use the energy as reward.energy with another objective, such as "
+            f"trajectory_balance, or as sampler.prior without reward.energy {locations.describe(('reward', 'energy'))}"
+        )
+    if config.rounds.initial_from == "energy" and config.sampler.prior is None and not any(t.weight > 0 for t in terms):
+        raise ConfigError(
+            "rounds.initial_from: energy requires an energy to draw from: reward.energy with a weight above 0, or "
+            f"sampler.prior {locations.describe(('rounds', 'initial_from'))}"
         )
 
 

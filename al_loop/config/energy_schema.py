@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from al_loop.config.locations import KeyPath
 from al_loop.config.plugins import Part
-from al_loop.config.schema import CampaignConfig, Resources, SamplerSettings
+from al_loop.config.resources import Resources
+from al_loop.config.schema import CampaignConfig, SamplerSettings
 
 
 class EnergySampler(BaseModel):
@@ -112,7 +113,7 @@ def of_file(content: dict[str, Any]) -> dict[str, Any]:
         for key in (*_TRAINING_KEYS, "features"):
             if key in inner:
                 own.setdefault(key, inner.pop(key))
-        own["energy"] = inner or {"kind": "mlp"}
+        own["energy"] = inner if "kind" in inner or "target" in inner else {"kind": "mlp", **inner}
     if "oracle" not in content:
         return own
     own = {key: value for key, value in own.items() if key in EnergyConfig.model_fields or key not in _OF_CAMPAIGNS}

@@ -6,25 +6,27 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from al_loop.config.frozen import Frozen
 from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
+from al_loop.config.resources import Resources
+from al_loop.config.reward_settings import Reward
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathText
 
 #: keys that may differ between two starts of one campaign: its location, duration and resources, not its decisions
 _NOT_IDENTITY = (
     "rounds.count", "rounds.close_share", "rounds.close_after_s", "rounds.keep_busy", "rounds.review",
-    "rounds.remeasure", "rounds.replicates", "energy",  # which a campaign may begin to use
+    "rounds.remeasure", "rounds.replicates", "rounds.initial_from", "reward.energy", "energy",  # added since
     "reward.decode",  # which changes the cost of a reward and not its value
     "sampler.execution",  # the same training, in another order of random numbers
     "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+#: optional keys that campaigns of earlier versions did not have: without a value, they are no part of the identity
+_ADDED_LATER = ("reward.prior",)
 
 
 def _check_bounds(low: float | None, high: float | None) -> None:
@@ -46,7 +48,7 @@ class Constraint(Part):
         return self
 
 
-class OutcomeConstraint(_Frozen):
+class OutcomeConstraint(Frozen):
     """Bounds on a value that the oracle measures, in its unit; candidates are weighted by their P(satisfied)."""
 
     objective: Annotated[str, Field(description="name of the value, as the oracle declares it")]
@@ -59,42 +61,7 @@ class OutcomeConstraint(_Frozen):
         return self
 
 
-class Reward(_Frozen):
-    """The samplers' reward: exp(beta x standardised acquisition value), standardised in each round."""
-
-    beta: Annotated[float, Field(gt=0, description="inverse temperature: how strongly good objects are preferred")] = (
-        4.0
-    )
-    clip: Annotated[float, Field(gt=0, description="standardised acquisition values are clipped to [-clip, clip]")] = (
-        5.0
-    )
-    feasibility: Annotated[
-        float, Field(ge=0, description="power of P(the oracle returns a value) as a factor of the reward; 0: ignored")
-    ] = 0.0
-    cost: Annotated[
-        float, Field(ge=0, description="power of the expected cost of a call as a divisor of the reward; 0: ignored")
-    ] = 0.0
-    cost_by: Annotated[
-        Literal["cost", "seconds"], Field(description="cost of a call: in the oracle's currency, or its duration")
-    ] = "cost"
-    decode: Annotated[
-        Literal["auto", "always", "never"],
-        Field(
-            description="whether samplers decode objects to score them; never: features and properties are computed "
-            "from molecular graphs (fragments with the features morgan or circular), and only properties that require "
-            "RDKit are not; auto: never on a GPU, where possible, and always on a CPU"
-        ),
-    ] = "auto"
-    preferences: Annotated[
-        bool,
-        Field(
-            description="with several objectives: condition the samplers on preferences between them; false: reward "
-            "the acquisition value"
-        ),
-    ] = True
-
-
-class SamplerSettings(_Frozen):
+class SamplerSettings(Frozen):
     """Training of the sampler in each round, see ``al_loop.gflownet.Training``."""
 
     kind: Annotated[
@@ -167,7 +134,7 @@ class SamplerSettings(_Frozen):
     pool: Annotated[int, Field(ge=1, description="objects drawn, from which the batch is selected")] = 512
 
 
-class Rounds(_Frozen):
+class Rounds(Frozen):
     """The number and size of the rounds."""
 
     count: Annotated[int, Field(ge=0, description="rounds after the random first batch")] = 5
@@ -175,6 +142,10 @@ class Rounds(_Frozen):
     initial: Annotated[
         int, Field(ge=0, description="random objects measured first; 0 by default if there is initial_data")
     ] = 16
+    initial_from: Annotated[
+        Literal["random", "energy"],
+        Field(description="source of these objects: random actions, or the sampler of reward.energy or sampler.prior"),
+    ] = "random"
     batch_cost: Annotated[
         float | None,
         Field(
@@ -198,7 +169,7 @@ class Rounds(_Frozen):
     replicates: Annotated[int, Field(ge=2, description="most measurements of one object, see rounds.remeasure")] = 3
 
 
-class Evaluation(_Frozen):
+class Evaluation(Frozen):
     """Calls of the oracle."""
 
     workers: Annotated[int, Field(ge=1, description="oracle processes (or Ray actors) in parallel")] = 2
@@ -238,14 +209,14 @@ class Evaluation(_Frozen):
     ] = None
 
 
-class Budget(_Frozen):
+class Budget(Frozen):
     """Limits on what the campaign may spend; calls in flight when a limit is reached still count."""
 
     calls: Annotated[int | None, Field(ge=1, description="calls of the oracle, retries included")] = None
     cost: Annotated[float | None, Field(gt=0, description="in the oracle's currency, see evaluation.cost")] = None
 
 
-class Stop(_Frozen):
+class Stop(Frozen):
     """Conditions that end a campaign before its last round; candidates already selected are still measured."""
 
     reached: Annotated[
@@ -263,59 +234,7 @@ class Stop(_Frozen):
     ] = None
 
 
-class Role(_Frozen):
-    """Resources of each Ray actor of a role."""
-
-    num_cpus: Annotated[float, Field(ge=0, description="CPU cores")] = 1.0
-    num_gpus: Annotated[
-        float, Field(ge=0, description="may be a fraction of one GPU; with 0 the role runs on the CPU")
-    ] = 0.0
-    memory_gb: Annotated[float | None, Field(gt=0, description="memory to reserve, in GB")] = None
-    custom: Annotated[
-        dict[str, Annotated[float, Field(gt=0)]], Field(description="Ray's custom resources, by name")
-    ] = {}
-    labels: Annotated[dict[str, str], Field(description="labels that its node must have")] = {}
-
-    @field_validator("num_gpus")
-    @classmethod
-    def _is_whole_above_one(cls, value: float) -> float:
-        if value > 1 and value != int(value):
-            raise ValueError("expected a fraction of one GPU, or a whole number of GPUs")
-        return value
-
-
-class SamplerRole(Role):
-    """The samplers, which draw in parallel; their number does not change any result."""
-
-    count: Annotated[int, Field(ge=1, description="samplers; see sampler.staleness and sampler.shares")] = 1
-
-
-class Resources(_Frozen):
-    """Threads of the campaign's processes, and resources of each Ray actor (ignored without Ray)."""
-
-    threads: Annotated[
-        int,
-        Field(
-            ge=1,
-            description="threads of torch; small networks do not benefit from more, and results are bit-identical "
-            "only with the same number",
-        ),
-    ] = 1
-    sampler: SamplerRole = SamplerRole()
-    learner: Annotated[Role, Field(description="trains on the samplers' draws")] = Role(num_cpus=0)
-    surrogate: Annotated[Role, Field(description="fits the models once a round, on its GPU if it has one")] = Role(
-        num_cpus=0
-    )
-    oracle: Annotated[Role, Field(description="each of the evaluation.workers")] = Role()
-    wait_s: Annotated[
-        float,
-        Field(
-            ge=0, description="how long to wait for the cluster to have room for each role (autoscaling), in seconds"
-        ),
-    ] = 0.0
-
-
-class CampaignConfig(_Frozen):
+class CampaignConfig(Frozen):
     """A whole campaign."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run directory is runs/NAME")]
@@ -353,10 +272,9 @@ class CampaignConfig(_Frozen):
     selector: Annotated[Part, Field(description="picks the batch among candidates")] = Part(kind="diverse")
     reward: Reward = Reward()
     energy: Annotated[
-        Part | None,
+        dict[str, Any] | str | None,
         Field(
-            description="for `al-loop learn-energy`: the model of log p (mlp, graph or pairwise), with the settings of "
-            "its training (steps, lr, negatives, ...); a campaign does not use it, see reward.energy"
+            description="of `al-loop learn-energy`: the model (mlp, graph, pairwise) and the settings of its training"
         ),
     ] = None
     sampler: SamplerSettings = SamplerSettings()
@@ -385,6 +303,15 @@ class CampaignConfig(_Frozen):
             raise ValueError("rounds.initial: 0 requires initial_data, from which the first batch is chosen")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_trajectory_for_each_replica(self) -> CampaignConfig:
+        replicas, size = self.resources.learner.replicas, self.sampler.batch_size
+        if replicas > size:
+            raise ValueError(
+                f"resources.learner.replicas: {replicas} processes cannot share a batch of {size} (sampler.batch_size)"
+            )
+        return self
+
     @property
     def folders(self) -> tuple[str, ...]:
         """The folders searched for the modules of ``target:`` parts, besides the installed packages."""
@@ -407,6 +334,10 @@ class CampaignConfig(_Frozen):
         content = self.model_dump(mode="json")
         if content["sampler"]["precision"] == "auto":  # the default, formerly named so
             content["sampler"]["precision"] = "float32"
+        for path in _ADDED_LATER:
+            section, _, key = path.partition(".")
+            if content[section][key] is None:
+                content[section].pop(key)
         for path in _NOT_IDENTITY:
             section, _, key = path.partition(".")
             if key:

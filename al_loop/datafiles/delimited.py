@@ -12,6 +12,7 @@ from itertools import islice
 
 from al_loop.datafiles.cells import is_number_like
 from al_loop.errors import ConfigError, counted
+from al_loop.system.printable import without_guard
 
 #: names of a column of objects, in order of precedence
 OBJECT_COLUMNS = ("smiles", "sequence", "object")
@@ -66,7 +67,7 @@ def parse_delimited(text: str, file: str) -> TableCells:
     lines: list[int] = []
     try:
         for cells in reader:
-            row = tuple(map(str.strip, cells))
+            row = tuple(without_guard(cell.strip()) for cell in cells)
             if any(row):
                 rows.append(row)
                 lines.append(reader.line_num + lines_before)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from al_loop.errors import ConfigError
+from al_loop.system.printable import inert_cell
 
 #: suffix of a file -> format
 SUFFIXES: Mapping[str, str] = {
@@ -72,7 +73,7 @@ def encode_rows(header: Sequence[str], rows: Sequence[Sequence[Any]], format: st
         return "".join(f"{line}\n" for line in lines).encode()
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t" if format == "tsv" else ",", lineterminator="\n")
-    writer.writerows([header, *([_text(cell) for cell in row] for row in rows)])
+    writer.writerows([list(map(inert_cell, header)), *([_inert(cell) for cell in row] for row in rows)])
     return text.getvalue().encode()
 
 
@@ -92,6 +93,10 @@ def _plain(cell: Any) -> Any:
 def _text(cell: Any) -> str:
     plain = _plain(cell)
     return "" if plain is None else repr(plain) if isinstance(plain, float) else str(plain)
+
+
+def _inert(cell: Any) -> str:
+    return inert_cell(_text(cell)) if isinstance(cell, str) else _text(cell)
 
 
 def _excel(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:

@@ -56,7 +56,7 @@ class EnergyModel(DrawableModel):
         #: the reason for each object that could not be scored
         self.refused: dict[str, str] = {}
         self.sampler = Sampler(self.environment, self.policy, backward=parts.config.sampler.backward)
-        self.sampler.set_reward(lambda objects: self.score(objects).float())
+        self.sampler.set_reward(self._log_reward)
 
     @property
     def log_z(self) -> float:
@@ -67,6 +67,9 @@ class EnergyModel(DrawableModel):
     def log_z_error(self) -> float:
         """Standard error of ``log_z``; 0 if it is exact."""
         return self.report.log_z_error
+
+    def _log_reward(self, objects: Sequence[str]) -> Tensor:
+        return self.score(objects).float()
 
     @torch.no_grad()
     def score(self, objects: Sequence[str], on_object: Callable[[], None] = lambda: None) -> Tensor:

@@ -52,6 +52,8 @@ class Environment(ABC):
     default_policy: ClassVar[str] = "mlp"
     #: kind of the untrained policy that draws random objects; empty: every action is equally likely
     random_policy: ClassVar[str] = ""
+    #: successive trajectories of one condition in training, where conditions are drawn at random
+    trajectories_per_condition: ClassVar[int] = 1
 
     n_actions: int
     #: number of backward actions, the choices for undoing a step
@@ -175,6 +177,10 @@ class Environment(ABC):
     @abstractmethod
     def decode(self, states: Tensor) -> list[str]:
         """Return the canonical objects (SMILES, sequences) of terminal states."""
+
+    def is_valid(self, name: str) -> bool:
+        """Return whether an object that ``decode`` returned is one, and not what a model failed to write."""
+        return True
 
     @abstractmethod
     def encode(self, objects: Sequence[str]) -> Tensor:

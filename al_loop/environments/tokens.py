@@ -49,6 +49,7 @@ class Tokens(Environment):
     object_type: ObjectType = "other"  # type: ignore[misc]  # that of the model
     default_policy = "language"
     random_policy = "language"
+    trajectories_per_condition = 8
     n_backward_actions = 1
 
     def __init__(
@@ -225,6 +226,9 @@ class Tokens(Environment):
         if self.object_type != "molecule":
             return texts
         return [canonical_smiles(text) or text for text in texts]
+
+    def is_valid(self, name: str) -> bool:
+        return self.object_type != "molecule" or canonical_smiles(name) is not None
 
     def encode(self, objects: Sequence[str]) -> Tensor:
         """Return terminal states of texts as continuations of the first prompt; see ``finished`` for others."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -106,6 +106,21 @@ class Features(ABC):
                 except Exception as error:
                     self.refused[name] = summary(error)
         return [o for o in objects if o not in self.refused]
+
+    def knows(self, name: str) -> bool:
+        """Return whether the features of an object are cached."""
+        return name in self._cache
+
+    def export_rows(self, objects: Sequence[str]) -> Any:
+        """Compute the features of distinct objects for ``import_rows`` in another process, and cache nothing."""
+        return check_rows(self.compute(objects), len(objects), self.d).numpy() if objects else None
+
+    def import_rows(self, objects: Sequence[str], rows: Any) -> None:
+        """Cache features that ``export_rows`` has computed for the same objects."""
+        if objects:
+            if len(self._cache) + len(objects) > self._cache_size:
+                self._cache.clear()
+            self._cache.update(islice(zip(objects, torch.tensor(rows), strict=True), self._cache_size))
 
     def refit(self, objects: Sequence[str], values: Sequence[float], seed: int) -> None:  # noqa: B027
         """Adapt the features to the objects measured so far, before the models of a round are fitted.

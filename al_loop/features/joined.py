@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -59,6 +59,16 @@ class Joined(Features):
     def __call__(self, objects: Sequence[str]) -> Tensor:
         """Return the features of n objects: n x d, float64. The parts cache them, each in its own number type."""
         return check_rows(self.compute(objects), len(objects), self.d)
+
+    def knows(self, name: str) -> bool:
+        return all(part.knows(name) for part in self.parts)
+
+    def export_rows(self, objects: Sequence[str]) -> Any:
+        return [part.export_rows(objects) for part in self.parts]
+
+    def import_rows(self, objects: Sequence[str], rows: Any) -> None:
+        for part, own in zip(self.parts, rows, strict=True):
+            part.import_rows(objects, own)
 
     def refit(self, objects: Sequence[str], values: Sequence[float], seed: int) -> None:
         for part in self.parts:

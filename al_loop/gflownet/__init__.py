@@ -3,6 +3,7 @@
 - ``settings``: ``TrainingSettings``, formerly ``Training``.
 - ``trainer``: training in one process, for any reward. ``pipeline``: training in which sampling and learning overlap.
 - ``learner``: the owner of the weights (``trained_weights``) and of what it trains on (``learner_sources``).
+- ``batch_training``: its gradient steps, which several processes may share: ``replicas``, ``local_replicas``, ``team``.
 - ``sampler``: drawing and scoring of trajectories. ``reward``: their rewards.
 - ``trajectories``: batches of them. ``rollout``, ``backward_rollout``: their drawing, by actions that ``action_choice``
   picks. ``trajectory_terms``: their log-probabilities and flows.

@@ -43,8 +43,6 @@ class Conditioned(Environment):
         self.n_features = environment.n_features + conditions.shape[1]
         self.has_stop = environment.has_stop
         self.alphabet, self.length, self.order = environment.alphabet, environment.length, environment.order
-        if environment.default_policy != "mlp":  # which finds the vector of the condition among the features
-            self.default_policy = "conditioned"  # type: ignore[misc]
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from operator import methodcaller
 from typing import Any
 
 import torch
@@ -11,11 +12,11 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.backward_rollout import backward_rollout
+from al_loop.gflownet.batch_training import Batch, BatchTraining
 from al_loop.gflownet.conditions import Conditions
 from al_loop.gflownet.device import find_device
 from al_loop.gflownet.execution.choice import choose_execution
-from al_loop.gflownet.execution.fixed_gradient_step import FixedGradientStep
-from al_loop.gflownet.gradient_step import Batch, GradientStep
+from al_loop.gflownet.execution.fixed_batch_training import FixedBatchTraining
 from al_loop.gflownet.learner_sources import LearnerSources
 from al_loop.gflownet.log_z import LogZ
 from al_loop.gflownet.objectives import make_objective
@@ -24,6 +25,7 @@ from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.priors import load_prior
 from al_loop.gflownet.replay import Replay
+from al_loop.gflownet.replicas import Replicas, on_cpu
 from al_loop.gflownet.reward import AnyReward, StateReward, as_log_reward, check_log_reward
 from al_loop.gflownet.sampler import REWARD_PREFIX, Draw, SearchJob
 from al_loop.gflownet.settings import TrainingSettings
@@ -43,6 +45,7 @@ class Learner:
         policy: the policy network; None: the environment's default policy.
         prior: weights of a policy trained on data. Training starts from them, and a relative objective uses them as its
             reference.
+        replicas: other processes that share each batch; None: the learner trains alone.
 
     Raises:
         ValueError: the device is not available, or the settings cannot be combined.
@@ -56,6 +59,7 @@ class Learner:
         seed: int,
         policy: Policy | None = None,
         prior: Mapping[str, Tensor] | None = None,
+        replicas: Replicas | None = None,
     ) -> None:
         self._environment, self.training = environment, training
         self.device = find_device(training.device)
@@ -69,24 +73,35 @@ class Learner:
             sizes = (training.hidden, training.layers, n_conditions, training.heads)
             self.policy = (policy or make_policy(environment, *sizes)).to(self.device)
             self._log_z = LogZ(n_conditions, training.heads, has_starts).to(self.device)
-        reference: Policy | None = None
         if prior is not None:
             load_prior(environment, self.policy, prior)
-            reference = copy.deepcopy(self.policy).requires_grad_(False)
-        elif self.objective.uses_reference:
-            reference = self.policy.reference()
         self._weights = TrainedWeights(self.policy, self._log_z, training)
-        #: the way to execute roll-outs and gradient steps; None: plain
-        self.execution = choose_execution(training.execution, self.device, training.steps)
-        parts = (environment, self._weights, self.objective, training)
-        if self.execution is None:
-            self._step = GradientStep(*parts)
-        else:
-            self._weights.keep_on_device()
-            self._step = FixedGradientStep(*parts, self.execution)
-        self._step.reference = reference
+        #: the way to execute roll-outs and gradient steps; None: plain, as for several processes
+        self.execution = None
+        if replicas is None:
+            self.execution = choose_execution(training.execution, self.device, training.steps)
+        parts = (environment, training, self.objective, self._weights, self.device)
+        self._batches = BatchTraining(*parts) if self.execution is None else FixedBatchTraining(*parts, self.execution)
         self._sources = LearnerSources(environment, training, self.device)
+        self._log_reward: AnyReward | None = None
         self._is_fresh = True
+        self._replicas = replicas
+        if replicas is not None:
+            replicas.start(environment, training, self._batches)
+        if prior is not None:
+            self._set_reference(copy.deepcopy(self.policy))
+        elif self.objective.uses_reference:
+            self._batches.reference = self.policy.reference()
+
+    @property
+    def _reference(self) -> Policy | None:
+        return self._batches.reference
+
+    def _set_reference(self, reference: Policy) -> None:
+        """Set the frozen policy of a relative objective, in all processes."""
+        self._batches.reference = reference.requires_grad_(False)
+        if self._replicas is not None:
+            self._replicas.call(methodcaller("set_reference", on_cpu(reference)))
 
     @property
     def log_z(self) -> Tensor:
@@ -122,7 +137,7 @@ class Learner:
     @property
     def _state_function(self) -> Callable[[Tensor], Tensor] | None:
         """The reward as a function of states; None if it is one of objects, or before the start."""
-        return self._step.state_function
+        return self._log_reward.function if isinstance(self._log_reward, StateReward) else None
 
     @property
     def replay(self) -> Replay:
@@ -142,10 +157,13 @@ class Learner:
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights of the policy that draws, and of a live reward, to send to samplers."""
         weights = {k: v.detach().clone() for k, v in self.sampling_policy.trainable_state().items()}
-        if isinstance(self._step.log_reward, StateReward) and self._step.log_reward.live_module is not None:
-            state = self._step.log_reward.live_module.state_dict()
-            weights |= {REWARD_PREFIX + k: v.detach().clone() for k, v in state.items()}
-        return weights
+        return weights | {REWARD_PREFIX + k: v for k, v in (self._live_weights() or {}).items()}
+
+    def _live_weights(self) -> dict[str, Tensor] | None:
+        """Return a copy of the weights of a live reward, or None if there are none."""
+        if not isinstance(self._log_reward, StateReward) or self._log_reward.live_module is None:
+            return None
+        return {k: v.detach().clone() for k, v in self._log_reward.live_module.state_dict().items()}
 
     def add_source(self, source: Source, size: int) -> None:
         """Train on objects of another source, too. It is given the objects of every draw, which it may keep.
@@ -154,13 +172,15 @@ class Learner:
             source: the source, on the learner's device; it is part of the learner's state.
             size: number of its objects in each step.
         """
-        if self._step.log_reward is not None:
-            source.rescore(self._step.log_reward)
+        if self._log_reward is not None:
+            source.rescore(self._log_reward)
         self._sources.add_source(source, size)
 
     def scale_rates(self, share: float) -> None:
         """Set every learning rate to a share of that of the settings, for a schedule."""
         self._weights.scale_rates(share)
+        if self._replicas is not None:
+            self._replicas.call(methodcaller("scale_rates", share))
 
     def start(self, log_reward: AnyReward) -> None:
         """Begin training on a new reward: rescore the replay, and re-estimate log Z from the first batch.
@@ -181,7 +201,11 @@ class Learner:
             )
         if self.training.forward_looking and not (isinstance(log_reward, StateReward) and log_reward.is_partial):
             raise ValueError("forward_looking requires a StateReward of partial objects (is_partial=True)")
-        self._step.log_reward = log_reward
+        self._log_reward = log_reward
+        if isinstance(log_reward, StateReward) and (self.training.forward_looking or self.objective.uses_stops):
+            self._batches.state_reward = log_reward
+            if self._replicas is not None:
+                self._replicas.call(methodcaller("set_reward", log_reward))
         self._sources.rescore(log_reward)
         self._is_fresh = True
 
@@ -233,32 +257,33 @@ class Learner:
         check_log_reward(reward, n)
         generator = torch.Generator(self.device).manual_seed(seed)
         values = draw.values if draw.values is not None else torch.zeros(n, 0, device=self.device)
-        parts, rewards, conditions = [draw.trajectories], [reward], [values]
+        batch, rewards, conditions = [draw.trajectories], [reward], [values]
         for source, size in self._sources.sizes:
             if size and len(source):
                 history, entries, entry_values = self._histories(source, size, seed, generator, values)
-                parts.append(history)
+                batch.append(history)
                 rewards.append(self._current(history.terminal, entries.log_reward))
                 conditions.append(entry_values)
-        trajectories, values = Trajectories.join(parts), torch.cat(conditions)
+        trajectories, values = Trajectories.join(batch), torch.cat(conditions)
         starts = trajectories.states[0][:, : self._environment.condition_size]
         joined = Conditions(starts, values, training.conditioning)
         log_reward = joined.floored(torch.cat(rewards), training.floor)
         group = joined.group if self.objective.uses_groups else None
         context = self._context(values, generator)
-        batch = Batch(trajectories, log_reward, context, group, n)
-        if self._is_fresh and self.objective.uses_log_z:
-            self._step.estimate_log_z(batch)
+        joined_batch = Batch(trajectories, log_reward, context, group, len(trajectories), n, self._is_fresh)
         self._is_fresh = False
-        loss = self._step(batch)
+        if self._replicas is None:
+            loss = self._batches.step(joined_batch)
+        else:
+            loss = self._replicas.step(joined_batch, self._live_weights())
         self.add_to_replay(draw)
         return loss
 
     @torch.no_grad()
     def _current(self, states: Tensor, log_reward: Tensor) -> Tensor:
         """Return the log-rewards of terminal states, evaluated anew if the reward is live."""
-        if isinstance(self._step.log_reward, StateReward) and self._step.log_reward.is_live:
-            log_reward = self._step.log_reward.function(states)
+        if isinstance(self._log_reward, StateReward) and self._log_reward.is_live:
+            log_reward = self._log_reward.function(states)
         return as_log_reward(log_reward, len(states)).to(self.device, torch.float32)
 
     def add_to_replay(self, draw: Draw) -> None:
@@ -302,7 +327,7 @@ class Learner:
             {
                 **self._weights.state_dict(),
                 **self._sources.state_dict(),
-                "reference": None if self._step.reference is None else self._step.reference.trainable_state(),
+                "reference": None if self._reference is None else self._reference.trainable_state(),
                 "is_fresh": self._is_fresh,
             }
         )
@@ -313,19 +338,29 @@ class Learner:
         Raises:
             Exception: the state does not fit; the type depends on what differs, and this learner's state is unchanged.
         """
-        before, reference = self.state_dict(), self._step.reference
+        before, reference = self.state_dict(), self._reference
         try:
             self._load(state)
         except Exception:
             self._load(before)
-            self._step.reference = reference
+            self._batches.reference = reference
             raise
+        if self._replicas is not None:
+            self._replicas.call(methodcaller("load", self._weights.state_dict()))
+            if self._reference is not None:
+                self._set_reference(self._reference)
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        self._step.forget()
+        self._batches.forget()
         self._weights.load_state_dict(state)
         if state["reference"] is not None:
-            self._step.reference = self._step.reference or copy.deepcopy(self.policy).requires_grad_(False)
-            self._step.reference.load_trainable_state(state["reference"])
+            reference = self._reference or copy.deepcopy(self.policy).requires_grad_(False)
+            reference.load_trainable_state(state["reference"])
+            self._batches.reference = reference
         self._sources.load_state_dict(state)
         self._is_fresh = state["is_fresh"]
+
+    def close(self) -> None:
+        """End the replicas, if there are any."""
+        if self._replicas is not None:
+            self._replicas.close()

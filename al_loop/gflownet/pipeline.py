@@ -67,18 +67,8 @@ class SamplerGroup(ABC):
         """Shut down the samplers."""
 
 
-@dataclass(frozen=True)
-class _Finished:
-    """A draw that is already complete."""
-
-    draw: Draw
-
-    def result(self) -> Draw:
-        return self.draw
-
-
 class InlineSampler(SamplerGroup):
-    """A single sampler in this process, which draws synchronously.
+    """A single sampler in this process. It draws at once; what other processes score is waited for with the result.
 
     Args:
         sampler: the sampler.
@@ -94,13 +84,13 @@ class InlineSampler(SamplerGroup):
         self._sampler.set_weights(weights)
 
     def begin(self, request: DrawRequest) -> Pending:
-        return _Finished(self._sampler.fill(request))
+        return self._sampler.begin(request)
 
     def first(self, groups: Sequence[Sequence[Pending]]) -> int:
         return 0
 
     def close(self) -> None:
-        """Do nothing, since nothing was started."""
+        self._sampler.close()
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,26 @@ class Reward(ABC):
             Values of at least 0, shape n, in units of the typical spread of its predictions; None: unknown.
         """
         return None
+
+    @property
+    def preparation(self) -> Callable[[Sequence[str]], Any] | None:
+        """What of the reward concerns each object by itself, as a function that other processes can evaluate.
+
+        It can be pickled, and so can what it returns, which is then given to ``accept``. None: nothing.
+        """
+        return None
+
+    def unprepared(self, objects: Sequence[str]) -> list[str]:
+        """Return the distinct objects for which a result of the preparation would be of use."""
+        return []
+
+    def accept(self, objects: Sequence[str], prepared: Any) -> None:  # noqa: B027  there may be no preparation
+        """Take over what the preparation has returned for objects.
+
+        Args:
+            objects: the objects.
+            prepared: the result.
+        """
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +16,9 @@ from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.execution.choice import Execution
 from al_loop.gflownet.execution.chunked_rollout import ChunkedRollout
 from al_loop.gflownet.policies.base import Context, Policy
-from al_loop.gflownet.reward import AnyReward, Reward, StateReward, as_log_reward
+from al_loop.gflownet.reward import AnyReward, Reward, StateReward
 from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.scoring import Finished, InlineScorer, PendingScores, Scorer, Scores
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 from al_loop.gflownet.sources import Entries
 from al_loop.gflownet.trajectories import Trajectories
@@ -120,6 +122,39 @@ class DrawRequest:
     per_condition: int = 1
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """Trajectories whose objects may still be scored by other processes."""
+
+    trajectories: Trajectories
+    values: Tensor
+    scores: PendingScores
+
+    def result(self) -> Draw:
+        """Wait for the scores, and return the draw."""
+        scores = self.scores.result()
+        values = self.values if self.values.shape[1] else None
+        return Draw(self.trajectories, scores.log_reward, scores.objects, values)
+
+
+@dataclass(frozen=True)
+class PendingDraw:
+    """A draw that is complete but for the scores of what the policy has drawn.
+
+    Args:
+        drawn: what the policy has drawn; None: nothing.
+        found: what the searches have found.
+    """
+
+    drawn: _Drawn | None
+    found: Sequence[Draw]
+
+    @torch.no_grad()
+    def result(self) -> Draw:
+        """Wait for the scores, and return the draw."""
+        return Draw.join([*([] if self.drawn is None else [self.drawn.result()]), *self.found])
+
+
 class Sampler:
     """A sampler of trajectories that also evaluates their rewards; used both inline and in Ray actors.
 
@@ -129,6 +164,7 @@ class Sampler:
         conditioning: the conditions of the reward.
         backward: the backward policy, for searches that undo steps.
         precision: dtype of the policy's arithmetic.
+        scorer: scores what is drawn; None: in this process.
         execution: the way to execute roll-outs; None: plain.
     """
 
@@ -139,13 +175,14 @@ class Sampler:
         conditioning: Conditioning | None = None,
         backward: Backward = "learned",
         precision: torch.dtype = torch.float32,
+        scorer: Scorer | None = None,
         execution: Execution | None = None,
     ) -> None:
         self._environment, self._policy, self._backward = environment, policy, backward
         self._conditioning = conditioning or Conditioning()
         self._precision = precision
+        self._scorer = scorer or InlineScorer(environment)
         self._chunked = None if execution is None else ChunkedRollout(environment, policy, execution, precision)
-        self._log_reward: AnyReward | None = None
 
     @property
     def device(self) -> torch.device:
@@ -154,7 +191,7 @@ class Sampler:
 
     def set_reward(self, log_reward: AnyReward) -> None:
         """Set the reward of later draws."""
-        self._log_reward = log_reward
+        self._scorer.set_reward(log_reward)
 
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Set the weights of the policy, and of a live reward, for later draws.
@@ -164,14 +201,18 @@ class Sampler:
         """
         self._policy.load_trainable_state({k: v for k, v in weights.items() if not k.startswith(REWARD_PREFIX)})
         reward = {k.removeprefix(REWARD_PREFIX): v for k, v in weights.items() if k.startswith(REWARD_PREFIX)}
-        if reward and isinstance(self._log_reward, StateReward) and self._log_reward.live_module is not None:
-            self._log_reward.live_module.load_state_dict(reward)
+        log_reward = self._scorer.log_reward
+        if reward and isinstance(log_reward, StateReward) and log_reward.live_module is not None:
+            log_reward.live_module.load_state_dict(reward)
 
     def fill(self, request: DrawRequest) -> Draw:
         """Return the draw for a request."""
-        return self.draw(**vars(request))
+        return self.begin(request).result()
 
-    @torch.no_grad()
+    def close(self) -> None:
+        """End the processes that score what is drawn, if there are any."""
+        self._scorer.close()
+
     def draw(
         self,
         n: int,
@@ -205,42 +246,46 @@ class Sampler:
         Raises:
             ValueError: nothing is to be drawn, or the conditions are out of range.
         """
-        if n < 1 and not jobs:
+        request = DrawRequest(n, seed, epsilon, temperature, jobs, is_scored, per_condition)
+        return self.begin(request, beta, weights, start).result()
+
+    @torch.no_grad()
+    def begin(
+        self,
+        request: DrawRequest,
+        beta: float | None = None,
+        weights: Sequence[float] | None = None,
+        start: Tensor | None = None,
+    ) -> PendingDraw:
+        """Draw trajectories and run searches, and begin to score the former; see ``draw`` for the arguments."""
+        n = request.n
+        if n < 1 and not request.jobs:
             raise ValueError(f"n must be at least 1, got {n}")
-        generator = torch.Generator(self.device).manual_seed(seed)
+        generator = torch.Generator(self.device).manual_seed(request.seed)
         if beta is None and weights is None:
-            values = self._conditioning.sample(n, generator, per_condition)
+            values = self._conditioning.sample(n, generator, request.per_condition)
         else:
             values = self._conditioning.fixed(n, beta, weights).to(self.device)
         context = self._context(values, generator)
+        drawn: _Drawn | None = None
         with torch.autocast(self.device.type, self._precision, enabled=self._precision != torch.float32):
-            draws = []
             if n:
                 if start is None:
-                    start = self._environment.sample_starts(n, per_condition, generator)
-                trajectories = self._roll_out(start.to(self.device), generator, epsilon, temperature, context)
-                draws.append(self._score(trajectories, values) if is_scored else self._unscored(trajectories, values))
-            for job in jobs:
-                draws += self._search(job, generator)
-        return Draw.join(draws)
-
-    def _roll_out(
-        self, start: Tensor, generator: torch.Generator, epsilon: float, temperature: float, context: Context | None
-    ) -> Trajectories:
-        if self._chunked is not None:
-            return self._chunked.draw(
-                start, generator=generator, epsilon=epsilon, temperature=temperature, context=context
-            )
-        return rollout(
-            self._environment,
-            self._policy,
-            len(start),
-            generator=generator,
-            epsilon=epsilon,
-            temperature=temperature,
-            context=context,
-            start=start,
-        )
+                    start = self._environment.sample_starts(n, request.per_condition, generator)
+                options: dict[str, Any] = {
+                    "generator": generator,
+                    "epsilon": request.epsilon,
+                    "temperature": request.temperature,
+                    "context": context,
+                }
+                start = start.to(self.device)
+                if self._chunked is None:
+                    trajectories = rollout(self._environment, self._policy, n, start=start, **options)
+                else:
+                    trajectories = self._chunked.draw(start, **options)
+                drawn = self._score(trajectories, values) if request.is_scored else self._unscored(trajectories, values)
+            found = [draw for job in request.jobs for draw in self._search(job, generator)]
+        return PendingDraw(drawn, found)
 
     def _context(self, values: Tensor, generator: torch.Generator) -> Context | None:
         """Return the conditions of trajectories, and a random ensemble member that decides for each of them."""
@@ -250,22 +295,12 @@ class Sampler:
         head = torch.randint(heads, (len(values),), generator=generator, device=self.device) if heads > 1 else None
         return Context(values if values.shape[1] else None, head)
 
-    def _score(self, trajectories: Trajectories, values: Tensor) -> Draw:
-        assert self._log_reward is not None, "set_reward comes first"
-        conditions = values if values.shape[1] else None
-        if isinstance(self._log_reward, StateReward):
-            reward = as_log_reward(self._log_reward.function(trajectories.terminal), len(trajectories))
-            return Draw(trajectories, reward, None, conditions)
-        objects = self._environment.decode(trajectories.terminal)
-        if len(objects) != len(trajectories):
-            raise ValueError(
-                f"decode returned {len(objects)} objects for {len(trajectories)} states, expected one each"
-            )
-        return Draw(trajectories, as_log_reward(self._log_reward(objects), len(objects)), objects, conditions)
+    def _score(self, trajectories: Trajectories, values: Tensor) -> _Drawn:
+        return _Drawn(trajectories, values, self._scorer.begin(trajectories.terminal))
 
-    def _unscored(self, trajectories: Trajectories, values: Tensor) -> Draw:
-        objects = self._environment.decode(trajectories.terminal)
-        return Draw(trajectories, torch.zeros(len(objects)), objects, values if values.shape[1] else None)
+    def _unscored(self, trajectories: Trajectories, values: Tensor) -> _Drawn:
+        objects = self._scorer.decode(trajectories.terminal)
+        return _Drawn(trajectories, values, Finished(Scores(torch.zeros(len(objects)), objects)))
 
     def _search(self, job: SearchJob, generator: torch.Generator) -> list[Draw]:
         """Run a search for all its rounds; accepted children replace their parents."""
@@ -278,7 +313,7 @@ class Sampler:
         for _ in range(job.search.rounds):
             stopping.look()
             move = job.search.move(search, Parents(states, self._uncertainty(keys, states)), generator)
-            draw = self._score(move.trajectories, values)
+            draw = self._score(move.trajectories, values).result()
             draws.append(draw)
             reward = self._conditioning.apply(draw.log_reward.to(self.device), values)
             if move.log_ratio is None:
@@ -293,9 +328,10 @@ class Sampler:
 
     def _uncertainty(self, keys: Sequence[Hashable], states: Tensor) -> Tensor | None:
         """Return the uncertainty of the reward about objects, or None if it does not report any."""
-        if isinstance(self._log_reward, StateReward):
-            return None if self._log_reward.uncertainty is None else self._log_reward.uncertainty(states)
-        if not isinstance(self._log_reward, Reward):
+        log_reward = self._scorer.log_reward
+        if isinstance(log_reward, StateReward):
+            return None if log_reward.uncertainty is None else log_reward.uncertainty(states)
+        if not isinstance(log_reward, Reward):
             return None
-        uncertainty = self._log_reward.uncertainty([str(key) for key in keys])
+        uncertainty = log_reward.uncertainty([str(key) for key in keys])
         return None if uncertainty is None else uncertainty.to(self.device)

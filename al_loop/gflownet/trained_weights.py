@@ -14,6 +14,7 @@ from al_loop.gflownet.log_z import LogZ
 from al_loop.gflownet.moving_average import moving_average, update_on_device
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.settings import TrainingSettings
+from al_loop.gflownet.team import Team
 
 
 class TrainedWeights:
@@ -78,17 +79,20 @@ class TrainedWeights:
                     else:  # before the first step, all are 0
                         tensor.zero_()
 
-    def step(self, loss: Tensor, is_valid: Tensor | None = None) -> None:
+    def step(self, loss: Tensor, team: Team | None = None, is_valid: Tensor | None = None) -> None:
         """Make one gradient step.
 
         Args:
             loss: the loss, a scalar.
+            team: the processes whose gradients are added up; None: this one is alone.
             is_valid: whether to make the step, a bool scalar on the device; None: yes.
         """
         if is_valid is not None:
             self._optimizer.found_inf = (~is_valid).float()  # type: ignore[attr-defined]
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
+        if team is not None:
+            team.sum_gradients(p for group in self._optimizer.param_groups for p in group["params"])
         if self._clip_norm is not None:
             nn.utils.clip_grad_norm_(self.policy.parameters(), self._clip_norm)
         self._optimizer.step()

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.learner import Learner
+from al_loop.gflownet.local_replicas import LocalReplicas
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.reward import AnyReward
 from al_loop.gflownet.sampler import Sampler
+from al_loop.gflownet.scoring import Scorer
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
@@ -29,6 +31,9 @@ class Trainer:
         seed: seed of the weights and of every draw.
         policy: the policy network; None: the environment's default policy.
         prior: weights of a policy trained on data; see ``Learner``.
+        scorer: scores what is drawn, such as a ``ParallelScorer``; None: in this process.
+        replicas: number of processes that share each batch, each on a GPU of its own if there are enough; see
+            ``replicas``. With more than one, ``close`` ends the others.
     """
 
     def __init__(
@@ -40,16 +45,20 @@ class Trainer:
         seed: int = 0,
         policy: Policy | None = None,
         prior: Mapping[str, Tensor] | None = None,
+        scorer: Scorer | None = None,
+        replicas: int = 1,
     ) -> None:
         self.training = training or TrainingSettings()
         self._seed = seed
-        self.learner = Learner(environment, self.training, seed, policy, prior)
+        others = LocalReplicas(replicas) if replicas > 1 else None
+        self.learner = Learner(environment, self.training, seed, policy, prior, others)
         self.sampler = Sampler(
             environment,
             self.learner.sampling_policy,
             self.training.conditioning,
             self.training.backward,
             self.training.dtype,
+            scorer,
             self.learner.execution,
         )
         self.n_steps = 0
@@ -88,6 +97,11 @@ class Trainer:
         """Restore a state returned by ``state_dict``."""
         self.learner.load_state_dict(state["learner"])
         self.n_steps = state["n_steps"]
+
+    def close(self) -> None:
+        """End the other processes, if there are any."""
+        self.learner.close()
+        self.sampler.close()
 
 
 def train(

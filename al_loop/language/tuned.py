@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from al_loop.errors import ConfigError
 from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.policies.language import LanguagePolicy
-from al_loop.gflownet.priors import Prior, environment_metadata, load_prior, save_prior
+from al_loop.gflownet.priors import Prior, environment_metadata, load_prior
 from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.saved_models import DrawableModel, read_model, write_model
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.language.rewards import LanguageReward
 
@@ -73,7 +74,7 @@ def divergence(p: Tensor, q: Tensor) -> float:
     return float(torch.where(p > 0, p * (p / q).log(), 0.0).sum())
 
 
-class TunedModel:
+class TunedModel(DrawableModel):
     """A sampler of continuations.
 
     Args:
@@ -126,6 +127,15 @@ class TunedModel:
         trajectories = rollout(environment, self.policy, n, generator=generator, temperature=temperature, start=start)
         states = trajectories.terminal
         return Texts(prompt, environment.decode(states), self._log_prob(environment, states), states)
+
+    def draw_table(self, n: int, *, seed: int, prompt: str | None = None) -> Mapping[str, Sequence[Any]]:
+        prompts = self.environment.prompts
+        if prompt is None and len(prompts) > 1:
+            raise ConfigError(
+                f"--prompt: this model continues prompts; give one, such as {prompts[0]!r:.80}, one of its training"
+            )
+        drawn = self.draw(prompts[0] if prompt is None else prompt, n, seed=seed)
+        return {"object": drawn.objects, "prompt": [drawn.prompt] * n, "log_prob": drawn.log_prob.tolist()}
 
     @torch.no_grad()
     def log_prob(self, prompt: str, texts: Sequence[str]) -> Tensor:
@@ -183,7 +193,6 @@ class TunedModel:
         environment = self.environment
         file = environment.language_model.file
         content = {
-            "kind": FILE_KIND,
             "model": environment.model_name,
             "model_sha256": None if file is None else file.sha256,
             "prompts": list(environment.prompts),
@@ -192,7 +201,9 @@ class TunedModel:
             **environment_metadata(environment),
             **self.metadata,
         }
-        save_prior(path, self.policy, content)
+        weights = {name: weight.detach().cpu() for name, weight in self.policy.trainable_state().items()}
+        facts = {"policy": type(self.policy).__name__, **content}
+        write_model(path, FILE_KIND, {"weights": weights, "facts": facts})
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> TunedModel:
@@ -205,16 +216,8 @@ class TunedModel:
         Raises:
             ConfigError: the file cannot be read, or its model is missing or has other weights.
         """
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            weights, facts = content["weights"], content["facts"]
-            is_tuned = facts["kind"] == FILE_KIND
-        except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
-        except Exception:  # a damaged file raises almost anything
-            is_tuned = False
-        if not is_tuned:
-            raise ConfigError(f"{path} was not written by `al-loop tune-language`, or is corrupt")
+        content = read_model(path, FILE_KIND)
+        weights, facts = content["weights"], content["facts"]
         environment = Tokens(facts["model"], facts["prompts"], **facts["space"])
         file = environment.language_model.file
         if file is not None and file.sha256 != facts["model_sha256"]:
@@ -224,8 +227,13 @@ class TunedModel:
             )
         policy = LanguagePolicy(environment, lora=facts["lora"])
         load_prior(environment, policy, Prior(weights, str(path), facts))
-        own = {"kind", "model", "model_sha256", "prompts", "space", "lora", "environment", "vocabulary", "policy"}
+        own = {"model", "model_sha256", "prompts", "space", "lora", "environment", "vocabulary", "policy"}
         return cls(environment, policy.to(device), None, {k: v for k, v in facts.items() if k not in own})
+
+
+def load_drawable(path: str | Path) -> TunedModel:
+    """Return the sampler of a file, for ``al-loop draw``."""
+    return TunedModel.load(path)
 
 
 def digest(prompts: Sequence[str]) -> str:

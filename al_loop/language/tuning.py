@@ -44,6 +44,7 @@ class TuneOptions:
         seeds: texts that the buffer starts with, each with its prompt, or None for every prompt; see ``read_seeds``.
         checkpoint: a file that keeps the state at every report, from which an interrupted training resumes.
         sinks: what receives the numbers of the reports.
+        on_step: called with the loss of each step.
         on_report: called with each report, and the sampler as it is then.
         samplers: makes the samplers that draw, such as actors of a Ray cluster; None: one in this process.
     """
@@ -52,6 +53,7 @@ class TuneOptions:
     seeds: Sequence[tuple[str | None, str]] = ()
     checkpoint: str | Path | None = None
     sinks: Sequence[Sink] = ()
+    on_step: Callable[[float], object] | None = None
     on_report: Callable[[Report, TunedModel], object] | None = None
     samplers: Callable[[Tokens, TuneSettings], SamplerGroup] | None = None
 
@@ -149,6 +151,8 @@ class _Tuning:
                 stopping.look()
                 losses.append(loss)
                 step += 1
+                if options.on_step is not None:
+                    options.on_step(loss)
                 if step % every == 0 or step == settings.steps:
                     self._report(step, sum(losses) / len(losses))
                     losses = []

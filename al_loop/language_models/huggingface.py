@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,7 +90,9 @@ class HuggingFaceModel(LanguageModel):
         config = model.config.get_text_config()
         self.width = int(config.hidden_size)
         self.tokenizer = _HuggingFaceTokens(tokenizer, int(config.vocab_size), None)
-        self._takes_positions = "position_ids" in inspect.signature(model.base_model.forward).parameters
+        parameters = inspect.signature(model.base_model.forward).parameters
+        self._takes_positions = "position_ids" in parameters
+        self._cache_name = "cache" if "cache" in parameters else "past_key_values"  # renamed in 5.x
         names = {name.rpartition(".")[2] for name, layer in model.base_model.named_modules() if _is_linear(layer)}
         self.adapter_targets = tuple(sorted(names & set(_ATTENTION))) or tuple(sorted(names))
         # functions of the logits in the families Gemma, Cohere and Granite
@@ -122,11 +126,10 @@ class HuggingFaceModel(LanguageModel):
         output = self._model.base_model(
             input_ids=tokens,
             attention_mask=memory.is_token.long(),
-            past_key_values=memory.cache,
             use_cache=True,
+            **{self._cache_name: memory.cache},
             **extra,
         )
-        memory.cache = output.past_key_values
         hidden: Tensor = output.last_hidden_state
         return hidden.float()
 
@@ -197,7 +200,8 @@ def _load(folder: Path, file: FrozenFile, dtype: torch.dtype, **source: str) -> 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
+        # a bar of its own for the tensors of a GGUF file
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **source)
             model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **source)

@@ -8,6 +8,7 @@ The M-step ascends the mean of ``log_joint`` over z drawn from q(z|x).
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,14 +115,26 @@ class Alternation:
 
     def _e_steps(self, number: int) -> tuple[float, int]:
         """Train the sampler until its loss is low enough, and return the smoothed loss and the number of steps."""
+        n_warm = math.ceil(self.em.warmup / self.em.e_steps) if number == 0 else 0
+        for part in range(n_warm):
+            self._train(f"warmup {part}", 0.0)
+        loss, n_steps = self._train(number, self.em.threshold_of(number))
+        return loss, n_steps + n_warm * self.em.e_steps
+
+    def _train(self, name: int | str, threshold: float) -> tuple[float, int]:
+        """Make at most ``e_steps`` E-steps, and return the smoothed loss and their number.
+
+        Args:
+            name: what their random numbers depend on.
+            threshold: the smoothed loss at which they end.
+        """
         em, smooth, n_steps = self.em, None, 0
-        threshold = em.threshold_of(number)
         self.learner.start(self._reward)
         for loss in pipeline(
-            self.learner, self._samplers, seed=lambda purpose, step: derive_seed(self._seed, number, purpose, step)
+            self.learner, self._samplers, seed=lambda purpose, step: derive_seed(self._seed, name, purpose, step)
         ):
             if em.n_dreams:
-                self._dream(derive_seed(self._seed, number, "dream", n_steps))
+                self._dream(derive_seed(self._seed, name, "dream", n_steps))
             n_steps += 1
             smooth = loss if smooth is None else em.smoothing * smooth + (1 - em.smoothing) * loss
             if smooth < threshold:

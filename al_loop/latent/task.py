@@ -17,6 +17,7 @@ from al_loop.gflownet.pipeline import SamplerGroup
 from al_loop.latent.config import LatentConfig
 from al_loop.latent.em import Alternation, Result, Round
 from al_loop.latent.files import build_model, read_data, save
+from al_loop.latent.observations import Observations
 from al_loop.seeding import derive_seed
 from al_loop.sinks import Sinks
 from al_loop.storage.files import write_whole
@@ -25,7 +26,7 @@ from al_loop.system import stopping
 #: opens a progress bar (name, number of steps); its value is called after each step, with a detail to show
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
 #: makes the samplers for E-steps from the config and the observations
-MakeSamplers = Callable[[LatentConfig, torch.Tensor], SamplerGroup]
+MakeSamplers = Callable[[LatentConfig, Observations], SamplerGroup]
 
 
 def fit_file(
@@ -58,7 +59,7 @@ def fit_file(
     x = read_data(data, model)
     report(f"{len(x)} observations")
     model.initialise(x, torch.Generator().manual_seed(derive_seed(config.seed, "model")))
-    group = None if samplers is None else samplers(config, x)
+    group = None if samplers is None else samplers(config, Observations(model, x))
     try:
         try:
             alternation = Alternation(model, x, em, config.seed, group)

@@ -68,6 +68,23 @@ class Constraints:
             self._violations.update(zip(new, total.tolist(), strict=True))
         return torch.tensor([self._violations[o] for o in objects], dtype=torch.float64)
 
+    def knows(self, name: str) -> bool:
+        """Return whether the violation of an object is cached."""
+        return name in self._violations
+
+    def remember(self, objects: Sequence[str], violations: Sequence[float]) -> None:
+        """Cache violations that were computed in another process.
+
+        Args:
+            objects: the objects.
+            violations: the sum of each object's violations.
+        """
+        self._violations.update(zip(objects, violations, strict=True))
+
+    def forget(self) -> None:
+        """Drop the cached violations."""
+        self._violations.clear()
+
     def of_objects(self, graphs: MolecularGraphs) -> Constraints:
         """Return the bounds that require objects, since their properties cannot be computed from graphs like these."""
         return Constraints([b for b in self._bounds if b.property.of_graphs(graphs) is None])

@@ -6,6 +6,7 @@ import copy
 import io
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,6 +71,12 @@ class ModelFitter:
         """Return a copy that fits on a device; its models come back to the CPU, where samplers evaluate them."""
         other = copy.copy(self)
         other._device = device
+        return other
+
+    def with_energies(self, energies: Callable[[Sequence[str]], Tensor]) -> ModelFitter:
+        """Return a copy whose rewards add other energies."""
+        other = copy.copy(self)
+        other._space = replace(self._space, energies=energies)
         return other
 
     def fit(

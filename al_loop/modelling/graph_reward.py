@@ -15,6 +15,8 @@ from al_loop.gflownet.reward import AnyReward, StateReward
 from al_loop.modelling.reward import AcquisitionReward
 
 Decoding = Literal["auto", "always", "never"]
+#: why a reward with energies requires decoding
+OF_ENERGIES = "reward.energy scores decoded objects"
 
 
 class GraphReward:
@@ -106,6 +108,8 @@ def without_decoding(
     if not isinstance(log_reward, AcquisitionReward):
         return log_reward
     reason = requires_decoding(environment, log_reward.space.features)
+    if log_reward.space.energies is not None:
+        reason = OF_ENERGIES
     if reason is None:
         reward = GraphReward(log_reward, environment)
         return StateReward(reward, uncertainty=reward.uncertainty)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from botorch.acquisition import AcquisitionFunction
@@ -31,11 +32,13 @@ class ObjectSpace:
         features: objects -> n x d features.
         constraints: bounds on cheap properties.
         reference: random objects, which set the scale of rewards; the same in all rounds.
+        energies: objects -> n scores of learned energies, which are added to the log-reward; None: there are none.
     """
 
     features: Features
     constraints: Constraints
     reference: Sequence[str]
+    energies: Callable[[Sequence[str]], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,36 @@ class Scale:
         return cls(center, spread if spread > 1e-9 else max(float(values.std(correction=0)), 1e-9))
 
 
+@dataclass(frozen=True)
+class _Preparation:
+    """Features and violations of objects, for a reward in another process."""
+
+    features: Features
+    constraints: Constraints
+
+    def __call__(self, objects: Sequence[str]) -> tuple[list[str], Any, dict[str, str], list[float]]:
+        """Return the objects that have features, their features and violations, and the reasons for the others."""
+        distinct = list(dict.fromkeys(objects))
+        try:
+            described, rows = distinct, self.features.export_rows(distinct)
+        except Exception:  # some have none, or third-party code raises anything
+            described = describable(self.features, distinct)
+            rows = self.features.export_rows(described)
+        violations = self.constraints.violation(described).tolist()
+        self.constraints.forget()
+        refused = {name: self.features.refused[name] for name in distinct if name in self.features.refused}
+        return described, rows, refused, violations
+
+
 class AcquisitionReward(Reward):
-    """The log-reward of objects, log R = beta (clip(standardised acquisition) + log weight - violation).
+    """The log-reward of objects, log R = beta (clip(standardised acquisition) + log weight - violation) + energies.
 
     The acquisition is standardised by its median and its spread over reference objects, anew in every round, so that
     one beta means the same in every round and with every acquisition. An object that violates a constraint by the
     property's scale loses as much as one spread of the acquisition, and so does one whose weight (``SideTerms``) is
     smaller by a factor of e.
+
+    Learned energies (``space.energies``) are added as they are, since they are log-probabilities.
 
     With several acquisitions, one for each objective, there is a log-reward for each, for a sampler that is conditioned
     on preferences between them.
@@ -89,10 +115,31 @@ class AcquisitionReward(Reward):
         self._acquisitions, self._models = tuple(acquisitions), tuple(models)
         self._space = space
         self._features, self._constraints, self._settings = space.features, space.constraints, settings
+        self._energies = space.energies
         self._side_terms = side_terms or SideTerms()
         self.scales = tuple(Scale.of(score(a, self._features(space.reference))) for a in self._acquisitions)
         self._usual_stds = [std.median().clamp_min(1e-9) for std in self._stds(self._features(space.reference))]
         self._log_rewards: dict[str, Tensor] = {}
+
+    @property
+    def preparation(self) -> Callable[[Sequence[str]], Any]:
+        return _Preparation(self._features, self._constraints)
+
+    def unprepared(self, objects: Sequence[str]) -> list[str]:
+        features, constraints = self._features, self._constraints
+        return [
+            o
+            for o in dict.fromkeys(objects)
+            if o not in self._log_rewards
+            and o not in features.refused
+            and not (features.knows(o) and constraints.knows(o))
+        ]
+
+    def accept(self, objects: Sequence[str], prepared: Any) -> None:
+        described, rows, refused, violations = prepared
+        self._features.import_rows(described, rows)
+        self._features.refused.update(refused)
+        self._constraints.remember(described, violations)
 
     @property
     def space(self) -> ObjectSpace:
@@ -160,6 +207,8 @@ class AcquisitionReward(Reward):
             self._log_rewards.update(dict.fromkeys(set(unknown) - set(new), least))
         if new:
             rows = self.of_rows(self._features(new), self._constraints.violation(new))
+            if self._energies is not None:
+                rows = rows + self._energies(new).float()[:, None]
             self._log_rewards.update(zip(new, rows, strict=True))
         if not objects:
             return torch.empty((0, len(self._acquisitions)))[:, 0 if len(self._acquisitions) == 1 else slice(None)]

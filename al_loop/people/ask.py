@@ -17,6 +17,7 @@ from al_loop.modelling.objective_names import predicted_columns
 from al_loop.people.campaign_of_ledger import campaign_config
 from al_loop.people.predicted import predictions_by_objective
 from al_loop.storage.files import write_output
+from al_loop.system.printable import inert_cell, without_guard
 from al_loop.system.users import current_user
 
 #: how the headings of columns of numbers begin
@@ -117,11 +118,13 @@ def table_to_fill_in(ledger: Ledger, candidates: Sequence[Candidate], column: st
     predicted = predictions_by_objective(ledger, candidates)
     columns = [name for pair in predicted_columns([name for name, _ in predicted]) for name in pair]
     details = detail_headings([c.details for c in candidates], campaign.objectives)
-    writer.writerow(["id", column, *details.values(), "round", *columns, *headings, "failure", "comment"])
+    named = ["id", column, *details.values(), "round", *columns, *headings, "failure", "comment"]
+    writer.writerow(map(inert_cell, named))
     for i, c in enumerate(candidates):
         cells = ["" if math.isnan(v) else f"{v:.4g}" for _, pairs in predicted for v in pairs[i]]
         library = [(c.details or {}).get(name, "") for name in details]
-        writer.writerow([c.id, c.object, *library, c.round, *cells, *[""] * len(headings), "", ""])
+        texts = [inert_cell(cell) if isinstance(cell, str) else cell for cell in (c.object, *library)]
+        writer.writerow([c.id, *texts, c.round, *cells, *[""] * len(headings), "", ""])
     return buffer.getvalue()
 
 
@@ -139,7 +142,7 @@ def write_table(path: Path, text: str, *, force: bool = False) -> None:
     format = format_of(path, None, ("csv", "tsv", "xlsx"))
     content = text.encode()
     if format != "csv" and text:
-        header, *rows = csv.reader(io.StringIO(text, newline=""))
+        header, *rows = ([without_guard(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline="")))
         numbers = {i for i, name in enumerate(header) if name.startswith(_NUMBERS)}
         content = encode_rows(
             header,

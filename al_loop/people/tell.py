@@ -17,7 +17,7 @@ from al_loop.datafiles.delimited import OBJECT_COLUMNS
 from al_loop.datafiles.headings import detail_headings
 from al_loop.datafiles.replicates import average, content
 from al_loop.datafiles.result_tables import read_results
-from al_loop.errors import ConfigError
+from al_loop.errors import CampaignError, ConfigError
 from al_loop.ledger import Answer, Candidate, Decision, EvaluationRow, Ledger
 from al_loop.oracles.base import Failure, Outcome, as_outcome
 from al_loop.system.users import current_user
@@ -160,11 +160,17 @@ def commit_results(ledger: Ledger, results: ParsedResults, path: Path, options: 
         started = min(first_attempts.get(candidate_id, now), now)
         return Answer(candidate_id, outcome, f"told by {current_user()}", started, now)
 
-    ledger.commit_told(
-        [answer(i, o) for i, o in results.answers.items()],
-        [answer(i, o, correction=options.correction) for i, o in results.corrections.items()],
-        {name: answer(0, _without_cost(o)) for name, o in results.extra.items()},
-    )
+    try:
+        ledger.commit_told(
+            [answer(i, o) for i, o in results.answers.items()],
+            [answer(i, o, correction=options.correction) for i, o in results.corrections.items()],
+            {name: answer(0, _without_cost(o)) for name, o in results.extra.items()},
+        )
+    except CampaignError as error:
+        raise CampaignError(
+            f"{path}: nothing was committed, because the ledger changed after the table was read ({error}); "
+            "read it again to see what is left to commit"
+        ) from error
 
 
 def _without_cost(outcome: Outcome) -> Outcome:

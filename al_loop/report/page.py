@@ -54,7 +54,7 @@ def report_page(facts: Mapping[str, Any], *, live: str = "") -> str:
             packed=Markup(assets.pack(json.dumps(facts, allow_nan=False, separators=(",", ":")).encode())),
             packed_libraries=[(name, Markup(assets.packed_library(file))) for name, file in libraries],
             licences=assets.text("licences.txt"),
-            config=yaml.safe_dump(_without_secrets(facts["run"]["config"]), sort_keys=False, allow_unicode=True),
+            config=yaml.safe_dump(facts["run"]["config"], sort_keys=False, allow_unicode=True),
             goal=_goal(optimised),
             several=len(optimised) > 1,
             objective=optimised[0],
@@ -190,11 +190,6 @@ def _spent(spending: Mapping[str, Any]) -> str:
         f"{spending['calls']} calls{cost}; the oracle worked {oracle}, and fitting, training and selecting took {own}. "
         "Earlier data cost nothing."
     )
-
-
-def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config for readers: without what is not set, and without the database's address."""
-    return {k: v for k, v in config.items() if v not in (None, [], {}, ()) and k not in ("ledger", "checkpoints")}
 
 
 def short(value: float | int | str | None, digits: int = 4) -> str:

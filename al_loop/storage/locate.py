@@ -69,13 +69,29 @@ def run_folder(path: str) -> Path | None:
     return folder.parent if folder.is_file() else folder
 
 
+def runs_below(path: str | Path) -> list[str]:
+    """Return the run directories in a folder that is no run itself, such as that of a sweep; none for anything else.
+
+    Args:
+        path: a folder, or whatever else a user names.
+    """
+    folder = Path(path).expanduser()
+    if "://" in str(path) or not folder.is_dir() or _is_run(folder):
+        return []
+    return [str(entry) for entry in sorted(folder.iterdir()) if entry.is_dir() and _is_run(entry)]
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "ledger.db").is_file() or (folder / "campaign.json").is_file()
+
+
 def _contents(folder: Path) -> str:
     """Return a list of a folder's contents, as the end of an error message."""
     try:
         entries = sorted(folder.iterdir())
     except OSError:
         return f"{folder} does not exist either"
-    runs = [e.name for e in entries if (e / "ledger.db").is_file() or (e / "campaign.json").is_file()]
+    runs = [e.name for e in entries if _is_run(e)]
     if runs:
         return f"runs in {folder}: {_list_names(runs)}"
     names = [e.name for e in entries if not e.name.startswith(".")]

@@ -23,352 +23,27 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import os
-import random
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from al_loop.errors import AlLoopError
-from al_loop.ledger import EvaluationRow, Ledger
-from benchmarks.support.driver import ROOT, Driver
+from benchmarks.support.driver import Driver
+from benchmarks.support.fault_injection import DEFAULT_SHAPE, SCENES, FaultCampaign, Tally
 
 RESULTS = Path(__file__).parents[1] / "results"
-CONFIG = """
-name: faults
-seed: SEED
-environment: {kind: sequence, alphabet: ACGU, length: 8}
-oracle: {target: "faulty:measure", seed: SEED, rate: RATE}
-sampler: {steps: 10, batch_size: 16, hidden: 16, pool: 64}
-rounds: {initial: 12, batch_size: 12, count: 4}
-evaluation: {workers: 3, timeout_s: 2.0, attempts: 4, backoff_s: 0.05, patience_s: 120}
-resources: {sampler: {num_cpus: 0.1}, oracle: {num_cpus: 0.5}}
-"""
-ORACLE = """
-import ctypes, errno, os, random, sys, time
-
-account = "ACCOUNT"  # no argument: a file that an argument names must not change between starts
-
-def value_of(word):
-    return word.count("G") + 0.5 * word.count("GA")
-
-def write(*words):
-    line = " ".join(map(str, words)) + "\\n"
-    file = os.open(account, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(file, line.encode())
-    os.fsync(file)
-    os.close(file)
-
-def measure(word, seed, rate):
-    write("asked", word)
-    with open(account) as file:
-        n = sum(line == f"asked {word}\\n" for line in file)
-    chance = random.Random(f"{seed} {word} {n}")
-    time.sleep(chance.uniform(0.02, 0.15))
-    if chance.random() < rate:
-        fault = chance.choice(
-            ["kill", "segfault", "hang", "raise", "exit", "nan", "length", "garbage", "refuse", "module", "full"]
-        )
-        write("fault", fault, word)
-        if fault == "kill":
-            os.kill(os.getpid(), 9)
-        if fault == "segfault":
-            ctypes.string_at(0)
-        if fault == "hang":
-            time.sleep(600)
-        if fault == "raise":
-            raise ValueError("the furnace is cold")
-        if fault == "exit":
-            sys.exit(3)
-        if fault == "refuse":
-            raise ConnectionRefusedError(errno.ECONNREFUSED, "connection refused")
-        if fault == "module":
-            raise ModuleNotFoundError("No module named 'furnace'")
-        if fault == "full":
-            raise OSError(errno.ENOSPC, "no space left on device")
-        return {"nan": float("nan"), "length": (1.0, 2.0), "garbage": "certainly"}[fault]
-    write("paid", word)
-    return value_of(word)
-"""
 
 
-@dataclass
-class Tally:
-    """Counts of starts, faults, answers and violations for one kind of campaign."""
-
-    name: str
-    campaigns: int = 0
-    starts: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    answers: int = 0
-    values: int = 0
-    missing: int = 0
-    changed: int = 0
-    wrong: int = 0
-    unanswered: int = 0
-    paid_twice: int = 0
-    unexplained: int = 0
-
-    @property
-    def is_clean(self) -> bool:
-        return not (self.missing or self.changed or self.wrong or self.unanswered or self.unexplained)
-
-
-class Scene:
-    """The setting in which campaigns run, one at a time, with the faults that are specific to it."""
-
-    address = "local"
-
-    def prepare(self, folder: Path) -> tuple[Path, str]:
-        """Return the run directory and the ledger's URL for a new campaign."""
-        return folder / "run", f"sqlite:///{folder}/run/ledger.db"
-
-    def faults(self) -> dict[str, Callable[[], None]]:
-        """Return the faults specific to this setting: name -> function that injects it."""
-        return {}
-
-    def close(self) -> None:
-        pass
-
-
-def may_mount() -> bool:
-    """Return whether a small file system can be mounted: it takes root, and fails in some containers."""
-    with tempfile.TemporaryDirectory() as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
-        if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-            return False
-        subprocess.run(["umount", folder], check=True)
-        return True
-
-
-class SmallDisk(Scene):
-    """A file system of a few megabytes."""
-
-    def __init__(self) -> None:
-        self._disk: Path | None = None
-
-    def prepare(self, folder: Path) -> tuple[Path, str]:
-        self.close()
-        disk = folder / "disk"
-        disk.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=True)
-        self._disk = disk
-        return disk / "run", f"sqlite:///{disk}/run/ledger.db"
-
-    def faults(self) -> dict[str, Callable[[], None]]:
-        return {"disk full": self._fill}
-
-    def _fill(self) -> None:
-        assert self._disk is not None
-        ballast = self._disk / "ballast"
-        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(4096))
-        time.sleep(random.uniform(0.5, 3.0))
-        ballast.unlink()
-
-    def close(self) -> None:
-        if self._disk is not None:
-            subprocess.run(["umount", "-l", str(self._disk)], check=False)
-
-
-class Postgresql(Scene):
-    """A dedicated PostgreSQL server."""
-
-    def __init__(self) -> None:
-        from benchmarks.support.postgresql import PostgresqlServer
-
-        self._server, self._url = PostgresqlServer(), ""
-
-    def prepare(self, folder: Path) -> tuple[Path, str]:
-        self._url = self._server.new_database()
-        return folder / "run", self._url
-
-    def faults(self) -> dict[str, Callable[[], None]]:
-        return {"connections cut": self._cut, "server stopped": self._restart}
-
-    def _cut(self) -> None:
-        self._server.cut_connections(self._url)
-
-    def _restart(self) -> None:
-        self._server.stop_at_once()
-        time.sleep(random.uniform(0.0, 2.0))
-        self._server.start()
-
-    def close(self) -> None:
-        self._server.__exit__()
-
-
-class RayCluster(Scene):
-    """Several Ray nodes on this machine; the oracle's workers run on the nodes that may be lost."""
-
-    def __init__(self) -> None:
-        self._home = tempfile.TemporaryDirectory(prefix="al-loop-ray-", ignore_cleanup_errors=True)
-        os.environ |= {"RAY_AUTH_MODE": "disabled", "HOME": self._home.name, "PYTHONPATH": str(ROOT)}
-        from ray.cluster_utils import Cluster
-
-        fast_detection = {
-            "health_check_initial_delay_ms": 0,
-            "health_check_period_ms": 500,
-            "health_check_timeout_ms": 500,
-            "health_check_failure_threshold": 2,
-        }
-        arguments = {"num_cpus": 1, "include_dashboard": False, "_system_config": fast_detection}
-        self._cluster: Any = Cluster(initialize_head=True, head_node_args=arguments)
-        self._nodes = [self._cluster.add_node(num_cpus=1) for _ in range(2)]
-        self.address = self._cluster.address
-
-    def faults(self) -> dict[str, Callable[[], None]]:
-        return {"node lost": self._lose}
-
-    def _lose(self) -> None:
-        node = self._nodes.pop(random.randrange(len(self._nodes)))
-        self._cluster.remove_node(node, allow_graceful=False)
-        time.sleep(random.uniform(0.0, 1.0))
-        self._nodes.append(self._cluster.add_node(num_cpus=1))
-
-    def close(self) -> None:
-        self._cluster.shutdown()
-        self._home.cleanup()
-
-
-SCENES: dict[str, Callable[[], Scene]] = {
-    "sqlite": Scene,
-    "disk": SmallDisk,
-    "postgresql": Postgresql,
-    "ray": RayCluster,
-}
-
-
-class FaultCampaign:
-    """One campaign with injected faults, restarted until it has finished.
-
-    Args:
-        folder: a new folder for the campaign.
-        scene: where it runs.
-        driver: the process that starts it.
-        tally: the counts to add to.
-        seed: of the campaign, and of the faults.
-        rate: share of the oracle's calls that end in a fault.
-    """
-
-    def __init__(self, folder: Path, scene: Scene, driver: Driver, tally: Tally, seed: int, rate: float) -> None:
-        folder.mkdir()
-        self._scene, self._driver, self._tally = scene, driver, tally
-        self._chance = random.Random(seed)
-        self._log = folder / "account"
-        self._run_dir, self._url = scene.prepare(folder)
-        (folder / "faulty.py").write_text(ORACLE.replace("ACCOUNT", str(self._log)))
-        self._config = folder / "faults.yaml"
-        text = CONFIG.replace("SEED", str(seed)).replace("RATE", str(rate))
-        self._config.write_text(text + (f"ledger: '{self._url}'\n" if "postgresql" in self._url else ""))
-        self._seen: dict[int, EvaluationRow] = {}
-        self._excused: Counter[str] = Counter()
-
-    def run(self, is_fault_due: Callable[[], bool]) -> None:
-        """Run the campaign to its end, and inject faults from outside while ``is_fault_due()``."""
-        self._tally.campaigns += 1
-        while True:
-            pid = self._driver.start(self._config, self._run_dir, self._scene.address)
-            self._tally.starts += 1
-            with ThreadPoolExecutor(1) as waiter:  # Ray can start nodes only in the main thread
-                over = waiter.submit(self._driver.wait)
-                self._inject_faults(pid, over, is_fault_due)
-                status = over.result()
-            time.sleep(0.3)  # workers of a killed driver exit by themselves, even during a call
-            self._excused.update(self._look(has_ended=True))
-            if status == 0:
-                break
-            if status == 1:
-                self._tally.faults["(stopped with a reason)"] += 1
-            elif status != -signal.SIGKILL:
-                raise SystemExit(f"the driver ended with {status}; see {self._config.parent.parent}/driver.log")
-        self._check()
-
-    def _inject_faults(self, pid: int, over: Future[int], is_fault_due: Callable[[], bool]) -> None:
-        own = self._scene.faults()
-        is_local = self._scene.address == "local"
-        faults = {
-            "driver killed": lambda: os.kill(pid, signal.SIGKILL),
-            "worker killed": (lambda: self._kill_worker(pid)) if is_local else self._kill_actor,
-            **own,
-        }
-        while not wait([over], self._chance.uniform(0.3, 2.0)).done:
-            if not is_fault_due():
-                continue
-            name = self._chance.choice([*faults, *own, *own])
-            before = self._look()
-            with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess, IndexError):
-                faults[name]()
-                self._tally.faults[name] += 1
-            self._excused.update(before | self._look())
-
-    def _kill_worker(self, pid: int) -> None:
-        children = [c for c in psutil.Process(pid).children() if "spawn_main" in " ".join(c.cmdline())]
-        os.kill(self._chance.choice(children).pid, signal.SIGKILL)
-
-    def _kill_actor(self) -> None:
-        actors = [
-            p for p in psutil.process_iter(["cmdline"]) if "ray::OracleActor" in " ".join(p.info["cmdline"] or ())
-        ]
-        os.kill(self._chance.choice(actors).pid, signal.SIGKILL)
-
-    def _look(self, *, has_ended: bool = False) -> set[str]:
-        """Compare the ledger with its previous state, and return the objects in flight."""
-        try:
-            with Ledger(self._url, read_only=True, patience_s=60) as ledger:
-                in_flight = {c.object for c in ledger.in_flight()}
-                now = {e.candidate_id: e for e in ledger.evaluations()}
-        except AlLoopError:
-            if has_ended and self._seen:
-                raise
-            return set()  # it does not exist yet, or cannot be reached at present
-        for key, before in self._seen.items():
-            self._tally.missing += key not in now
-            self._tally.changed += key in now and now[key] != before
-        self._seen = now
-        return in_flight
-
-    def _check(self) -> None:
-        """Compare the final ledger with the oracle's own log."""
-        lines = [line.split() for line in self._log.read_text().splitlines()]
-        self._tally.faults.update(f"oracle: {words[1]}" for words in lines if words[0] == "fault")
-        paid = Counter(words[1] for words in lines if words[0] == "paid")
-        with Ledger(self._url, read_only=True) as ledger:
-            names = {c.id: c.object for c in ledger.candidates()}
-            answers = ledger.evaluations()
-            self._tally.unanswered += len(ledger.pending()) + (len(names) != 5 * 12)
-        self._tally.answers += len(answers)
-        for answer in answers:
-            if answer.values is not None:
-                word = names[answer.candidate_id]
-                self._tally.values += 1
-                self._tally.wrong += answer.values != (word.count("G") + 0.5 * word.count("GA"),)
-        for word, n in paid.items():
-            self._tally.paid_twice += n > 1
-            self._tally.unexplained += n - 1 > self._excused[word]
-
-
-def inject(name: str, n_faults: int, seed: int = 0, rate: float = 0.2, folder: Path | None = None) -> Tally:
+def inject(name: str, n_faults: int, seed: int = 0, folder: Path | None = None) -> Tally:
     """Run campaigns of one kind until enough faults were injected.
 
     Args:
         name: a key of ``SCENES``.
         n_faults: number of faults.
         seed: of the first campaign; the following ones count up from it.
-        rate: share of the oracle's calls that end in a fault.
         folder: an empty folder for the campaigns; None: a temporary one.
 
     Returns:
@@ -383,8 +58,10 @@ def inject(name: str, n_faults: int, seed: int = 0, rate: float = 0.2, folder: P
         stack.callback(driver.close)
         while sum(tally.faults.values()) < n_faults:
             number = tally.campaigns
-            campaign = FaultCampaign(folder / f"campaign{number}", scene, driver, tally, seed + number, rate)
-            n_from_oracle = 60 * rate  # expected number for this campaign; the actual one is added at its end
+            campaign = FaultCampaign(folder / f"campaign{number}", scene, driver, tally, seed + number)
+            n_from_oracle = (
+                DEFAULT_SHAPE.n_objects * DEFAULT_SHAPE.rate
+            )  # expected number for this campaign; the actual one is added at its end
             campaign.run(lambda n=n_from_oracle: sum(tally.faults.values()) + n < n_faults)
             print(
                 f"  {name}: campaign {number}: {sum(tally.faults.values())} faults, {tally.starts} starts", flush=True

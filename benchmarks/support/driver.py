@@ -1,12 +1,13 @@
-"""Campaigns in forked children of one process with all imports loaded, so that many can be killed per minute.
+"""Campaigns and commands in forked children of one process with all imports loaded: many can be killed in a minute.
 
-Run as a program, it reads lines ``CONFIG RUN_DIR ADDRESS`` from standard input (ADDRESS: ``local``, or the address of a
-Ray cluster). For each it prints the child's process ID at the start and its exit status at the end (negative: the
-signal that killed it).
+Run as a program, it reads JSON lists from standard input: ``["campaign", CONFIG, RUN_DIR, ADDRESS]`` (ADDRESS:
+``local``, or the address of a Ray cluster) or ``["al-loop", COMMAND, ...]``. For each it prints the child's process ID
+at the start and its exit status at the end (negative: the signal that killed it).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import subprocess
@@ -47,8 +48,16 @@ class Driver:
         Returns:
             The campaign's process ID.
         """
+        return self._start("campaign", str(config), str(run_dir), address)
+
+    def command(self, *arguments: str) -> int:
+        """Run a command of ``al-loop`` to its end, and return its exit status."""
+        self._start("al-loop", *arguments)
+        return self._read()
+
+    def _start(self, *request: str) -> int:
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{config} {run_dir} {address}\n")
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return self._read()
 
@@ -101,6 +110,19 @@ def run(config: str, run_dir: str, address: str) -> int:
         return 0
 
 
+def run_command(arguments: list[str]) -> int:
+    """Run a command of ``al-loop`` in this process, and return its exit status."""
+    from al_loop.cli import main as al_loop
+
+    sys.argv = ["al-loop", *arguments]
+    try:
+        al_loop()
+    except SystemExit as end:
+        sys.stderr.flush()
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
 def main() -> None:
     """Load the imports, then fork a child for each line of standard input."""
     import botorch  # noqa: F401
@@ -121,7 +143,8 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             os.dup2(2, 1)  # standard output is for our replies alone, and Ray prints there
-            os._exit(run(*line.split()))
+            kind, *arguments = json.loads(line)
+            os._exit(run(*arguments) if kind == "campaign" else run_command(arguments))
         print(pid, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 

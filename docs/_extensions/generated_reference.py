@@ -1,4 +1,4 @@
-"""Pages of the site that are generated from the code: every key of a config, every part, every command."""
+"""Pages that are generated from the code: every key of a config, every part, every command; and the notebooks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jupytext
 import yaml
 from pydantic import BaseModel
 from typer.main import get_command
@@ -174,6 +175,13 @@ def _write(application: Sphinx) -> None:
         path = folder / f"{name}.md"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+    notebooks = Path(application.srcdir) / "notebooks"
+    notebooks.mkdir(exist_ok=True)
+    for source in (Path(application.srcdir).parent / "notebooks").glob("*.py"):
+        notebook = jupytext.read(source)
+        notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+        jupytext.write(notebook, notebooks / f"{source.stem}.ipynb")
 
 
 def setup(application: Sphinx) -> dict[str, bool]:

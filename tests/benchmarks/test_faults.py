@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.campaign import faults
+from benchmarks.support.fault_injection import may_mount
 
 
 @pytest.mark.slow
@@ -13,7 +14,7 @@ from benchmarks.campaign import faults
 def test_no_fault_loses_an_answer_or_pays_twice_for_what_was_not_in_flight(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if name == "disk" and not faults.may_mount():
+    if name == "disk" and not may_mount():
         pytest.skip("no small file system can be mounted here")
     for variable in ("HOME", "RAY_AUTH_MODE", "PYTHONPATH"):  # set by the Ray scene
         monkeypatch.setenv(variable, os.environ.get(variable, ""))

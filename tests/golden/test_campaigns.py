@@ -32,8 +32,11 @@ def test_a_campaign_gives_the_expected_batches_on_ray(
     assert golden.batches(tmp_path / "run/ledger.db") == (golden.EXPECTED / f"{name}.json").read_text()
 
 
-def test_a_campaign_on_molecules_gives_the_expected_batches_without_decoding(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "option", ["reward.decode=never", pytest.param("resources.decoders=2", marks=pytest.mark.slow)]
+)
+def test_molecules_that_others_or_none_decode_give_the_expected_batches(option: str, tmp_path: Path) -> None:
     folder = golden.copy_campaigns(tmp_path)
-    done = golden.run("run", "molecules.yaml", "reward.decode=never", "--run-dir", "run", "--quiet", folder=folder)
+    done = golden.run("run", "molecules.yaml", option, "--run-dir", "run", "--quiet", folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert golden.batches(folder / "run/ledger.db") == (golden.EXPECTED / "molecules.json").read_text()

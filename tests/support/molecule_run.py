@@ -29,6 +29,7 @@ def fill(
     objectives: Sequence[Objective] = (),
     gains: Sequence[float] = (0.5, 0.4, 0.3, 0.2),
     details: Mapping[str, Any] | None = None,
+    seed_of_run: int = 1,
     **environment: Any,
 ) -> Path:
     """Write the ledger of a campaign whose best value improves by ``gains``, as forecast; every ninth answer fails.
@@ -45,9 +46,10 @@ def fill(
         objectives: what is measured; one energy by default.
         gains: improvement of the best value in each round after the first.
         details: what a library says about each object.
+        seed_of_run: the campaign's seed, from which the values follow.
         environment: the config's environment.
     """
-    rng = random.Random(0)
+    rng = random.Random(seed_of_run)
     folder.mkdir(parents=True, exist_ok=True)
     measured = list(objectives) or [Objective("energy", "eV", goal)]
     m = len([config["optimise"]] if config and isinstance(config.get("optimise"), str) else measured)
@@ -58,7 +60,7 @@ def fill(
         settings["optimise"] = [o.name for o in measured]
     with Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
         ledger.begin_campaign(
-            name=name, config={**settings, **(config or {})}, fingerprint="f", seed=1, objectives=measured,
+            name=name, config={**settings, **(config or {})}, fingerprint="f", seed=seed_of_run, objectives=measured,
             versions={"al-loop": "0.1.0"},
         )  # fmt: skip
         for number in range(n_rounds):

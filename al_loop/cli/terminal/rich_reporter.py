@@ -27,6 +27,7 @@ from al_loop.cli.terminal.columns import Column, best_so_far, columns_for, heade
 from al_loop.cli.terminal.numbers import format_duration, format_number
 from al_loop.errors import counted
 from al_loop.monitoring.round_summary import RoundSummary
+from al_loop.system.printable import printable
 
 
 class _RichPhase(Phase):
@@ -78,7 +79,7 @@ class RichReporter(TerminalReporter):
     def begin(self, overview: CampaignOverview) -> None:
         """Print the goal and the plan."""
         super().begin(overview)
-        title = Text.assemble((overview.name, "bold"), f": {overview.goal}")
+        title = Text.assemble((printable(overview.name), "bold"), printable(f": {overview.goal}"))
         plan = f"{counted(overview.n_rounds, 'round')}, {counted(overview.n_calls, 'oracle call')}, saved in "
         plan += overview.run_dir
         if overview.n_answers:
@@ -120,12 +121,12 @@ class RichReporter(TerminalReporter):
 
     def note(self, message: str) -> None:
         """Print a note."""
-        self._console.print(Text.assemble(("note: ", "yellow"), message), soft_wrap=True)
+        self._console.print(Text.assemble(("note: ", "yellow"), printable(message)), soft_wrap=True)
 
     def detail(self, message: str) -> None:
         """Print a detail if ``verbose``."""
         if self._verbose:
-            self._console.print(Text(message, "dim"), soft_wrap=True)
+            self._console.print(Text(printable(message), "dim"), soft_wrap=True)
 
     def end(self, result: CampaignResult, seconds: float) -> None:
         """Print a summary of the campaign."""
@@ -145,7 +146,7 @@ class RichReporter(TerminalReporter):
     def _print_best(self, result: CampaignResult) -> None:
         """Print the best objects, or why there is none."""
         if not result.best:
-            self._console.print(Text(result.no_best), soft_wrap=True)
+            self._console.print(Text(printable(result.no_best)), soft_wrap=True)
             return
         objectives, labels = self.overview.objectives, self.overview.labels
         heading = f"best {objectives[0].name.replace('_', ' ')}"
@@ -155,7 +156,7 @@ class RichReporter(TerminalReporter):
             if result.hypervolume is not None:
                 heading += f", hypervolume {format_number(result.hypervolume)}"
             heading += f": {', '.join(labels)}"
-        self._console.print(Text(heading, "bold"), soft_wrap=True)
+        self._console.print(Text(printable(heading), "bold"), soft_wrap=True)
         for name, values in result.best:
             cells = "".join(format_number(value).rjust(11) for value in values)
             name = cut(name, max(self._console.width - len(cells) - 2, 8))

@@ -48,10 +48,18 @@ class Energy(nn.Module, ABC):
             inputs: rows of ``inputs``, shape n x n_inputs.
         """
 
+    def penalty(self) -> Tensor | None:
+        """Return a penalty of the weights that is added to the loss, such as one that makes them sparse; None: 0."""
+        return None
+
     def inputs(self, states: Tensor) -> Tensor:
         """Return the input rows of terminal states, shape n x n_inputs, float32."""
         if self.features is None:
             return self.environment.features(states)
+        graphs = self.environment.graphs(states)
+        described = None if graphs is None else self.features.of_graphs(graphs)
+        if described is not None:  # without decoding
+            return described.float()
         keys = [row.tobytes() for row in states.cpu().numpy()]
         new = {key: row for row, key in enumerate(keys) if key not in self._rows}
         rows = {}

@@ -30,6 +30,13 @@ def make_policy(
     Raises:
         ValueError: there is no policy of that kind.
     """
+    from al_loop.gflownet.conditioned import Conditioned
+
+    if isinstance(environment, Conditioned) and environment.environment.default_policy != "mlp":
+        from al_loop.gflownet.policies._conditioned import ConditionedPolicy
+
+        n_all = environment.conditions.shape[1] + n_conditions
+        return ConditionedPolicy(environment, make_policy(environment.environment, hidden, layers, n_all, heads))
     try:
         factory = find_part(__name__, environment.default_policy)
     except ValueError:

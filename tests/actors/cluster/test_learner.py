@@ -72,3 +72,31 @@ def test_what_goes_wrong_in_the_search_is_one_line(placed: CampaignConfig, monke
         with pytest.raises(CampaignError) as told:
             list(training.train(1, _refuses, ["GGGGGG"]))
         assert str(told.value) == "the licence server is gone"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_replicas_train_as_on_one_machine_and_one_that_dies_changes_nothing(placed: CampaignConfig) -> None:
+    import psutil
+
+    from al_loop.actors.cluster.learner import RayTraining
+    from al_loop.actors.cluster.slots import OracleSlots
+
+    learner = placed.resources.learner.model_copy(update={"replicas": 2})
+    placed = placed.model_copy(update={"resources": placed.resources.model_copy(update={"learner": learner})})
+    notes: list[str] = []
+    objects = ["GGGGGG", "ACGUAC"]
+    with (
+        LocalExecutor(placed, Path()).training() as here,
+        RayTraining(placed, notes.append, OracleSlots(placed, print)) as there,
+    ):
+        losses: dict[str, list[float]] = {"here": [s.loss for s in here.train(1, length, objects)], "there": []}
+        for step in there.train(1, length, objects):
+            losses["there"].append(step.loss)
+            if step.number == 1:
+                family = psutil.Process().children(recursive=True)
+                (replica,) = [process for process in family if "ray::ReplicaActor" in " ".join(process.cmdline())]
+                replica.kill()
+        assert losses["there"] == losses["here"]
+        assert there.draw(20, seed=3) == here.draw(20, seed=3)
+    assert len([note for note in notes if "learner died" in note]) == 1

@@ -40,7 +40,7 @@ def test_training_starts_from_a_prior(prior):
     trainer.step()
     assert not torch.equal(trainer.policy.forward_logits(states), policy.forward_logits(states))
     # and a copy stays as it was, for objectives that hold the policy against it
-    assert torch.equal(trainer.learner._step.reference.forward_logits(states), policy.forward_logits(states))
+    assert torch.equal(trainer.learner._reference.forward_logits(states), policy.forward_logits(states))
     assert torch.equal(weights["letter.weight"], policy.letter.weight)
 
 

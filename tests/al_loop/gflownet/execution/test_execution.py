@@ -16,7 +16,7 @@ from al_loop.gflownet.exact_distribution import object_distribution, terminal_di
 from al_loop.gflownet.execution.choice import Execution, choose_execution
 from al_loop.gflownet.execution.chunked_rollout import ChunkedRollout, take_steps
 from al_loop.gflownet.execution.compiled import compiled
-from al_loop.gflownet.execution.fixed_gradient_step import steps_that_happened
+from al_loop.gflownet.execution.fixed_batch_training import steps_that_happened
 from al_loop.gflownet.execution.graphs import Recorded
 from al_loop.gflownet.fixed_shapes import fixed_shapes
 from al_loop.gflownet.policies import make_policy
@@ -165,14 +165,14 @@ def test_nothing_waits_in_a_gradient_step(name, objective):
     trainer = Trainer(environment, StateReward(at_the_edge), training)
     trainer.step()
     learner, launches = trainer.learner, []
-    launch = learner._step.launch
+    launch = learner._batches.launch
 
     def watched(batch):
         with no_waiting():
             launches.append(launch(batch))
         return launches[-1]
 
-    learner._step.launch = watched
+    learner._batches.launch = watched
     trainer.step()
     assert len(launches) == 1
 

@@ -4,14 +4,13 @@ import pytest
 import torch
 
 from al_loop.environments.fragments import Fragments
-from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet import Conditioning, StateReward, Trainer, TrainingSettings
 from al_loop.gflownet.conditioned import Conditioned
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.policies import make_policy
+from al_loop.gflownet.policies._conditioned import ConditionedPolicy
 from al_loop.gflownet.policies.base import Context
-from al_loop.gflownet.policies.conditioned import ConditionedPolicy
 from al_loop.gflownet.policies.transformer import TransformerPolicy
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.trajectory_terms import log_probabilities
@@ -74,8 +73,3 @@ def test_molecules_are_conditioned_by_their_own_policy():
     assert isinstance(trainer.policy, ConditionedPolicy)
     for _ in range(2):
         assert trainer.step() >= 0
-
-
-def test_an_environment_without_conditions_is_refused():
-    with pytest.raises(ValueError, match="requires a conditioned environment, got hypergrid"):
-        ConditionedPolicy(Hypergrid(2, 4))

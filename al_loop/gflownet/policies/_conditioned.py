@@ -7,10 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from al_loop.environments.base import Environment
 from al_loop.gflownet.conditioned import Conditioned
-from al_loop.gflownet.policies import make_policy
-from al_loop.gflownet.policies.base import Context, Logits, Policy
+from al_loop.gflownet.policies.base import ChosenSteps, Context, Logits, Policy
 
 
 class ConditionedPolicy(Policy):
@@ -20,28 +18,14 @@ class ConditionedPolicy(Policy):
     finds the vector among the features.
 
     Args:
-        environment: the space, a ``Conditioned`` environment.
-        hidden: width of a layer.
-        layers: number of layers.
-        n_conditions: number of conditions of the reward.
-        heads: members of the ensemble of forward heads.
-
-    Raises:
-        ValueError: the environment is not conditioned.
+        environment: the space.
+        policy: a policy of ``environment.environment``, whose conditions include the vectors.
     """
 
-    kind = "conditioned"
-
-    def __init__(
-        self, environment: Environment, hidden: int = 128, layers: int = 2, n_conditions: int = 0, heads: int = 1
-    ) -> None:
+    def __init__(self, environment: Conditioned, policy: Policy) -> None:
         super().__init__()
-        if not isinstance(environment, Conditioned):
-            raise ValueError(f"policy: conditioned requires a conditioned environment, got {environment.name}")
-        n_all = environment.conditions.shape[1] + n_conditions
-        self.policy = make_policy(environment.environment, hidden, layers, n_all, heads)
-        self.heads = self.policy.heads
-        self.shares_trunk, self.is_markov = self.policy.shares_trunk, self.policy.is_markov  # type: ignore[misc]
+        self._environment, self.policy, self.heads = environment, policy, policy.heads
+        self.shares_trunk, self.is_markov = policy.shares_trunk, policy.is_markov  # type: ignore[misc]
         self.register_buffer("conditions", environment.conditions.clone(), persistent=False)
 
     def _split(self, states: Tensor, context: Context | None) -> tuple[Tensor, Context]:
@@ -71,6 +55,27 @@ class ConditionedPolicy(Policy):
     def along(self, states: Tensor, context: Context | None = None) -> Logits | None:
         _, own_context = self._split(states[0], context)
         return self.policy.along(states[..., 1:], own_context)
+
+    def chosen_steps(
+        self, states: Tensor, actions: Tensor, index: Tensor, context: Context | None, uses_flows: bool
+    ) -> ChosenSteps | None:
+        _, own_context = self._split(states[0], context)
+        return self.policy.chosen_steps(states[..., 1:], actions, index, own_context, uses_flows)
+
+    @property
+    def frozen_names(self) -> frozenset[str]:
+        return frozenset(f"policy.{name}" for name in self.policy.frozen_names)
+
+    @property
+    def frozen_digest(self) -> str | None:
+        return self.policy.frozen_digest
+
+    def reference(self) -> Policy | None:
+        reference = self.policy.reference()
+        return None if reference is None else ConditionedPolicy(self._environment, reference)
+
+    def start_from(self, states: Tensor) -> Any:
+        return self.policy.start_from(states[..., 1:])
 
     def start(self, n: int, device: torch.device) -> Any:
         return self.policy.start(n, device)

@@ -1,4 +1,4 @@
-"""Gradient steps of fixed shape, which are compiled and recorded."""
+"""Gradient steps of fixed shape on batches of trajectories, which are compiled and recorded."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.batch_training import Batch, BatchTraining
 from al_loop.gflownet.execution.choice import Execution
 from al_loop.gflownet.fixed_shapes import fixed_shapes
-from al_loop.gflownet.gradient_step import Batch, GradientStep
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.reward import check_losses
@@ -20,26 +20,29 @@ from al_loop.gflownet.trained_weights import TrainedWeights
 from al_loop.gflownet.trajectories import Trajectories
 
 
-class FixedGradientStep(GradientStep):
+class FixedBatchTraining(BatchTraining):
     """Gradient steps as one function of tensors on one device, in which nothing waits for the device.
 
     Args:
         environment: the space.
-        weights: the weights in training.
-        objective: the objective.
         training: the settings.
+        objective: the loss.
+        weights: the policy, log Z, and their optimiser.
+        device: the device of the weights.
         execution: how the function is executed.
     """
 
     def __init__(
         self,
         environment: Environment,
-        weights: TrainedWeights,
-        objective: Objective,
         training: TrainingSettings,
+        objective: Objective,
+        weights: TrainedWeights,
+        device: torch.device,
         execution: Execution,
     ) -> None:
-        super().__init__(environment, weights, objective, training)
+        super().__init__(environment, training, objective, weights, device)
+        weights.keep_on_device()
         self._execution = execution
         # a reward may be any Python function, which a compiler need not understand
         calls_reward = training.forward_looking or objective.uses_stops
@@ -49,7 +52,9 @@ class FixedGradientStep(GradientStep):
     def forget(self) -> None:
         self._steps.clear()
 
-    def __call__(self, batch: Batch) -> float:
+    def step(self, batch: Batch) -> float:
+        if batch.is_first and self.objective.uses_log_z:
+            self._estimate_log_z(batch)
         result = self.launch(batch)
         mean, n_invalid = result.tolist()
         if n_invalid:
@@ -75,7 +80,7 @@ class FixedGradientStep(GradientStep):
         key = (batch.n_fresh, size)
         step = self._steps.get(key)
         if step is None:
-            step = self._steps[key] = self._execution.record(self._prepare(*key), self._weights.preserved)
+            step = self._steps[key] = self._execution.record(self._prepare(*key), self.weights.preserved)
         values, head = (None, None) if batch.context is None else (batch.context.values, batch.context.head)
         with fixed_shapes():
             (result,) = step(states, actions, batch.log_reward, values, head, batch.group)
@@ -95,13 +100,13 @@ class FixedGradientStep(GradientStep):
             index = steps_that_happened(actions, size)
             losses, log_pb, estimate = self._compiled(states, actions, log_reward, values, head, group, index)
             is_valid = losses.detach().isfinite().all()
-            if self.reports_log_z:
-                level = self._weights.log_z.level
+            if self._reports_log_z:
+                level = self.weights.log_z.level
                 level.data.copy_(torch.where(is_valid, estimate.detach().mean(), level.data))
             loss = losses.mean()
             if self._training.backward_loss == "likelihood":
                 loss = loss - log_pb[:n_fresh].mean()
-            self._weights.step(loss, is_valid)
+            self.weights.step(loss, is_valid=is_valid)
             n_invalid = (~losses.detach().isfinite()).sum().to(losses.dtype)
             return (torch.stack([losses[:n_fresh].detach().mean(), n_invalid]),)
 
@@ -119,8 +124,8 @@ class FixedGradientStep(GradientStep):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return losses, log P_B of the trajectories, and their estimates of log Z, shape n each."""
         context = None if values is None and head is None else Context(values, head)
-        batch = Batch(Trajectories(states, actions), log_reward, context, group, 0)
-        losses, terms = self.losses(batch, index)
+        batch = Batch(Trajectories(states, actions), log_reward, context, group, len(log_reward), 0, False)
+        losses, terms = self._losses(batch, index)
         log_pb = terms.log_pb.sum(0)
         return losses, log_pb, terms.log_reward + log_pb - terms.log_pf.sum(0)
 

@@ -1,0 +1,45 @@
+"""``al-loop tune-language``: tune a language model to sample in proportion to a reward."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from al_loop.cli.common import VerboseOption, exit_codes, stop_on_signals
+from al_loop.errors import ConfigError
+
+
+def tune_language(
+    config: Annotated[
+        Path, typer.Argument(help="The YAML file: the keys model, prompts, reward, tune and seed.", show_default=False)
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="Changes to the config, such as tune.steps=500.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("adapter.pt"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Tune a language model (GFlowNet fine-tuning of adapters). An interrupted one resumes when started again."""
+    message = "interrupted; to resume, run the same command again"
+    with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
+        from al_loop.cli.terminal import progress_bar
+        from al_loop.storage.files import require_free
+
+        require_free(output, force=force)
+        if not output.absolute().parent.is_dir():
+            raise ConfigError(f"cannot write {output}: its folder does not exist; choose another with -o")
+        from al_loop.language.config import load_language_config
+
+        settings = load_language_config(config, overrides or ())
+        from al_loop.language.task import tune_file
+
+        tuned = tune_file(settings, output, bar=progress_bar, report=typer.echo)
+        size = output.stat().st_size / 1e6
+        typer.echo(f"written: {output} ({size:.1f} MB); draw from it with:")
+        typer.echo(f"al-loop draw {output} --prompt {tuned.environment.prompts[0]!r}")

@@ -1,0 +1,27 @@
+"""Random objects of an environment, as a campaign measures them first."""
+
+from __future__ import annotations
+
+import torch
+
+from al_loop.environments.base import Environment
+from al_loop.gflownet.policies import make_policy
+from al_loop.gflownet.rollout import rollout
+
+
+def random_objects(environment: Environment, n: int, generator: torch.Generator) -> list[str]:
+    """Return up to n random objects: of random actions, or drawn by the environment's untrained policy.
+
+    Args:
+        environment: the space.
+        n: number of trajectories; those that do not end in a valid object have none.
+        generator: source of all randomness.
+    """
+    if not environment.random_policy:
+        return environment.decode(rollout(environment, None, n, generator=generator).terminal)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # of weights that have no effect
+        policy = make_policy(environment)
+    start = environment.sample_starts(n, 1, generator)
+    objects = environment.decode(rollout(environment, policy, n, generator=generator, start=start).terminal)
+    return [name for name in objects if environment.is_valid(name)]

@@ -1,0 +1,76 @@
+"""The tuning of a config's language model: progress, metrics, checkpoints and the file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import torch
+
+from al_loop.config.build import build
+from al_loop.environments.tokens import Tokens
+from al_loop.gflownet.pipeline import SamplerGroup
+from al_loop.language.buffer import read_seeds
+from al_loop.language.config import LanguageConfig, build_reward, texts_of
+from al_loop.language.convergence import Report
+from al_loop.language.settings import TuneSettings
+from al_loop.language.tuned import TunedModel
+from al_loop.language.tuning import TuneOptions, tune
+
+#: opens a progress bar (name, number of steps); its value is called after each step, with a detail to show
+ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
+
+
+def tune_file(
+    config: LanguageConfig,
+    output: str | Path,
+    *,
+    bar: ProgressBar,
+    report: Callable[[str], None],
+    samplers: Callable[[Tokens, TuneSettings], SamplerGroup] | None = None,
+) -> TunedModel:
+    """Tune the model of a config, and write its adapters. An interrupted tuning resumes from ``output``.checkpoint.
+
+    Args:
+        config: the config.
+        output: the file to write.
+        bar: opens a progress bar.
+        report: prints a line.
+        samplers: makes samplers, such as actors of a Ray cluster; None: one in this process.
+
+    Raises:
+        ConfigError: a file, the model or a setting is refused.
+    """
+    torch.set_num_threads(config.resources.threads)
+    reward, prompts = build_reward(config)
+    checkpoint = Path(output).with_name(f"{Path(output).name}.checkpoint")
+    with ExitStack() as stack:
+        advance = stack.enter_context(bar("tuning", config.tune.steps))
+
+        def on_step(loss: float) -> None:
+            advance(f"loss {loss:.2f}")
+
+        options = TuneOptions(
+            held_out=texts_of(config.held_out),
+            seeds=[] if config.seeds is None else read_seeds(config.seeds),
+            checkpoint=checkpoint,
+            sinks=[build("sink", part) for part in config.sinks],
+            on_step=on_step,
+            on_report=lambda numbers, _: report(describe(numbers, config.tune.steps)),
+            samplers=samplers,
+        )
+        tuned = tune(config.model, prompts, reward, seed=config.seed, settings=config.tune, options=options)
+    tuned.save(output)
+    checkpoint.unlink(missing_ok=True)
+    return tuned
+
+
+def describe(report: Report, steps: int) -> str:
+    """Return a report as a line."""
+    exact = "" if math.isnan(report.kl) else f", exact KL {report.kl:.4f} nats"
+    return (
+        f"step {report.step} of {steps}: loss {report.loss:.3f}, effective share {report.effective_share:.0%}, KL at "
+        f"least {max(report.kl_bound, 0):.3f} nats{exact}, {report.distinct_share:.0%} of the draws distinct"
+    )
