@@ -35,6 +35,6 @@ def update_on_device(average: AveragedModel, model: nn.Module, decay: float) -> 
     share = torch.where(n == 0, 1.0, 1 - ((1 + n) / (10 + n)).clamp(max=decay))
     for own, new in zip(average.module.parameters(), model.parameters(), strict=True):
         own.lerp_(new.detach(), share)
-    for own, new in zip(average.module.buffers(), model.buffers(), strict=True):
-        own.copy_(new)
+    for buffer, other in zip(average.module.buffers(), model.buffers(), strict=True):
+        buffer.copy_(other)
     n.add_(1)

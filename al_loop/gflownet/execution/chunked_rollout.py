@@ -102,7 +102,9 @@ class ChunkedRollout:
         n_chunks = -(-self._environment.max_steps // self._chunk)
         plan = self._plan(n) if is_planned else [n]
         points = [_Point(torch.arange(n, device=device), start, start)]
-        states, actions, outcomes = [start[None]], [], []
+        states = [start[None]]
+        actions: list[Tensor] = []
+        outcomes: list[Tensor] = []
         with torch.no_grad(), fixed_shapes():
             while True:
                 for size in plan[len(actions) :]:
