@@ -57,7 +57,7 @@ def make_sampler(
     if n_workers == "auto":
         n_workers = len(os.sched_getaffinity(0)) - 1 if n_cores is None else n_cores
     scorer = ParallelScorer(environment, start_workers(environment, n_workers)) if n_workers else None
-    arguments = (training.conditioning, training.backward, training.dtype, scorer, execution)
+    arguments = (training.conditioning, training.backward, training.dtype, scorer, execution, training.uses_tf32)
     return Sampler(environment, policy, *arguments)
 
 

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -84,9 +84,11 @@ class Workers(ABC):
 
     Attributes:
         count: number of tasks that are done at a time.
+        serves_caller: whether the scorer is in the campaign's own process, so that this can use what was prepared.
     """
 
     count: int
+    serves_caller: ClassVar[bool] = True
 
     @abstractmethod
     def submit(self, task: Task) -> Future[Done]:
@@ -169,7 +171,9 @@ class ParallelScorer(Scorer):
         return _Pending(self, reward, *self._begin(states, self._preparation))
 
     def decode(self, states: Tensor) -> list[str]:
-        keys, known, jobs = self._begin(states, None)
+        # in this process, what the reward asks of objects is also asked of the candidates for a batch
+        preparation = self._preparation if self._workers.serves_caller else None
+        keys, known, jobs = self._begin(states, preparation)
         return _names(keys, known, jobs, self)
 
     def _begin(

@@ -13,6 +13,7 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.back_and_forth import metropolis_hastings
 from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.conditioning import Conditioning
+from al_loop.gflownet.device import tf32_products
 from al_loop.gflownet.execution.choice import Execution
 from al_loop.gflownet.execution.chunked_rollout import ChunkedRollout
 from al_loop.gflownet.policies.base import Context, Policy
@@ -166,6 +167,7 @@ class Sampler:
         precision: dtype of the policy's arithmetic.
         scorer: scores what is drawn; None: in this process.
         execution: the way to execute roll-outs; None: plain.
+        uses_tf32: whether a GPU multiplies float32 matrices in TF32.
     """
 
     def __init__(
@@ -177,10 +179,11 @@ class Sampler:
         precision: torch.dtype = torch.float32,
         scorer: Scorer | None = None,
         execution: Execution | None = None,
+        uses_tf32: bool = False,
     ) -> None:
         self._environment, self._policy, self._backward = environment, policy, backward
         self._conditioning = conditioning or Conditioning()
-        self._precision = precision
+        self._precision, self._uses_tf32 = precision, uses_tf32
         self._scorer = scorer or InlineScorer(environment)
         self._chunked = None if execution is None else ChunkedRollout(environment, policy, execution, precision)
 
@@ -268,7 +271,11 @@ class Sampler:
             values = self._conditioning.fixed(n, beta, weights).to(self.device)
         context = self._context(values, generator)
         drawn: _Drawn | None = None
-        with torch.autocast(self.device.type, self._precision, enabled=self._precision != torch.float32):
+        is_cast = self._precision != torch.float32
+        with (
+            tf32_products(self.device, self._uses_tf32),
+            torch.autocast(self.device.type, self._precision, enabled=is_cast),
+        ):
             if n:
                 if start is None:
                     start = self._environment.sample_starts(n, request.per_condition, generator)

@@ -60,6 +60,7 @@ class Trainer:
             self.training.dtype,
             scorer,
             self.learner.execution,
+            self.training.uses_tf32,
         )
         self.n_steps = 0
         self.set_reward(log_reward)

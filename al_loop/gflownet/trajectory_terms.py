@@ -113,6 +113,30 @@ def compute_terms(
     return Terms(**{**vars(terms), **extra})
 
 
+def divergence(
+    environment: Environment,
+    policy: Policy,
+    other: Policy,
+    trajectories: Trajectories,
+    context: Context | None = None,
+) -> Tensor:
+    """Return the KL divergence of a policy from another one before each step, shape T x n, with the first's gradients.
+
+    Args:
+        environment: the space.
+        policy: the policy.
+        other: the other policy.
+        trajectories: n trajectories of at most T steps.
+        context: context of each trajectory.
+    """
+    steps = _Steps(environment, trajectories, context)
+    mask, own_context = steps.forward_mask, steps.context_of(steps.index)
+    log_p = masked_log_softmax(policy.forward_logits(steps.before, own_context), mask).masked_fill(~mask, 0.0)
+    with torch.no_grad():
+        log_q = masked_log_softmax(other.forward_logits(steps.before, own_context), mask).masked_fill(~mask, 0.0)
+    return steps.spread((log_p.exp() * mask * (log_p - log_q)).sum(1))
+
+
 class _Steps:
     """The steps of trajectories in one flat list: only those that happened, or with fixed shapes others, too."""
 

@@ -21,6 +21,7 @@ from al_loop.ledger.call_limits import CallLimit
 from al_loop.ledger.engines import make_engine, parse_url
 from al_loop.ledger.faults import is_damage, is_locked, is_transient, pause_s, try_a_few_times
 from al_loop.ledger.seals import Head
+from al_loop.outgoing import redact
 from al_loop.system import stopping
 from al_loop.system.private_files import make_private_folder
 
@@ -53,7 +54,7 @@ class Database:
 
     def __init__(self, url: str | URL, *, read_only: bool, patience_s: float, on_wait: Callable[[str], None]) -> None:
         parsed = parse_url(url)
-        self.name = parsed.render_as_string(hide_password=True)
+        self.name = redact(parsed.render_as_string(hide_password=True))
         self.url = parsed.render_as_string(hide_password=False)
         self._parsed = parsed
         self._read_only = read_only
