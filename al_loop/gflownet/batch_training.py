@@ -140,7 +140,7 @@ class BatchTraining:
 
     def _terms(self, batch: Batch, step_index: Tensor | None = None) -> Terms:
         """Return the terms of the whole batch."""
-        terms = self._terms_of(batch, self.weights.policy, self.weights.log_z)
+        terms = self._terms_of(batch, self.weights.policy, self.weights.log_z, step_index)
         if self.objective.uses_drawing_policy:
             terms = self._with_drawing_policy(terms, batch)
         return terms if self.team is None else self.team.join(terms, batch.n)
@@ -156,7 +156,7 @@ class BatchTraining:
         change = divergence(self._environment, policy, self._drawing[0], batch.trajectories, batch.context)
         return replace(terms, drawn=drawn, divergence=change)
 
-    def _terms_of(self, batch: Batch, policy: Policy, log_z: LogZ) -> Terms:
+    def _terms_of(self, batch: Batch, policy: Policy, log_z: LogZ, step_index: Tensor | None = None) -> Terms:
         training, objective = self._training, self.objective
         function = None if self.state_reward is None else self.state_reward.function
         return compute_terms(

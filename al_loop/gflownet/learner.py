@@ -76,9 +76,9 @@ class Learner:
         if prior is not None:
             load_prior(environment, self.policy, prior)
         self._weights = TrainedWeights(self.policy, self._log_z, training)
-        #: the way to execute roll-outs and gradient steps; None: plain, as for several processes
+        #: the way to execute roll-outs and gradient steps; None: plain, as where steps are not all alike
         self.execution = None
-        if replicas is None:
+        if replicas is None and not self.objective.uses_drawing_policy:
             self.execution = choose_execution(training.execution, self.device, training.steps)
         parts = (environment, training, self.objective, self._weights, self.device)
         self._batches = BatchTraining(*parts) if self.execution is None else FixedBatchTraining(*parts, self.execution)
