@@ -12,6 +12,7 @@ import torch
 
 from al_loop.campaign.building import build_environment, build_policy, training_settings
 from al_loop.campaign.executor import SamplerTraining, TrainingStep
+from al_loop.campaign.sampler_quality import sampler_quality
 from al_loop.config import CampaignConfig
 from al_loop.environments.base import Environment
 from al_loop.gflownet.device import find_device
@@ -132,6 +133,10 @@ class GFlowNetTraining(SamplerTraining):
             "gpu_utilisation": gpu.utilisation,
             "gpu_memory_gb": gpu.memory_gb,
         }
+        quality = sampler_quality(
+            self._environment, learner, self._samplers, reward, measured, derive_seed(seed, number, "quality")
+        )
+        self._info |= quality
         if self._environment.random_policy:
             self._info["invalid_share"] = self._invalid_share(derive_seed(seed, number, "invalid"))
 
@@ -155,4 +160,5 @@ class GFlowNetTraining(SamplerTraining):
 
     def close(self) -> None:
         self._samplers.close()
+        self._learner.close()
         self._learner.close()

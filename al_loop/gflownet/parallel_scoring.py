@@ -53,7 +53,7 @@ class Done:
 
     Args:
         objects: the objects.
-        prepared: what the preparation returned.
+        prepared: what the preparation returned; None if there is none, or it cannot be rebuilt there.
     """
 
     objects: list[str]
@@ -70,12 +70,17 @@ def run_task(environment: Environment, task: Task) -> Done:
     objects = task.objects
     if task.states is not None:
         objects = decoded(environment, torch.tensor(task.states, dtype=torch.int64))
-    return Done(objects, None if task.preparation is None else _unpickled(task.preparation)(objects))
+    prepare = None if task.preparation is None else _unpickled(task.preparation)
+    return Done(objects, None if prepare is None else prepare(objects))
 
 
 @functools.lru_cache(maxsize=2)
-def _unpickled(preparation: bytes) -> Callable[[Sequence[str]], Any]:
-    result: Callable[[Sequence[str]], Any] = pickle.loads(preparation)
+def _unpickled(preparation: bytes) -> Callable[[Sequence[str]], Any] | None:
+    """Return a preparation; None if it can only be rebuilt in the process that sent it, as what a notebook defines."""
+    try:
+        result: Callable[[Sequence[str]], Any] = pickle.loads(preparation)
+    except Exception:  # unpickling raises anything
+        return None
     return result
 
 
