@@ -383,7 +383,7 @@ def _writer(connection: Connection) -> str:
     """Return which version of al-loop last started a campaign whose schema is newer, as the beginning of a message."""
     raw = sa.table("sessions", sa.column("id"), sa.column("versions"))
     try:
-        text = connection.scalar(sa.select(raw.c.versions).order_by(raw.c.id.desc()).limit(1))
+        text: Any = connection.scalar(sa.select(raw.c.versions).order_by(raw.c.id.desc()).limit(1))
         return f"was last started by al-loop {json.loads(text)['al-loop']!s:.40} and "
     except (sa.exc.SQLAlchemyError, ValueError, TypeError, LookupError):
         return ""
