@@ -227,10 +227,10 @@ def take_steps(
     for k in range(noise.shape[0]):
         is_alive = ~environment.is_terminal(states)
         mask = environment.forward_mask(states) | ~is_alive[:, None]
-        logits = (
-            policy.next_logits(states, context, memory, None) if looks_up else policy.forward_logits(states, context)
-        )
-        logits = logits.float()
+        if looks_up:
+            logits = policy.next_logits(states, context, memory, None).float()
+        else:
+            logits = policy.forward_logits(states, context).float()
         if temperature != 1:
             logits = logits / temperature
         logits = torch.where(explores[k, :, None], 0.0, logits)

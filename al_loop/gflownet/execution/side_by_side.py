@@ -1,4 +1,4 @@
-"""Trainings that differ in their seed alone, all in one process: one operation computes the same step of all of them."""
+"""Trainings that differ in their seed alone, in one process: each operation computes the same step of all of them."""
 
 from __future__ import annotations
 
@@ -91,9 +91,8 @@ class SideBySide:
         }
         found = [name for name, is_used in unsupported.items() if is_used]
         if found:
-            raise ValueError(
-                f"trainings side by side do not support the given {', '.join(found)}; use a Trainer for each"
-            )
+            names = ", ".join(found)
+            raise ValueError(f"trainings side by side do not support the given {names}; use a Trainer for each seed")
 
     def _of_each(self, function: Callable[..., Any], *inputs: Tensor) -> Any:
         """Return the values of a function for each training, whose inputs have a leading dimension for them."""
