@@ -13,7 +13,7 @@ import torch
 from al_loop.actors.cluster.connect import connect
 from al_loop.actors.cluster.roles import RoleActor
 from al_loop.actors.cluster.samplers import RaySamplers, SamplerActor
-from al_loop.config.schema import Resources
+from al_loop.config.resources import Resources
 from al_loop.gflownet.pipeline import SamplerGroup
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.sampler import Sampler

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.util import immutabledict
 
 from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.context import CampaignContext
@@ -65,7 +66,7 @@ def public_url(config: CampaignConfig, run_dir: Path) -> str:
     url = make_url(config.ledger) if config.ledger and "${" in config.ledger else ledger_url(config, run_dir)
     secret = "" if url.password is None else str(url.password)
     query = {name: value for name, value in url.query.items() if redacted(value, name) == value}
-    shown = url._replace(password=secret if "${" in secret else None, query=query)
+    shown = url._replace(password=secret if "${" in secret else None, query=immutabledict(query))
     return shown.render_as_string(hide_password=False).replace(quote(secret, safe=""), secret)
 
 

@@ -42,7 +42,7 @@ class LikelihoodReward:
             total: Tensor = self._reward(objects).to(states.device)
         if self._likelihood is None:
             return total
-        log_p = self._likelihood(states).to(total)
+        log_p: Tensor = self._likelihood(states).to(total)
         return total + (log_p if total.dim() == 1 else log_p[:, None])
 
     def uncertainty(self, states: Tensor) -> Tensor:

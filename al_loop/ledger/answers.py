@@ -13,8 +13,9 @@ from sqlalchemy.engine import Connection
 from al_loop.errors import CampaignError
 from al_loop.ledger import queries, rounds, schema, seals
 from al_loop.ledger.database import Write
+from al_loop.ledger.public_values import public_json, public_text
 from al_loop.ledger.records import Answer
-from al_loop.ledger.schema import finite_or_none, public_json, public_text
+from al_loop.ledger.schema import finite_or_none
 from al_loop.oracles.base import as_outcome
 
 #: the columns that are equal if an answer is the same as one already committed

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from al_loop.errors import ConfigError
 from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
+from al_loop.ledger.public_values import public_text
 from al_loop.oracles.base import Objective
 from al_loop.outgoing import redacted
 
@@ -56,7 +57,7 @@ def begin_campaign(
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "versions": dict(versions),
-        "command": schema.public_text(" ".join(sys.argv)),
+        "command": public_text(" ".join(sys.argv)),
         "config": settings["config"],
     }
 

@@ -8,8 +8,8 @@ from sqlalchemy.engine import Connection
 
 from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
+from al_loop.ledger.public_values import public_text
 from al_loop.ledger.records import Change
-from al_loop.ledger.schema import public_text
 from al_loop.outgoing import redacted
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import tempfile
@@ -150,7 +151,7 @@ class Database:
             tables = set(sa.inspect(connection).get_table_names())
             if schema.versions.name in tables:
                 version = migrations.version_of(connection)
-                self._require_supported(version)
+                self._require_supported(version, connection)
                 self._require_writable(connection, tables)
                 return version
             foreign = tables if self._is_sqlite else tables & set(schema.metadata.tables)
@@ -160,11 +161,12 @@ class Database:
             schema.create_tables(connection)
             return schema.SCHEMA_VERSION
 
-    def _require_supported(self, version: int) -> None:
+    def _require_supported(self, version: int, connection: Connection) -> None:
         if version > schema.SCHEMA_VERSION:
+            what = f"{_writer(connection)}has schema {version}"
             raise ConfigError(
-                f"ledger {self.name}: has schema {version}, but this al-loop supports schemas up to "
-                f"{schema.SCHEMA_VERSION}; upgrade al-loop"
+                f"ledger {self.name}: {what}, but this al-loop supports schemas up to {schema.SCHEMA_VERSION}; "
+                "upgrade al-loop"
             )
         if version < schema.OLDEST_SCHEMA:
             raise ConfigError(
@@ -196,7 +198,7 @@ class Database:
         with self.engine.connect().execution_options(**options) as connection, connection.begin():
             self._take_turn(connection)
             version = migrations.version_of(connection)
-            self._require_supported(version)
+            self._require_supported(version, connection)
             if version == schema.SCHEMA_VERSION:
                 return
             if self._is_sqlite:
@@ -375,3 +377,13 @@ class Database:
                     )
                 stopping.wait_for(lambda: self._is_hurried, next_pause_s)
                 n += 1
+
+
+def _writer(connection: Connection) -> str:
+    """Return which version of al-loop last started a campaign whose schema is newer, as the beginning of a message."""
+    raw = sa.table("sessions", sa.column("id"), sa.column("versions"))
+    try:
+        text: Any = connection.scalar(sa.select(raw.c.versions).order_by(raw.c.id.desc()).limit(1))
+        return f"was last started by al-loop {json.loads(text)['al-loop']!s:.40} and "
+    except (sa.exc.SQLAlchemyError, ValueError, TypeError, LookupError):
+        return ""

@@ -11,8 +11,9 @@ from sqlalchemy.engine import Connection
 from al_loop.errors import CampaignError
 from al_loop.ledger import queries, rounds, schema, seals
 from al_loop.ledger.database import Write
+from al_loop.ledger.public_values import public_text
 from al_loop.ledger.records import Candidate
-from al_loop.ledger.schema import public_text, storable_text
+from al_loop.ledger.schema import storable_text
 
 
 def decide(

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from al_loop.errors import CampaignError
 from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
-from al_loop.ledger.schema import public_text
+from al_loop.ledger.public_values import public_text
 
 
 def retry(candidate_ids: Sequence[int], *, reason: str, by: str) -> Write[None]:

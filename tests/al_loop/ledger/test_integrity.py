@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,9 @@ def test_a_change_of_any_column_of_any_table_names_the_row(url: str, filled: str
     key = {column.name for column in table.primary_key}
     columns = [c for c in schema.content(table) if c.name not in key and not c.foreign_keys]
     with Ledger(url, read_only=True) as ledger, engine_of(ledger).connect() as connection:
-        content = connection.execute(sa.select(*(sa.column(c.name) for c in columns)).select_from(table)).all()
+        content: Sequence[Any] = connection.execute(
+            sa.select(*(sa.column(c.name) for c in columns)).select_from(table)
+        ).all()
     for column, value in zip(columns, content[0], strict=True):
         new = "'x'" if isinstance(value, str) else "7" if value != 7 else "8"
         if value is None and not isinstance(column.type, sa.Text | schema.Json):
