@@ -27,7 +27,7 @@ from torch import Tensor
 sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop import energy
-from al_loop.energy.data import encode_data
+from al_loop.energy.data import buildable, encode_data
 from al_loop.environments.fragments import Fragments
 from al_loop.features.morgan import Morgan
 from al_loop.gflownet.evaluation import log_likelihood
@@ -62,9 +62,11 @@ def molecules(zinc: Path, seed: int) -> tuple[list[str], list[str]]:
                 break
             continue
         try:
-            chosen += environment.decode(environment.encode([smiles]))  # without stereochemistry, as in the space
+            state = environment.encode([smiles])
         except ValueError:
             continue
+        if bool(buildable(environment, state)):
+            chosen += environment.decode(state)  # without stereochemistry, as in the space
     return actives, others
 
 

@@ -25,6 +25,13 @@ def test_why_gflownets_executes_and_its_sampler_is_right(tmp_path):
 
 
 @pytest.mark.slow
+def test_latent_structure_executes_and_reaches_exact_em(tmp_path):
+    lines = output("latent_structure.py", tmp_path)
+    last = next(line for line in lines if line.startswith("GFlowNet-EM is"))
+    assert float(last.split()[2]) < 0.01
+
+
+@pytest.mark.slow
 def test_language_models_executes_and_keeps_the_distribution(tmp_path):
     lines = output("language_models.py", tmp_path)
     gflownet, reinforce = (float(line.split("= ")[1].split()[0]) for line in lines if line.startswith("KL(sampler"))
