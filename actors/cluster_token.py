@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ REMEDY = (
     "copy ~/.ray/auth_token from the head to the same place here, or set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to its "
     "content (on the head, `ray get-auth-token` prints it)"
 )
+_made: list[str] = []  # tokens of Rays that were started by this process
 _SIGNS = ("authentication required", "authentication failed", "authentication token", "unauthenticated")
 
 
@@ -75,8 +77,27 @@ def token_advice(address: str, token: Token | None) -> str:
 
 def use_token() -> None:
     """Have Ray use this machine's token in this process, if there is one and nothing else was chosen."""
+    if _made and os.environ.get(_VARIABLE) == _made[-1]:  # of a Ray that ran here before
+        del os.environ[_VARIABLE], os.environ[_MODE_VARIABLE]
     if _MODE_VARIABLE in os.environ or find_token() is None:
         return
+    _switch_on()
+
+
+def make_token() -> None:
+    """Have a Ray that is started here ask for a token: this machine's, or a new one that only its processes know.
+
+    Nothing is done where ``RAY_AUTH_MODE`` says what is wanted.
+    """
+    if _MODE_VARIABLE in os.environ:
+        return
+    if find_token() is None:
+        _made.append(secrets.token_hex(32))
+        os.environ[_VARIABLE] = _made[-1]
+    _switch_on()
+
+
+def _switch_on() -> None:
     os.environ[_MODE_VARIABLE] = "token"
     try:
         from ray._raylet import Config  # type: ignore[attr-defined]

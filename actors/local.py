@@ -201,7 +201,7 @@ def _serve(
         has_safe_path: Whether the user has set ``PYTHONSAFEPATH``, so that the oracle's programs inherit it.
     """
     os.setsid()
-    start_watchdog(lifeline.fileno())
+    start_watchdog(lifeline.fileno(), log)
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -10,8 +10,10 @@ import sys
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from textwrap import indent
 
 from al_loop.oracles.base import Outcome
+from al_loop.outgoing import one_line, printable, redact
 from al_loop.storage.bounded_log import BoundedLog
 
 _HINTS = {
@@ -51,9 +53,9 @@ class WorkerOutput:
         faulthandler.enable(self._own, all_threads=False)
 
     def write(self, text: str) -> None:
-        """Write to the log."""
+        """Write to the log, without secrets and control sequences."""
         with suppress(OSError):
-            os.write(self._own, text.encode("utf-8", "backslashreplace"))
+            os.write(self._own, printable(redact(text)).encode("utf-8", "backslashreplace"))
 
     def begin_call(self, timeout_s: float) -> None:
         """Have the log show, shortly before the time is up, where the call is."""
@@ -78,9 +80,10 @@ class WorkerOutput:
             return
         error = outcome.info.get("error")
         traceback = error.get("traceback") if isinstance(error, dict) else None
+        failure = f"{outcome.failure.kind}: {one_line(outcome.failure.reason):.500}"
         self.write(
-            f"[{datetime.now():%Y-%m-%d %H:%M:%S}] {item:.200}: {outcome.failure.kind}: {outcome.failure.reason:.500}\n"
-            + (f"{traceback}\n" if traceback else "")
+            f"[{datetime.now():%Y-%m-%d %H:%M:%S}] {one_line(item):.200}: {failure}\n"
+            + (indent(f"{traceback}\n", "    ") if traceback else "")  # so that no line of it looks like one of ours
         )
 
 
@@ -116,6 +119,14 @@ class _Unfailing(io.RawIOBase):
             return len(data)
 
 
+class _CleanStream(io.TextIOWrapper):
+    """A stream without secrets and control sequences."""
+
+    def write(self, text: str) -> int:
+        super().write(printable(redact(text)))
+        return len(text)
+
+
 def _stream(descriptor: int) -> io.TextIOWrapper:
     buffer = io.BufferedWriter(_Unfailing(descriptor))
-    return io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    return _CleanStream(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)

@@ -2,9 +2,14 @@
 
 from collections.abc import Iterable
 
+from al_loop.outgoing import one_line, printable, redact
+
 
 class AlLoopError(Exception):
-    """Base class of the errors that al-loop raises on purpose. The message is one clear line for the user."""
+    """Base class of the errors that al-loop raises on purpose. The message is one clear line, without secrets."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(redact(arg)) if isinstance(arg, str) else arg for arg in args))
 
 
 class ConfigError(AlLoopError):
@@ -30,7 +35,7 @@ def summary(error: object, *, max_length: int = 300) -> str:
     """
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines()
-    return lines[0][:max_length] if lines else type(cause).__name__
+    return one_line(redact(lines[0]))[:max_length] if lines else type(cause).__name__
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:

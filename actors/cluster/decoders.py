@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ray
 
@@ -44,6 +44,8 @@ class RayWorkers(Workers):
         environment: The space.
         count: Number of tasks at a time.
     """
+
+    serves_caller: ClassVar[bool] = False
 
     def __init__(self, environment: Environment, count: int) -> None:
         self.count = count

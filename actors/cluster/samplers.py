@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from al_loop.gflownet.reward import AnyReward
-    from al_loop.gflownet.sampler import Draw, DrawRequest
+    from al_loop.gflownet.sampler import Draw, DrawRequest, Sampler
 
 _MAX_DRAWS_EACH = 2  # so that a sampler's next draw is there when it has made one
 _POLL_S = 1.0
@@ -56,12 +56,16 @@ class SamplerActor(RoleActor):
     def __init__(self, config: CampaignConfig, path: list[str]) -> None:
         super().__init__(config, path)
         set_threads(config)
+        self._sampler = self.make(config)
+        self._loaded: dict[str, Any] = {}
+
+    def make(self, config: CampaignConfig) -> Sampler:
+        """Make the sampler of a config."""
         from al_loop.campaign.sampler_training import make_sampler
 
         role = config.resources.sampler
         n_cores = cores_for_decoders(role.count) if config.resources.decoders == "auto" else None
-        self._sampler = make_sampler(config, device_of(config, role), RayWorkers, n_cores)
-        self._loaded: dict[str, Any] = {}
+        return make_sampler(config, device_of(config, role), RayWorkers, n_cores)
 
     def fill(self, request: DrawRequest, weights: list[Any], reward: list[Any]) -> Draw:
         """Make a draw.

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from al_loop.actors.jobs.contents import TOO_LARGE, FolderContents, link_files, list_contents, write_archive
 from al_loop.actors.name_clashes import refuse_shadows
-from al_loop.config import CampaignConfig
 from al_loop.errors import ConfigError
 
 _LARGEST_FILE = 50 * 2**20
@@ -78,7 +79,7 @@ def link_module(path: Path, staging: Path) -> Path:
     return package
 
 
-def pack(config_file: Path, config: CampaignConfig) -> JobPackage:
+def pack(config_file: Path, config: BaseModel) -> JobPackage:
     """Collect the files that have to travel with a campaign.
 
     Args:
@@ -122,7 +123,7 @@ def pack(config_file: Path, config: CampaignConfig) -> JobPackage:
     )
 
 
-def _module_sources(config: CampaignConfig) -> dict[str, Path]:
+def _module_sources(config: BaseModel) -> dict[str, Path]:
     """Return the ``target:`` modules that are not installed, each with the file or folder of its top-level package."""
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib", "platstdlib")]
     sources = {}
@@ -147,7 +148,7 @@ def _imported_files(module: str, root: Path) -> Iterator[Path]:
         yield from filter(Path.is_file, (path / "__init__.py", path.with_suffix(".py")))
 
 
-def targets(config: CampaignConfig) -> set[str]:
+def targets(config: BaseModel) -> set[str]:
     """Return the ``package.module:Name`` of every part, including parts that are arguments of other parts."""
     texts = texts_of(config.model_dump(mode="json"))
     return {text for key, text in texts if key.rpartition(".")[2] == "target" and _TARGET.fullmatch(text)}

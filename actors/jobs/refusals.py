@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from pydantic import BaseModel
 
 from al_loop.actors.jobs.package import texts_of
 from al_loop.config import CampaignConfig, read_content
@@ -18,7 +19,7 @@ _URL = re.compile(r"[A-Za-z][\w+.-]*://\S+")
 _VARIABLE_REFERENCE = re.compile(r"\$\{\w+\}")
 
 
-def refuse_secrets(config_file: Path, config: CampaignConfig, overrides: Sequence[str]) -> None:
+def refuse_secrets(config_file: Path, config: BaseModel, overrides: Sequence[str]) -> None:
     """Refuse a config with a password in a URL, since everybody who sees the cluster can read it.
 
     Args:

@@ -28,6 +28,7 @@ from al_loop.actors.jobs.refusals import refuse_lost_files, refuse_lost_ledger, 
 from al_loop.actors.jobs.runtime_env import JobEnvironment, runtime_env
 from al_loop.actors.jobs.states import CAMPAIGN_KEY, RUN_KEY, JobState, is_campaign, state_of
 from al_loop.config import CampaignConfig
+from al_loop.config.energy_schema import EnergyConfig
 from al_loop.errors import CampaignError, ConfigError, summary
 
 _OVERRIDING_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")  # Ray prefers them to an explicit address
@@ -199,13 +200,67 @@ class Cluster:
         refuse_lost_files(config_file, overrides)
         if environment.image is not None:
             refuse_lost_ledger(config)
+        command = ["run", config_file.name, *overrides, "--run-dir", str(run_dir), "--address", "auto"]
+        return self._submit(job_id, config_file, config, command, run_dir, environment)
+
+    def submit_energy(
+        self,
+        config_file: Path,
+        config: EnergyConfig,
+        overrides: Sequence[str],
+        data: Path,
+        output: Path,
+        environment: JobEnvironment | None = None,
+    ) -> Job:
+        """Learn an energy as a job, unless one that writes the same file is running already.
+
+        Args:
+            config_file: The config; its folder travels.
+            config: The valid configuration in it, overrides included.
+            overrides: The changes to the config, each ``key=value``.
+            data: The file of objects: in the config's folder, or an absolute path that the cluster's head sees.
+            output: The file to write: an absolute path, as the cluster's head sees it.
+            environment: What is installed and handed on; None: nothing.
+
+        Returns:
+            The new job, or the one that is running.
+
+        Raises:
+            ConfigError: The job would disclose a password, or lack the data, or cannot travel.
+            CampaignError: The cluster refuses the job.
+        """
+        refuse_secrets(config_file, config, overrides)
+        folder = config_file.resolve().parent
+        file = data.resolve()
+        if file.is_relative_to(folder):
+            name = str(file.relative_to(folder))
+        elif data.is_absolute():
+            name = str(data)
+        else:
+            raise ConfigError(
+                f"{data}: the config's folder travels with the job, and this file is not in it; move it there, or give "
+                "an absolute path as the cluster's head sees it"
+            )
+        job_id = f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+        command = ["learn-energy", config_file.name, name, *overrides, "-o", str(output), "--address", "auto"]
+        return self._submit(job_id, config_file, config, command, output, environment or JobEnvironment())
+
+    def _submit(
+        self,
+        job_id: str,
+        config_file: Path,
+        config: CampaignConfig | EnergyConfig,
+        arguments: Sequence[str],
+        run_dir: Path,
+        environment: JobEnvironment,
+    ) -> Job:
+        """Start a job of an al-loop command, unless one of the same run directory or output is running."""
         running = self.running(run_dir)
         if running:
             return Job(running, is_new=False)
         config_file = config_file.resolve()
         package = pack(config_file, config) if environment.image is None else None
-        command = ["python", "-m", "al_loop.cli", "run", config_file.name, *overrides]
-        command += ["--run-dir", str(run_dir), "--address", "auto"]
+        command = ["python", "-m", "al_loop.cli", *arguments]
         entrypoint = shlex.join(command)
         if environment.image is not None:
             text, name = config_file.read_text(encoding="utf-8"), shlex.quote(config_file.name)

@@ -30,6 +30,8 @@ from al_loop.campaign.reporter import Reporter
 from al_loop.config import CampaignConfig
 from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.monitoring.round_summary import RoundSummary
+from al_loop.outgoing import printable, redact
+from al_loop.storage.bounded_log import BoundedLog
 from al_loop.system.output import guard_output
 from al_loop.system.processes import end_descendants, end_tree
 from al_loop.system.stopping import FINISH_SIGNAL, Stopped, stop_on_signals
@@ -272,7 +274,7 @@ class _TrialReporter(Reporter):
     """Writes rounds as events, and everything else to the run's log."""
 
     def __init__(self, log: Path, events: TextIO) -> None:
-        self._log, self._events = log, events
+        self._log, self._events = BoundedLog(log), events
         self._lock = threading.Lock()
 
     def round(self, summary: RoundSummary) -> None:
@@ -280,8 +282,9 @@ class _TrialReporter(Reporter):
             _write(self._events, TrialEvent("round", summary.number, _measures(vars(summary))))
 
     def note(self, message: str) -> None:
-        with self._lock, suppress(OSError), self._log.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {message}\n")
+        line = f"{datetime.now():%Y-%m-%d %H:%M:%S} {printable(redact(message))}\n"
+        with self._lock:
+            self._log.append(line.encode("utf-8", "backslashreplace"))
 
 
 def _measures(metrics: Mapping[str, Any]) -> dict[str, float]:

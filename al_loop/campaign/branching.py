@@ -15,17 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import URL
-
 from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.campaign import ledger_url, public_url
-from al_loop.campaign.course import differences
+from al_loop.campaign.course import differences, public_config
 from al_loop.campaign.preparation import prepare
 from al_loop.config import CampaignConfig
 from al_loop.errors import ConfigError
 from al_loop.ledger import Change, Ledger
 from al_loop.ledger.copying import FirstRounds
 from al_loop.ledger.records import CampaignRow
+from al_loop.outgoing import redact
 from al_loop.storage.checkpoints import Checkpoints
 from al_loop.storage.run_directory import RunDirectory
 from al_loop.system.users import current_user
@@ -102,8 +101,8 @@ def branch(point: BranchPoint, config: CampaignConfig, new_dir: Path) -> Branch:
     assert parent is not None, "checked by config_before"
     parts.check()
     before = config_before(point.ledger, point.round)
-    content = config.model_dump(mode="json", exclude={"ledger"})
-    changed = differences(CampaignConfig.model_validate(before).model_dump(mode="json", exclude={"ledger"}), content)
+    content = public_config(config)
+    changed = differences(public_config(CampaignConfig.model_validate(before)), content)
     names = [o.name for o in parts.oracle_objectives]
     is_same_goal = not any(d.key.partition(".")[0] in ("goal", "optimise", "oracle") for d in changed)
     first = _for_objectives(point.ledger.first_rounds(point.round), parent, names, is_same_goal=is_same_goal)
@@ -128,7 +127,7 @@ def branch(point: BranchPoint, config: CampaignConfig, new_dir: Path) -> Branch:
             entries = [("branch", "parent", None, f"{parent.name} ({parent.uid})")]
             entries += [("config", d.key, d.old, d.new) for d in changed]
             ledger.record_changes([Change(point.round, *entry, "", current_user(), now) for entry in entries])
-        _write_pointer(directory, url, config)
+        _write_pointer(directory, config)
         _copy_artifacts(point.folder, directory)
         has_checkpoint = _copy_checkpoint(point, before, parent.uid, config, directory, uid)
     finally:
@@ -144,7 +143,7 @@ def _session(parent: Ledger, content: Mapping[str, Any], now: datetime) -> dict[
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "versions": parent.sessions()[-1].versions,
-        "command": " ".join(sys.argv),
+        "command": redact(" ".join(sys.argv)),
         "config": content,
     }
 
@@ -176,8 +175,8 @@ def _for_objectives(
     return FirstRounds(rounds, (), first.candidates, first.attempts, evaluations, first.decisions)
 
 
-def _write_pointer(directory: RunDirectory, url: URL, config: CampaignConfig) -> None:
-    pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
+def _write_pointer(directory: RunDirectory, config: CampaignConfig) -> None:
+    pointer = json.dumps({"ledger": public_url(config, directory.path), "folders": config.folders})
     directory.write(directory.path / "campaign.json", pointer.encode())
 
 

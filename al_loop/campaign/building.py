@@ -15,6 +15,7 @@ from al_loop.config import BuildContext, CampaignConfig, Part, build
 from al_loop.config.given import GivenPart
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Fidelity, Oracle
+from al_loop.outgoing import remember_secrets_of
 
 if TYPE_CHECKING:
     from al_loop.environments.base import Environment
@@ -43,6 +44,7 @@ def build_oracle(config: CampaignConfig) -> Oracle:
     Raises:
         ConfigError: its arguments are refused.
     """
+    remember_secrets_of(config.model_dump(mode="json"))  # what the oracle prints is without them
     oracle: Oracle = build("oracle", config.oracle)
     return oracle
 
@@ -122,20 +124,30 @@ def training_settings(config: CampaignConfig, device: str | None = None) -> Trai
     Args:
         config: the campaign's config.
         device: a torch device in place of the config's.
+
+    Raises:
+        ConfigError: the objective cannot be combined with the other settings.
     """
     from al_loop.gflownet.conditioning import Conditioning
     from al_loop.gflownet.settings import TrainingSettings
 
+    objective = build("objective", config.sampler.objective)
     is_conditioned = config.has_several_objectives and config.reward.preferences
     settings = {name: value for name, value in config.sampler if name not in _NOT_TRAINING_SETTINGS}
     settings["device"] = device or config.sampler.device
-    return TrainingSettings(
+    training = TrainingSettings(
         **settings,
-        objective=build("objective", config.sampler.objective),
+        objective=objective,
         searches=tuple(build("search", part) for part in config.sampler.searches),
         conditioning=Conditioning(objectives=len(config.optimise or "") if is_conditioned else 1),
         per_condition=config.environment.declared("environment", "trajectories_per_condition", 1),
     )
+    if config.sampler.kind == "gflownet":
+        try:
+            training.check_objective(objective)
+        except ValueError as error:
+            raise ConfigError(f"sampler.{error}") from None
+    return training
 
 
 def build_policy(config: CampaignConfig, environment: Environment, settings: TrainingSettings) -> Policy:

@@ -8,12 +8,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.util import immutabledict
 
 from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.context import CampaignContext
-from al_loop.campaign.course import changes_of_course, summaries
+from al_loop.campaign.course import changes_of_course, public_config, summaries
 from al_loop.campaign.driver_lease import DriverLease
 from al_loop.campaign.earlier_data import read_earlier_data
 from al_loop.campaign.executor import Executor
@@ -32,6 +34,7 @@ from al_loop.config.plugins import load_target
 from al_loop.errors import counted, summary
 from al_loop.ledger import Lease, Ledger
 from al_loop.ledger.engines import parse_url, sqlite_url
+from al_loop.outgoing import redacted, remember_secrets_of
 from al_loop.sinks import Sinks, Status
 from al_loop.storage.activity import ActivityFile
 from al_loop.storage.checkpoints import Checkpoints
@@ -58,9 +61,13 @@ def ledger_url(config: CampaignConfig, run_dir: Path) -> URL:
     return sqlite_url(run_dir.resolve() / "ledger.db") if config.ledger is None else parse_url(config.ledger)
 
 
-def public_url(url: str | URL) -> str:
-    """Return a database URL as text without its password."""
-    return make_url(url)._replace(password=None).render_as_string()
+def public_url(config: CampaignConfig, run_dir: Path) -> str:
+    """Return the URL of a campaign's ledger as text without its password; references such as ``${NAME}`` stay."""
+    url = make_url(config.ledger) if config.ledger and "${" in config.ledger else ledger_url(config, run_dir)
+    secret = "" if url.password is None else str(url.password)
+    query = {name: value for name, value in url.query.items() if redacted(value, name) == value}
+    shown = url._replace(password=secret if "${" in secret else None, query=immutabledict(query))
+    return shown.render_as_string(hide_password=False).replace(quote(secret, safe=""), secret)
 
 
 class Campaign:
@@ -91,6 +98,7 @@ class Campaign:
         accept_change: str | None = None,
     ) -> None:
         self.config = config
+        remember_secrets_of(config.model_dump(mode="json"))
         self._reporter, self._sinks = GuardedReporter(reporter or Reporter()), Sinks([])
         self._stop = current_request() or StopRequest()
         parts = prepare(config)
@@ -110,7 +118,7 @@ class Campaign:
             ledger.watch(head.write)
             previous = ledger.lease()
             opening.enter_context(DriverLease(ledger))
-            pointer = json.dumps({"ledger": public_url(url), "folders": config.folders})
+            pointer = json.dumps({"ledger": public_url(config, self.directory.path), "folders": config.folders})
             self.directory.write(self.directory.path / "campaign.json", pointer.encode())
             #: whether this start is the first of the campaign
             self.is_new = self._begin(ledger, parts, previous, accept_change)
@@ -263,7 +271,7 @@ class Campaign:
     @contextmanager
     def _session(self) -> Iterator[None]:
         """Tell the sinks that the campaign begins, and how it ends."""
-        self._sinks.begin(self.config.name, self._uid, self.config.model_dump(mode="json", exclude={"ledger"}))
+        self._sinks.begin(self.config.name, self._uid, public_config(self.config))
         self._activity.enter("", self._context.ledger.last_round() or 0)
         status: Status = "failed"
         try:
@@ -321,7 +329,7 @@ class Campaign:
         row = ledger.campaign()
         return ledger.begin_campaign(
             name=config.name,
-            config=config.model_dump(mode="json", exclude={"ledger"}),
+            config=public_config(config),
             fingerprint=campaign_fingerprint(config, parts.oracle) if row is None else row.fingerprint,
             seed=config.seed,
             objectives=parts.oracle_objectives,

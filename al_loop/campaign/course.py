@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from al_loop.config import CampaignConfig
 from al_loop.errors import ConfigError
 from al_loop.ledger import Change, Ledger
+from al_loop.outgoing import redacted
 from al_loop.system.users import current_user
 
 #: sections that cannot change: they say which objects are measured and what their values mean
@@ -64,6 +65,11 @@ def differences(old: Any, new: Any, key: str = "") -> list[KeyChange]:
     return [] if old == new else [KeyChange(key, old, new)]
 
 
+def public_config(config: CampaignConfig) -> dict[str, Any]:
+    """Return the content of a config as it may be stored, shown and sent: without the ledger's URL and secrets."""
+    return dict(redacted(config.model_dump(mode="json", exclude={"ledger"})))
+
+
 def recorded_config(ledger: Ledger) -> dict[str, Any] | None:
     """Return the config of the campaign's last start, with the defaults of this version; None before the first.
 
@@ -76,9 +82,9 @@ def recorded_config(ledger: Ledger) -> dict[str, Any] | None:
     sessions = ledger.sessions()
     content = dict(sessions[-1].config if sessions else campaign.config)
     try:
-        return CampaignConfig.model_validate(content).model_dump(mode="json", exclude={"ledger"})
+        return public_config(CampaignConfig.model_validate(content))
     except ValidationError:  # written by a version with other keys
-        return content
+        return dict(redacted(content))
 
 
 def changes_of_course(ledger: Ledger, config: CampaignConfig, run: str) -> list[Change]:
@@ -95,7 +101,7 @@ def changes_of_course(ledger: Ledger, config: CampaignConfig, run: str) -> list[
     old = recorded_config(ledger)
     if old is None:
         return []
-    found = differences(old, config.model_dump(mode="json", exclude={"ledger"}))
+    found = differences(old, public_config(config))
     found = [d for d in found if not _is_moved(d.old, d.new)]
     fixed = [d for d in found if _is_below(d.key, FIXED)]
     last = ledger.last_round()

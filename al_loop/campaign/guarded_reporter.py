@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from al_loop.campaign.reporter import Phase, Reporter
 from al_loop.monitoring.round_summary import RoundSummary
+from al_loop.outgoing import one_line, printable, redact
 
 
 class _GuardedPhase(Phase):
@@ -15,7 +16,7 @@ class _GuardedPhase(Phase):
 
     def advance(self, detail: str = "") -> None:
         with suppress(Exception):
-            self._phase.advance(detail)
+            self._phase.advance(one_line(redact(detail)))
 
 
 class GuardedReporter(Reporter):
@@ -50,9 +51,9 @@ class GuardedReporter(Reporter):
     def note(self, message: str) -> None:
         """Tell the user something."""
         with suppress(Exception):
-            self._reporter.note(message)
+            self._reporter.note(printable(redact(message)))
 
     def detail(self, message: str) -> None:
         """Report a detail."""
         with suppress(Exception):
-            self._reporter.detail(message)
+            self._reporter.detail(printable(redact(message)))

@@ -243,6 +243,7 @@ class CampaignParts:
         if is_new:
             check_objective_names(self.oracle_objectives, self.oracle.fidelities)
         self.oracle.check()
+        building.training_settings(self.config)
         if self.config.sampler.prior is not None:
             self.build_policy()
         if self.config.reward.energy:

@@ -12,9 +12,11 @@ import torch
 
 from al_loop.campaign.building import build_environment, build_policy, training_settings
 from al_loop.campaign.executor import SamplerTraining, TrainingStep
+from al_loop.campaign.sampler_quality import sampler_quality
 from al_loop.config import CampaignConfig
 from al_loop.environments.base import Environment
 from al_loop.gflownet.device import find_device
+from al_loop.gflownet.execution.choice import choose_execution
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.parallel_scoring import ParallelScorer, Workers
 from al_loop.gflownet.pipeline import PipelineStats, SamplerGroup, pipeline
@@ -48,12 +50,16 @@ def make_sampler(
         n_cores: cores for ``resources.decoders: auto``; left out: those of this machine but one.
     """
     environment, training = build_environment(config), training_settings(config)
-    policy = build_policy(config, environment, training).to(find_device(device or training.device))
+    own_device = find_device(device or training.device)
+    policy = build_policy(config, environment, training).to(own_device)
+    name = "auto" if training.execution == "graphed" and own_device.type != "cuda" else training.execution
+    execution = choose_execution(name, own_device, training.steps)
     n_workers = config.resources.decoders
     if n_workers == "auto":
         n_workers = len(os.sched_getaffinity(0)) - 1 if n_cores is None else n_cores
     scorer = ParallelScorer(environment, start_workers(environment, n_workers)) if n_workers else None
-    return Sampler(environment, policy, training.conditioning, training.backward, training.dtype, scorer)
+    arguments = (training.conditioning, training.backward, training.dtype, scorer, execution, training.uses_tf32)
+    return Sampler(environment, policy, *arguments)
 
 
 class GFlowNetTraining(SamplerTraining):
@@ -127,6 +133,10 @@ class GFlowNetTraining(SamplerTraining):
             "gpu_utilisation": gpu.utilisation,
             "gpu_memory_gb": gpu.memory_gb,
         }
+        quality = sampler_quality(
+            self._environment, learner, self._samplers, reward, measured, derive_seed(seed, number, "quality")
+        )
+        self._info |= quality
         if self._environment.random_policy:
             self._info["invalid_share"] = self._invalid_share(derive_seed(seed, number, "invalid"))
 
@@ -150,4 +160,5 @@ class GFlowNetTraining(SamplerTraining):
 
     def close(self) -> None:
         self._samplers.close()
+        self._learner.close()
         self._learner.close()

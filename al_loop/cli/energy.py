@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +40,14 @@ def learn_energy(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("energy.pt"),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    address: Annotated[
+        str,
+        typer.Option(help="local: this process; auto: start or join Ray, with samplers as actors; HOST:6379."),
+    ] = "local",
+    job_server: Annotated[
+        str | None,
+        typer.Option("--submit", help="Run as a job of this cluster: http://HEAD:8265.", show_default=False),
+    ] = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Learn an energy, and a sampler that draws from it, from a file of objects."""
@@ -50,13 +58,16 @@ def learn_energy(
         from al_loop.storage.files import require_free
 
         settings = load_task(config, overrides or (), EnergyConfig, parts_of_energy, of_file)
+        if job_server is not None:
+            _submit(job_server, config, settings, overrides or (), data, output.absolute())
+            return
         require_free(output, force=force)
         if not output.absolute().parent.is_dir():
             raise ConfigError(f"cannot write {output}: its folder does not exist; choose another with -o")
-        _learn(settings, data, output)
+        _learn(settings, data, output, address)
 
 
-def _learn(settings: EnergyConfig, data: Path, output: Path) -> None:
+def _learn(settings: EnergyConfig, data: Path, output: Path, address: str) -> None:
     from al_loop.cli.terminal import progress_bar
     from al_loop.config import build
     from al_loop.energy.learning import Monitor, learn_from_config
@@ -73,7 +84,12 @@ def _learn(settings: EnergyConfig, data: Path, output: Path) -> None:
             sinks.log(step, metrics)
 
         monitor = Monitor(bar=progress_bar, report=typer.echo, log=log, checkpoint=checkpoint)
-        model = learn_from_config(settings, data, monitor=monitor)
+        if address == "local":
+            model = learn_from_config(settings, data, monitor=monitor)
+        else:
+            from al_loop.actors.energy import learn_on_ray
+
+            model = learn_on_ray(settings, data, monitor=monitor, address=address)
         model.save(output)
         status = "finished"
     checkpoint.unlink(missing_ok=True)
@@ -81,6 +97,20 @@ def _learn(settings: EnergyConfig, data: Path, output: Path) -> None:
     typer.echo(f"to draw from it: al-loop draw {output}; to use it in a campaign, add to its config one of:")
     typer.echo(f"reward: {{energy: {{file: {output}, weight: 1.0}}}}")
     typer.echo(f"sampler: {{prior: {output}, objective: relative_trajectory_balance}}")
+
+
+def _submit(
+    address: str, config: Path, settings: EnergyConfig, overrides: Sequence[str], data: Path, output: Path
+) -> None:
+    from al_loop.actors.jobs.submit import Cluster
+
+    job = Cluster(address).submit_energy(config, settings, overrides, data, output)
+    if job.is_new:
+        typer.echo(f"submitted {job.id}; it will write {output} on the cluster")
+    else:
+        typer.echo(f"job {job.id} is writing {output} already; no second job was started")
+    target = f"{settings.name} --address {address}"
+    typer.echo(f"to watch it: al-loop logs {target} --follow; to stop it: al-loop stop {target}")
 
 
 def score(

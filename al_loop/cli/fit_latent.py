@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from al_loop.cli.common import VerboseOption, exit_codes, stop_on_signals
 from al_loop.errors import ConfigError
+
+if TYPE_CHECKING:
+    from al_loop.latent.task import MakeSamplers
 
 
 def fit_latent(
@@ -45,7 +50,20 @@ def fit_latent(
             raise ConfigError(f"cannot write {output}: its folder does not exist; choose another with -o")
         from al_loop.latent.task import describe, fit_file
 
-        result = fit_file(settings, data, output, bar=progress_bar, report=typer.echo)
+        with _samplers_at(address) as samplers:
+            result = fit_file(settings, data, output, bar=progress_bar, report=typer.echo, samplers=samplers)
         if result.rounds and result.rounds[-1].report is None:
             typer.echo(describe(result.rounds[-1], settings.em.rounds))
         typer.echo(f"written: {output}; draw from it with: al-loop draw {output}")
+
+
+@contextmanager
+def _samplers_at(address: str) -> Iterator[MakeSamplers | None]:
+    """Yield what makes samplers on a cluster; None on this machine."""
+    if address == "local":
+        yield None
+        return
+    from al_loop.actors.cluster.latent_samplers import posterior_samplers
+
+    with posterior_samplers(address) as samplers:
+        yield samplers

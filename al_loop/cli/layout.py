@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import typer
 
-from al_loop.system.printable import printable
+from al_loop.outgoing import one_line
 
 _ELLIPSIS = "…"
 _SMALLEST_WIDTH = 20
@@ -30,7 +30,7 @@ def cut(text: str, width: int | None) -> str:
         text: such as a SMILES string, which must not be broken across lines.
         width: number of columns; None for any.
     """
-    text = printable(text)
+    text = one_line(text)
     if width is None or len(text) <= width:
         return text
     return text[: max(width - 1, 0)] + _ELLIPSIS
@@ -44,9 +44,9 @@ def print_fields(fields: Mapping[str, str]) -> None:
     """
     indent = max(map(len, fields)) + 2
     width = terminal_width()
-    for name, text in fields.items():
+    for name, text in ((name, one_line(text)) for name, text in fields.items()):
         typer.secho(name.ljust(indent), bold=True, nl=False)
-        typer.echo(_wrapped(printable(text), width, indent))
+        typer.echo(_wrapped(text, width, indent))
 
 
 def _wrapped(text: str, width: int | None, indent: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -11,7 +12,7 @@ from al_loop.cli.common import RunArgument, VerboseOption, exit_codes
 from al_loop.cli.jobs import print_job_status
 from al_loop.cli.layout import cut, print_fields, terminal_width
 from al_loop.cli.run import result_of
-from al_loop.system.printable import printable
+from al_loop.outgoing import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,16 +114,17 @@ def _failures(reasons: Sequence[tuple[str, str, int]]) -> dict[str, str]:
         kinds[kind] = kinds.get(kind, 0) + n
     texts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda item: -item[1]))
     _, reason, n = reasons[0]
-    return {"failures": f"{texts}; {n} of them: {cut(reason, _MAX_REASON)}"}
+    return {"failures": f"{texts}; {n} of them: {cut(one_line(reason), _MAX_REASON)}"}
 
 
 def _print_failure(failures: pd.DataFrame) -> None:
     """Print the newest failure for the most frequent reason, with the traceback or the last output of the oracle."""
     newest = failures[failures["reason"] == failures["reason"].value_counts().index[0]].iloc[-1]
     typer.secho("\nthe newest failure for this reason", bold=True)
-    typer.echo(printable(f"{newest['object']}: {newest['reason']}"))
+    typer.echo(one_line(f"{newest['object']}: {newest['reason']}"))
     details = [newest[name] for name in ("traceback", "output") if isinstance(newest[name], str)]
-    typer.echo("\n".join(printable(text.rstrip("\n")) for text in details), nl=bool(details))
+    # indented, so that no line of theirs looks like one of ours
+    typer.echo(indent("\n".join(printable(text.rstrip("\n")) for text in details), "    "), nl=bool(details))
     if isinstance(newest["log"], str):
         typer.echo(f"all that this worker printed: {newest['log']}")
 

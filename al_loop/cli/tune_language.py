@@ -22,6 +22,9 @@ def tune_language(
         ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("adapter.pt"),
+    address: Annotated[
+        str, typer.Option(help="local: this machine, without Ray; auto: start or join Ray; HOST:6379: that cluster.")
+    ] = "local",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -39,7 +42,14 @@ def tune_language(
         settings = load_language_config(config, overrides or ())
         from al_loop.language.task import tune_file
 
-        tuned = tune_file(settings, output, bar=progress_bar, report=typer.echo)
+        samplers = None
+        if address != "local":
+            from al_loop.actors.cluster.connect import connect
+            from al_loop.actors.cluster.language import language_samplers
+
+            connect(address)
+            samplers = language_samplers(settings)
+        tuned = tune_file(settings, output, bar=progress_bar, report=typer.echo, samplers=samplers)
         size = output.stat().st_size / 1e6
         typer.echo(f"written: {output} ({size:.1f} MB); draw from it with:")
         typer.echo(f"al-loop draw {output} --prompt {tuned.environment.prompts[0]!r}")

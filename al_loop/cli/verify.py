@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from al_loop.cli.common import EXIT_FAILURE, RunArgument, VerboseOption, exit_codes
-from al_loop.errors import counted
+from al_loop.errors import ConfigError, counted
 
 
 def verify(
@@ -21,6 +21,10 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    replay: Annotated[
+        bool,
+        typer.Option("--replay", help="Also make every batch again from the ledger, and say where it differs."),
+    ] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Compare the rows of a run's ledger, its checkpoints and its artifacts with their checksums."""
@@ -46,6 +50,25 @@ def verify(
         whole = f"{counted(inspection.n_rows, 'row')} of the ledger, checkpoints, artifacts: all as they were written"
         old = "the ledger was written by an older al-loop, whose rows have no checksums; the next start adds them"
         typer.echo(old if is_old else whole)
+        if replay and not _replay(run):
+            raise typer.Exit(EXIT_FAILURE)
+
+
+def _replay(run: str) -> bool:
+    """Make every batch of a run again, and return whether all are the same."""
+    from al_loop.campaign.reproduction import reproduced
+    from al_loop.ledger import Ledger
+    from al_loop.storage.locate import find_ledger, run_folder
+
+    folder = run_folder(run)
+    if folder is None:
+        raise ConfigError(f"--replay: needs the run directory, not {run}, since the campaign's parts are found by it")
+    are_same = True
+    with Ledger(find_ledger(run), read_only=True) as ledger:
+        for batch in reproduced(ledger, folder):
+            typer.echo(str(batch))
+            are_same = are_same and batch.is_same
+    return are_same
 
 
 def backup(

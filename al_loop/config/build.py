@@ -16,6 +16,7 @@ from al_loop.config.messages import messages
 from al_loop.config.plugins import ADAPTERS, Part, load_target
 from al_loop.errors import AlLoopError, ConfigError
 from al_loop.oracles.base import Oracle
+from al_loop.outgoing import resolved_all
 from al_loop.system.tracebacks import describe_with_place
 
 #: config section -> the values of a BuildContext that its parts may receive
@@ -128,7 +129,7 @@ def build(section: str, part: Part, context: BuildContext | None = None) -> Any:
 def _construct(part: Part, factory: Any, arguments: Mapping[str, Any]) -> Any:
     """Call a constructor; a user's own may raise anything, and a built-in one a ValueError about its arguments."""
     try:
-        return factory(**arguments)
+        return factory(**resolved_all(arguments))
     except AlLoopError:
         raise
     except ValueError as error:  # how a constructor refuses an argument

@@ -172,7 +172,8 @@ def _require_small(text: str) -> None:
         elif tag not in (None, "!", *_PLAIN_TAGS):
             problem = f"the tag {tag!r:.80} means nothing in a config; remove it"
         if problem:
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+            mark: Any = event.start_mark
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 def _events(text: str) -> Iterator[yaml.Event]:

@@ -20,7 +20,9 @@ from al_loop.system.path_texts import PathText
 _NOT_IDENTITY = (
     "rounds.count", "rounds.close_share", "rounds.close_after_s", "rounds.keep_busy", "rounds.review",
     "rounds.remeasure", "rounds.replicates", "rounds.initial_from", "reward.energy", "energy",  # added since
+    "sampler.epochs", "sampler.backward_loss",
     "reward.decode",  # which changes the cost of a reward and not its value
+    "sampler.execution",  # the same training, in another order of random numbers
     "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
 
@@ -72,6 +74,9 @@ class SamplerSettings(Frozen):
     steps: Annotated[int, Field(ge=1, description="training steps in each round")] = 100
     batch_size: Annotated[int, Field(ge=1, description="trajectories drawn for a gradient step")] = 64
     updates: Annotated[int, Field(ge=1, description="gradient steps per draw, of batch_size trajectories each")] = 1
+    epochs: Annotated[
+        int, Field(ge=1, description="passes over each draw; more make the most of expensive rewards (entropic_ppo)")
+    ] = 1
     staleness: Annotated[
         int,
         Field(
@@ -92,6 +97,13 @@ class SamplerSettings(Frozen):
     backward: Annotated[Literal["learned", "uniform", "maximum_entropy"], Field(description="the backward policy")] = (
         "learned"
     )
+    backward_loss: Annotated[
+        Literal["balance", "likelihood"],
+        Field(
+            description="what trains a learned backward policy: the objective, or the likelihood of fresh trajectories "
+            "(trajectory likelihood maximisation), which the objective then takes as given"
+        ),
+    ] = "balance"
     replay_size: Annotated[int, Field(ge=0, description="objects from the replay buffer, added to each step")] = 16
     replay_capacity: Annotated[int, Field(ge=1, description="objects in the replay buffer")] = 1000
     replay_priority: Annotated[
@@ -119,7 +131,17 @@ class SamplerSettings(Frozen):
         PathText | None, Field(description="a file written by `al-loop pretrain`: the initial weights")
     ] = None
     device: Annotated[str, Field(description="cpu, cuda, cuda:1, ...")] = "cpu"
-    precision: Annotated[Literal["float32", "bfloat16"], Field(description="number type of the training")] = "float32"
+    precision: Annotated[
+        Literal["auto", "float32", "tf32", "bfloat16"],
+        Field(description="number type of the training; auto: tf32 on a GPU, float32 on a CPU"),
+    ] = "auto"
+    execution: Annotated[
+        Literal["auto", "plain", "compiled", "graphed"],
+        Field(
+            description="compilation of the sampler, and recording as CUDA graphs; auto: graphed on a GPU, unless "
+            "there are few steps, else plain"
+        ),
+    ] = "auto"
     pool: Annotated[int, Field(ge=1, description="objects drawn, from which the batch is selected")] = 512
 
 
@@ -321,6 +343,8 @@ class CampaignConfig(Frozen):
     def fingerprint(self) -> str:
         """A hash that identifies the campaign, independent of its length, workers, ledger and resources."""
         content = self.model_dump(mode="json")
+        if content["sampler"]["precision"] == "auto":  # the default, formerly named so
+            content["sampler"]["precision"] = "float32"
         for path in _ADDED_LATER:
             section, _, key = path.partition(".")
             if content[section][key] is None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from al_loop.datafiles.object_lists import read_objects
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError, counted, summary
+from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.reward import AnyReward
 from al_loop.gflownet.sources import Entries, Source
 from al_loop.gflownet.unique_rows import row_keys
@@ -21,6 +22,7 @@ from al_loop.system import stopping
 
 _N_LISTED = 5  # refused objects that a message names
 _CHUNK = 1000  # objects encoded at once
+_N_WALKS = 3  # random histories of an object by which it is checked
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def encode_data(
             assert on_object is not None
             on_object()
     data = ObjectData(torch.cat(rows) if rows else torch.empty(0, environment.state_size).long(), tuple(refused))
-    if not rows:
+    if not len(data.states):
         name, reason = refused[0]
         raise ConfigError(
             f"data: none of {counted(len(objects), 'object')} is in the space of the environment; the first, "
@@ -120,12 +122,23 @@ def encode_data(
 def _encode_part(
     environment: Environment, names: list[str], rows: list[Tensor], refused: list[tuple[str, str]]
 ) -> None:
+    """Encode some objects, and refuse those that the environment's actions do not lead to."""
+    known, states = _encoded(environment, names, refused)
+    if not known:
+        return
+    is_buildable = buildable(environment, states)
+    rows.append(states[is_buildable])
+    reason = "it has a step that the environment never takes, such as a bond between two heteroatoms"
+    refused += [(name, reason) for name, is_good in zip(known, is_buildable.tolist(), strict=True) if not is_good]
+
+
+def _encoded(environment: Environment, names: list[str], refused: list[tuple[str, str]]) -> tuple[list[str], Tensor]:
     """Encode some objects at once, and one by one if any of them is refused."""
     try:
-        rows.append(environment.encode([str(name) for name in names]))
-        return
+        return names, environment.encode([str(name) for name in names])
     except ValueError:
         pass
+    known, rows = list[str](), list[Tensor]()
     for name in names:
         stopping.look()
         if not isinstance(name, str):
@@ -135,6 +148,31 @@ def _encode_part(
             rows.append(environment.encode([name]))
         except ValueError as error:
             refused.append((name, str(error)))
+            continue
+        known.append(name)
+    return known, torch.cat(rows) if rows else torch.empty(0, environment.state_size).long()
+
+
+def buildable(environment: Environment, states: Tensor) -> Tensor:
+    """Return a mask of the terminal states that allowed actions lead to along random histories, shape n.
+
+    An environment may encode more than its forward mask allows; a sampler could never be balanced there.
+
+    Args:
+        environment: the space.
+        states: terminal states, shape n x state_size.
+    """
+    result = torch.ones(len(states), dtype=torch.bool)
+    if environment.n_backward_actions == 1:  # a single history
+        return result
+    for seed in range(_N_WALKS):
+        generator = torch.Generator().manual_seed(seed)
+        history = backward_rollout(environment, None, states, generator=generator)
+        for before, action in zip(history.states, history.actions, strict=False):
+            is_step = action >= 0
+            allowed = environment.forward_mask(before).gather(1, action.clamp(min=0)[:, None])[:, 0]
+            result &= allowed | ~is_step
+    return result
 
 
 def _states_of_rows(environment: Environment, rows: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from al_loop.config.energy_terms import EnergyTerm
 from al_loop.energy.building import EnergyParts
+from al_loop.energy.data import encode_data
 from al_loop.energy.model import EnergyModel, load
 from al_loop.energy.report import estimated_report
 from al_loop.energy.trainer import EnergyTrainer
@@ -139,20 +140,15 @@ def refit(model: EnergyModel, objects: Sequence[str], steps: int, seed: int) -> 
         seed: source of all randomness.
     """
     environment, config = model.environment, model.parts.config
-    rows = []
-    for name in objects:
-        try:
-            rows.append(environment.encode([name]))
-        except ValueError:
-            continue
-    if not rows:
+    try:
+        good = encode_data(environment, list(objects), most_refused=1.0).states
+    except ConfigError:  # none is in the space
         return model
     sampler = config.sampler.model_copy(
         update={"lr": _REFIT_RATE * config.sampler.lr, "lr_log_z": _REFIT_RATE * config.sampler.lr_log_z}
     )
     changed = config.model_copy(update={"steps": steps, "lr": _REFIT_RATE * config.lr, "sampler": sampler})
     parts: EnergyParts = replace(model.parts, config=changed)
-    good = torch.cat(rows)
     weights = torch.cat([torch.full((len(model.data),), 1 / len(model.data)), torch.full((len(good),), 1 / len(good))])
     energy, policy = parts.energy(), parts.policy()
     energy.load_state_dict(model.energy.state_dict())

@@ -51,10 +51,15 @@ def _zeros(states: Tensor) -> Tensor:
     return torch.zeros(len(states), device=states.device)
 
 
+def zero_reward() -> StateReward:
+    """Return the reward of samplers, which leave the scores of their draws to the learner, which has the energy."""
+    return StateReward(_zeros)
+
+
 def make_sampler(environment: Environment, policy: Policy, training: TrainingSettings) -> Sampler:
     """Return a sampler that leaves the scores of its draws to the learner, which has the energy."""
     sampler = Sampler(environment, policy, backward=training.backward, precision=training.dtype)
-    sampler.set_reward(StateReward(_zeros))
+    sampler.set_reward(zero_reward())
     return sampler
 
 
@@ -181,6 +186,9 @@ class EnergyTrainer:
         of_data, of_negatives = scores[: len(positives)], scores[len(positives) :]
         gap = of_data.mean() - (found.weights * of_negatives).sum()
         loss = settings.l2 * (scores**2).mean() - gap
+        penalty = self.energy.penalty()
+        if penalty is not None:
+            loss = loss + penalty
         self._check(scores.detach(), loss.detach())
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)

@@ -26,5 +26,6 @@ def find_part(package: str, kind: str) -> type:
     if kind not in kinds:
         raise ValueError(f"{not_one_of(kind, kinds)}")
     module = importlib.import_module(f"{package}.{kind}")
-    (part,) = (c for c in vars(module).values() if isinstance(c, type) and vars(c).get("kind") == kind)
+    classes = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__]
+    (part,) = (c for c in classes if vars(c).get("kind") == kind)  # a policy may import an environment of its name
     return part

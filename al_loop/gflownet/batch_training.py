@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.log_z import LogZ
 from al_loop.gflownet.objectives.base import Objective, Terms
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.reward import StateReward, check_losses
@@ -15,7 +17,7 @@ from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.team import Team
 from al_loop.gflownet.trained_weights import TrainedWeights
 from al_loop.gflownet.trajectories import Trajectories
-from al_loop.gflownet.trajectory_terms import compute_terms
+from al_loop.gflownet.trajectory_terms import compute_terms, divergence
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Batch:
         n: number of trajectories in the whole batch.
         n_fresh: number of those among them that were just drawn, which come first.
         is_first: whether log Z is to be estimated from them.
+        is_new: whether they are the first of a draw that are trained on, so that the present policy drew them.
     """
 
     trajectories: Trajectories
@@ -39,6 +42,7 @@ class Batch:
     n: int
     n_fresh: int
     is_first: bool
+    is_new: bool = True
 
     def part(self, rows: Tensor) -> Batch:
         """Return the part of the batch with these trajectories."""
@@ -51,6 +55,7 @@ class Batch:
             self.n,
             self.n_fresh,
             self.is_first,
+            self.is_new,
         )
 
     def to(self, device: torch.device | str) -> Batch:
@@ -61,7 +66,7 @@ class Batch:
             context = Context(*(None if part is None else part.to(device) for part in parts))
         group = None if self.group is None else self.group.to(device)
         moved = self.trajectories.to(device), self.log_reward.to(device), context, group
-        return Batch(*moved, self.n, self.n_fresh, self.is_first)
+        return Batch(*moved, self.n, self.n_fresh, self.is_first, self.is_new)
 
 
 class BatchTraining:
@@ -91,6 +96,7 @@ class BatchTraining:
         self.state_reward: StateReward | None = None
         #: the processes that share each batch
         self.team: Team | None = None
+        self._drawing: tuple[Policy, LogZ] | None = None
 
     def step(self, batch: Batch) -> float:
         """Make one gradient step, and return the mean loss of the fresh trajectories.
@@ -101,31 +107,64 @@ class BatchTraining:
         Raises:
             ValueError: a loss is not finite.
         """
-        training, objective, log_z = self._training, self.objective, self.weights.log_z
+        objective, log_z = self.objective, self.weights.log_z
         if batch.is_first and objective.uses_log_z:
             self._estimate_log_z(batch)
-        with torch.autocast(self.device.type, training.dtype, enabled=training.dtype != torch.float32):
-            terms = self._terms(batch)
-            losses = objective(terms if training.backward_loss == "balance" else terms.with_fixed_backward())
-        if not objective.uses_log_z and not objective.uses_edges:  # for reports, though no loss uses it
+        losses, terms = self._losses(batch)
+        if self._reports_log_z:
             log_z.level.data.fill_((terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0)).detach().mean())
         check_losses(losses)
         loss = losses.mean()
-        if training.backward_loss == "likelihood":
+        if self._training.backward_loss == "likelihood":
             loss = loss - terms.log_pb[:, : batch.n_fresh].sum(0).mean()
         self.weights.step(loss, self.team)
         return float(losses[: batch.n_fresh].detach().mean())
 
-    def _terms(self, batch: Batch) -> Terms:
+    def forget(self) -> None:
+        """Drop what refers to the present tensors of the optimiser, which are about to be replaced."""
+
+    @property
+    def _reports_log_z(self) -> bool:
+        """Whether log Z is estimated for reports, though no loss uses it."""
+        return not self.objective.uses_log_z and not self.objective.uses_edges
+
+    def _losses(self, batch: Batch, step_index: Tensor | None = None) -> tuple[Tensor, Terms]:
+        """Return the losses, shape n, and the terms of the whole batch; see ``compute_terms`` for ``step_index``."""
+        training = self._training
+        is_cast = training.dtype != torch.float32
+        # a recording must not use weights that were cast before it
+        with torch.autocast(self.device.type, training.dtype, enabled=is_cast, cache_enabled=step_index is None):
+            terms = self._terms(batch, step_index)
+            losses = self.objective(terms if training.backward_loss == "balance" else terms.with_fixed_backward())
+        return losses, terms
+
+    def _terms(self, batch: Batch, step_index: Tensor | None = None) -> Terms:
         """Return the terms of the whole batch."""
-        training, objective, policy = self._training, self.objective, self.weights.policy
+        terms = self._terms_of(batch, self.weights.policy, self.weights.log_z, step_index)
+        if self.objective.uses_drawing_policy:
+            terms = self._with_drawing_policy(terms, batch)
+        return terms if self.team is None else self.team.join(terms, batch.n)
+
+    def _with_drawing_policy(self, terms: Terms, batch: Batch) -> Terms:
+        """Return terms together with those of the policy that drew the trajectories."""
+        policy, log_z = self.weights.policy, self.weights.log_z
+        if batch.is_new or self._drawing is None:
+            self._drawing = copy.deepcopy((policy, log_z))
+            return replace(terms, drawn=terms.detached(), divergence=torch.zeros_like(terms.log_pf))
+        with torch.no_grad():
+            drawn = self._terms_of(batch, *self._drawing)
+        change = divergence(self._environment, policy, self._drawing[0], batch.trajectories, batch.context)
+        return replace(terms, drawn=drawn, divergence=change)
+
+    def _terms_of(self, batch: Batch, policy: Policy, log_z: LogZ, step_index: Tensor | None = None) -> Terms:
+        training, objective = self._training, self.objective
         function = None if self.state_reward is None else self.state_reward.function
-        terms = compute_terms(
+        return compute_terms(
             self._environment,
             policy,
             batch.trajectories,
             objective,
-            log_z=self.weights.log_z(policy, batch.trajectories.states[0], batch.context),
+            log_z=log_z(policy, batch.trajectories.states[0], batch.context),
             log_reward=batch.log_reward,
             backward=training.backward,
             context=batch.context,
@@ -133,8 +172,8 @@ class BatchTraining:
             partial_log_reward=function if training.forward_looking else None,
             stopped_log_reward=function if objective.uses_stops else None,
             group=batch.group,
+            step_index=step_index,
         )
-        return terms if self.team is None else self.team.join(terms, batch.n)
 
     @torch.no_grad()
     def _estimate_log_z(self, batch: Batch) -> None:

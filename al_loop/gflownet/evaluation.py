@@ -51,11 +51,10 @@ def _log_weights(
     context: Context | None,
 ) -> Tensor:
     """Return log R + log P_B - log P_F of trajectories, shape n, in double precision."""
-    log_pf, log_pb = log_probabilities(environment, policy, trajectories, backward=backward, context=context)
     terminal = trajectories.terminal
     keys = [] if isinstance(log_reward, StateReward) else environment.decode(terminal)
-    reward = score(log_reward, keys, terminal).double() - environment.log_multiplicity(terminal).double()
-    return reward + log_pb.double().sum(0) - log_pf.double().sum(0)
+    rewards = score(log_reward, keys, terminal)
+    return log_weights_of(environment, policy, trajectories, rewards, backward, context)
 
 
 def _mean(values: Tensor) -> tuple[float, float]:
@@ -94,7 +93,7 @@ def evidence_bounds(
     drawn = rollout(environment, policy, n, generator=generator, context=context)
     log_weights = _log_weights(environment, policy, drawn, log_reward, backward, context)
     elbo, elbo_error = _mean(log_weights)
-    share = math.exp(float(2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0))) / n
+    share = effective_share(log_weights)
     eubo = eubo_error = math.nan
     if reference is not None:
         histories = backward_rollout(environment, policy, reference, generator=generator, backward=backward)
@@ -102,6 +101,39 @@ def evidence_bounds(
     log_z = float(log_weights.logsumexp(0)) - math.log(n)
     log_z_error = math.sqrt(max(1 / share - 1, 0.0) / n)
     return EvidenceBounds(elbo, elbo_error, eubo, eubo_error, share, log_z, log_z_error)
+
+
+def effective_share(log_weights: Tensor) -> float:
+    """Return the effective sample size of importance weights as a share of their number, from 0 to 1.
+
+    Args:
+        log_weights: logarithms of the weights, shape n, in double precision.
+    """
+    return math.exp(float(2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0))) / len(log_weights)
+
+
+@torch.no_grad()
+def log_weights_of(
+    environment: Environment,
+    policy: Policy,
+    trajectories: Trajectories,
+    log_reward: Tensor,
+    backward: Backward = "learned",
+    context: Context | None = None,
+) -> Tensor:
+    """Return log R + log P_B - log P_F of trajectories, shape n, in double precision; their mean is the ELBO.
+
+    Args:
+        environment: the space.
+        policy: the policy that drew the trajectories.
+        trajectories: n trajectories.
+        log_reward: log-rewards of their objects, shape n.
+        backward: the backward policy.
+        context: context of each trajectory.
+    """
+    log_pf, log_pb = log_probabilities(environment, policy, trajectories, backward=backward, context=context)
+    reward = log_reward.double() - environment.log_multiplicity(trajectories.terminal).double()
+    return reward + log_pb.double().sum(0) - log_pf.double().sum(0)
 
 
 @torch.no_grad()

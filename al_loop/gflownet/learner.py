@@ -14,7 +14,9 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.batch_training import Batch, BatchTraining
 from al_loop.gflownet.conditions import Conditions
-from al_loop.gflownet.device import find_device
+from al_loop.gflownet.device import find_device, tf32_products
+from al_loop.gflownet.execution.choice import choose_execution
+from al_loop.gflownet.execution.fixed_batch_training import FixedBatchTraining
 from al_loop.gflownet.learner_sources import LearnerSources
 from al_loop.gflownet.log_z import LogZ
 from al_loop.gflownet.objectives import make_objective
@@ -74,7 +76,12 @@ class Learner:
         if prior is not None:
             load_prior(environment, self.policy, prior)
         self._weights = TrainedWeights(self.policy, self._log_z, training)
-        self._batches = BatchTraining(environment, training, self.objective, self._weights, self.device)
+        #: the way to execute roll-outs and gradient steps; None: plain, as where steps are not all alike
+        self.execution = None
+        if replicas is None and not self.objective.uses_drawing_policy:
+            self.execution = choose_execution(training.execution, self.device, training.steps)
+        parts = (environment, training, self.objective, self._weights, self.device)
+        self._batches = BatchTraining(*parts) if self.execution is None else FixedBatchTraining(*parts, self.execution)
         self._sources = LearnerSources(environment, training, self.device)
         self._log_reward: AnyReward | None = None
         self._is_fresh = True
@@ -164,7 +171,12 @@ class Learner:
         Args:
             source: the source, on the learner's device; it is part of the learner's state.
             size: number of its objects in each step.
+
+        Raises:
+            ValueError: the objective learns from its own draws alone.
         """
+        if self.objective.is_on_policy:
+            raise ValueError(f"{type(self.objective).__name__} learns from its own draws alone, not from a source")
         if self._log_reward is not None:
             source.rescore(self._log_reward)
         self._sources.add_source(source, size)
@@ -231,19 +243,29 @@ class Learner:
             seed: seed of the random choices.
         """
         parts = draw.split(self.training.updates, self.training.per_condition)
-        losses = [self.update(part, seed=derive_seed(seed, i)) for i, part in enumerate(parts)]
+        losses = [self.update(part, seed=derive_seed(seed, i), is_new=i == 0) for i, part in enumerate(parts)]
+        for epoch in range(1, self.training.epochs):
+            for i, part in enumerate(parts):
+                losses.append(self._update(part, derive_seed(seed, i, epoch), is_new=False))
         return sum(losses) / len(losses)
 
-    def update(self, draw: Draw, *, seed: int) -> float:
+    def update(self, draw: Draw, *, seed: int, is_new: bool = True) -> float:
         """Make one gradient step on a draw and objects from the replay, and return the mean loss of the draw.
 
         Args:
-            draw: n trajectories.
+            draw: n trajectories, which are then added to the replay.
             seed: seed of the random choices.
+            is_new: whether the present policy drew them, rather than that of an earlier step.
 
         Raises:
             ValueError: a log-reward is NaN or +inf, all are -inf, or their number is not n.
         """
+        loss = self._update(draw, seed, is_new)
+        self.add_to_replay(draw)
+        return loss
+
+    def _update(self, draw: Draw, seed: int, is_new: bool) -> float:
+        """Make one gradient step, see ``update``."""
         draw = draw.to(self.device)
         training, n = self.training, len(draw.trajectories)
         reward = self._current(draw.trajectories.terminal, draw.log_reward)
@@ -263,13 +285,13 @@ class Learner:
         log_reward = joined.floored(torch.cat(rewards), training.floor)
         group = joined.group if self.objective.uses_groups else None
         context = self._context(values, generator)
-        joined_batch = Batch(trajectories, log_reward, context, group, len(trajectories), n, self._is_fresh)
+        joined_batch = Batch(trajectories, log_reward, context, group, len(trajectories), n, self._is_fresh, is_new)
         self._is_fresh = False
         if self._replicas is None:
-            loss = self._batches.step(joined_batch)
+            with tf32_products(self.device, training.uses_tf32):
+                loss = self._batches.step(joined_batch)
         else:
             loss = self._replicas.step(joined_batch, self._live_weights())
-        self.add_to_replay(draw)
         return loss
 
     @torch.no_grad()
@@ -344,6 +366,7 @@ class Learner:
                 self._set_reference(self._reference)
 
     def _load(self, state: Mapping[str, Any]) -> None:
+        self._batches.forget()
         self._weights.load_state_dict(state)
         if state["reference"] is not None:
             reference = self._reference or copy.deepcopy(self.policy).requires_grad_(False)

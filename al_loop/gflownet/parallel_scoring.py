@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -53,7 +53,7 @@ class Done:
 
     Args:
         objects: the objects.
-        prepared: what the preparation returned.
+        prepared: what the preparation returned; None if there is none, or it cannot be rebuilt there.
     """
 
     objects: list[str]
@@ -70,12 +70,17 @@ def run_task(environment: Environment, task: Task) -> Done:
     objects = task.objects
     if task.states is not None:
         objects = decoded(environment, torch.tensor(task.states, dtype=torch.int64))
-    return Done(objects, None if task.preparation is None else _unpickled(task.preparation)(objects))
+    prepare = None if task.preparation is None else _unpickled(task.preparation)
+    return Done(objects, None if prepare is None else prepare(objects))
 
 
 @functools.lru_cache(maxsize=2)
-def _unpickled(preparation: bytes) -> Callable[[Sequence[str]], Any]:
-    result: Callable[[Sequence[str]], Any] = pickle.loads(preparation)
+def _unpickled(preparation: bytes) -> Callable[[Sequence[str]], Any] | None:
+    """Return a preparation; None if it can only be rebuilt in the process that sent it, as what a notebook defines."""
+    try:
+        result: Callable[[Sequence[str]], Any] = pickle.loads(preparation)
+    except Exception:  # unpickling raises anything
+        return None
     return result
 
 
@@ -84,9 +89,11 @@ class Workers(ABC):
 
     Attributes:
         count: number of tasks that are done at a time.
+        serves_caller: whether the scorer is in the campaign's own process, so that this can use what was prepared.
     """
 
     count: int
+    serves_caller: ClassVar[bool] = True
 
     @abstractmethod
     def submit(self, task: Task) -> Future[Done]:
@@ -169,7 +176,9 @@ class ParallelScorer(Scorer):
         return _Pending(self, reward, *self._begin(states, self._preparation))
 
     def decode(self, states: Tensor) -> list[str]:
-        keys, known, jobs = self._begin(states, None)
+        # in this process, what the reward asks of objects is also asked of the candidates for a batch
+        preparation = self._preparation if self._workers.serves_caller else None
+        keys, known, jobs = self._begin(states, preparation)
         return _names(keys, known, jobs, self)
 
     def _begin(

@@ -67,7 +67,7 @@ class StateReward:
     function: Callable[[Tensor], Tensor]
     is_partial: bool = False
     is_live: bool = False
-    uncertainty: Callable[[Tensor], Tensor] | None = None
+    uncertainty: Callable[[Tensor], Tensor | None] | None = None
 
     @property
     def live_module(self) -> nn.Module | None:

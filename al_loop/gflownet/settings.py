@@ -10,11 +10,10 @@ import torch
 
 from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.conditioning import Conditioning
+from al_loop.gflownet.execution.choice import Execution, ExecutionName
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.replay import Priority
 from al_loop.gflownet.searches.base import Search
-
-_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,8 @@ class TrainingSettings:
         batch_size: fresh trajectories per gradient step.
         updates: gradient steps per draw. Trajectories for all of them are drawn at once, which costs less; the later
             ones are slightly off-policy, which these objectives tolerate.
+        epochs: passes over each draw, each of ``updates`` gradient steps. More than one make the most of expensive
+            rewards, above all with ``entropic_ppo``, which keeps the policy near the one that drew.
         staleness: largest number of steps by which the sampling weights may lag behind. ``staleness + 1`` draws are in
             progress at a time, so that samplers draw while the learner learns (see ``pipeline``).
         order: order in which draws are trained on: ``fixed``, which is reproducible, or by ``arrival``.
@@ -60,15 +61,21 @@ class TrainingSettings:
         hidden: width of the policy network.
         layers: number of layers of the policy network.
         device: ``cpu``, ``cuda``, ``cuda:1``, ...
-        precision: precision of the policy's arithmetic.
+        precision: precision of the policy's arithmetic; ``auto``: ``tf32`` on a GPU, whose matrix products it makes
+            several times as fast, ``float32`` on a CPU. Logits and losses are added up in float32 in any case.
+        execution: how roll-outs and gradient steps are executed: ``plain``; ``compiled``, which takes about a minute
+            first; ``graphed``, compiled and recorded as CUDA graphs; ``auto``: ``graphed`` on a GPU, unless there are
+            few steps, else ``plain``. Several processes, and objectives that use the policy that drew, are always
+            plain. All train the same, but roll-outs other than plain ones use random numbers in another order.
 
     Raises:
-        ValueError: ``per_condition`` or ``floor`` is out of range.
+        ValueError: ``epochs``, ``per_condition`` or ``floor`` is out of range.
     """
 
     steps: int = 200
     batch_size: int = 64
     updates: int = 1
+    epochs: int = 1
     staleness: int = 0
     order: Literal["fixed", "arrival"] = "fixed"
     shares: int = 1
@@ -94,12 +101,14 @@ class TrainingSettings:
     hidden: int = 128
     layers: int = 2
     device: str = "cpu"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
+    execution: ExecutionName | Execution = "auto"
 
     def __post_init__(self) -> None:
-        if not self.floor >= 0 or self.per_condition < 1:
+        if not self.floor >= 0 or self.per_condition < 1 or self.epochs < 1:
             raise ValueError(
-                f"floor must be at least 0 and per_condition at least 1, got {self.floor} and {self.per_condition}"
+                "floor must be at least 0, per_condition and epochs at least 1, got "
+                f"{self.floor}, {self.per_condition} and {self.epochs}"
             )
 
     def check_objective(self, objective: Objective) -> None:
@@ -128,7 +137,38 @@ class TrainingSettings:
             reason = f"backward: {self.backward} is fixed" if self.backward != "learned" else f"{name} has none"
             raise ValueError(f"backward_loss: likelihood trains a learned backward policy, but {reason}")
 
+        if objective.is_on_policy:
+            self._check_on_policy(objective)
+
+    def _check_on_policy(self, objective: Objective) -> None:
+        """Raise an error if trajectories of another policy, or a moving reward, would reach an on-policy objective."""
+        remedies = [
+            f"{name}: {value}"
+            for name, value, is_wrong in (
+                ("replay_size", 0, self.replay_size > 0),
+                ("measured_size", 0, self.measured_size > 0),
+                ("searches", "[]", bool(self.searches)),
+                ("staleness", 0, self.staleness > 0),
+                ("ema", 0, self.ema > 0),
+                ("heads", 1, self.heads > 1),
+                ("backward_loss", "likelihood", self.backward == "learned" and self.backward_loss == "balance"),
+                ("epochs", 1, self.epochs > 1 and not objective.uses_drawing_policy),
+                ("updates", 1, self.updates > 1 and not objective.uses_drawing_policy),
+            )
+            if is_wrong
+        ]
+        if remedies:
+            raise ValueError(
+                f"objective: {type(objective).__name__} learns from fresh draws of the present policy alone, under a "
+                f"backward policy that it does not train; set {', '.join(remedies)}"
+            )
+
     @property
     def dtype(self) -> torch.dtype:
         """The dtype used for autocast in the policy."""
-        return _PRECISIONS[self.precision]
+        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
+    @property
+    def uses_tf32(self) -> bool:
+        """Whether a GPU multiplies float32 matrices in TF32."""
+        return self.precision in ("auto", "tf32")

@@ -82,7 +82,8 @@ class Team:
             terms: the terms of this process's trajectories.
             n: number of trajectories in the batch.
         """
-        own = {field.name: value for field in fields(terms) if (value := vars(terms)[field.name]) is not None}
+        own = {field.name: vars(terms)[field.name] for field in fields(terms)}
+        own = {name: value for name, value in own.items() if isinstance(value, Tensor)}
         rows = self.rows(n).to(terms.log_pf.device)
         number = torch.float64 if any(value.dtype == torch.float64 for value in own.values()) else torch.float32
         flat = torch.cat([value.detach().reshape(-1, len(rows)).to(number) for value in own.values()])
@@ -93,7 +94,7 @@ class Team:
         for (name, value), part in zip(own.items(), parts, strict=True):
             everything = part.reshape(*value.shape[:-1], n).to(value.dtype)
             joined[name] = everything.index_copy(-1, rows, value) if value.is_floating_point() else everything
-        return Terms(**joined)
+        return Terms(**joined, drawn=None if terms.drawn is None else self.join(terms.drawn, n))
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace the gradients of parameters by their sums over all processes.

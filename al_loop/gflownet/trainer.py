@@ -59,6 +59,8 @@ class Trainer:
             self.training.backward,
             self.training.dtype,
             scorer,
+            self.learner.execution,
+            self.training.uses_tf32,
         )
         self.n_steps = 0
         self.set_reward(log_reward)
@@ -100,6 +102,7 @@ class Trainer:
     def close(self) -> None:
         """End the other processes, if there are any."""
         self.learner.close()
+        self.sampler.close()
 
 
 def train(

@@ -6,6 +6,7 @@ ends when the caller does, even if that is killed: there is nothing left to read
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import signal
@@ -94,7 +95,7 @@ class WorkerProcesses(Workers):
         assert process.stdin is not None
         with suppress(OSError):  # a process that has died is noticed when it is given a task
             pickle.dump(list(sys.path), process.stdin)
-            process.stdin.write(self._environment)
+            pickle.dump(self._environment, process.stdin)
             process.stdin.flush()
         return process
 
@@ -138,20 +139,32 @@ def serve() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what is printed here must not get between the results
     with suppress(EOFError, OSError):
-        environment: Environment = pickle.load(source)
+        pickled: bytes = pickle.load(source)
         import torch
 
         torch.set_num_threads(1)
         while True:
             task: Task = pickle.load(source)
             try:
-                answer: tuple[str, Any] = ("done", run_task(environment, task))
+                answer: tuple[str, Any] = ("done", run_task(_environment(pickled), task))
                 message = pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
             except Exception as error:
                 message = pickle.dumps(("error", _picklable(error)))
             out.write(message)
             out.flush()
     os._exit(0)
+
+
+@functools.lru_cache(maxsize=1)
+def _environment(pickled: bytes) -> Environment:
+    try:
+        environment: Environment = pickle.loads(pickled)
+    except Exception as error:
+        raise RuntimeError(
+            f"the environment cannot be rebuilt in another process ({type(error).__name__}: {error}); define it in a "
+            "module that can be imported, or set resources.decoders to 0"
+        ) from error
+    return environment
 
 
 def _picklable(error: Exception) -> Exception:

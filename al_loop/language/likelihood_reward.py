@@ -39,17 +39,17 @@ class LikelihoodReward:
         assert not isinstance(self._reward, StateReward)
         objects = self._environment.decode(states)
         with without_messages() if self._environment.object_type == "molecule" else nullcontext():
-            total = self._reward(objects).to(states.device)
+            total: Tensor = self._reward(objects).to(states.device)
         if self._likelihood is None:
             return total
-        log_p = self._likelihood(states).to(total)
+        log_p: Tensor = self._likelihood(states).to(total)
         return total + (log_p if total.dim() == 1 else log_p[:, None])
 
-    def uncertainty(self, states: Tensor) -> Tensor | None:
-        """Return the uncertainty about terminal states, see ``Reward.uncertainty``: n."""
-        if not isinstance(self._reward, Reward):
-            return None
-        return self._reward.uncertainty(self._environment.decode(states))
+    def uncertainty(self, states: Tensor) -> Tensor:
+        """Return the uncertainty about terminal states, see ``Reward.uncertainty``: n; 0 where it is unknown."""
+        assert isinstance(self._reward, Reward)
+        uncertainty = self._reward.uncertainty(self._environment.decode(states))
+        return torch.zeros(len(states)) if uncertainty is None else uncertainty
 
 
 def with_likelihood(
@@ -79,4 +79,4 @@ def with_likelihood(
             "use 1, or another objective, such as trajectory_balance"
         )
     likelihood = LikelihoodReward(reward, environment, None if uses_reference else temperature or 1.0)
-    return StateReward(likelihood, uncertainty=likelihood.uncertainty)
+    return StateReward(likelihood, uncertainty=likelihood.uncertainty if isinstance(reward, Reward) else None)

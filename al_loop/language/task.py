@@ -12,6 +12,8 @@ import torch
 from al_loop.config.build import build
 from al_loop.environments.tokens import Tokens
 from al_loop.gflownet.pipeline import SamplerGroup
+from al_loop.gflownet.policies.language import LanguagePolicy
+from al_loop.gflownet.sampler import Sampler
 from al_loop.language.buffer import read_seeds
 from al_loop.language.config import LanguageConfig, build_reward, texts_of
 from al_loop.language.convergence import Report
@@ -65,6 +67,18 @@ def tune_file(
     tuned.save(output)
     checkpoint.unlink(missing_ok=True)
     return tuned
+
+
+def make_sampler(config: LanguageConfig, device: str) -> Sampler:
+    """Return a sampler with a policy of its own, whose adapters are set later.
+
+    Args:
+        config: the config.
+        device: where the policy runs.
+    """
+    _, prompts = build_reward(config)
+    environment = Tokens(config.model, prompts, **config.tune.space)
+    return Sampler(environment, LanguagePolicy(environment, lora=config.tune.lora).to(device))
 
 
 def describe(report: Report, steps: int) -> str:

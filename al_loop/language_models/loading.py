@@ -76,13 +76,13 @@ def load_language_model(name: str, dtype: DtypeName = "float32") -> LanguageMode
         return _REGISTERED[name]
     path = Path(name)
     key = str(path.resolve()) if path.exists() and name not in _PACKAGES else name
-    return _load(key, name, dtype)
+    return _load(key, dtype)
 
 
 @lru_cache(maxsize=4)
-def _load(key: str, name: str, dtype_name: DtypeName) -> LanguageModel:
+def _load(name: str, dtype_name: DtypeName) -> LanguageModel:
     dtype = getattr(torch, dtype_name)
-    path = Path(key)
+    path = Path(name)
     model: LanguageModel
     if name == "annalog":
         from al_loop.language_models.annalog import load_annalog

@@ -10,10 +10,12 @@ from al_loop.latent.base import LatentModel
 from al_loop.latent.em import Alternation, Result, Round
 from al_loop.latent.files import load, save
 from al_loop.latent.fitting import fit
+from al_loop.latent.models.discrete_vae import DiscreteVAE
 from al_loop.latent.models.grammar import Grammar
 from al_loop.latent.models.hmm import HMM
 from al_loop.latent.models.mixture import Mixture
 from al_loop.latent.models.motifs import Motifs
+from al_loop.latent.models.rna import RNAStructures
 from al_loop.latent.posterior import Posterior, Report
 from al_loop.latent.settings import EM
 
@@ -21,11 +23,13 @@ __all__ = [
     "EM",
     "HMM",
     "Alternation",
+    "DiscreteVAE",
     "Grammar",
     "LatentModel",
     "Mixture",
     "Motifs",
     "Posterior",
+    "RNAStructures",
     "Report",
     "Result",
     "Round",

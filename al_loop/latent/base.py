@@ -143,14 +143,15 @@ class LatentModel(nn.Module, ABC):
 
     @cached_property
     def codes(self) -> Tensor:
-        """All latents of an observation, shape n_codes x k.
+        """All latents of an observation, shape n_codes x k, in the order of their letters.
 
         Raises:
             ValueError: they are too many.
         """
         if not self.has_codes:
             raise ValueError(f"{type(self).__name__}: its latents are too many to enumerate")
-        return terminal_states(self.latents())
+        codes: Tensor = torch.unique(terminal_states(self.latents()), dim=0)  # sorted
+        return codes
 
     def log_joints(self, x: Tensor) -> Tensor:
         """Return log p(x, z) of each observation with every code, shape n x n_codes."""
@@ -231,6 +232,23 @@ class LatentModel(nn.Module, ABC):
         """
         letters = one_hot(z, len(self.latents().alphabet or ()))
         return letters.double().flatten(1)
+
+    @torch.no_grad()
+    def exact_summaries(self, x: Tensor) -> Tensor | None:
+        """Return the exact posterior means of ``summaries``, shape n x d; None if they are not available.
+
+        Args:
+            x: observations, shape n x width.
+        """
+        if not self.has_codes:
+            return None
+        means = []
+        for rows in x.split(max(_CHUNK // len(self.codes), 1)):
+            weight = self.log_joints(rows).softmax(1)
+            pairs = rows.repeat_interleave(len(self.codes), 0), self.codes.repeat(len(rows), 1)
+            values = self.summaries(*pairs).view(len(rows), len(self.codes), -1)
+            means.append(torch.einsum("nc,ncd->nd", weight, values.to(weight.dtype)))
+        return torch.cat(means)
 
     def explain(self, x: Tensor, z: Tensor) -> list[str]:
         """Return latents as one text each; by default, their numbers.

@@ -33,7 +33,7 @@ class LatentConfig(BaseModel):
         """A hash of what the model depends on, apart from the number of rounds, which may grow without a schedule."""
         has_schedule = self.em.final_threshold is not None or self.em.average > 0
         content = self.model_dump(mode="json", include={"seed", "latent", "em"})
-        for key in ("samplers", "report_every", *(() if has_schedule else ("rounds",))):
+        for key in ("report_every", *(() if has_schedule else ("rounds",))):
             content["em"].pop(key)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

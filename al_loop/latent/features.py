@@ -36,6 +36,11 @@ class PosteriorFeatures:
             raise ConfigError(f"features.file: the model of {path} is not one of objects that are texts")
 
     @property
+    def kind(self) -> str:
+        """The kind of the model."""
+        return self._posterior.model.kind
+
+    @property
     def d(self) -> int:
         """Number of features."""
         model = self._posterior.model
@@ -80,22 +85,16 @@ class PosteriorFeatures:
 
 @torch.no_grad()
 def posterior_means(posterior: Posterior, x: Tensor) -> Tensor:
-    """Return the posterior means of a model's summaries, shape n x d: exact where its latents can be enumerated.
+    """Return the posterior means of a model's summaries, shape n x d: exact where the model has them.
 
     Args:
         posterior: the posterior, with its model.
         x: observations, shape n x width.
     """
     model = posterior.model
-    if model.has_codes:
-        codes = model.codes
-        means = []
-        for rows in x.split(max(200_000 // len(codes), 1)):
-            weight = model.log_joints(rows).softmax(1)
-            pairs = rows.repeat_interleave(len(codes), 0), codes.repeat(len(rows), 1)
-            values = model.summaries(*pairs).view(len(rows), len(codes), -1)
-            means.append(torch.einsum("nc,ncd->nd", weight, values.to(weight.dtype)))
-        return torch.cat(means)
+    exact = model.exact_summaries(x)
+    if exact is not None:
+        return exact
     means = []
     for row in x.split(1):  # each by itself, so that its features do not depend on the others'
         drawn = posterior.draw(row, _N_DRAWS, seed=0)[0]

@@ -136,6 +136,19 @@ class Posterior:
         observations, policy = self._bind(x)
         return _code_probabilities(observations, policy, self.model), self.model.codes
 
+    @torch.no_grad()
+    def importance(self, x: Any, n: int = 100, *, seed: int = 0) -> Tensor:
+        """Estimate log p(x) of m observations by importance sampling, shape m; a lower bound in expectation.
+
+        Args:
+            x: the observations.
+            n: draws for each.
+            seed: source of all randomness.
+        """
+        observations, policy = self._bind(x)
+        generator = torch.Generator().manual_seed(seed)
+        return _weights(observations, policy, self.model, n, generator, self.backward).logsumexp(1) - math.log(n)
+
     def report(self, x: Any, n: int = 16, *, seed: int = 0) -> Report:
         """Compare the posterior with the model on observations.
 
@@ -213,6 +226,23 @@ def importance_weights(
     return log_joint.double() + log_pb.double().sum(0) - log_pf.double().sum(0)
 
 
+def _weights(
+    observations: Observations,
+    policy: Policy,
+    model: LatentModel,
+    n: int,
+    generator: torch.Generator,
+    backward: Backward,
+) -> Tensor:
+    """Return the log importance weights of n draws for each observation, shape m x n."""
+    parts = []
+    for rows in torch.arange(observations.n_observed).split(max(_CHUNK // n, 1)):
+        index = rows.repeat_interleave(n)
+        drawn = rollout(observations, policy, len(index), generator=generator, start=observations.start(index))
+        parts.append(importance_weights(observations, policy, model, drawn, backward).view(len(rows), n))
+    return torch.cat(parts)
+
+
 @torch.no_grad()
 def evaluate(
     observations: Observations,
@@ -232,20 +262,14 @@ def evaluate(
         generator: source of all randomness.
         backward: the backward policy.
     """
-    m = observations.n_observed
-    parts = []
-    for rows in torch.arange(m).split(max(_CHUNK // n, 1)):
-        index = rows.repeat_interleave(n)
-        drawn = rollout(observations, policy, len(index), generator=generator, start=observations.start(index))
-        parts.append(importance_weights(observations, policy, model, drawn, backward).view(len(rows), n))
-    weights = torch.cat(parts)
+    weights = _weights(observations, policy, model, n, generator, backward)
     importance = weights.logsumexp(1) - math.log(n)
     effective = (2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).exp() / n
     bound = float(weights.mean())
     report = Report(bound, float(importance.mean()), float(effective.mean()))
     if not model.is_exact:
         return report
-    x = observations.x[:m]
+    x = observations.x[: observations.n_observed]
     log_likelihood = float(model.log_likelihood(x).double().mean())
     kl, is_exact = log_likelihood - bound, model.has_codes
     if is_exact:

@@ -19,6 +19,8 @@ class EM:
     Args:
         rounds: number of rounds.
         e_steps: largest number of E-steps in a round.
+        warmup: E-steps before the first round. An M-step on latents of an untrained sampler makes all latents alike, a
+            saddle that EM takes long to leave.
         batch_size: observations of an E-step, with one trajectory each.
         threshold: loss, smoothed over E-steps, above which the M-step waits; 0: it waits for ``e_steps`` E-steps.
         final_threshold: the threshold of the last round; it changes linearly in between. None: it is constant.
@@ -47,7 +49,8 @@ class EM:
         layers: number of its layers.
         report_every: rounds between two reports of exact quantities.
         device: ``cpu``, ``cuda``, ...
-        samplers: number of processes that draw, on Ray; 1: this process.
+        staleness: most E-steps by which the weights of a draw may lag behind, so that samplers on Ray draw while the
+            sampler's network is trained.
 
     Raises:
         ValueError: a setting is out of range.
@@ -55,6 +58,7 @@ class EM:
 
     rounds: int = 50
     e_steps: int = 100
+    warmup: int = 0
     batch_size: int = 128
     threshold: float = 0.0
     final_threshold: float | None = None
@@ -80,12 +84,12 @@ class EM:
     layers: int = 2
     report_every: int = 1
     device: str = "cpu"
-    samplers: int = 1
+    staleness: int = 0
 
     def __post_init__(self) -> None:
         for name, low in (
-            ("rounds", 0), ("e_steps", 1), ("batch_size", 1), ("moves", 0), ("draws", 1), ("m_steps", 1),
-            ("per_observation", 1), ("report_every", 1), ("samplers", 1), ("hidden", 1), ("layers", 1),
+            ("rounds", 0), ("e_steps", 1), ("warmup", 0), ("batch_size", 1), ("moves", 0), ("draws", 1), ("m_steps", 1),
+            ("per_observation", 1), ("report_every", 1), ("staleness", 0), ("hidden", 1), ("layers", 1),
         ):  # fmt: skip
             if getattr(self, name) < low:
                 raise ValueError(f"{name}: must be at least {low}, got {getattr(self, name)}")
@@ -134,7 +138,7 @@ class EM:
             backward=self.backward,
             forward_looking=self.forward_looking,
             per_condition=self.per_observation,
-            staleness=self.samplers - 1,
+            staleness=self.staleness,
             replay_size=0,
             epsilon=self.epsilon,
             temperature=self.temperature,

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from al_loop.config.build import build
 from al_loop.errors import ConfigError
 from al_loop.gflownet.pipeline import SamplerGroup
+from al_loop.latent.checkpoint import Checkpoint
 from al_loop.latent.config import LatentConfig
 from al_loop.latent.em import Alternation, Result, Round
 from al_loop.latent.files import build_model, read_data, save
+from al_loop.latent.observations import Observations
 from al_loop.seeding import derive_seed
 from al_loop.sinks import Sinks
-from al_loop.storage.files import write_whole
 from al_loop.system import stopping
 
 #: opens a progress bar (name, number of steps); its value is called after each step, with a detail to show
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
 #: makes the samplers for E-steps from the config and the observations
-MakeSamplers = Callable[[LatentConfig, torch.Tensor], SamplerGroup]
+MakeSamplers = Callable[[LatentConfig, Observations], SamplerGroup]
 
 
 def fit_file(
@@ -58,13 +56,13 @@ def fit_file(
     x = read_data(data, model)
     report(f"{len(x)} observations")
     model.initialise(x, torch.Generator().manual_seed(derive_seed(config.seed, "model")))
-    group = None if samplers is None else samplers(config, x)
+    group = None if samplers is None else samplers(config, Observations(model, x))
     try:
         try:
             alternation = Alternation(model, x, em, config.seed, group)
         except ValueError as error:
             raise ConfigError(f"em.{error}") from None
-        checkpoint = Checkpoint(Path(f"{output}.checkpoint"), config, x)
+        checkpoint = Checkpoint(f"{output}.checkpoint", config.fingerprint, x)
         if checkpoint.load(alternation):
             report(f"resuming after round {alternation.n_rounds} of {em.rounds}, from {checkpoint.path}")
         sinks = Sinks([build("sink", part) for part in config.sinks], report)
@@ -120,37 +118,3 @@ def describe(done: Round, n_rounds: int) -> str:
         f"round {done.number} of {n_rounds}: {done.n_e_steps} E-steps, loss {done.loss:.3g}, bound {figures.bound:.4f}"
         f"{exact}, effective sample size {figures.effective:.0%}"
     )
-
-
-class Checkpoint:
-    """The state of a fit after its last round, in a file beside its output."""
-
-    def __init__(self, path: Path, config: LatentConfig, x: torch.Tensor) -> None:
-        self.path = path
-        digest = hashlib.sha256(x.contiguous().numpy().tobytes()).hexdigest()[:16]
-        self.key = f"{config.fingerprint}-{digest}"
-
-    def save(self, alternation: Alternation) -> None:
-        buffer = io.BytesIO()
-        torch.save({"key": self.key, "state": alternation.state_dict()}, buffer)
-        try:
-            write_whole(self.path, buffer.getvalue())
-        except OSError as error:
-            raise ConfigError(f"cannot write {self.path}: {error.strerror}") from None
-
-    def load(self, alternation: Alternation) -> bool:
-        """Restore the state, if there is one, and return whether there was."""
-        if not self.path.exists():
-            return False
-        try:
-            content: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-            is_same = content["key"] == self.key
-        except Exception:  # a corrupt file raises almost anything
-            raise ConfigError(f"{self.path} is not a checkpoint, or is corrupt; remove it to start anew") from None
-        if not is_same:
-            raise ConfigError(
-                f"{self.path} belongs to a fit with another config or other data; remove it to start anew, or choose "
-                "another output with -o"
-            )
-        alternation.load_state_dict(content["state"])
-        return True

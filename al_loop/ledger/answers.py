@@ -13,8 +13,9 @@ from sqlalchemy.engine import Connection
 from al_loop.errors import CampaignError
 from al_loop.ledger import queries, rounds, schema, seals
 from al_loop.ledger.database import Write
+from al_loop.ledger.public_values import public_json, public_text
 from al_loop.ledger.records import Answer
-from al_loop.ledger.schema import finite_or_none, storable_text
+from al_loop.ledger.schema import finite_or_none
 from al_loop.oracles.base import as_outcome
 
 #: the columns that are equal if an answer is the same as one already committed
@@ -25,7 +26,7 @@ def begin_attempts(candidate_ids: Sequence[int], worker: str | Mapping[int, str]
     """Return a write that records oracle calls and returns their numbers; see ``Ledger.begin_attempts``."""
     now = datetime.now(UTC)
     ids = list(dict.fromkeys(candidate_ids))
-    workers = {id_: storable_text(worker if isinstance(worker, str) else worker[id_]) for id_ in ids}
+    workers = {id_: public_text(worker if isinstance(worker, str) else worker[id_], 300) for id_ in ids}
 
     def write(connection: Connection, is_retry: bool) -> dict[int, int]:
         a = schema.attempts.c
@@ -50,7 +51,7 @@ def begin_attempts(candidate_ids: Sequence[int], worker: str | Mapping[int, str]
 def hand_out(candidate_ids: Sequence[int], worker: str, n: int | None) -> Write[dict[int, int]]:
     """Return a write that records calls of candidates that nobody is measuring; see ``Ledger.hand_out``."""
     now = datetime.now(UTC)
-    ids, name = list(dict.fromkeys(candidate_ids)), storable_text(worker)
+    ids, name = list(dict.fromkeys(candidate_ids)), public_text(worker, 300)
 
     def write(connection: Connection, is_retry: bool) -> dict[int, int]:
         a = schema.attempts.c
@@ -164,13 +165,13 @@ def answer_row(answer: Answer, n_values: int) -> dict[str, Any]:
         "noise": None if outcome.noise is None else [finite_or_none(v) for v in outcome.noise],
         "censored": None if outcome.censored is None else list(outcome.censored),
         "failure_kind": None if failure is None else failure.kind,
-        "failure_reason": None if failure is None else storable_text(str(failure.reason)),
+        "failure_reason": None if failure is None else public_text(str(failure.reason)),
         "cost": finite_or_none(outcome.cost),
         "seconds": (answer.finished - answer.started).total_seconds(),
         "started": answer.started,
         "finished": answer.finished,
-        "worker": storable_text(answer.worker),
-        "info": dict(outcome.info),
+        "worker": public_text(answer.worker, 300),
+        "info": public_json(outcome.info),
         "artifacts": {
             name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for name, content in outcome.artifacts.items()

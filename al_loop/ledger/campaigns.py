@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import sys
 import uuid
@@ -18,7 +17,9 @@ from sqlalchemy.engine import Connection
 from al_loop.errors import ConfigError
 from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
+from al_loop.ledger.public_values import public_text
 from al_loop.oracles.base import Objective
+from al_loop.outgoing import redacted
 
 
 def begin_campaign(
@@ -46,14 +47,17 @@ def begin_campaign(
         A write that returns whether the campaign is new; it raises ConfigError if the ledger has a different one.
     """
     now = datetime.now(UTC)
-    settings = {"config": schema.clean_json(config), "seed": int(seed), "objectives": [asdict(o) for o in objectives]}
-    command = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", " ".join(sys.argv))  # no passwords
+    settings = {
+        "config": redacted(schema.clean_json(config)),
+        "seed": int(seed),
+        "objectives": [asdict(o) for o in objectives],
+    }
     session = {
         "started": now,
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "versions": dict(versions),
-        "command": schema.storable_text(command),
+        "command": public_text(" ".join(sys.argv)),
         "config": settings["config"],
     }
 

@@ -8,8 +8,9 @@ from sqlalchemy.engine import Connection
 
 from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
+from al_loop.ledger.public_values import public_text
 from al_loop.ledger.records import Change
-from al_loop.ledger.schema import storable_text
+from al_loop.outgoing import redacted
 
 
 def record_changes(changes: Sequence[Change]) -> Write[None]:
@@ -24,11 +25,11 @@ def record_changes(changes: Sequence[Change]) -> Write[None]:
                 "id": first + i,
                 "round": change.round,
                 "kind": change.kind,
-                "key": storable_text(change.key),
-                "old": change.old,
-                "new": change.new,
-                "reason": storable_text(change.reason),
-                "changed_by": storable_text(change.by),
+                "key": public_text(change.key),
+                "old": redacted(change.old, change.key.rpartition(".")[2]),
+                "new": redacted(change.new, change.key.rpartition(".")[2]),
+                "reason": public_text(change.reason),
+                "changed_by": public_text(change.by, 300),
                 "changed": change.changed,
             }
             for i, change in enumerate(changes)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from al_loop.errors import CampaignError
 from al_loop.ledger import queries, rounds, schema, seals
 from al_loop.ledger.database import Write
+from al_loop.ledger.public_values import public_text
 from al_loop.ledger.records import Candidate
 from al_loop.ledger.schema import storable_text
 
@@ -32,7 +33,7 @@ def decide(
     def write(connection: Connection, is_retry: bool) -> list[Candidate]:
         c, d = schema.candidates.c, schema.decisions.c
         if is_retry and queries.exists(
-            connection, schema.decisions, round=number, decided=now, decided_by=storable_text(by)
+            connection, schema.decisions, round=number, decided=now, decided_by=public_text(by, 300)
         ):
             pinned = sa.select(d.candidate_id).where(d.decided == now, d.action == "pin")
             return queries.candidates(connection, c.id.in_(pinned))
@@ -49,9 +50,9 @@ def decide(
             _require_something_to_measure(connection, number, vetoes)
             rows.append(("approve", None, reason))
         first = (queries.largest(connection, d.id) or 0) + 1
-        who = {"round": number, "decided_by": storable_text(by), "decided": now}
+        who = {"round": number, "decided_by": public_text(by, 300), "decided": now}
         decided = [
-            {"id": first + i, "candidate_id": candidate_id, "action": action, "reason": storable_text(why), **who}
+            {"id": first + i, "candidate_id": candidate_id, "action": action, "reason": public_text(why), **who}
             for i, (action, candidate_id, why) in enumerate(rows)
         ]
         seals.insert(connection, schema.decisions, decided)
@@ -110,7 +111,7 @@ def stop(reason: str) -> Write[None]:
 
     def write(connection: Connection, is_retry: bool) -> None:
         number = queries.last_round(connection)
-        row = {"round": number, "action": "stop", "reason": storable_text(reason), "decided": now}
+        row = {"round": number, "action": "stop", "reason": public_text(reason), "decided": now}
         if number is None or (is_retry and queries.exists(connection, schema.decisions, **row)):
             return
         id_ = (queries.largest(connection, schema.decisions.c.id) or 0) + 1

@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from al_loop.errors import ConfigError
 from al_loop.ledger.call_limits import LONGEST_CALL_S, CallLimit
+from al_loop.outgoing import redact, remember_secrets_of, resolved
 
 _POOL: Final[dict[str, Any]] = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 20}
 
@@ -28,12 +29,13 @@ def parse_url(url: str | URL) -> URL:
         ConfigError: the URL names neither a SQLite file nor a PostgreSQL database.
     """
     try:
-        parsed = make_url(url)
+        parsed = make_url(_with_variables(url) if isinstance(url, str) else url)
     except (sa.exc.ArgumentError, ValueError):
         raise ConfigError(
             f"ledger: {str(url)!r:.120} is not a database URL; expected sqlite:///path/ledger.db or "
             "postgresql+psycopg://user@host/database"
         ) from None
+    remember_secrets_of({"password": parsed.password, **parsed.query})
     backend = parsed.drivername.split("+")[0]
     if backend == "sqlite":
         if not parsed.database or parsed.database == ":memory:":
@@ -50,6 +52,14 @@ def parse_url(url: str | URL) -> URL:
             raise ConfigError(f"ledger: driver {parsed.drivername!r} is not supported; use postgresql+psycopg://")
         return parsed
     raise ConfigError(f"ledger: {backend!r} is not one of sqlite, postgresql+psycopg")
+
+
+def _with_variables(url: str) -> str:
+    """Return a URL with the values of the environment variables that it names, quoted as a URL needs them."""
+    try:
+        return resolved(url, quoted=True)
+    except ValueError as error:
+        raise ConfigError(f"ledger: {redact(url)}: {error}") from None
 
 
 def make_engine(url: str | URL, *, read_only: bool = False, limit: CallLimit | None = None) -> Engine:

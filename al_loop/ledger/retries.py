@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from al_loop.errors import CampaignError
 from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
-from al_loop.ledger.schema import storable_text
+from al_loop.ledger.public_values import public_text
 
 
 def retry(candidate_ids: Sequence[int], *, reason: str, by: str) -> Write[None]:
@@ -34,7 +34,7 @@ def retry(candidate_ids: Sequence[int], *, reason: str, by: str) -> Write[None]:
             if answers[id_].failure is None:
                 raise CampaignError(f"candidate {id_} did not fail, so it cannot be asked again; correct it instead")
         first = queries.n_answers(connection) + 1
-        request = {"reason": storable_text(reason), "requested_by": storable_text(by), "requested": now}
+        request = {"reason": public_text(reason), "requested_by": public_text(by, 300), "requested": now}
         rows = [
             {"candidate_id": id_, "revision": answers[id_].revision, "number": first + i, **request}
             for i, id_ in enumerate(ids)
@@ -58,7 +58,7 @@ def void_attempts(calls: Collection[tuple[int, int]], reason: str) -> Write[None
         known = sa.select(v.candidate_id, v.number).where(v.candidate_id.in_([id_ for id_, _ in calls]))
         void = {(row.candidate_id, row.number) for row in connection.execute(known)}
         rows = [
-            {"candidate_id": id_, "number": number, "reason": storable_text(reason), "recorded": now}
+            {"candidate_id": id_, "number": number, "reason": public_text(reason), "recorded": now}
             for id_, number in calls
             if (id_, number) not in void
         ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
-from al_loop.ledger import changes, queries, seals, verification
+from al_loop.ledger import changes, queries, schema, seals, verification
 from al_loop.ledger.database import Database
 from al_loop.ledger.reader import LedgerReader
 from al_loop.ledger.records import Change
@@ -63,6 +64,19 @@ class SoundLedger(LedgerReader):
 
         if findings:
             self._sound.write(write)
+
+    def replicate(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Add rows of another ledger, all or nothing, to one that is a copy of its beginning.
+
+        Args:
+            rows: the rows of each table, without their checksums.
+        """
+
+        def write(connection: sa.Connection, is_retry: bool) -> None:
+            for table in schema.SEALED:
+                seals.insert(connection, table, rows.get(table.name, ()))
+
+        self._sound.write(write)
 
     def checkpoint(self) -> None:
         """Move SQLite's write-ahead log into the file, so that a copy of the file alone is the whole ledger."""

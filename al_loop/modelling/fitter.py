@@ -16,7 +16,7 @@ from torch import Tensor
 
 from al_loop.acquisitions.base import Acquisition, AcquisitionContext, score
 from al_loop.acquisitions.ucb import UCB
-from al_loop.config.schema import Reward as RewardSettings
+from al_loop.config.reward_settings import Reward as RewardSettings
 from al_loop.errors import CampaignError
 from al_loop.features.base import describable
 from al_loop.modelling.fidelities import Fidelities

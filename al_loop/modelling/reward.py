@@ -13,7 +13,7 @@ from botorch.acquisition import AcquisitionFunction
 from torch import Tensor
 
 from al_loop.acquisitions.base import score
-from al_loop.config.schema import Reward as RewardSettings
+from al_loop.config.reward_settings import Reward as RewardSettings
 from al_loop.features.base import Features, describable
 from al_loop.gflownet.reward import Reward
 from al_loop.modelling.constraints import Constraints
@@ -147,15 +147,18 @@ class AcquisitionReward(Reward):
         return self._space
 
     def on(self, device: torch.device) -> AcquisitionReward:
-        """Return a copy for rows on a device."""
+        """Return the reward for rows on a device: this one on the CPU, else a copy."""
+        return self if device.type == "cpu" else self.copy_on(device)
+
+    def copy_on(self, device: torch.device) -> AcquisitionReward:
+        """Return a copy with all tensors on a device, those of kernels included, which no module's ``to`` finds."""
         other = copy.copy(self)
         other._log_rewards = {}
-        if device.type != "cpu":  # kernels hold tensors, too, which no module's ``to`` finds
-            file = io.BytesIO()
-            torch.save((self._acquisitions, self._models, self._side_terms), file)
-            file.seek(0)
-            moved = torch.load(file, map_location=device, weights_only=False)
-            other._acquisitions, other._models, other._side_terms = moved
+        file = io.BytesIO()
+        torch.save((self._acquisitions, self._models, self._side_terms), file)
+        file.seek(0)
+        moved = torch.load(file, map_location=device, weights_only=False)
+        other._acquisitions, other._models, other._side_terms = moved
         return other
 
     def of_rows(self, X: Tensor, violation: Tensor) -> Tensor:

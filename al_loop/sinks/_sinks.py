@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from al_loop.errors import ConfigError, summary
+from al_loop.outgoing import one_line, redact, redacted
 from al_loop.sinks.base import Sink, Status
 
 _MAX_REASON_LENGTH = 200  # characters of an error in a note
@@ -61,7 +62,9 @@ class Sinks:
         """
         self.end("stopped")
         self._channels = [
-            _Channel(sink, partial(sink.begin, name, run, config), self._on_note, self._capacity, self._retry_s)
+            _Channel(
+                sink, partial(sink.begin, name, run, redacted(config)), self._on_note, self._capacity, self._retry_s
+            )
             for sink in self._sinks
         ]
 
@@ -78,8 +81,9 @@ class Sinks:
 
     def note(self, message: str) -> None:
         """Record a one-line message to the user."""
+        text = one_line(redact(message))
         for channel in self._channels:
-            channel.put(lambda sink: sink.note(message))
+            channel.put(lambda sink: sink.note(text))
 
     def end(self, status: Status) -> None:
         """End in every sink, and wait up to ``patience_s`` for queued calls."""

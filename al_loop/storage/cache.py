@@ -16,6 +16,7 @@ from al_loop.ledger import make_engine
 from al_loop.ledger.engines import sqlite_url
 from al_loop.ledger.faults import is_transient, try_a_few_times
 from al_loop.oracles.base import Outcome, as_outcome
+from al_loop.outgoing import redact
 from al_loop.storage.outcome_json import outcome_from_json, outcome_to_json
 
 _CREATED_MEANWHILE = (sa.exc.IntegrityError, sa.exc.ProgrammingError)  # by another campaign, on PostgreSQL
@@ -58,7 +59,7 @@ class EvaluationCache:
         try:
             try_a_few_times(self._create, lambda error: is_transient(error) or isinstance(error, _CREATED_MEANWHILE))
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-            name = self._engine.url.render_as_string(hide_password=True)
+            name = redact(self._engine.url.render_as_string(hide_password=True))
             raise ConfigError(f"evaluation.cache: {name} is not usable: {summary(error)}") from None
 
     def _create(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from al_loop.errors import ConfigError, summary
+from al_loop.outgoing import redact, resolved
 from al_loop.storage.files import retry_write, write_whole
 
 _SEAL = b"\nal-loop sha256 "  # stands between the content of a checkpoint and its hash
@@ -35,12 +36,14 @@ class Checkpoints:
         from fsspec.implementations.local import LocalFileSystem
 
         self.location, self._patience_s, self._on_wait = location.rstrip("/"), patience_s, on_wait
+        self._shown = redact(self.location)
         try:
             is_url = "://" in self.location  # a path may have characters that mean something in a URL
             folder = str(Path(self.location).expanduser().absolute())
             self._files: Any
             self._root: str
-            self._files, self._root = url_to_fs(self.location) if is_url else (LocalFileSystem(), folder)
+            place = resolved(self.location, quoted=True) if is_url else folder
+            self._files, self._root = url_to_fs(place) if is_url else (LocalFileSystem(), folder)
             self._is_local = isinstance(self._files, LocalFileSystem)
             self._files.makedirs(self._root, exist_ok=True)
             owner_file = f"{self._root}/campaign"
@@ -59,7 +62,7 @@ class Checkpoints:
 
     def name(self, number: int) -> str:
         """Return the location of the checkpoint of a round."""
-        return f"{self.location}/{self._file(number)}"
+        return f"{self._shown}/{self._file(number)}"
 
     def _file(self, number: int) -> str:
         return f"round-{number:05d}.pt"
@@ -100,7 +103,7 @@ class Checkpoints:
             self._write(f"{self._root}/{copy}", self._files.cat_file(f"{self._root}/{self._file(number)}"))
         except Exception:  # each kind of storage raises its own errors
             return ""
-        return f"{self.location}/{copy}"
+        return f"{self._shown}/{copy}"
 
     def load(self, number: int) -> bytes:
         """Return the checkpoint of a round.

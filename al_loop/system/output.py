@@ -14,6 +14,8 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+from al_loop.outgoing import redact, styled
+
 _BLOCKED_S = 1.0  # longest wait for a reader of a pipe that does not block its writers
 
 
@@ -45,7 +47,21 @@ class _GuardedFile(io.FileIO):
             return len(view)
 
 
+class _CleanStream(io.TextIOWrapper):
+    """A stream that shows neither secrets nor control sequences, but for colours and those of a progress display."""
+
+    def write(self, text: str) -> int:
+        super().write(styled(redact(text), has_cursor=_is_live[0]))
+        return len(text)
+
+
 _files: dict[str, _GuardedFile] = {}
+_is_live = [False]  # whether a progress display moves the cursor
+
+
+def allow_cursor(is_live: bool) -> None:
+    """Choose whether sequences that move the cursor reach the terminal, as a progress display needs them."""
+    _is_live[0] = is_live
 
 
 def guard_output() -> None:
@@ -64,15 +80,13 @@ def guard_output() -> None:
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream: TextIO | None = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(_GuardedFile(number)), "utf-8", "replace"))
+            setattr(sys, name, _CleanStream(io.BufferedWriter(_GuardedFile(number)), "utf-8", "replace"))
         elif type(stream) is io.TextIOWrapper and name not in _files:
             with suppress(OSError, ValueError):
                 stream.flush()
             file = _GuardedFile(stream.fileno())
             is_line_buffered = stream.line_buffering or name == "stderr"
-            guarded = io.TextIOWrapper(
-                io.BufferedWriter(file), stream.encoding, "replace", line_buffering=is_line_buffered
-            )
+            guarded = _CleanStream(io.BufferedWriter(file), stream.encoding, "replace", line_buffering=is_line_buffered)
             _files[name] = file
             setattr(sys, name, guarded)
 

@@ -1,6 +1,6 @@
 """Random numbers from 0 to 100 with SmolLM2-135M: GFlowNet tuning beside REINFORCE and PPO with a KL penalty.
 
-    python benchmarks/language/random_numbers.py            # 3 seeds, 5 CPU minutes for each arm and seed; resumable
+    python benchmarks/language/random_numbers.py            # 3 seeds, 4 CPU minutes for each arm and seed; resumable
 
 The model continues "The following is a random integer drawn uniformly between 0 and 100: " with digits and a line
 break. A number from 0 to 100 has the log-reward 0, any other text -12, so that the posterior is uniform. The GFlowNet's
@@ -134,8 +134,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
-    parser.add_argument("--limit", type=float, default=280.0, help="CPU seconds of the peers")
-    parser.add_argument("--steps", type=int, default=180, help="steps of the GFlowNet")
+    parser.add_argument("--limit", type=float, default=230.0, help="CPU seconds of the peers")
+    parser.add_argument("--steps", type=int, default=150, help="steps of the GFlowNet")
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()

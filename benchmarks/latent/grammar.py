@@ -32,17 +32,20 @@ from al_loop.latent.words import lengths_of
 from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"
+RUNS = Path("runs/grammar_em")
 N_TRAIN, N_TEST, N_ROUNDS = 1000, 500, 40
 SETTINGS = EM(
-    rounds=N_ROUNDS,
-    e_steps=60,
+    rounds=30,
+    e_steps=40,
+    warmup=500,
     batch_size=48,
     hidden=48,
     layers=2,
     lr=2e-3,
     undone=0.4,
     average=0.25,
-    report_every=N_ROUNDS,
+    moves=1,
+    report_every=30,
 )
 WORDS = "abcdefghij"
 ARMS = {
@@ -119,7 +122,9 @@ def measure(arm: str, seed: int) -> pd.DataFrame:
     if arm.startswith("truth"):
         model = copy.deepcopy(truth)
     elif arm.startswith("GFlowNet"):
-        posterior = fit(model, x, SETTINGS, seed=seed, initialise=False).posterior
+        state = RUNS / f"{arm.replace(', ', '-')}-{seed}.checkpoint"
+        state.parent.mkdir(parents=True, exist_ok=True)
+        posterior = fit(model, x, SETTINGS, seed=seed, initialise=False, checkpoint=state).posterior
     else:
         for _ in range(N_ROUNDS):
             model.exact_step(x)

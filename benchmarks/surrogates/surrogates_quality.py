@@ -44,6 +44,8 @@ JOINED = {"kind": "joined", "parts": [{"kind": "morgan"}, {"kind": "morgan", "ro
 OURS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "gp, tanimoto": ({"kind": "gp"}, {"kind": "morgan"}),
     "gp, minmax": ({"kind": "gp", "kernel": "minmax"}, {"kind": "morgan"}),
+    "gp, unfolded": ({"kind": "gp"}, {"kind": "circular"}),
+    "gp, unfolded minmax": ({"kind": "gp", "kernel": "sparse_minmax"}, {"kind": "circular"}),
     "gp, joined": ({"kind": "gp"}, JOINED),
     "variational (1,024 rows)": ({"kind": "variational"}, {"kind": "morgan"}),
     "ensemble": ({"kind": "ensemble"}, {"kind": "morgan"}),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from al_loop.actors.cluster_token import find_token, is_refused_token, token_advice
+from al_loop.actors.cluster_token import find_token, is_refused_token, make_token, token_advice, use_token
 from al_loop.actors.jobs.submit import Cluster
 from al_loop.errors import ConfigError
 
@@ -99,3 +100,17 @@ def test_tokens_that_are_disabled_here_are_named(
 def test_other_errors_are_no_question_of_tokens() -> None:
     assert not is_refused_token(ConnectionError("Failed to connect to Ray at address: http://head:8265."))
     assert token_advice(ADDRESS, None).startswith(f"the Ray cluster at {ADDRESS}")
+
+
+def test_a_ray_that_is_started_here_gets_a_token_that_no_other_cluster_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("al_loop.actors.cluster_token._switch_on", lambda: os.environ.update(RAY_AUTH_MODE="token"))
+    make_token()
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    made = os.environ["RAY_AUTH_TOKEN"]
+    assert len(made) == 64
+    use_token()  # for another cluster
+    assert find_token() is None
+    assert "RAY_AUTH_MODE" not in os.environ
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    make_token()
+    assert "RAY_AUTH_TOKEN" not in os.environ

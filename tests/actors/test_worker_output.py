@@ -84,7 +84,7 @@ def test_output_and_tracebacks_are_in_the_log(worker: OracleWorker, logs: Path) 
     text = (logs / "oracle-0.log").read_text()
     assert [o.values for o in outcomes] == [(3.0,), None, None, (5.0,), None]  # the last prints to a closed stream
     assert "measuring ACG μM \\udc80\nfrom a program\n" in text
-    assert "raise: permanent: NameError: name 'undefined_name' is not defined\nTraceback" in text
+    assert "raise: permanent: NameError: name 'undefined_name' is not defined\n    Traceback" in text
     assert "return undefined_name" in text
     assert "exit: permanent: SystemExit: bye" in text
     assert "GGAA: permanent: ValueError: I/O operation on closed file" in text

@@ -127,7 +127,7 @@ def test_the_versions_of_ray_are_the_pinned_one(spec: dict[str, Any]) -> None:
 def test_the_image_is_built_from_files_that_are_there() -> None:
     lines = (CLUSTER / "Dockerfile").read_text().splitlines()
     copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
-    assert {"al_loop", "actors", "oracles", "pyproject.toml", "constraints.txt"} <= set(copied)
+    assert {"al_loop", "actors", "oracles", "pyproject.toml", "requirements.txt"} <= set(copied)
     assert [name for name in copied if not (CLUSTER.parents[1] / name).exists()] == []
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from al_loop.acquisitions.multi_fidelity_ei import MultiFidelityEI
 from al_loop.acquisitions.ucb import UCB
-from al_loop.config.schema import Reward
+from al_loop.config.reward_settings import Reward
 from al_loop.features.one_hot import OneHot
 from al_loop.ledger import Candidate, Observation
 from al_loop.modelling.constraints import Constraints

@@ -27,6 +27,7 @@ from al_loop.cli.terminal.columns import Column, best_so_far, columns_for, heade
 from al_loop.cli.terminal.numbers import format_duration, format_number
 from al_loop.errors import counted
 from al_loop.monitoring.round_summary import RoundSummary
+from al_loop.system.output import allow_cursor
 from al_loop.system.printable import printable
 
 
@@ -60,6 +61,7 @@ class RichReporter(TerminalReporter):
     """A reporter that shows progress bars below a table with one row per round."""
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
+        allow_cursor(True)
         self._console, self._verbose = console, verbose
         self._lock = threading.Lock()
         self._columns: list[Column] | None = None

@@ -48,6 +48,10 @@ class Energy(nn.Module, ABC):
             inputs: rows of ``inputs``, shape n x n_inputs.
         """
 
+    def penalty(self) -> Tensor | None:
+        """Return a penalty of the weights that is added to the loss, such as one that makes them sparse; None: 0."""
+        return None
+
     def inputs(self, states: Tensor) -> Tensor:
         """Return the input rows of terminal states, shape n x n_inputs, float32."""
         if self.features is None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from al_loop.energy.energies.base import Energy
@@ -19,6 +22,7 @@ class PairwiseEnergy(Energy):
     Args:
         environment: ``assignment``.
         fields: whether there are fields h beside the couplings.
+        l1: weight of the sum of the couplings' absolute values, which makes most of them vanish if few pairs interact.
 
     Raises:
         ValueError: the environment is not ``assignment``.
@@ -27,13 +31,13 @@ class PairwiseEnergy(Energy):
     kind = "pairwise"
     is_pair: Tensor  # n x n, whether the first place is before the second
 
-    def __init__(self, environment: Environment, fields: bool = True) -> None:
+    def __init__(self, environment: Environment, fields: bool = True, l1: Annotated[float, Field(ge=0)] = 0.0) -> None:
         if not isinstance(environment, Assignments):
             raise ValueError(f"energy.kind: pairwise requires environment.kind: assignment, not {environment.name}")
         super().__init__(environment)
         n_letters = len(environment.alphabet)
         self._is_spin = n_letters == 2
-        self._n_letters = n_letters
+        self._n_letters, self._l1 = n_letters, l1
         width = environment.length * (1 if self._is_spin else n_letters)
         self.weight = nn.Parameter(torch.zeros(width, width))
         self.field = nn.Parameter(torch.zeros(width)) if fields else None
@@ -45,6 +49,9 @@ class PairwiseEnergy(Energy):
         if self._is_spin:
             return 2.0 * states.float() - 1.0
         return nn.functional.one_hot(states, self._n_letters).flatten(1).float()
+
+    def penalty(self) -> Tensor | None:
+        return self._l1 * (self.weight * self.is_pair).abs().sum() if self._l1 else None
 
     @property
     def couplings(self) -> Tensor:

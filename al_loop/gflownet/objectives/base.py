@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -35,6 +35,9 @@ class Terms:
         log_reward_stopped: T + 1 x n, log-reward of the object that stopping in each state would give, ``log_reward``
             at the end; only with ``uses_stops``.
         group: n, int64: the number of each trajectory's condition, from 0; None: all have the same.
+        drawn: the terms of the policy at the time of the draw, without gradients; only with ``uses_drawing_policy``.
+        divergence: T x n, KL divergence of the policy from that at the time of the draw, in the state before each step;
+            only with ``uses_drawing_policy``.
     """
 
     is_step: Tensor
@@ -49,6 +52,13 @@ class Terms:
     log_stop: Tensor | None = None
     log_reward_stopped: Tensor | None = None
     group: Tensor | None = None
+    drawn: Terms | None = None
+    divergence: Tensor | None = None
+
+    def detached(self) -> Terms:
+        """Return the same terms without gradients."""
+        tensors: dict[str, Any] = {k: v.detach() for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **tensors)
 
     def with_fixed_backward(self) -> Terms:
         """Return the same terms, through which no gradient reaches the backward policy."""
@@ -73,6 +83,10 @@ class Objective(ABC):
     uses_stops: ClassVar[bool] = False
     #: whether it compares the policy with a frozen one
     uses_reference: ClassVar[bool] = False
+    #: whether it compares the policy with the one that drew the trajectories, so that it may train on them repeatedly
+    uses_drawing_policy: ClassVar[bool] = False
+    #: whether it learns from draws of the present policy alone
+    is_on_policy: ClassVar[bool] = False
     #: whether it compares trajectories of the same condition
     uses_groups: ClassVar[bool] = False
     #: whether log Z is a parameter

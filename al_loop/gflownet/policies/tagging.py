@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,13 +11,6 @@ from torch.nn.functional import leaky_relu
 from al_loop.environments.base import Environment
 from al_loop.gflownet.conditioned import Conditioned
 from al_loop.gflownet.policies.base import Context, Logits, Policy
-
-
-@dataclass
-class _Memory:
-    """The encoded sequences of the roll-outs, once they are known."""
-
-    encoded: list[Tensor] = field(default_factory=list)
 
 
 class TaggingPolicy(Policy):
@@ -102,13 +94,10 @@ class TaggingPolicy(Policy):
         outputs = self._outputs(self._encode(states[0]), states.transpose(0, 1)).transpose(0, 1)
         return Logits(outputs[..., :-1], torch.zeros(steps, n, 1, device=states.device), outputs[..., -1])
 
-    def start(self, n: int, device: torch.device) -> _Memory:
-        """Return a memory that the first step fills."""
-        return _Memory()
+    def start_from(self, states: Tensor) -> Tensor:
+        """Return the encoded observations of the roll-outs, shape n x length + 1 x hidden."""
+        return self._encode(states)
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
-        """Return ``forward_logits``; the observations are read in the first step, in which no roll-out is over."""
-        if not memory.encoded:
-            memory.encoded.append(self._encode(states))
-        encoded = memory.encoded[0] if rows is None else memory.encoded[0].index_select(0, rows)
+        encoded = memory if rows is None else memory.index_select(0, rows)
         return self._outputs(encoded, states[:, None])[:, 0, :-1]

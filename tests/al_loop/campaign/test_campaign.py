@@ -13,7 +13,7 @@ import yaml
 
 from al_loop import Campaign, open_run
 from al_loop.campaign.campaign import public_url
-from al_loop.config import load_config
+from al_loop.config import load_config, parse_config
 from al_loop.errors import ConfigError
 from al_loop.ledger import Answer, Ledger
 from al_loop.oracles.base import Outcome
@@ -145,8 +145,21 @@ def test_a_second_process_on_the_same_run_is_refused(project: Project) -> None:
         project.run()
 
 
-def test_a_password_does_not_reach_the_run_directory() -> None:
-    assert public_url("postgresql+psycopg://me:secret@host/db") == "postgresql+psycopg://me@host/db"
+@pytest.mark.parametrize(
+    ("ledger", "pointer"),
+    [
+        ("postgresql+psycopg://me:secret@host/db", "postgresql+psycopg://me@host/db"),
+        (
+            "postgresql+psycopg://me@host/db?password=secret&sslmode=require",
+            "postgresql+psycopg://me@host/db?sslmode=require",
+        ),
+        ("postgresql+psycopg://me:${LAB_PW}@host/db", "postgresql+psycopg://me:${LAB_PW}@host/db"),
+    ],
+)
+def test_a_password_does_not_reach_the_run_directory(ledger: str, pointer: str, tmp_path: Path) -> None:
+    space = {"kind": "sequence", "alphabet": "AC", "length": 2}
+    config = parse_config({"name": "x", "environment": space, "oracle": "human", "ledger": ledger})
+    assert public_url(config, tmp_path) == pointer
 
 
 def test_a_script_without_a_main_guard_runs_a_campaign(project: Project) -> None:

@@ -1,4 +1,8 @@
+import copy
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -6,7 +10,8 @@ from al_loop import open_run
 from al_loop.campaign.course import KeyChange, changes_of_course, differences
 from al_loop.config import CampaignConfig, parse_config
 from al_loop.errors import ConfigError
-from al_loop.ledger import Ledger
+from al_loop.ledger import CampaignRow, Change, Ledger
+from al_loop.ledger.records import SessionRow
 from al_loop.oracles.base import Objective
 from tests.support.project import Project, enter_project
 
@@ -102,3 +107,52 @@ def test_a_file_in_another_folder_is_no_change_of_course(tmp_path: Path) -> None
         assert changes_of_course(ledger, config("/elsewhere/prior.pt"), "run") == []
         found = changes_of_course(ledger, config("/elsewhere/other.pt", steps=9), "run")
         assert [(c.round, c.key) for c in found] == [(0, "sampler.steps"), (0, "sampler.prior")]
+
+
+# -- configs of earlier versions
+
+
+def _settings(content: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the keys of a config, sections before what is in them."""
+    for name, value in content.items():
+        yield (*path, name)
+        if isinstance(value, dict):
+            yield from _settings(value, (*path, name))
+
+
+def test_a_setting_that_an_earlier_version_did_not_have_makes_no_other_campaign(tmp_path: Path) -> None:
+    space = {"kind": "sequence", "alphabet": "ACGU", "length": 4}
+    config = parse_config({"name": "x", "environment": space, "oracle": "human"})
+    whole = config.model_dump(mode="json", exclude={"ledger"})
+    given = {("name",), ("environment",), ("oracle",), *((section, "kind") for section in ("environment", "oracle"))}
+    given |= {("environment", name) for name in space}
+    missing = [path for path in _settings(whole) if path not in given and path[-1] not in ("kind", "target")]
+    assert len(missing) > 80
+    for path in missing:
+        content = copy.deepcopy(whole)
+        inner = content
+        for name in path[:-1]:
+            inner = inner[name]
+        del inner[path[-1]]
+        assert changes_of_course(Recorded(content), config, "run") == [], path
+
+
+class Recorded(Ledger):
+    """A ledger with the config of one start, and nothing else."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        now = datetime.now(UTC)
+        self._session = SessionRow(1, now, "host", 1, {}, "", config)
+        self._campaign = CampaignRow("x", config, "f", 0, (), now, "uid")
+
+    def campaign(self) -> CampaignRow:
+        return self._campaign
+
+    def sessions(self) -> list[SessionRow]:
+        return [self._session]
+
+    def last_round(self) -> int:
+        return 0
+
+    def changes(self) -> list[Change]:
+        return []

@@ -130,3 +130,9 @@ def test_opening_the_parts_loads_no_torch(project: Project) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_a_reward_without_decoding_is_refused_for_words(words: Project) -> None:
+    config = load_config(words.config, ["reward.decode=never"])
+    with pytest.raises(ConfigError, match=r"reward\.decode: never is impossible, since the states of .* sequence"):
+        prepare(config).check()

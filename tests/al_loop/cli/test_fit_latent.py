@@ -74,15 +74,15 @@ def test_a_checkpoint_of_another_fit_or_a_corrupt_one_is_refused(task: Path) -> 
     code, _, err = call("fit-latent", "latent.yaml", "points.csv", "-o", "other.pt")
     assert code == 2
     assert "is not a checkpoint" in err[0]
+    from al_loop.latent.checkpoint import Checkpoint
     from al_loop.latent.config import load_latent_config
     from al_loop.latent.em import Alternation
     from al_loop.latent.files import build_model, read_data
-    from al_loop.latent.task import Checkpoint
 
     config = load_latent_config("latent.yaml", ["seed=4"])
     model = build_model(config.latent)
     x = read_data("points.csv", model)
-    Checkpoint(task / "other.pt.checkpoint", config, x).save(Alternation(model, x, config.em))
+    Checkpoint(task / "other.pt.checkpoint", config.fingerprint, x).save(Alternation(model, x, config.em))
     code, _, err = call("fit-latent", "latent.yaml", "points.csv", "-o", "other.pt")
     assert code == 2
     assert "another config or other data" in err[0]

@@ -10,6 +10,7 @@ import torch
 
 from al_loop.energy.data import LiveData, encode_data, read_data
 from al_loop.environments.assignment import Assignments
+from al_loop.environments.fragments import Fragments
 from al_loop.environments.sequence import Sequences
 from al_loop.errors import ConfigError
 
@@ -37,6 +38,12 @@ def test_objects_outside_the_space_are_counted_and_listed() -> None:
 def test_unusable_data_is_refused(objects: list[str], most: float, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         encode_data(BITS, objects, most)
+
+
+def test_objects_that_no_action_leads_to_are_refused() -> None:
+    data = encode_data(Fragments(), ["c1ccccc1CC(=O)N1CCOCC1", "O=C(Nn1cnc2ccccc21)c1cccc(F)c1"])
+    assert len(data.states) == 1
+    assert "a step that the environment never takes" in data.refused[0][1]
 
 
 def test_the_user_sets_the_share_that_may_be_outside() -> None:

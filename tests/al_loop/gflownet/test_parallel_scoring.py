@@ -6,7 +6,7 @@ import torch
 from al_loop.acquisitions.base import AcquisitionContext
 from al_loop.acquisitions.ucb import UCB
 from al_loop.config import Part
-from al_loop.config.schema import Reward as Settings
+from al_loop.config.reward_settings import Reward as Settings
 from al_loop.environments.fragments import Fragments
 from al_loop.features.circular import Circular
 from al_loop.features.joined import Joined
@@ -107,6 +107,15 @@ def test_scores_that_began_with_an_earlier_reward_are_those_of_that_reward(worke
     scores = pending.result()
     assert torch.equal(scores.log_reward, n_carbons(scores.objects))
     assert torch.equal(later.result().log_reward, acquisition_reward(Morgan())(scores.objects))
+
+
+def test_candidates_are_prepared_with_the_names_that_they_are_decoded_to(workers):
+    scorer, reward = ParallelScorer(ENVIRONMENT, workers), acquisition_reward(Morgan())
+    scorer.set_reward(reward)
+    names = scorer.decode(drawn(30, seed=4))
+    assert names == ENVIRONMENT.decode(drawn(30, seed=4))
+    assert all(reward.space.features.knows(name) for name in names)
+    assert all(reward.space.constraints.knows(name) for name in names)
 
 
 def test_a_function_that_cannot_be_sent_is_evaluated_here(workers):

@@ -14,7 +14,7 @@ SECTION = CampaignConfig.model_fields["sampler"].annotation
 #: keys of a config that are no settings of training
 OF_A_CAMPAIGN = {"kind", "policy", "prior", "pool"}
 #: settings that a config cannot express, or expresses elsewhere
-OF_THE_ENGINE = {"forward_looking", "conditioning", "per_condition", "floor", "backward_loss"}
+OF_THE_ENGINE = {"forward_looking", "conditioning", "per_condition", "floor"}
 #: parts are built, and a round of a campaign has fewer steps
 DIFFERENT_DEFAULTS = {"objective", "searches", "steps"}
 
@@ -33,7 +33,7 @@ def test_defaults_of_the_config_are_those_of_the_engine():
 
 def test_choices_of_the_config_are_those_of_the_engine():
     hints = get_type_hints(TrainingSettings)
-    for name in ("order", "backward", "replay_priority", "precision"):
+    for name in ("order", "backward", "backward_loss", "replay_priority", "precision"):
         assert get_args(SECTION.model_fields[name].annotation) == get_args(hints[name]), name
 
 

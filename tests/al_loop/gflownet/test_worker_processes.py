@@ -11,7 +11,7 @@ import pytest
 
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet.parallel_scoring import Task
-from al_loop.gflownet.worker_processes import WorkerProcesses
+from al_loop.gflownet.worker_processes import WorkerProcesses, _environment
 
 ENVIRONMENT = Sequences("AC", 3)
 ROOT = Path(__file__).parents[3]
@@ -36,8 +36,9 @@ def test_no_process_is_started_before_there_is_a_task():
 def test_a_worker_decodes_and_survives_an_error(workers):
     assert workers.submit(TASK).result().objects == WORDS
     (pid,) = workers.pids
-    with pytest.raises(Exception, match=r"."):
-        workers.submit(Task([[99]], [], b"not a pickle")).result()
+    with pytest.raises(IndexError):
+        workers.submit(Task([[99]], [], None)).result()
+    assert workers.submit(Task(None, WORDS, b"of another process")).result().prepared is None
     assert workers.submit(TASK).result().objects == WORDS
     assert workers.pids == [pid]
 
@@ -48,6 +49,11 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_repeated(workers):
     os.kill(pid, signal.SIGKILL)
     assert workers.submit(TASK).result().objects == WORDS
     assert workers.pids != [pid]
+
+
+def test_an_environment_of_another_module_than_can_be_imported_is_explained():
+    with pytest.raises(RuntimeError, match=r"cannot be rebuilt in another process .*set resources.decoders to 0"):
+        _environment(b"of another process")
 
 
 @pytest.mark.slow

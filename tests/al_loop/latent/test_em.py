@@ -65,6 +65,12 @@ def test_the_m_step_waits_for_the_threshold():
     assert hard.round().n_e_steps == 5
 
 
+def test_the_sampler_is_warmed_up_before_the_first_round():
+    x, model = problem(n=20)
+    warmed = Alternation(model, x, EM(e_steps=3, warmup=5, hidden=4, layers=1, batch_size=4))
+    assert [warmed.round().n_e_steps for _ in range(2)] == [9, 3]
+
+
 def test_the_threshold_changes_linearly():
     em = EM(rounds=5, threshold=6.0, final_threshold=3.0)
     assert [em.threshold_of(i) for i in range(5)] == [6.0, 5.25, 4.5, 3.75, 3.0]

@@ -64,3 +64,9 @@ def test_no_move_leaves_the_states(result):
 def test_it_refuses_no_draws(result):
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         result.posterior.draw(POINTS, 0)
+
+
+def test_importance_sampling_approaches_the_likelihood_from_below(result):
+    estimate = result.posterior.importance(POINTS, 2000, seed=1)
+    assert torch.allclose(estimate, result.model.log_likelihood(POINTS), atol=0.1)
+    assert float(result.posterior.importance(POINTS, 1, seed=1).mean()) <= float(estimate.mean()) + 0.5

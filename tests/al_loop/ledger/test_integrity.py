@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from al_loop.errors import CampaignError
-from al_loop.ledger import Change, Ledger, schema, seals
+from al_loop.ledger import Change, Ledger, schema, seals, verification
 from al_loop.ledger.verification import DamagedLedger
 from al_loop.oracles.base import Outcome
 from tests.support.ledgers import START, answer, begin, begin_attempt, engine_of, open_round, sqlite_only
@@ -68,7 +68,9 @@ def test_a_change_of_any_column_of_any_table_names_the_row(url: str, filled: str
     key = {column.name for column in table.primary_key}
     columns = [c for c in schema.content(table) if c.name not in key and not c.foreign_keys]
     with Ledger(url, read_only=True) as ledger, engine_of(ledger).connect() as connection:
-        content = connection.execute(sa.select(*(sa.column(c.name) for c in columns)).select_from(table)).all()
+        content: Sequence[Any] = connection.execute(
+            sa.select(*(sa.column(c.name) for c in columns)).select_from(table)
+        ).all()
     for column, value in zip(columns, content[0], strict=True):
         new = "'x'" if isinstance(value, str) else "7" if value != 7 else "8"
         if value is None and not isinstance(column.type, sa.Text | schema.Json):
@@ -200,3 +202,24 @@ def test_a_damaged_page_of_the_file_ends_in_one_line(filled: str) -> None:
         ledger.observations()
     assert "damaged" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@sqlite_only
+def test_rows_of_a_large_ledger_are_compared_again_once_somebody_has_written_to_it(
+    filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "MANY", 5)
+    with Ledger(filled) as ledger:
+        ledger.observations()
+    calls: list[int] = []
+    quick_findings = verification.quick_findings
+    monkeypatch.setattr(verification, "quick_findings", lambda c: calls.append(1) or quick_findings(c))
+    for _ in range(2):
+        with Ledger(filled, read_only=True) as reader:
+            reader.observations()
+    assert calls == []  # the campaign's own end says that all was compared
+    edit(filled, "UPDATE evaluations SET \"values\" = '[9.0]' WHERE candidate_id = 1")
+    for n in (1, 2):
+        with Ledger(filled, read_only=True) as reader, pytest.raises(DamagedLedger):
+            reader.observations()
+        assert len(calls) == n

@@ -258,6 +258,7 @@ def test_a_newer_schema_is_refused_with_both_numbers(url: str, ledger: Ledger) -
             Ledger(url, read_only=read_only)
         message = f"has schema {SCHEMA_VERSION + 3}, but this al-loop supports schemas up to {SCHEMA_VERSION}; upgrade"
         assert message in str(caught.value)
+        assert "was last started by al-loop 0.1.0 and has schema" in str(caught.value)
         assert "\n" not in str(caught.value)
 
 

@@ -9,7 +9,7 @@ import torch
 from al_loop.acquisitions.base import AcquisitionContext
 from al_loop.acquisitions.ucb import UCB
 from al_loop.config import Part
-from al_loop.config.schema import Reward
+from al_loop.config.reward_settings import Reward
 from al_loop.environments.fragments import Fragments
 from al_loop.environments.sequence import Sequences
 from al_loop.errors import ConfigError
@@ -98,6 +98,15 @@ def test_uncertainties_equal_those_of_objects(drawn):
     states, smiles = drawn
     reward = reward_of(Circular(), smiles)
     assert torch.allclose(GraphReward(reward, Undecodable()).uncertainty(states), reward.uncertainty(smiles))
+
+
+def test_a_copy_for_another_device_has_the_same_values(drawn):
+    _, smiles = drawn
+    reward = reward_of(Morgan(), smiles)
+    copy = reward.copy_on(torch.device("cpu"))
+    X = Morgan()(smiles)
+    assert copy._models[0] is not reward._models[0]
+    assert torch.equal(copy.of_rows(X, torch.zeros(len(X))), reward.of_rows(X, torch.zeros(len(X))))
 
 
 def test_survives_pickling(drawn):

@@ -9,7 +9,7 @@ from botorch.acquisition import AcquisitionFunction
 from scipy.stats import norm
 
 from al_loop.acquisitions.base import score
-from al_loop.config.schema import Reward
+from al_loop.config.reward_settings import Reward
 from al_loop.modelling.constraints import Constraints, PropertyBound
 from al_loop.modelling.reward import AcquisitionReward, ObjectSpace
 from al_loop.modelling.side_terms import OutcomeBound, SideTerms

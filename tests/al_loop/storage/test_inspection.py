@@ -155,3 +155,31 @@ def test_a_ledger_that_was_replaced_by_another_is_noticed(tmp_path: Path) -> Non
     shutil.copy(tmp_path / "two" / "ledger.db", tmp_path / "one" / "ledger.db")
     with Ledger(f"sqlite:///{tmp_path}/one/ledger.db") as ledger:
         assert "not the one that this campaign wrote to last" in LedgerHead(tmp_path / "one").compare(ledger)
+
+
+# -- replay
+
+
+def test_every_batch_of_a_run_is_made_again_and_a_difference_is_named(project: Project) -> None:
+    run = str(project / "run")
+    code, out, err = call("verify", run, "--replay")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1:] == [f"round {number}: the same 6 objects" for number in range(3)]
+    with sqlite3.connect(project / "run" / "ledger.db") as connection:
+        connection.executescript(
+            "DROP TRIGGER candidates_no_update; "
+            "UPDATE candidates SET object = 'AAAAAA' WHERE round = 2 AND position = 0"
+        )
+    connection.close()
+    assert call("verify", run, "--accept", "for the test")[0] == 0
+    code, out, err = call("verify", run, "--replay")
+    assert (code, err) == (1, "")
+    assert out.splitlines()[-1].startswith("round 2: differs: 1 of 6 objects; ")
+    assert out.splitlines()[-1].endswith(" is proposed instead of AAAAAA")
+
+
+def test_a_run_whose_course_changed_is_made_again_with_the_configs_of_the_time(project: Project) -> None:
+    project.run("rounds.count=4", "acquisition={kind: ucb, kappa: 3}", "rounds.batch_size=4", "sampler.steps=6")
+    code, out, err = call("verify", str(project / "run"), "--replay")
+    assert (code, err) == (0, ""), out
+    assert out.splitlines()[-1] == "round 4: the same 4 objects"

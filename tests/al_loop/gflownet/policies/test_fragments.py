@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from al_loop.environments.fragments import Fragments
+from al_loop.gflownet._discovery import find_part
 from al_loop.gflownet.action_choice import masked_log_softmax
 from al_loop.gflownet.exact_distribution import terminal_states
 from al_loop.gflownet.policies.fragments import FragmentPolicy
@@ -55,3 +56,7 @@ def test_sparse_log_probabilities_are_the_dense_ones(drawn):
         torch.autograd.grad(sparse.sum(), parameters), torch.autograd.grad(dense.sum(), parameters), strict=True
     ):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_is_found_without_the_packages_that_configs_require():
+    assert find_part("al_loop.gflownet.policies", "fragments") is FragmentPolicy

@@ -28,7 +28,7 @@ def test_whole_trajectories_and_single_states_agree():
 def test_a_roll_out_remembers_the_observation_of_each_row():
     environment, policy = made()
     start = environment.start(torch.tensor([0, 1, 3]))
-    memory = policy.start(3, torch.device("cpu"))
+    memory = policy.start_from(start)
     assert torch.allclose(policy.next_logits(start, None, memory, None), policy.forward_logits(start))
     later = environment.step(start[[0, 2]], torch.tensor([1, 0]))
     remembered = policy.next_logits(later, None, memory, torch.tensor([0, 2]))

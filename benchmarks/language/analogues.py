@@ -1,0 +1,148 @@
+"""Analogues of ten hits by annalog: tuned by a GFlowNet, by PPO, and best of n, at equal calls of the acquisition.
+
+    python benchmarks/language/analogues.py            # 3 seeds, about 4 CPU minutes for each arm and seed; resumable
+
+The acquisition is QED, standardised as in a campaign with beta 8, which every arm may call 1,920 times. GFlowNet
+and PPO then draw 500 molecules; "best of n" draws 1,920 from the untuned model and keeps the best 500. Prints the share
+of valid texts, the mean acquisition, and the number of distinct molecules and Murcko scaffolds among the 500; writes
+analogues.csv.
+
+Level: validity at least 95 %, mean acquisition and distinct scaffolds at least those of best of n and of PPO.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+from rdkit import Chem, rdBase
+from rdkit.Chem.QED import qed
+from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
+from torch import Tensor
+
+from al_loop.datafiles.object_lists import read_objects
+from al_loop.environments.tokens import Tokens
+from al_loop.gflownet.learner import Learner
+from al_loop.gflownet.pipeline import InlineSampler, pipeline
+from al_loop.gflownet.policies.language import LanguagePolicy
+from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.sampler import Sampler
+from al_loop.gflownet.settings import TrainingSettings
+from al_loop.language.likelihood_reward import with_likelihood
+from al_loop.seeding import derive_seed
+from benchmarks.language.policy_gradient import PolicyGradient, policy_gradient
+from benchmarks.support.resumable import measure_missing
+
+RESULTS = Path(__file__).parents[1] / "results"
+HITS = Path(__file__).parents[2] / "configs" / "hits.smi"
+ARMS = {
+    "gflownet": "GFlowNet (VarGrad)",
+    "relative": "GFlowNet (relative balance)",
+    "ppo": "PPO + KL",
+    "best_of_n": "best of n",
+}
+BETA, N_CALLS, N_DRAWN, BATCH = 8.0, 1920, 500, 48
+
+
+def acquisition(smiles: str) -> float | None:
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+        return None if molecule is None or not molecule.GetNumAtoms() else float(qed(molecule))
+
+
+class Scores:
+    """The acquisition of molecules, standardised by the untuned model's molecules, with a floor for other texts."""
+
+    def __init__(self, reference: list[str]) -> None:
+        values = torch.tensor([value for value in map(acquisition, reference) if value is not None])
+        self._center = float(values.median())
+        self._spread = 1.4826 * float((values - self._center).abs().median())
+        self.calls = 0
+
+    def __call__(self, objects: list[str]) -> Tensor:
+        self.calls += len(objects)
+        values = [acquisition(name) for name in objects]
+        rows = [-15.0 if value is None else (value - self._center) / self._spread for value in values]
+        return BETA * torch.tensor(rows).clamp(max=5.0)
+
+
+def drawn(environment: Tokens, policy: LanguagePolicy, n: int, seed: int) -> list[str]:
+    generator = torch.Generator().manual_seed(seed)
+    names: list[str] = []
+    for size in [100] * (n // 100) + ([n % 100] if n % 100 else []):
+        start = environment.sample_starts(size, 1, generator)
+        names += environment.decode(rollout(environment, policy, size, generator=generator, start=start).terminal)
+    return names
+
+
+def tuned(environment: Tokens, scores: Scores, seed: int, objective: str) -> LanguagePolicy:
+    settings = TrainingSettings(
+        steps=N_CALLS // BATCH, batch_size=BATCH, objective=objective, replay_size=BATCH // 2, epsilon=0.0,
+        per_condition=8, lr=1e-3, clip_norm=1.0,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    learner = Learner(environment, settings, seed, LanguagePolicy(environment, lora=16))
+    reward = with_likelihood(scores, environment, 1.0, learner.objective.uses_reference)
+    samplers = InlineSampler(Sampler(environment, learner.policy))
+    samplers.set_reward(reward)
+    learner.start(reward)
+    for _ in pipeline(learner, samplers, seed=lambda purpose, step: derive_seed(seed, purpose, step)):
+        pass
+    return learner.policy  # type: ignore[return-value]
+
+
+def measure(arm: str, seed: int) -> pd.DataFrame:
+    environment = Tokens("annalog", read_objects(HITS), max_tokens=60)
+    untuned = LanguagePolicy(environment, lora=0)
+    scores = Scores(drawn(environment, untuned, 200, 10_000))
+    began = time.process_time()
+    if arm == "best_of_n":
+        names = drawn(environment, untuned, N_CALLS, seed)
+        order = torch.argsort(scores(names), descending=True, stable=True)
+        names = [names[i] for i in order[:N_DRAWN].tolist()]
+    else:
+        if arm == "ppo":
+            policy = policy_gradient(
+                environment,
+                lambda states: scores(environment.decode(states)),
+                PolicyGradient(kl_weight=1.0, epochs=4, batch_size=BATCH),
+                seed=seed,
+                goes_on=lambda step, _: step < N_CALLS // BATCH,
+            )
+        else:
+            kind = "relative_trajectory_balance" if arm == "relative" else "log_partition_variance"
+            policy = tuned(environment, scores, seed, kind)
+        names = drawn(environment, policy, N_DRAWN, 1000 + seed)
+    values = [acquisition(name) for name in names]
+    valid = [(name, value) for name, value in zip(names, values, strict=True) if value is not None]
+    row = {
+        "arm": arm,
+        "seed": seed,
+        "cpu_s": round(time.process_time() - began, 1),
+        "calls": scores.calls,
+        "valid": len(valid) / len(names),
+        "qed": sum(value for _, value in valid) / max(len(valid), 1),
+        "distinct": len({name for name, _ in valid}),
+        "scaffolds": len({MurckoScaffoldSmiles(name) for name, _ in valid}),
+    }
+    print(row, flush=True)
+    return pd.DataFrame([row])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    table = measure_missing(options.out / "analogues.csv", options.arms, options.seeds, measure, "qed")
+    print(table.groupby("arm")[["cpu_s", "calls", "valid", "qed", "distinct", "scaffolds"]].mean().round(3).to_string())
+    print("level: valid >= .95, qed and scaffolds >= those of best of n and PPO")
+
+
+if __name__ == "__main__":
+    main()
