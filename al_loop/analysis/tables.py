@@ -77,6 +77,8 @@ class RunTables:
             self._columns[f"{column}_2" if column in self._columns else column] = objective
         #: the number of the newest answer, and the evaluations up to it
         self._cache: tuple[int, pd.DataFrame] | None = None
+        #: the version of the ledger, and the candidates as of then
+        self._cached_candidates: tuple[tuple[int, ...], pd.DataFrame] | None = None
         #: the numbers of the newest answer and start, and the answers up to it
         self._cached_answers: tuple[tuple[int, int], Results] | None = None
         #: the numbers of opened and closed rounds, and the rounds
@@ -151,7 +153,11 @@ class RunTables:
     @property
     def candidates(self) -> pd.DataFrame:
         """One row per proposed object, with or without an answer, indexed by the candidate's id."""
-        return candidate_table(self.ledger.read(columns.candidates), self.campaign_objectives, self.round_rows)
+        version = self.ledger.read(columns.version)
+        if self._cached_candidates is None or self._cached_candidates[0] != version:
+            table = candidate_table(self.ledger.read(columns.candidates), self.campaign_objectives, self.round_rows)
+            self._cached_candidates = (version, table)
+        return self._cached_candidates[1].copy()
 
     @property
     def evaluations(self) -> pd.DataFrame:
