@@ -66,6 +66,13 @@ def test_draws_and_log_probabilities_agree_for_any_prompt():
         tuned.draw("ab", 0)
 
 
+def test_a_function_of_the_text_and_a_single_prompt_are_enough():
+    tuned = tune(tiny_model(), "ab", lambda text: float(len(text)), steps=1, **SMALL)
+    posterior = tuned.posterior("ab")
+    assert len(posterior.texts[int(posterior.exact.argmax())]) == 2
+    assert tuned.reward.describe() == "Checked at temperature 1"
+
+
 def test_a_saved_sampler_is_small_and_draws_the_same(tmp_path):
     model = load_language_model(tiny_model(width=32, layers=2))
     model.save(tmp_path / "model.pt")

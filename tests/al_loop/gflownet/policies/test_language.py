@@ -7,7 +7,8 @@ import torch
 from al_loop.environments.sequence import Sequences
 from al_loop.environments.tokens import Tokens
 from al_loop.errors import ConfigError
-from al_loop.gflownet import Training
+from al_loop.gflownet import Training, trajectory_terms
+from al_loop.gflownet import rollout as rollout_module
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.objectives import make_objective
@@ -115,6 +116,22 @@ def test_probabilities_of_each_prompt_add_up_to_one():
     states, p = terminal_distribution(environment, policy, environment.start(torch.tensor([0, 1, 2])))
     for prompt in environment.prompt_tokens:
         assert float(p[(states[:, :6] == prompt).all(1)].sum()) == pytest.approx(1)
+
+
+@torch.no_grad()
+def test_a_gpus_way_to_roll_out_and_to_train_gives_the_same(monkeypatch):
+    environment, policy = make()
+    trajectories = draw(environment, policy)
+    expected, _ = log_probabilities(environment, policy, trajectories)
+    for module in (rollout_module, trajectory_terms):
+        monkeypatch.setattr(module, "packs", lambda device: False)
+    got, _ = log_probabilities(environment, policy, trajectories)
+    assert torch.allclose(got, expected, atol=1e-5)
+    whole = draw(environment, policy)
+    log_pf, _ = log_probabilities(environment, policy, whole)
+    for t, n in (whole.actions >= 0).nonzero().tolist():
+        exact = by_full_forwards(environment, policy, whole.states[t, n])
+        assert float(log_pf[t, n]) == pytest.approx(float(exact[whole.actions[t, n]]), abs=1e-5)
 
 
 @torch.no_grad()
