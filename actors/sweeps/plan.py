@@ -168,5 +168,5 @@ def _refuse_conflicts(combinations: Sequence[Combination]) -> None:
 def _names_missing_gpu(config: CampaignConfig) -> bool:
     """Return whether the config names a GPU by a number that a campaign of a sweep does not have."""
     kind, _, number = config.sampler.device.partition(":")
-    n_gpus = max(1, math.ceil(config.resources.learner.num_gpus))
+    n_gpus = max(1, math.ceil(config.resources.learner.replicas * config.resources.learner.num_gpus))
     return kind == "cuda" and number.isdecimal() and int(number) >= n_gpus

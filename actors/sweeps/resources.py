@@ -22,8 +22,9 @@ def needs_of(config: CampaignConfig, largest: Mapping[str, float]) -> dict[str, 
         config: The campaign's configuration.
         largest: The largest number of CPUs and GPUs (keys ``CPU`` and ``GPU``) that one machine has.
     """
-    cpus = 1 + config.evaluation.workers * config.resources.oracle.num_cpus
-    gpus = config.resources.learner.num_gpus or float(config.sampler.device.startswith("cuda"))
+    learner = config.resources.learner
+    cpus = learner.replicas + config.evaluation.workers * config.resources.oracle.num_cpus
+    gpus = learner.replicas * (learner.num_gpus or float(config.sampler.device.startswith("cuda")))
     needs = {"CPU": min(max(cpus, 1.0), largest["CPU"]), "GPU": min(gpus, largest["GPU"])}
     return {name: amount for name, amount in needs.items() if amount}
 

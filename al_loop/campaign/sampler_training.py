@@ -16,6 +16,7 @@ from al_loop.campaign.sampler_quality import sampler_quality
 from al_loop.config import CampaignConfig
 from al_loop.environments.base import Environment
 from al_loop.gflownet.device import find_device
+from al_loop.gflownet.execution.choice import choose_execution
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.parallel_scoring import ParallelScorer, Workers
 from al_loop.gflownet.pipeline import PipelineStats, SamplerGroup, pipeline
@@ -49,12 +50,16 @@ def make_sampler(
         n_cores: cores for ``resources.decoders: auto``; left out: those of this machine but one.
     """
     environment, training = build_environment(config), training_settings(config)
-    policy = build_policy(config, environment, training).to(find_device(device or training.device))
+    own_device = find_device(device or training.device)
+    policy = build_policy(config, environment, training).to(own_device)
+    name = "auto" if training.execution == "graphed" and own_device.type != "cuda" else training.execution
+    execution = choose_execution(name, own_device, training.steps)
     n_workers = config.resources.decoders
     if n_workers == "auto":
         n_workers = len(os.sched_getaffinity(0)) - 1 if n_cores is None else n_cores
     scorer = ParallelScorer(environment, start_workers(environment, n_workers)) if n_workers else None
-    return Sampler(environment, policy, training.conditioning, training.backward, training.dtype, scorer)
+    arguments = (training.conditioning, training.backward, training.dtype, scorer, execution, training.uses_tf32)
+    return Sampler(environment, policy, *arguments)
 
 
 class GFlowNetTraining(SamplerTraining):

@@ -17,7 +17,7 @@ from al_loop.config.import_path import add_to_path
 from al_loop.config.json_schema import json_schema
 from al_loop.config.load import load_config, parse_config, read_content
 from al_loop.config.plugins import Part
-from al_loop.config.resources import Role, SamplerRole
+from al_loop.config.resources import LearnerRole, Role, SamplerRole
 from al_loop.config.schema import Budget, CampaignConfig, Evaluation
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "BuildContext",
     "CampaignConfig",
     "Evaluation",
+    "LearnerRole",
     "Part",
     "Role",
     "SamplerRole",

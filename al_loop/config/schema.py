@@ -22,6 +22,7 @@ _NOT_IDENTITY = (
     "rounds.remeasure", "rounds.replicates", "rounds.initial_from", "reward.energy", "energy",  # added since
     "sampler.epochs", "sampler.backward_loss",
     "reward.decode",  # which changes the cost of a reward and not its value
+    "sampler.execution",  # the same training, in another order of random numbers
     "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
 
@@ -130,7 +131,17 @@ class SamplerSettings(Frozen):
         PathText | None, Field(description="a file written by `al-loop pretrain`: the initial weights")
     ] = None
     device: Annotated[str, Field(description="cpu, cuda, cuda:1, ...")] = "cpu"
-    precision: Annotated[Literal["float32", "bfloat16"], Field(description="number type of the training")] = "float32"
+    precision: Annotated[
+        Literal["auto", "float32", "tf32", "bfloat16"],
+        Field(description="number type of the training; auto: tf32 on a GPU, float32 on a CPU"),
+    ] = "auto"
+    execution: Annotated[
+        Literal["auto", "plain", "compiled", "graphed"],
+        Field(
+            description="compilation of the sampler, and recording as CUDA graphs; auto: graphed on a GPU, unless "
+            "there are few steps, else plain"
+        ),
+    ] = "auto"
     pool: Annotated[int, Field(ge=1, description="objects drawn, from which the batch is selected")] = 512
 
 
@@ -332,6 +343,8 @@ class CampaignConfig(Frozen):
     def fingerprint(self) -> str:
         """A hash that identifies the campaign, independent of its length, workers, ledger and resources."""
         content = self.model_dump(mode="json")
+        if content["sampler"]["precision"] == "auto":  # the default, formerly named so
+            content["sampler"]["precision"] = "float32"
         for path in _ADDED_LATER:
             section, _, key = path.partition(".")
             if content[section][key] is None:

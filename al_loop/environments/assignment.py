@@ -95,8 +95,8 @@ class Assignments(Environment):
 
     def features(self, states: Tensor) -> Tensor:
         """Return the one-hot letters, including "none", shape n x (length * (letters + 1))."""
-        empty = torch.zeros(len(states), self.length, self._n_letters + 1, device=states.device)
-        return empty.scatter_(2, states[:, :, None], 1.0).flatten(1)
+        letters = torch.arange(self._n_letters + 1, device=states.device)
+        return (states[:, :, None] == letters).flatten(1).float()
 
     def feature_index(self, states: Tensor) -> Tensor:
         """Return one index for each place, shape n x length."""

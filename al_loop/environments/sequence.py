@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from al_loop.environments._per_device import PerDevice
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.system.alphabets import letters_of
 
@@ -79,7 +80,7 @@ class Sequences(Environment):
         self.state_size = length + 2  # letters, their number, whether it was stopped
         self.max_steps = length + (self.min_length < length)
         self.n_features = length * (self._n_letters + 1)
-        self._offsets = torch.arange(length) * (self._n_letters + 1)
+        self._offsets = PerDevice(torch.arange(length) * (self._n_letters + 1))
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
         states = torch.zeros(n, self.state_size, dtype=torch.int64, device=device)
@@ -146,12 +147,12 @@ class Sequences(Environment):
 
     def features(self, states: Tensor) -> Tensor:
         """Return the one-hot letters, including "none", shape n x (length * (letters + 1))."""
-        empty = torch.zeros(len(states), self.length, self._n_letters + 1, device=states.device)
-        return empty.scatter_(2, states[:, : self.length, None], 1.0).flatten(1)
+        letters = torch.arange(self._n_letters + 1, device=states.device)
+        return (states[:, : self.length, None] == letters).flatten(1).float()
 
     def feature_index(self, states: Tensor) -> Tensor:
         """Return one index for each position, shape n x length."""
-        return states[:, : self.length] + self._offsets.to(states.device)
+        return states[:, : self.length] + self._offsets.on(states.device)
 
     def log_paths(self, states: Tensor) -> Tensor:
         """Return 0 for words written from left to right, else log 2 for each letter after the first."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from al_loop.gflownet.fixed_shapes import packs
+
 _FEW_ACTIONS = 64
 _NEVER = torch.tensor(-torch.inf)
 
@@ -23,11 +25,6 @@ def masked_log_softmax(logits: Tensor, mask: Tensor) -> Tensor:
         got = f"got {tuple(logits.shape)} and {tuple(mask.shape)} of {mask.dtype}"
         raise ValueError(f"expected n x actions logits of the policy and a boolean mask of the environment, {got}")
     return logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
-
-
-def packs(device: torch.device) -> bool:
-    """Return whether to drop finished rows: it saves work, but on a GPU their number would have to be read back."""
-    return device.type == "cpu"
 
 
 def _gumbel(n: int, generator: torch.Generator) -> Tensor:
@@ -110,3 +107,30 @@ def _invert(logits: Tensor | None, mask: Tensor, generator: torch.Generator) -> 
         index[position.clamp(min=0, max=max(len(index) - 1, 0))] % n_actions if len(index) else torch.zeros_like(last)
     )
     return torch.where(total > 0, action, 0), total.log()
+
+
+def noise_shape(n_actions: int) -> tuple[int, torch.dtype]:
+    """Return how many random numbers ``choose_actions`` requires for each row, and their dtype."""
+    return (n_actions, torch.float32) if n_actions <= _FEW_ACTIONS else (1, torch.float64)
+
+
+def choose_actions(logits: Tensor, mask: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the result of ``pick_actions`` for given random numbers, as a pure function with fixed shapes.
+
+    Args:
+        logits: logits, shape n x n_actions.
+        mask: allowed actions, shape n x n_actions.
+        uniform: numbers from 0 to 1, of the shape and the dtype that ``noise_shape`` returns.
+    """
+    if mask.shape[1] <= _FEW_ACTIONS:
+        gumbel = -(-uniform.clamp(min=1e-38).log()).log()
+        best, action = torch.where(mask, logits + gumbel, -torch.inf).max(-1)
+        return action, best
+    logits = torch.where(mask, logits, -torch.inf)
+    # NaN: the row allows no action, or a logit is not finite
+    weights = (logits - logits.amax(1, keepdim=True)).double().exp().nan_to_num(0.0)
+    cumulative = weights.cumsum(1)
+    total = cumulative[:, -1:]
+    action = torch.searchsorted(cumulative, uniform * total, right=True)[:, 0]
+    last = (mask * torch.arange(mask.shape[1], device=mask.device)).amax(1)  # rounding must not leave the allowed ones
+    return torch.minimum(action, last), total[:, 0].log()

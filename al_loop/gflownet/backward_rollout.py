@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.action_choice import packs, pick_actions
+from al_loop.gflownet.action_choice import pick_actions
+from al_loop.gflownet.fixed_shapes import packs
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.trajectories import Trajectories
 

@@ -98,33 +98,51 @@ class BatchTraining:
         self.team: Team | None = None
         self._drawing: tuple[Policy, LogZ] | None = None
 
-    def step(self, batch: Batch) -> float:
+    def step(self, batch: Batch, plain_log_reward: Tensor | None = None) -> float:
         """Make one gradient step, and return the mean loss of the fresh trajectories.
 
         Args:
             batch: this process's part of the batch, on its device.
+            plain_log_reward: log-rewards of the fresh objects as they were given, which explain a loss that is not
+                finite.
 
         Raises:
             ValueError: a loss is not finite.
         """
-        training, objective, log_z = self._training, self.objective, self.weights.log_z
+        objective, log_z = self.objective, self.weights.log_z
         if batch.is_first and objective.uses_log_z:
             self._estimate_log_z(batch)
-        with torch.autocast(self.device.type, training.dtype, enabled=training.dtype != torch.float32):
-            terms = self._terms(batch)
-            losses = objective(terms if training.backward_loss == "balance" else terms.with_fixed_backward())
-        if not objective.uses_log_z and not objective.uses_edges:  # for reports, though no loss uses it
+        losses, terms = self._losses(batch)
+        if self._reports_log_z:
             log_z.level.data.fill_((terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0)).detach().mean())
         check_losses(losses)
         loss = losses.mean()
-        if training.backward_loss == "likelihood":
+        if self._training.backward_loss == "likelihood":
             loss = loss - terms.log_pb[:, : batch.n_fresh].sum(0).mean()
         self.weights.step(loss, self.team)
         return float(losses[: batch.n_fresh].detach().mean())
 
-    def _terms(self, batch: Batch) -> Terms:
+    def forget(self) -> None:
+        """Drop what refers to the present tensors of the optimiser, which are about to be replaced."""
+
+    @property
+    def _reports_log_z(self) -> bool:
+        """Whether log Z is estimated for reports, though no loss uses it."""
+        return not self.objective.uses_log_z and not self.objective.uses_edges
+
+    def _losses(self, batch: Batch, step_index: Tensor | None = None) -> tuple[Tensor, Terms]:
+        """Return the losses, shape n, and the terms of the whole batch; see ``compute_terms`` for ``step_index``."""
+        training = self._training
+        is_cast = training.dtype != torch.float32
+        # a recording must not use weights that were cast before it
+        with torch.autocast(self.device.type, training.dtype, enabled=is_cast, cache_enabled=step_index is None):
+            terms = self._terms(batch, step_index)
+            losses = self.objective(terms if training.backward_loss == "balance" else terms.with_fixed_backward())
+        return losses, terms
+
+    def _terms(self, batch: Batch, step_index: Tensor | None = None) -> Terms:
         """Return the terms of the whole batch."""
-        terms = self._terms_of(batch, self.weights.policy, self.weights.log_z)
+        terms = self._terms_of(batch, self.weights.policy, self.weights.log_z, step_index)
         if self.objective.uses_drawing_policy:
             terms = self._with_drawing_policy(terms, batch)
         return terms if self.team is None else self.team.join(terms, batch.n)
@@ -140,7 +158,7 @@ class BatchTraining:
         change = divergence(self._environment, policy, self._drawing[0], batch.trajectories, batch.context)
         return replace(terms, drawn=drawn, divergence=change)
 
-    def _terms_of(self, batch: Batch, policy: Policy, log_z: LogZ) -> Terms:
+    def _terms_of(self, batch: Batch, policy: Policy, log_z: LogZ, step_index: Tensor | None = None) -> Terms:
         training, objective = self._training, self.objective
         function = None if self.state_reward is None else self.state_reward.function
         return compute_terms(
@@ -156,6 +174,7 @@ class BatchTraining:
             partial_log_reward=function if training.forward_looking else None,
             stopped_log_reward=function if objective.uses_stops else None,
             group=batch.group,
+            step_index=step_index,
         )
 
     @torch.no_grad()

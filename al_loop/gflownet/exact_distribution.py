@@ -36,7 +36,7 @@ def terminal_distribution(
         are those given the start: they add up to 1 for each of the m states.
     """
     states = environment.initial(1) if start is None else start
-    flow = torch.ones(len(states), dtype=torch.float64)
+    flow = torch.ones(len(states), dtype=torch.float64, device=states.device)
     terminal: list[Tensor] = []
     mass: list[Tensor] = []
     for _ in range(environment.max_steps + 1):
@@ -47,17 +47,18 @@ def terminal_distribution(
         if not len(states):
             break
         mask = environment.forward_mask(states)
-        logits = torch.zeros(mask.shape) if policy is None else policy.forward_logits(states)
+        logits = torch.zeros(mask.shape, device=states.device) if policy is None else policy.forward_logits(states)
         probabilities = masked_log_softmax(logits.double(), mask).exp()
         parent_flow, (row, action) = flow, mask.nonzero(as_tuple=True)
         children = environment.step(states[row], action)
         index, group = unique_rows(children)
         states = children[index]
-        flow = torch.zeros(len(states), dtype=torch.float64)
+        flow = torch.zeros(len(states), dtype=torch.float64, device=states.device)
         flow.index_add_(0, group, parent_flow[row] * probabilities[row, action])
     all_terminal = torch.cat(terminal)
     index, group = unique_rows(all_terminal)
-    return all_terminal[index], torch.zeros(len(index), dtype=torch.float64).index_add(0, group, torch.cat(mass))
+    total = torch.zeros(len(index), dtype=torch.float64, device=all_terminal.device)
+    return all_terminal[index], total.index_add(0, group, torch.cat(mass))
 
 
 def object_distribution(environment: Environment, policy: Policy | None) -> dict[str, float]:

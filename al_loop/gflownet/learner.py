@@ -14,7 +14,9 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.batch_training import Batch, BatchTraining
 from al_loop.gflownet.conditions import Conditions
-from al_loop.gflownet.device import find_device
+from al_loop.gflownet.device import find_device, tf32_products
+from al_loop.gflownet.execution.choice import choose_execution
+from al_loop.gflownet.execution.fixed_batch_training import FixedBatchTraining
 from al_loop.gflownet.learner_sources import LearnerSources
 from al_loop.gflownet.log_z import LogZ
 from al_loop.gflownet.objectives import make_objective
@@ -74,7 +76,12 @@ class Learner:
         if prior is not None:
             load_prior(environment, self.policy, prior)
         self._weights = TrainedWeights(self.policy, self._log_z, training)
-        self._batches = BatchTraining(environment, training, self.objective, self._weights, self.device)
+        #: the way to execute roll-outs and gradient steps; None: plain, as where steps are not all alike
+        self.execution = None
+        if replicas is None and not self.objective.uses_drawing_policy:
+            self.execution = choose_execution(training.execution, self.device, training.steps)
+        parts = (environment, training, self.objective, self._weights, self.device)
+        self._batches = BatchTraining(*parts) if self.execution is None else FixedBatchTraining(*parts, self.execution)
         self._sources = LearnerSources(environment, training, self.device)
         self._log_reward: AnyReward | None = None
         self._is_fresh = True
@@ -262,7 +269,8 @@ class Learner:
         draw = draw.to(self.device)
         training, n = self.training, len(draw.trajectories)
         reward = self._current(draw.trajectories.terminal, draw.log_reward)
-        check_log_reward(reward, n)
+        if self.execution is None or self._is_fresh:  # later, a step of fixed shape is not made if a loss is not finite
+            check_log_reward(reward, n)
         generator = torch.Generator(self.device).manual_seed(seed)
         values = draw.values if draw.values is not None else torch.zeros(n, 0, device=self.device)
         batch, rewards, conditions = [draw.trajectories], [reward], [values]
@@ -281,7 +289,8 @@ class Learner:
         joined_batch = Batch(trajectories, log_reward, context, group, len(trajectories), n, self._is_fresh, is_new)
         self._is_fresh = False
         if self._replicas is None:
-            loss = self._batches.step(joined_batch)
+            with tf32_products(self.device, training.uses_tf32):
+                loss = self._batches.step(joined_batch, reward)
         else:
             loss = self._replicas.step(joined_batch, self._live_weights())
         return loss
@@ -358,6 +367,7 @@ class Learner:
                 self._set_reference(self._reference)
 
     def _load(self, state: Mapping[str, Any]) -> None:
+        self._batches.forget()
         self._weights.load_state_dict(state)
         if state["reference"] is not None:
             reference = self._reference or copy.deepcopy(self.policy).requires_grad_(False)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.action_choice import GumbelNoise, masked_log_softmax, packs, pick_actions
+from al_loop.gflownet.action_choice import GumbelNoise, masked_log_softmax, pick_actions
 from al_loop.gflownet.backward_rollout import Backward, backward_rollout
+from al_loop.gflownet.fixed_shapes import packs
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.unique_rows import unique_rows

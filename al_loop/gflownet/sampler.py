@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.back_and_forth import metropolis_hastings
 from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.conditioning import Conditioning
+from al_loop.gflownet.device import tf32_products
+from al_loop.gflownet.execution.choice import Execution
+from al_loop.gflownet.execution.chunked_rollout import ChunkedRollout
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.reward import AnyReward, Reward, StateReward
 from al_loop.gflownet.rollout import rollout
@@ -162,6 +166,8 @@ class Sampler:
         backward: the backward policy, for searches that undo steps.
         precision: dtype of the policy's arithmetic.
         scorer: scores what is drawn; None: in this process.
+        execution: the way to execute roll-outs; None: plain.
+        uses_tf32: whether a GPU multiplies float32 matrices in TF32.
     """
 
     def __init__(
@@ -172,11 +178,14 @@ class Sampler:
         backward: Backward = "learned",
         precision: torch.dtype = torch.float32,
         scorer: Scorer | None = None,
+        execution: Execution | None = None,
+        uses_tf32: bool = False,
     ) -> None:
         self._environment, self._policy, self._backward = environment, policy, backward
         self._conditioning = conditioning or Conditioning()
-        self._precision = precision
+        self._precision, self._uses_tf32 = precision, uses_tf32
         self._scorer = scorer or InlineScorer(environment)
+        self._chunked = None if execution is None else ChunkedRollout(environment, policy, execution, precision)
 
     @property
     def device(self) -> torch.device:
@@ -262,20 +271,25 @@ class Sampler:
             values = self._conditioning.fixed(n, beta, weights).to(self.device)
         context = self._context(values, generator)
         drawn: _Drawn | None = None
-        with torch.autocast(self.device.type, self._precision, enabled=self._precision != torch.float32):
+        is_cast = self._precision != torch.float32
+        with (
+            tf32_products(self.device, self._uses_tf32),
+            torch.autocast(self.device.type, self._precision, enabled=is_cast),
+        ):
             if n:
                 if start is None:
                     start = self._environment.sample_starts(n, request.per_condition, generator)
-                trajectories = rollout(
-                    self._environment,
-                    self._policy,
-                    n,
-                    generator=generator,
-                    epsilon=request.epsilon,
-                    temperature=request.temperature,
-                    context=context,
-                    start=start.to(self.device),
-                )
+                options: dict[str, Any] = {
+                    "generator": generator,
+                    "epsilon": request.epsilon,
+                    "temperature": request.temperature,
+                    "context": context,
+                }
+                start = start.to(self.device)
+                if self._chunked is None:
+                    trajectories = rollout(self._environment, self._policy, n, start=start, **options)
+                else:
+                    trajectories = self._chunked.draw(start, **options)
                 drawn = self._score(trajectories, values) if request.is_scored else self._unscored(trajectories, values)
             found = [draw for job in request.jobs for draw in self._search(job, generator)]
         return PendingDraw(drawn, found)

@@ -10,11 +10,10 @@ import torch
 
 from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.conditioning import Conditioning
+from al_loop.gflownet.execution.choice import Execution, ExecutionName
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.replay import Priority
 from al_loop.gflownet.searches.base import Search
-
-_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,12 @@ class TrainingSettings:
         hidden: width of the policy network.
         layers: number of layers of the policy network.
         device: ``cpu``, ``cuda``, ``cuda:1``, ...
-        precision: precision of the policy's arithmetic.
+        precision: precision of the policy's arithmetic; ``auto``: ``tf32`` on a GPU, whose matrix products it makes
+            several times as fast, ``float32`` on a CPU. Logits and losses are added up in float32 in any case.
+        execution: how roll-outs and gradient steps are executed: ``plain``; ``compiled``, which takes about a minute
+            first; ``graphed``, compiled and recorded as CUDA graphs; ``auto``: ``graphed`` on a GPU, unless there are
+            few steps, else ``plain``. Several processes, and objectives that use the policy that drew, are always
+            plain. All train the same, but roll-outs other than plain ones use random numbers in another order.
 
     Raises:
         ValueError: ``epochs``, ``per_condition`` or ``floor`` is out of range.
@@ -97,7 +101,8 @@ class TrainingSettings:
     hidden: int = 128
     layers: int = 2
     device: str = "cpu"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
+    execution: ExecutionName | Execution = "auto"
 
     def __post_init__(self) -> None:
         if not self.floor >= 0 or self.per_condition < 1 or self.epochs < 1:
@@ -161,4 +166,9 @@ class TrainingSettings:
     @property
     def dtype(self) -> torch.dtype:
         """The dtype used for autocast in the policy."""
-        return _PRECISIONS[self.precision]
+        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
+    @property
+    def uses_tf32(self) -> bool:
+        """Whether a GPU multiplies float32 matrices in TF32."""
+        return self.precision in ("auto", "tf32")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from al_loop.gflownet.log_z import LogZ
-from al_loop.gflownet.moving_average import moving_average
+from al_loop.gflownet.moving_average import moving_average, update_on_device
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.team import Team
@@ -27,7 +28,7 @@ class TrainedWeights:
 
     def __init__(self, policy: Policy, log_z: LogZ, training: TrainingSettings) -> None:
         self.policy, self.log_z = policy, log_z
-        self._clip_norm = training.clip_norm
+        self._clip_norm, self._decay = training.clip_norm, training.ema
         self._average = AveragedModel(policy, multi_avg_fn=moving_average(training.ema)) if training.ema else None
         change = log_z.change
         self._optimizer = torch.optim.Adam(
@@ -39,6 +40,7 @@ class TrainedWeights:
             fused=True,
         )
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
+        self._is_on_device = False
 
     @property
     def sampling_policy(self) -> Policy:
@@ -49,13 +51,44 @@ class TrainedWeights:
         assert isinstance(averaged, Policy)
         return averaged
 
-    def step(self, loss: Tensor, team: Team | None = None) -> None:
+    def keep_on_device(self) -> None:
+        """Hold learning rates and counts in tensors beside the weights, as recorded kernels require."""
+        self._is_on_device = True
+        for group in self._optimizer.param_groups:
+            group["lr"] = torch.tensor(group["lr"], device=self.log_z.level.device)
+            group["capturable"] = self.log_z.level.device.type == "cuda"
+        if self._average is not None:
+            self._average.n_averaged = self._average.n_averaged.to(self.log_z.level.device)
+
+    @contextmanager
+    def preserved(self) -> Iterator[None]:
+        """At the end, give all weights and the optimiser, in place, the values that they had at the beginning."""
+        modules = [self.policy, self.log_z, *([] if self._average is None else [self._average])]
+        tensors = [value for module in modules for value in module.state_dict().values()]
+        values = [tensor.detach().clone() for tensor in tensors]
+        states = self._optimizer.state
+        before = {p: {k: v.clone() for k, v in state.items()} for p, state in states.items()}
+        yield
+        with torch.no_grad():
+            for tensor, value in zip(tensors, values, strict=True):
+                tensor.copy_(value)
+            for parameter, state in states.items():
+                for name, tensor in state.items():
+                    if parameter in before:
+                        tensor.copy_(before[parameter][name])
+                    else:  # before the first step, all are 0
+                        tensor.zero_()
+
+    def step(self, loss: Tensor, team: Team | None = None, is_valid: Tensor | None = None) -> None:
         """Make one gradient step.
 
         Args:
             loss: the loss, a scalar.
             team: the processes whose gradients are added up; None: this one is alone.
+            is_valid: whether to make the step, a bool scalar on the device; None: yes.
         """
+        if is_valid is not None:
+            self._optimizer.found_inf = (~is_valid).float()  # type: ignore[attr-defined]
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
         if team is not None:
@@ -63,13 +96,18 @@ class TrainedWeights:
         if self._clip_norm is not None:
             nn.utils.clip_grad_norm_(self.policy.parameters(), self._clip_norm)
         self._optimizer.step()
-        if self._average is not None:
+        if self._average is not None and is_valid is None:
             self._average.update_parameters(self.policy)
+        elif self._average is not None:
+            update_on_device(self._average, self.policy, self._decay)
 
     def scale_rates(self, share: float) -> None:
         """Set every learning rate to a share of its own, for a schedule."""
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = share * rate
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(share * rate)
+            else:
+                group["lr"] = share * rate
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for ``load_state_dict``; its tensors are those in training, not copies."""
@@ -78,9 +116,15 @@ class TrainedWeights:
             "policy": self.policy.trainable_state(),
             "log_z": self.log_z.state_dict(),
             "average": self._average_state(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": self._optimizer_state(),
             **({} if digest is None else {"frozen": digest}),
         }
+
+    def _optimizer_state(self) -> dict[str, Any]:
+        """Return the optimiser's state with plain numbers for the learning rates."""
+        state = self._optimizer.state_dict()
+        groups = [{**group, "lr": float(group["lr"]), "capturable": False} for group in state["param_groups"]]
+        return {**state, "param_groups": groups}
 
     def _average_state(self) -> dict[str, Any] | None:
         """Return the state of the moving average, without frozen weights; None: there is no average."""
@@ -111,4 +155,8 @@ class TrainedWeights:
             own = {name: value for name, value in self._average.state_dict().items() if name in frozen}
             self._average.load_state_dict({**state["average"], **own})
         self._optimizer.load_state_dict(state["optimizer"])
+        for group in self._optimizer.param_groups:  # those of the settings
+            group["lr"] = 0.0
         self.scale_rates(1.0)
+        if self._is_on_device:
+            self.keep_on_device()

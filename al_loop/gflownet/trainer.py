@@ -59,6 +59,8 @@ class Trainer:
             self.training.backward,
             self.training.dtype,
             scorer,
+            self.learner.execution,
+            self.training.uses_tf32,
         )
         self.n_steps = 0
         self.set_reward(log_reward)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.action_choice import masked_log_softmax, packs
+from al_loop.gflownet.action_choice import masked_log_softmax
 from al_loop.gflownet.backward_rollout import Backward
+from al_loop.gflownet.fixed_shapes import packs
 from al_loop.gflownet.objectives.base import Objective, Terms
 from al_loop.gflownet.policies.base import ChosenSteps, Context, Logits, Policy
 from al_loop.gflownet.trajectories import Trajectories
@@ -59,6 +59,7 @@ def compute_terms(
     partial_log_reward: LogRewardOfStates | None = None,
     stopped_log_reward: LogRewardOfStates | None = None,
     group: Tensor | None = None,
+    step_index: Tensor | None = None,
 ) -> Terms:
     """Return the terms that an objective requires of trajectories.
 
@@ -76,12 +77,14 @@ def compute_terms(
             network's flows are added.
         stopped_log_reward: log-rewards of terminal states, if the objective requires the reward of stopping.
         group: the number of each trajectory's condition, shape n; None: all have the same.
+        step_index: with fixed shapes, the indices into T x n of all steps that happened, padded with T n; None: all
+            indices.
 
     Raises:
         ValueError: the objective requires flows that the policy does not model, a reference policy that is missing, or
             the reward of stopping where the environment or the reward has none.
     """
-    steps = _Steps(environment, trajectories, context)
+    steps = _Steps(environment, trajectories, context, step_index)
     chosen = _chosen(steps, policy, objective.uses_flows)
     log_pf, log_pb, network_flow = _step_terms(steps, policy, chosen, backward, objective.uses_flows)
     # relative balance compares two policies on the same trajectory: the multiplicity of the states cancels
@@ -135,33 +138,44 @@ def divergence(
 
 
 class _Steps:
-    """The steps of trajectories in one flat list: on a CPU only those that happened, on a GPU all of them.
+    """The steps of trajectories in one flat list: only those that happened, or with fixed shapes others, too."""
 
-    Selecting them saves work on a CPU, but would require waiting for a GPU.
-    """
-
-    def __init__(self, environment: Environment, trajectories: Trajectories, context: Context | None) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        trajectories: Trajectories,
+        context: Context | None,
+        index: Tensor | None = None,
+    ) -> None:
         self.environment, self.trajectories, self.context = environment, trajectories, context
         self.is_step = trajectories.actions >= 0  # T x n
         self.n_steps, self.n = self.is_step.shape
         self.packs = packs(self.is_step.device)
         happened = self.is_step.flatten()
-        all_steps = torch.arange(len(happened), device=happened.device)
-        self.index = happened.nonzero()[:, 0] if self.packs else all_steps  # into T x n
-        self.happened = happened[self.index]
+        self.is_padded = index is not None
+        if index is not None:  # into T x n, and T n for padding
+            self.slots, self.happened = index, index < len(happened)
+            self.index = index.clamp(max=len(happened) - 1)
+        else:
+            all_steps = torch.arange(len(happened), device=happened.device)
+            self.slots = self.index = happened.nonzero()[:, 0] if self.packs else all_steps
+            self.happened = happened[self.index]
         self.flat = trajectories.states.flatten(0, 1)  # (T + 1) n x state_size
         self.before, self.after = self.flat[self.index], self.flat[self.index + self.n]
         self.actions = trajectories.actions.flatten()[self.index].clamp(min=0)
         self.backward_actions = environment.backward_action(self.before, self.actions)
+        self._forward_mask: Tensor | None = None
         if not self.packs:
             self.backward_actions = torch.where(self.happened, self.backward_actions, 0)
 
-    @cached_property
+    @property
     def forward_mask(self) -> Tensor:
-        """The actions that are allowed before each step."""
-        mask = self.environment.forward_mask(self.before)
-        # steps that did not happen allow every action, and are dropped later
-        return mask if self.packs else mask | ~self.happened[:, None]
+        """The actions that are allowed before each step, computed on first use."""
+        if self._forward_mask is None:  # not a cached_property, whose lock torch.compile does not understand
+            mask = self.environment.forward_mask(self.before)
+            # steps that did not happen allow every action, and are dropped later
+            self._forward_mask = mask if self.packs else mask | ~self.happened[:, None]
+        return self._forward_mask
 
     def context_of(self, index: Tensor) -> Context | None:
         """Return the context at indices into T x n, or into (T + 1) x n."""
@@ -169,10 +183,15 @@ class _Steps:
 
     def spread(self, values: Tensor) -> Tensor:
         """Arrange values of the flat list as T x n, with 0 beyond the end of a trajectory."""
-        if not self.packs:
-            return torch.where(self.happened, values, 0.0).view(self.n_steps, self.n)
-        zero = values.new_zeros(self.n_steps * self.n)
-        return zero.index_copy(0, self.index, values).view(self.n_steps, self.n)
+        return self.place(values, 0.0)
+
+    def place(self, values: Tensor, elsewhere: float) -> Tensor:
+        """Arrange values of the flat list as T x n, with a constant elsewhere."""
+        if self.packs or self.is_padded:
+            table = values.new_full((self.n_steps * self.n + self.is_padded,), elsewhere)  # the last: for padding
+            table = table.index_copy(0, self.slots, values)
+            return table[: self.n_steps * self.n].view(self.n_steps, self.n)
+        return torch.where(self.happened, values, elsewhere).view(self.n_steps, self.n)
 
 
 def _chosen(steps: _Steps, policy: Policy, uses_flows: bool) -> ChosenSteps | None:
@@ -250,7 +269,13 @@ def _in_one_pass(steps: _Steps, policy: Policy, backward_mask: Tensor | None, us
     n_all = len(steps.flat)
     rank = torch.arange(n_all, device=steps.flat.device)
     index = rank
-    if steps.packs:
+    if steps.is_padded:  # the states before all steps, then the last states
+        last = steps.is_step.sum(0) * steps.n + rank[: steps.n]
+        index = torch.cat([steps.index, last])
+        slots = torch.cat([torch.where(steps.happened, steps.index, n_all), last])
+        number = torch.arange(len(index), device=rank.device)
+        rank = number.new_zeros(n_all + 1).scatter(0, slots, number)
+    elif steps.packs:
         # the backward probability of a state with a single parent does not depend on the network
         is_used = torch.zeros(n_all, dtype=torch.bool)
         is_used[steps.index] = True
@@ -269,7 +294,8 @@ def _in_one_pass(steps: _Steps, policy: Policy, backward_mask: Tensor | None, us
     logits = policy.all_logits(steps.flat[index], steps.context_of(index))
     # an arbitrary state replaces a skipped one, whose single parent has probability 1 whatever the logits
     after = rank[steps.index + steps.n].clamp(min=0)
-    return _pick(logits.forward, logits.backward, logits.log_flow, rank[steps.index], after)
+    before = torch.arange(len(steps.index), device=rank.device) if steps.is_padded else rank[steps.index]
+    return _pick(logits.forward, logits.backward, logits.log_flow, before, after)
 
 
 def _flows(
@@ -317,9 +343,7 @@ def _stops(
     never = log_stop.new_full((len(may_stop),), -torch.inf)
     log_stop = torch.where(may_stop, never.index_copy(0, rows, log_stop), -torch.inf)
     reward = torch.zeros_like(never).index_copy(0, rows, reward).masked_fill(~may_stop, 0.0)
-    everywhere = log_stop.new_full((steps.n_steps * steps.n,), -torch.inf)
-    log_stop = everywhere.index_copy(0, steps.index, log_stop).view(steps.n_steps, steps.n)
-    reward = torch.zeros_like(everywhere).index_copy(0, steps.index, reward).view(steps.n_steps, steps.n)
+    log_stop, reward = steps.place(log_stop, -torch.inf), steps.place(reward, 0.0)
     # the end counts as a state of its own where no stop led to it
     length = steps.is_step.sum(0)
     ends_by_stop = steps.trajectories.actions.gather(0, (length - 1)[None])[0] == stop
@@ -340,14 +364,22 @@ def _edge_flows(steps: _Steps, policy: Policy, log_reward: Tensor) -> tuple[Tens
     environment, after = steps.environment, steps.after
     step_context = steps.context_of(steps.index)
     mask = environment.backward_mask(after)
-    row, choice = mask.nonzero(as_tuple=True)
+    if steps.packs:
+        row, choice = mask.nonzero(as_tuple=True)
+    else:  # every parent; a step back that is not allowed is replaced by the first that is
+        every, first = torch.arange(mask.numel(), device=mask.device), mask.int().argmax(1, keepdim=True)
+        row = every // mask.shape[1]
+        choice = torch.where(mask, every.view(mask.shape) % mask.shape[1], first).flatten()
     parents = environment.backward_step(after[row], choice)
     actions = environment.forward_action(after[row], choice)
     context = None if step_context is None else step_context.rows(row)
     edges = policy.forward_logits(parents, context).gather(1, actions[:, None])[:, 0]
     # the same object, but perhaps in a state other than `after`
     edges = edges + environment.log_multiplicity(environment.step(parents, actions)).to(edges.dtype)
-    table = edges.new_full(mask.shape, -torch.inf).index_put((row, choice), edges)
+    if steps.packs:
+        table = edges.new_full(mask.shape, -torch.inf).index_put((row, choice), edges)
+    else:
+        table = edges.view(mask.shape).masked_fill(~mask, -torch.inf)
     inflow = table.logsumexp(1) if steps.packs else table.masked_fill(~steps.happened[:, None], 0.0).logsumexp(1)
     forward_mask = environment.forward_mask(after)
     is_end = environment.is_terminal(after)

@@ -8,11 +8,13 @@
 """
 
 from al_loop.language.calculator import calculate
-from al_loop.language.rewards import Checked, Continuation, Falling, Gap, Infill, LanguageReward
+from al_loop.language.rewards import Chain, Checked, Continuation, Falling, Gap, Infill, LanguageReward
 from al_loop.language.tuned import TunedModel
 from al_loop.language.tuning import TuneOptions, tune
+from al_loop.language_models.loading import load_language_model
 
 __all__ = [
+    "Chain",
     "Checked",
     "Continuation",
     "Falling",
@@ -22,5 +24,6 @@ __all__ = [
     "TuneOptions",
     "TunedModel",
     "calculate",
+    "load_language_model",
     "tune",
 ]

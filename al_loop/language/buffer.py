@@ -52,13 +52,23 @@ class TextBuffer(ConditionHeaps):
         reward: the reward, after ``bind``.
         capacity: largest number of continuations of a prompt.
         distance: smallest edit distance between two of them, as a share of the length.
+        device: the device of the training.
     """
 
-    def __init__(self, environment: Tokens, reward: LanguageReward, capacity: int = 50, distance: float = 0.25) -> None:
+    def __init__(
+        self,
+        environment: Tokens,
+        reward: LanguageReward,
+        capacity: int = 50,
+        distance: float = 0.25,
+        device: torch.device | str = "cpu",
+    ) -> None:
         super().__init__(environment.condition_size, capacity, distance, edit_distance)
+        self._device = torch.device(device)
         self._environment, self._reward = environment, reward
 
     def add(self, keys: Sequence[Hashable], states: Tensor, log_reward: Tensor) -> None:
+        states = states.to(self._device)
         super().add(keys, states, self._reward.untempered(states))
 
     def rescore(self, log_reward: AnyReward) -> None:

@@ -120,8 +120,7 @@ def build_reward(config: LanguageConfig) -> tuple[LanguageReward, list[str]]:
     if section.examples is not None:
         if prompts:
             raise ConfigError(f"prompts: those of reward {section.kind} are in its examples; remove them")
-        gaps = _gaps(section)
-        infill = Infill(gaps, section.temperature)
+        infill = Infill(_gaps(section), section.temperature)
         return infill, infill.prompts
     if not prompts:
         raise ConfigError("prompts: expected a file or a list, with at least one prompt")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -217,6 +217,18 @@ class Infill(LanguageReward):
         return [float(log_p[row, len(whole)]) for row, whole in enumerate(filled)]
 
 
+class Chain(Infill):
+    """log p(chain, answer | question) under the frozen model: the sampler draws reasons for known answers.
+
+    Args:
+        examples: pairs of a question, which is the prompt, and its answer.
+        temperature: divisor of the log-reward.
+    """
+
+    def __init__(self, examples: Sequence[tuple[str, str]], temperature: float | Falling = 1.0) -> None:
+        super().__init__([Gap(question, answer) for question, answer in examples], temperature)
+
+
 class Checked(LanguageReward):
     """Any function of the text.
 
@@ -263,12 +275,3 @@ class Checked(LanguageReward):
             return rewards
         added = self._likelihood.values(prompts, texts)
         return [reward + self._weight * log_p for reward, log_p in zip(rewards, added, strict=True)]
-
-
-#: kinds of rewards in a config
-REWARDS: Mapping[str, str] = {
-    "continuation": "likelihood of a continuation at a temperature",
-    "infill": "likelihood of a text with a filled gap",
-    "chain": "likelihood of a question, a chain of reasoning, and the known answer",
-    "checked": "a function of the text",
-}

@@ -21,7 +21,7 @@ from al_loop.gflownet.reward import StateReward
 from al_loop.gflownet.sampler import Sampler
 from al_loop.language.buffer import TextBuffer
 from al_loop.language.convergence import Report, convergence
-from al_loop.language.rewards import Infill, LanguageReward
+from al_loop.language.rewards import Checked, Infill, LanguageReward
 from al_loop.language.settings import TuneSettings
 from al_loop.language.tuned import TunedModel, digest
 from al_loop.language_models.base import LanguageModel
@@ -60,8 +60,8 @@ class TuneOptions:
 
 def tune(
     model: str | LanguageModel,
-    prompts: Sequence[str],
-    reward: LanguageReward,
+    prompts: str | Sequence[str],
+    reward: LanguageReward | Callable[..., float | None],
     *,
     seed: int = 0,
     settings: TuneSettings | None = None,
@@ -72,8 +72,8 @@ def tune(
 
     Args:
         model: the model, or its name or path; see ``load_language_model``.
-        prompts: the prompts of the training.
-        reward: the log-reward of a continuation.
+        prompts: the prompts of the training, or a single one.
+        reward: the log-reward of a continuation; a function of its text is ``Checked`` with the defaults.
         seed: seed of the adapters and of every draw.
         settings: the settings; None: the defaults.
         options: reports, checkpoints and so on; None: none of them.
@@ -92,7 +92,9 @@ def tune(
         unknown = sorted(set(changes) - set(vars(TuneSettings())))
         names = ", ".join(vars(TuneSettings()))
         raise ConfigError(f"{unknown[0]}: not a setting of tune; expected one of {names}") from None
-    environment = Tokens(model if isinstance(model, str) else register(model), list(prompts), **settings.space)
+    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+    reward = reward if isinstance(reward, LanguageReward) else Checked(reward)
+    environment = Tokens(model if isinstance(model, str) else register(model), prompts, **settings.space)
     return _Tuning(environment, reward, settings, options or TuneOptions(), seed).run()
 
 
@@ -110,7 +112,8 @@ class _Tuning:
             policy = LanguagePolicy(environment, lora=settings.lora)
         self._learner = Learner(environment, settings.training(settings.steps), seed, policy)
         self._live = StateReward(reward, is_live=True)
-        self._buffer = TextBuffer(environment, reward, settings.buffer_capacity, settings.buffer_distance)
+        capacity, distance = settings.buffer_capacity, settings.buffer_distance
+        self._buffer = TextBuffer(environment, reward, capacity, distance, self._learner.device)
         if settings.n_from_buffer:
             self._learner.add_source(self._buffer, settings.n_from_buffer)
             self._buffer.seed(options.seeds)

@@ -143,14 +143,15 @@ class LatentModel(nn.Module, ABC):
 
     @cached_property
     def codes(self) -> Tensor:
-        """All latents of an observation, shape n_codes x k.
+        """All latents of an observation, shape n_codes x k, in the order of their letters.
 
         Raises:
             ValueError: they are too many.
         """
         if not self.has_codes:
             raise ValueError(f"{type(self).__name__}: its latents are too many to enumerate")
-        return terminal_states(self.latents())
+        codes: Tensor = torch.unique(terminal_states(self.latents()), dim=0)  # sorted
+        return codes
 
     def log_joints(self, x: Tensor) -> Tensor:
         """Return log p(x, z) of each observation with every code, shape n x n_codes."""

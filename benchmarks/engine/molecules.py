@@ -11,7 +11,8 @@
   n = 1,000: RDKit decodes and describes them, or they are described as graphs; training steps per second with that
   reward.
 - round: the phases of a campaign's round with n = 5,000 answers and a pool of 10,000 objects.
-- processes: molecules per second that are drawn, decoded and rewarded by RDKit's QED, by the number of processes.
+- processes: molecules per second that other processes decode and reward by RDKit's log P or QED, in wall-clock time,
+  with the CPU time that a molecule takes there and in the process that asks for it.
 
 On a CPU, seconds are those of its thread (but for processes). Where RDKit, pydantic or a GPU is missing, the rows that
 need them are reported as not measured. Prints each figure beside the level of issue 16, and appends it to
@@ -130,6 +131,23 @@ def equality(table: Table, zinc: Path | None) -> None:
     from al_loop.features.molecules.reading import read_graphs
 
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
+    if table.lacks("identities that are not one molecule", "drawn fragments"):
+        equality_of_drawn(table)
+    if zinc is None:
+        not_measured("equality on ZINC", "give its file by --zinc")
+        return
+    if not table.lacks("largest difference of FractionCSP3", "ZINC"):
+        return
+    with lzma.open(zinc, "rt", encoding="utf-8") as lines:
+        names = [line.split()[0] for line in lines if line.strip()]
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(0))[:N_EQUAL].tolist()
+    molecules = [Chem.MolFromSmiles(names[i]) for i in order]
+    compare(table, "ZINC", [read_graphs(molecules[i : i + 500]) for i in range(0, N_EQUAL, 500)], molecules)
+
+
+def equality_of_drawn(table: Table) -> None:
+    from rdkit import Chem
+
     environment = Fragments()
     generator = torch.Generator().manual_seed(0)
     states = torch.cat([rollout(environment, None, 1000, generator=generator).terminal for _ in range(N_EQUAL // 1000)])
@@ -140,14 +158,6 @@ def equality(table: Table, zinc: Path | None) -> None:
     pairs = set(zip(environment.identity(states).tolist(), smiles, strict=True))
     n_ids, n_names = len({i for i, _ in pairs}), len(set(smiles))
     table.add("identities that are not one molecule", "drawn fragments", abs(n_ids - n_names) + len(pairs) - n_names)
-    if zinc is None:
-        not_measured("equality on ZINC", "give its file by --zinc")
-        return
-    with lzma.open(zinc, "rt", encoding="utf-8") as lines:
-        names = [line.split()[0] for line in lines if line.strip()]
-    order = torch.randperm(len(names), generator=generator)[:N_EQUAL].tolist()
-    molecules = [Chem.MolFromSmiles(names[i]) for i in order]
-    compare(table, "ZINC", [read_graphs(molecules[i : i + 500]) for i in range(0, N_EQUAL, 500)], molecules)
 
 
 def compare(table: Table, name: str, parts: list[Any], molecules: list[Any]) -> None:
@@ -349,31 +359,47 @@ def qed(objects: list[str]) -> torch.Tensor:
     return torch.tensor([4 * of_molecule(Chem.MolFromSmiles(name)) for name in objects])
 
 
+def logp(objects: list[str]) -> torch.Tensor:
+    """Return RDKit's log P, as a log-reward."""
+    from rdkit import Chem
+    from rdkit.Chem.Crippen import MolLogP
+
+    return torch.tensor([MolLogP(Chem.MolFromSmiles(name)) for name in objects])
+
+
 def processes(table: Table, counts: list[int]) -> None:
     figure = "RDKit reward, molecules/s"
     if not HAS_RDKIT:
         not_measured(figure, "RDKit is not installed")
         return
+    import psutil
+
     from al_loop.gflownet.parallel_scoring import ParallelScorer
     from al_loop.gflownet.worker_processes import WorkerProcesses
 
     environment = Fragments()
-    for count in counts:
-        setting = f"{count} processes, {len(os.sched_getaffinity(0))} cores"
-        if not table.lacks(figure, setting):
-            continue
-        batch = 512 * max(count, 2)
-        draws = [rollout(environment, None, batch, generator=g).terminal for g in generators(4)]
-        scorer = ParallelScorer(environment, WorkerProcesses(environment, count))
-        scorer.set_reward(molecules_qed())
-        scorer.begin(draws[0]).result()  # starts the processes
-        began = time.perf_counter()
-        for pending in [scorer.begin(states) for states in draws[1:]]:
-            pending.result()
-        taken = time.perf_counter() - began
-        scorer.close()
-        level = LEVELS[figure] if count >= 16 else None
-        table.add(figure, setting, 3 * batch / taken, level)
+    for name in ("logp", "qed"):
+        for count in counts:
+            setting = f"{name}, {count} processes, {len(os.sched_getaffinity(0))} cores"
+            if not table.lacks(figure, setting):
+                continue
+            batch = 512 * max(count, 2)
+            draws = [rollout(environment, None, batch, generator=g).terminal for g in generators(4)]
+            workers = WorkerProcesses(environment, count)
+            scorer = ParallelScorer(environment, workers)
+            scorer.set_reward(importable(name))
+            scorer.begin(draws[0]).result()  # starts the processes
+            others = [psutil.Process(pid) for pid in workers.pids]
+            spent = sum(sum(p.cpu_times()[:2]) for p in others)
+            began, own = time.perf_counter(), time.process_time()
+            for pending in [scorer.begin(states) for states in draws[1:]]:
+                pending.result()
+            taken, own = time.perf_counter() - began, time.process_time() - own
+            spent = sum(sum(p.cpu_times()[:2]) for p in others) - spent
+            scorer.close()
+            table.add("  a worker's CPU time, ms a molecule", setting, 1e3 * spent / (3 * batch))
+            table.add("  the caller's CPU time, ms a molecule", setting, 1e3 * own / (3 * batch))
+            table.add(figure, setting, 3 * batch / taken, LEVELS[figure] if count >= 16 else None)
 
 
 def generators(n: int) -> Iterator[torch.Generator]:
@@ -381,11 +407,12 @@ def generators(n: int) -> Iterator[torch.Generator]:
         yield torch.Generator().manual_seed(seed)
 
 
-def molecules_qed() -> Callable[[list[str]], torch.Tensor]:
-    """Return ``qed`` under the name by which other processes can import it."""
+def importable(name: str) -> Callable[[list[str]], torch.Tensor]:
+    """Return a reward of this file under the name by which other processes can import it."""
     from benchmarks.engine import molecules
 
-    return molecules.qed
+    reward: Callable[[list[str]], torch.Tensor] = getattr(molecules, name)
+    return reward
 
 
 def main(arguments: list[str] | None = None) -> None:

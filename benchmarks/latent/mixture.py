@@ -101,6 +101,7 @@ def plot(table: pd.DataFrame, path: Path) -> None:
         rows = table[table["arm"] == arm]
         axes.plot(rows["seed"], rows["log_likelihood"] - rows["truth"], marker, label=arm, fillstyle="none")
     axes.set_xlabel("initialisation")
+    axes.set_xticks(range(0, int(table["seed"].max()) + 1, 2))
     axes.set_ylabel("log-likelihood - truth (nats)")
     axes.set_title("A mixture of 4 x 4 petals, 4,000 points", fontsize=10)
     axes.legend(fontsize=8)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from al_loop.environments._per_device import PerDevice
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.environments.fragments.blocks import SHIPPED_VOCABULARY, read_blocks
 from al_loop.environments.fragments.crossover import cross
@@ -73,7 +74,7 @@ class Fragments(Environment):
                 f"min_fragments: no molecule of {min_fragments} blocks has at most max_atoms ({max_atoms}) heavy "
                 f"atoms; {fault}"
             )
-        self._tables_by_device: dict[torch.device, FragmentTables] = {}
+        self._tables_by_device, self._growth_by_device = PerDevice(self._tables), PerDevice(self._growth)
         self._graphs_by_device: dict[torch.device, BlockGraphs] = {}
         self.n_sites, self.n_entries = self._tables.n_sites, self._tables.n_entries
         #: slots that can have children
@@ -86,10 +87,7 @@ class Fragments(Environment):
 
     def tables(self, device: torch.device) -> FragmentTables:
         """Return the look-up tables on a device, to which they are copied on first use."""
-        tables = self._tables_by_device.get(device)
-        if tables is None:
-            tables = self._tables_by_device[device] = self._tables.to(device)
-        return tables
+        return self._tables_by_device.on(device)
 
     def slots(self, states: Tensor) -> Slots:
         """Return block (0: empty), parent's slot, parent's site and own site of each slot, n x max_fragments each."""
@@ -196,7 +194,7 @@ class Fragments(Environment):
         grows = allowed.flatten(0, 1).index_select(0, row.flatten())
         # no state is a dead end: after each step, the molecule can still reach its smallest number of blocks
         left = (self.min_fragments - 1 - count).clamp(min=0)
-        grows = grows.view(n, self.n_parents * self.n_sites, self.n_entries) & self._growth.to(device).allows(
+        grows = grows.view(n, self.n_parents * self.n_sites, self.n_entries) & self._growth_by_device.on(device).allows(
             site_class, room, left, count == 0
         )
         may_stop = is_open & (count >= self.min_fragments)
@@ -301,4 +299,4 @@ class Fragments(Environment):
         return f"{self.name} ({len(self.blocks)} blocks)"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tables_by_device": {}, "_graphs_by_device": {}}
+        return {**self.__dict__, "_graphs_by_device": {}}

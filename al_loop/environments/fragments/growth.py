@@ -83,15 +83,15 @@ class LeastGrowth:
         """Return the least atoms of j blocks at all sites but one: n x sites x (n_more + 1)."""
         branches = self._at_site[site_class].short()
         n, n_sites, n_columns = branches.shape
-        before, after = [_nothing(n, n_columns).to(branches)], [_nothing(n, n_columns).to(branches)]
+        before, after = [_nothing(n, n_columns, branches)], [_nothing(n, n_columns, branches)]
         for i in range(n_sites - 1):
             before.append(_add(before[-1], branches[:, i]))
             after.append(_add(after[-1], branches[:, n_sites - 1 - i]))
         return torch.stack([_add(b, a) for b, a in zip(before, reversed(after), strict=True)], dim=1)
 
 
-def _nothing(n: int, n_columns: int) -> Tensor:
-    total = torch.full((n, n_columns), NEVER)
+def _nothing(n: int, n_columns: int, like: Tensor | None = None) -> Tensor:
+    total = torch.full((n, n_columns), NEVER) if like is None else like.new_full((n, n_columns), NEVER)
     total[:, 0] = 0
     return total
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from al_loop.environments._per_device import PerDevice
 from al_loop.environments.base import Environment
 
 
@@ -33,18 +34,18 @@ class Hypergrid(Environment):
         self.state_size = dimensions + 1  # coordinates, then whether the point is finished
         self.max_steps = dimensions * (height - 1) + 1
         self.n_features = dimensions * height
-        self._limit = torch.tensor([height - 1] * dimensions + [1])
-        self._offsets = torch.arange(dimensions) * height
-        self._one = torch.ones(1, 1, dtype=torch.int64)
+        self._limit = PerDevice(torch.tensor([height - 1] * dimensions + [1]))
+        self._offsets = PerDevice(torch.arange(dimensions) * height)
+        self._one = PerDevice(torch.ones(1, 1, dtype=torch.int64))
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
         return torch.zeros(n, self.state_size, dtype=torch.int64, device=device)
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
-        return states.scatter_add(1, actions[:, None], self._one.to(states.device).expand(len(states), 1))
+        return states.scatter_add(1, actions[:, None], self._one.on(states.device).expand(len(states), 1))
 
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
-        return states.scatter_add(1, backward_actions[:, None], -self._one.to(states.device).expand(len(states), 1))
+        return states.scatter_add(1, backward_actions[:, None], -self._one.on(states.device).expand(len(states), 1))
 
     def backward_action(self, states: Tensor, actions: Tensor) -> Tensor:
         return actions
@@ -54,7 +55,7 @@ class Hypergrid(Environment):
 
     def forward_mask(self, states: Tensor) -> Tensor:
         """Return the coordinates below the border, which may increase, and stop, which is allowed at any point."""
-        return (states < self._limit.to(states.device)) & (states[:, -1:] == 0)
+        return (states < self._limit.on(states.device)) & (states[:, -1:] == 0)
 
     def backward_mask(self, states: Tensor) -> Tensor:
         """Return the coordinates above 0, which may decrease, or only the undoing of stop for a finished point."""
@@ -66,12 +67,12 @@ class Hypergrid(Environment):
 
     def features(self, states: Tensor) -> Tensor:
         """Return the one-hot coordinates, shape n x (dimensions * height)."""
-        empty = torch.zeros(len(states), self.dimensions, self.height, device=states.device)
-        return empty.scatter_(2, states[:, :-1, None], 1.0).flatten(1)
+        values = torch.arange(self.height, device=states.device)
+        return (states[:, :-1, None] == values).flatten(1).float()
 
     def feature_index(self, states: Tensor) -> Tensor:
         """Return one index for each coordinate, shape n x dimensions."""
-        return states[:, :-1] + self._offsets.to(states.device)
+        return states[:, :-1] + self._offsets.on(states.device)
 
     def log_paths(self, states: Tensor) -> Tensor:
         """Return the logarithm of a multinomial coefficient: the orders in which the coordinates can increase."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from al_loop.environments.base import Environment
 from al_loop.environments.fragments import Fragments
+from al_loop.gflownet.fixed_shapes import packs
 from al_loop.gflownet.policies.base import Context, Heads, Policy
 
 
@@ -97,12 +98,19 @@ class FragmentPolicy(Policy):
         return torch.where(is_stop, stop[:, 0], grown) - total
 
     def _at_open_sites(self, states: Tensor, context: Context | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the indices (k, into n x parents x sites) and logits (k x n_entries) of bonding, and stop (n x 1)."""
+        """Return the indices (k, into n x parents x sites) and logits (k x n_entries) of bonding, and stop (n x 1).
+
+        With fixed shapes, these are all sites; the caller masks those to which no block may be bonded.
+        """
         n_sites, block = self._environment.n_sites, self._environment.slots(states)[0]
         x, pooled = self._labelled(states, context)
         h = self.readout(torch.cat([x, pooled[:, None].expand_as(x)], -1))[:, : self._n_parents]
-        # only sites to which a block may be bonded: most are occupied or absent
-        row, slot, site = self._environment.open_sites(states).nonzero(as_tuple=True)
+        open_sites = self._environment.open_sites(states)
+        if packs(states.device):  # only sites to which a block may be bonded: most are occupied or absent
+            row, slot, site = open_sites.nonzero(as_tuple=True)
+        else:
+            every = torch.arange(open_sites.numel(), device=states.device)
+            row, slot, site = every // (self._n_parents * n_sites), every // n_sites % self._n_parents, every % n_sites
         queries = h[row, slot] + self.site_out(block[row, slot] * n_sites + site)
         index = (row * self._n_parents + slot) * n_sites + site
         head = context.head if context is not None else None

@@ -11,6 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from al_loop.environments.base import Environment
 from al_loop.environments.sequence import Sequences
+from al_loop.gflownet.fixed_shapes import packs
 from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy
 
 
@@ -122,7 +123,7 @@ class TransformerPolicy(Policy):
     def _read(self, states: Tensor, context: Context | None) -> Tensor:
         """Embed each prefix of words, the empty one first, shape n x (length of the longest + 1) x hidden."""
         # the longest word of the batch, unless its length would have to be read from a GPU
-        longest = int(states[:, -2].max()) if states.device.type == "cpu" and len(states) else self._length
+        longest = int(states[:, -2].max()) if packs(states.device) and len(states) else self._length
         nothing = torch.full_like(states[:, :1], self.letter.num_embeddings - 1)
         x = self._tokens(torch.cat([nothing, states[:, :longest]], dim=1), 0, context)
         for layer in self.layers:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from al_loop.actors.cluster.placement import await_places, needs_of, options_of, placed
-from al_loop.config import CampaignConfig, Role, SamplerRole
+from al_loop.config import CampaignConfig, LearnerRole, Role, SamplerRole
 from al_loop.errors import ConfigError
 
 
@@ -42,6 +42,12 @@ def test_a_role_that_goes_anywhere_leaves_what_is_rare_to_others(order):
 def test_parts_of_a_gpu_add_up_and_one_of_each_role_comes_first():
     assert placed([SAMPLER, LEARNER], [node(CPU=8, GPU=1)]) == {"sampler": 2, "learner": 1}
     assert placed([SAMPLER, LEARNER], [node(CPU=8, GPU=1), node(CPU=8, GPU=1)]) == {"sampler": 4, "learner": 1}
+
+
+def test_all_processes_of_a_learner_come_before_a_second_sampler():
+    learners = ("learner", LearnerRole(replicas=2, num_gpus=0.5), 2)
+    samplers = ("sampler", SamplerRole(count=4, num_gpus=0.25), 4)
+    assert placed([samplers, learners], [node(CPU=8, GPU=1), node(CPU=8, GPU=0.5)]) == {"learner": 2, "sampler": 2}
 
 
 def test_parts_are_counted_as_ray_counts_them():

@@ -15,6 +15,8 @@ def test_a_campaign_asks_for_its_workers_and_never_for_more_than_a_machine_has(t
     config = load_config(tmp_path / "swept.yaml", ["evaluation.workers=3"])
     assert needs_of(config, {"CPU": 16.0, "GPU": 0.0}) == {"CPU": 4.0}
     assert needs_of(config, {"CPU": 2.0, "GPU": 0.0}) == {"CPU": 2.0}
+    replicas = load_config(tmp_path / "swept.yaml", ["evaluation.workers=3", "resources.learner.replicas=2"])
+    assert needs_of(replicas, {"CPU": 16.0, "GPU": 0.0}) == {"CPU": 5.0}
     cuda = load_config(tmp_path / "swept.yaml", ["sampler.device=cuda"])
     assert needs_of(cuda, {"CPU": 16.0, "GPU": 2.0}) == {"CPU": 2.0, "GPU": 1.0}
 

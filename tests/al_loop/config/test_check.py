@@ -89,6 +89,8 @@ def test_all_mistakes_are_told_at_once(write):
 
 def test_the_maximising_baseline_refuses_what_it_cannot_do(write):
     assert "sampler.searches: ppo" in refused(write(), ["sampler={kind: ppo, searches: [{kind: genetic}]}"])
+    several = ["sampler={kind: ppo}", "resources.learner.replicas=2"]
+    assert "resources.learner.replicas: ppo trains in one process" in refused(write(), several)
     assert load_config(write(), ["sampler={kind: ppo}"]).fingerprint != load_config(write()).fingerprint
 
 

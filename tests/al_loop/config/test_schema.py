@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from al_loop.config import CampaignConfig, load_config
+from al_loop.errors import ConfigError
 from tests.support.configs import BASE
 
 
@@ -51,6 +52,13 @@ def _with(content, override):
         target = target.setdefault(key, {}) if isinstance(target, dict) else target[key]
     target[last] = yaml.safe_load(value)
     return content
+
+
+def test_processes_of_the_learner_that_get_no_trajectory_are_refused(write):
+    with pytest.raises(ConfigError, match=r"replicas: 9 processes cannot share a batch of 8 \(sampler.batch_size\)"):
+        load_config(write(), ["sampler.batch_size=8", "resources.learner.replicas=9"])
+    settings = ["sampler.epochs=3", "sampler.backward_loss=likelihood", "resources.learner.replicas=2"]
+    assert load_config(write(), settings).fingerprint == load_config(write()).fingerprint
 
 
 def test_the_order_of_keys_does_not_matter(write):

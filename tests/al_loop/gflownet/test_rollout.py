@@ -8,9 +8,9 @@ import torch
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
 from al_loop.environments.set import Sets
-from al_loop.gflownet import rollout as rollout_module
 from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.exact_distribution import object_distribution
+from al_loop.gflownet.fixed_shapes import fixed_shapes
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.mlp import MLPPolicy
 from al_loop.gflownet.rollout import Guide, rollout
@@ -154,13 +154,13 @@ def test_histories_of_different_lengths_are_trajectories():
 
 
 @pytest.mark.parametrize("environment", [GRID, Sets(6, 3), Sequences("AC", 4, 2)], ids=["grid", "set", "words"])
-def test_the_way_of_a_gpu_draws_the_same_distribution(environment, monkeypatch):
+def test_the_way_of_a_gpu_draws_the_same_distribution(environment):
     torch.manual_seed(0)
     policy = MLPPolicy(environment, 16, 2)
-    monkeypatch.setattr(rollout_module, "packs", lambda device: False)
     exact = object_distribution(environment, policy)
     n = 20_000
-    drawn = Counter(environment.decode(rollout(environment, policy, n, generator=generator()).terminal))
+    with fixed_shapes():
+        drawn = Counter(environment.decode(rollout(environment, policy, n, generator=generator()).terminal))
     chi_square = sum((drawn[o] - n * p) ** 2 / (n * p) for o, p in exact.items())
     freedom = len(exact) - 1
     assert chi_square < freedom + 4 * (2 * freedom) ** 0.5

@@ -6,7 +6,7 @@ import torch
 from al_loop.environments.tokens import Tokens
 from al_loop.errors import ConfigError
 from al_loop.gflownet.exact_distribution import terminal_states
-from al_loop.language.rewards import Checked, Continuation, Falling, Gap, Infill
+from al_loop.language.rewards import Chain, Checked, Continuation, Falling, Gap, Infill
 from al_loop.language_models.loading import load_language_model
 from tests.support.language import tiny_model
 
@@ -79,6 +79,15 @@ def test_a_filled_gap_is_rewarded_by_the_joint_likelihood():
         gap = gaps[row // half]
         expected = log_p(tokenizer.encode(text + gap.after), tokenizer.encode_prompt(gap.before))
         assert float(got[row]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_chain_is_what_fills_the_gap_between_a_question_and_its_answer():
+    chain, infill = Chain([("ab", "ca")], 0.5), Infill([Gap("ab", "ca")], 0.5)
+    environment = Tokens(tiny_model(), chain.prompts, max_tokens=2)
+    chain.bind(environment)
+    infill.bind(environment)
+    states = environment.encode(["a", "bc"])
+    assert chain(states).equal(infill(states))
 
 
 def test_gaps_that_the_sampler_could_not_tell_apart_are_refused():

@@ -30,6 +30,14 @@ def test_the_log_likelihood_is_that_of_the_normal_density():
     assert float(model.log_likelihood([[0.3, 0.4]])) == pytest.approx(expected)
 
 
+def test_the_codes_are_in_the_order_of_their_letters():
+    model = Mixture(groups=3, petals=3)
+    assert model.codes.tolist() == [[i, j] for i in range(3) for j in range(3)]
+    table = model.log_joints(model.read([[0.3, 0.4]])).view(3, 3)
+    pair = model.log_joint(model.read([[0.3, 0.4]]), torch.tensor([[1, 2]]))
+    assert float(table[1, 2].detach()) == pytest.approx(float(pair.detach()))
+
+
 def test_the_constant_of_the_paper_is_theirs():
     assert Mixture().constants()["printed_in_the_paper"] == pytest.approx(-2.80413, abs=1e-5)
 

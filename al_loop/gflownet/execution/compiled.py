@@ -1,0 +1,55 @@
+"""Compilation by ``torch.compile``, and the time that it takes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+_log = logging.getLogger(__name__)
+#: versions of one function, of different policies and settings, in one process
+_MAX_VERSIONS = 256
+
+
+class CompileTime:
+    """Seconds spent on compilation in this process. Kernels are cached on disk, so that later processes take less."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.count = 0
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add the compilation of a function."""
+        self.seconds += seconds
+        self.count += 1
+        _log.info("compiled %s in %.1f s", name, seconds)
+
+
+compile_time = CompileTime()
+
+
+def compiled(function: Callable[..., Any], backend: str = "inductor") -> Callable[..., Any]:
+    """Compile a function of tensors for any number of rows.
+
+    Args:
+        function: the function.
+        backend: the backend of ``torch.compile``.
+    """
+    import torch._dynamo  # takes a second, and only compiled trainings need it
+    from torch._dynamo.utils import counters
+
+    config: Any = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, _MAX_VERSIONS)
+    config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, 4 * _MAX_VERSIONS)
+    fast = torch.compile(function, backend=backend, dynamic=True, fullgraph=True)
+    name = getattr(function, "__qualname__", "function")
+
+    def call(*inputs: Any) -> Any:
+        graphs, began = counters["stats"]["unique_graphs"], time.perf_counter()
+        result = fast(*inputs)
+        if counters["stats"]["unique_graphs"] != graphs:
+            compile_time.add(name, time.perf_counter() - began)
+        return result
+
+    return call

@@ -1,0 +1,154 @@
+"""Gradient steps of fixed shape on batches of trajectories, which are compiled and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from al_loop.environments.base import Environment
+from al_loop.gflownet.batch_training import Batch, BatchTraining
+from al_loop.gflownet.execution.choice import Execution
+from al_loop.gflownet.fixed_shapes import fixed_shapes
+from al_loop.gflownet.objectives.base import Objective
+from al_loop.gflownet.policies.base import Context
+from al_loop.gflownet.reward import check_log_reward, check_losses
+from al_loop.gflownet.settings import TrainingSettings
+from al_loop.gflownet.trained_weights import TrainedWeights
+from al_loop.gflownet.trajectories import Trajectories
+
+
+class FixedBatchTraining(BatchTraining):
+    """Gradient steps as one function of tensors on one device, in which nothing waits for the device.
+
+    Args:
+        environment: the space.
+        training: the settings.
+        objective: the loss.
+        weights: the policy, log Z, and their optimiser.
+        device: the device of the weights.
+        execution: how the function is executed.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        training: TrainingSettings,
+        objective: Objective,
+        weights: TrainedWeights,
+        device: torch.device,
+        execution: Execution,
+    ) -> None:
+        super().__init__(environment, training, objective, weights, device)
+        weights.keep_on_device()
+        self._execution = execution
+        # a reward may be any Python function, which a compiler need not understand
+        calls_reward = training.forward_looking or objective.uses_stops
+        self._compiled = self._pure_losses if calls_reward else execution.compile(self._pure_losses)
+        self._steps: dict[tuple[int, int], Callable[..., Any]] = {}
+
+    def forget(self) -> None:
+        self._steps.clear()
+
+    def step(self, batch: Batch, plain_log_reward: Tensor | None = None) -> float:
+        if batch.is_first and self.objective.uses_log_z:
+            self._estimate_log_z(batch)
+        result = self.launch(batch)
+        mean, n_invalid = result.tolist()
+        if n_invalid:
+            if plain_log_reward is not None:
+                check_log_reward(plain_log_reward, len(plain_log_reward))
+            check_losses(torch.tensor(torch.nan))
+        return float(mean)
+
+    def launch(self, batch: Batch) -> Tensor:
+        """Make a gradient step without waiting for it.
+
+        Returns:
+            The mean loss of the fresh trajectories, and the number of losses that are not finite, shape 2. If there are
+            any, the weights are unchanged.
+        """
+        trajectories = batch.trajectories
+        states, actions = trajectories.states, trajectories.actions
+        if self._execution.capture is not None:  # one length, so that there are few recordings
+            missing = self._environment.max_steps - len(actions)
+            states = torch.cat([states, states[-1:].expand(missing, -1, -1)])
+            actions = torch.nn.functional.pad(actions, (0, 0, 0, missing), value=-1)
+            size = _size(trajectories.most_steps, actions.numel())
+        else:
+            size = int((actions >= 0).sum()) if actions.device.type == "cpu" else trajectories.most_steps
+        key = (batch.n_fresh, size)
+        step = self._steps.get(key)
+        if step is None:
+            step = self._steps[key] = self._execution.record(self._prepare(*key), self.weights.preserved)
+        values, head = (None, None) if batch.context is None else (batch.context.values, batch.context.head)
+        with fixed_shapes():
+            (result,) = step(states, actions, batch.log_reward, values, head, batch.group)
+        return result.clone()  # type: ignore[no-any-return]
+
+    def _prepare(self, n_fresh: int, size: int) -> Callable[..., Any]:
+        """Return the function of a whole gradient step for a number of fresh trajectories and of steps."""
+
+        def step(
+            states: Tensor,
+            actions: Tensor,
+            log_reward: Tensor,
+            values: Tensor | None,
+            head: Tensor | None,
+            group: Tensor | None,
+        ) -> tuple[Tensor]:
+            index = steps_that_happened(actions, size)
+            losses, log_pb, estimate = self._compiled(states, actions, log_reward, values, head, group, index)
+            is_valid = losses.detach().isfinite().all()
+            if self._reports_log_z:
+                level = self.weights.log_z.level
+                level.data.copy_(torch.where(is_valid, estimate.detach().mean(), level.data))
+            loss = losses.mean()
+            if self._training.backward_loss == "likelihood":
+                loss = loss - log_pb[:n_fresh].mean()
+            self.weights.step(loss, is_valid=is_valid)
+            n_invalid = (~losses.detach().isfinite()).sum().to(losses.dtype)
+            return (torch.stack([losses[:n_fresh].detach().mean(), n_invalid]),)
+
+        return step
+
+    def _pure_losses(
+        self,
+        states: Tensor,
+        actions: Tensor,
+        log_reward: Tensor,
+        values: Tensor | None,
+        head: Tensor | None,
+        group: Tensor | None,
+        index: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return losses, log P_B of the trajectories, and their estimates of log Z, shape n each."""
+        context = None if values is None and head is None else Context(values, head)
+        batch = Batch(Trajectories(states, actions), log_reward, context, group, len(log_reward), 0, False)
+        losses, terms = self._losses(batch, index)
+        log_pb = terms.log_pb.sum(0)
+        return losses, log_pb, terms.log_reward + log_pb - terms.log_pf.sum(0)
+
+
+def steps_that_happened(actions: Tensor, size: int) -> Tensor:
+    """Return the indices into T x n of all steps that happened, padded with T n, shape ``size``; without waiting.
+
+    Args:
+        actions: actions, shape T x n, -1 after the end of a trajectory.
+        size: at least the number of steps that happened.
+    """
+    happened = (actions >= 0).flatten()
+    place = torch.where(happened, happened.cumsum(0) - 1, size).clamp(max=size)
+    index = torch.full((size + 1,), len(happened), device=actions.device)
+    index = index.scatter(0, place, torch.arange(len(happened), device=actions.device))
+    return torch.where(torch.arange(size, device=actions.device) < happened.sum(), index[:size], len(happened))
+
+
+def _size(count: int, limit: int) -> int:
+    """Return a number that is at least ``count``, one of two in each octave, at most ``limit``."""
+    size = 16
+    while size < count:
+        size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3
+    return min(size, limit)

@@ -1,0 +1,87 @@
+"""Recording of a function's kernels, once for each shape of its inputs, and their replay without Python.
+
+The recording itself is an argument, so that a CPU can test everything around the few lines that need a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+#: a function without arguments and its outputs -> a function that runs it again and replaces the outputs in place
+Capture = Callable[[Callable[[], tuple[Tensor, ...]]], tuple[Callable[[], None], tuple[Tensor, ...]]]
+_WARM_UPS = 3
+
+
+class CudaCapture:
+    """Recording as a CUDA graph. The graphs of one instance share their memory, and must not run at the same time."""
+
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, work: Callable[[], tuple[Tensor, ...]]) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
+        """Run some work a few times, then record it; return its replay, and the outputs that a replay fills."""
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UPS):
+                work()
+        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            outputs = work()
+        return graph.replay, outputs
+
+
+@dataclass(frozen=True)
+class _Recording:
+    inputs: tuple[Tensor | None, ...]
+    replay: Callable[[], None]
+    outputs: tuple[Tensor, ...]
+
+
+class Recorded:
+    """A function of tensors that is recorded at the first call with each shape, and replayed from then on.
+
+    Its outputs are overwritten by the next call with inputs of the same shapes.
+
+    Args:
+        function: a function of tensors, some of them possibly None, that returns a tuple of tensors.
+        capture: the recording.
+        preserve: a context at whose end everything that the function changes has its values from the beginning, since a
+            recording runs the function.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., tuple[Tensor, ...]],
+        capture: Capture,
+        preserve: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._function, self._capture, self._preserve = function, capture, preserve
+        self._recordings: dict[object, _Recording] = {}
+
+    def __len__(self) -> int:
+        return len(self._recordings)
+
+    def __call__(self, *inputs: Tensor | None) -> tuple[Tensor, ...]:
+        key = tuple(None if x is None else (tuple(x.shape), x.dtype) for x in inputs)
+        recording = self._recordings.get(key)
+        if recording is None:
+            recording = self._recordings[key] = self._record(inputs)
+        for own, given in zip(recording.inputs, inputs, strict=True):
+            if own is not None and given is not None:
+                own.copy_(given)
+        recording.replay()
+        return recording.outputs
+
+    def _record(self, inputs: tuple[Tensor | None, ...]) -> _Recording:
+        own = tuple(None if x is None else x.clone() for x in inputs)
+        with self._preserve():
+            replay, outputs = self._capture(lambda: self._function(*own))
+        return _Recording(own, replay, outputs)
