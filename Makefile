@@ -82,3 +82,15 @@ peers: .venv-peers/.ready
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check torchgfn==2.4.1
 	@touch $@
+
+# The libraries that are inlined in reports, from npm; see al_loop/report/data/README.md.
+PAGES := al_loop/report/data
+.PHONY: pages
+pages:
+	@folder=$$(mktemp -d) && npm install --silent --no-audit --no-fund --prefix $$folder d3@7.9.2 @observablehq/plot@0.6.17 @rdkit/rdkit@2026.9.1 \
+	&& cd $$folder/node_modules \
+	&& gzip -9nc d3/dist/d3.min.js > $(CURDIR)/$(PAGES)/d3.min.js.gz \
+	&& gzip -9nc @observablehq/plot/dist/plot.umd.min.js > $(CURDIR)/$(PAGES)/plot.umd.min.js.gz \
+	&& gzip -9nc @rdkit/rdkit/dist/RDKit_minimal.js > $(CURDIR)/$(PAGES)/RDKit_minimal.js.gz \
+	&& gzip -9nc @rdkit/rdkit/dist/RDKit_minimal.wasm > $(CURDIR)/$(PAGES)/RDKit_minimal.wasm.gz \
+	&& rm -r $$folder

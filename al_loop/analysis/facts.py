@@ -16,6 +16,7 @@ import pandas as pd
 from al_loop import __version__
 from al_loop.analysis.facts_rounds import alarm_facts, round_facts, spending_facts, timeline_facts
 from al_loop.analysis.facts_table import CandidateTable, candidate_facts, encoded, label, rounded
+from al_loop.analysis.molecules import are_canonical
 from al_loop.analysis.object_kinds import ObjectType, kind_of_objects
 from al_loop.analysis.outlook import outlook
 from al_loop.analysis.reasons import reason_texts, reasons
@@ -82,6 +83,7 @@ def run_facts(run: RunTables, *, status: RunStatus | None = None, has_map: bool 
             "n": len(table.frame),
             "columns": encoded(run, table),
             "results": table.rows(results.index),
+            "is_canonical": object_type == "molecule" and are_canonical(table.frame["object"].tolist()),
             "order": _order(run, table),
         },
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from al_loop.monitoring.scores import MIDDLE, NEAR
 
 if TYPE_CHECKING:
     from al_loop.analysis.tables import RunTables
+    from al_loop.oracles.base import Objective
 
 #: the deviation of a prediction, relative to the median of its batch, above which a candidate counts as uncertain
 _UNCERTAIN = 1.2
@@ -73,16 +74,19 @@ def reason_texts(run: RunTables, frame: pd.DataFrame, ids: Iterable[int]) -> dic
     said = {d.candidate_id: d for d in run.ledger.decisions() if d.action == "pin" and d.candidate_id is not None}
     wanted = list(ids)
     candidates, whys = (table.loc[wanted].to_dict("records") for table in (run.candidates, frame))
+    predicted = [(objective, run.prediction_columns(column)) for column, objective in run.optimised.items()]
     texts = {}
     for number, candidate, why in zip(wanted, candidates, whys, strict=True):
-        text = _text(run, candidate, why)
+        text = _text(predicted, candidate, why)
         if (decision := said.get(number)) is not None:
             text = f"{decision.by} added it to the batch: {decision.reason}"
         texts[number] = text
     return texts
 
 
-def _text(run: RunTables, candidate: Mapping[Any, Any], why: Mapping[Any, Any]) -> str:
+def _text(
+    predicted: Sequence[tuple[Objective, tuple[str, str] | None]], candidate: Mapping[Any, Any], why: Mapping[Any, Any]
+) -> str:
     if (known := _ORIGINS.get(candidate["origin"])) is not None:
         return known[1]
     if why["choice"] == "random":
@@ -91,14 +95,13 @@ def _text(run: RunTables, candidate: Mapping[Any, Any], why: Mapping[Any, Any]) 
             if candidate["round"] == 0
             else "drawn at random, because the sampler had no other new object"
         )
-    predicted = []
-    for column, objective in run.optimised.items():
-        names = run.prediction_columns(column)
+    values = []
+    for objective, names in predicted:
         assert names is not None
         unit = f" {objective.unit}" if objective.unit else ""
-        name = f"{objective.name.replace('_', ' ')} " if len(run.optimised) > 1 else ""
-        predicted.append(f"{name}{candidate[names[0]]:.4g} ± {candidate[names[1]]:.2g}{unit}")
-    parts = [f"predicted {' and '.join(predicted)}"]
+        name = f"{objective.name.replace('_', ' ')} " if len(predicted) > 1 else ""
+        values.append(f"{name}{candidate[names[0]]:.4g} ± {candidate[names[1]]:.2g}{unit}")
+    parts = [f"predicted {' and '.join(values)}"]
     if math.isfinite(why["chance"]):
         parts.append(f"a chance of {why['chance']:.0%} to beat the best known then ({why['best_before']:.4g})")
     parts.append(_novelty(why["nearest"]))

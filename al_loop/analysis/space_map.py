@@ -33,6 +33,7 @@ def place(S: Similarities, seed: int = 0) -> NDArray[np.float64]:
     start = _principal_coordinates(D, seed)
     if n > 6 and float(start[:, 0].std()) > 0:
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
 
         tsne: Any = TSNE(
             metric="precomputed",
@@ -42,7 +43,8 @@ def place(S: Similarities, seed: int = 0) -> NDArray[np.float64]:
             random_state=seed,
             max_iter=400,
         )
-        with warnings.catch_warnings():
+        # on a busy machine, threads would wait for each other
+        with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore")
             start = tsne.fit_transform(D).astype(np.float64)
     low, high = start.min(axis=0), start.max(axis=0)

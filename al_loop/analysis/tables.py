@@ -28,6 +28,7 @@ from al_loop.ledger.records import RoundRow
 from al_loop.modelling.objective_names import predicted_columns
 from al_loop.modelling.objectives import CampaignObjectives, recorded_objectives
 from al_loop.oracles.base import Objective
+from al_loop.outgoing import redacted
 from al_loop.storage.artifacts import ArtifactFolder
 from al_loop.storage.locate import find_ledger, location_text, run_folder
 
@@ -76,6 +77,8 @@ class RunTables:
             self._columns[f"{column}_2" if column in self._columns else column] = objective
         #: the number of the newest answer, and the evaluations up to it
         self._cache: tuple[int, pd.DataFrame] | None = None
+        #: the version of the ledger, and the candidates as of then
+        self._cached_candidates: tuple[tuple[int, ...], pd.DataFrame] | None = None
         #: the numbers of the newest answer and start, and the answers up to it
         self._cached_answers: tuple[tuple[int, int], Results] | None = None
         #: the numbers of opened and closed rounds, and the rounds
@@ -88,7 +91,7 @@ class RunTables:
         """The campaign's config, as of its last start."""
         session = self.ledger.last_session()
         assert session is not None
-        return session.config
+        return dict(redacted(session.config))  # earlier versions recorded secrets, too
 
     @property
     def objective(self) -> Objective:
@@ -150,7 +153,11 @@ class RunTables:
     @property
     def candidates(self) -> pd.DataFrame:
         """One row per proposed object, with or without an answer, indexed by the candidate's id."""
-        return candidate_table(self.ledger.read(columns.candidates), self.campaign_objectives, self.round_rows)
+        version = self.ledger.read(columns.version)
+        if self._cached_candidates is None or self._cached_candidates[0] != version:
+            table = candidate_table(self.ledger.read(columns.candidates), self.campaign_objectives, self.round_rows)
+            self._cached_candidates = (version, table)
+        return self._cached_candidates[1].copy()
 
     @property
     def evaluations(self) -> pd.DataFrame:

@@ -180,7 +180,12 @@ class RoundStates:
     def until(self, n_answers: int) -> RoundState:
         """Return the current rounds and candidates, with the answers up to a number."""
         version, state = self._read()
-        return state if version[0] == n_answers else RoundState.read(self._ledger, self._parts, n_answers)
+        if version[0] == n_answers:
+            return state
+        if not self._ledger.read(lambda c: columns.are_additions(c, n_answers)):
+            return RoundState.read(self._ledger, self._parts, n_answers)
+        later = {o.candidate_id for o in self._ledger.read(lambda c: queries.observations(c, version[0], n_answers))}
+        return replace(state, observations=[o for o in state.observations if o.candidate_id not in later])
 
     def _read(self) -> tuple[tuple[int, ...], RoundState]:
         version = self._ledger.read(columns.version)

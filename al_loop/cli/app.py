@@ -11,6 +11,7 @@ from al_loop.cli import (
     check,
     compare,
     course,
+    dashboard,
     draw,
     energy,
     fit_latent,
@@ -26,6 +27,7 @@ from al_loop.cli import (
     sweep,
     tune_language,
     verify,
+    watch,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
 from al_loop.system.output import guard_output, is_pipe_broken, raise_broken_pipes
@@ -76,6 +78,8 @@ for _command in (
     results.export,
     report.report,
     compare.compare,
+    dashboard.dashboard,
+    watch.watch,
     verify.verify,
     verify.backup,
 ):

@@ -150,7 +150,8 @@ class LatentModel(nn.Module, ABC):
         """
         if not self.has_codes:
             raise ValueError(f"{type(self).__name__}: its latents are too many to enumerate")
-        return torch.unique(terminal_states(self.latents()), dim=0)  # sorted
+        codes: Tensor = torch.unique(terminal_states(self.latents()), dim=0)  # sorted
+        return codes
 
     def log_joints(self, x: Tensor) -> Tensor:
         """Return log p(x, z) of each observation with every code, shape n x n_codes."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from al_loop.gflownet.backward_rollout import backward_rollout
+from al_loop.gflownet.device import find_device
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.pipeline import InlineSampler, SamplerGroup, pipeline
 from al_loop.gflownet.policies import make_policy
@@ -68,13 +69,16 @@ class Alternation:
     def __init__(
         self, model: LatentModel, x: Tensor, em: EM, seed: int = 0, samplers: SamplerGroup | None = None
     ) -> None:
-        self.model, self.x, self.em, self._seed = model, x, em, seed
-        self.observations = Observations(model, x, em.n_dreams)
+        device = find_device(em.device)
+        self.model, self.x, self.em, self._seed = model.to(device), x.to(device), em, seed
+        #: the model where dreams are drawn: on the CPU, whose random numbers are the same everywhere
+        self._dreamer = model if device.type == "cpu" else copy.deepcopy(model).cpu()
+        self.observations = Observations(model, self.x, em.n_dreams)
         if em.forward_looking and not model.is_partial:
             raise ValueError(f"forward_looking: {type(model).__name__} has no partial log-joint; set it to false")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "policy"))
-            policy = make_policy(self.observations, em.hidden, em.layers)
+            policy = make_policy(self.observations, em.hidden, em.layers).to(device)
         self.learner = Learner(self.observations, em.training, derive_seed(seed, "learner"), policy)
         self._reward = StateReward(JointReward(model, self.observations), model.is_partial, is_live=True)
         self._samplers = samplers or InlineSampler(Sampler(self.observations, policy, backward=em.backward))
@@ -87,9 +91,15 @@ class Alternation:
 
     @property
     def posterior(self) -> Posterior:
-        """The posterior with the present weights."""
-        em, weights = self.em, copy.deepcopy(self.learner.policy.state_dict())
-        return Posterior(self.model, weights, em.hidden, em.layers, em.backward)
+        """The posterior with the present weights, on the CPU."""
+        em, weights = self.em, {name: weight.cpu().clone() for name, weight in self.learner.policy.state_dict().items()}
+        return Posterior(self._on_cpu(), weights, em.hidden, em.layers, em.backward)
+
+    def _on_cpu(self) -> LatentModel:
+        """Return the model on the CPU, with its present parameters."""
+        if self._dreamer is not self.model:
+            self._dreamer.load_state_dict(self.model.state_dict())
+        return self._dreamer
 
     def round(self) -> Round:
         """Make the E-steps and M-steps of the next round."""
@@ -109,7 +119,7 @@ class Alternation:
         """
         generator = torch.Generator().manual_seed(derive_seed(self._seed, "report"))
         rows = torch.randperm(len(self.x), generator=generator)[:_REPORTED]
-        return self.posterior.report(self.x[rows], n, seed=derive_seed(self._seed, "report"))
+        return self.posterior.report(self.x.cpu()[rows], n, seed=derive_seed(self._seed, "report"))
 
     # -- E-steps -------------------------------------------------------------------------------------------------------
 
@@ -130,6 +140,7 @@ class Alternation:
         """
         em, smooth, n_steps = self.em, None, 0
         self.learner.start(self._reward)
+        self._on_cpu()
         for loss in pipeline(
             self.learner, self._samplers, seed=lambda purpose, step: derive_seed(self._seed, name, purpose, step)
         ):
@@ -142,11 +153,16 @@ class Alternation:
         assert smooth is not None
         return smooth, n_steps
 
+    def _generator(self, seed: int) -> torch.Generator:
+        """Return a source of randomness for roll-outs, on the learner's device."""
+        return torch.Generator(self.learner.device).manual_seed(seed)
+
     def _dream(self, seed: int) -> None:
         """Raise the likelihood, under the sampler, of latents that the model drew with their observations."""
         generator = torch.Generator().manual_seed(seed)
-        x, z = self.model.sample(self.em.n_dreams, generator)
+        x, z = self._dreamer.sample(self.em.n_dreams, generator)
         states, policy = self.observations.dream(x, z), self.learner.policy
+        generator = self._generator(seed)
         histories = backward_rollout(self.observations, policy, states, generator=generator, backward=self.em.backward)
         log_pf, _ = log_probabilities(self.observations, policy, histories, backward="uniform")
         loss = -log_pf.sum(0).mean()
@@ -167,7 +183,7 @@ class Alternation:
                 self._kept.append((index, z))
             drawn = self._kept or [(index, z)]
             index, z = torch.cat([rows for rows, _ in drawn]), torch.cat([latents for _, latents in drawn])
-            self.model.maximise(self.x[index], z, torch.ones(len(index), dtype=torch.float64))
+            self.model.maximise(self.x[index], z, torch.ones(len(index), dtype=torch.float64, device=z.device))
             return accepted
         shares = []
         for _ in range(em.m_steps):
@@ -185,7 +201,9 @@ class Alternation:
     def _draw(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, float]:
         """Return the index of an observation and the latent of each draw, and the share that the moves changed."""
         em, policy = self.em, self.learner.sampling_policy
-        index = rows.repeat_interleave(em.draws)
+        index = rows.to(self.x.device).repeat_interleave(em.draws)
+        if self.x.device.type != "cpu":
+            generator = self._generator(int(torch.randint(2**62, (1,), generator=generator)))
         drawn = rollout(
             self.observations, policy, len(index), generator=generator, start=self.observations.start(index)
         )
@@ -195,7 +213,7 @@ class Alternation:
         accepted = float((states != before).any(1).double().mean())
         if em.best:
             log_joint = self.model.log_joint(*self.observations.observed(states)).view(len(rows), em.draws)
-            states = states[torch.arange(len(rows)) * em.draws + log_joint.argmax(1)]
+            states = states[torch.arange(len(rows), device=states.device) * em.draws + log_joint.argmax(1)]
         return states[:, 0], states[:, 1:], accepted
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------

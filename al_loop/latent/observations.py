@@ -48,10 +48,10 @@ class Observations(Conditioned):
             x: observations drawn by the model, shape n x width, at most as many as there are places.
             z: their latents, shape n x (columns of a latent state).
         """
-        places = torch.arange(self.n_observed, self.n_observed + len(x))
-        self.x[places], self._starts[places] = x.to(self.x), self._model.starts(x)
+        places = torch.arange(self.n_observed, self.n_observed + len(x), device=self.x.device)
+        self.x[places], self._starts[places] = x.to(self.x), self._model.starts(x).to(self._starts)
         self.conditions[places] = self._model.inputs(x).to(self.conditions)
-        return torch.cat([places[:, None], z], 1)
+        return torch.cat([places[:, None], z.to(places)], 1)
 
     def observed(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Return the observation of each state, shape n x width, and the state of its latents."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import tempfile
@@ -19,6 +18,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 from al_loop.errors import CampaignError, ConfigError, summary
 from al_loop.ledger import migrations, schema, seals, verification
 from al_loop.ledger.call_limits import CallLimit
+from al_loop.ledger.checked_file import CheckedFile
 from al_loop.ledger.engines import make_engine, parse_url
 from al_loop.ledger.faults import is_damage, is_locked, is_transient, pause_s, try_a_few_times
 from al_loop.ledger.seals import Head
@@ -65,6 +65,8 @@ class Database:
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         self._is_hurried = False
         self._copy: tempfile.TemporaryDirectory[str] | None = None
+        #: the note that all rows were compared, of a file that this process opens as it is
+        self._checked: CheckedFile | None = None
         self._verified = Head()  # the last link up to which rows were compared with their checksums
         self._seen = Head()  # the last link that this process has read or written
         self.on_write: Callable[[Head], None] = lambda head: None
@@ -72,6 +74,7 @@ class Database:
         try:
             if self._is_sqlite and not str(parsed.database).startswith("file:"):
                 self._prepare_path(Path(str(parsed.database)))
+                self._checked = CheckedFile(Path(str(parsed.database)))
             self._engine = make_engine(parsed, read_only=read_only, limit=self._limit)
             self._open()
         except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
@@ -125,6 +128,7 @@ class Database:
         if self._read_only:
             self._copy = tempfile.TemporaryDirectory(prefix="al-loop-ledger-", ignore_cleanup_errors=True)
             original = self.engine
+            self._checked = None
             self._engine = migrations.upgraded_copy(original, Path(self._copy.name) / "ledger.db")
             original.dispose()
         else:
@@ -163,7 +167,7 @@ class Database:
 
     def _require_supported(self, version: int, connection: Connection) -> None:
         if version > schema.SCHEMA_VERSION:
-            what = f"{_writer(connection)}has schema {version}"
+            what = f"{migrations.writer_of(connection)}has schema {version}"
             raise ConfigError(
                 f"ledger {self.name}: {what}, but this al-loop supports schemas up to {schema.SCHEMA_VERSION}; "
                 "upgrade al-loop"
@@ -241,7 +245,14 @@ class Database:
     def _compare(self, connection: Connection) -> None:
         """Compare the rows that were added since the last time with their checksums."""
         after = self._verified
-        now = verification.require_sound(connection, self.name, after, is_reader=self._read_only)
+        checked = self._checked if self._read_only and not after.number else None
+        if checked is not None and checked.is_unchanged():
+            now = seals.head(connection)
+        else:
+            state = [] if checked is None else checked.state()
+            now = verification.require_sound(connection, self.name, after, is_reader=self._read_only)
+            if checked is not None and now.last > verification.MANY:
+                checked.write(state)
         if now.number >= self._verified.number:
             self._verified = now
         if now.number >= self._seen.number:
@@ -289,6 +300,8 @@ class Database:
             self.checkpoint()
             with suppress(sa.exc.SQLAlchemyError):
                 self._engine.dispose()
+            if self._checked is not None and not self._read_only and self._verified.last > verification.MANY:
+                self._checked.write(self._checked.state())
         if self._copy is not None:
             self._copy.cleanup()
 
@@ -377,13 +390,3 @@ class Database:
                     )
                 stopping.wait_for(lambda: self._is_hurried, next_pause_s)
                 n += 1
-
-
-def _writer(connection: Connection) -> str:
-    """Return which version of al-loop last started a campaign whose schema is newer, as the beginning of a message."""
-    raw = sa.table("sessions", sa.column("id"), sa.column("versions"))
-    try:
-        text: Any = connection.scalar(sa.select(raw.c.versions).order_by(raw.c.id.desc()).limit(1))
-        return f"was last started by al-loop {json.loads(text)['al-loop']!s:.40} and "
-    except (sa.exc.SQLAlchemyError, ValueError, TypeError, LookupError):
-        return ""

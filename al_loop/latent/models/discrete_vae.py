@@ -74,7 +74,7 @@ class DiscreteVAE(LatentModel):
         return images
 
     def _prior_of(self, z: Tensor) -> Tensor:
-        return self.prior.log_softmax(1)[torch.arange(self._n_places), z].sum(1)
+        return self.prior.log_softmax(1)[torch.arange(self._n_places, device=z.device), z].sum(1)
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the log-odds of the pixels, shape n x (height * width).

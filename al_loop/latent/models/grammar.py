@@ -133,7 +133,7 @@ class Grammar(MultinomialModel):
     def _log_nodes(self, x: Tensor, z: Tensor) -> Tensor:
         """Return the sum of the log-probabilities of all nodes' rules and of the words that they emit, shape n."""
         label, left, right = self.latents().nodes(z)
-        gap = torch.arange(label.shape[1])
+        gap = torch.arange(label.shape[1], device=label.device)
         is_node = label < self._k
         emitted = self.emission.exp()[:, x.clamp(min=0)].permute(1, 2, 0)  # n x length x preterminals
         leaf = torch.nn.functional.pad(emitted, (self._k, 0))
@@ -161,7 +161,7 @@ class Grammar(MultinomialModel):
         """Return the context of each node, shape n x n_gaps, given the label of its left child."""
         if self._n_contexts == 1:
             return torch.zeros_like(label)
-        gap = torch.arange(label.shape[1])
+        gap = torch.arange(label.shape[1], device=label.device)
         is_parent = (gap + 1 == left[:, :, None]) & (right[:, None] == right[:, :, None]) & (label[:, None] < self._k)
         sister = torch.where(is_parent, 1 + first[:, None], 0).amax(2)
         return sister  # 0 without a parent to the left; the number of nonterminals stands for a word
@@ -262,7 +262,7 @@ class Grammar(MultinomialModel):
                 chart[i, j] = torch.nn.functional.pad(total, padding)
         n_words = lengths_of(x)
         whole = torch.stack([chart[0, j][:, : self._k, 0] for j in range(length)], 1)
-        last = whole[torch.arange(n), n_words - 1]
+        last = whole[torch.arange(n, device=x.device), n_words - 1]
         return (last @ self.root.exp()).clamp(min=1e-300).log()
 
     def span_probabilities(self, x: Tensor) -> Tensor:

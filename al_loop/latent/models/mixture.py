@@ -89,9 +89,9 @@ class Mixture(LatentModel):
     def maximise(self, x: Tensor, z: Tensor, weight: Tensor) -> None:
         """Set each centre to the mean of its points, less their petals; one without points stays where it is."""
         group, weight = z[:, 0].clamp(max=self._groups - 1), weight.double()
-        total = torch.zeros(self._groups, 2, dtype=torch.float64)
+        total = torch.zeros_like(self.centre)
         total.index_add_(0, group, weight[:, None] * (x - self.petal[z[:, 1].clamp(max=self._petals - 1)]))
-        count = torch.zeros(self._groups, dtype=torch.float64).index_add(0, group, weight)
+        count = torch.zeros_like(self.centre[:, 0]).index_add(0, group, weight)
         self.centre.copy_(torch.where(count[:, None] > 0, total / count.clamp(min=1e-300)[:, None], self.centre))
 
     def constants(self) -> dict[str, float]:

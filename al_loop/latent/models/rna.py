@@ -80,7 +80,7 @@ class RNAStructures(LatentModel):
         ]
         kt = math.exp(self._log_kt)
         log_words = -lengths_of(x).double() * math.log(4)
-        return log_words - torch.tensor(energies, dtype=torch.float64).reshape(-1) / kt
+        return log_words - torch.tensor(energies, dtype=torch.float64, device=x.device).reshape(-1) / kt
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw uniform words of the lengths that the model was initialised with, and exact draws of structures."""

@@ -17,10 +17,12 @@ To change the schema:
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -37,6 +39,16 @@ def version_of(connection: Connection) -> int:
     """Return the version of a ledger's schema."""
     version: int | None = connection.scalar(sa.select(sa.func.max(schema.versions.c.version)))
     return version or 0
+
+
+def writer_of(connection: Connection) -> str:
+    """Return which version of al-loop last started a campaign whose schema is newer, as the beginning of a message."""
+    raw = sa.table("sessions", sa.column("id"), sa.column("versions"))
+    try:
+        text: Any = connection.scalar(sa.select(raw.c.versions).order_by(raw.c.id.desc()).limit(1))
+        return f"was last started by al-loop {json.loads(text)['al-loop']!s:.40} and "
+    except (sa.exc.SQLAlchemyError, ValueError, TypeError, LookupError):
+        return ""
 
 
 def upgrade(connection: Connection, version: int) -> None:

@@ -29,31 +29,40 @@ alLoop.chem = (() => {
     try { molecule = RDKit.get_mol(smiles); if (!molecule) return null; molecule.set_new_coords(); return molecule.get_molblock(); } catch { return null; } finally { molecule?.delete(); }
   };
   const pause = () => new Promise((resolve) => setTimeout(resolve));
-  const library = { molecules: null };
-  // calls onProgress(share) while the molecules are read for the first time; returns the set of rows that match
-  const search = async (objects, pattern, onProgress, isStopped) => {
+  // molecules that were read, in libraries of a few thousand; each search goes on where the last one stopped reading
+  const SHARD = 2000, library = { shards: [], next: 0 };
+  const forget = () => { library.shards.forEach((shard) => shard.molecules.delete()); library.shards = []; library.next = 0; };
+  const read = async (RDKit, objects, order, isCanonical, isStopped) => {
+    const molecules = new RDKit.SubstructLibrary(), rows = [], end = Math.min(library.next + SHARD, order.length);
+    let start = performance.now();
+    for (let i = library.next; i < end; i++) {
+      let index = -1;
+      try { index = isCanonical ? molecules.add_trusted_smiles(objects[order[i]]) : molecules.add_smiles(objects[order[i]]); } catch { index = -1; }
+      if (index >= 0) rows[index] = order[i];
+      if (performance.now() - start > 60) { await pause(); if (isStopped()) { molecules.delete(); return null; } start = performance.now(); }
+    }
+    library.next = end;
+    library.shards.push({ molecules, rows });
+    return library.shards.at(-1);
+  };
+  // onProgress(rows that match so far, share of the molecules searched), best first; true once all are searched
+  const search = async ({ objects, order, isCanonical }, pattern, onProgress, isStopped) => {
     const RDKit = await load();
     let query = null;
     try { query = RDKit.get_qmol(pattern); } catch { query = null; }
-    if (!query || !query.is_valid?.() && query.is_valid) throw new Error("not a SMARTS or SMILES pattern");
+    if (!query) throw new Error("not a SMARTS or SMILES pattern");
     const found = new Set();
+    let shown = performance.now();
     try {
-      if (!library.molecules) {
-        const molecules = new RDKit.SubstructLibrary(), rows = [];
-        let start = performance.now();
-        for (let i = 0; i < objects.length; i++) {
-          let index = -1;
-          try { index = molecules.add_smiles(objects[i]); } catch { index = -1; }
-          if (index >= 0) rows[index] = i;
-          if (performance.now() - start > 60) { onProgress(i / objects.length); await pause(); if (isStopped()) { molecules.delete(); return null; } start = performance.now(); }
-        }
-        library.molecules = molecules; library.rows = rows;
+      for (let i = 0; i < library.shards.length || library.next < order.length; i++) {
+        const shard = library.shards[i] ?? await read(RDKit, objects, order, isCanonical, isStopped);
+        if (shard === null || isStopped()) return false;
+        for (const index of JSON.parse(shard.molecules.get_matches(query, true, 1, SHARD))) found.add(shard.rows[index]);
+        if (performance.now() - shown > 700) { onProgress(found, Math.min((i + 1) * SHARD / order.length, 1)); shown = performance.now(); await pause(); }
       }
-      onProgress(1);
-      await pause();
-      for (const index of JSON.parse(library.molecules.get_matches(query, true, 1, objects.length))) found.add(library.rows[index]);
     } finally { query.delete(); }
-    return found;
+    onProgress(found, 1);
+    return true;
   };
-  return { has, load, draw, molblock, search, pause };
+  return { has, forget, load, draw, molblock, search, pause };
 })();

@@ -3,7 +3,7 @@
 alLoop.candidates = (facts, root) => {
   const { element, short, Table } = alLoop;
   const table = new Table(facts), type = facts.run.object_type, objects = table.byName.get("object").cells;
-  let order = table.order.slice(), rows = order, sorted = { name: null, down: false }, found = null, searchId = 0, drawn = false;
+  let order = table.order.slice(), rows = order, sorted = { name: null, down: false }, found = null, searched = 1, searchId = 0, drawn = false;
   const input = (label, attributes) => element("label", {}, label, element("input", attributes));
   const options = (names) => [element("option", { value: "" }, "all"), ...names.map((name) => element("option", { value: name }, name))];
   const textBox = element("input", { type: "search", id: "f-text" });
@@ -21,7 +21,7 @@ alLoop.candidates = (facts, root) => {
   const text = (column, row) => { const value = table.value(column.name, row); return column.kind === "number" ? short(value, 5) : value === null || value === undefined ? "" : column.kind === "time" ? String(value).replace("T", " ").replace("Z", "") : String(value); };
   const exact = (value) => value === null || value === undefined ? "" : String(value);
 
-  const filter = () => {
+  const filter = (keepsPlace = false) => {
     const words = textBox.value.trim().toLowerCase(), from = low.value === "" ? -Infinity : Number(low.value), to = high.value === "" ? Infinity : Number(high.value);
     const limited = from > -Infinity || to < Infinity ? table.byName.get(which.value).cells : null;
     const chosen = [...selects].filter(([, select]) => select.value !== "").map(([name, select]) => { const column = table.byName.get(name); return [column.cells, column.names.indexOf(select.value)]; });
@@ -34,9 +34,9 @@ alLoop.candidates = (facts, root) => {
       if (matches && !matches.some((cells, i) => texts[i].kind === "category" ? cells.has(cells && texts[i].cells[row]) : cells[row] !== null && cells[row].toLowerCase().includes(words))) return false;
       return true;
     });
-    count.textContent = `${rows.length} of ${table.n} candidates`;
+    count.textContent = `${rows.length} of ${table.n} candidates${found && searched < 1 ? `, best first; ${Math.round(100 * searched)} % searched` : ""}`;
     inner.setAttribute("aria-rowcount", String(rows.length + 1));
-    grid.scrollTop = 0;
+    if (keepsPlace !== true) grid.scrollTop = 0;
     render();
   };
   const sort = (name) => {
@@ -106,12 +106,21 @@ alLoop.candidates = (facts, root) => {
   const fileName = (facts.run.name.replace(/[^\w.-]+/g, "_") || "run") + "_candidates";
   const search = async () => {
     const wanted = pattern.value.trim(), id = ++searchId;
-    if (wanted === "") { found = null; filter(); return; }
+    searched = 1;
+    if (wanted === "") { found = null; grid.setAttribute("aria-busy", "false"); filter(); return; }
     try {
       if (type === "molecule" && alLoop.chem.has()) {
-        const matches = await alLoop.chem.search(objects, wanted, (share) => { if (id === searchId) count.textContent = `reading structures: ${Math.round(100 * share)} %`; }, () => id !== searchId);
-        if (matches === null || id !== searchId) return;
-        found = matches;
+        const all = { objects, order: table.order, isCanonical: facts.table.is_canonical };
+        grid.setAttribute("aria-busy", "true");
+        await alLoop.chem.search(all, wanted, (matches, share) => {
+          if (id !== searchId) return;
+          found = matches; searched = share;
+          filter(share < 1);
+        }, () => id !== searchId);
+        if (id !== searchId) return;
+        grid.setAttribute("aria-busy", "false");
+        pattern.setAttribute("aria-invalid", "false");
+        return;
       } else {
         const expression = new RegExp(wanted, "i");
         found = new Set(); objects.forEach((name, row) => { if (expression.test(name)) found.add(row); });
@@ -139,9 +148,9 @@ alLoop.candidates = (facts, root) => {
   }))), body);
   grid.append(inner);
   grid.addEventListener("scroll", () => requestAnimationFrame(() => render(false)), { passive: true });
-  addEventListener("resize", () => render());
-  for (const box of [textBox, low, high]) box.addEventListener("input", later(filter));
-  for (const select of [...selects.values(), which]) select.addEventListener("change", filter);
+  new ResizeObserver(() => render()).observe(grid);
+  for (const box of [textBox, low, high]) box.addEventListener("input", later(() => filter()));
+  for (const select of [...selects.values(), which]) select.addEventListener("change", () => filter());
   pattern.addEventListener("input", later(search, 400));
   pattern.addEventListener("keydown", (event) => { if (event.key === "Enter") search(); });
   root.replaceChildren(controls, count, grid);

@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from al_loop.analysis.molecules import alerts, draw, parse, scaffold_of
+from al_loop.analysis.molecules import alerts, are_canonical, draw, parse, scaffold_of
 from al_loop.analysis.object_kinds import kind_of_objects
 
 
@@ -44,3 +44,8 @@ def test_a_scaffold_is_rings_and_linkers():
 )
 def test_the_type_of_objects_is_what_the_config_or_they_say(environment, objects, expected):
     assert kind_of_objects({"environment": environment}, objects) == expected
+
+
+@pytest.mark.parametrize(("smiles", "is_canonical"), [(["CCO", "nothing"], True), (["OCC"], False), ([], True)])
+def test_the_notation_of_molecules_is_recognised(smiles, is_canonical):
+    assert are_canonical(smiles) is is_canonical

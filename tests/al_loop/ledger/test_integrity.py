@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from al_loop.errors import CampaignError
-from al_loop.ledger import Change, Ledger, schema, seals
+from al_loop.ledger import Change, Ledger, schema, seals, verification
 from al_loop.ledger.verification import DamagedLedger
 from al_loop.oracles.base import Outcome
 from tests.support.ledgers import START, answer, begin, begin_attempt, engine_of, open_round, sqlite_only
@@ -202,3 +202,24 @@ def test_a_damaged_page_of_the_file_ends_in_one_line(filled: str) -> None:
         ledger.observations()
     assert "damaged" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@sqlite_only
+def test_rows_of_a_large_ledger_are_compared_again_once_somebody_has_written_to_it(
+    filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "MANY", 5)
+    with Ledger(filled) as ledger:
+        ledger.observations()
+    calls: list[int] = []
+    quick_findings = verification.quick_findings
+    monkeypatch.setattr(verification, "quick_findings", lambda c: calls.append(1) or quick_findings(c))
+    for _ in range(2):
+        with Ledger(filled, read_only=True) as reader:
+            reader.observations()
+    assert calls == []  # the campaign's own end says that all was compared
+    edit(filled, "UPDATE evaluations SET \"values\" = '[9.0]' WHERE candidate_id = 1")
+    for n in (1, 2):
+        with Ledger(filled, read_only=True) as reader, pytest.raises(DamagedLedger):
+            reader.observations()
+        assert len(calls) == n
