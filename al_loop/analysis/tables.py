@@ -28,6 +28,7 @@ from al_loop.ledger.records import RoundRow
 from al_loop.modelling.objective_names import predicted_columns
 from al_loop.modelling.objectives import CampaignObjectives, recorded_objectives
 from al_loop.oracles.base import Objective
+from al_loop.outgoing import redacted
 from al_loop.storage.artifacts import ArtifactFolder
 from al_loop.storage.locate import find_ledger, location_text, run_folder
 
@@ -90,7 +91,7 @@ class RunTables:
         """The campaign's config, as of its last start."""
         session = self.ledger.last_session()
         assert session is not None
-        return session.config
+        return dict(redacted(session.config))  # earlier versions recorded secrets, too
 
     @property
     def objective(self) -> Objective:

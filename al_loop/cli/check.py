@@ -44,6 +44,7 @@ def check(
         check_objective_names(objectives, oracle.fidelities)
         oracle.check()
         campaign_objectives = parts.objectives
+        _ = parts.energies, parts.first_source
         sample, fields = _describe_parts(parts)
         levels = parts.fidelities
         optimised = [objectives[i] for i in campaign_objectives.indices]

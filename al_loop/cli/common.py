@@ -13,7 +13,9 @@ from typing import Annotated
 
 import typer
 
+from al_loop import outgoing
 from al_loop.errors import AlLoopError, ConfigError
+from al_loop.outgoing import redact
 from al_loop.system import stopping
 from al_loop.system.output import is_pipe_broken, output_error, raise_broken_pipes
 from al_loop.system.printable import printable
@@ -76,7 +78,7 @@ def exit_codes(
         raise
     except AlLoopError as error:
         if verbose:
-            traceback.print_exc()
+            typer.echo(public_traceback(), err=True)
         for line in str(error).splitlines():
             print_error(line)
         raise typer.Exit(EXIT_INPUT if isinstance(error, ConfigError) else EXIT_FAILURE) from None
@@ -87,12 +89,12 @@ def exit_codes(
         message = when_interrupted.replace("{answers}", answers, 1)
         if number != signal.SIGINT:
             message = message.replace("interrupted", f"ended by {number.name}", 1)
-        typer.echo(message, err=True)
+        typer.echo(redact(message), err=True)
         raise typer.Exit(EXIT_SIGNAL + number) from None
     except Exception as error:
         if isinstance(error, BrokenPipeError) and is_pipe_broken():  # `al-loop list | head`
             raise typer.Exit from None
-        traceback.print_exc()
+        typer.echo(public_traceback(), err=True)
         print_error(
             f"{type(error).__name__}: this is a bug in al-loop, or in your own part if it appears in the traceback "
             "above; please report it with the traceback. What the ledger has recorded stays recorded"
@@ -123,7 +125,12 @@ def resume_message() -> str:
     return f"interrupted{{answers}}; to resume, run the same command again: {command}"
 
 
+def public_traceback() -> str:
+    """Return the traceback of the present error, without secrets and control sequences."""
+    return outgoing.printable(redact(traceback.format_exc().rstrip("\n")))
+
+
 def print_error(message: str) -> None:
     """Print an error message on standard error."""
     typer.secho("error:", fg=typer.colors.RED, bold=True, err=True, nl=False)
-    typer.echo(f" {printable(message)}", err=True)
+    typer.echo(f" {printable(redact(message))}", err=True)

@@ -98,11 +98,13 @@ class BatchTraining:
         self.team: Team | None = None
         self._drawing: tuple[Policy, LogZ] | None = None
 
-    def step(self, batch: Batch) -> float:
+    def step(self, batch: Batch, plain_log_reward: Tensor | None = None) -> float:
         """Make one gradient step, and return the mean loss of the fresh trajectories.
 
         Args:
             batch: this process's part of the batch, on its device.
+            plain_log_reward: log-rewards of the fresh objects as they were given, which explain a loss that is not
+                finite.
 
         Raises:
             ValueError: a loss is not finite.

@@ -269,7 +269,8 @@ class Learner:
         draw = draw.to(self.device)
         training, n = self.training, len(draw.trajectories)
         reward = self._current(draw.trajectories.terminal, draw.log_reward)
-        check_log_reward(reward, n)
+        if self.execution is None or self._is_fresh:  # later, a step of fixed shape is not made if a loss is not finite
+            check_log_reward(reward, n)
         generator = torch.Generator(self.device).manual_seed(seed)
         values = draw.values if draw.values is not None else torch.zeros(n, 0, device=self.device)
         batch, rewards, conditions = [draw.trajectories], [reward], [values]
@@ -289,7 +290,7 @@ class Learner:
         self._is_fresh = False
         if self._replicas is None:
             with tf32_products(self.device, training.uses_tf32):
-                loss = self._batches.step(joined_batch)
+                loss = self._batches.step(joined_batch, reward)
         else:
             loss = self._replicas.step(joined_batch, self._live_weights())
         return loss

@@ -205,18 +205,55 @@ def roll_out(task: str, batch: int, repeats: int) -> None:
     print(json.dumps({"trajectories_per_s": batch / median, "ratio": ratio}))
 
 
+def speed(task: str, batch: int, seconds: float) -> None:
+    """Print trajectories and training steps per CPU second on a hypergrid, after a warm-up."""
+    settings = TASKS[task]
+    torch.manual_seed(0)
+    environment, gflownet, sampler = build(settings.dimensions, settings.height, settings.hidden)
+    optimizer = torch.optim.Adam(
+        [
+            {"params": gflownet.pf_pb_parameters(), "lr": settings.lr},
+            {"params": gflownet.logz_parameters(), "lr": settings.lr_log_z},
+        ]
+    )
+
+    @torch.no_grad()
+    def draw() -> None:
+        sampler.sample_trajectories(environment, n=batch)
+
+    def step() -> None:
+        trajectories = sampler.sample_trajectories(environment, n=batch)
+        optimizer.zero_grad()
+        gflownet.loss(environment, trajectories, recalculate_all_logprobs=True).backward()
+        optimizer.step()
+
+    rates = []
+    for work in (draw, step):
+        for _ in range(3):
+            work()
+        count, began = 0, time.process_time()
+        while time.process_time() - began < seconds:
+            work()
+            count += 1
+        rates.append(count / (time.process_time() - began))
+    print(json.dumps({"batch": batch, "trajectories_per_s": rates[0] * batch, "steps_per_s": rates[1]}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["train", "roll-out"])
+    parser.add_argument("command", choices=["train", "roll-out", "speed"])
     parser.add_argument("--task", required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=int, default=6400)
     parser.add_argument("--points", type=int, default=20)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=4.0)
     arguments = parser.parse_args()
     if arguments.command == "train":
         train(arguments.task, arguments.seed, arguments.budget, arguments.points)
+    elif arguments.command == "speed":
+        speed(arguments.task, arguments.batch, arguments.seconds)
     else:
         roll_out(arguments.task, arguments.batch, arguments.repeats)
 

@@ -37,6 +37,7 @@ class Task:
 TASKS = {
     "hypergrid_8x8": Task(2, 8, batch_size=16),
     "hypergrid_16x16x16x16": Task(4, 16, batch_size=64),
+    "hypergrid_20x20x20x20": Task(4, 20, batch_size=64),
     "tfbind8": Task(0, 0, batch_size=64),
 }
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import typer
 
+from al_loop.cli.common import exit_codes, resume_message
 from al_loop.errors import ConfigError
 from al_loop.ledger.engines import parse_url
 from al_loop.outgoing import MASK, one_line, printable, redact, redacted, remember, resolved, resolved_all, styled
@@ -117,6 +119,21 @@ def test_references_are_resolved_late_quoted_in_urls_and_must_be_set(monkeypatch
 def test_errors_keep_their_type_and_text_between_processes() -> None:
     error = pickle.loads(pickle.dumps(ConfigError("x: is wrong")))
     assert (type(error), str(error)) == (ConfigError, "x: is wrong")
+
+
+def test_an_interrupted_command_and_a_bug_show_no_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"ledger=postgresql://lab:{SECRET}@host/db"
+    monkeypatch.setattr("sys.argv", ["al-loop", "run", "c.yaml", url])
+    for error in (KeyboardInterrupt(), RuntimeError(f"{url}\x1b[2J"), ConfigError(url)):
+        with pytest.raises(typer.Exit), exit_codes(verbose=True, when_interrupted=resume_message()):
+            raise error
+        printed = capsys.readouterr()
+        text = printed.out + printed.err
+        assert "postgresql://lab:***@host/db" in text
+        assert SECRET not in text
+        assert "\x1b[2J" not in text
 
 
 # -- a campaign with secrets in every setting that can carry one

@@ -94,7 +94,7 @@ class ChunkedRollout:
                 end within ``max_steps``.
         """
         n, device = len(start), start.device
-        noise = _Noise(self._environment, n, self._chunk, epsilon, generator)
+        noise = ChunkNoise(self._environment, n, self._chunk, epsilon, generator)
         advance = self._functions.get(temperature)
         if advance is None:
             advance = self._functions[temperature] = self._prepare(temperature)
@@ -203,6 +203,7 @@ def take_steps(
     explores: Tensor,
     context: Context | None,
     temperature: float,
+    looks_up: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Take K steps, as a pure function of tensors on one device; finished trajectories stay where they are.
 
@@ -214,18 +215,22 @@ def take_steps(
         explores: mask of the steps that choose uniformly, shape K x m.
         context: context of each trajectory.
         temperature: divisor of the logits.
+        looks_up: whether policies may look up weights by ``feature_index``, which ``torch.vmap`` does not support.
 
     Returns:
         States after each step, shape K x m x state_size; actions, shape K x m, -1 after the end of a trajectory; the
         numbers of unfinished trajectories, of invalid choices and of actions, shape 3.
     """
-    memory = policy.start_from(states)
+    memory = policy.start_from(states) if looks_up else None
     after, taken = [], []
     n_wrong = torch.zeros((), dtype=torch.int64, device=states.device)
     for k in range(noise.shape[0]):
         is_alive = ~environment.is_terminal(states)
         mask = environment.forward_mask(states) | ~is_alive[:, None]
-        logits = policy.next_logits(states, context, memory, None).float()
+        if looks_up:
+            logits = policy.next_logits(states, context, memory, None).float()
+        else:
+            logits = policy.forward_logits(states, context).float()
         if temperature != 1:
             logits = logits / temperature
         logits = torch.where(explores[k, :, None], 0.0, logits)
@@ -250,7 +255,7 @@ def _spread(point: _Point, after: Tensor, taken: Tensor) -> tuple[Tensor, Tensor
     return states, nothing.index_copy(1, point.rows, taken)
 
 
-class _Noise:
+class ChunkNoise:
     """The random numbers of n trajectories, chunk by chunk.
 
     Args:

@@ -14,7 +14,7 @@ from al_loop.gflownet.execution.choice import Execution
 from al_loop.gflownet.fixed_shapes import fixed_shapes
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.policies.base import Context
-from al_loop.gflownet.reward import check_losses
+from al_loop.gflownet.reward import check_log_reward, check_losses
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.trained_weights import TrainedWeights
 from al_loop.gflownet.trajectories import Trajectories
@@ -52,12 +52,14 @@ class FixedBatchTraining(BatchTraining):
     def forget(self) -> None:
         self._steps.clear()
 
-    def step(self, batch: Batch) -> float:
+    def step(self, batch: Batch, plain_log_reward: Tensor | None = None) -> float:
         if batch.is_first and self.objective.uses_log_z:
             self._estimate_log_z(batch)
         result = self.launch(batch)
         mean, n_invalid = result.tolist()
         if n_invalid:
+            if plain_log_reward is not None:
+                check_log_reward(plain_log_reward, len(plain_log_reward))
             check_losses(torch.tensor(torch.nan))
         return float(mean)
 

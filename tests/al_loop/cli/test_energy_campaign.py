@@ -99,6 +99,8 @@ def test_what_cannot_be_combined_is_one_clear_error(energies: Path, changes: tup
     code, _, err = call("run", "tiny.yaml", "environment.length=5", *changes, "--run-dir", str(energies / "no"))
     assert (code, len(err)) == (2, 1)
     assert reason in err[0]
+    if "reward.energy={file: other.pt}" in changes:
+        assert call("check", "tiny.yaml", "environment.length=5", *changes)[2] == err
 
 
 def test_energies_do_not_change_the_identity_of_a_campaign() -> None:

@@ -11,6 +11,7 @@ from al_loop.environments.tokens import Tokens
 from al_loop.errors import ConfigError
 from al_loop.gflownet.pipeline import InlineSampler
 from al_loop.gflownet.reward import StateReward
+from al_loop.language import tune
 from al_loop.language.likelihood_reward import with_likelihood
 from al_loop.language.rewards import Continuation
 from al_loop.language_models.loading import load_language_model
@@ -117,3 +118,17 @@ def test_campaigns_without_a_likelihood_keep_their_fingerprint(tmp_path):
     assert "prior" not in config.model_copy().fingerprint
     changed = load_config(path, ["reward.prior.temperature=2"])
     assert changed.fingerprint != config.fingerprint
+
+
+def test_a_tuned_model_is_where_a_campaign_starts_from(project):
+    tuned = tune("molecules.pt", ["CCO", "NC"], lambda text: text.count("N"), lora=2, steps=2, lr=0.1, max_tokens=6)
+    tuned.save(project / "adapter.pt")
+    config = load_config(project.config, ["sampler.prior=adapter.pt"])
+    training = GFlowNetTraining(config, InlineSampler(make_sampler(config)))
+    states = tuned.environment.start(torch.tensor([0, 1]))
+    assert training._learner.policy.forward_logits(states).equal(tuned.policy.forward_logits(states))
+    with pytest.raises(ConfigError, match="letters, blocks or actions differ"):
+        GFlowNetTraining(
+            load_config(project.config, ["sampler.prior=adapter.pt", "environment.forbidden=[O]"]),
+            InlineSampler(make_sampler(config)),
+        )

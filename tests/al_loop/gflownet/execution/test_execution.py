@@ -2,6 +2,7 @@
 
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
@@ -157,7 +158,7 @@ def test_nothing_waits_in_the_steps_of_a_roll_out(name):
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 @pytest.mark.parametrize("objective", ["trajectory_balance", "sub_trajectory_balance", "flow_matching"])
-def test_nothing_waits_in_a_gradient_step(name, objective):
+def test_nothing_waits_in_a_gradient_step(name, objective, monkeypatch):
     environment = ENVIRONMENTS[name]
     training = Training(
         batch_size=8, hidden=16, layers=1, objective=objective, replay_size=0, execution=recorded_execution()
@@ -165,15 +166,12 @@ def test_nothing_waits_in_a_gradient_step(name, objective):
     trainer = Trainer(environment, StateReward(at_the_edge), training)
     trainer.step()
     learner, launches = trainer.learner, []
-    launch = learner._batches.launch
-
-    def watched(batch):
-        with no_waiting():
-            launches.append(launch(batch))
-        return launches[-1]
-
-    learner._batches.launch = watched
-    trainer.step()
+    draw = trainer.sampler.draw(8, seed=5)
+    monkeypatch.setattr(
+        learner._batches, "step", lambda batch, _: launches.append(learner._batches.launch(batch)) or 0.0
+    )
+    with no_waiting():
+        learner.update(draw, seed=0)
     assert len(launches) == 1
 
 
@@ -284,6 +282,18 @@ def test_recorded_training_reaches_the_exact_distribution(objective, precision):
     states, p = terminal_distribution(Hypergrid(2, 3), trainer.policy)
     target = at_the_edge(states).double().softmax(0)
     assert float((p - target).abs().sum()) < (0.12 if precision == "bfloat16" else 0.08)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(torch.nan, "NaN or"), (torch.inf, "NaN or"), (-torch.inf, "every log")]
+)
+def test_invalid_rewards_leave_the_weights_unchanged_and_are_named(value, message):
+    _, trainer = train(recorded_execution(), steps=2)
+    before = [p.clone() for p in trainer.learner.policy.parameters()]
+    draw = trainer.sampler.draw(8, seed=9)
+    with pytest.raises(ValueError, match=message):
+        trainer.learner.update(replace(draw, log_reward=torch.full((8,), value)), seed=0)
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.learner.policy.parameters(), strict=True))
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
