@@ -70,7 +70,5 @@ def sampler_quality(
         likelihood = log_likelihood(environment, policy, states, _N_HISTORIES, generator=generator, backward=backward)
         is_finite = rewards.isfinite()
         if int(is_finite.sum()) > 2:
-            rank_correlation = correlation(rewards[is_finite], likelihood[is_finite])[1]
-            if not math.isnan(rank_correlation):
-                quality["reward_correlation"] = rank_correlation
-    return quality
+            quality["reward_correlation"] = correlation(rewards[is_finite], likelihood[is_finite])[1]
+    return {name: value for name, value in quality.items() if math.isfinite(value)}

@@ -101,7 +101,10 @@ class GFlowNetTraining(SamplerTraining):
 
     def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
         learner, seed = self._learner, self._config.seed
-        reward = without_decoding(log_reward, self._environment, self._config.reward.decode, learner.device)
+        decode, training = self._config.reward.decode, learner.training
+        reward = without_decoding(
+            log_reward, self._environment, decode, learner.device, training.execution, training.steps
+        )
         temperature = None if self._config.reward.prior is None else self._config.reward.prior.temperature
         reward = with_likelihood(reward, self._environment, temperature, learner.objective.uses_reference)
         self._samplers.set_reward(reward)

@@ -254,12 +254,20 @@ class Heads(nn.Module):
             self.scale_out = nn.Parameter(1 + 0.1 * torch.randn(members, n_out))
 
     def forward(self, x: Tensor, head: Tensor | None = None) -> Tensor:
-        """Return the outputs, shape n x n_out.
+        """Return the outputs, shape n x n_out, in float32 also where the rest of the network is in bfloat16.
+
+        Log-probabilities from logits that are .06 apart, as those of bfloat16 around 10 are, would not balance.
 
         Args:
             x: inputs, shape n x n_in.
             head: the member for each row, shape n; None: the mean over all.
         """
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                return self._outputs(x.float(), head)
+        return self._outputs(x, head)
+
+    def _outputs(self, x: Tensor, head: Tensor | None) -> Tensor:
         if self.members == 1:
             return linear(x, self.linear.weight, self.linear.bias)
         if head is None:

@@ -159,7 +159,11 @@ class LanguagePolicy(Policy):
         return self._read(states[:, :-2], int(count.max()))[torch.arange(len(states), device=states.device), count]
 
     def _logits(self, hidden: Tensor, values: Tensor | None) -> Tensor:
-        """Return logits of the actions, shape n x n_actions, of hidden states and conditions of the reward."""
+        """Return logits of the actions, shape n x n_actions, float32, of hidden states and conditions of the reward."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self._float_logits(hidden.float(), values)
+
+    def _float_logits(self, hidden: Tensor, values: Tensor | None) -> Tensor:
         if self.condition is not None:
             if values is None:
                 raise ValueError("the policy is conditioned, and requires a context with values")

@@ -43,6 +43,14 @@ def test_objects_outside_the_space_are_left_out():
     assert "reward_correlation" in quality(0, ["9,9", "1,1", "2,2", "3,0"])
 
 
+def test_a_draw_without_any_reward_has_no_bound():
+    def nothing(objects):
+        return torch.full((len(objects),), -torch.inf)
+
+    trainer = Trainer(GRID, nothing, TrainingSettings(batch_size=8, hidden=8))
+    assert sampler_quality(GRID, trainer.learner, InlineSampler(trainer.sampler), nothing, OBJECTS, 1) == {}
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"conditioning": Conditioning(objectives=2)}, {"heads": 2}, {"objective": "flow_matching"}],

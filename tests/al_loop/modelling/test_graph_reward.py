@@ -18,6 +18,7 @@ from al_loop.features.graph import Graph
 from al_loop.features.joined import Joined
 from al_loop.features.morgan import Morgan
 from al_loop.features.one_hot import OneHot
+from al_loop.gflownet.execution.choice import Execution
 from al_loop.gflownet.reward import StateReward
 from al_loop.gflownet.rollout import rollout
 from al_loop.modelling.constraints import Constraints, PropertyBound
@@ -28,6 +29,7 @@ from al_loop.properties.logp import LogP
 from al_loop.properties.mol_weight import MolWeight
 from al_loop.properties.similarity import SimilarityTo
 from al_loop.surrogates.gp import ExactGP
+from tests.support.engine import EagerCapture
 
 FAST = Constraints(
     [
@@ -92,6 +94,26 @@ def test_only_bounds_that_require_rdkit_are_computed_from_objects(drawn):
     assert torch.allclose(GraphReward(reward, Fragments())(states), reward(smiles), atol=1e-5)
     with pytest.raises(AssertionError, match="decoded"):
         GraphReward(reward, Undecodable())(states)
+
+
+def test_numbers_of_states_that_recur_are_recorded(drawn):
+    states, smiles = drawn
+    capture = EagerCapture()
+    reward = GraphReward(reward_of(Morgan(), smiles), Undecodable(), Execution(capture=capture))
+    plain = GraphReward(reward_of(Morgan(), smiles), Undecodable())
+    for rows in (states, states[:50], states, states.flip(0), states):
+        assert torch.equal(reward(rows), plain(rows))
+    assert (capture.n_recorded, capture.n_replayed) == (1, 2)
+
+
+@pytest.mark.slow
+def test_features_can_be_compiled_without_a_break(drawn):
+    def compiled(function):
+        return torch.compile(function, backend="aot_eager", dynamic=True, fullgraph=True)
+
+    states, smiles = drawn
+    reward = GraphReward(reward_of(Circular(), smiles), Undecodable(), Execution(compiled))
+    assert torch.equal(reward(states), GraphReward(reward_of(Circular(), smiles), Undecodable())(states))
 
 
 def test_uncertainties_equal_those_of_objects(drawn):

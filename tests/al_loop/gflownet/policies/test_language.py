@@ -14,6 +14,8 @@ from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.language import LanguagePolicy
+from al_loop.gflownet.policies.mlp import MLPPolicy
+from al_loop.gflownet.policies.transformer import TransformerPolicy
 from al_loop.gflownet.reward import StateReward
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.sampler import Sampler
@@ -132,6 +134,20 @@ def test_a_gpus_way_to_roll_out_and_to_train_gives_the_same(monkeypatch):
     for t, n in (whole.actions >= 0).nonzero().tolist():
         exact = by_full_forwards(environment, policy, whole.states[t, n])
         assert float(log_pf[t, n]) == pytest.approx(float(exact[whole.actions[t, n]]), abs=1e-5)
+
+
+@torch.no_grad()
+def test_logits_are_float32_also_in_bfloat16_training():
+    environment, policy = make()
+    words = Sequences("ab", 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        start = environment.start(torch.tensor([0, 1]))
+        assert policy.forward_logits(start).dtype == torch.float32
+        assert policy.next_logits(start, None, policy.start_from(start), None).dtype == torch.float32
+        log_pf, _ = log_probabilities(environment, policy, draw(environment, policy))
+        assert log_pf.dtype == torch.float32
+        for kind in (MLPPolicy, TransformerPolicy):
+            assert kind(words, 8, 1).forward_logits(words.initial(2)).dtype == torch.float32
 
 
 @torch.no_grad()
