@@ -87,10 +87,12 @@ peers: .venv-peers/.ready
 PAGES := al_loop/report/data
 .PHONY: pages
 pages:
-	@folder=$$(mktemp -d) && npm install --silent --no-audit --no-fund --prefix $$folder d3@7.9.2 @observablehq/plot@0.6.17 @rdkit/rdkit@2026.9.1 \
+	@folder=$$(mktemp -d) && npm install --silent --no-audit --no-fund --prefix $$folder d3@7.9.2 @observablehq/plot@0.6.17 @rdkit/rdkit@2026.9.1 sql.js@1.16.0 \
 	&& cd $$folder/node_modules \
 	&& gzip -9nc d3/dist/d3.min.js > $(CURDIR)/$(PAGES)/d3.min.js.gz \
 	&& gzip -9nc @observablehq/plot/dist/plot.umd.min.js > $(CURDIR)/$(PAGES)/plot.umd.min.js.gz \
 	&& gzip -9nc @rdkit/rdkit/dist/RDKit_minimal.js > $(CURDIR)/$(PAGES)/RDKit_minimal.js.gz \
 	&& gzip -9nc @rdkit/rdkit/dist/RDKit_minimal.wasm > $(CURDIR)/$(PAGES)/RDKit_minimal.wasm.gz \
+	&& gzip -9nc sql.js/dist/sql-wasm.js > $(CURDIR)/$(PAGES)/sql-wasm.js.gz \
+	&& gzip -9nc sql.js/dist/sql-wasm.wasm > $(CURDIR)/$(PAGES)/sql-wasm.wasm.gz \
 	&& rm -r $$folder

@@ -27,6 +27,7 @@ from al_loop.cli import (
     sweep,
     tune_language,
     verify,
+    viewer,
     watch,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
@@ -80,6 +81,7 @@ for _command in (
     compare.compare,
     dashboard.dashboard,
     watch.watch,
+    viewer.viewer,
     verify.verify,
     verify.backup,
 ):

@@ -7,6 +7,7 @@ policy, and nothing may be loaded from or sent to anywhere.
 - ``page``: the report of a run as one HTML page.
 - ``assets``: what the pages contain: styles, scripts, and libraries with their licences.
 - ``comparison_page``: several runs side by side.
+- ``viewer``: the page onto which a ledger is dropped.
 - ``server``: the same pages, live.
 - ``files``: pages as files.
 - ``logo``: a sequence logo as SVG.

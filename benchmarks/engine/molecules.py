@@ -2,7 +2,7 @@
 
     python benchmarks/engine/molecules.py equality --zinc zinc250k.smi.xz    # 3 minutes, one thread; needs RDKit
     python benchmarks/engine/molecules.py speed                              # 4 minutes, one thread
-    python benchmarks/engine/molecules.py speed round --device cuda          # 3 minutes
+    python benchmarks/engine/molecules.py speed round --device cuda --execution plain graphed      # 6 minutes
     python benchmarks/engine/molecules.py processes --workers 1 2 16         # 1 minute and as many cores; needs RDKit
 
 - equality: 10,000 drawn fragment molecules, and as many of ZINC if its file is given: substructures computed in
@@ -43,6 +43,8 @@ from al_loop.features.molecules.circular import Substructures, distinct_counts, 
 from al_loop.features.molecules.descriptors import NAMES, descriptor
 from al_loop.features.molecules.similarity import Counts, SharedCounts, tanimoto
 from al_loop.gflownet import StateReward, Trainer, Training
+from al_loop.gflownet.execution.choice import choose_execution
+from al_loop.gflownet.execution.chunked_rollout import ChunkedRollout
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.rollout import rollout
 from al_loop.surrogates.gp import ExactGP
@@ -202,35 +204,46 @@ class Task:
         device: of everything.
         n: answers that the process is fitted to.
         is_folded: whether substructures are hashed into 2,048 columns.
+        execution: ``plain``, or on a GPU also ``compiled`` or ``graphed``.
     """
 
-    def __init__(self, device: torch.device, n: int, is_folded: bool) -> None:
+    def __init__(self, device: torch.device, n: int, is_folded: bool, execution: str = "plain") -> None:
         self.device, self.is_folded = device, is_folded
         self.environment = Fragments()
         torch.manual_seed(0)
         self.policy = make_policy(self.environment, 128, 2).to(device)
         self.generator = torch.Generator(device).manual_seed(0)
+        way = choose_execution(execution, device, steps=10_000)
+        self._chunked = None if way is None else ChunkedRollout(self.environment, self.policy, way)
+        self._fast_rows = self._rows if way is None else way.record(way.compile(self._rows))
         random = torch.Generator().manual_seed(1)
         parts = [rollout(self.environment, None, 1000, generator=random).terminal for _ in range(-(-n // 1000))]
         states = torch.cat(parts)[:n].to(device)
         target = descriptor(self.environment.graphs(states), "TPSA")[:, None]
         noise = torch.randn(len(target), 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        self.X, self.Y = self.rows(states), target + 5 * noise.to(device)
+        self.X, self.Y = self._rows(states)[0].double(), target + 5 * noise.to(device)
         self.began = time.perf_counter()
         self.model: Any = ExactGP(kernel="tanimoto" if is_folded else "sparse_tanimoto").fit(self.X, self.Y)
 
     def draw(self, n: int) -> torch.Tensor:
         with torch.no_grad():
-            return rollout(self.environment, self.policy, n, generator=self.generator).terminal
+            if self._chunked is None:
+                return rollout(self.environment, self.policy, n, generator=self.generator).terminal
+            start = self.environment.initial(n, self.device)
+            return self._chunked.draw(start, generator=self.generator).terminal
 
     def rows(self, states: torch.Tensor) -> torch.Tensor:
         """Return the features of states, as the campaign's features ``morgan`` or ``circular`` have them."""
+        (rows,) = self._fast_rows(states)
+        return rows.double()
+
+    def _rows(self, states: torch.Tensor) -> tuple[torch.Tensor]:
         found: Substructures = substructures(self.environment.graphs(states), RADIUS)
         if self.is_folded:
-            return folded_counts(found, N_BITS).double()
+            return (folded_counts(found, N_BITS),)
         ids, counts = distinct_counts(found)
         spare = 256 - ids.shape[1]
-        return torch.cat([torch.nn.functional.pad(x, (0, spare)) for x in (ids, counts)], 1).double()
+        return (torch.cat([torch.nn.functional.pad(x, (0, spare)) for x in (ids, counts)], 1),)
 
     @torch.no_grad()
     def score(self, X: torch.Tensor) -> torch.Tensor:
@@ -242,23 +255,24 @@ class Task:
         return self.score(self.rows(states))
 
 
-def speed(table: Table, device: torch.device, batches: list[int], at_least_s: float) -> None:
+def speed(table: Table, device: torch.device, batches: list[int], at_least_s: float, execution: str) -> None:
+    way = "" if execution == "plain" else f", {execution}"
     for is_folded in (True, False):
-        kind = "morgan, folded" if is_folded else "circular, unfolded"
-        task = Task(device, N_TRAINING, is_folded)
+        kind = ("morgan, folded" if is_folded else "circular, unfolded") + way
+        task = Task(device, N_TRAINING, is_folded, execution)
         for n in batches:
             setting = f"{kind}, batch {n:,}"
             if table.lacks("scored from graphs, molecules/s", setting):
                 scored(table, task, n, setting, at_least_s)
-            if is_folded:
+            if is_folded and not way:
                 todays(table, task, n, at_least_s)
     for n in (64, 1024):
         figure = f"training steps/s, batch {n:,}"
         for is_folded in (True, False):
-            kind = "morgan, folded" if is_folded else "circular, unfolded"
+            kind = ("morgan, folded" if is_folded else "circular, unfolded") + way
             if table.lacks(figure, kind):
-                task = Task(device, N_TRAINING, is_folded)
-                training = Training(batch_size=n, replay_size=0, device=str(device))
+                task = Task(device, N_TRAINING, is_folded, execution)
+                training = Training(batch_size=n, replay_size=0, device=str(device), execution=execution)
                 trainer = Trainer(task.environment, StateReward(task.reward), training)
                 level = LEVELS[figure] if device.type == "cuda" else None
                 table.add(figure, kind, 1 / seconds_of(trainer.step, device, 2 * at_least_s), level)
@@ -422,6 +436,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--zinc", type=Path, help="SMILES of ZINC 250k, one a line, .xz")
     parser.add_argument("--batches", type=int, nargs="*", help="default: 64, 1,024; on a GPU also 8,192, 32,768")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2], help="numbers of processes")
+    parser.add_argument("--execution", nargs="*", default=["plain"], help="plain, compiled or graphed (on a GPU)")
     parser.add_argument("--seconds", type=float, default=3.0, help="least time of a measurement")
     parser.add_argument("--again", action="store_true", help="measure again what the table has")
     parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
@@ -439,7 +454,8 @@ def main(arguments: list[str] | None = None) -> None:
         equality(table, options.zinc)
     if "speed" in options.what:
         batches = options.batches or ([64, 1024, 8192, 32768] if is_gpu else [64, 1024])
-        speed(table, device, batches, options.seconds)
+        for execution in options.execution:
+            speed(table, device, batches, options.seconds, execution)
     if "round" in options.what:
         round_of_a_campaign(table, device)
     if "processes" in options.what:

@@ -66,6 +66,7 @@ def test_the_reward_term_and_the_first_batch_keep_to_the_series(energies: Path) 
     assert share_of_g(ours) < 0.4 < share_of_g(plain)
 
 
+@pytest.mark.slow
 def test_energies_add_and_are_refitted_and_resumed(energies: Path) -> None:
     terms = "reward.energy=[{file: a.pt, refit_steps: 3}, {file: g.pt, weight: -1}]"
     rows = run(energies, "sum", *SEARCH, terms, "rounds.initial_from=energy", "rounds.count=1")
