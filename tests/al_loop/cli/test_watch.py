@@ -24,6 +24,6 @@ def test_a_watched_run_cannot_command_the_terminal(tmp_path, attack):
     assert "[red]" in done.output
 
 
-@pytest.mark.parametrize(("values", "line"), [([1, 2, 3], "▁▄█"), ([2, 2], "▁▁"), ([-1.0, 7.0], "▁█")])
+@pytest.mark.parametrize(("values", "line"), [([0, 3, 7], "▁▄█"), ([2, 2], "▁▁"), ([-1.0, 7.0], "▁█")])
 def test_a_sparkline_has_the_heights_of_the_values(values, line):
     assert sparkline(values) == line
