@@ -114,9 +114,10 @@ def measure(arm: str, seed: int, limit: float, steps: int, dtype: str) -> pd.Dat
 
 
 def draw_figure(table: pd.DataFrame, path: Path) -> None:
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    axes = figure.subplots(1, len(ARMS), sharey=True)
-    for axis, (arm, title) in zip(axes, ARMS.items(), strict=True):
+    arms = {arm: title for arm, title in ARMS.items() if (table["arm"] == arm).any()}
+    figure = Figure(figsize=(3 * len(arms) + 1, 3.2), layout="constrained")
+    axes = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
+    for axis, (arm, title) in zip(axes, arms.items(), strict=True):
         rows = table[(table["arm"] == arm) & table["p"].astype(str).str.contains(" ")]
         if len(rows):
             row = rows.iloc[0]
@@ -126,7 +127,8 @@ def draw_figure(table: pd.DataFrame, path: Path) -> None:
         axis.axhline(1 / 101, color="#d1603d", linewidth=0.8)
         axis.set_xlabel("number")
     axes[0].set_ylabel("probability")
-    axes[0].set_yscale("symlog", linthresh=0.02)
+    axes[0].set_yscale("log")
+    axes[0].set_ylim(1e-4, 1)
     figure.savefig(path, dpi=150)
 
 
