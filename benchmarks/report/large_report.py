@@ -5,7 +5,7 @@
 
 The ledger has rounds of 5,000 answers to the molecules of the Enamine pool and their adducts with small molecules, on
 eight workers; every fiftieth answer is a failure. ``al-loop report`` and ``open_run(...).evaluations`` then run once
-each in a fresh process, as a user waits for them: the seconds include the imports. On a busy machine, the CPU time
+each in a fresh process, as a user waits for them: of the report, imports are included. On a busy machine, the CPU time
 (``cpu_s``) is what counts. The levels are 20 s and 30 MB for the report, and 2 s for the evaluations. Writes
 large_report.csv.
 """
