@@ -68,16 +68,18 @@ class TrainedWeights:
         values = [tensor.detach().clone() for tensor in tensors]
         states = self._optimizer.state
         before = {p: {k: v.clone() for k, v in state.items()} for p, state in states.items()}
-        yield
-        with torch.no_grad():
-            for tensor, value in zip(tensors, values, strict=True):
-                tensor.copy_(value)
-            for parameter, state in states.items():
-                for name, tensor in state.items():
-                    if parameter in before:
-                        tensor.copy_(before[parameter][name])
-                    else:  # before the first step, all are 0
-                        tensor.zero_()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for tensor, value in zip(tensors, values, strict=True):
+                    tensor.copy_(value)
+                for parameter, state in states.items():
+                    for name, tensor in state.items():
+                        if parameter in before:
+                            tensor.copy_(before[parameter][name])
+                        else:  # before the first step, all are 0
+                            tensor.zero_()
 
     def step(self, loss: Tensor, team: Team | None = None, is_valid: Tensor | None = None) -> None:
         """Make one gradient step.

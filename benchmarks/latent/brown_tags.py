@@ -66,6 +66,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=280.0, help="for each method")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
+    if options.device == "cpu":
+        torch.set_num_threads(1)
     longest, n_nonterminals, n_preterminals = (10, 5, 10) if options.twin else (20, 30, 60)
     tags = sentences(options.corpus, longest)
     common = [tag for tag, _ in Counter(tag for row in tags for tag in row).most_common(n_preterminals - 1)]

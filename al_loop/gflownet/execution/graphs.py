@@ -5,6 +5,7 @@ The recording itself is an argument, so that a CPU can test everything around th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_log = logging.getLogger(__name__)
 #: a function without arguments and its outputs -> a function that runs it again and replaces the outputs in place
 Capture = Callable[[Callable[[], tuple[Tensor, ...]]], tuple[Callable[[], None], tuple[Tensor, ...]]]
 _WARM_UPS = 3
@@ -64,24 +66,32 @@ class Recorded:
         preserve: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._function, self._capture, self._preserve = function, capture, preserve
-        self._recordings: dict[object, _Recording] = {}
+        self._recordings: dict[object, _Recording | None] = {}
 
     def __len__(self) -> int:
         return len(self._recordings)
 
     def __call__(self, *inputs: Tensor | None) -> tuple[Tensor, ...]:
         key = tuple(None if x is None else (tuple(x.shape), x.dtype) for x in inputs)
-        recording = self._recordings.get(key)
+        if key not in self._recordings:
+            self._recordings[key] = self._record(inputs)
+        recording = self._recordings[key]
         if recording is None:
-            recording = self._recordings[key] = self._record(inputs)
+            return self._function(*inputs)
         for own, given in zip(recording.inputs, inputs, strict=True):
             if own is not None and given is not None:
                 own.copy_(given)
         recording.replay()
         return recording.outputs
 
-    def _record(self, inputs: tuple[Tensor | None, ...]) -> _Recording:
+    def _record(self, inputs: tuple[Tensor | None, ...]) -> _Recording | None:
+        """Record the function for inputs of these shapes; None if it cannot be recorded."""
         own = tuple(None if x is None else x.clone() for x in inputs)
-        with self._preserve():
-            replay, outputs = self._capture(lambda: self._function(*own))
+        try:
+            with self._preserve():
+                replay, outputs = self._capture(lambda: self._function(*own))
+        except RuntimeError as error:  # such as a policy of the user's that waits for the GPU
+            reason = str(error).strip().splitlines()[0]
+            _log.warning("kernels are launched one by one, since they cannot be recorded: %s", reason)
+            return None
         return _Recording(own, replay, outputs)

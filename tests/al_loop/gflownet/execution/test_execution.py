@@ -329,6 +329,17 @@ def test_a_function_is_recorded_once_for_each_shape_and_what_it_changes_is_prese
     assert total.item() == 9
 
 
+def test_what_cannot_be_recorded_runs_as_it_is(caplog):
+    def refuse(work):
+        work()
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    losses, _ = train(Execution(), ema=0.9)
+    unrecorded, _ = train(Execution(capture=refuse), ema=0.9)
+    assert unrecorded == pytest.approx(losses, rel=1e-4)
+    assert "cannot be recorded: operation not permitted" in caplog.text
+
+
 def test_the_way_of_execution_suits_the_device():
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert choose_execution("auto", cpu, 10_000) is None
