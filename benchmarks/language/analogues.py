@@ -33,7 +33,7 @@ from al_loop.gflownet.sampler import Sampler
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.language.likelihood_reward import with_likelihood
 from al_loop.seeding import derive_seed
-from benchmarks.language.policy_gradient import PolicyGradient, policy_gradient
+from benchmarks.support.policy_gradient import PolicyGradient, policy_gradient
 from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"

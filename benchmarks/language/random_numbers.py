@@ -28,7 +28,7 @@ from al_loop.gflownet.policies.language import LanguagePolicy
 from al_loop.language import Checked, TunedModel, TuneOptions, tune
 from al_loop.language.convergence import Report
 from al_loop.system import stopping
-from benchmarks.language.policy_gradient import PolicyGradient, policy_gradient
+from benchmarks.support.policy_gradient import PolicyGradient, policy_gradient
 from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"

@@ -18,7 +18,7 @@ SCRIPTS = sorted(path for path in FOLDER.glob("*/*.py") if path.name != "__init_
 COMMANDS = [path for path in SCRIPTS if path.parent.name != "support"]
 OWN = ("al_loop", "benchmarks")
 #: packages of the peers' environment (`make peers`)
-PEERS = {"torchgfn_tasks": "gfn"}
+PEERS = {"torchgfn_tasks": "gfn", "gfnx_hypergrid": "gfnx"}
 PROSE = (".md", ".yaml", ".py", ".toml", ".ipynb", "Makefile")
 
 
