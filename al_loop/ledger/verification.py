@@ -187,8 +187,9 @@ def _is_sound(table: str, row: tuple[Any, ...]) -> bool:
     """Return whether a row, after its number and its seal, agrees with the seal."""
     if row[0] is None:
         return False
-    return (
-        seals.seal(table, row[0], row[2:]) == row[1] or seals.seal(table, row[0], map(seals.plain, row[2:])) == row[1]
+    number, sealed, values = row[0], row[1], row[2:]
+    return bool(
+        seals.seal(table, number, values) == sealed or seals.seal(table, number, map(seals.plain, values)) == sealed
     )
 
 

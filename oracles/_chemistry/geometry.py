@@ -73,7 +73,7 @@ def relax(
     import numpy as np
     from rdkit import Chem
     from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     n_gradients = 0
 
