@@ -16,7 +16,7 @@ LIBRARIES = frozenset(
     {
         *("al_loop", "torch", "botorch", "ray", "rdkit", "numpy", "scipy", "pandas", "pyarrow", "matplotlib"),
         *("pydantic", "yaml", "sqlalchemy", "alembic", "typer", "rich", "psutil", "pint", "requests", "urllib3"),
-        *("fsspec", "pathspec", "cloudpickle", "openpyxl"),
+        *("fsspec", "pathspec", "cloudpickle", "openpyxl", "jinja2", "markupsafe", "sklearn", "threadpoolctl"),
     }
 )
 
