@@ -206,11 +206,16 @@ _NOT_CURSOR = re.compile(rf"\x1b[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|[{
 
 
 def printable(text: str) -> str:
-    """Return a text without escape sequences, and with control characters written out in hexadecimal digits.
+    """Return a text without escape sequences, and ``written_out``."""
+    return written_out(_ESCAPES.sub("", text.replace("\r\n", "\n")))
+
+
+def written_out(text: str) -> str:
+    """Return a text with control characters in hexadecimal digits, such as backslash x1b for the one of a colour.
 
     Line feeds and tabs stay.
     """
-    return _CONTROLS.sub(_written_out, _ESCAPES.sub("", text.replace("\r\n", "\n")))
+    return _CONTROLS.sub(_in_digits, text)
 
 
 def one_line(text: str) -> str:
@@ -242,6 +247,6 @@ def shortened(text: str, longest: int) -> str:
     return f"{text[:head]} ... {len(text) - longest:,} characters left out ... {text[head - longest :]}"
 
 
-def _written_out(match: re.Match[str]) -> str:
+def _in_digits(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

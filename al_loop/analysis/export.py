@@ -11,7 +11,7 @@ from al_loop.analysis.tables import RunTables
 from al_loop.datafiles.table_formats import encode_rows, format_of
 from al_loop.errors import ConfigError, not_one_of
 from al_loop.storage.files import write_output
-from al_loop.system.printable import inert_cell
+from al_loop.system.spreadsheet_cells import inert_cell
 
 ExportFormat = Literal["csv", "tsv", "jsonl", "xlsx", "parquet", "sdf"]
 ExportTable = Literal["evaluations", "candidates", "decisions", "changes"]

@@ -15,10 +15,9 @@ import typer
 
 from al_loop import outgoing
 from al_loop.errors import AlLoopError, ConfigError
-from al_loop.outgoing import redact
+from al_loop.outgoing import redact, written_out
 from al_loop.system import stopping
 from al_loop.system.output import is_pipe_broken, output_error, raise_broken_pipes
-from al_loop.system.printable import printable
 from al_loop.system.stopping import Stopped, StopRequest
 
 EXIT_FAILURE, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
@@ -127,10 +126,10 @@ def resume_message() -> str:
 
 def public_traceback() -> str:
     """Return the traceback of the present error, without secrets and control sequences."""
-    return outgoing.printable(redact(traceback.format_exc().rstrip("\n")))
+    return outgoing.written_out(redact(traceback.format_exc().rstrip("\n")))
 
 
 def print_error(message: str) -> None:
     """Print an error message on standard error."""
     typer.secho("error:", fg=typer.colors.RED, bold=True, err=True, nl=False)
-    typer.echo(f" {printable(redact(message))}", err=True)
+    typer.echo(f" {written_out(redact(message))}", err=True)

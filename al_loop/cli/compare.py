@@ -10,7 +10,7 @@ import typer
 
 from al_loop.cli.common import VerboseOption, exit_codes
 from al_loop.errors import ConfigError
-from al_loop.system.printable import printable
+from al_loop.outgoing import written_out
 
 
 def compare(
@@ -51,16 +51,16 @@ def compare(
             raise ConfigError(f"{twice} is named twice; name each run once")
         opened = [stack.enter_context(open_run(path)) for path in paths]
         result = compare_runs(opened, metric=metric, at=at)
-        typer.secho(printable(result.title), bold=True)
-        width = max(len(printable(str(name))) for name in result.groups.index)
+        typer.secho(written_out(result.title), bold=True)
+        width = max(len(written_out(str(name))) for name in result.groups.index)
         for row in result.groups.reset_index().to_dict("records"):
             spread = "" if row["n"] < 2 else f" ± {row['std']:.2g}"
             value = "no value yet" if row["n"] == 0 else f"{row['mean']:.4g}{spread}"
             noun = "run" if row["n"] == 1 else "runs"
-            typer.echo(f"  {printable(row['group']).ljust(width)}  {value}  ({row['n']} {noun})")
+            typer.echo(f"  {written_out(row['group']).ljust(width)}  {value}  ({row['n']} {noun})")
         headline, sentences = verdict(result)
         for sentence in (headline, *sentences, *result.notes):
-            typer.echo(printable(sentence))
+            typer.echo(written_out(sentence))
         if output is not None:
             path = write_page(comparison_page(result), output, force=force)
             if str(path) != "-":

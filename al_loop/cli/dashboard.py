@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from al_loop.cli.common import VerboseOption, exit_codes
-from al_loop.system.printable import printable
+from al_loop.outgoing import written_out
 
 
 def dashboard(
@@ -35,7 +35,7 @@ def dashboard(
                 find_ledger(run)
         with open_server(Dashboard(runs), host, port) as server:
             address = f"[{host}]" if ":" in host else host
-            typer.echo(printable(f"serving {', '.join(run.rpartition('@')[2] for run in runs)}"))
+            typer.echo(written_out(f"serving {', '.join(run.rpartition('@')[2] for run in runs)}"))
             typer.echo(f"open http://{address}:{server.server_address[1]}/ in a browser; Ctrl-C ends it")
             if host not in LOOPBACK:
                 typer.echo("note: whoever can reach this address can read these runs; there is no login", err=True)

@@ -11,7 +11,7 @@ import typer
 
 from al_loop.cli.common import RunArgument, VerboseOption, exit_codes
 from al_loop.errors import ConfigError, counted
-from al_loop.system.printable import printable
+from al_loop.outgoing import written_out
 
 
 def import_data(
@@ -66,7 +66,7 @@ def import_data(
         ]
         with open_import(run, items) as pending:
             for line in pending.lines:
-                typer.echo(printable(line))
+                typer.echo(written_out(line))
             if not pending.n_new:
                 typer.echo("nothing new to import")
                 return

@@ -11,7 +11,7 @@ import typer
 
 from al_loop.cli.common import EXIT_FAILURE, RunArgument, VerboseOption, exit_codes
 from al_loop.errors import ConfigError, counted
-from al_loop.system.printable import printable
+from al_loop.outgoing import written_out
 
 if TYPE_CHECKING:
     from al_loop.ledger import Ledger
@@ -159,7 +159,7 @@ def tell(
             for heading, lines in preview(results, ledger):
                 typer.secho(heading, bold=True)
                 for line in lines:
-                    typer.echo(f"  {printable(line)}")
+                    typer.echo(f"  {written_out(line)}")
             if results.problems and not partial:
                 raise ConfigError(
                     f"{file}: nothing was committed; fix the rows above, or pass --partial to commit the valid ones"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from al_loop.cli.common import RunArgument, VerboseOption, exit_codes
-from al_loop.system.printable import printable
+from al_loop.outgoing import written_out
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -81,7 +81,9 @@ def picture(run: Run) -> tuple[Group, str]:
     ahead, rounds = outlook(run, status), round_facts(run)
     planned = "" if status.planned_rounds is None else f" of {status.planned_rounds}"
     lines: list[Any] = [
-        Text.assemble((printable(status.name), "bold"), f"  {status.state}", (f"  {printable(status.process)}", "dim")),
+        Text.assemble(
+            (written_out(status.name), "bold"), f"  {status.state}", (f"  {written_out(status.process)}", "dim")
+        ),
         Text(
             f"rounds {status.closed_rounds}{planned}   answers {status.answered} ({status.failed} failed)   "
             f"pending {status.pending} ({status.in_flight} in flight)   calls {status.calls}   cost {status.cost:.6g}"
@@ -90,7 +92,7 @@ def picture(run: Run) -> tuple[Group, str]:
     ]
     values = [row["actual"] for row in rounds if row["actual"] is not None]
     if len(values) > 1:
-        label = "hypervolume" if len(run.optimised) > 1 else f"best {printable(run.objective.name)}"
+        label = "hypervolume" if len(run.optimised) > 1 else f"best {written_out(run.objective.name)}"
         lines.append(Text.assemble(f"{label}  ", (sparkline(values), "green"), f"  {format_number(values[-1])}"))
     table = Table(box=None, pad_edge=False)
     for name in ("round", "answers", "failed", "forecast, 10 to 90 %", "chance", "came", "cost"):
@@ -105,11 +107,11 @@ def picture(run: Run) -> tuple[Group, str]:
         table.add_row(*map(str, cells))
     lines += [table, Text("")]
     for name, objects in run.best_objects(_N_BEST):
-        lines.append(Text.assemble("".join(f"{format_number(v):>11}" for v in objects), f"  {printable(name)}"))
-    lines += [Text(""), Text(printable(ahead.headline), "bold")]
-    lines += [Text(f"  {printable(reason)}") for reason in ahead.because]
+        lines.append(Text.assemble("".join(f"{format_number(v):>11}" for v in objects), f"  {written_out(name)}"))
+    lines += [Text(""), Text(written_out(ahead.headline), "bold")]
+    lines += [Text(f"  {written_out(reason)}") for reason in ahead.because]
     lines += [
-        Text(f"alarm, round {alarm['round']}: {printable(alarm['message'])}", "yellow")
+        Text(f"alarm, round {alarm['round']}: {written_out(alarm['message'])}", "yellow")
         for alarm in alarm_facts(run)
         if alarm["recent"]
     ]

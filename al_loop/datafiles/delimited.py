@@ -12,7 +12,7 @@ from itertools import islice
 
 from al_loop.datafiles.cells import is_number_like
 from al_loop.errors import ConfigError, counted
-from al_loop.system.printable import without_guard
+from al_loop.system.spreadsheet_cells import without_guard
 
 #: names of a column of objects, in order of precedence
 OBJECT_COLUMNS = ("smiles", "sequence", "object")

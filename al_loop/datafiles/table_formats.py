@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from al_loop.errors import ConfigError
-from al_loop.system.printable import inert_cell
+from al_loop.system.spreadsheet_cells import inert_cell
 
 #: suffix of a file -> format
 SUFFIXES: Mapping[str, str] = {

@@ -17,7 +17,7 @@ from al_loop.modelling.objective_names import predicted_columns
 from al_loop.people.campaign_of_ledger import campaign_config
 from al_loop.people.predicted import predictions_by_objective
 from al_loop.storage.files import write_output
-from al_loop.system.printable import inert_cell, without_guard
+from al_loop.system.spreadsheet_cells import inert_cell, without_guard
 from al_loop.system.users import current_user
 
 #: how the headings of columns of numbers begin

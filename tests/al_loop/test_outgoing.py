@@ -17,8 +17,19 @@ import typer
 from al_loop.cli.common import exit_codes, resume_message
 from al_loop.errors import ConfigError
 from al_loop.ledger.engines import parse_url
-from al_loop.outgoing import MASK, one_line, printable, redact, redacted, remember, resolved, resolved_all, styled
-from al_loop.system.printable import inert_cell, without_guard
+from al_loop.outgoing import (
+    MASK,
+    one_line,
+    printable,
+    redact,
+    redacted,
+    remember,
+    resolved,
+    resolved_all,
+    styled,
+    written_out,
+)
+from al_loop.system.spreadsheet_cells import inert_cell, without_guard
 from tests.golden import golden
 
 SECRET = "pl4nt3d-s3cr3t"
@@ -268,3 +279,18 @@ def test_other_cells_stay(cell: str) -> None:
 
 def test_environment_variables_are_not_changed() -> None:
     assert SECRET not in json.dumps(dict(os.environ))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain µm ±", "plain µm ±"),
+        ("two\nlines\tand", "two\nlines\tand"),
+        ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("a\rb\x08\x7f\x9b2J", "a\\x0db\\x08\\x7f\\x9b2J"),
+        ("abc\u202etxt", "abc\\u202etxt"),
+    ],
+)
+def test_no_terminal_obeys_a_text_that_is_written_out(text, shown):
+    assert written_out(text) == shown

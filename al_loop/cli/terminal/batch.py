@@ -12,7 +12,7 @@ from al_loop.cli.layout import terminal_width
 from al_loop.cli.terminal.numbers import format_number
 from al_loop.errors import counted
 from al_loop.ledger import Candidate
-from al_loop.system.printable import printable
+from al_loop.outgoing import written_out
 
 _ANY_WIDTH = 10_000  # of a file or pipe, where no line may be cut
 
@@ -43,5 +43,7 @@ def show_batch(
     table.add_column("object", no_wrap=True, overflow="ellipsis")
     for i, c in enumerate(candidates):
         cells = [format_number(value) for _, pairs in predicted for value in pairs[i]]
-        table.add_row(str(c.id), *cells, c.origin, *([c.fidelity] if has_fidelities else []), Text(printable(c.object)))
+        table.add_row(
+            str(c.id), *cells, c.origin, *([c.fidelity] if has_fidelities else []), Text(written_out(c.object))
+        )
     console.print(table)

@@ -15,7 +15,7 @@ from al_loop.cli.terminal.columns import PHASES, remarks
 from al_loop.cli.terminal.numbers import format_duration, format_number, format_seconds, format_values
 from al_loop.errors import counted
 from al_loop.monitoring.round_summary import RoundSummary
-from al_loop.system.printable import printable
+from al_loop.outgoing import written_out
 
 _HEARTBEAT_S = 30.0
 
@@ -66,7 +66,7 @@ class PlainReporter(TerminalReporter):
         self._context = ""  # round and phase
 
     def _print(self, message: str) -> None:
-        time, message = self._now(), printable(message)
+        time, message = self._now(), written_out(message)
         is_first_day = time.date() == self._first_day
         with self._lock:
             self._write(f"{time:%H:%M:%S} {message}" if is_first_day else f"{time:%Y-%m-%d %H:%M:%S} {message}")

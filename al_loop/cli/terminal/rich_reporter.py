@@ -27,8 +27,8 @@ from al_loop.cli.terminal.columns import Column, best_so_far, columns_for, heade
 from al_loop.cli.terminal.numbers import format_duration, format_number
 from al_loop.errors import counted
 from al_loop.monitoring.round_summary import RoundSummary
+from al_loop.outgoing import written_out
 from al_loop.system.output import allow_cursor
-from al_loop.system.printable import printable
 
 
 class _RichPhase(Phase):
@@ -81,7 +81,7 @@ class RichReporter(TerminalReporter):
     def begin(self, overview: CampaignOverview) -> None:
         """Print the goal and the plan."""
         super().begin(overview)
-        title = Text.assemble((printable(overview.name), "bold"), printable(f": {overview.goal}"))
+        title = Text.assemble((written_out(overview.name), "bold"), written_out(f": {overview.goal}"))
         plan = f"{counted(overview.n_rounds, 'round')}, {counted(overview.n_calls, 'oracle call')}, saved in "
         plan += overview.run_dir
         if overview.n_answers:
@@ -123,12 +123,12 @@ class RichReporter(TerminalReporter):
 
     def note(self, message: str) -> None:
         """Print a note."""
-        self._console.print(Text.assemble(("note: ", "yellow"), printable(message)), soft_wrap=True)
+        self._console.print(Text.assemble(("note: ", "yellow"), written_out(message)), soft_wrap=True)
 
     def detail(self, message: str) -> None:
         """Print a detail if ``verbose``."""
         if self._verbose:
-            self._console.print(Text(printable(message), "dim"), soft_wrap=True)
+            self._console.print(Text(written_out(message), "dim"), soft_wrap=True)
 
     def end(self, result: CampaignResult, seconds: float) -> None:
         """Print a summary of the campaign."""
@@ -148,7 +148,7 @@ class RichReporter(TerminalReporter):
     def _print_best(self, result: CampaignResult) -> None:
         """Print the best objects, or why there is none."""
         if not result.best:
-            self._console.print(Text(printable(result.no_best)), soft_wrap=True)
+            self._console.print(Text(written_out(result.no_best)), soft_wrap=True)
             return
         objectives, labels = self.overview.objectives, self.overview.labels
         heading = f"best {objectives[0].name.replace('_', ' ')}"
@@ -158,7 +158,7 @@ class RichReporter(TerminalReporter):
             if result.hypervolume is not None:
                 heading += f", hypervolume {format_number(result.hypervolume)}"
             heading += f": {', '.join(labels)}"
-        self._console.print(Text(printable(heading), "bold"), soft_wrap=True)
+        self._console.print(Text(written_out(heading), "bold"), soft_wrap=True)
         for name, values in result.best:
             cells = "".join(format_number(value).rjust(11) for value in values)
             name = cut(name, max(self._console.width - len(cells) - 2, 8))

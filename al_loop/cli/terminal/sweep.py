@@ -13,7 +13,7 @@ from rich.text import Text
 
 from al_loop.actors.sweeps.table import COMPARED, MEASURES, SweepResult
 from al_loop.cli.terminal.numbers import format_number
-from al_loop.system.printable import printable
+from al_loop.outgoing import written_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def line_of_event(name: str, event: TrialEvent) -> str:
         event: the campaign's event.
     """
     if event.kind == "failed":
-        return printable(f"{name} | failed: {event.reason}")
+        return written_out(f"{name} | failed: {event.reason}")
     label = f"round {event.round}" if event.kind == "round" else event.kind
     label += f": {event.reason}" if event.reason else ""
     return " | ".join([name, label, *([_measures(event.measures)] if event.measures else [])])
@@ -57,7 +57,7 @@ def show_sweep(result: SweepResult) -> None:
         console.print("\nmean ± standard error over the seeds", style="bold")
         console.print(_table(_with_errors(result.means), len(settings) - 1))
     for row in result.table[result.table["failed"] != ""].to_dict("records"):
-        console.print(Text(printable(f"failed: {Path(row['run']).name}: {row['failed']}"), "red"), soft_wrap=True)
+        console.print(Text(written_out(f"failed: {Path(row['run']).name}: {row['failed']}"), "red"), soft_wrap=True)
     console.print()
 
 

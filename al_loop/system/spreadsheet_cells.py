@@ -1,24 +1,12 @@
-"""Texts from elsewhere (objects, names, reasons of oracles) in a form that no terminal and no spreadsheet obeys."""
+"""Texts from elsewhere (objects, names, reasons of oracles) as cells that no spreadsheet takes for formulas."""
 
 from __future__ import annotations
 
 import re
 
-#: control characters but line break and tab, and signs that turn the direction of writing around
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 #: beginnings by which a spreadsheet takes a text for a formula
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-
-def printable(text: str) -> str:
-    """Return a text with control characters written out, such as backslash x1b for the one that begins a colour."""
-    return _CONTROL.sub(lambda match: _written(match[0]), text)
-
-
-def _written(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def inert_cell(text: str) -> str:
