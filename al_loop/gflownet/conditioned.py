@@ -91,11 +91,15 @@ class Conditioned(Environment):
     def is_terminal(self, states: Tensor) -> Tensor:
         return self.environment.is_terminal(states[:, 1:])
 
-    def features(self, states: Tensor) -> Tensor:
-        """Return the features of the object, then the vector of the condition."""
+    def condition_of(self, states: Tensor) -> Tensor:
+        """Return the vectors of the states' conditions, shape n x k, on the device of the states."""
         if self.conditions.device != states.device:
             self.conditions = self.conditions.to(states.device)
-        return torch.cat([self.environment.features(states[:, 1:]), self.conditions[states[:, 0]]], 1)
+        return self.conditions[states[:, 0]]
+
+    def features(self, states: Tensor) -> Tensor:
+        """Return the features of the object, then the vector of the condition."""
+        return torch.cat([self.environment.features(states[:, 1:]), self.condition_of(states)], 1)
 
     def retrace(self, states: Tensor, backward_actions: Tensor) -> tuple[Tensor, Tensor]:
         forward, actions = self.environment.retrace(states[:, 1:], backward_actions)

@@ -11,13 +11,14 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 from al_loop.environments.base import Environment
 from al_loop.environments.forest import Forests
 from al_loop.gflownet.conditioned import Conditioned
-from al_loop.gflownet.policies.base import Context, Logits, Policy
+from al_loop.gflownet.policies._observed import ObservedPolicy
+from al_loop.gflownet.policies.base import Context, Logits
 from al_loop.gflownet.policies.transformer import Layer
 
 _ATTENTION_HEADS = 4
 
 
-class ForestPolicy(Policy):
+class ForestPolicy(ObservedPolicy):
     """A transformer over the roots of a forest, with a vote on each pair of neighbours.
 
     A root that is a word is seen as such, a node by its label and those of its children, which is all that the rest of
@@ -40,18 +41,13 @@ class ForestPolicy(Policy):
     def __init__(
         self, environment: Environment, hidden: int = 64, layers: int = 2, n_conditions: int = 0, heads: int = 1
     ) -> None:
-        super().__init__()
         if not isinstance(environment, Conditioned) or not isinstance(environment.environment, Forests):
             raise ValueError("policy: forest requires forests under conditions")
-        if n_conditions or heads != 1:
-            raise ValueError("policy: forest has neither conditions of the reward nor several heads")
+        space = environment.environment
+        super().__init__(environment, space.length, "words", n_conditions, heads)
+        self._space = space
         if hidden % _ATTENTION_HEADS:
             raise ValueError(f"hidden: must be a multiple of {_ATTENTION_HEADS}, got {hidden}")
-        space = environment.environment
-        self._environment, self._space = environment, space
-        self._width = environment.conditions.shape[1] // space.length
-        if self._width * space.length != environment.conditions.shape[1]:
-            raise ValueError(f"policy: forest requires the same number of inputs for each of {space.length} words")
         none = space.n_labels + 1  # a word; beyond it, nothing
         self.word = nn.Linear(self._width, hidden)
         self.root = nn.Embedding(none, hidden)
@@ -66,9 +62,7 @@ class ForestPolicy(Policy):
 
     def _tokens(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return a token for each word, the mask of those that begin a tree, and the first word of each tree."""
-        space, environment = self._space, self._environment
-        if environment.conditions.device != states.device:
-            environment.conditions = environment.conditions.to(states.device)
+        space = self._space
         trees = states[:, 1:]
         first, last = space.blocks(trees)
         place = torch.arange(space.length, device=states.device)
@@ -81,7 +75,7 @@ class ForestPolicy(Policy):
             self._find(label, left, right, place, gap)[0],
             self._find(label, left, right, second, torch.where(gap < space.n_gaps, last, -2))[0],
         )
-        words = environment.conditions[states[:, 0]].view(len(states), space.length, self._width)
+        words = self._observed(states)
         is_word = (first == last)[..., None]
         width = (last - first + 1).clamp(min=0, max=space.length)
         tokens = torch.where(is_word, self.word(words), self.root(root))

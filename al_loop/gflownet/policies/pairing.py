@@ -11,12 +11,13 @@ from torch.nn.functional import leaky_relu
 from al_loop.environments.base import Environment
 from al_loop.environments.pairing import Pairings
 from al_loop.gflownet.conditioned import Conditioned
-from al_loop.gflownet.policies.base import Context, Logits, Policy
+from al_loop.gflownet.policies._observed import ObservedPolicy
+from al_loop.gflownet.policies.base import Context, Logits
 
 _LARGEST = 6  # of counts that are told apart
 
 
-class PairingPolicy(Policy):
+class PairingPolicy(ObservedPolicy):
     """A recurrent network reads the sequence, and the next position points at its partner.
 
     The choice sees the position, the end of its region, the loop that is being built (what came before, its branches
@@ -39,16 +40,11 @@ class PairingPolicy(Policy):
     def __init__(
         self, environment: Environment, hidden: int = 64, layers: int = 1, n_conditions: int = 0, heads: int = 1
     ) -> None:
-        super().__init__()
         if not isinstance(environment, Conditioned) or not isinstance(environment.environment, Pairings):
             raise ValueError("policy: pairing requires pairings under conditions")
-        if n_conditions or heads != 1:
-            raise ValueError("policy: pairing has neither conditions of the reward nor several heads")
-        self._environment, self._space = environment, environment.environment
-        self._length = self._space.length
-        self._width = environment.conditions.shape[1] // self._length
-        if self._width * self._length != environment.conditions.shape[1]:
-            raise ValueError(f"policy: pairing requires the same number of inputs for each of {self._length} positions")
+        space = environment.environment
+        super().__init__(environment, space.length, "positions", n_conditions, heads)
+        self._space = space
         self.reader = nn.GRU(self._width, hidden, layers, batch_first=True, bidirectional=True)
         self.end = nn.Parameter(torch.zeros(2 * hidden))
         self.merge = nn.Linear(2 * hidden, hidden)
@@ -62,15 +58,9 @@ class PairingPolicy(Policy):
 
     def _encode(self, states: Tensor) -> Tensor:
         """Return the positions and the end as the network reads them, shape n x length + 1 x hidden."""
-        letters = self._letters(states)
+        letters = self._observed(states)
         read, _ = self.reader(letters)
         return self.merge(torch.cat([read, self.end.expand(len(states), 1, -1)], 1))  # type: ignore[no-any-return]
-
-    def _letters(self, states: Tensor) -> Tensor:
-        environment = self._environment
-        if environment.conditions.device != states.device:
-            environment.conditions = environment.conditions.to(states.device)
-        return environment.conditions[states[:, 0]].view(len(states), self._length, self._width)
 
     def _outputs(self, encoded: Tensor, pairs: Tensor, states: Tensor) -> Tensor:
         """Return the logits of the partners and the log-flow, shape n x T x length + 1.
@@ -132,7 +122,7 @@ class PairingPolicy(Policy):
         )
 
     def _at(self, states: Tensor) -> Tensor:
-        return self._outputs(self._encode(states), self._pairs(self._letters(states)), states[:, None])[:, 0]
+        return self._outputs(self._encode(states), self._pairs(self._observed(states)), states[:, None])[:, 0]
 
     def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
         return self._at(states)[:, :-1]
@@ -146,13 +136,13 @@ class PairingPolicy(Policy):
     def along(self, states: Tensor, context: Context | None = None) -> Logits:
         """Return all outputs along whole trajectories, for which each sequence is read once."""
         steps, n, _ = states.shape
-        encoded, pairs = self._encode(states[0]), self._pairs(self._letters(states[0]))
+        encoded, pairs = self._encode(states[0]), self._pairs(self._observed(states[0]))
         outputs = self._outputs(encoded, pairs, states.transpose(0, 1)).transpose(0, 1)
         return Logits(outputs[..., :-1], torch.zeros(steps, n, 1, device=states.device), outputs[..., -1])
 
     def start_from(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Return the encoded sequences of the roll-outs, and the scores of their pairs."""
-        return self._encode(states), self._pairs(self._letters(states))
+        return self._encode(states), self._pairs(self._observed(states))
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
         encoded, pairs = memory if rows is None else (part.index_select(0, rows) for part in memory)

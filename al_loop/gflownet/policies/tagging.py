@@ -10,10 +10,11 @@ from torch.nn.functional import leaky_relu
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.conditioned import Conditioned
-from al_loop.gflownet.policies.base import Context, Logits, Policy
+from al_loop.gflownet.policies._observed import ObservedPolicy
+from al_loop.gflownet.policies.base import Context, Logits
 
 
-class TaggingPolicy(Policy):
+class TaggingPolicy(ObservedPolicy):
     """A recurrent network reads the observation from both ends, and each name depends on it and on the one before.
 
     Args:
@@ -34,18 +35,11 @@ class TaggingPolicy(Policy):
     def __init__(
         self, environment: Environment, hidden: int = 128, layers: int = 1, n_conditions: int = 0, heads: int = 1
     ) -> None:
-        super().__init__()
         if not isinstance(environment, Conditioned) or environment.order != "left_to_right":
             raise ValueError("policy: tagging requires conditions, and words of one length from left to right")
-        if n_conditions or heads != 1:
-            raise ValueError("policy: tagging has neither conditions of the reward nor several heads")
-        self._environment = environment
-        self._length = environment.state_size - 1
-        n_letters, width = environment.n_actions, environment.conditions.shape[1] // self._length
-        if width * self._length != environment.conditions.shape[1]:
-            raise ValueError(f"policy: tagging requires the same number of inputs for each of {self._length} places")
-        self._width, self._n_letters = width, n_letters
-        self.reader = nn.GRU(width, hidden, layers, batch_first=True, bidirectional=True)
+        super().__init__(environment, environment.state_size - 1, "places", n_conditions, heads)
+        self._n_letters = n_letters = environment.n_actions
+        self.reader = nn.GRU(self._width, hidden, layers, batch_first=True, bidirectional=True)
         self.after = nn.Parameter(torch.zeros(2 * hidden))
         self.before = nn.Embedding(n_letters + 1, hidden)
         self.merge = nn.Linear(2 * hidden, hidden)
@@ -53,10 +47,7 @@ class TaggingPolicy(Policy):
 
     def _encode(self, states: Tensor) -> Tensor:
         """Return what the network knows at each place, and after the last, shape n x length + 1 x hidden."""
-        environment = self._environment
-        if environment.conditions.device != states.device:
-            environment.conditions = environment.conditions.to(states.device)
-        read, _ = self.reader(environment.conditions[states[:, 0]].view(len(states), self._length, self._width))
+        read, _ = self.reader(self._observed(states))
         return self.merge(torch.cat([read, self.after.expand(len(states), 1, -1)], 1))  # type: ignore[no-any-return]
 
     def _outputs(self, encoded: Tensor, states: Tensor) -> Tensor:
