@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -71,6 +71,28 @@ class Words:
         """Return rows as one-hot vectors, zero after the end, shape n x (length * letters)."""
         hot = one_hot(x.clamp(min=0), len(self.letters)) * (x != PAD)[..., None]
         return hot.float().flatten(1)
+
+
+class OfWords:
+    """The part of a model of sequences that reads and writes them."""
+
+    reads_text: ClassVar[bool] = True
+    #: number of letters of the shortest sequence that is accepted
+    shortest: ClassVar[int] = 1
+    #: the letters; set by the model's constructor
+    words: Words
+
+    def read(self, data: Any) -> Tensor:
+        """Return sequences as observations; see ``Words.read``."""
+        return self.words.read(data, shortest=self.shortest)
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Return what the sampler's network sees of observations: one-hot letters."""
+        return self.words.one_hot(x)
+
+    def write(self, x: Tensor) -> list[str]:
+        """Return observations as texts."""
+        return self.words.texts(x)
 
 
 def lengths_of(x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import bisect
 import itertools
 import math
 import random
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -15,13 +15,13 @@ from torch.nn.functional import one_hot
 
 from al_loop.environments.forest import Forests
 from al_loop.latent.multinomial import MultinomialModel
-from al_loop.latent.words import Words, lengths_of
+from al_loop.latent.words import OfWords, Words, lengths_of
 
 #: trials for each sentence before it counts as too unlikely to be of an accepted length
 _TRIALS = 1000
 
 
-class Grammar(MultinomialModel):
+class Grammar(OfWords, MultinomialModel):
     """A grammar whose rules turn a nonterminal into two symbols, nonterminals or preterminals, which emit a word.
 
     The latent of a sentence is its tree with the nonterminals; the preterminals are summed over, since given the tree
@@ -42,7 +42,7 @@ class Grammar(MultinomialModel):
     kind = "grammar"
     policy: ClassVar[str] = "forest"
     is_partial: ClassVar[bool] = True
-    reads_text: ClassVar[bool] = True
+    shortest: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -77,15 +77,6 @@ class Grammar(MultinomialModel):
 
     def starts(self, x: Tensor) -> Tensor:
         return self.latents().start(lengths_of(x))
-
-    def read(self, data: Any) -> Tensor:
-        return self.words.read(data, shortest=2)
-
-    def inputs(self, x: Tensor) -> Tensor:
-        return self.words.one_hot(x)
-
-    def write(self, x: Tensor) -> list[str]:
-        return self.words.texts(x)
 
     def explain(self, x: Tensor, z: Tensor) -> list[str]:
         """Return trees in brackets, with the words."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.base import Environment
 from al_loop.latent.multinomial import MultinomialModel
-from al_loop.latent.words import PAD, Words, lengths_of
+from al_loop.latent.words import PAD, OfWords, Words, lengths_of
 
 
-class HMM(MultinomialModel):
+class HMM(OfWords, MultinomialModel):
     """A hidden Markov model of sequences: a chain of states, each of which emits a letter.
 
     The sampler names the states from left to right. ``exact_step`` is Baum-Welch.
@@ -31,7 +31,6 @@ class HMM(MultinomialModel):
     kind = "hmm"
     policy: ClassVar[str] = "tagging"
     is_partial: ClassVar[bool] = True
-    reads_text: ClassVar[bool] = True
     n_lengths: Tensor
 
     def __init__(
@@ -57,12 +56,6 @@ class HMM(MultinomialModel):
     def latents(self) -> Environment:
         """Return the states of all places; those after the end of a sequence are uniform."""
         return Assignments([f"{i:03d}" for i in range(self._states)], self.words.length, order="left_to_right")
-
-    def read(self, data: Any) -> Tensor:
-        return self.words.read(data)
-
-    def inputs(self, x: Tensor) -> Tensor:
-        return self.words.one_hot(x)
 
     def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
         return self.log_partial(x, z)
@@ -106,9 +99,6 @@ class HMM(MultinomialModel):
         """Set the tables to random distributions, and the distribution of lengths to that of the observations."""
         self.randomise(generator)
         self.n_lengths.copy_(torch.bincount(lengths_of(x), minlength=self.words.length + 1))
-
-    def write(self, x: Tensor) -> list[str]:
-        return self.words.texts(x)
 
     def paths(self, x: Sequence[str] | Tensor, z: Tensor) -> list[list[int]]:
         """Return the states of the letters of sequences, without those after the end.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.base import Environment
 from al_loop.latent.multinomial import MultinomialModel
-from al_loop.latent.words import PAD, Words, lengths_of
+from al_loop.latent.words import PAD, OfWords, Words, lengths_of
 from al_loop.system.alphabets import letters_of
 
 
-class Motifs(MultinomialModel):
+class Motifs(OfWords, MultinomialModel):
     """Sequences with motifs: letters of a background, but for the places that motifs cover without overlap.
 
     The latent of a sequence is the start of each motif, or that it is absent, so that the motifs compete for places.
@@ -32,7 +32,6 @@ class Motifs(MultinomialModel):
 
     kind = "motifs"
     is_partial: ClassVar[bool] = True
-    reads_text: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -62,15 +61,6 @@ class Motifs(MultinomialModel):
     def latents(self) -> Environment:
         """Return the starts of the motifs; the last letter stands for an absent one."""
         return Assignments([f"{i:03d}" for i in range(self._n_starts + 1)], self._motifs, order="left_to_right")
-
-    def read(self, data: Any) -> Tensor:
-        return self.words.read(data)
-
-    def inputs(self, x: Tensor) -> Tensor:
-        return self.words.one_hot(x)
-
-    def write(self, x: Tensor) -> list[str]:
-        return self.words.texts(x)
 
     def explain(self, x: Tensor, z: Tensor) -> list[str]:
         """Return the letters that the motifs cover, such as ``1:GGA@4 2:-``."""

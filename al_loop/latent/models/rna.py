@@ -13,13 +13,13 @@ from torch import Tensor
 from al_loop.environments.pairing import Pairings
 from al_loop.errors import ConfigError
 from al_loop.latent.base import LatentModel
-from al_loop.latent.words import Words, lengths_of
+from al_loop.latent.words import OfWords, Words, lengths_of
 
 #: pairs of the letters ACGU, by index
 _CAN_PAIR = torch.tensor([[0, 0, 0, 1], [0, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]], dtype=torch.bool)
 
 
-class RNAStructures(LatentModel):
+class RNAStructures(OfWords, LatentModel):
     """RNA words with their secondary structures: log p(x, z) = -E(x, z) / RT, up to the probability of the word.
 
     The energies (Turner 2004) are given, so that an M-step has nothing to change: what is fitted is the sampler, which
@@ -33,7 +33,6 @@ class RNAStructures(LatentModel):
 
     kind = "rna"
     policy: ClassVar[str] = "pairing"
-    reads_text: ClassVar[bool] = True
 
     def __init__(self, length: Annotated[int, Field(ge=1)] = 30, temperature: float = 37.0) -> None:
         super().__init__(length=length, temperature=temperature)
@@ -50,15 +49,6 @@ class RNAStructures(LatentModel):
 
     def starts(self, x: Tensor) -> Tensor:
         return self.latents().start(lengths_of(x))
-
-    def read(self, data: Any) -> Tensor:
-        return self.words.read(data)
-
-    def inputs(self, x: Tensor) -> Tensor:
-        return self.words.one_hot(x)
-
-    def write(self, x: Tensor) -> list[str]:
-        return self.words.texts(x)
 
     def explain(self, x: Tensor, z: Tensor) -> list[str]:
         """Return the structures in dot-bracket notation."""
