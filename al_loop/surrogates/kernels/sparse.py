@@ -37,8 +37,15 @@ def _table(rows: Rows, is_minimum: bool) -> SharedCounts:
     return table
 
 
-class _OnCounts(Kernel):
-    """A kernel on lists of identifiers and counts."""
+@dataclass(frozen=True)
+class OnCounts(Kernel):
+    """The kernel ``tanimoto`` or ``minmax`` on counts that are listed with their identifiers.
+
+    Args:
+        is_minimum: whether counts are compared by their minimum (``minmax``), rather than by their product.
+    """
+
+    is_minimum: bool
 
     def cross(self, rows1: Rows, rows2: Rows) -> Tensor:
         is_minimum = self.is_minimum
@@ -49,11 +56,6 @@ class _OnCounts(Kernel):
             shared = shared_in_groups(a, b, is_minimum)
         total_a, total_b = ((c.counts if is_minimum else c.counts.square()).sum(-1) for c in (a, b))
         return tanimoto(shared, total_a, total_b)
-
-    @property
-    def is_minimum(self) -> bool:
-        """Whether counts are compared by their minimum, rather than by their product."""
-        raise NotImplementedError
 
     def trained(self, X: Tensor) -> Kernel:
         half = X.shape[-1] // 2
@@ -74,23 +76,5 @@ class _OnCounts(Kernel):
         raise TypeError(f"{type(self).__name__} is not a function of the rows' dot products; call cross")
 
 
-@dataclass(frozen=True)
-class SparseTanimoto(_OnCounts):
-    """The kernel ``tanimoto`` on counts that are listed with their identifiers."""
-
-    @property
-    def is_minimum(self) -> bool:
-        return False
-
-
-@dataclass(frozen=True)
-class SparseMinMax(_OnCounts):
-    """The kernel ``minmax`` on counts that are listed with their identifiers."""
-
-    @property
-    def is_minimum(self) -> bool:
-        return True
-
-
 #: kernels by their names in ``surrogate.kernel`` and ``Features.kernel``
-SPARSE_KERNELS = {"sparse_tanimoto": SparseTanimoto(), "sparse_minmax": SparseMinMax()}
+SPARSE_KERNELS = {"sparse_tanimoto": OnCounts(is_minimum=False), "sparse_minmax": OnCounts(is_minimum=True)}
