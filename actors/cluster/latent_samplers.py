@@ -23,7 +23,7 @@ from al_loop.latent.observations import Observations
 
 @dataclass(frozen=True)
 class PosteriorSampling:
-    """What an actor needs to draw latents of observations; the weights and the model's parameters follow.
+    """The settings of actors that draw latents; weights and the model's parameters are sent later.
 
     Args:
         name: The name of the fit, in Ray's logs.

@@ -68,7 +68,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """What is compared, where."""
+        """The compared number as a heading, such as ``best affinity (nM) after 96 calls``."""
         what = {"top10_mean": f"mean of the {_TOP} best {self.objective.name}", "best": f"best {self.objective.name}"}
         unit = f" ({self.objective.unit})" if self.objective.unit and self.metric != "hypervolume" else ""
         return f"{what.get(self.metric, 'hypervolume')}{unit} after {counted(self.at, 'call')}"

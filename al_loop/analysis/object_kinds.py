@@ -1,4 +1,4 @@
-"""What the objects of a run are: molecules, sequences or something else, from its config and the objects themselves."""
+"""The type of a run's objects (molecules, sequences or others), from its config and the objects themselves."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _ABOUT_MODEL = ("miscalibration", "exploitation")
 
 @dataclass(frozen=True)
 class Outlook:
-    """What to do next.
+    """The recommendation whether to measure another round.
 
     Args:
         verdict: ``go on``, ``your choice``, ``stop``, or ``look first`` (at the oracle, or because nothing is there).

@@ -32,7 +32,7 @@ _MOST_SERIES = 12  # that are described
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """What is known of the structures of a run's objects.
+    """Similarities, series and alerts of a run's objects.
 
     Args:
         object_type: what the objects are.

@@ -1,4 +1,4 @@
-"""Where calls, money and time went: by round, and by what came of them."""
+"""Calls, cost and time of a run, by round and by result (a value, a failure, nothing yet)."""
 
 from __future__ import annotations
 

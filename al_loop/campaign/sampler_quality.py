@@ -1,4 +1,4 @@
-"""How well a campaign's sampler follows its reward, for the round's report."""
+"""Measures of a sampler's fit to its reward, for the round's report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far an energy and its sampler are from the data and from each other."""
+"""Distances between an energy, its sampler and the data: likelihoods, log Z and L1."""
 
 from __future__ import annotations
 
