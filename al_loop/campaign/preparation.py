@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from al_loop.acquisitions.base import Acquisition
     from al_loop.energy.terms import EnergySum
     from al_loop.environments.base import Environment
+    from al_loop.evolution.base import Evolution
     from al_loop.features.base import Features
     from al_loop.gflownet.policies.base import Policy
     from al_loop.modelling.constraints import Constraints
@@ -159,6 +160,24 @@ class CampaignParts:
             raise ConfigError(f"rounds.initial_from: {error}") from None
         return lambda n, seed: model.draw(n, seed=seed)
 
+    @cached_property
+    def evolution(self) -> Evolution | None:
+        """The genetic algorithm on the acquisition; None if there is none.
+
+        Raises:
+            ConfigError: its operators are for another type of objects.
+        """
+        part = self.config.sampler.evolution
+        if part is None:
+            return None
+        evolution: Evolution = build("evolution", part)
+        if evolution.object_type != self.environment.object_type:
+            raise ConfigError(
+                f"sampler.evolution: {part.name!r} changes objects of the type {evolution.object_type}, and those of "
+                f"the environment {self.environment.name} are of the type {self.environment.object_type}; remove it"
+            )
+        return evolution
+
     # -- models and selection ------------------------------------------------------------------------------------------
 
     @cached_property
@@ -250,6 +269,7 @@ class CampaignParts:
             _ = self.energies
         if self.config.rounds.initial_from != "random":
             _ = self.first_source
+        _ = self.evolution
         if self.config.reward.decode == "never":
             self._check_without_decoding()
         has_prompts = self.config.environment.declared("environment", "random_policy", "") != ""
