@@ -9,32 +9,29 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from al_loop.acquisitions.base import MultiFidelityAcquisition
-from al_loop.campaign.candidates import CandidatePool, CandidateSource
+from al_loop.campaign.candidates import CandidateSource
 from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.course import retrained_for
 from al_loop.campaign.executor import SamplerTraining
+from al_loop.campaign.picking import first_calls, pick
 from al_loop.campaign.round_state import RoundState
 from al_loop.errors import CampaignError, counted, summary
 from al_loop.features.base import Features, refusals
 from al_loop.ledger import Observation, Proposal
-from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
+from al_loop.modelling.fidelity_selection import BatchLimits
 from al_loop.modelling.fitted import FittedModels
 from al_loop.monitoring import metrics
 from al_loop.monitoring.forecast import Forecast, forecast
 from al_loop.monitoring.recalibration import recalibration_factor
 from al_loop.seeding import derive_seed
-from al_loop.selectors.base import SelectionContext
 from al_loop.system import stopping
 
 if TYPE_CHECKING:
     from al_loop.modelling.fitter import ModelFitter
 
 _HYPERVOLUME_SAMPLES = 128  # samples of a batch whose hypervolume is computed for the forecast
-_WHOLE_SHARE = 8  # of the first batch's calls for one object that is measured at every fidelity
 
 
 @dataclass(frozen=True)
@@ -122,12 +119,8 @@ class Proposer:
         with self._context.reporter.phase(0, "first batch", n) as phase:
             found = self._source.first(n, self._ledger.known_objects() | known, phase.advance)
         self._note_left_out(refusals(self._parts.features), "proposed")
-        fidelities = self._parts.fidelities.names
-        n_whole = max(min(2, n), n // _WHOLE_SHARE)
-        calls = [(name, origin, fidelity) for name, origin in found[:n_whole] for fidelity in fidelities]
-        calls += [(name, origin, fidelities[0]) for name, origin in found[n_whole:]]
-        proposals = [Proposal(object=name, origin=origin, fidelity=fidelity) for name, origin, fidelity in calls[:n]]
-        return Batch(proposals, {})
+        calls = first_calls(found, n, self._parts.fidelities.names)
+        return Batch([Proposal(object=name, origin=origin, fidelity=fidelity) for name, origin, fidelity in calls], {})
 
     def random_objects(self) -> list[str]:
         """Return random objects of the environment, whether they meet the constraints or not."""
@@ -276,7 +269,8 @@ class Proposer:
                 again = self._to_remeasure(state, n, limit)
             else:
                 limit -= len(again) * self._parts.fidelities.costs[-1]
-                picks = self._picks(number, models, pool, n_new, limit, state)
+                seed = derive_seed(self._config.seed, number, "select")
+                picks = pick(self._parts, models, pool, BatchLimits(n_new, limit), state.highest_levels, seed)
                 batch = pool.take([row for row, _ in picks]).at([level for _, level in picks])
                 top = len(self._parts.fidelities) - 1
                 at_target = pool.take(sorted({row for row, level in picks if level == top}))
@@ -335,35 +329,6 @@ class Proposer:
             return []
         results = state.to_remeasure(rounds.replicates)
         return list(islice((result for result in results if self._source.can_be_proposed(result[0])), most))
-
-    def _picks(
-        self, number: int, models: FittedModels, pool: CandidatePool, n: int, limit: float, state: RoundState
-    ) -> list[tuple[int, int]]:
-        """Return the rows of the pool that become the batch, each with the index of its fidelity."""
-        fidelities = self._parts.fidelities
-        if not fidelities.are_several:
-            return [(row, 0) for row in self._parts.selector.select(self._selection(number, models, pool, n))]
-        levels = torch.arange(len(fidelities))
-        is_open = torch.stack([levels > state.highest_levels.get(name, -1) for name in pool.objects])
-        limits = BatchLimits(n, limit)
-        acquisition = self._parts.acquisition
-        assert isinstance(acquisition, MultiFidelityAcquisition)
-        return select_with_fidelities(models, acquisition, pool.X, is_open, fidelities.costs, limits)
-
-    def _selection(self, number: int, models: FittedModels, pool: CandidatePool, n: int) -> SelectionContext:
-        return SelectionContext(
-            n=n,
-            scores=pool.scores,
-            X=pool.X,
-            similarity=self._parts.features.similarity,
-            X_pending=models.X_pending,
-            objects=pool.objects,
-            pending_objects=models.pending,
-            rescore=lambda picked, rows: models.rescore(pool.X[list(picked)], pool.X[list(rows)]),
-            predict=models.mean_and_variance,
-            draw=models.draw,
-            seed=derive_seed(self._config.seed, number, "select"),
-        )
 
     def _forecast(self, number: int, models: FittedModels, X: Tensor, state: RoundState) -> Forecast:
         """Return what objects that are measured at the target (rows of X) are likely to bring."""

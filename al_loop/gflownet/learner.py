@@ -78,7 +78,8 @@ class Learner:
         self._weights = TrainedWeights(self.policy, self._log_z, training)
         #: the way to execute roll-outs and gradient steps; None: plain, as where steps are not all alike
         self.execution = None
-        if replicas is None and not self.objective.uses_drawing_policy:
+        reads = self.policy.reads_from_device or environment.reads_from_device
+        if replicas is None and not self.objective.uses_drawing_policy and not reads:
             self.execution = choose_execution(training.execution, self.device, training.steps)
         parts = (environment, training, self.objective, self._weights, self.device)
         self._batches = BatchTraining(*parts) if self.execution is None else FixedBatchTraining(*parts, self.execution)
