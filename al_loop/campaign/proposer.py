@@ -226,11 +226,12 @@ class Proposer:
 
     # -- the sampler ---------------------------------------------------------------------------------------------------
 
-    def train(self, number: int, models: FittedModels, on_step: Callable[[], None]) -> dict[str, Any]:
+    def train(self, number: int, n_answers: int, models: FittedModels, on_step: Callable[[], None]) -> dict[str, Any]:
         """Train the sampler on the models' reward, and keep its state.
 
         Args:
             number: the round.
+            n_answers: the answers that the models were fitted to; later ones belong to the next round.
             models: the fitted models.
             on_step: called after each step; what it raises ends the training.
 
@@ -240,7 +241,7 @@ class Proposer:
         if self._training is None:
             return {}
         sinks, n_steps = self._context.sinks, self._config.sampler.steps
-        measured = self._context.states.current().measured()
+        measured = self._context.states.until(n_answers).measured()
         with self._context.reporter.phase(number, "train", n_steps) as phase:
             for step in self._training.train(number, models.reward, measured, self._parts.seeds.objects):
                 stopping.look()
@@ -257,11 +258,12 @@ class Proposer:
 
     # -- the batch -----------------------------------------------------------------------------------------------------
 
-    def select(self, number: int, models: FittedModels, n: int, cost_left: float) -> Batch:
+    def select(self, number: int, n_answers: int, models: FittedModels, n: int, cost_left: float) -> Batch:
         """Select a batch, and forecast its outcome.
 
         Args:
             number: the round.
+            n_answers: the answers that the models were fitted to; later ones belong to the next round.
             models: the fitted models.
             n: number of calls.
             cost_left: what the batch may cost.
@@ -270,7 +272,7 @@ class Proposer:
             The batch, without proposals if there is no new acceptable object and nothing to measure again.
         """
         with self._context.reporter.phase(number, "select", 1) as phase:
-            state = self._context.states.current()
+            state = self._context.states.until(n_answers)
             limit = min(self._config.rounds.batch_cost or math.inf, cost_left)
             again = self._to_remeasure(state, n - 1, limit)
             n_new = n - len(again)

@@ -184,19 +184,19 @@ class RoundLoop:
 
     def _propose(self, number: int, proposer: Proposer, n: int, info: dict[str, Any], known: Set[str]) -> Batch:
         """Return the batch of a round, and add its numbers to info; known objects are not in the first batch."""
-        times = self._times
+        times, n_answers = self._times, info["n_answers"]
         if number == 0:
             with times.measure(0, "select"):
                 batch = proposer.first_batch(n, known)
             info |= batch.info
             return batch
         with times.measure(number, "fit"):
-            models = proposer.fit(number, info["n_answers"])
+            models = proposer.fit(number, n_answers)
         if self._parts.has_sampler:
             with times.measure(number, "train"):
-                info |= proposer.train(number, models, self._pool.raise_error)
+                info |= proposer.train(number, n_answers, models, self._pool.raise_error)
         with times.measure(number, "select"):
-            batch = proposer.select(number, models, n, self._pool.cost_left)
+            batch = proposer.select(number, n_answers, models, n, self._pool.cost_left)
         info |= {**models.info, **batch.info}
         return batch
 
