@@ -117,7 +117,13 @@ class CandidateSource:
         self._drawn: dict[str, None] = {}  # objects of the last draws, acceptable or not
 
     def pool(
-        self, number: int, models: FittedModels, n: int, closed: Set[str], state: RoundState
+        self,
+        number: int,
+        models: FittedModels,
+        n: int,
+        closed: Set[str],
+        proposed: Set[str],
+        state: RoundState | None = None,
     ) -> CandidatePool | None:
         """Return candidates of a round, or None if there is no new acceptable object.
 
@@ -126,24 +132,25 @@ class CandidateSource:
             models: the fitted models, for the scores.
             n: size of the batch that is to be selected.
             closed: objects that need not be measured again.
-            state: of the campaign.
+            proposed: all objects that were proposed so far.
+            state: of the campaign, for evolution and the diversity filter; None: neither is used.
         """
         self._drawn.clear()
-        distinct = self._distinct(state)
+        distinct = None if state is None else self._distinct(state)
         if self._training is not None:
             names = self._sampled(self._training, number, n, closed)
             origins = ["sampler"] * len(names)
-            if self._parts.evolution is not None:
+            if self._parts.evolution is not None and state is not None:
                 children = evolved(self._parts, models, state.ranked(), names, closed, number, distinct)
                 names, origins = names + children, origins + ["evolved"] * len(children)
             if self._parts.seeds.objects:
                 near = self._nearby(self._parts.config.sampler.pool // 2, number, closed | set(names))
                 names, origins = names + near, origins + ["nearby"] * len(near)
             if len(names) < n:  # a sampler that has collapsed must not end the campaign
-                names += self.random(n - len(names), state.proposed | set(names))
+                names += self.random(n - len(names), proposed | set(names))
                 origins += ["random"] * (len(names) - len(origins))
             if len(names) < n and len(self._parts.constraints):
-                names += self._nearby(n - len(names), number, state.proposed | set(names))
+                names += self._nearby(n - len(names), number, proposed | set(names))
                 origins += ["nearby"] * (len(names) - len(origins))
         else:
             names = self._most_promising(models, max(_MOST_PROMISING, 16 * n), closed)

@@ -170,20 +170,11 @@ class CampaignParts:
 
     @cached_property
     def evolution(self) -> Evolution | None:
-        """The genetic algorithm on the acquisition; None if there is none.
-
-        Raises:
-            ConfigError: its operators are for another type of objects.
-        """
+        """The genetic algorithm on the acquisition; None if there is none."""
         part = self.config.sampler.evolution
         if part is None:
             return None
         evolution: Evolution = build("evolution", part)
-        if evolution.object_type != self.environment.object_type:
-            raise ConfigError(
-                f"sampler.evolution: {part.name!r} changes objects of the type {evolution.object_type}, and those of "
-                f"the environment {self.environment.name} are of the type {self.environment.object_type}; remove it"
-            )
         return evolution
 
     # -- models and selection ------------------------------------------------------------------------------------------

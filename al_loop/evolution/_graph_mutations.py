@@ -178,7 +178,7 @@ def _delete_branch(molecule: Any, generator: random.Random) -> bool:
     a, b = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
     molecule.RemoveBond(a, b)
     unmark(molecule, a, b)
-    small = min(pieces(molecule), key=len)
+    small = smallest(pieces(molecule))
     molecule.BeginBatchEdit()
     for index in small:
         molecule.RemoveAtom(index)
@@ -191,6 +191,11 @@ def pieces(molecule: Any) -> list[tuple[int, ...]]:
     from rdkit import Chem
 
     return list(Chem.GetMolFrags(molecule))
+
+
+def smallest(parts: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the piece with the fewest atoms."""
+    return min(parts, key=lambda atoms: len(atoms))
 
 
 def _replace_group(molecule: Any, generator: random.Random) -> bool:
@@ -271,8 +276,7 @@ def _move_group(molecule: Any, generator: random.Random) -> bool:
     bond = generator.choice(chains)
     a, b = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
     molecule.RemoveBond(a, b)
-    parts = pieces(molecule)
-    small = set(min(parts, key=len))
+    small = set(smallest(pieces(molecule)))
     group, old = (a, b) if a in small else (b, a)
     able = [place for place in places if place not in small and place != old]
     if not able:

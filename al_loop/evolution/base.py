@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
-from al_loop.datafiles.object_columns import ObjectType
 from al_loop.datafiles.object_lists import read_objects
 from al_loop.system.path_texts import PathText
 
@@ -59,8 +58,8 @@ class Evolution(ABC):
         ValueError: an argument is out of range.
     """
 
-    #: type of the objects that the operators take
-    object_type: ClassVar[ObjectType] = "other"
+    #: the objects that the operators take: "molecule" (SMILES), "sequence", or None for any
+    object_type: ClassVar[str | None] = None
 
     def __init__(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from typing import Any, ClassVar
 
-from al_loop.datafiles.object_columns import ObjectType
 from al_loop.evolution._graph_crossover import crossed
 from al_loop.evolution._graph_mutations import mutated
 from al_loop.evolution.base import Evolution
@@ -37,7 +36,7 @@ class GraphEdits(Evolution):
     """
 
     kind = "graph_edits"
-    object_type: ClassVar[ObjectType] = "molecule"
+    object_type: ClassVar[str | None] = "molecule"
 
     def __init__(
         self,

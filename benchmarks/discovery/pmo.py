@@ -66,7 +66,7 @@ def figures(budget: int) -> Callable[[Sequence[Measured]], Mapping[str, float]]:
 
 def task(name: TaskName, budget: int) -> Task:
     """Return a task of PMO with a number of calls, of which the first 100 are the start."""
-    batch = 100 if budget > 1000 else 50
+    batch = 150 if budget > 1000 else 50
     suffix = "" if budget > 1000 else "_1000"
     return Task(
         name=f"pmo_{name}{suffix}",
