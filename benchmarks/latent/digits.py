@@ -5,7 +5,7 @@
 1,797 digits of scikit-learn after a threshold (1,397 for training), a 2 x 2 grid of 4 codes: the 256 codes of an image
 can be enumerated. All arms make the same number of gradient steps on the same decoder; "exact" follows the gradient of
 the exact log-likelihood. Prints the exact test NLL (level: within 0.1 nats of exact EM's), and the exact
-KL(q || posterior) on test and on training images. Writes digits_em.csv.
+KL(q || posterior). Writes digits_em.csv.
 """
 
 from __future__ import annotations
@@ -27,22 +27,16 @@ from al_loop.latent import EM, DiscreteVAE, fit
 from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"
-M_BATCH = 64  # images of a gradient step of the decoder
 SETTINGS = EM(
-    m_batch=M_BATCH,
     rounds=200,
     e_steps=10,
     m_steps=10,
-    batch_size=128,
+    batch_size=64,
     lr=2e-3,
     lr_model=2e-3,
     hidden=128,
     layers=2,
-    moves=4,
-    objective="log_partition_variance",
-    per_observation=4,
-    floor=15.0,
-    epsilon=0.02,
+    moves=2,
     report_every=200,
 )
 ARMS: dict[str, EM | None] = {
@@ -67,20 +61,19 @@ def measure(arm: str, seed: int) -> pd.DataFrame:
     train, test = data(model)
     generator = torch.Generator().manual_seed(seed)
     model.initialise(train, generator)
-    began, kl = time.process_time(), {"kl": float("nan"), "kl_train": float("nan")}
+    began, kl = time.process_time(), float("nan")
     if settings is None:
         optimizer = torch.optim.Adam(model.parameters(), lr=SETTINGS.lr_model)
         for _ in range(SETTINGS.rounds * SETTINGS.m_steps):
-            rows = torch.randint(len(train), (M_BATCH,), generator=generator)
+            rows = torch.randint(len(train), (SETTINGS.batch_size,), generator=generator)
             optimizer.zero_grad()
             (-model.log_evidence(train[rows]).mean()).backward()
             optimizer.step()
     else:
-        posterior = fit(model, train, settings, seed=seed, initialise=False).posterior
-        kl = {"kl": posterior.report(test, 4).kl, "kl_train": posterior.report(train[:400], 4).kl}
+        kl = fit(model, train, settings, seed=seed, initialise=False).posterior.report(test, 4).kl
     seconds = time.process_time() - began
     nll = {f"nll_{name}": -float(model.log_likelihood(x).mean()) for name, x in (("train", train), ("test", test))}
-    return pd.DataFrame([{"arm": arm, "seed": seed, **nll, **kl, "cpu_s": seconds}])
+    return pd.DataFrame([{"arm": arm, "seed": seed, **nll, "kl": kl, "cpu_s": seconds}])
 
 
 def main() -> None:
@@ -91,7 +84,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     table = measure_missing(options.out / "digits_em.csv", options.arms, options.seeds, measure, "nll_test")
-    means = table.groupby("arm", sort=False)[["nll_train", "nll_test", "kl", "kl_train", "cpu_s"]].mean()
+    means = table.groupby("arm", sort=False)[["nll_train", "nll_test", "kl", "cpu_s"]].mean()
     if "exact" in means.index:
         means["behind_exact"] = means["nll_test"] - means.loc["exact", "nll_test"]
     print(means.round(3).to_string())
