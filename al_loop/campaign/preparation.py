@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from al_loop.acquisitions.base import Acquisition
+    from al_loop.campaign.seeds import Seeds
     from al_loop.energy.terms import EnergySum
     from al_loop.environments.base import Environment
     from al_loop.features.base import Features
@@ -85,6 +86,13 @@ class CampaignParts:
         """The space of objects."""
         return building.build_environment(self.config)
 
+    @cached_property
+    def seeds(self) -> Seeds:
+        """The objects from which the campaign starts."""
+        from al_loop.campaign.seeds import Seeds, read_seeds
+
+        return read_seeds(self.environment, self.config.seeds) if self.config.seeds else Seeds()
+
     def details(self, objects: Sequence[str]) -> list[dict[str, Any]]:
         """Return what the library says about each object, except values that the oracle measures."""
         measured = {o.name for o in self.oracle_objectives}
@@ -108,7 +116,7 @@ class CampaignParts:
 
         if not self.config.constraints:
             return Constraints()
-        context = BuildContext(alphabet=self.environment.letters())
+        context = BuildContext(alphabet=self.environment.letters(), seeds=self.seeds.objects or None)
         return Constraints(
             tuple(PropertyBound(build("property", c, context), c.min, c.max) for c in self.config.constraints)
         )
@@ -248,6 +256,8 @@ class CampaignParts:
             self.build_policy()
         if self.config.reward.energy:
             _ = self.energies
+        if self.config.seeds:
+            _ = self.seeds
         if self.config.rounds.initial_from != "random":
             _ = self.first_source
         if self.config.reward.decode == "never":

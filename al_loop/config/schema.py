@@ -13,6 +13,7 @@ from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
 from al_loop.config.resources import Resources
 from al_loop.config.reward_settings import Reward
+from al_loop.config.seeds import Seeds
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathText
 
@@ -23,7 +24,7 @@ _NOT_IDENTITY = (
     "sampler.epochs", "sampler.backward_loss",
     "reward.decode",  # which changes the cost of a reward and not its value
     "sampler.execution",  # the same training, in another order of random numbers
-    "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
+    "initial_data", "seeds", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
 
 #: optional keys that campaigns of earlier versions did not have: without a value, they are no part of the identity
@@ -263,6 +264,7 @@ class CampaignConfig(Frozen):
         "the worst value on the Pareto front, worsened by a tenth of the front's range",
     )
     initial_data: InitialData = ()
+    seeds: Seeds = ()
     constraints: Annotated[
         tuple[Constraint, ...],
         Field(description="bounds on cheap properties; objects that break one are never proposed"),

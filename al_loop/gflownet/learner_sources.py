@@ -73,6 +73,19 @@ class LearnerSources:
             objects: the objects; those outside the space are skipped.
             log_reward: their reward.
         """
+        return self._add(self.measured, objects, log_reward)
+
+    def start_from(self, objects: Sequence[str], log_reward: AnyReward) -> None:
+        """Add objects to the replay; those outside the space are skipped.
+
+        Args:
+            objects: the objects.
+            log_reward: their reward.
+        """
+        self._add(self.replay, objects, log_reward)
+
+    def _add(self, replay: Replay, objects: Sequence[str], log_reward: AnyReward) -> int:
+        """Add the objects that are in the space to a replay, and return their number."""
         states, names = [], []
         for name in objects:
             try:
@@ -83,7 +96,7 @@ class LearnerSources:
         if names:
             rows = torch.cat(states).to(self._device)
             keys = self._keys(rows) if isinstance(log_reward, StateReward) else list(names)
-            self.measured.add(keys, rows, score(log_reward, keys, rows))
+            replay.add(keys, rows, score(log_reward, keys, rows))
         return len(names)
 
     def add_draw(self, draw: Draw) -> None:

@@ -114,6 +114,7 @@ FLOORS = [
     ["environments", "features", "properties", "oracles", "language_models"],
     ["gflownet", "surrogates", "acquisitions", "selectors", "modelling", "monitoring", "sinks"],
     ["campaign", "energy", "latent", "language"],
+    ["planning"],
     ["people", "analysis"],
     ["report"],
     ["actors"],
