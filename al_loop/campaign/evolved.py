@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence, Set
 
 from al_loop.campaign.preparation import CampaignParts
@@ -11,7 +12,8 @@ from al_loop.modelling.fitted import FittedModels
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
 
-_PENALTY = 1e3  # of an object near a good one, in units of the acquisition's spread
+_PENALTY = 10.0  # of an object equal to a good one, in units of the acquisition's spread
+_THINNED = 1000  # best objects among which those are selected that are parents together
 
 
 def evolved(
@@ -46,21 +48,29 @@ def evolved(
         X = features(objects)
         scores = models.scores(X)
         if distinct is not None:
-            scores = scores - _PENALTY * models.scale.spread * distinct.is_near(X)
+            scores = scores - _PENALTY * models.scale.spread * distinct.excess(X)
         return [float(s) for s in scores]
 
     def acceptable(objects: Sequence[str]) -> list[str]:
         return describable(features, parts.constraints.acceptable(list(objects)))
+
+    def thin(objects: Sequence[str]) -> list[str]:
+        assert distinct is not None
+        best = list(objects[:_THINNED])
+        return [best[row] for row in distinct.thinned(features(best), evolution.population)]
 
     immigrants = [name for name in acceptable(evolution.immigrants(seed)) if name not in closed]
     fresh = list(dict.fromkeys([*drawn, *immigrants]))
     scores = score(fresh) if fresh else []
     best_fresh = [name for _, name in sorted(zip(scores, fresh, strict=True), key=lambda pair: -pair[0])]
     n_measured = max(evolution.population - len(fresh), evolution.population // 2)
+    if distinct is not None:  # one of each series, at random
+        ranked = thin(describable(features, ranked[:_THINNED]))
+        random.Random(seed).shuffle(ranked)
     measured = describable(features, ranked[:n_measured])
     starts = list(dict.fromkeys([*measured, *best_fresh[: evolution.population - len(measured)]]))
     if not starts:
         return []
-    children = evolution.evolve(starts, score, acceptable, seed)
+    children = evolution.evolve(starts, score, acceptable, seed, None if distinct is None else thin)
     candidates = set(drawn)
     return [name for name in dict.fromkeys([*immigrants, *children]) if name not in closed and name not in candidates]

@@ -7,6 +7,7 @@ Random molecules and the start of every arm are drawn from ZINC250k. The genetic
 from __future__ import annotations
 
 import lzma
+import pickle
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
@@ -57,6 +58,16 @@ def zinc() -> tuple[str, ...]:
     """Return the SMILES of ZINC250k, as they are in the file."""
     with lzma.open(DATA / "zinc250k.smi.xz", "rt") as file:
         return tuple(file.read().split())
+
+
+def kept(name: str, make: Callable[[], Any]) -> Any:
+    """Return what a file below ``runs/discovery`` has; it is made on first use."""
+    path = Path("runs/discovery") / name
+    if not path.exists():
+        made = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(made))
+    return pickle.loads(path.read_bytes())
 
 
 def random_zinc(n: int, seed: int, closed: set[str], acceptable: Callable[[list[str]], list[str]] = list) -> list[str]:
