@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 import al_loop
+from al_loop.analysis.outlook import outlook
 
 pd.set_option("display.width", 140, "display.max_columns", 10)
 folder = Path(tempfile.mkdtemp()) / "lab"
@@ -94,8 +95,6 @@ lab.best(5)
 # %%
 lab.ask(8)
 run = al_loop.open_run(folder)
-from al_loop.analysis.outlook import outlook
-
 advice = outlook(run, run.status())
 print(advice.headline)
 print(*(f"- {reason}" for reason in advice.because), sep="\n")
