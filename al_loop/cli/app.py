@@ -28,6 +28,7 @@ from al_loop.cli import (
     tune_language,
     verify,
     viewer,
+    vocabulary,
     watch,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
@@ -65,6 +66,7 @@ for _command in (
     jobs.logs,
     jobs.stop,
     sweep.sweep,
+    vocabulary.vocabulary,
     pretrain.pretrain,
     energy.learn_energy,
     energy.score,
