@@ -79,6 +79,7 @@ def use_token() -> None:
     """Have Ray use this machine's token in this process, if there is one and nothing else was chosen."""
     if _made and os.environ.get(_VARIABLE) == _made[-1]:  # of a Ray that ran here before
         del os.environ[_VARIABLE], os.environ[_MODE_VARIABLE]
+        read_mode()
     if _MODE_VARIABLE in os.environ or find_token() is None:
         return
     _switch_on()
@@ -87,9 +88,10 @@ def use_token() -> None:
 def make_token() -> None:
     """Have a Ray that is started here ask for a token: this machine's, or a new one that only its processes know.
 
-    Nothing is done where ``RAY_AUTH_MODE`` says what is wanted.
+    No token is made where ``RAY_AUTH_MODE`` says what is wanted.
     """
     if _MODE_VARIABLE in os.environ:
+        read_mode()
         return
     if find_token() is None:
         _made.append(secrets.token_hex(32))
@@ -99,8 +101,17 @@ def make_token() -> None:
 
 def _switch_on() -> None:
     os.environ[_MODE_VARIABLE] = "token"
+    read_mode()
+
+
+def read_mode() -> None:
+    """Have Ray follow ``RAY_AUTH_MODE`` as it is now.
+
+    Ray reads the variable once in a process, but the servers that it starts read it anew: after a change, the process
+    would not be let in by a Ray of its own.
+    """
     try:
         from ray._raylet import Config  # type: ignore[attr-defined]
     except ImportError:  # a Ray without tokens
         return
-    Config.initialize("")  # Ray reads the variable once
+    Config.initialize("")

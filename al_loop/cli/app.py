@@ -18,6 +18,7 @@ from al_loop.cli import (
     imports,
     jobs,
     people,
+    plan,
     pretrain,
     reference,
     report,
@@ -59,6 +60,7 @@ def _options(
 
 
 for _command in (
+    plan.plan,
     run.run,
     course.resume,
     course.branch,

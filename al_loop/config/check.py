@@ -66,6 +66,8 @@ def parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, KeyPath]]:
         yield "policy", config.sampler.policy, ("sampler", "policy")
     for i, search in enumerate(config.sampler.searches):
         yield "search", search, ("sampler", "searches", i)
+    if config.sampler.evolution is not None:
+        yield "evolution", config.sampler.evolution, ("sampler", "evolution")
     for i, constraint in enumerate(config.constraints):
         yield "property", constraint, ("constraints", i)
     for i, sink in enumerate(config.sinks):
@@ -113,12 +115,21 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
                 return  # the part cannot be built without the values that the campaign supplies
     if section in ("policy", "property"):  # these can only be built for an environment
         return
+    if section == "features" and _lacks_letters(part):  # it is built with those of the environment
+        return
     if section == "oracle" and has_constructor(factory):  # it is built in workers only
         return
     try:
         build(section, part)
     except ConfigError as error:
         yield f"{key}: {error} {locations.describe(path)}"
+
+
+def _lacks_letters(part: Part) -> bool:
+    """Return whether features, or parts of them, may receive the environment's letters, which the config omits."""
+    model = arguments_of(part.factory("features"))
+    names = () if model is None else model.model_fields
+    return any(name in names and name not in part.arguments for name in SUPPLIED["features"])
 
 
 # ---- parts together --------------------------------------------------------------------------------------------------
@@ -136,12 +147,19 @@ def _check_object_types(config: CampaignConfig, locations: Locations) -> None:
                 f"{'.'.join(map(str, path))}: {part.name!r} works on {expected}s, but the environment "
                 f"{config.environment.name!r} produces {object_type}s; change one of them {locations.describe(path)}"
             )
-    context = BuildContext(alphabet=environment.letters() if config.constraints else None)
+    seeds = ("C",) if config.seeds else None  # only whether there are any counts here: a file is read later
+    context = BuildContext(alphabet=environment.letters() if config.constraints else None, seeds=seeds)
     for i, constraint in enumerate(config.constraints):
         try:
             build("property", constraint, context)
         except ConfigError as error:
             raise ConfigError(f"constraints.{i}: {error} {locations.describe(('constraints', i))}") from error
+    if config.features is not None and _lacks_letters(config.features):
+        letters = BuildContext(alphabet=environment.alphabet, length=environment.length)
+        try:
+            build("features", config.features, letters)
+        except ConfigError as error:
+            raise ConfigError(f"features: {error} {locations.describe(('features',))}") from error
     if config.features is None and object_type not in _HAS_DEFAULT_FEATURES:
         raise ConfigError(
             f"features: missing, and the objects of this environment have no default features; set features.kind to "

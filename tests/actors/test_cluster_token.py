@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from al_loop.actors.cluster_token import find_token, is_refused_token, make_token, token_advice, use_token
+from al_loop.actors.cluster_token import (
+    find_token,
+    is_refused_token,
+    make_token,
+    read_mode,
+    token_advice,
+    use_token,
+)
 from al_loop.actors.jobs.submit import Cluster
 from al_loop.errors import ConfigError
 
@@ -114,3 +121,16 @@ def test_a_ray_that_is_started_here_gets_a_token_that_no_other_cluster_gets(monk
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     make_token()
     assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+@pytest.mark.parametrize("mode", ["token", "disabled"])
+def test_ray_follows_the_mode_as_it_is_now(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that once used a cluster without tokens is let in by a Ray with one, and the other way round."""
+    from ray._raylet import get_authentication_mode
+
+    for now in ("disabled", "token", mode):
+        monkeypatch.setenv("RAY_AUTH_MODE", now)
+        make_token()
+        assert get_authentication_mode() == {"disabled": 0, "token": 1}[now]
+    monkeypatch.undo()
+    read_mode()

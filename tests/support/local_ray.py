@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from al_loop.actors.cluster_token import read_mode
+
 _TRIES = 4
 
 
@@ -19,6 +21,7 @@ def start_ray(**options: Any) -> None:
     import ray
 
     defaults = {"num_cpus": 4, "include_dashboard": False, "log_to_driver": False, "configure_logging": False}
+    read_mode()  # an earlier test may have had another one
     for attempt in range(_TRIES):
         try:
             ray.init(address="local", **{**defaults, **options})

@@ -28,7 +28,7 @@ def test_what_could_go_on_is_not_encoded_below_the_minimum(tmp_path):
 
 @pytest.mark.parametrize("smiles", ["CNN1CCOCC1", "ON1CCOCC1", "FN1CCOCC1", "c1ccc(NN2CCOCC2)cc1"])
 def test_a_bond_that_no_action_makes_is_refused(smiles):
-    with pytest.raises(ValueError, match="which no action makes|not in the vocabulary|without a free site"):
+    with pytest.raises(ValueError, match="which no action makes"):
         Fragments().encode([smiles])
 
 
