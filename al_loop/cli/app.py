@@ -30,6 +30,7 @@ from al_loop.cli import (
     tune_language,
     verify,
     viewer,
+    vocabulary,
     watch,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
@@ -68,6 +69,7 @@ for _command in (
     jobs.logs,
     jobs.stop,
     sweep.sweep,
+    vocabulary.vocabulary,
     pretrain.pretrain,
     energy.learn_energy,
     energy.score,

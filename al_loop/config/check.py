@@ -67,6 +67,8 @@ def parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, KeyPath]]:
         yield "policy", config.sampler.policy, ("sampler", "policy")
     for i, search in enumerate(config.sampler.searches):
         yield "search", search, ("sampler", "searches", i)
+    if config.sampler.evolution is not None:
+        yield "evolution", config.sampler.evolution, ("sampler", "evolution")
     for i, constraint in enumerate(config.constraints):
         yield "property", constraint, ("constraints", i)
     for i, sink in enumerate(config.sinks):
@@ -148,7 +150,8 @@ def _check_object_types(config: CampaignConfig, locations: Locations) -> None:
                 f"{'.'.join(map(str, path))}: {part.name!r} works on {expected}s, but the environment "
                 f"{config.environment.name!r} produces {object_type}s; change one of them {locations.describe(path)}"
             )
-    context = BuildContext(alphabet=environment.letters() if config.constraints else None)
+    seeds = ("C",) if config.seeds else None  # only whether there are any counts here: a file is read later
+    context = BuildContext(alphabet=environment.letters() if config.constraints else None, seeds=seeds)
     for i, constraint in enumerate(config.constraints):
         try:
             build("property", constraint, context)
