@@ -24,8 +24,8 @@ def evolved(
     closed: Set[str],
     number: int,
     distinct: Distinct | None = None,
-) -> list[str]:
-    """Return new acceptable objects that ``sampler.evolution`` made of measured objects and of draws.
+) -> dict[str, str]:
+    """Return new acceptable objects of ``sampler.evolution`` with their origins, ``evolved`` or ``library``.
 
     Half of the first population are the best measured objects, the others the draws and the objects of a library with
     the highest acquisition.
@@ -70,7 +70,8 @@ def evolved(
     measured = describable(features, ranked[:n_measured])
     starts = list(dict.fromkeys([*measured, *best_fresh[: evolution.population - len(measured)]]))
     if not starts:
-        return []
+        return {}
     children = evolution.evolve(starts, score, acceptable, seed, None if distinct is None else thin)
     candidates = set(drawn)
-    return [name for name in dict.fromkeys([*immigrants, *children]) if name not in closed and name not in candidates]
+    origins = {**dict.fromkeys(children, "evolved"), **dict.fromkeys(immigrants, "library")}
+    return {name: origin for name, origin in origins.items() if name not in closed and name not in candidates}

@@ -28,7 +28,7 @@ TASK = Task(
         "evaluation": {"workers": 1},
     },
     data=lambda seed: [(s, TASKS["qed"](read_smiles(s))) for s in random_zinc(10, seed, set())],
-    figures=figures(22),
+    figures=figures,
     column="auc",
     counts_data=True,
 )  # fmt: skip
