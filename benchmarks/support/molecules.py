@@ -38,7 +38,7 @@ LOOP: Mapping[str, Any] = {
     "selector": {"kind": "greedy"},
     "reward": {"beta": 4},
     "sampler": {
-        "steps": 2, "batch_size": 16, "pool": 64, "measured_size": 16, "replay_size": 0,
+        "steps": 2, "batch_size": 16, "pool": 128, "measured_size": 16, "replay_size": 0,
         "evolution": {
             "kind": "graph_edits", "children": 250, "generations": 3, "library": str(DATA / "zinc250k.smi.xz"),
         },
