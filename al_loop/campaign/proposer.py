@@ -267,7 +267,8 @@ class Proposer:
             limit = min(self._config.rounds.batch_cost or math.inf, cost_left)
             again = self._to_remeasure(state, n - 1, limit)
             n_new = n - len(again)
-            pool = self._source.pool(number, models, n_new, state.proposed_at_target, state.proposed)
+            best = state.ranked() if self._config.sampler.refine is not None else ()
+            pool = self._source.pool(number, models, n_new, state.proposed_at_target, state.proposed, best)
             self._note_left_out(refusals(self._parts.features), "proposed")
             batch = at_target = None
             if pool is None:

@@ -23,11 +23,11 @@ _NOT_IDENTITY = (
     "sampler.epochs", "sampler.backward_loss",
     "reward.decode",  # which changes the cost of a reward and not its value
     "sampler.execution",  # the same training, in another order of random numbers
-    "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
+    "method", "initial_data", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
 
 #: optional keys that campaigns of earlier versions did not have: without a value, they are no part of the identity
-_ADDED_LATER = ("reward.prior",)
+_ADDED_LATER = ("reward.prior", "reward.feasibility_by", "sampler.refine")
 
 
 def _check_bounds(low: float | None, high: float | None) -> None:
@@ -60,6 +60,15 @@ class OutcomeConstraint(Frozen):
     def _has_a_bound(self) -> OutcomeConstraint:
         _check_bounds(self.min, self.max)
         return self
+
+
+class Refine(Frozen):
+    """A genetic search for the best candidates of a round, by the scores of the batch, from drawn and measured ones."""
+
+    generations: Annotated[int, Field(ge=1, description="generations for each share of the batch")] = 20
+    children: Annotated[int, Field(ge=1, description="children in a generation")] = 256
+    population: Annotated[int, Field(ge=2, description="best objects that have children")] = 100
+    mutation: Annotated[float, Field(ge=0, le=1, description="share of the steps that are replaced")] = 0.1
 
 
 class SamplerSettings(Frozen):
@@ -143,6 +152,9 @@ class SamplerSettings(Frozen):
         ),
     ] = "auto"
     pool: Annotated[int, Field(ge=1, description="objects drawn, from which the batch is selected")] = 512
+    refine: Annotated[
+        Refine | None, Field(description="a search for better candidates around those drawn and measured; null: none")
+    ] = None
 
 
 class Rounds(Frozen):
@@ -250,6 +262,13 @@ class CampaignConfig(Frozen):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run directory is runs/NAME")]
     seed: Annotated[int, Field(ge=0, description="the same seed proposes the same batches")] = 0
+    method: Annotated[
+        Literal["auto"] | None,
+        Field(
+            description="auto: the parts and settings that do best in the benchmarks of discovery, wherever the "
+            "config leaves them out; the run records them. If omitted: the defaults of each section"
+        ),
+    ] = None
     environment: Annotated[Part, Field(description="the space of objects")]
     oracle: Annotated[Part, Field(description="what measures an object")]
     goal: Goal | None = Field(None, description="maximise or minimise; if omitted, the oracle's usual goal")

@@ -44,10 +44,13 @@ class ExactGP(Surrogate):
     Args:
         kernel: by default the natural one of the campaign's features. Else names joined by + and *, each with the
             columns that it applies to where not all: ``tanimoto``, ``minmax`` (counts), ``hamming`` (one-hot letters),
-            ``rbf``, ``matern12``, ``matern32``, ``matern52`` (descriptors, which are brought to one scale); such as
-            ``tanimoto[0:2048] + matern52[2048:2256]``. Lengthscales and weights are fitted.
+            ``weighted_hamming`` (letters, with a weight for each position), ``rbf``, ``matern12``, ``matern32``,
+            ``matern52`` (descriptors, which are brought to one scale); such as ``tanimoto[0:2048] +
+            matern52[2048:2256]``. Lengthscales and weights are fitted.
         noise_ratio: median of the prior of r, noise variance / signal variance.
         noise_spread: standard deviation of the prior of log r.
+        signal_weight: number of measurements that the prior of s counts as. More keep the uncertainty about new objects
+            from vanishing where many measured values are equal.
     """
 
     kind = "gp"
@@ -57,11 +60,13 @@ class ExactGP(Surrogate):
         kernel: str = "tanimoto",
         noise_ratio: Annotated[float, Field(gt=0)] = 0.1,
         noise_spread: Annotated[float, Field(gt=0)] = 1.5,
+        signal_weight: Annotated[float, Field(gt=0)] = 1.0,
     ) -> None:
         kernel_of(kernel)  # raises where it cannot be parsed
         self.kernel = kernel
         self.noise_ratio = noise_ratio
         self.noise_spread = noise_spread
+        self.signal_weight = signal_weight
 
     def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
         """Fit each column of Y by itself: an ``ExactGPModel``, or a ``ModelList`` of them where m > 1.
@@ -81,7 +86,7 @@ class ExactGP(Surrogate):
         return self._fit(X, Y, Yvar, sides)
 
     def _fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None, sides: Tensor) -> Model:
-        prior = NoisePrior(self.noise_ratio, self.noise_spread)
+        prior = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight)
         rows, kernel = prepare(X), kernel_of(self.kernel).trained(X)
         grams: dict[int, Gram] = {}
         models = []
