@@ -16,7 +16,7 @@ _MEANINGS: dict[str, Meaning] = {
     "object": ("the object, such as a SMILES string or a sequence", ""),
     "round": ("round that proposed it; 0 is the first batch", ""),
     "position": ("position within the batch of its round, from 0", ""),
-    "origin": ("who proposed it: sampler, search, pool, random, remeasured, pinned or told (people), imported", ""),
+    "origin": ("who proposed it: sampler, pool, random, remeasured, pinned or told (people), imported", ""),
     "fidelity": ("fidelity at which it is measured; empty if the oracle has only one", ""),
     "acquisition": ("value of the acquisition when it was chosen; larger is more promising", ""),
     "replicate": ("0 for the first measurement of an object, larger for each further one", ""),

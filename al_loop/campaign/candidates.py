@@ -10,7 +10,6 @@ from torch import Tensor
 
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.preparation import CampaignParts
-from al_loop.campaign.refinement import Refinement
 from al_loop.features.base import describable
 from al_loop.gflownet.random_objects import random_objects
 from al_loop.modelling.fitted import FittedModels
@@ -31,8 +30,8 @@ class CandidatePool:
 
     Args:
         objects: the objects, n.
-        origins: where each comes from, n: ``sampler``, ``search`` (``sampler.refine``), ``pool`` (a list of all
-            objects), ``random``, or ``remeasured`` (an earlier batch).
+        origins: where each comes from, n: ``sampler``, ``pool`` (a list of all objects), ``random``, or
+            ``remeasured`` (an earlier batch).
         X: their features, n x d.
         scores: how much measuring each is worth, n; larger is better.
         levels: index of the fidelity at which each is to be measured, n.
@@ -84,13 +83,7 @@ class CandidateSource:
         self._parts, self._training, self._seed = parts, training, parts.config.seed
 
     def pool(
-        self,
-        number: int,
-        models: FittedModels,
-        n: int,
-        closed: Set[str],
-        proposed: Set[str],
-        measured: Sequence[str] = (),
+        self, number: int, models: FittedModels, n: int, closed: Set[str], proposed: Set[str]
     ) -> CandidatePool | None:
         """Return candidates of a round, or None if there is no new acceptable object.
 
@@ -100,15 +93,10 @@ class CandidateSource:
             n: size of the batch that is to be selected.
             closed: objects that need not be measured again.
             proposed: all objects that were proposed so far.
-            measured: the measured objects, the best first, around which ``sampler.refine`` searches.
         """
         if self._training is not None:
             names = self._sampled(self._training, number, n, closed)
             origins = ["sampler"] * len(names)
-            if (settings := self._parts.config.sampler.refine) is not None:
-                refinement = Refinement(self._parts, models, settings, derive_seed(self._seed, number, "refine"))
-                better = refinement.search(names, measured[: settings.population], closed, n)
-                names, origins = names + better, origins + ["search"] * len(better)
             if len(names) < n:  # a sampler that has collapsed must not end the campaign
                 names += self.random(n - len(names), proposed | set(names))
                 origins += ["random"] * (len(names) - len(origins))

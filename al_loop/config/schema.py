@@ -27,7 +27,7 @@ _NOT_IDENTITY = (
 )  # fmt: skip
 
 #: optional keys that campaigns of earlier versions did not have: without a value, they are no part of the identity
-_ADDED_LATER = ("reward.prior", "reward.feasibility_by", "sampler.refine")
+_ADDED_LATER = ("reward.prior", "reward.feasibility_by")
 
 
 def _check_bounds(low: float | None, high: float | None) -> None:
@@ -60,15 +60,6 @@ class OutcomeConstraint(Frozen):
     def _has_a_bound(self) -> OutcomeConstraint:
         _check_bounds(self.min, self.max)
         return self
-
-
-class Refine(Frozen):
-    """A genetic search for the best candidates of a round, by the scores of the batch, from drawn and measured ones."""
-
-    generations: Annotated[int, Field(ge=1, description="generations for each share of the batch")] = 20
-    children: Annotated[int, Field(ge=1, description="children in a generation")] = 256
-    population: Annotated[int, Field(ge=2, description="best objects that have children")] = 100
-    mutation: Annotated[float, Field(ge=0, le=1, description="share of the steps that are replaced")] = 0.1
 
 
 class SamplerSettings(Frozen):
@@ -152,9 +143,6 @@ class SamplerSettings(Frozen):
         ),
     ] = "auto"
     pool: Annotated[int, Field(ge=1, description="objects drawn, from which the batch is selected")] = 512
-    refine: Annotated[
-        Refine | None, Field(description="a search for better candidates around those drawn and measured; null: none")
-    ] = None
 
 
 class Rounds(Frozen):
