@@ -16,6 +16,7 @@ from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.course import retrained_for
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.picking import first_calls, pick
+from al_loop.campaign.reaching import MAX_STAGES
 from al_loop.campaign.round_state import RoundState
 from al_loop.errors import CampaignError, counted, summary
 from al_loop.features.base import Features, refusals
@@ -60,7 +61,8 @@ class Proposer:
     def __init__(self, context: CampaignContext, training: SamplerTraining | None) -> None:
         self._context, self._training = context, training
         self._parts, self._config, self._ledger = context.parts, context.config, context.ledger
-        self._source = CandidateSource(context.parts, training)
+        #: where the candidates come from
+        self.source = CandidateSource(context.parts, training)
         self._left_out = set[str]()  # objects without features, as reported
         self._explanation = ""  # of the surrogate's choice, as last reported
 
@@ -73,7 +75,7 @@ class Proposer:
         Raises:
             CampaignError: the checkpoints cannot be reached.
         """
-        if self._training is None:
+        if self._training is None or (not number and "reached" not in self._ledger.rounds()[0].info):
             return
         reporter = self._context.reporter
         if keys := retrained_for(self._ledger, number + 1):
@@ -116,15 +118,27 @@ class Proposer:
         """
         if not n:
             return Batch([], {})
+        closed = self._ledger.known_objects() | known
         with self._context.reporter.phase(0, "first batch", n) as phase:
-            found = self._source.first(n, self._ledger.known_objects() | known, phase.advance)
+            found = self.source.first(n, closed, phase.advance)
+        if self.source.must_reach(n - len(found)):
+            found += self._reached(n - len(found), closed | {name for name, _ in found})
         self._note_left_out(refusals(self._parts.features), "proposed")
         calls = first_calls(found, n, self._parts.fidelities.names)
-        return Batch([Proposal(object=name, origin=origin, fidelity=fidelity) for name, origin, fidelity in calls], {})
+        proposals = [Proposal(object=name, origin=origin, fidelity=fidelity) for name, origin, fidelity in calls]
+        reached = self.source.reached
+        return Batch(proposals, {} if reached is None else {"reached": reached.info})
 
-    def random_objects(self) -> list[str]:
-        """Return random objects of the environment, whether they meet the constraints or not."""
-        return self._source.drawn()
+    def _reached(self, n: int, closed: Set[str]) -> list[tuple[str, str]]:
+        """Train the sampler towards the constraints, keep its state, and return up to n objects that meet them."""
+        n_steps = MAX_STAGES * self._config.sampler.steps
+        with self._context.reporter.phase(0, "towards the constraints", n_steps) as phase:
+            found = self.source.reach(n, closed, on_step=phase.advance)
+        assert self._training is not None
+        self._context.checkpoints.save(0, self._training.state())
+        if self.source.reached is not None and found:
+            self._context.note(self.source.reached.summary)
+        return found
 
     # -- models --------------------------------------------------------------------------------------------------------
 
@@ -229,7 +243,7 @@ class Proposer:
         sinks, n_steps = self._context.sinks, self._config.sampler.steps
         measured = self._context.states.until(n_answers).measured()
         with self._context.reporter.phase(number, "train", n_steps) as phase:
-            for step in self._training.train(number, models.reward, measured):
+            for step in self._training.train(number, models.reward, measured, self._parts.seeds.objects):
                 stopping.look()
                 on_step()
                 phase.advance(f"loss {step.loss:.2f}")
@@ -262,7 +276,7 @@ class Proposer:
             limit = min(self._config.rounds.batch_cost or math.inf, cost_left)
             again = self._to_remeasure(state, n - 1, limit)
             n_new = n - len(again)
-            pool = self._source.pool(number, models, n_new, state.proposed_at_target, state.proposed)
+            pool = self.source.pool(number, models, n_new, state.proposed_at_target, state.proposed, state)
             self._note_left_out(refusals(self._parts.features), "proposed")
             batch = at_target = None
             if pool is None:
@@ -275,7 +289,7 @@ class Proposer:
                 top = len(self._parts.fidelities) - 1
                 at_target = pool.take(sorted({row for row, level in picks if level == top}))
             if again:
-                repeated = self._source.again(models, [name for name, _ in again])
+                repeated = self.source.again(models, [name for name, _ in again])
                 batch = repeated if batch is None else batch.followed_by(repeated)
             if batch is None:
                 return Batch([], {})
@@ -328,7 +342,7 @@ class Proposer:
         if most < 1:
             return []
         results = state.to_remeasure(rounds.replicates)
-        return list(islice((result for result in results if self._source.can_be_proposed(result[0])), most))
+        return list(islice((result for result in results if self.source.can_be_proposed(result[0])), most))
 
     def _forecast(self, number: int, models: FittedModels, X: Tensor, state: RoundState) -> Forecast:
         """Return what objects that are measured at the target (rows of X) are likely to bring."""

@@ -102,7 +102,7 @@ def reproduced(ledger: Ledger, folder: Path) -> Iterator[ReproducedBatch]:
                 proposing.close()
                 config = config_of_run(before, folder).model_copy(update={"ledger": None})
                 proposer = _proposer(config, copy, directory, proposing)
-                if row.number > 1:
+                if row.number:
                     proposer.restore(row.number - 1)
             batch = [c for c in candidates if c.round == row.number and c.origin not in _BY_PEOPLE]
             known = {c.object for c in candidates if c.round == row.number and c.origin == "imported"}

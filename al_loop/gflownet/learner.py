@@ -232,6 +232,15 @@ class Learner:
         """
         return self._sources.remember(objects, log_reward)
 
+    def start_from(self, objects: Sequence[str], log_reward: AnyReward) -> None:
+        """Add objects to the replay, from which searches start; those outside the space are skipped.
+
+        Args:
+            objects: the objects.
+            log_reward: their reward.
+        """
+        self._sources.start_from(objects, log_reward)
+
     def jobs(self, seed: int) -> list[SearchJob]:
         """Return the searches of the next step, with the objects around which to run them."""
         return self._sources.jobs(seed)
