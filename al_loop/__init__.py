@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from al_loop.people.retry import retry as retry
     from al_loop.planning import plan as plan
 
+__version__: str  # read when it is asked for
+
 #: public name -> the module that defines it
 _HOMES = {
     "Campaign": "al_loop.campaign",
