@@ -29,6 +29,7 @@ from al_loop.cli import (
     tune_language,
     verify,
     viewer,
+    vocabulary,
     watch,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
@@ -67,6 +68,7 @@ for _command in (
     jobs.logs,
     jobs.stop,
     sweep.sweep,
+    vocabulary.vocabulary,
     pretrain.pretrain,
     energy.learn_energy,
     energy.score,

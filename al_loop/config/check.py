@@ -66,6 +66,8 @@ def parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, KeyPath]]:
         yield "policy", config.sampler.policy, ("sampler", "policy")
     for i, search in enumerate(config.sampler.searches):
         yield "search", search, ("sampler", "searches", i)
+    if config.sampler.evolution is not None:
+        yield "evolution", config.sampler.evolution, ("sampler", "evolution")
     for i, constraint in enumerate(config.constraints):
         yield "property", constraint, ("constraints", i)
     for i, sink in enumerate(config.sinks):

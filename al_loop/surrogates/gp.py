@@ -25,6 +25,7 @@ from al_loop.surrogates._gp_hyperparameters import (
 from al_loop.surrogates._gp_model import ExactGPModel, Hyperparameters, Training
 from al_loop.surrogates._gp_posterior import HyperparameterPosterior, draw_kernels
 from al_loop.surrogates._standardise import shift_and_scale
+from al_loop.surrogates._subset import informative_rows
 from al_loop.surrogates.base import Surrogate, check_data
 from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
 from al_loop.surrogates.kernels.expression import kernel_of
@@ -70,6 +71,8 @@ class ExactGP(Surrogate):
             ``tanimoto[0:2048] + matern52[2048:2256]``. Lengthscales and weights are fitted.
         noise_ratio: median of the prior of r, noise variance / signal variance.
         noise_spread: standard deviation of the prior of log r.
+        max_rows: largest number of measurements that are used: of more, half are the best ones, and half are taken
+            evenly from all others; None: all.
     """
 
     kind = "gp"
@@ -79,11 +82,13 @@ class ExactGP(Surrogate):
         kernel: str = "tanimoto",
         noise_ratio: Annotated[float, Field(gt=0)] = 0.1,
         noise_spread: Annotated[float, Field(gt=0)] = 1.5,
+        max_rows: Annotated[int, Field(ge=2)] | None = None,
     ) -> None:
         kernel_of(kernel)  # raises where it cannot be parsed
         self.kernel = kernel
         self.noise_ratio = noise_ratio
         self.noise_spread = noise_spread
+        self.max_rows = max_rows
 
     def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
         """Fit each column of Y by itself: an ``ExactGPModel``, or a ``ModelList`` of them where m > 1.
@@ -156,6 +161,10 @@ class ExactGP(Surrogate):
         return [Belief(kernels[i % distinct], 0.0, 1.0, float(ratio)) for i, ratio in enumerate(ratios)]
 
     def _fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None, sides: Tensor) -> Model:
+        if self.max_rows is not None and len(X) > self.max_rows:
+            chosen_rows = informative_rows(Y.cpu(), self.max_rows).to(X.device)
+            X, Y, sides = X[chosen_rows], Y[chosen_rows], sides[chosen_rows]
+            Yvar = None if Yvar is None else Yvar[chosen_rows]
         prior = NoisePrior(self.noise_ratio, self.noise_spread)
         rows, kernel = prepare(X), kernel_of(self.kernel).trained(X)
         grams: dict[int, Gram] = {}

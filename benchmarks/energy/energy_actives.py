@@ -83,7 +83,7 @@ def learned(folder: Path, kind: str, series: list[str], seed: int) -> tuple[ener
             series,
             energy={"kind": kind, "hidden": 128, "layers": 2},
             features={"kind": "morgan", "n_bits": 1024} if kind == "mlp" else None,
-            sampler={"hidden": 96, "layers": 2},
+            sampler={"hidden": 96, "layers": 2, "lr": 1e-3},
             seed=seed,
             monitor=monitor,
             **SETTINGS,

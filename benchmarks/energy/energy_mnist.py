@@ -39,9 +39,9 @@ from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"
 ARMS = ("eb_gfn", "pretrain", "independent")
-SETTINGS: dict[str, Any] = {"batch_size": 32, "data_batch": 32, "lr": 1e-3, "validation": 0.05, "validations": 5}
+SETTINGS: dict[str, Any] = {"batch_size": 32, "data_batch": 32, "validation": 0.05, "validations": 5}
 HIDDEN, LAYERS = 256, 2
-PRETRAINING = PretrainingSettings(steps=1500, batch_size=64, validation=0.05)
+PRETRAINING = PretrainingSettings(steps=800, batch_size=64, lr=2e-3, validation=0.05)
 N_SHOWN = 50
 
 
@@ -73,7 +73,7 @@ def measure(arm: str, seed: int, folder: Path, pixels: int, steps: int, drawn: d
             {"kind": "assignment", "alphabet": "01", "length": pixels**2, "order": "left_to_right"},
             train.numpy(),
             energy={"kind": "mlp", "hidden": HIDDEN, "layers": LAYERS},
-            sampler={"hidden": HIDDEN, "layers": LAYERS, "lr": 1e-3},
+            sampler={"hidden": HIDDEN, "layers": LAYERS},
             steps=steps,
             seed=seed,
             monitor=monitor,

@@ -31,6 +31,7 @@ ROOMS = {
     "objective": ("Training objectives", "The loss of the GFlowNet; `sampler.objective`."),
     "policy": ("Policies", "The network of the GFlowNet; `sampler.policy`."),
     "search": ("Searches", "Ways to better objects beside the policy's own draws; `sampler.searches`."),
+    "evolution": ("Evolution", "Operators of the genetic algorithm on the acquisition; `sampler.evolution`."),
     "property": ("Properties", "Cheap properties for `constraints`; each also has the bounds `min` and `max`."),
     "sink": ("Sinks", "Where numbers of a running campaign are sent."),
     "latent": ("Latent-variable models", "Models with discrete latents for `al-loop fit-latent`; the key `latent`."),
