@@ -14,7 +14,7 @@ from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
 from al_loop.config.resources import Resources
 from al_loop.config.reward_settings import Reward
-from al_loop.config.seeds import Seeds
+from al_loop.config.seeds import Seeds, with_scaffold
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathText
 
@@ -317,7 +317,7 @@ class CampaignConfig(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _need_no_random_objects(cls, content: Any) -> Any:
-        return without_random_objects(content)
+        return without_random_objects(with_scaffold(content))
 
     @model_validator(mode="after")
     def _has_something_to_begin_with(self) -> CampaignConfig:
