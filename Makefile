@@ -17,7 +17,7 @@ TORCH_VERSION = $(if $(CONSTRAINTS),$(shell sed -n 's/^torch\(==.*\)/\1/p' $(CON
 PIP_EXACTLY := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: run test test-slow soak check docs setup lock clean peers
+.PHONY: run test test-slow soak simulate check docs setup lock clean peers
 
 run: setup
 	$(VENV)/bin/al-loop run configs/quickstart.yaml
@@ -33,6 +33,10 @@ test-slow: setup
 # An hour of campaigns beside a database server that is stopped and killed again and again; benchmarks/campaign/soak.py.
 soak: setup
 	$(VENV)/bin/python benchmarks/campaign/soak.py
+
+# A thousand whole campaigns in a simulated world with faults by seed; benchmarks/campaign/simulate.py.
+simulate: setup
+	$(VENV)/bin/python benchmarks/campaign/simulate.py --campaigns 1000
 
 check: setup
 	$(VENV)/bin/ruff check .

@@ -10,7 +10,7 @@ A module may import from its own group and from those above it in this list:
 - the engine, and configurable parts that choose objects: ``gflownet``, ``surrogates``, ``acquisitions``, ``selectors``,
   ``modelling``, ``monitoring``, ``sinks``
 - systems, each a training loop over the engine: ``campaign`` (active learning)
-- people and results: ``people`` (ask, tell, review), ``analysis``
+- people and results: ``planning``, ``people`` (ask, tell, review), ``analysis``
 - processes and clusters: ``actors`` (local processes, Ray, jobs, sweeps)
 - interfaces: ``cli`` (the command line), ``client`` (Python and notebooks)
 """
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from al_loop.oracles.base import current_call as current_call
     from al_loop.oracles.wrap import oracle as oracle
     from al_loop.people.retry import retry as retry
+    from al_loop.planning import plan as plan
 
-__version__ = "0.1.0"
+__version__: str  # read when it is asked for
 
 #: public name -> the module that defines it
 _HOMES = {
@@ -58,6 +59,7 @@ _HOMES = {
     "load_config": "al_loop.config",
     "open_run": "al_loop.analysis",
     "oracle": "al_loop.oracles.wrap",
+    "plan": "al_loop.planning",
     "retry": "al_loop.people.retry",
 }
 __all__ = [*_HOMES, "__version__", "campaign"]
@@ -69,6 +71,10 @@ moved_modules.install()
 def __getattr__(name: str) -> object:
     if name == "campaign":  # the package, which can be called
         return importlib.import_module("al_loop.campaign")
+    if name == "__version__":
+        from al_loop.system.version import version
+
+        return version()
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'al_loop' has no attribute {name!r}")

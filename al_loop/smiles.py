@@ -46,3 +46,34 @@ def canonical_smiles(smiles: str) -> str | None:
                 return min(spellings[spellings.index(smiles) :])
             spellings.append(smiles)
     return spellings[-1] if spellings else None
+
+
+def largest_part(smiles: str) -> str | None:
+    """Return the canonical SMILES of the largest molecule of a salt or mixture, or None if RDKit cannot parse it.
+
+    The largest has most heavy atoms; of several, it is the one that comes first in the alphabet.
+    """
+    name = canonical_smiles(smiles)
+    if name is None or "." not in name:
+        return name
+    parts = sorted(name.split("."), key=lambda part: (-_n_heavy_atoms(part), part))
+    return canonical_smiles(parts[0])
+
+
+def _n_heavy_atoms(smiles: str) -> int:
+    molecule = read_smiles(smiles)
+    return 0 if molecule is None else int(molecule.GetNumHeavyAtoms())
+
+
+def neutral_smiles(smiles: str) -> str | None:
+    """Return the canonical SMILES of a molecule without the charges that protons can balance; None if it is none."""
+    from rdkit import Chem, rdBase
+    from rdkit.Chem.MolStandardize import rdMolStandardize
+
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+        return (
+            None
+            if molecule is None
+            else canonical_smiles(Chem.MolToSmiles(rdMolStandardize.Uncharger().uncharge(molecule)))
+        )

@@ -69,15 +69,18 @@ class LearnerActor(RoleActor):
     def load(self, state: bytes) -> None:
         self._training.load(state)
 
-    def train(self, number: int, reward: list[Any], measured: Sequence[str]) -> Iterator[TrainingStep]:
+    def train(
+        self, number: int, reward: list[Any], measured: Sequence[str], seeds: Sequence[str] = ()
+    ) -> Iterator[TrainingStep]:
         """Train in one round.
 
         Args:
             number: The round's number.
             reward: A reference to the reward, in a list, so that Ray does not fetch it for a repeated call.
             measured: The objects with a value.
+            seeds: Objects from which searches start.
         """
-        yield from self._training.train(number, ray.get(reward[0]), measured)
+        yield from self._training.train(number, ray.get(reward[0]), measured, seeds)
 
     def info(self) -> dict[str, Any]:
         return self._training.info()
@@ -143,12 +146,15 @@ class RayTraining(SamplerTraining):
             raise RuntimeError(str(error.cause)) from error
         self._state = state
 
-    def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
+    def train(
+        self, number: int, log_reward: LogReward, measured: Sequence[str], seeds: Sequence[str] = ()
+    ) -> Iterator[TrainingStep]:
         reward = [ray.put(log_reward)]
         n_yielded = 0
         for n_deaths in range(MAX_DEATHS + 1):
             try:
-                stream = self._learner().train.options(num_returns="streaming").remote(number, reward, list(measured))
+                train = self._learner().train.options(num_returns="streaming")
+                stream = train.remote(number, reward, list(measured), list(seeds))
                 for step in self._slots.iterate(stream):
                     if step.number >= n_yielded:
                         n_yielded = step.number + 1

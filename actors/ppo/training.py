@@ -81,8 +81,10 @@ class PPOTraining(SamplerTraining):
         self._optimizer = content["optimizer"]
         self._replay.load_state_dict(content["replay"])
 
-    def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
-        """Train in one round. PPO is on-policy, so ``measured`` objects are not learned from."""
+    def train(
+        self, number: int, log_reward: LogReward, measured: Sequence[str], seeds: Sequence[str] = ()
+    ) -> Iterator[TrainingStep]:
+        """Train in one round. PPO is on-policy, so neither ``measured`` objects nor ``seeds`` are learned from."""
         self._replay.rescore(log_reward)
         reward = EpisodeReward(log_reward, self._settings.paid, self._settings.floor)
         if self._algorithm is None:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from al_loop import __version__
+from al_loop.analysis.against_plan import plan_facts
 from al_loop.analysis.facts_rounds import alarm_facts, round_facts, spending_facts, timeline_facts
 from al_loop.analysis.facts_table import CandidateTable, candidate_facts, encoded, label, rounded
 from al_loop.analysis.molecules import are_canonical
@@ -61,6 +62,7 @@ def run_facts(run: RunTables, *, status: RunStatus | None = None, has_map: bool 
         "objectives": _objectives(run),
         "status": _status(status),
         "outlook": _plain(outlook(run, status).as_dict()),
+        "plan": plan_facts(run, status),
         "alarms": alarm_facts(run),
         "best": _picked(run, best, table, choice),
         "next": _next(run, pending, table, choice),

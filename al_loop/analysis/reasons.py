@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 _UNCERTAIN = 1.2
 _ORIGINS = {
     "imported": ("earlier data", "earlier data, which cost this campaign nothing"),
+    "seed": ("seed", "one of the campaign's seeds"),
     "told": ("told", "a person reported it without a proposal"),
     "pinned": ("pinned", "a person added it to the batch"),
     "remeasured": ("measured again", "measured again, because it is among the best and its value is noisy"),
+}
+
+#: reasons for objects of the first batch, of which nothing was predicted
+_FIRST = {
+    "nearby": "a seed of which some steps were built again at random",
+    "reached": "drawn by the sampler after it was trained to meet the constraints, as random objects hardly ever do",
 }
 
 
@@ -89,6 +96,8 @@ def _text(
 ) -> str:
     if (known := _ORIGINS.get(candidate["origin"])) is not None:
         return known[1]
+    if why["choice"] == "random" and (start := _FIRST.get(candidate["origin"])) is not None:
+        return start
     if why["choice"] == "random":
         return (
             "drawn at random, since the model had learned nothing yet"

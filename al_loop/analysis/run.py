@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 
 from al_loop.analysis import figures, space_figures
 from al_loop.analysis.accuracy import calibration
+from al_loop.analysis.against_plan import plan_standing
 from al_loop.analysis.comparison import Comparison, Metric, compare
 from al_loop.analysis.failures import failures
 from al_loop.analysis.grid import Grid, molecule_grid
@@ -26,6 +27,7 @@ from al_loop.analysis.status import RunStatus, run_status
 from al_loop.analysis.tables import RunTables
 from al_loop.analysis.timeline import timeline
 from al_loop.errors import counted
+from al_loop.planning.standing import Standing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +57,10 @@ class Run(RunTables):
     def status(self) -> RunStatus:
         """Return the progress of the run in a few numbers."""
         return run_status(self)
+
+    def standing(self) -> Standing | None:
+        """Return where the run stands in its plan, see ``al_loop.plan``; None without a plan beside it."""
+        return plan_standing(self, self.status())
 
     @property
     def failures(self) -> pd.DataFrame:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from al_loop.surrogates.base import Surrogate
 
 #: keys of the config's ``sampler`` that are not fields of the training settings under the same name and type
-_NOT_TRAINING_SETTINGS = ("kind", "objective", "searches", "policy", "prior", "pool")
+_NOT_TRAINING_SETTINGS = ("kind", "objective", "searches", "evolution", "policy", "prior", "pool")
 
 
 def build_environment(config: CampaignConfig) -> Environment:
@@ -179,7 +179,10 @@ def build_features(config: CampaignConfig, environment: Environment) -> Features
         config: the campaign's config.
         environment: the environment whose objects they describe.
     """
-    part = config.features or Part(kind="morgan" if environment.object_type == "molecule" else "one_hot")
+    part = config.features
+    if part is None and environment.object_type == "molecule":
+        part = Part.model_validate(config.surrogate.declared("surrogate", "default_features", {"kind": "morgan"}))
+    part = part or Part(kind="one_hot")
     context = BuildContext(alphabet=environment.alphabet, length=environment.length)
     features: Features = build("features", part, context)
     return features

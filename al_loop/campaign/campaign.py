@@ -303,7 +303,7 @@ class Campaign:
         with ExitStack() as stack:
             training = stack.enter_context(context.executor.training()) if context.parts.has_sampler else None
             proposer = Proposer(context, training)
-            if last := context.ledger.last_round():
+            if (last := context.ledger.last_round()) is not None:
                 proposer.restore(last)
             yield proposer
 

@@ -8,10 +8,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from al_loop.campaign.evolved import evolved
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.preparation import CampaignParts
+from al_loop.campaign.reaching import Reached, Reaching
+from al_loop.campaign.round_state import RoundState
+from al_loop.environments.base import Environment
+from al_loop.errors import counted
 from al_loop.features.base import describable
+from al_loop.gflownet.neighbours import Neighbourhood
 from al_loop.gflownet.random_objects import random_objects
+from al_loop.modelling.distinct import Distinct
 from al_loop.modelling.fitted import FittedModels
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
@@ -21,6 +28,11 @@ _MOST_PROMISING = 2048  # objects of a list that the selector sees, at least
 _N_EXPLAINED = 8  # draws of random objects by which constraints that nothing meets are explained
 _RANDOM_DRAW = 128  # random objects drawn at once
 _FIRST_DRAWS = 16  # draws of an energy's sampler for a first batch
+_NEAR_DRAWS, _NEAR_SIZE = 16, 128  # draws near seeds and good objects, and moves of each
+_N_GOOD = 64  # of the sampler's best objects, near which to look
+_N_TESTED = 1024  # random objects by which it is known whether these can meet the constraints at all
+_RARE = 1e-3  # share of random objects that meet the constraints, below which the sampler is trained towards them
+_N_KEPT = 4096  # drawn objects by which a shortage is explained
 _MOST_DRAWS = 400  # times the number of requested objects, after which the space counts as exhausted
 
 
@@ -30,8 +42,10 @@ class CandidatePool:
 
     Args:
         objects: the objects, n.
-        origins: where each comes from, n: ``sampler``, ``pool`` (a list of all objects), ``random``, or
-            ``remeasured`` (an earlier batch).
+        origins: where each comes from, n: ``sampler``, ``pool`` (a list of all objects), ``random``,
+            ``seed``, ``nearby`` (built from a seed or a good object), ``evolved`` (by ``sampler.evolution``),
+            ``reached`` (drawn by the sampler after a training towards the constraints), ``energy``, or ``remeasured``
+            (an earlier batch).
         X: their features, n x d.
         scores: how much measuring each is worth, n; larger is better.
         levels: index of the fidelity at which each is to be measured, n.
@@ -71,6 +85,23 @@ class CandidatePool:
         return replace(self, levels=tuple(levels))
 
 
+def _different(pool: CandidatePool, distinct: Distinct, n: int) -> CandidatePool:
+    """Return the candidates that are far from good objects and from each other, and others only as far as n lack.
+
+    Args:
+        pool: the candidates.
+        distinct: the good objects.
+        n: size of the batch that is to be selected.
+    """
+    order = pool.scores.argsort(descending=True, stable=True).tolist()
+    is_near = distinct.is_near(pool.X[order]).tolist()
+    far = [row for row, near in zip(order, is_near, strict=True) if not near]
+    chosen = [far[i] for i in distinct.thinned(pool.X[far], n)]
+    taken = set(chosen)
+    rest = [row for row in [*far, *(r for r in order if r not in set(far))] if row not in taken]
+    return pool.take([*chosen, *rest[: n - len(chosen)]])
+
+
 class CandidateSource:
     """Draws new acceptable objects: from the trained sampler, at random, or from the list of all objects.
 
@@ -81,9 +112,18 @@ class CandidateSource:
 
     def __init__(self, parts: CampaignParts, training: SamplerTraining | None) -> None:
         self._parts, self._training, self._seed = parts, training, parts.config.seed
+        #: the outcome of a training towards the constraints, once there was one
+        self.reached: Reached | None = None
+        self._drawn: dict[str, None] = {}  # objects of the last draws, acceptable or not
 
     def pool(
-        self, number: int, models: FittedModels, n: int, closed: Set[str], proposed: Set[str]
+        self,
+        number: int,
+        models: FittedModels,
+        n: int,
+        closed: Set[str],
+        proposed: Set[str],
+        state: RoundState | None = None,
     ) -> CandidatePool | None:
         """Return candidates of a round, or None if there is no new acceptable object.
 
@@ -93,13 +133,25 @@ class CandidateSource:
             n: size of the batch that is to be selected.
             closed: objects that need not be measured again.
             proposed: all objects that were proposed so far.
+            state: of the campaign, for evolution and the diversity filter; None: neither is used.
         """
+        self._drawn.clear()
+        distinct = None if state is None else self._distinct(state)
         if self._training is not None:
             names = self._sampled(self._training, number, n, closed)
             origins = ["sampler"] * len(names)
+            if self._parts.evolution is not None and state is not None:
+                children = evolved(self._parts, models, state.ranked(), names, closed, number, distinct)
+                names, origins = names + children, origins + ["evolved"] * len(children)
+            if self._parts.seeds.objects:
+                near = self._nearby(self._parts.config.sampler.pool // 2, number, closed | set(names))
+                names, origins = names + near, origins + ["nearby"] * len(near)
             if len(names) < n:  # a sampler that has collapsed must not end the campaign
                 names += self.random(n - len(names), proposed | set(names))
                 origins += ["random"] * (len(names) - len(origins))
+            if len(names) < n and len(self._parts.constraints):
+                names += self._nearby(n - len(names), number, proposed | set(names))
+                origins += ["nearby"] * (len(names) - len(origins))
         else:
             names = self._most_promising(models, max(_MOST_PROMISING, 16 * n), closed)
             origins = ["pool"] * len(names)
@@ -110,7 +162,16 @@ class CandidateSource:
             return None
         X = self._parts.features(names)
         target = len(self._parts.fidelities) - 1
-        return CandidatePool(tuple(names), tuple(origins), X, models.scores(X), (target,) * len(names))
+        pool = CandidatePool(tuple(names), tuple(origins), X, models.scores(X), (target,) * len(names))
+        return pool if distinct is None else _different(pool, distinct, n)
+
+    def _distinct(self, state: RoundState) -> Distinct | None:
+        """Return the good objects that were measured, if the campaign looks for others than these."""
+        settings, features = self._parts.config.diversity_filter, self._parts.features
+        if settings is None:
+            return None
+        good = describable(features, state.good(settings.good))
+        return Distinct(features(good), features.similarity, settings.distance)
 
     def again(self, models: FittedModels, names: Sequence[str]) -> CandidatePool:
         """Return earlier objects, to be measured again at the target fidelity.
@@ -140,20 +201,101 @@ class CandidateSource:
     def first(self, n: int, closed: Set[str], on_accepted: Callable[[], object]) -> list[tuple[str, str]]:
         """Return up to n new acceptable objects for the first batch, each with its origin.
 
-        They are random, or drawn by an energy's sampler as far as that finds enough of them.
+        They are the seeds and objects near them. Without seeds they are random, or drawn by an energy's sampler as far
+        as that finds enough of them. Where random objects hardly ever meet the constraints, the sampler is trained
+        towards these first.
 
         Args:
             n: number of objects.
             closed: objects that are left out.
             on_accepted: called for each object.
         """
-        source = self._parts.first_source
-        drawn: list[str] = []
+        self._drawn.clear()
+        source, seeds = self._parts.first_source, self._parts.seeds.objects
+        found: dict[str, str] = {}
+
+        def add(draw: Callable[[int, Set[str]], Iterable[str]], origin: str) -> None:
+            if len(found) < n:
+                found.update(dict.fromkeys(draw(n - len(found), closed | set(found)), origin))
+
+        if seeds:
+            add(lambda k, known: self._new([seeds], k, known, on_accepted), "seed")
         if source is not None:
             draws = (source(_RANDOM_DRAW, derive_seed(self._seed, "first", i)) for i in range(_FIRST_DRAWS))
-            drawn = self._new(draws, n, closed, on_accepted)
-        rest = self.random(n - len(drawn), closed | set(drawn), on_accepted) if len(drawn) < n else []
-        return [*((name, "energy") for name in drawn), *((name, "random") for name in rest)]
+            add(lambda k, known: self._new(draws, k, known, on_accepted), "energy")
+        if seeds and self._training is not None:
+            add(lambda k, known: self._nearby(k, 0, known, on_accepted), "nearby")
+        add(lambda k, known: self.random(k, known, on_accepted), "random")
+        return list(found.items())
+
+    def must_reach(self, n: int) -> bool:
+        """Return whether random objects hardly ever meet the constraints, so that the sampler has to be trained first.
+
+        Args:
+            n: number of objects that the first batch lacks, since random ones were not enough.
+        """
+        if self._training is None or not len(self._parts.constraints):
+            return False
+        return n > 0 or (bool(self._parts.seeds.objects) and self._are_rare())
+
+    def reach(self, n: int, closed: Set[str], on_step: Callable[[str], object]) -> list[tuple[str, str]]:
+        """Train the sampler towards the constraints, and return new acceptable objects.
+
+        Args:
+            n: number of objects.
+            closed: objects that are left out.
+            on_step: called after each training step, with a detail to show.
+
+        Returns:
+            Up to n new acceptable objects, each with its origin.
+        """
+        assert self._training is not None
+        self.reached = Reaching(self._parts, self._training).run(n, closed, on_step)
+        self._see(self.reached.drawn)
+        return [(name, "reached") for name in self.reached.objects[:n]]
+
+    def _are_rare(self) -> bool:
+        """Return whether random objects hardly ever meet the constraints."""
+        generator = torch.Generator().manual_seed(derive_seed(self._seed, "rare"))
+        names = [name for objects in self._random_draws(_N_TESTED // _RANDOM_DRAW, generator) for name in objects]
+        return len(self._parts.constraints.acceptable(names)) <= _RARE * len(names)
+
+    def _nearby(
+        self, n: int, number: int, closed: Set[str], on_accepted: Callable[[], object] = lambda: None
+    ) -> list[str]:
+        """Return up to n new acceptable objects, built by moves from the seeds and the sampler's best objects."""
+        environment, constraints = self._parts.environment, self._parts.constraints
+        good = [] if number == 0 or self._training is None else self._training.best_seen()[:_N_GOOD]
+        starts = _states_of(environment, dict.fromkeys([*self._parts.seeds.objects, *good]))
+        if starts is None or environment.random_policy or n < 1:
+            return []
+        seed = derive_seed(self._seed, number, "nearby")
+        walk = Neighbourhood(environment, starts, constraints.violation, seed)
+        return self._new(walk.draws(_NEAR_DRAWS, _NEAR_SIZE), n, closed, on_accepted)
+
+    def shortage(self) -> str | None:
+        """Return how many of the last draws' objects meet each constraint; None if some of them meet all.
+
+        It explains why no new object was found: where some objects meet all constraints, these are known already.
+        """
+        constraints, names = self._parts.constraints, list(self._parts.environment.objects or self._drawn)
+        if not len(constraints) or not names or constraints.acceptable(names):
+            return None
+        trained = ", also by a sampler that was trained towards them," if self.reached is not None else ""
+        which = f"{counted(len(names), 'different object')} that were drawn{trained}"
+        return f"none of {which} meets all of them: {constraints.pass_rates(names)}"
+
+    def pass_rates(self) -> str:
+        """Return how many of the last draws' objects meet each constraint; empty if there is none."""
+        if not len(self._parts.constraints) or not self._drawn:
+            return ""
+        return self._parts.constraints.pass_rates(list(self._drawn))
+
+    def _see(self, names: Iterable[str]) -> None:
+        """Remember drawn objects, by which a shortage is explained."""
+        for name in names:
+            if len(self._drawn) < _N_KEPT:
+                self._drawn[name] = None
 
     def _new(
         self, draws: Iterable[Sequence[str]], n: int, closed: Set[str], on_accepted: Callable[[], object]
@@ -219,9 +361,21 @@ class CandidateSource:
 
     def _acceptable(self, objects: Sequence[str], closed: Set[str]) -> list[str]:
         """Return the distinct objects that are not closed and satisfy the constraints."""
+        self._see(objects)
         new = [o for o in dict.fromkeys(objects) if o not in closed]
         accepted: list[str] = []
         for i in range(0, len(new), _CHUNK):
             stopping.look()
             accepted += self._parts.constraints.acceptable(new[i : i + _CHUNK])
         return accepted
+
+
+def _states_of(environment: Environment, names: Iterable[str]) -> Tensor | None:
+    """Return the terminal states of the objects that are in the space; None if none is."""
+    states = []
+    for name in names:
+        try:
+            states.append(environment.encode([name]))
+        except ValueError:
+            continue
+    return torch.cat(states) if states else None

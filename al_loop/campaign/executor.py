@@ -129,13 +129,16 @@ class SamplerTraining(ABC):
         """
 
     @abstractmethod
-    def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
+    def train(
+        self, number: int, log_reward: LogReward, measured: Sequence[str], seeds: Sequence[str] = ()
+    ) -> Iterator[TrainingStep]:
         """Train for a round, and yield after each step; the result depends on the arguments and the state alone.
 
         Args:
             number: the round.
             log_reward: the reward of the round.
             measured: the objects that have values.
+            seeds: objects from which searches start, beside the best of the training.
         """
 
     @abstractmethod

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from al_loop.acquisitions.base import Acquisition
+    from al_loop.campaign.seeds import Seeds
     from al_loop.energy.terms import EnergySum
     from al_loop.environments.base import Environment
+    from al_loop.evolution.base import Evolution
     from al_loop.features.base import Features
     from al_loop.gflownet.policies.base import Policy
     from al_loop.modelling.constraints import Constraints
@@ -85,6 +87,13 @@ class CampaignParts:
         """The space of objects."""
         return building.build_environment(self.config)
 
+    @cached_property
+    def seeds(self) -> Seeds:
+        """The objects from which the campaign starts."""
+        from al_loop.campaign.seeds import Seeds, read_seeds
+
+        return read_seeds(self.environment, self.config.seeds) if self.config.seeds else Seeds()
+
     def details(self, objects: Sequence[str]) -> list[dict[str, Any]]:
         """Return what the library says about each object, except values that the oracle measures."""
         measured = {o.name for o in self.oracle_objectives}
@@ -108,7 +117,7 @@ class CampaignParts:
 
         if not self.config.constraints:
             return Constraints()
-        context = BuildContext(alphabet=self.environment.letters())
+        context = BuildContext(alphabet=self.environment.letters(), seeds=self.seeds.objects or None)
         return Constraints(
             tuple(PropertyBound(build("property", c, context), c.min, c.max) for c in self.config.constraints)
         )
@@ -158,6 +167,15 @@ class CampaignParts:
         except ConfigError as error:
             raise ConfigError(f"rounds.initial_from: {error}") from None
         return lambda n, seed: model.draw(n, seed=seed)
+
+    @cached_property
+    def evolution(self) -> Evolution | None:
+        """The genetic algorithm on the acquisition; None if there is none."""
+        part = self.config.sampler.evolution
+        if part is None:
+            return None
+        evolution: Evolution = build("evolution", part, BuildContext(alphabet=self.environment.letters()))
+        return evolution
 
     # -- models and selection ------------------------------------------------------------------------------------------
 
@@ -248,8 +266,11 @@ class CampaignParts:
             self.build_policy()
         if self.config.reward.energy:
             _ = self.energies
+        if self.config.seeds:
+            _ = self.seeds
         if self.config.rounds.initial_from != "random":
             _ = self.first_source
+        _ = self.evolution
         if self.config.reward.decode == "never":
             self._check_without_decoding()
         has_prompts = self.config.environment.declared("environment", "random_policy", "") != ""

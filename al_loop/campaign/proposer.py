@@ -9,32 +9,30 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from al_loop.acquisitions.base import MultiFidelityAcquisition
-from al_loop.campaign.candidates import CandidatePool, CandidateSource
+from al_loop.campaign.candidates import CandidateSource
 from al_loop.campaign.context import CampaignContext
 from al_loop.campaign.course import retrained_for
 from al_loop.campaign.executor import SamplerTraining
+from al_loop.campaign.picking import first_calls, pick
+from al_loop.campaign.reaching import MAX_STAGES
 from al_loop.campaign.round_state import RoundState
 from al_loop.errors import CampaignError, counted, summary
 from al_loop.features.base import Features, refusals
 from al_loop.ledger import Observation, Proposal
-from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
+from al_loop.modelling.fidelity_selection import BatchLimits
 from al_loop.modelling.fitted import FittedModels
 from al_loop.monitoring import metrics
 from al_loop.monitoring.forecast import Forecast, forecast
 from al_loop.monitoring.recalibration import recalibration_factor
 from al_loop.seeding import derive_seed
-from al_loop.selectors.base import SelectionContext
 from al_loop.system import stopping
 
 if TYPE_CHECKING:
     from al_loop.modelling.fitter import ModelFitter
 
 _HYPERVOLUME_SAMPLES = 128  # samples of a batch whose hypervolume is computed for the forecast
-_WHOLE_SHARE = 8  # of the first batch's calls for one object that is measured at every fidelity
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,8 @@ class Proposer:
     def __init__(self, context: CampaignContext, training: SamplerTraining | None) -> None:
         self._context, self._training = context, training
         self._parts, self._config, self._ledger = context.parts, context.config, context.ledger
-        self._source = CandidateSource(context.parts, training)
+        #: where the candidates come from
+        self.source = CandidateSource(context.parts, training)
         self._left_out = set[str]()  # objects without features, as reported
         self._explanation = ""  # of the surrogate's choice, as last reported
 
@@ -76,7 +75,7 @@ class Proposer:
         Raises:
             CampaignError: the checkpoints cannot be reached.
         """
-        if self._training is None:
+        if self._training is None or (not number and "reached" not in self._ledger.rounds()[0].info):
             return
         reporter = self._context.reporter
         if keys := retrained_for(self._ledger, number + 1):
@@ -119,19 +118,27 @@ class Proposer:
         """
         if not n:
             return Batch([], {})
+        closed = self._ledger.known_objects() | known
         with self._context.reporter.phase(0, "first batch", n) as phase:
-            found = self._source.first(n, self._ledger.known_objects() | known, phase.advance)
+            found = self.source.first(n, closed, phase.advance)
+        if self.source.must_reach(n - len(found)):
+            found += self._reached(n - len(found), closed | {name for name, _ in found})
         self._note_left_out(refusals(self._parts.features), "proposed")
-        fidelities = self._parts.fidelities.names
-        n_whole = max(min(2, n), n // _WHOLE_SHARE)
-        calls = [(name, origin, fidelity) for name, origin in found[:n_whole] for fidelity in fidelities]
-        calls += [(name, origin, fidelities[0]) for name, origin in found[n_whole:]]
-        proposals = [Proposal(object=name, origin=origin, fidelity=fidelity) for name, origin, fidelity in calls[:n]]
-        return Batch(proposals, {})
+        calls = first_calls(found, n, self._parts.fidelities.names)
+        proposals = [Proposal(object=name, origin=origin, fidelity=fidelity) for name, origin, fidelity in calls]
+        reached = self.source.reached
+        return Batch(proposals, {} if reached is None else {"reached": reached.info})
 
-    def random_objects(self) -> list[str]:
-        """Return random objects of the environment, whether they meet the constraints or not."""
-        return self._source.drawn()
+    def _reached(self, n: int, closed: Set[str]) -> list[tuple[str, str]]:
+        """Train the sampler towards the constraints, keep its state, and return up to n objects that meet them."""
+        n_steps = MAX_STAGES * self._config.sampler.steps
+        with self._context.reporter.phase(0, "towards the constraints", n_steps) as phase:
+            found = self.source.reach(n, closed, on_step=phase.advance)
+        assert self._training is not None
+        self._context.checkpoints.save(0, self._training.state())
+        if self.source.reached is not None and found:
+            self._context.note(self.source.reached.summary)
+        return found
 
     # -- models --------------------------------------------------------------------------------------------------------
 
@@ -219,11 +226,12 @@ class Proposer:
 
     # -- the sampler ---------------------------------------------------------------------------------------------------
 
-    def train(self, number: int, models: FittedModels, on_step: Callable[[], None]) -> dict[str, Any]:
+    def train(self, number: int, n_answers: int, models: FittedModels, on_step: Callable[[], None]) -> dict[str, Any]:
         """Train the sampler on the models' reward, and keep its state.
 
         Args:
             number: the round.
+            n_answers: the answers that the models were fitted to; later ones belong to the next round.
             models: the fitted models.
             on_step: called after each step; what it raises ends the training.
 
@@ -233,9 +241,9 @@ class Proposer:
         if self._training is None:
             return {}
         sinks, n_steps = self._context.sinks, self._config.sampler.steps
-        measured = self._context.states.current().measured()
+        measured = self._context.states.until(n_answers).measured()
         with self._context.reporter.phase(number, "train", n_steps) as phase:
-            for step in self._training.train(number, models.reward, measured):
+            for step in self._training.train(number, models.reward, measured, self._parts.seeds.objects):
                 stopping.look()
                 on_step()
                 phase.advance(f"loss {step.loss:.2f}")
@@ -250,11 +258,12 @@ class Proposer:
 
     # -- the batch -----------------------------------------------------------------------------------------------------
 
-    def select(self, number: int, models: FittedModels, n: int, cost_left: float) -> Batch:
+    def select(self, number: int, n_answers: int, models: FittedModels, n: int, cost_left: float) -> Batch:
         """Select a batch, and forecast its outcome.
 
         Args:
             number: the round.
+            n_answers: the answers that the models were fitted to; later ones belong to the next round.
             models: the fitted models.
             n: number of calls.
             cost_left: what the batch may cost.
@@ -263,23 +272,24 @@ class Proposer:
             The batch, without proposals if there is no new acceptable object and nothing to measure again.
         """
         with self._context.reporter.phase(number, "select", 1) as phase:
-            state = self._context.states.current()
+            state = self._context.states.until(n_answers)
             limit = min(self._config.rounds.batch_cost or math.inf, cost_left)
             again = self._to_remeasure(state, n - 1, limit)
             n_new = n - len(again)
-            pool = self._source.pool(number, models, n_new, state.proposed_at_target, state.proposed)
+            pool = self.source.pool(number, models, n_new, state.proposed_at_target, state.proposed, state)
             self._note_left_out(refusals(self._parts.features), "proposed")
             batch = at_target = None
             if pool is None:
                 again = self._to_remeasure(state, n, limit)
             else:
                 limit -= len(again) * self._parts.fidelities.costs[-1]
-                picks = self._picks(number, models, pool, n_new, limit, state)
+                seed = derive_seed(self._config.seed, number, "select")
+                picks = pick(self._parts, models, pool, BatchLimits(n_new, limit), state.highest_levels, seed)
                 batch = pool.take([row for row, _ in picks]).at([level for _, level in picks])
                 top = len(self._parts.fidelities) - 1
                 at_target = pool.take(sorted({row for row, level in picks if level == top}))
             if again:
-                repeated = self._source.again(models, [name for name, _ in again])
+                repeated = self.source.again(models, [name for name, _ in again])
                 batch = repeated if batch is None else batch.followed_by(repeated)
             if batch is None:
                 return Batch([], {})
@@ -332,36 +342,7 @@ class Proposer:
         if most < 1:
             return []
         results = state.to_remeasure(rounds.replicates)
-        return list(islice((result for result in results if self._source.can_be_proposed(result[0])), most))
-
-    def _picks(
-        self, number: int, models: FittedModels, pool: CandidatePool, n: int, limit: float, state: RoundState
-    ) -> list[tuple[int, int]]:
-        """Return the rows of the pool that become the batch, each with the index of its fidelity."""
-        fidelities = self._parts.fidelities
-        if not fidelities.are_several:
-            return [(row, 0) for row in self._parts.selector.select(self._selection(number, models, pool, n))]
-        levels = torch.arange(len(fidelities))
-        is_open = torch.stack([levels > state.highest_levels.get(name, -1) for name in pool.objects])
-        limits = BatchLimits(n, limit)
-        acquisition = self._parts.acquisition
-        assert isinstance(acquisition, MultiFidelityAcquisition)
-        return select_with_fidelities(models, acquisition, pool.X, is_open, fidelities.costs, limits)
-
-    def _selection(self, number: int, models: FittedModels, pool: CandidatePool, n: int) -> SelectionContext:
-        return SelectionContext(
-            n=n,
-            scores=pool.scores,
-            X=pool.X,
-            similarity=self._parts.features.similarity,
-            X_pending=models.X_pending,
-            objects=pool.objects,
-            pending_objects=models.pending,
-            rescore=lambda picked, rows: models.rescore(pool.X[list(picked)], pool.X[list(rows)]),
-            predict=models.mean_and_variance,
-            draw=models.draw,
-            seed=derive_seed(self._config.seed, number, "select"),
-        )
+        return list(islice((result for result in results if self.source.can_be_proposed(result[0])), most))
 
     def _forecast(self, number: int, models: FittedModels, X: Tensor, state: RoundState) -> Forecast:
         """Return what objects that are measured at the target (rows of X) are likely to bring."""

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from al_loop.acquisitions.base import MultiFidelityAcquisition
 from al_loop.campaign.preparation import CampaignParts
+from al_loop.campaign.reaching import walk_to_constraints
 from al_loop.config import CampaignConfig
 from al_loop.config.check import parts_of
 from al_loop.errors import AlLoopError, ConfigError
 from al_loop.gflownet import random_objects as random
 from al_loop.ledger import Observation
+from al_loop.modelling.constraint_reward import ConstraintReward
 from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
 from al_loop.modelling.fitted import FittedModels
 from al_loop.seeding import derive_seed
@@ -139,11 +141,13 @@ class Rehearsal:
         return _blaming(self._parts.config, key, action)
 
 
-def random_objects(parts: CampaignParts) -> tuple[list[str], int]:
-    """Return random objects that meet the constraints, and the number of objects drawn to find them.
+def objects_to_rehearse(parts: CampaignParts) -> tuple[list[str], str]:
+    """Return objects that meet the constraints, and how hard they were to find.
+
+    They are random; where none of these meets the constraints, they are found by moves towards them.
 
     Raises:
-        ConfigError: no random object meets the constraints, or a part fails.
+        ConfigError: no object is found, or a part fails.
     """
     generator = torch.Generator().manual_seed(derive_seed(parts.config.seed, "check"))
     drawn: list[str] = []
@@ -154,8 +158,18 @@ def random_objects(parts: CampaignParts) -> tuple[list[str], int]:
         with _blaming(parts.config, "constraints", "computing the properties of random objects"):
             accepted = parts.constraints.acceptable(objects)
         if accepted:
-            return accepted, len(drawn)
-    raise ConfigError(f"constraints: {parts.constraints.explain(drawn)}")
+            return accepted, f"met by {len(accepted)} of {len(drawn)} random objects"
+    walk = walk_to_constraints(parts, ConstraintReward(parts.constraints))
+    moved = 0
+    for objects in () if walk is None else walk.draws(_MAX_DRAWS, 128):
+        moved += len(objects)
+        if accepted := parts.constraints.acceptable(objects):
+            trained = "a run trains its sampler towards them before the first batch"
+            return (
+                accepted,
+                f"met by none of {len(drawn)} random objects, but after {moved} moves towards them; {trained}",
+            )
+    raise ConfigError(f"constraints: {parts.constraints.explain(drawn)}, or start from seeds that meet them")
 
 
 @contextmanager

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,17 +88,21 @@ def reproduced(ledger: Ledger, folder: Path) -> Iterator[ReproducedBatch]:
         directory = RunDirectory(Path(scratch))
         stack.callback(directory.close)
         before: dict[str, Any] | None = None
+        n_started = 0
         proposing = stack.enter_context(ExitStack())
         proposer: Any = None
         for row in rounds:
-            _add_rows(copy, rows, row)
-            sessions = [s for s in ledger.sessions() if s.started <= row.opened] or ledger.sessions()[:1]
+            is_due = _before(row, rows)
+            n_sessions = sum(is_due(entry, "started") for entry in rows["sessions"])
+            _add_rows(copy, rows, row, is_due)
+            n_started += n_sessions
+            sessions = ledger.sessions()[: max(n_started, 1)]
             if sessions[-1].config != before:
                 before = sessions[-1].config
                 proposing.close()
                 config = config_of_run(before, folder).model_copy(update={"ledger": None})
                 proposer = _proposer(config, copy, directory, proposing)
-                if row.number > 1:
+                if row.number:
                     proposer.restore(row.number - 1)
             batch = [c for c in candidates if c.round == row.number and c.origin not in _BY_PEOPLE]
             known = {c.object for c in candidates if c.round == row.number and c.origin == "imported"}
@@ -108,11 +111,32 @@ def reproduced(ledger: Ledger, folder: Path) -> Iterator[ReproducedBatch]:
 
 
 def _rows(connection: sa.Connection, table: sa.Table) -> list[dict[str, Any]]:
-    query = sa.select(*schema.content(table)).order_by(table.c.entry)
+    query = sa.select(*schema.content(table), table.c.entry).order_by(table.c.entry)
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _add_rows(copy: Ledger, rows: dict[str, list[dict[str, Any]]], row: RoundRow) -> None:
+def _before(row: RoundRow, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Callable[[Mapping[str, Any], str], bool]:
+    """Return a function that says whether a row was written before a round was opened, by its number or its time.
+
+    Rows are numbered in the order of writing, whatever the clock did. Those of a ledger that was upgraded from a schema
+    without numbers are numbered table by table, so that only their times tell.
+    """
+    opened = next(entry["entry"] for entry in rows["rounds"] if entry["number"] == row.number)
+    first = next((c["entry"] for c in rows["candidates"] if c["round"] == row.number), None)
+    is_numbered = first == opened + 1  # a round and its candidates are written together
+
+    def is_before(entry: Mapping[str, Any], time: str) -> bool:
+        return bool(entry["entry"] < opened if is_numbered else entry[time] <= row.opened)
+
+    return is_before
+
+
+def _add_rows(
+    copy: Ledger,
+    rows: dict[str, list[dict[str, Any]]],
+    row: RoundRow,
+    is_before: Callable[[Mapping[str, Any], str], bool],
+) -> None:
     """Move to a copy of the ledger what was there when a round was decided."""
     n_answers = row.info.get("n_answers", 0)
 
@@ -122,16 +146,20 @@ def _add_rows(copy: Ledger, rows: dict[str, list[dict[str, Any]]], row: RoundRow
         if table in ("rounds", "round_reports"):
             return bool(entry["number" if table == "rounds" else "round"] < row.number)
         if table == "candidates":
-            return bool(entry["round"] < row.number and entry["created"] <= row.opened)
+            is_own = entry["origin"] not in _BY_PEOPLE
+            return bool(entry["round"] < row.number and (is_own or is_before(entry, "created")))
         times = {"campaign": "created", "sessions": "started", "decisions": "decided", "changes": "changed"}
-        moment: datetime = entry[times[table]]
-        return table == "campaign" or (moment <= row.opened and entry.get("round", 0) <= row.number)
+        return table == "campaign" or (is_before(entry, times[table]) and entry.get("round", 0) <= row.number)
 
     due: dict[str, list[dict[str, Any]]] = {}
     for table in schema.SEALED:
         if table.name in ("attempts", "void_attempts"):
             continue
-        due[table.name] = [entry for entry in rows[table.name] if was_there(table.name, entry)]
+        due[table.name] = [
+            {name: value for name, value in entry.items() if name != "entry"}
+            for entry in rows[table.name]
+            if was_there(table.name, entry)
+        ]
         rows[table.name] = [entry for entry in rows[table.name] if not was_there(table.name, entry)]
     copy.replicate(due)
 
@@ -168,8 +196,9 @@ def _again(
     if row.number == 0:
         batch = proposer.first_batch(n, known)
     else:
-        models = proposer.fit(row.number, row.info["n_answers"])
-        proposer.train(row.number, models, lambda: None)
+        n_answers = row.info["n_answers"]
+        models = proposer.fit(row.number, n_answers)
+        proposer.train(row.number, n_answers, models, lambda: None)
         left = math.inf if config.budget.cost is None else max(config.budget.cost - cost, 0.0)
-        batch = proposer.select(row.number, models, n, left)
+        batch = proposer.select(row.number, n_answers, models, n, left)
     return [(p.object, p.fidelity) for p in batch.proposals]

@@ -21,7 +21,7 @@ from al_loop.campaign.round_report import close_rounds
 from al_loop.campaign.round_state import records_of
 from al_loop.campaign.round_times import RoundTimes
 from al_loop.config.initial_data import earlier_data_items
-from al_loop.errors import ConfigError, counted
+from al_loop.errors import CampaignError, ConfigError, counted
 from al_loop.ledger import Candidate, Import, Proposal
 from al_loop.monitoring.forecast import Forecast
 from al_loop.monitoring.stopping import stop_reason
@@ -115,6 +115,7 @@ class RoundLoop:
 
         Raises:
             ConfigError: no object meets the constraints, so that the campaign cannot begin.
+            CampaignError: no object of a later round meets the constraints.
         """
         rounds, reporter = self._config.rounds, self._context.reporter
         earlier = self._earlier_data() if number == 0 else ()
@@ -131,15 +132,17 @@ class RoundLoop:
         if number and self._stops(number, batch.forecast):
             return False
         self._times.decision_s = time.monotonic() - began
-        if not (batch.proposals or earlier) and number == 0:
-            raise ConfigError(f"constraints: {self._parts.constraints.explain(proposer.random_objects())}")
+        if not batch.proposals and n:
+            self._check_constraints(number, proposer, has_earlier=bool(earlier))
         if not batch.proposals and not earlier:
             self._context.stop("no new acceptable object was found: the space counts as exhausted")
             return False
         if len(batch.proposals) < n:
             n_again = sum(p.replicate > 0 for p in batch.proposals)
             n_new, n = len(batch.proposals) - n_again, n - n_again
-            reporter.note(f"round {number}: only {n_new} of {n} new acceptable objects were found")
+            rates = proposer.source.pass_rates()
+            why = f"; of the objects that were drawn last, {rates}" if rates else ""
+            reporter.note(f"round {number}: only {n_new} of {n} new acceptable objects were found{why}")
         seed, seconds = derive_seed(self._config.seed, number), self._times.seconds.get(number, {})
         proposals = self._with_details(batch.proposals)
         if earlier:
@@ -149,6 +152,18 @@ class RoundLoop:
         if self._is_released(number):
             self._pool.submit(candidates)
         return True
+
+    def _check_constraints(self, number: int, proposer: Proposer, *, has_earlier: bool) -> None:
+        """Raise an error if a batch is empty because no object meets the constraints."""
+        shortage = proposer.source.shortage()
+        if number == 0 and shortage:
+            raise ConfigError(f"constraints: {shortage}; widen the bounds")
+        if number == 0 and not has_earlier:
+            raise ConfigError(f"constraints: {self._parts.constraints.explain(proposer.source.drawn())}")
+        if shortage:
+            raise CampaignError(
+                f"constraints: round {number}: {shortage}; widen the bounds, and run the same command again"
+            )
 
     def _with_details(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """Return proposals with what the library says about their objects."""
@@ -169,17 +184,19 @@ class RoundLoop:
 
     def _propose(self, number: int, proposer: Proposer, n: int, info: dict[str, Any], known: Set[str]) -> Batch:
         """Return the batch of a round, and add its numbers to info; known objects are not in the first batch."""
-        times = self._times
+        times, n_answers = self._times, info["n_answers"]
         if number == 0:
             with times.measure(0, "select"):
-                return proposer.first_batch(n, known)
+                batch = proposer.first_batch(n, known)
+            info |= batch.info
+            return batch
         with times.measure(number, "fit"):
-            models = proposer.fit(number, info["n_answers"])
+            models = proposer.fit(number, n_answers)
         if self._parts.has_sampler:
             with times.measure(number, "train"):
-                info |= proposer.train(number, models, self._pool.raise_error)
+                info |= proposer.train(number, n_answers, models, self._pool.raise_error)
         with times.measure(number, "select"):
-            batch = proposer.select(number, models, n, self._pool.cost_left)
+            batch = proposer.select(number, n_answers, models, n, self._pool.cost_left)
         info |= {**models.info, **batch.info}
         return batch
 

@@ -99,7 +99,9 @@ class GFlowNetTraining(SamplerTraining):
         self._learner.load_state_dict(read_state(state, self._learner.device, ("policy", "log_z", "optimizer")))
         self._samplers.set_weights(self._learner.weights())
 
-    def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
+    def train(
+        self, number: int, log_reward: LogReward, measured: Sequence[str], seeds: Sequence[str] = ()
+    ) -> Iterator[TrainingStep]:
         learner, seed = self._learner, self._config.seed
         decode, training = self._config.reward.decode, learner.training
         reward = without_decoding(
@@ -110,6 +112,7 @@ class GFlowNetTraining(SamplerTraining):
         self._samplers.set_reward(reward)
         learner.start(reward)
         learner.remember(measured, reward)
+        learner.start_from(seeds, reward)
         stats, losses = PipelineStats(), []
         with GpuWatch(learner.device) as gpu:
             for loss in pipeline(

@@ -17,7 +17,9 @@ from al_loop.cli import (
     fit_latent,
     imports,
     jobs,
+    notebook,
     people,
+    plan,
     pretrain,
     reference,
     report,
@@ -28,6 +30,7 @@ from al_loop.cli import (
     tune_language,
     verify,
     viewer,
+    vocabulary,
     watch,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
@@ -58,6 +61,7 @@ def _options(
 
 
 for _command in (
+    plan.plan,
     run.run,
     course.resume,
     course.branch,
@@ -65,6 +69,7 @@ for _command in (
     jobs.logs,
     jobs.stop,
     sweep.sweep,
+    vocabulary.vocabulary,
     pretrain.pretrain,
     energy.learn_energy,
     energy.score,
@@ -78,6 +83,7 @@ for _command in (
     results.status,
     results.export,
     report.report,
+    notebook.notebook,
     compare.compare,
     dashboard.dashboard,
     watch.watch,

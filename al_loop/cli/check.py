@@ -57,6 +57,8 @@ def check(
             fields["oracle"] += f"; {', '.join(others)} recorded as well"
         calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
         calls = min(calls, settings.budget.calls or calls)
+        if settings.seeds:
+            fields["seeds"] = "; ".join(parts.seeds.notes)
         if settings.initial_data:
             fields["initial data"] = _describe_earlier_data(parts)
         fields["sample"] = sample
@@ -102,13 +104,13 @@ def _on_a_device_of_this_machine(settings: CampaignConfig) -> tuple[CampaignConf
 
 def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
     """Run every part, and return a random object that meets the constraints, with a description of each part."""
-    from al_loop.campaign.rehearsal import Rehearsal, random_objects
+    from al_loop.campaign.rehearsal import Rehearsal, objects_to_rehearse
 
     settings, environment = parts.config, parts.environment
     policy = parts.build_policy() if parts.has_sampler else None
     features = parts.features
     _ = parts.acquisition, parts.selector, parts.surrogate
-    accepted, n_drawn = random_objects(parts)
+    accepted, how_met = objects_to_rehearse(parts)
     rehearsal = Rehearsal(parts, accepted)
     X = rehearsal.features()
     models = rehearsal.fit()
@@ -133,7 +135,7 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
     fields |= {section: _part_name(settings, section) for section in ("surrogate", "acquisition", "selector")}
     names = ", ".join(c.kind or c.target or "" for c in settings.constraints)
     if names:
-        fields["constraints"] = f"{names}: met by {len(accepted)} of {n_drawn} random objects"
+        fields["constraints"] = f"{names}: {how_met}"
     return accepted[0], fields
 
 

@@ -45,6 +45,7 @@ def status(
             print_job_status(run, address)
             return
         from al_loop.analysis import open_run
+        from al_loop.analysis.against_plan import plan_standing
         from al_loop.cli.terminal import format_number
         from al_loop.ledger import columns
 
@@ -54,6 +55,7 @@ def status(
             alarms = record.alarms
             failures = record.ledger.read(columns.failure_reasons)
             details = record.failures if verbose and failures else None
+            standing = plan_standing(record, now)
         planned = "" if now.planned_rounds is None else f" of {now.planned_rounds}"
         goals = [f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in objectives]
         last = "none yet" if now.last_answer is None else f"{now.last_answer.astimezone():%Y-%m-%d %H:%M:%S}"
@@ -75,6 +77,8 @@ def status(
         }
         if not alarms.empty:
             fields["last alarm"] = "round {}: {}".format(*alarms.iloc[-1][["round", "message"]])
+        if standing is not None:
+            fields["plan"] = " ".join(standing.sentences)
         if now.changes:
             fields["changes"] = "; ".join(now.changes)
         fields |= {

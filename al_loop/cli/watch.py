@@ -73,6 +73,7 @@ def picture(run: Run) -> tuple[Group, str]:
     from rich.table import Table
     from rich.text import Text
 
+    from al_loop.analysis.against_plan import plan_standing
     from al_loop.analysis.facts_rounds import alarm_facts, round_facts
     from al_loop.analysis.outlook import outlook
     from al_loop.cli.terminal import format_number
@@ -110,6 +111,8 @@ def picture(run: Run) -> tuple[Group, str]:
         lines.append(Text.assemble("".join(f"{format_number(v):>11}" for v in objects), f"  {written_out(name)}"))
     lines += [Text(""), Text(written_out(ahead.headline), "bold")]
     lines += [Text(f"  {written_out(reason)}") for reason in ahead.because]
+    if (now := plan_standing(run, status)) is not None:
+        lines += [Text(written_out(sentence)) for sentence in now.sentences]
     lines += [
         Text(f"alarm, round {alarm['round']}: {written_out(alarm['message'])}", "yellow")
         for alarm in alarm_facts(run)

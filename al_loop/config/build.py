@@ -22,7 +22,7 @@ from al_loop.system.tracebacks import describe_with_place
 #: config section -> the values of a BuildContext that its parts may receive
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "features": ("alphabet", "length"),
-    "property": ("alphabet",),
+    "property": ("alphabet", "seeds"),
     "policy": ("environment", "hidden", "layers", "heads", "n_conditions"),
     "surrogate": ("kernel", "layout", "n_fidelities"),
 }
@@ -39,7 +39,7 @@ class BuildContext:
     default.
 
     Args:
-        alphabet: for features and properties: the letters of the environment's sequences.
+        alphabet: for features, properties and evolution: the letters of the environment's sequences.
         length: for features: the length of the environment's longest sequence.
         kernel: for surrogates: the kernel that suits the features.
         layout: for surrogates: the layout of a feature row, which encoders require (a ``RowLayout``).
@@ -49,6 +49,7 @@ class BuildContext:
         layers: for policies: number of layers.
         heads: for policies: members of an ensemble of policies.
         n_conditions: for policies: length of the condition vector.
+        seeds: for properties: the objects from which the campaign starts.
     """
 
     alphabet: Sequence[str] | None = None
@@ -61,6 +62,7 @@ class BuildContext:
     layers: int | None = None
     heads: int | None = None
     n_conditions: int | None = None
+    seeds: Sequence[str] | None = None
 
     def values_for(self, section: str) -> dict[str, Any]:
         """Return the values for the parts of a section, by name."""

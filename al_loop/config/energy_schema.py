@@ -25,7 +25,7 @@ class EnergySampler(BaseModel):
     policy: Annotated[Part | None, Field(description="if omitted, one that suits the environment")] = None
     hidden: Annotated[int, Field(ge=1, description="width of the policy network")] = 128
     layers: Annotated[int, Field(ge=1, description="layers of the policy network")] = 2
-    lr: Annotated[float, Field(gt=0, description="learning rate of the policy")] = 1e-3
+    lr: Annotated[float, Field(gt=0, description="learning rate of the policy")] = 3e-3
     lr_log_z: Annotated[float, Field(gt=0, description="learning rate of log Z")] = 0.1
     clip_norm: Annotated[
         Annotated[float, Field(gt=0)] | None, Field(description="largest norm of a gradient; null: any")
@@ -59,7 +59,7 @@ class EnergyConfig(BaseModel):
     steps: Annotated[int, Field(ge=1, description="steps, each a gradient step of both")] = 5000
     batch_size: Annotated[int, Field(ge=1, description="objects that the sampler draws in a step")] = 128
     data_batch: Annotated[int, Field(ge=1, description="objects of the data in a step")] = 128
-    lr: Annotated[float, Field(gt=0, description="learning rate of the energy")] = 1e-3
+    lr: Annotated[float, Field(gt=0, description="learning rate of the energy")] = 3e-3
     negatives: Annotated[
         Literal["fresh", "back_and_forth"],
         Field(description="what the energy lowers: fresh objects of the sampler, or moves from the data"),

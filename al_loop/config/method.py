@@ -89,7 +89,12 @@ def _choices(content: Content) -> dict[str, Any]:
             "acquisition": {"kind": "ucb", "kappa": 1.0},
             "selector": {"kind": "graded" if is_shared else "diverse"},
             "reward": {"feasibility": 3, "feasibility_by": "auto"},
-            "sampler": {"steps": 50, "pool": 512, "searches": [{"kind": "genetic", "size": 32}], "refine": {}},
+            "sampler": {
+                "steps": 50,
+                "pool": 512,
+                "searches": [{"kind": "genetic", "size": 32}],
+                "evolution": {"kind": "letters", "generations": 20, "children": 250},
+            },
         }
     return {
         "surrogate": {"kind": "auto"},

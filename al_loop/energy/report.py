@@ -195,7 +195,14 @@ def estimated_report(
     energy_nll = sampler_nll = error = math.nan
     if len(held_out):
         energy_nll = log_z - float(energy(held_out).double().mean())
-        log_p = log_likelihood(environment, policy, held_out, _N_HISTORIES, generator=generator, backward=backward)
+        # an object with one history needs no others, and its likelihood is exact
+        has_one = environment.n_backward_actions == 1
+        n, rows = (1, max(_CHUNK // environment.max_steps, 1)) if has_one else (_N_HISTORIES, len(held_out))
+        parts = [
+            log_likelihood(environment, policy, part, n, generator=generator, backward=backward)
+            for part in held_out.split(rows)
+        ]
+        log_p = torch.cat(parts)
         sampler_nll = -float(log_p.mean())
         error = float(log_p.std()) / math.sqrt(len(log_p)) if len(log_p) > 1 else math.nan
     return EnergyReport(

@@ -42,7 +42,7 @@ class EnergySettings:
     steps: int = 5000
     batch_size: int = 128
     data_batch: int = 128
-    lr: float = 1e-3
+    lr: float = 3e-3
     negatives: Negatives = "fresh"
     is_corrected: bool = True
     warmup: float = 0.5

@@ -313,6 +313,8 @@ class EnvironmentContract:
         On a GPU, each of these waits for all pending work. Tensors on the device "meta" have no values to read.
         """
         environment = self.make()
+        if environment.reads_from_device:
+            pytest.skip("the environment says that it reads numbers back")
         states = environment.initial(4, "meta")
         assert states.device.type == "meta"
         actions = torch.zeros(4, dtype=torch.int64, device="meta")

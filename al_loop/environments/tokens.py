@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from al_loop.datafiles.object_lists import read_objects
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.errors import ConfigError, counted
 from al_loop.language_models.base import LanguageModel
+from al_loop.language_models.calculator import Calculator
 from al_loop.language_models.loading import DtypeName, load_language_model
 from al_loop.smiles import canonical_smiles
 from al_loop.system.path_texts import PathOrName, PathText
@@ -26,6 +27,8 @@ class Tokens(Environment):
     number of its tokens, and whether it was stopped. So token ids are the object, and texts occur only at the border:
     several continuations may have one text. A continuation of ``max_tokens`` tokens ends without being stopped.
 
+    With a tool, the tool's tokens are the only ones allowed where it writes, so that they have probability 1.
+
     Molecules are decoded to canonical SMILES; a text that is not a molecule is decoded as it is.
 
     Args:
@@ -39,6 +42,8 @@ class Tokens(Environment):
         allowed: texts of the only tokens that may occur; None: all but special ones.
         forbidden: texts of tokens that must not occur.
         dtype: dtype of the model's weights; log-probabilities are always float32.
+        tool: ``calculator``: after each "=" that follows an expression of integers, its value is written; None: the
+            model writes all.
 
     Raises:
         ConfigError: the model or the file is missing, or a prompt does not fit the model.
@@ -62,6 +67,7 @@ class Tokens(Environment):
         allowed: list[str] | None = None,
         forbidden: list[str] | None = None,
         dtype: DtypeName = "float32",
+        tool: Literal["calculator"] | None = None,
     ) -> None:
         self.model_name, self.dtype = model, dtype
         self._language_model = language_model = load_language_model(model, dtype)
@@ -89,7 +95,10 @@ class Tokens(Environment):
             "allowed": allowed,
             "forbidden": forbidden,
             "dtype": dtype,
+            "tool": tool,
         }
+        self.reads_from_device = tool is not None
+        self._calculator = None if tool is None else Calculator(tokenizer, self.allowed.tolist())
         self.prompts = read_objects(prompts) if isinstance(prompts, str) else list(prompts)
         if not self.prompts:
             raise ConfigError("prompts: expected at least one")
@@ -192,7 +201,20 @@ class Tokens(Environment):
         may_grow = (count < self.max_tokens) & (states[:, -1:] == 0)
         mask = may_grow.expand(-1, self.n_actions).clone()
         mask[:, -1:] &= count >= self.min_tokens
+        if self._calculator is not None:
+            self._leave_only_the_tools_tokens(states, mask, self._calculator)
         return mask
+
+    def _leave_only_the_tools_tokens(self, states: Tensor, mask: Tensor, calculator: Calculator) -> None:
+        """Forbid all other actions where the calculator writes, in place."""
+        size = self.condition_size
+        for i, row in enumerate(states.tolist()):
+            if row[-1] or row[-2] == self.max_tokens:
+                continue
+            token = calculator.next_token([t for t in row[:size] if t >= 0], row[size : size + row[-2]])
+            if token is not None:
+                mask[i] = False
+                mask[i, int(torch.searchsorted(self.allowed, token))] = True
 
     def backward_mask(self, states: Tensor) -> Tensor:
         return (states[:, -2:-1] + states[:, -1:]) > 0
@@ -242,7 +264,8 @@ class Tokens(Environment):
             index: the index of each one's prompt, shape n.
 
         Raises:
-            ValueError: a text has a token that is not allowed, or too few or too many of them.
+            ValueError: a text has a token that is not allowed, or too few or too many of them, or not what the tool
+                writes.
         """
         rows = [self._language_model.tokenizer.encode(text) for text in objects]
         allowed = set(self.allowed.tolist())
@@ -256,6 +279,13 @@ class Tokens(Environment):
         for state, row in zip(states, rows, strict=True):
             state[self.condition_size : self.condition_size + len(row)] = torch.tensor(row, dtype=torch.int64)
             state[-2], state[-1] = len(row), int(len(row) < self.max_tokens)
+        if self._calculator is not None:
+            for state, row, name in zip(states.tolist(), rows, objects, strict=True):
+                prompt = [token for token in state[: self.condition_size] if token >= 0]
+                for end in range(len(row) + state[-1]):
+                    token = self._calculator.next_token(prompt, row[:end])
+                    if token is not None and token not in row[end : end + 1]:
+                        raise ValueError(f"{name!r:.80} differs from what the calculator writes")
         return states
 
     def vocabulary(self) -> list[Any]:

@@ -69,6 +69,27 @@ def share_of_steps(share: float) -> UndoneSteps:
     return lambda length: (share * length).ceil().long()
 
 
+def random_shares(mean: float, n: int, generator: torch.Generator) -> UndoneSteps:
+    """Return the rule that undoes a random share of the steps of each of n histories, rounded up.
+
+    A fixed share never changes the first steps of an object with one history. Random ones do at times, so that moves
+    reach every object.
+
+    Args:
+        mean: mean of the shares, above 0, at most 1; 0.5: the shares are uniform.
+        n: number of histories.
+        generator: source of all randomness, on the device of the histories.
+
+    Raises:
+        ValueError: the mean is out of range.
+    """
+    if not 0 < mean <= 1:
+        raise ValueError(f"mean must be above 0 and at most 1, got {mean}")
+    share = 1 - torch.rand(n, generator=generator, device=generator.device, dtype=torch.float64)  # above 0
+    share = share ** (1 / mean - 1)
+    return lambda length: (share * length).ceil().long()
+
+
 def rebuild(
     environment: Environment,
     policy: Policy | None,

@@ -41,7 +41,7 @@ class Conditioned(Environment):
         self.n_actions, self.n_backward_actions = environment.n_actions, environment.n_backward_actions
         self.state_size, self.max_steps = environment.state_size + 1, environment.max_steps
         self.n_features = environment.n_features + conditions.shape[1]
-        self.has_stop = environment.has_stop
+        self.has_stop, self.reads_from_device = environment.has_stop, environment.reads_from_device
         self.alphabet, self.length, self.order = environment.alphabet, environment.length, environment.order
 
     @property

@@ -78,7 +78,8 @@ class Learner:
         self._weights = TrainedWeights(self.policy, self._log_z, training)
         #: the way to execute roll-outs and gradient steps; None: plain, as where steps are not all alike
         self.execution = None
-        if replicas is None and not self.objective.uses_drawing_policy:
+        reads = self.policy.reads_from_device or environment.reads_from_device
+        if replicas is None and not self.objective.uses_drawing_policy and not reads:
             self.execution = choose_execution(training.execution, self.device, training.steps)
         parts = (environment, training, self.objective, self._weights, self.device)
         self._batches = BatchTraining(*parts) if self.execution is None else FixedBatchTraining(*parts, self.execution)
@@ -230,6 +231,15 @@ class Learner:
             The number of objects that are in the space.
         """
         return self._sources.remember(objects, log_reward)
+
+    def start_from(self, objects: Sequence[str], log_reward: AnyReward) -> None:
+        """Add objects to the replay, from which searches start; those outside the space are skipped.
+
+        Args:
+            objects: the objects.
+            log_reward: their reward.
+        """
+        self._sources.start_from(objects, log_reward)
 
     def jobs(self, seed: int) -> list[SearchJob]:
         """Return the searches of the next step, with the objects around which to run them."""

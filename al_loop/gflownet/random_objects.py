@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.policies import make_policy
@@ -17,11 +18,22 @@ def random_objects(environment: Environment, n: int, generator: torch.Generator)
         n: number of trajectories; those that do not end in a valid object have none.
         generator: source of all randomness.
     """
+    objects = environment.decode(random_states(environment, n, generator))
+    return [name for name in objects if environment.is_valid(name)] if environment.random_policy else objects
+
+
+def random_states(environment: Environment, n: int, generator: torch.Generator) -> Tensor:
+    """Return the terminal states of n random trajectories, shape n x state_size.
+
+    Args:
+        environment: the space.
+        n: number of trajectories.
+        generator: source of all randomness.
+    """
     if not environment.random_policy:
-        return environment.decode(rollout(environment, None, n, generator=generator).terminal)
+        return rollout(environment, None, n, generator=generator).terminal
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # of weights that have no effect
         policy = make_policy(environment)
     start = environment.sample_starts(n, 1, generator)
-    objects = environment.decode(rollout(environment, policy, n, generator=generator, start=start).terminal)
-    return [name for name in objects if environment.is_valid(name)]
+    return rollout(environment, policy, n, generator=generator, start=start).terminal

@@ -65,8 +65,9 @@ class TrainingSettings:
             several times as fast, ``float32`` on a CPU. Logits and losses are added up in float32 in any case.
         execution: how roll-outs and gradient steps are executed: ``plain``; ``compiled``, which takes about a minute
             first; ``graphed``, compiled and recorded as CUDA graphs; ``auto``: ``graphed`` on a GPU, unless there are
-            few steps, else ``plain``. Several processes, and objectives that use the policy that drew, are always
-            plain. All train the same, but roll-outs other than plain ones use random numbers in another order.
+            few steps, else ``plain``. Several processes, objectives that use the policy that drew, and language
+            models are always plain. All train the same, but roll-outs other than plain ones use random numbers in
+            another order.
 
     Raises:
         ValueError: ``epochs``, ``per_condition`` or ``floor`` is out of range.

@@ -4,13 +4,12 @@
 - ``tuned``: ``TunedModel``, the sampler that it returns.
 - ``rewards``: what a frozen model says of a text, or any function of it.
 - ``buffer``: the best texts of each prompt; ``convergence``: how far the sampler is from the posterior.
-- ``calculator``: integer arithmetic by a parser.
 """
 
-from al_loop.language.calculator import calculate
 from al_loop.language.rewards import Chain, Checked, Continuation, Falling, Gap, Infill, LanguageReward
 from al_loop.language.tuned import TunedModel
 from al_loop.language.tuning import TuneOptions, tune
+from al_loop.language_models.calculator import calculate
 from al_loop.language_models.loading import load_language_model
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from al_loop.errors import ConfigError
 from al_loop.gflownet.settings import TrainingSettings
@@ -35,6 +35,7 @@ class TuneSettings:
         end: text of the token that ends a continuation; None: the model's own.
         allowed: texts of the only tokens that may occur; None: all but special ones.
         forbidden: texts of tokens that must not occur.
+        tool: ``calculator``: after each "=" that follows an expression of integers, its value is written, not drawn.
         dtype: dtype of the frozen weights.
         device: ``cpu``, ``cuda``, ...
         staleness: most steps by which samplers may lag behind; 0 without Ray.
@@ -62,6 +63,7 @@ class TuneSettings:
     end: str | None = None
     allowed: list[str] | None = None
     forbidden: list[str] | None = None
+    tool: Literal["calculator"] | None = None
     dtype: DtypeName = "float32"
     device: str = "cpu"
     staleness: int = 0
@@ -81,7 +83,7 @@ class TuneSettings:
     @property
     def space(self) -> dict[str, Any]:
         """The arguments of ``Tokens`` among the settings."""
-        names = ("max_tokens", "min_tokens", "end", "allowed", "forbidden", "dtype")
+        names = ("max_tokens", "min_tokens", "end", "allowed", "forbidden", "tool", "dtype")
         return {name: getattr(self, name) for name in names}
 
     @property

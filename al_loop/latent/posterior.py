@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from al_loop.gflownet.back_and_forth import back_and_forth, metropolis_hastings, share_of_steps
+from al_loop.gflownet.back_and_forth import back_and_forth, metropolis_hastings, random_shares
 from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.policies import make_policy
@@ -101,7 +101,7 @@ class Posterior:
             seed: source of all randomness.
             moves: back-and-forth moves with Metropolis-Hastings acceptance that follow, which make the draws more
                 exact.
-            undone: share of its steps that a move takes back.
+            undone: mean share of its steps that a move takes back.
 
         Returns:
             Terminal states of the latents, shape m x n x k.
@@ -180,15 +180,14 @@ def improve(
         model: the model.
         states: terminal states, shape n x state_size.
         moves: number of moves.
-        undone: share of its steps that a move takes back.
+        undone: mean share of its steps that a move takes back.
         backward: the backward policy.
         generator: source of all randomness.
     """
     log_joint = model.log_joint(*observations.observed(states))
     for _ in range(moves):
-        move = back_and_forth(
-            observations, policy, states, share_of_steps(undone), generator=generator, backward=backward
-        )
+        undone_steps = random_shares(undone, len(states), generator)
+        move = back_and_forth(observations, policy, states, undone_steps, generator=generator, backward=backward)
         assert move.log_ratio is not None
         proposed = model.log_joint(*observations.observed(move.states))
         accepted = metropolis_hastings(move.log_ratio, log_joint, proposed, generator)

@@ -28,7 +28,8 @@ class EM:
         sleep: dreams of an E-step, as a share of the batch: pairs drawn from the model, whose latents' likelihood under
             the sampler is maximised (wake-sleep).
         moves: back-and-forth moves with Metropolis-Hastings acceptance before the M-step.
-        undone: share of its steps that a move takes back.
+        undone: mean share of its steps that a move takes back. Each move draws its own, so that moves reach every
+            latent, also where latents are built in one order.
         draws: latents of each observation in the M-step.
         average: share of the rounds, at the end, in which a closed M-step uses the draws of all rounds since it began
             (stochastic approximation EM, Delyon et al. 1999), which removes the noise of single draws.

@@ -68,6 +68,15 @@ class Constraints:
             self._violations.update(zip(new, total.tolist(), strict=True))
         return torch.tensor([self._violations[o] for o in objects], dtype=torch.float64)
 
+    def distances(self, objects: Sequence[str]) -> Tensor:
+        """Return each object's distance from each bound in units of its property's scale, n x bounds; inf if unknown.
+
+        Args:
+            objects: the objects.
+        """
+        columns = [bound.violation(objects) for bound in self._bounds]
+        return torch.stack(columns, dim=1) if columns else torch.zeros(len(objects), 0, dtype=torch.float64)
+
     def knows(self, name: str) -> bool:
         """Return whether the violation of an object is cached."""
         return name in self._violations
@@ -119,16 +128,30 @@ class Constraints:
         names = list(dict.fromkeys(objects))
         if not self._bounds or not names:
             return "none is set, but the environment offers no object"
-        shares = []
-        for i, bound in enumerate(self._bounds):
-            ends = [f"{key} {value:g}" for key, value in (("min", bound.min), ("max", bound.max)) if value is not None]
-            n_met = int((bound.violation(names) == 0).sum())
-            label = f"constraints.{i} ({bound.property.kind or type(bound.property).__name__}, {', '.join(ends)})"
-            shares.append(f"{label} is met by {n_met} ({n_met / max(len(names), 1):.1%})")
         return (
             f"none of {counted(len(names), 'different object')} drawn at random meets all of them: "
-            f"{'; '.join(shares)}; widen the bounds"
+            f"{self.pass_rates(names)}; widen the bounds"
         )
+
+    def pass_rates(self, objects: Sequence[str]) -> str:
+        """Return, for a message, how many of some objects meet each bound.
+
+        Args:
+            objects: the objects, of which equal ones count once.
+        """
+        names = list(dict.fromkeys(objects))
+        n_met = (self.distances(names) == 0).sum(0).tolist()
+        rates = zip(self._labels(), n_met, strict=True)
+        return "; ".join(f"{label} is met by {n} ({n / max(len(names), 1):.1%})" for label, n in rates)
+
+    def _labels(self) -> list[str]:
+        labels = []
+        for i, bound in enumerate(self._bounds):
+            ends = [f"{key} {value:g}" for key, value in (("min", bound.min), ("max", bound.max)) if value is not None]
+            labels.append(
+                f"constraints.{i} ({bound.property.kind or type(bound.property).__name__}, {', '.join(ends)})"
+            )
+        return labels
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_violations": {}}  # the cache does not travel to other processes

@@ -20,20 +20,22 @@ if TYPE_CHECKING:
 class SimilarityTo(MoleculeProperty):
     """Largest Tanimoto similarity to reference molecules (Morgan counts of radius 2), 0 to 1.
 
-    A ``min`` keeps a campaign near a known series; a ``max`` keeps it away from what is patented or toxic.
+    A ``min`` keeps a campaign near a known series; a ``max`` keeps it away from what is patented or toxic. With both, a
+    campaign that starts from ``seeds`` proposes analogues of them, neither too near nor too far.
 
     Args:
-        smiles: the reference molecules.
+        smiles: the reference molecules; if omitted, the campaign's ``seeds``.
+        seeds: the reference molecules where there are no others.
     """
 
     kind = "similarity"
     scale: ClassVar[float] = 0.2
     _N_BITS: ClassVar[int] = 2048
 
-    def __init__(self, smiles: Annotated[Sequence[str], Field(min_length=1)]) -> None:
-        self.smiles = tuple(smiles)
+    def __init__(self, smiles: Annotated[Sequence[str], Field(min_length=1)] = (), seeds: Sequence[str] = ()) -> None:
+        self.smiles = tuple(smiles or seeds)
         if not self.smiles:
-            raise ValueError("property.smiles: give at least one molecule")
+            raise ValueError("property.smiles: give at least one molecule, or the campaign's seeds")
         _ = self._references
 
     @cached_property

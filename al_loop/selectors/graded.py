@@ -20,7 +20,7 @@ class Graded(Selector):
     A large batch by one confidence bound is all exploitation or all exploration; with bounds of several heights (Hutter
     et al. 2012) a part exploits, and a part learns where the surrogate is uncertain, so that a wrong belief about a
     plateau is corrected. Candidates that are more similar than ``max_similarity`` to a pick or a pending object are
-    picked only when no others remain. If the sampler has a ``refine``, it searches for the best objects of each share.
+    picked only when no others remain. ``sampler.evolution`` searches for the best objects of each share.
 
     Args:
         bonuses: posterior deviations that are added to the acquisition, one number for each share.

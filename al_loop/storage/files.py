@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +18,7 @@ from al_loop.system import stopping
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it exists with its whole content or not at all, even after a crash.
+    """Write a file so that it exists with its whole content or not at all, even after a power cut.
 
     Args:
         path: the file; an existing one is replaced.
@@ -32,6 +33,21 @@ def write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    keep_name(path)
+
+
+def keep_name(path: Path) -> None:
+    """Force the name of a new or renamed file to the disk: ``fsync`` of the file alone keeps its content only.
+
+    Args:
+        path: the file.
+    """
+    with suppress(OSError):  # some file systems do not know it, and nothing is lost but in a power cut
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def require_free(path: str | Path, *, force: bool = False) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from al_loop.errors import CampaignError, counted, summary
 from al_loop.ledger import Answer, Ledger
-from al_loop.storage.files import write_whole
+from al_loop.storage.files import keep_name, write_whole
 from al_loop.storage.outcome_json import outcome_from_json, outcome_to_json
 from al_loop.system.private_files import open_own, own_folder
 
@@ -127,13 +127,16 @@ class RescuedAnswers:
         if path.parent == self._own:
             own_folder(self._own)
         with os.fdopen(open_own(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, self._owners), "ab+") as file:
-            if file.seek(0, os.SEEK_END):
+            is_new = not file.seek(0, os.SEEK_END)
+            if not is_new:
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
                     text = "\n" + text
             file.write(text.encode("utf-8", "surrogatepass"))
             file.flush()
             os.fsync(file.fileno())
+        if is_new:
+            keep_name(path)
 
     def _content(self, path: Path) -> str:
         """Return the content of a file that only this user, or the owner of the run directory, can have written."""

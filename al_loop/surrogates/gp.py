@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from al_loop.surrogates._censored import PseudoTargets, pseudo_targets, truncated_mean
 from al_loop.surrogates._gp_hyperparameters import (
+    RATIO_BOUNDS,
     Array,
     Fit,
     Gram,
@@ -21,13 +23,34 @@ from al_loop.surrogates._gp_hyperparameters import (
     fit_noise_ratio,
 )
 from al_loop.surrogates._gp_model import ExactGPModel, Hyperparameters, Training
+from al_loop.surrogates._gp_posterior import HyperparameterPosterior, draw_kernels
 from al_loop.surrogates._standardise import shift_and_scale
+from al_loop.surrogates._subset import informative_rows
 from al_loop.surrogates.base import Surrogate, check_data
-from al_loop.surrogates.kernels.elementary import Rows, prepare
+from al_loop.surrogates.kernels.elementary import Kernel, Rows, prepare
 from al_loop.surrogates.kernels.expression import kernel_of
 
 #: times that the hyperparameters are fitted to expected values in place of bounds
 _CENSORED_FITS = 2
+#: different kernels among draws of hyperparameters
+_N_KERNELS = 8
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What a Gaussian process believes of a function: y = c + f(x) + noise, f ~ GP(0, s T), noise ~ N(0, s r).
+
+    Args:
+        kernel: T.
+        mean: c.
+        signal_variance: s.
+        noise_ratio: r.
+    """
+
+    kernel: Kernel
+    mean: float
+    signal_variance: float
+    noise_ratio: float
 
 
 class ExactGP(Surrogate):
@@ -51,6 +74,8 @@ class ExactGP(Surrogate):
         noise_spread: standard deviation of the prior of log r.
         signal_weight: number of measurements that the prior of s counts as. More keep the uncertainty about new objects
             from vanishing where many measured values are equal.
+        max_rows: largest number of measurements that are used: of more, half are the best ones, and half are taken
+            evenly from all others; None: all.
     """
 
     kind = "gp"
@@ -61,12 +86,14 @@ class ExactGP(Surrogate):
         noise_ratio: Annotated[float, Field(gt=0)] = 0.1,
         noise_spread: Annotated[float, Field(gt=0)] = 1.5,
         signal_weight: Annotated[float, Field(gt=0)] = 1.0,
+        max_rows: Annotated[int, Field(ge=2)] | None = None,
     ) -> None:
         kernel_of(kernel)  # raises where it cannot be parsed
         self.kernel = kernel
         self.noise_ratio = noise_ratio
         self.noise_spread = noise_spread
         self.signal_weight = signal_weight
+        self.max_rows = max_rows
 
     def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
         """Fit each column of Y by itself: an ``ExactGPModel``, or a ``ModelList`` of them where m > 1.
@@ -85,7 +112,64 @@ class ExactGP(Surrogate):
         check_data(X, Y, Yvar)
         return self._fit(X, Y, Yvar, sides)
 
+    def draw_hyperparameters(self, X: Tensor, y: Tensor, n_draws: int, seed: int) -> list[Belief]:
+        """Draw hyperparameters from their posterior, in place of the most likely ones that ``fit`` finds.
+
+        The kernel's own hyperparameters are drawn by Gibbs sampling over the choices of a fit, and the others from
+        their exact posterior given the kernel.
+
+        Args:
+            X: n x d features.
+            y: n targets.
+            n_draws: their number.
+            seed: of the draws.
+
+        Raises:
+            ValueError: the data are unusable.
+        """
+        check_data(X, y[:, None], None)
+        prior, rng = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight), np.random.default_rng(seed)
+        shift, scale = shift_and_scale(y)
+        z, rows = (y.double().numpy() - shift) / scale, prepare(X)
+        best = choose_kernel(kernel_of(self.kernel).trained(X), rows, y.double().numpy(), prior)
+        posteriors: dict[int, tuple[Kernel, HyperparameterPosterior]] = {}
+        beliefs = []
+        distinct = min(n_draws, _N_KERNELS)
+        kernels = draw_kernels(best, rows, z, prior, distinct, rng)
+        for i in range(n_draws):
+            kernel = kernels[i % distinct]
+            if id(kernel) not in posteriors:  # which keeps the kernel alive, and its id its own
+                posteriors[id(kernel)] = kernel, HyperparameterPosterior(Gram.of(kernel, rows), z, prior)
+            fit = posteriors[id(kernel)][1].draw(rng)
+            beliefs.append(Belief(kernel, shift + scale * fit.mean, scale**2 * fit.signal, fit.ratio))
+        return beliefs
+
+    def likely_hyperparameters(self, X: Tensor, y: Tensor) -> Belief:
+        """Return the most likely hyperparameters, as ``fit`` finds them, for n x d features and n targets."""
+        model = self.fit(X, y[:, None])
+        assert isinstance(model, ExactGPModel)
+        ratio = model.noise_variance / model.signal_variance
+        return Belief(model.kernel, model.mean, model.signal_variance, ratio)
+
+    def draw_prior(self, X: Tensor, n_draws: int, seed: int) -> list[Belief]:
+        """Draw hyperparameters from their prior, for a function of mean 0 and signal variance 1.
+
+        Args:
+            X: n x d features of objects of the space, which set the scale of lengthscales.
+            n_draws: their number.
+            seed: of the draws.
+        """
+        prior, rng = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight), np.random.default_rng(seed)
+        kernel, distinct = kernel_of(self.kernel).trained(X), min(n_draws, _N_KERNELS)
+        kernels = draw_kernels(kernel, prepare(X[:0]), np.empty(0), prior, distinct, rng)
+        ratios = np.exp(rng.normal(np.log(self.noise_ratio), self.noise_spread, n_draws)).clip(*RATIO_BOUNDS)
+        return [Belief(kernels[i % distinct], 0.0, 1.0, float(ratio)) for i, ratio in enumerate(ratios)]
+
     def _fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None, sides: Tensor) -> Model:
+        if self.max_rows is not None and len(X) > self.max_rows:
+            chosen_rows = informative_rows(Y.cpu(), self.max_rows).to(X.device)
+            X, Y, sides = X[chosen_rows], Y[chosen_rows], sides[chosen_rows]
+            Yvar = None if Yvar is None else Yvar[chosen_rows]
         prior = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight)
         rows, kernel = prepare(X), kernel_of(self.kernel).trained(X)
         grams: dict[int, Gram] = {}

@@ -10,7 +10,7 @@ two million other words, whose entropy is the lower limit. Levels, in at most 3 
 0.05 nats of the entropy, L1(energy, sampler) <= 0.15, learned log Z off by <= 0.05. Peers in the same run: the same
 energy by persistent contrastive divergence with Gibbs steps (`pcd`), and the same policy by maximum likelihood, as
 `al-loop pretrain` does (`pretrain`). The settings were chosen on 2spirals and 8gaussians with seed 0. `cpu_s_to_0.1`
-is the CPU time to a gap of 0.1 nats. Writes energy_2d.csv.
+is the CPU time to a gap of 0.1 nats. Writes energy_2d.csv and energy_2d.png.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 sys.path.append(str(Path(__file__).parents[2]))
@@ -201,6 +202,30 @@ def measure(arm: str, seed: int) -> pd.DataFrame:
     return pd.DataFrame([{"arm": arm, "seed": seed, "entropy": truth.entropy, **METHODS[method](density, truth, seed)}])
 
 
+def draw_figure(table: pd.DataFrame, path: Path) -> None:
+    """Draw the gaps of each density, one dot for each seed, beside the level."""
+    series = (
+        ("eb_gfn", "energy_gap", "EB-GFN, energy", "#d1603d", "o"),
+        ("eb_gfn", "sampler_gap", "EB-GFN, sampler", "#1f6f8b", "o"),
+        ("pcd", "energy_gap", "PCD with Gibbs, energy", "#e8a87c", "s"),
+        ("pretrain", "sampler_gap", "maximum likelihood, sampler", "#7fb7c9", "s"),
+    )
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    axis = figure.subplots()
+    names = table["arm"].str.split().str[1]
+    for offset, (method, column, label, colour, marker) in enumerate(series):
+        rows = table[table["arm"].str.startswith(method + " ")]
+        if len(rows):
+            x = [list(GENERATORS).index(name) + 0.15 * (offset - 1.5) for name in names[rows.index]]
+            axis.scatter(x, rows[column], label=label, color=colour, marker=marker, s=22)
+    axis.axhline(0.05, color="grey", linewidth=0.8, linestyle="--", label="level, 0.05")
+    axis.set_xticks(range(len(GENERATORS)), list(GENERATORS), fontsize=8)
+    axis.set_ylim(bottom=0)
+    axis.set_ylabel("nats above the entropy of the data")
+    axis.legend(fontsize=7)
+    figure.savefig(path, dpi=150)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--densities", nargs="+", default=list(GENERATORS), choices=list(GENERATORS))
@@ -225,6 +250,7 @@ def main() -> None:
     )
     print(table.round(3).to_string(index=False))
     print(f"within every level: {int(within.sum())} of {len(ours)}")
+    draw_figure(table, options.out / "energy_2d.png")
 
 
 if __name__ == "__main__":

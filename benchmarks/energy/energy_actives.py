@@ -16,6 +16,7 @@ import lzma
 import random
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,27 @@ def molecules(zinc: Path, seed: int) -> tuple[list[str], list[str]]:
     return actives, others
 
 
+def learned(folder: Path, kind: str, series: list[str], seed: int) -> tuple[energy.EnergyModel, float]:
+    """Learn the energy of a series unless its file is there, and return it with the CPU seconds that it took."""
+    file, times = folder / f"energy-{kind}-{seed}.pt", folder / f"energy-{kind}-{seed}.seconds"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        began = time.process_time()
+        monitor = energy.Monitor(report=partial(print, flush=True), checkpoint=file.with_suffix(".checkpoint"))
+        energy.learn(
+            {"kind": "fragments", "max_fragments": 6, "max_atoms": 32},
+            series,
+            energy={"kind": kind, "hidden": 128, "layers": 2},
+            features={"kind": "morgan", "n_bits": 1024} if kind == "mlp" else None,
+            sampler={"hidden": 96, "layers": 2, "lr": 1e-3},
+            seed=seed,
+            monitor=monitor,
+            **SETTINGS,
+        ).save(file)
+        times.write_text(str(time.process_time() - began))
+    return energy.load(file), float(times.read_text())
+
+
 def auc(positive: Tensor, negative: Tensor) -> float:
     """Return the area under the ROC curve of scores."""
     ranks = torch.cat([positive, negative]).double().argsort().argsort().double() + 1
@@ -77,23 +99,12 @@ def auc(positive: Tensor, negative: Tensor) -> float:
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def measure(zinc: Path, arm: str, seed: int) -> pd.DataFrame:
+def measure(zinc: Path, energies: Path, arm: str, seed: int) -> pd.DataFrame:
     """Return the row of an energy's kind."""
     torch.manual_seed(seed)
     actives, decoys = molecules(zinc, seed)
     train, held_out = actives[:N_ACTIVES], actives[N_ACTIVES:]
-    began = time.process_time()
-    model = energy.learn(
-        {"kind": "fragments", "max_fragments": 6, "max_atoms": 32},
-        train,
-        energy={"kind": arm, "hidden": 128, "layers": 2},
-        features={"kind": "morgan", "n_bits": 1024} if arm == "mlp" else None,
-        sampler={"hidden": 96, "layers": 2},
-        seed=seed,
-        monitor=energy.Monitor(report=print),
-        **SETTINGS,
-    )
-    seconds = time.process_time() - began
+    model, seconds = learned(energies, arm, train, seed)
     environment, morgan = model.environment, Morgan()
 
     policy = make_policy(environment, 96, 2)
@@ -146,6 +157,7 @@ def main() -> None:
     parser.add_argument("--zinc", type=Path, required=True, help="zinc250k.smi.xz, one SMILES a line")
     parser.add_argument("--energies", nargs="+", default=["mlp"], choices=["mlp", "graph"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=Path, default=Path("runs/energies"), help="a folder for the energies")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the results")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -153,7 +165,7 @@ def main() -> None:
         options.out / "energy_actives.csv",
         options.energies,
         options.seeds,
-        lambda arm, seed: measure(options.zinc, arm, seed),
+        lambda arm, seed: measure(options.zinc, options.runs, arm, seed),
         "auc",
     )
     print(table.round(3).to_string(index=False))

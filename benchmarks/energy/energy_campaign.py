@@ -21,9 +21,9 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from al_loop import Campaign, energy, load_config, open_run
+from al_loop import Campaign, load_config, open_run
 from al_loop.features.morgan import Morgan
-from benchmarks.energy.energy_actives import SETTINGS, molecules
+from benchmarks.energy.energy_actives import learned, molecules
 from benchmarks.support.resumable import measure_missing
 
 ROOT = Path(__file__).parents[2]
@@ -37,28 +37,11 @@ ARMS = {
 }
 
 
-def learned(folder: Path, series: list[str], seed: int) -> Path:
-    """Learn the energy of a series, unless its file is there, and return the file."""
-    file = folder / f"energy-{seed}.pt"
-    if not file.exists():
-        monitor = energy.Monitor(report=print, checkpoint=folder / f"energy-{seed}.checkpoint")
-        energy.learn(
-            {"kind": "fragments", "max_fragments": 6, "max_atoms": 32},
-            series,
-            energy={"kind": "mlp", "hidden": 128, "layers": 2},
-            features={"kind": "morgan", "n_bits": 1024},
-            sampler={"hidden": 96, "layers": 2},
-            seed=seed,
-            monitor=monitor,
-            **SETTINGS,
-        ).save(file)
-    return file
-
-
 def measure(zinc: Path, folder: Path, arm: str, seed: int) -> pd.DataFrame:
     """Return the row of one campaign."""
     series = molecules(zinc, seed)[0][:N_SERIES]
-    file = learned(folder, series, seed)
+    learned(folder, "mlp", series, seed)
+    file = (folder / f"energy-mlp-{seed}.pt").absolute()
     changes = [change.replace("FILE", str(file)) for change in ARMS[arm]]
     config = load_config(
         ROOT / "configs" / "energy_actives.yaml",
@@ -82,16 +65,15 @@ def main() -> None:
     parser.add_argument("--zinc", type=Path, required=True, help="zinc250k.smi.xz, one SMILES a line")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--energies", type=Path, default=Path("runs/energies"), help="a folder for the energies")
+    parser.add_argument("--runs", type=Path, default=Path("runs/energies"), help="a folder for the energies")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the results")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    options.energies.mkdir(parents=True, exist_ok=True)
     table = measure_missing(
         options.out / "energy_campaign.csv",
         options.arms,
         options.seeds,
-        lambda arm, seed: measure(options.zinc, options.energies, arm, seed),
+        lambda arm, seed: measure(options.zinc, options.runs, arm, seed),
         "top_10",
     )
     print(table.round(3).to_string(index=False))

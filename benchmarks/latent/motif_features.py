@@ -48,12 +48,8 @@ def arms(file: Path) -> dict[str, list[str]]:
         "one-hot": [],
         "k-mers": ["features={kind: kmers, k: 4}"],
         "motifs": [f"features={latent}"],
-        "one-hot + motifs": [
-            f"features={{kind: joined, parts: [{{kind: one_hot, alphabet: ACGT, length: 8}}, {latent}]}}"
-        ],
-        "one-hot + motifs, not refitted": [
-            f"features={{kind: joined, parts: [{{kind: one_hot, alphabet: ACGT, length: 8}}, {fixed}]}}"
-        ],
+        "one-hot + motifs": [f"features={{kind: joined, parts: [{{kind: one_hot}}, {latent}]}}"],
+        "one-hot + motifs, not refitted": [f"features={{kind: joined, parts: [{{kind: one_hot}}, {fixed}]}}"],
     }
 
 

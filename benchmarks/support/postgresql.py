@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from typing import Any, Self
 
 import psutil
 import sqlalchemy as sa
+
+_PATIENCE_S = 60.0  # how long a server that another thread has stopped is waited for
 
 
 class PostgresqlServer:
@@ -29,20 +32,31 @@ class PostgresqlServer:
         name = f"test_{uuid.uuid4().hex[:12]}"
         server = sa.make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
         engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        ends = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                with engine.connect() as connection:
+                    connection.exec_driver_sql(f"CREATE DATABASE {name}")
+                break
+            except sa.exc.OperationalError:  # another thread may have stopped the server
+                if time.monotonic() >= ends:
+                    raise
+                time.sleep(0.2)
         engine.dispose()
         return server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
 
     def cut_connections(self, url: str) -> int:
-        """Close every connection to a database, and return how many there were."""
+        """Close every connection to a database, and return how many there were: 0 where the server is down."""
         server = sa.make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
         engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
-        with engine.connect() as connection:
-            closed = connection.execute(sa.text(query), {"name": sa.make_url(url).database}).all()
-        engine.dispose()
-        return len(closed)
+        try:
+            with engine.connect() as connection:
+                return len(connection.execute(sa.text(query), {"name": sa.make_url(url).database}).all())
+        except sa.exc.OperationalError:
+            return 0
+        finally:
+            engine.dispose()
 
     def stop_at_once(self) -> None:
         """Stop the server as a power cut would: it has to recover at its next start."""
@@ -53,13 +67,17 @@ class PostgresqlServer:
         children = psutil.Process(self._server.get_pid()).children()
         self._end(signal.SIGKILL)
         psutil.wait_procs(children)
-        (self._server.pgdata / "postmaster.pid").unlink()  # a process that nobody collects still counts as running
+        (self._server.pgdata / "postmaster.pid").unlink(
+            missing_ok=True
+        )  # a process that nobody collects still counts as running
 
     def _end(self, number: signal.Signals) -> None:
         pid = self._server.get_pid()
-        os.kill(pid, number)
-        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.01)
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            process = psutil.Process(pid)
+            os.kill(pid, number)
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.01)
 
     def start(self) -> None:
         """Restart the server, and wait until it has recovered.

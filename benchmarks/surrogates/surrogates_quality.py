@@ -13,6 +13,11 @@ intervals. Baselines:
   for n = 2,000 (its default, one lengthscale for each of the 2,048 columns, takes minutes per fit).
 
 Writes surrogates_quality.csv and surrogates_quality.png.
+
+    python benchmarks/surrogates/surrogates_quality.py --ensemble    # gp_ensemble beside its members, 10 minutes
+
+compares an ensemble of Gaussian processes with each of its members, on docking scores of Enamine10k and on ionisation
+potentials of MODES, of 60 to 500 training molecules and up to 600 test molecules, and writes surrogates_ensemble.csv.
 """
 
 from __future__ import annotations
@@ -145,10 +150,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--splits", type=int, default=5, help="random and scaffold splits each")
     parser.add_argument("--sizes", type=int, nargs="*", default=[500, 2000], help="numbers of training molecules")
+    parser.add_argument("--ensemble", action="store_true", help="gp_ensemble beside each of its members")
     parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    if arguments.ensemble:
+        compare_with_members(min(arguments.splits, 3), arguments.out)
+        return
     config = load_config(CONFIG)
     objects = list(build_environment(config).objects)
     y = -torch.tensor(
@@ -188,6 +197,65 @@ def main() -> None:
                     done = pd.concat([done, pd.DataFrame([new])], ignore_index=True)
                     done.to_csv(path, index=False)
     report(done, arguments.out)
+
+
+def enamine() -> tuple[list[str], Tensor]:
+    """Return the molecules of Enamine10k and their docking scores, larger is better."""
+    config = load_config(CONFIG)
+    objects = list(build_environment(config).objects)
+    outcomes = zip(objects, evaluate_all(build_oracle(config), objects), strict=True)
+    measured = [(name, -outcome.values[0]) for name, outcome in outcomes if outcome.values]
+    return [name for name, _ in measured], torch.tensor([value for _, value in measured], dtype=torch.float64)
+
+
+def modes() -> tuple[list[str], Tensor]:
+    """Return the molecules of MODES and their ionisation potentials (eV), larger is better."""
+    table = pd.read_csv(BENCHMARKS / "data" / "modes_ionisation_potentials.csv")
+    return table["smiles"].tolist(), -torch.from_numpy(table["ionisation_potential_eV"].to_numpy(dtype=np.float64))
+
+
+def compare_with_members(n_splits: int, out: Path) -> None:
+    """Compare an ensemble of Gaussian processes with each of its members; resumable.
+
+    Args:
+        n_splits: random splits of each data set.
+        out: folder of the results.
+    """
+    from al_loop.surrogates.gp_ensemble import GPEnsemble
+
+    features = build("features", Part.model_validate(GPEnsemble.default_features))
+    kernels = GPEnsemble(features.kernel).kernels
+    names = ["Morgan", "roles", "atom pairs", "descriptors", "sum of all"]
+    members = dict(zip(names, [{"kind": "gp", "kernel": kernel} for kernel in kernels], strict=True))
+    surrogates = {**members, "gp_ensemble": {"kind": "gp_ensemble"}}
+    path = out / "surrogates_ensemble.csv"
+    keys = ["data", "surrogate", "n", "seed"]
+    done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=keys)
+    for data, (load, sizes) in {"enamine10k": (enamine, (100, 500)), "modes": (modes, (60, 200))}.items():
+        objects, y = load()
+        for seed in range(n_splits):
+            for n in sizes:
+                order = np.random.default_rng([seed, n]).permutation(len(objects))[: n + 600]
+                missing = [s for s in surrogates if (data, s, n, seed) not in set(done[keys].itertuples(False, None))]
+                X = features([objects[i] for i in order]) if missing else torch.empty(0)
+                for name in missing:
+                    began = time.process_time()
+                    mean, variance = ours(surrogates[name], features)(X[:n], y[order[:n]], X[n:])
+                    scores = score(mean, np.sqrt(variance), y[order[n:]].numpy())
+                    row = {"data": data, "surrogate": name, "n": n, "seed": seed}
+                    row |= {"cpu_s": time.process_time() - began, "rmse": scores.rmse, "nlpd": scores.nlpd}
+                    done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
+                    done.to_csv(path, index=False)
+    for (data, n), part in done.groupby(["data", "n"]):
+        print(f"\n{data}, {n} training molecules ({part['seed'].nunique()} splits, mean)")
+        for name, own in part.groupby("surrogate", sort=False):
+            print(
+                f"{name:14s} RMSE {own['rmse'].mean():.3f}  NLPD {own['nlpd'].mean():.3f}  {own['cpu_s'].mean():.1f} s"
+            )
+        means = part.groupby("surrogate")[["rmse", "nlpd"]].mean()
+        best = means.drop(index="gp_ensemble").min()
+        ratio, gap = means["rmse"]["gp_ensemble"] / best["rmse"], means["nlpd"]["gp_ensemble"] - best["nlpd"]
+        print(f"gp_ensemble beside the best member of each column: RMSE x {ratio:.3f}, NLPD {gap:+.3f}")
 
 
 def report(table: pd.DataFrame, out: Path) -> None:

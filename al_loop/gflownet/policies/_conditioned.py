@@ -26,6 +26,7 @@ class ConditionedPolicy(Policy):
         super().__init__()
         self._environment, self.policy, self.heads = environment, policy, policy.heads
         self.shares_trunk, self.is_markov = policy.shares_trunk, policy.is_markov  # type: ignore[misc]
+        self.reads_from_device = policy.reads_from_device  # type: ignore[misc]
         self.register_buffer("conditions", environment.conditions.clone(), persistent=False)
 
     def _split(self, states: Tensor, context: Context | None) -> tuple[Tensor, Context]:

@@ -71,6 +71,8 @@ class Policy(nn.Module, ABC):
     shares_trunk: ClassVar[bool] = False
     #: whether ``next_logits`` depends only on the states, so that equal states require only one call
     is_markov: ClassVar[bool] = True
+    #: whether it reads numbers back from the device, so that it can be neither compiled nor recorded
+    reads_from_device: ClassVar[bool] = False
     #: number of members of its ensemble of forward heads
     heads: int = 1
 

@@ -56,6 +56,7 @@ class LanguagePolicy(Policy):
 
     kind = "language"
     is_markov: ClassVar[bool] = False  # each roll-out has its own keys and values
+    reads_from_device: ClassVar[bool] = True  # the lengths, since its keys and values grow
 
     def __init__(
         self,

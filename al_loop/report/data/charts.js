@@ -30,13 +30,18 @@ alLoop.charts = (facts) => {
       const dots = shown.rows.map((row, i) => ({ row, call: shown.calls[i], value: values(column, row), round: values("round", row), counts: shown.counts[i], record: shown.records[i] }));
       const measured = dots.filter((dot) => dot.value !== null), failed = dots.filter((dot) => dot.value === null);
       if (!measured.length && !failed.length) return empty(node, "Nothing is measured yet.");
-      const domain = limits(measured.map((dot) => dot.value), first.goal), clip = (v) => domain ? Math.min(Math.max(v, domain[0]), domain[1]) : v;
+      const goals = !several && facts.plan?.goal != null ? [facts.plan.goal] : [], domain = limits([...measured.map((dot) => dot.value), ...goals], first.goal), clip = (v) => domain ? Math.min(Math.max(v, domain[0]), domain[1]) : v;
       const best = []; let so = null;
       for (const dot of measured) if (dot.counts) { const better = so === null || (first.goal === "maximise" ? dot.value > so : dot.value < so); if (better) so = dot.value; best.push({ call: dot.call, value: so }); }
+      const plan = several ? null : facts.plan, end = Math.max(1.3 * (measured.at(-1)?.call ?? 1), 20);
+      const band = plan ? plan.calls.map((call, i) => ({ call, low: plan.low[i], median: plan.median[i], high: plan.high[i] })).filter((d) => d.low !== null && d.high !== null && d.call <= end) : [];
       return Plot.plot(base(node, {
         x: { label: "calls of the oracle →", nice: true }, y: { label: `${first.goal === "maximise" ? "↑" : "↓"} ${named(first)}`, domain, grid: true },
         color: legend(),
         marks: [
+          band.length ? Plot.areaY(band, { x: "call", y1: (d) => clip(d.low), y2: (d) => clip(d.high), fill: grey(), fillOpacity: 0.22 }) : null,
+          band.length ? Plot.line(band, { x: "call", y: (d) => clip(d.median), stroke: grey(), strokeWidth: 1.2 }) : null,
+          plan && plan.goal !== null ? Plot.ruleY([clip(plan.goal)], { stroke: ink(), strokeDasharray: "5 4" }) : null,
           Plot.dot(measured.filter((d) => !d.counts), { x: "call", y: (d) => clip(d.value), stroke: grey(), r: 2.5 }),
           Plot.dot(measured.filter((d) => d.counts), { x: "call", y: (d) => clip(d.value), fill: "round", r: measured.length > 1500 ? 2 : 3.5, fillOpacity: 0.85 }),
           Plot.line(best, { x: "call", y: "value", curve: "step-after", stroke: accent(), strokeWidth: 2.2 }),

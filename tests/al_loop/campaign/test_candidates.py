@@ -91,3 +91,33 @@ def test_objects_without_features_are_not_proposed():
     pool = CandidateSource(parts, Sampler(["AUA", "UUA"])).pool(1, Models(), 2, set(), set())
     assert pool.objects == ("AAA", "UUA")
     assert parts.features.refused == {"AUA": "not this one"}
+
+
+SEEDED = CONFIG | {
+    "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 8},
+    "seeds": ["AAAAUUUU", "GCGCGCGC"],
+}
+
+
+def test_the_first_batch_consists_of_acceptable_seeds_and_of_objects_near_them():
+    source = CandidateSource(prepare(parse_config(SEEDED)), Sampler([]))
+    batch = source.first(8, set(), lambda: None)
+    assert batch[0] == ("AAAAUUUU", "seed")  # the other seed breaks the constraint
+    assert [origin for _, origin in batch[1:]] == ["nearby"] * 7
+    near = [sum(a != b for a, b in zip(word, "AAAAUUUU", strict=True)) for word, _ in batch[1:]]
+    assert len({word for word, _ in batch}) == 8
+    assert min(near) <= 2
+    assert source.first(8, {"AAAAUUUU"}, lambda: None)[0][1] == "nearby"
+
+
+def test_each_round_looks_near_the_seeds_as_well():
+    config = SEEDED | {"features": {"kind": "one_hot"}}
+    source = CandidateSource(prepare(parse_config(config)), Sampler(["AAAAAAAA"]))
+
+    class Worth:
+        def scores(self, X):
+            return X.sum(1)
+
+    pool = source.pool(1, Worth(), 2, {"AAAAUUUU"}, {"AAAAUUUU"})
+    assert set(pool.origins) >= {"sampler", "nearby"}
+    assert "AAAAUUUU" not in pool.objects

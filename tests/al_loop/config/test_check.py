@@ -5,6 +5,7 @@ import re
 import pytest
 
 from al_loop.config import load_config
+from al_loop.errors import ConfigError
 from tests.support.configs import BASE, refused
 
 
@@ -103,3 +104,10 @@ def test_a_missing_argument_of_features_is_refused_unless_the_campaign_supplies_
     assert "features.size: missing" in message
     assert "alphabet" not in message
     assert load_config(path, ["features.size=3"]).features is not None
+
+
+def test_joined_features_receive_the_letters_of_the_environment(write):
+    path = write(BASE)
+    assert load_config(path, ["features={kind: joined, parts: [{kind: one_hot}, {kind: kmers, k: 2}]}"]).features
+    with pytest.raises(ConfigError, match="features: length: 0 is not valid"):
+        load_config(path, ["features={kind: joined, parts: [{kind: one_hot, length: 0}]}"])

@@ -22,7 +22,7 @@ def test_the_method_fills_what_a_config_of_sequences_leaves_out():
     made = config(method="auto")
     kinds = [made.features.kind, made.surrogate.kind, made.acquisition.kind, made.selector.kind]
     assert kinds == ["one_hot", "sequence", "ucb", "graded"]
-    assert made.sampler.refine is not None
+    assert made.sampler.evolution.kind == "letters"
     assert made.reward.feasibility_by == "auto"
     assert described(made) == "method auto: features one_hot, surrogate sequence, acquisition ucb, selector graded"
 
@@ -30,7 +30,7 @@ def test_the_method_fills_what_a_config_of_sequences_leaves_out():
 def test_what_the_config_sets_stays():
     made = config(method="auto", surrogate="gp", sampler={"steps": 7}, selector={"kind": "greedy"}, reward={"beta": 9})
     assert (made.surrogate.kind, made.sampler.steps, made.selector.kind) == ("gp", 7, "greedy")
-    assert made.sampler.refine is not None
+    assert made.sampler.evolution is not None
     assert (made.reward.beta, made.reward.feasibility) == (9, 3)
 
 
@@ -53,7 +53,7 @@ def test_a_listed_space_of_molecules_is_described_in_three_ways_and_scored_whole
     made = config({"kind": "pool", "file": "enamine10k"}, {"kind": "table", "file": "enamine10k"}, method="auto")
     assert made.features.kind == "joined"
     assert made.selector.kind == "greedy"
-    assert made.sampler.refine is None
+    assert made.sampler.evolution is None
 
 
 def test_resolving_again_changes_nothing():

@@ -25,6 +25,47 @@ class TestOfAnyLength(EnvironmentContract):
         return Tokens(tiny_model(), ["a"], max_tokens=3, min_tokens=0, end="c")
 
 
+class TestWithCalculator(EnvironmentContract):
+    invalid = ("+1=1", "1=2")
+    is_small = True
+
+    def make(self):
+        return Tokens(tiny_model("12+="), ["1", "+"], max_tokens=4, tool="calculator")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "after"),
+    [
+        ("2", "1+1=", "2"),  # 21 + 1 = 22, of which the first digit is written
+        ("2", "1+1=2", "2"),
+        ("2", "1+1=22", None),
+        ("+", "1+1=", "2"),
+        ("1+1", "=", "2"),
+        ("1", "=1+1=", "2"),
+        ("1", "+=", None),  # not an expression
+        ("1", "+2=1", None),  # not what the calculator wrote: a state that no policy reaches
+        ("1", "+2=", None),  # 3 is not a token
+        ("1", "1+1", None),
+    ],
+)
+def test_the_calculator_writes_the_value_of_the_expression_before_the_sign(prompt, text, after):
+    environment = Tokens(tiny_model("12+="), [prompt], max_tokens=8, tool="calculator")
+    state = environment.start(torch.tensor([0]))
+    for letter in text:
+        state = environment.step(state, torch.tensor(["12+=".index(letter)]))
+    allowed = environment.forward_mask(state)[0].nonzero()[:, 0].tolist()
+    assert allowed == (list(range(5)) if after is None else ["12+=".index(after)])
+
+
+def test_a_text_that_the_calculator_would_write_otherwise_is_refused():
+    environment = Tokens(tiny_model("12+="), ["1"], max_tokens=12, tool="calculator")
+    index = torch.tensor([0])
+    assert environment.decode(environment.finished(["+1=2+1+1+1"], index)) == ["+1=2+1+1+1"]
+    for text in ("+1=1", "+1=", "+1=2=1", "+1=+"):
+        with pytest.raises(ValueError, match="differs from what the calculator writes"):
+            environment.finished([text], index)
+
+
 def test_the_prompt_is_in_the_state_and_no_action_changes_it():
     environment = Tokens(tiny_model(), ["ab", "c"], max_tokens=2)
     states = environment.start(torch.tensor([0, 1]))

@@ -10,7 +10,13 @@ from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
 from al_loop.environments.set import Sets
 from al_loop.gflownet.action_choice import masked_log_softmax
-from al_loop.gflownet.back_and_forth import back_and_forth, fixed_steps, metropolis_hastings, share_of_steps
+from al_loop.gflownet.back_and_forth import (
+    back_and_forth,
+    fixed_steps,
+    metropolis_hastings,
+    random_shares,
+    share_of_steps,
+)
 from al_loop.gflownet.exact_distribution import terminal_states
 from al_loop.gflownet.policies.mlp import MLPPolicy
 
@@ -142,3 +148,13 @@ def test_rules_out_of_range_are_refused():
         fixed_steps(0)
     with pytest.raises(ValueError, match="above 0"):
         share_of_steps(0.0)
+    with pytest.raises(ValueError, match="above 0"):
+        random_shares(0.0, 1, torch.Generator())
+
+
+@pytest.mark.parametrize("mean", [0.25, 0.5, 1.0])
+def test_random_shares_have_their_mean_and_reach_the_first_step(mean):
+    undone = random_shares(mean, 20_000, torch.Generator().manual_seed(0))(torch.full((20_000,), 100))
+    assert float(undone.double().mean()) == pytest.approx(100 * mean, abs=1.0)
+    assert int(undone.min()) >= 1
+    assert int(undone.max()) == 100

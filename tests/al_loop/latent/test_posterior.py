@@ -29,9 +29,10 @@ def test_equal_seeds_give_equal_draws(result):
     assert torch.equal(result.posterior.draw(POINTS, 5, seed=1), result.posterior.draw(POINTS, 5, seed=1))
 
 
-def test_many_moves_draw_from_the_exact_posterior(result):
+@pytest.mark.parametrize("undone", [0.25, 1.0])
+def test_many_moves_draw_from_the_exact_posterior(result, undone):
     model = result.model
-    drawn = result.posterior.draw(POINTS, 3000, seed=3, moves=15, undone=1.0)
+    drawn = result.posterior.draw(POINTS, 3000, seed=3, moves=20, undone=undone)
     exact = model.log_joints(model.read(POINTS)).detach().softmax(1)
     for row, z in zip(exact, drawn, strict=True):
         frequency = torch.stack([(z == code).all(1).double().mean() for code in model.codes])

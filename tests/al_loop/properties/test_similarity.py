@@ -15,3 +15,10 @@ def test_similarity_is_the_largest_one():
     assert SimilarityTo(references).compute([ASPIRIN, "CCO"]).tolist() == pytest.approx([expected, 1.0])
     with pytest.raises(ValueError, match="cannot read 'nonsense'"):
         SimilarityTo(["CCO", "nonsense"])
+
+
+def test_without_references_the_seeds_are_meant():
+    assert SimilarityTo(seeds=["CCO"]).compute(["OCC"]).tolist() == [1.0]
+    assert SimilarityTo(["CCN"], seeds=["CCO"]).smiles == ("CCN",)
+    with pytest.raises(ValueError, match="seeds"):
+        SimilarityTo()

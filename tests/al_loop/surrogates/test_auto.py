@@ -42,7 +42,7 @@ def test_it_says_what_it_chose_and_why():
     assert "surrogate.max_exact" in surrogate.explain(1001)
 
 
-@pytest.mark.parametrize("kind", ["gp", "variational", "auto", "ensemble", "deep_kernel"])
+@pytest.mark.parametrize("kind", ["gp", "gp_ensemble", "variational", "auto", "ensemble", "deep_kernel"])
 def test_a_config_builds_every_surrogate(kind):
     surrogate = build("surrogate", Part(kind=kind), BuildContext(kernel="tanimoto"))
     X = rows(4).round()

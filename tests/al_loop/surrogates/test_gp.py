@@ -81,6 +81,48 @@ def test_hyperparameters_maximise_the_density_that_the_docstring_states():
     assert found - max(grid) < 0.2  # and the grid comes close to it
 
 
+def test_drawn_hyperparameters_have_the_posterior_that_the_docstring_states():
+    X, Y = data(10)
+    y = Y.squeeze(-1)
+    z, scale = ((y - y.mean()) / y.std(correction=0)).numpy(), float(y.std(correction=0))
+    draws = ExactGP(kernel="tanimoto").draw_hyperparameters(X, y, 3000, seed=0)
+    drawn = np.array(
+        [
+            ((d.mean - float(y.mean())) / scale, np.log(d.signal_variance / scale**2), np.log(d.noise_ratio))
+            for d in draws
+        ]
+    )
+    T = tanimoto(X, X).numpy()
+    cs, logs_s, logs_r = np.linspace(-4, 4, 25), np.linspace(-3.5, 5, 24), np.linspace(*np.log([1e-4, 1e2]), 22)
+    grid = np.array([(c, s, r) for c in cs for s in logs_s for r in logs_r])
+    weights = np.array([log_density(z, T, c, np.exp(s), np.exp(r)) for c, s, r in grid])
+    weights = np.exp(weights - weights.max())
+    mean = (weights[:, None] * grid).sum(0) / weights.sum()
+    spread = np.sqrt((weights[:, None] * (grid - mean) ** 2).sum(0) / weights.sum())
+    assert drawn.mean(0) == pytest.approx(mean, abs=0.1)
+    assert drawn.std(0) == pytest.approx(spread, rel=0.15)
+
+
+def test_kernels_are_drawn_from_the_choices_of_a_fit_and_without_data_from_the_prior():
+    rows = TestExactGPOnSequences().rows(40)
+    y = rows[:, 0] - rows[:, 4]
+    surrogate = ExactGP(kernel="hamming")
+    lengthscales = {b.kernel.lengthscale for b in surrogate.draw_hyperparameters(rows, y, 40, seed=1)}
+    prior = {b.kernel.lengthscale for b in surrogate.draw_prior(rows, 40, seed=1)}
+    choices = {kernel.lengthscale for kernel in Hamming().grid()}
+    assert lengthscales <= choices
+    assert prior <= choices
+    assert len(prior) > 1
+    assert surrogate.draw_prior(rows, 3, seed=1) == surrogate.draw_prior(rows, 3, seed=1)
+
+
+def test_the_most_likely_hyperparameters_are_those_of_the_fit():
+    model, X, Y = fitted()
+    belief = ExactGP(kernel="tanimoto").likely_hyperparameters(X, Y.squeeze(-1))
+    assert (belief.mean, belief.signal_variance) == (model.mean, model.signal_variance)
+    assert belief.noise_ratio == pytest.approx(model.noise_variance / model.signal_variance)
+
+
 def test_the_lengthscale_is_the_best_of_the_grid(monkeypatch: pytest.MonkeyPatch):
     letters = torch.from_numpy(np.random.default_rng(0).integers(0, 4, (30, 8)))
     X = torch.nn.functional.one_hot(letters, 4).flatten(1).double()

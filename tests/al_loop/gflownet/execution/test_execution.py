@@ -12,6 +12,7 @@ from al_loop.environments.fragments import Fragments
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
 from al_loop.environments.set import Sets
+from al_loop.environments.tokens import Tokens
 from al_loop.gflownet import StateReward, Trainer, Training
 from al_loop.gflownet.exact_distribution import object_distribution, terminal_distribution
 from al_loop.gflownet.execution.choice import Execution, choose_execution
@@ -20,10 +21,14 @@ from al_loop.gflownet.execution.compiled import compiled
 from al_loop.gflownet.execution.fixed_batch_training import steps_that_happened
 from al_loop.gflownet.execution.graphs import Recorded
 from al_loop.gflownet.fixed_shapes import fixed_shapes
+from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Context
+from al_loop.gflownet.policies.language import LanguagePolicy
+from al_loop.gflownet.policies.mlp import MLPPolicy
 from al_loop.gflownet.policies.transformer import TransformerPolicy
 from tests.support.engine import EagerCapture, no_waiting
+from tests.support.language import tiny_model
 
 ENVIRONMENTS = {
     "grid": Hypergrid(2, 5),
@@ -362,3 +367,11 @@ def test_compiled_training_is_training(name, backend):
 
     one = run(Execution(lambda function: compiled(function, backend)))
     assert one == pytest.approx(run(Execution()), rel=1e-3)
+
+
+@pytest.mark.parametrize("policy", ["language", "mlp"])
+def test_what_reads_numbers_from_the_device_is_neither_compiled_nor_recorded(policy):
+    texts = Tokens(tiny_model("12+="), ["1"], max_tokens=3, tool=None if policy == "language" else "calculator")
+    made = MLPPolicy(texts, 8, 1) if policy == "mlp" else LanguagePolicy(texts)
+    learner = Learner(texts, Training(batch_size=4, replay_size=0, execution=recorded_execution()), 0, made)
+    assert learner.execution is None

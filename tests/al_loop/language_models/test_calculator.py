@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_loop.language.calculator import calculate
+from al_loop.language_models.calculator import calculate
 
 
 @pytest.mark.parametrize(

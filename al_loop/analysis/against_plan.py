@@ -1,0 +1,71 @@
+"""Where a run stands in its plan, which ``al-loop plan`` left beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from al_loop.planning.record import Plan, read_plan
+from al_loop.planning.standing import Standing, standing
+from al_loop.storage.locate import run_folder
+
+if TYPE_CHECKING:
+    from al_loop.analysis.status import RunStatus
+    from al_loop.analysis.tables import RunTables
+
+_DIGITS = 6
+
+
+def plan_of(run: RunTables) -> Plan | None:
+    """Return the plan beside a run; None if there is none, or it is one of another objective."""
+    folder = run_folder(run.path)
+    plan = None if folder is None else read_plan(folder)
+    if plan is None:
+        return None
+    several = len(run.optimised) > 1
+    name, direction = ("hypervolume", "maximise") if several else (run.objective.name, run.objective.goal)
+    return plan if (plan.objective, plan.direction) == (name, direction) else None
+
+
+def plan_standing(run: RunTables, status: RunStatus) -> Standing | None:
+    """Return where a run stands in its plan; None without a plan or a value.
+
+    Args:
+        run: the run.
+        status: its status.
+    """
+    plan = plan_of(run)
+    if plan is None:
+        return None
+    n_calls = status.calls
+    if plan.cost_per_call and any("fidelities" in row.info for row in run.round_rows):
+        n_calls = round(status.cost / plan.cost_per_call)  # a plan of several fidelities counts in calls at the target
+    best = status.hypervolume if len(run.optimised) > 1 else status.best_value
+    return standing(plan, n_calls, best)
+
+
+def plan_facts(run: RunTables, status: RunStatus) -> dict[str, Any] | None:
+    """Return the bands of the plan and where the run stands in them, as plain values; None without a plan."""
+    plan = plan_of(run)
+    if plan is None:
+        return None
+    now = plan_standing(run, status)
+    step = max(1, plan.calls[-1] // 100)
+    calls = sorted({*range(step, plan.calls[-1] + 1, step), *plan.calls})
+    bands = [plan.band(n) for n in calls]
+    return {
+        "goal": plan.goal,
+        "goal_text": plan.goal_text,
+        "simulations": plan.simulations,
+        "calls": calls,
+        **{key: [_plain(band[i]) for band in bands] for i, key in enumerate(("low", "median", "high"))},
+        "chances": [[n, *plan.chance(n)] for n in plan.calls],
+        "lines": plan.lines(),
+        "assumptions": [*plan.assumptions, *plan.shortcuts],
+        "standing": None if now is None else now.as_dict(),
+    }
+
+
+def _plain(value: float) -> float | None:
+    return float(f"{value:.{_DIGITS}g}") if np.isfinite(value) else None

@@ -1,0 +1,84 @@
+import pytest
+
+from al_loop.campaign.seeds import read_seeds
+from al_loop.environments.fragments import Fragments
+from al_loop.environments.pool import Pool
+from al_loop.environments.selfies import Selfies
+from al_loop.environments.sequence import Sequences
+from al_loop.errors import ConfigError
+
+ANILIDE = "CC(=O)Nc1ccc(O)cc1"
+
+
+@pytest.fixture(scope="module")
+def molecules():
+    return Fragments()
+
+
+def notes(environment, given):
+    return " | ".join(read_seeds(environment, given).notes)
+
+
+def test_molecules_are_read_by_any_spelling_and_once(molecules):
+    seeds = read_seeds(molecules, ["Oc1ccc(NC(C)=O)cc1", ANILIDE, "Cc1ccccc1"])
+    assert seeds.objects == (ANILIDE, "Cc1ccccc1")
+    assert "2 of 3 objects" in seeds.notes[0]
+    assert "1 duplicate left out" in seeds.notes
+
+
+def test_of_a_salt_the_largest_part_counts_and_this_is_said(molecules):
+    seeds = read_seeds(molecules, [f"{ANILIDE}.Cl", "[Na+].[Cl-].Cc1ccccc1"])
+    assert seeds.objects == (ANILIDE, "Cc1ccccc1")
+    (note,) = [n for n in seeds.notes if n.startswith("salts")]
+    assert ANILIDE in note
+    assert "Cc1ccccc1" in note
+
+
+@pytest.mark.parametrize("smiles", ["C[NH2+]Cc1ccccc1.[Cl-]", "C[NH2+]Cc1ccccc1"])
+def test_a_charged_molecule_outside_the_space_counts_as_the_neutral_one(smiles):
+    seeds = read_seeds(Selfies(alphabet=["[C]", "[=C]", "[N]", "[Branch1]", "[Ring1]", "[=Branch1]", "[O]"]), [smiles])
+    assert seeds.objects == ("CNCc1ccccc1",)
+    assert "neutral" in " ".join(seeds.notes)
+
+
+def test_what_is_not_in_the_space_is_listed_with_the_reason(molecules):
+    text = notes(molecules, ["Cc1ccccc1", "CCO", "[Fe]", "no molecule", *["C1CCCCCCCCCC1"] * 12])
+    assert "15 not in the space" in text
+    assert "CCO: " in text
+    assert "no molecule: it is not a molecule that RDKit can read" in text
+    assert "and 5 more" in text
+
+
+@pytest.mark.parametrize(
+    ("make", "given"),
+    [
+        (Fragments, ["CCO", "[Fe]"]),
+        (lambda: Sequences("ACGU", 4), ["ACG", "TTTT"]),
+        (lambda: Selfies(length=3), ["CCCCCC"]),
+    ],
+)
+def test_seeds_none_of_which_fits_are_refused_with_each_reason(make, given):
+    with pytest.raises(ConfigError, match=r"^seeds: ") as refusal:
+        read_seeds(make(), given)
+    for text in given:
+        assert f"{text}: " in str(refusal.value)
+
+
+def test_words_and_listed_objects_are_seeds_as_well(tmp_path):
+    assert read_seeds(Sequences("ACGU", 4), ["ACGU", "ACG", "ACGU"]).objects == ("ACGU",)
+    (tmp_path / "library.smi").write_text("CCO\nCCN\n")
+    assert read_seeds(Pool(str(tmp_path / "library.smi")), ["OCC", "CCC"]).objects == ("CCO",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("hits.smi", "Cc1ccccc1 toluene\n"), ("hits.csv", "id,smiles,ic50\n1,Cc1ccccc1,3.0\n"), ("hits.txt", "Cc1ccccc1")],
+)
+def test_files_of_several_kinds_are_read(molecules, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert read_seeds(molecules, str(tmp_path / name)).objects == ("Cc1ccccc1",)
+
+
+def test_a_missing_file_is_named(molecules, tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.smi"):
+        read_seeds(molecules, str(tmp_path / "none.smi"))
