@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence, Set
+from functools import partial
 
 from al_loop.campaign.preparation import CampaignParts
 from al_loop.features.base import describable
@@ -43,12 +44,14 @@ def evolved(
     assert evolution is not None
     seed = derive_seed(parts.config.seed, number, "evolution")
 
-    def score(objects: Sequence[str]) -> list[float]:
+    def score(objects: Sequence[str], bonus: float = 0.0) -> list[float]:
         stopping.look()
         X = features(objects)
         scores = models.scores(X)
         if distinct is not None:
             scores = scores - _PENALTY * models.scale.spread * distinct.excess(X)
+        if bonus:
+            scores = scores + bonus * models.mean_and_variance(X)[1].clamp_min(0).sqrt().to(scores)
         return [float(s) for s in scores]
 
     def acceptable(objects: Sequence[str]) -> list[str]:
@@ -71,7 +74,11 @@ def evolved(
     starts = list(dict.fromkeys([*measured, *best_fresh[: evolution.population - len(measured)]]))
     if not starts:
         return {}
-    children = evolution.evolve(starts, score, acceptable, seed, None if distinct is None else thin)
+    children: list[str] = []
+    for share, bonus in enumerate(parts.selector.bonuses):  # each share of a batch has a score of its own
+        own_seed = derive_seed(seed, share) if share else seed
+        spread_out = None if distinct is None else thin
+        children += evolution.evolve(starts, partial(score, bonus=bonus), acceptable, own_seed, spread_out)
     candidates = set(drawn)
     origins = {**dict.fromkeys(children, "evolved"), **dict.fromkeys(immigrants, "library")}
     return {name: origin for name, origin in origins.items() if name not in closed and name not in candidates}
