@@ -139,8 +139,8 @@ class SamplerSettings(Frozen):
     prior: Annotated[
         PathOrName | None,
         Field(
-            description="a file written by `al-loop pretrain`, or zinc (fragments) or zinc_selfies, which are "
-            "included: the initial weights. Left out: the included one, if there is one for the environment; none: "
+            description="a file written by `al-loop pretrain`, or zinc, which is included: the initial weights. Left "
+            "out: zinc for fragments with an included vocabulary of patterns and a policy of the default size; none: "
             "random weights"
         ),
     ] = None

@@ -14,8 +14,8 @@ from typing import Any
 _VOCABULARY, _FORMER_VOCABULARY = "zinc", "bengio72"
 #: included vocabularies of patterns, for which there is an included prior
 _WITH_PRIOR = ("zinc", "zinc_small", "zinc_large")
-#: kind of environment -> included prior (see ``al_loop.gflownet.priors``)
-_PRIORS: dict[str, str] = {}
+#: the included prior (see ``al_loop.gflownet.priors``)
+_PRIOR = "zinc"
 _FORMER_POLICIES = ("fragments", "fragment_transformer")
 
 
@@ -39,15 +39,11 @@ def with_space_defaults(content: Mapping[str, Any]) -> tuple[dict[str, Any], tup
             environment["vocabulary"] = _VOCABULARY
             added.append("environment.vocabulary")
         found["environment"] = environment
-    has_prior = "prior" in sampler
     if sampler.get("prior") == "none":
         sampler["prior"] = None
-    elif not has_prior and _is_plain(sampler) and (prior := _prior_of(environment)):
-        sampler["prior"] = prior
+    elif "prior" not in sampler and _is_plain(sampler) and environment.get("vocabulary") in _WITH_PRIOR:
+        sampler["prior"] = _PRIOR
         added.append("sampler.prior")
-        if kind == "selfies":
-            sampler["policy"] = {"kind": "transformer"}
-            added.append("sampler.policy")
         rounds = found.get("rounds")
         if rounds is None or (isinstance(rounds, Mapping) and "initial_from" not in rounds):
             found["rounds"] = {**(rounds or {}), "initial_from": "energy"}
@@ -77,10 +73,3 @@ def _is_plain(sampler: Mapping[str, Any]) -> bool:
     """Return whether the weights of an included prior fit a sampler."""
     usual = {"kind": "gflownet", "policy": None, "hidden": 128, "layers": 2, "heads": 1}
     return all(sampler.get(key, value) == value for key, value in usual.items())
-
-
-def _prior_of(environment: Mapping[str, Any]) -> str | None:
-    kind = str(environment.get("kind"))
-    has_patterns = kind == "fragments" and environment.get("vocabulary") in _WITH_PRIOR
-    is_usual = kind == "selfies" and environment.get("alphabet") is None and environment.get("length", 40) == 40
-    return _PRIORS.get(kind) if has_patterns or is_usual else None

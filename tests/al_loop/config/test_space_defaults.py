@@ -47,6 +47,31 @@ def test_a_recorded_config_is_left_as_it_is():
     assert "vocabulary" not in config.environment.arguments
 
 
+def test_a_sampler_of_the_default_size_starts_from_the_included_prior():
+    config = parsed("fragments")
+    assert config.sampler.prior == "zinc"
+    assert config.rounds.initial_from == "energy"
+    assert set(config.assumed) == {"environment.vocabulary", "sampler.prior", "rounds.initial_from"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "sampler"),
+    [
+        ({"kind": "fragments"}, {"prior": "none"}),
+        ({"kind": "fragments"}, {"prior": None}),
+        ({"kind": "fragments"}, {"hidden": 64}),
+        ({"kind": "fragments"}, {"heads": 4}),
+        ({"kind": "fragments"}, {"kind": "ppo"}),
+        ({"kind": "fragments", "vocabulary": "bengio72"}, {}),
+        ({"kind": "sequence", "alphabet": "ACGT", "length": 8}, {}),
+    ],
+)
+def test_other_samplers_start_from_random_weights(environment, sampler):
+    config = parsed(environment, sampler=sampler)
+    assert config.sampler.prior is None
+    assert config.rounds.initial_from == "random"
+
+
 def test_other_environments_are_left_alone():
     content = {"environment": {"kind": "sequence", "alphabet": "ACGT", "length": 8}}
     assert with_space_defaults(content) == (content, ())
