@@ -21,7 +21,7 @@ extensions = [
     "generated_reference",
     "mathml",
 ]
-exclude_patterns = ["_build", "_extensions", "conf.py", "draw_loop.py"]
+exclude_patterns = ["_build", "_extensions", "conf.py", "draw_loop.py", "execute_notebooks.py", "executed"]
 
 # Pages
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from al_loop.config.arguments import arguments_model
 from al_loop.errors import ConfigError, not_one_of
 from al_loop.oracles._io.row_format import priced_fidelities
-from al_loop.oracles.base import Fidelity, Goal, Objective, Oracle, Outcome, as_outcome, outcome_of_error
+from al_loop.oracles.base import Fidelity, Goal, Objective, Oracle, OracleError, Outcome, as_outcome, outcome_of_error
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -92,7 +92,10 @@ class FunctionOracle(Oracle):
     def _answer(self, item: str) -> Outcome:
         fidelity = {"fidelity": self.fidelity} if self.fidelities else {}
         try:
-            return as_outcome(self.function(item, **self.options, **fidelity), len(self.objectives))
+            answer = self.function(item, **self.options, **fidelity)
+            if isinstance(answer, Mapping):
+                answer = _in_order(answer, [objective.name for objective in self.objectives])
+            return as_outcome(answer, len(self.objectives))
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:
@@ -199,6 +202,20 @@ def oracle_from_given(thing: Any, objectives: Sequence[Mapping[str, str]] = ()) 
     if objectives:
         built.objectives = tuple(Objective(**objective) for objective in objectives)  # type: ignore[arg-type]
     return built
+
+
+def _in_order(answer: Mapping[Any, Any], names: Sequence[str]) -> tuple[Any, ...]:
+    """Return the values of a mapping in the order of the objectives.
+
+    Raises:
+        OracleError: it lacks a name.
+    """
+    missing = [name for name in names if name not in answer]
+    if missing:
+        raise OracleError(
+            "permanent", f"the oracle returned {', '.join(map(str, answer))} by name, and not {', '.join(missing)}"
+        )
+    return tuple(answer[name] for name in names)
 
 
 def _refuse_async(function: Any, label: str) -> None:

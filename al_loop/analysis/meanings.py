@@ -65,6 +65,30 @@ _MEANINGS: dict[str, Meaning] = {
     "y": ("coordinate on the map; only nearness has a meaning", "0 to 1"),
     "attempt": ("number of the call for this candidate, from 1", ""),
     "outcome": ("value, failed, repeated, void, or in flight", ""),
+    "rank": ("place among the results, 1 is the best; of a diverse selection, places are left out", ""),
+    "error": ("type of the exception, if one was raised", ""),
+    "file": ("file in which it was raised", ""),
+    "line": ("line in that file", ""),
+    "traceback": ("traceback of the exception", ""),
+    "output": ("what the oracle printed during the call", ""),
+    "log": ("file with the worker's output", ""),
+    "message": ("the finding or the error in words", ""),
+    "alarm": ("kind of alarm: miscalibration, exploitation, ...", ""),
+    "expected_improvement": ("improvement that the batch was expected to bring", "unit of the objective"),
+    "probability": ("probability that the batch improves on the best value", "0 to 1"),
+    "expected_best": ("best value expected after the batch", "unit of the objective"),
+    "objective": ("name of the objective", ""),
+    "distance": ("which predictions: all, or those near to, at a medium distance from and far from the data", ""),
+    "n": ("number of predictions that were measured", ""),
+    "rmse": ("root mean square error of the predictions", "unit of the objective"),
+    "nlpd": ("mean negative log density of the values under their predictions; lower is better", ""),
+    "bias": ("mean error of the predictions, in predicted standard deviations", ""),
+    "squared": ("mean squared error of the predictions, in predicted variances; 1 if the intervals are right", ""),
+    "coverage_50": ("share of the values in the central 50 % of their predictions", "0 to 1"),
+    "coverage_80": ("share of the values in the central 80 % of their predictions", "0 to 1"),
+    "coverage_95": ("share of the values in the central 95 % of their predictions", "0 to 1"),
+    "low": ("10 % quantile of the best value after the batch", "unit of the objective"),
+    "high": ("90 % quantile of the best value after the batch", "unit of the objective"),
 }
 _PREFIXES = (
     ("seconds_", "duration of this phase of the round", "s"),
@@ -74,8 +98,8 @@ _PREFIXES = (
     ("alarms.", "alarm of the round", ""),
     ("metric_", "metric of the round", ""),
 )
-#: the tables that ``describe`` lists
-TABLES = ("evaluations", "candidates", "rounds")
+#: the columns of tables that take long to compute
+_MAP = ("candidate", "x", "y", "object", "round", "series")
 
 
 def column_meanings(run: RunTables) -> dict[str, Meaning]:
@@ -113,10 +137,32 @@ def describe(run: RunTables) -> pd.DataFrame:
     Args:
         run: the run.
     """
+    from al_loop.analysis.accuracy import calibration
+    from al_loop.analysis.failures import failures
+    from al_loop.analysis.picks import top
+    from al_loop.analysis.timeline import timeline
+
     meanings = column_meanings(run)
+    frames = {
+        "evaluations": run.evaluations,
+        "candidates": run.candidates,
+        "rounds": run.rounds,
+        "top": top(run, 1),
+        "predictions": run.predictions,
+        "forecasts": run.forecasts,
+        "calibration": calibration(run),
+        "alarms": run.alarms,
+        "failures": failures(run),
+        "timeline": timeline(run),
+    }
+    columns = {
+        table: [name for name in (frame.index.name, *frame.columns) if name is not None]
+        for table, frame in frames.items()
+    }
+    columns["map"] = [*_MAP, *run.optimised]
     rows = []
-    for table, frame in (("evaluations", run.evaluations), ("candidates", run.candidates), ("rounds", run.rounds)):
-        for name in (str(frame.index.name), *map(str, frame.columns)):
+    for table, names in columns.items():
+        for name in map(str, names):
             meaning, unit = meanings.get(name) or _by_prefix(name) or ("from the library's file", "")
             rows.append((table, name, unit, meaning))
     return pd.DataFrame(rows, columns=["table", "column", "unit", "meaning"])

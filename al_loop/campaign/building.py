@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from al_loop.surrogates.base import Surrogate
 
 #: keys of the config's ``sampler`` that are not fields of the training settings under the same name and type
-_NOT_TRAINING_SETTINGS = ("kind", "objective", "searches", "policy", "prior", "pool")
+_NOT_TRAINING_SETTINGS = ("kind", "objective", "searches", "evolution", "policy", "prior", "pool")
 
 
 def build_environment(config: CampaignConfig) -> Environment:

@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from al_loop.campaign.evolved import evolved
 from al_loop.campaign.executor import SamplerTraining
 from al_loop.campaign.preparation import CampaignParts
 from al_loop.campaign.reaching import Reached, Reaching
+from al_loop.campaign.round_state import RoundState
 from al_loop.environments.base import Environment
 from al_loop.errors import counted
 from al_loop.features.base import describable
 from al_loop.gflownet.neighbours import Neighbourhood
 from al_loop.gflownet.random_objects import random_objects
+from al_loop.modelling.distinct import Distinct
 from al_loop.modelling.fitted import FittedModels
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
@@ -40,8 +43,9 @@ class CandidatePool:
     Args:
         objects: the objects, n.
         origins: where each comes from, n: ``sampler``, ``pool`` (a list of all objects), ``random``,
-            ``seed``, ``nearby`` (built from a seed or a good object), ``reached`` (drawn by the sampler after a
-            training towards the constraints), ``energy``, or ``remeasured`` (an earlier batch).
+            ``seed``, ``nearby`` (built from a seed or a good object), ``evolved`` and ``library`` (by
+            ``sampler.evolution``), ``reached`` (drawn by the sampler after a training towards the constraints),
+            ``energy``, or ``remeasured`` (an earlier batch).
         X: their features, n x d.
         scores: how much measuring each is worth, n; larger is better.
         levels: index of the fidelity at which each is to be measured, n.
@@ -81,6 +85,23 @@ class CandidatePool:
         return replace(self, levels=tuple(levels))
 
 
+def _different(pool: CandidatePool, distinct: Distinct, n: int) -> CandidatePool:
+    """Return the candidates that are far from good objects and from each other, and others only as far as n lack.
+
+    Args:
+        pool: the candidates.
+        distinct: the good objects.
+        n: size of the batch that is to be selected.
+    """
+    order = pool.scores.argsort(descending=True, stable=True).tolist()
+    is_near = distinct.is_near(pool.X[order]).tolist()
+    far = [row for row, near in zip(order, is_near, strict=True) if not near]
+    chosen = [far[i] for i in distinct.thinned(pool.X[far], n)]
+    taken = set(chosen)
+    rest = [row for row in [*far, *(r for r in order if r not in set(far))] if row not in taken]
+    return pool.take([*chosen, *rest[: n - len(chosen)]])
+
+
 class CandidateSource:
     """Draws new acceptable objects: from the trained sampler, at random, or from the list of all objects.
 
@@ -96,7 +117,13 @@ class CandidateSource:
         self._drawn: dict[str, None] = {}  # objects of the last draws, acceptable or not
 
     def pool(
-        self, number: int, models: FittedModels, n: int, closed: Set[str], proposed: Set[str]
+        self,
+        number: int,
+        models: FittedModels,
+        n: int,
+        closed: Set[str],
+        proposed: Set[str],
+        state: RoundState | None = None,
     ) -> CandidatePool | None:
         """Return candidates of a round, or None if there is no new acceptable object.
 
@@ -106,11 +133,16 @@ class CandidateSource:
             n: size of the batch that is to be selected.
             closed: objects that need not be measured again.
             proposed: all objects that were proposed so far.
+            state: of the campaign, for evolution and the diversity filter; None: neither is used.
         """
         self._drawn.clear()
+        distinct = None if state is None else self._distinct(state)
         if self._training is not None:
             names = self._sampled(self._training, number, n, closed)
             origins = ["sampler"] * len(names)
+            if self._parts.evolution is not None and state is not None:
+                children = evolved(self._parts, models, state.ranked(), names, closed, number, distinct)
+                names, origins = [*names, *children], [*origins, *children.values()]
             if self._parts.seeds.objects:
                 near = self._nearby(self._parts.config.sampler.pool // 2, number, closed | set(names))
                 names, origins = names + near, origins + ["nearby"] * len(near)
@@ -130,7 +162,16 @@ class CandidateSource:
             return None
         X = self._parts.features(names)
         target = len(self._parts.fidelities) - 1
-        return CandidatePool(tuple(names), tuple(origins), X, models.scores(X), (target,) * len(names))
+        pool = CandidatePool(tuple(names), tuple(origins), X, models.scores(X), (target,) * len(names))
+        return pool if distinct is None else _different(pool, distinct, n)
+
+    def _distinct(self, state: RoundState) -> Distinct | None:
+        """Return the good objects that were measured, if the campaign looks for others than these."""
+        settings, features = self._parts.config.diversity_filter, self._parts.features
+        if settings is None:
+            return None
+        good = describable(features, state.good(settings.good))
+        return Distinct(features(good), features.similarity, settings.distance)
 
     def again(self, models: FittedModels, names: Sequence[str]) -> CandidatePool:
         """Return earlier objects, to be measured again at the target fidelity.

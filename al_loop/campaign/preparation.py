@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from al_loop.campaign.seeds import Seeds
     from al_loop.energy.terms import EnergySum
     from al_loop.environments.base import Environment
+    from al_loop.evolution.base import Evolution
     from al_loop.features.base import Features
     from al_loop.gflownet.policies.base import Policy
     from al_loop.modelling.constraints import Constraints
@@ -167,6 +168,15 @@ class CampaignParts:
             raise ConfigError(f"rounds.initial_from: {error}") from None
         return lambda n, seed: model.draw(n, seed=seed)
 
+    @cached_property
+    def evolution(self) -> Evolution | None:
+        """The genetic algorithm on the acquisition; None if there is none."""
+        part = self.config.sampler.evolution
+        if part is None:
+            return None
+        evolution: Evolution = build("evolution", part, BuildContext(alphabet=self.environment.letters()))
+        return evolution
+
     # -- models and selection ------------------------------------------------------------------------------------------
 
     @cached_property
@@ -260,6 +270,7 @@ class CampaignParts:
             _ = self.seeds
         if self.config.rounds.initial_from != "random":
             _ = self.first_source
+        _ = self.evolution
         if self.config.reward.decode == "never":
             self._check_without_decoding()
         has_prompts = self.config.environment.declared("environment", "random_policy", "") != ""

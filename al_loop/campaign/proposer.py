@@ -276,7 +276,7 @@ class Proposer:
             limit = min(self._config.rounds.batch_cost or math.inf, cost_left)
             again = self._to_remeasure(state, n - 1, limit)
             n_new = n - len(again)
-            pool = self.source.pool(number, models, n_new, state.proposed_at_target, state.proposed)
+            pool = self.source.pool(number, models, n_new, state.proposed_at_target, state.proposed, state)
             self._note_left_out(refusals(self._parts.features), "proposed")
             batch = at_target = None
             if pool is None:

@@ -105,6 +105,15 @@ class RoundState:
         rows = np.flatnonzero(are_results & np.isfinite(certain).all(axis=1))
         return [(keys[row][0], tuple(certain[row].tolist())) for row in rows]
 
+    def good(self, value: float) -> list[str]:
+        """Return the objects that count as results and are at least as good as a value, in the order of the candidates.
+
+        Args:
+            value: of the objective, in its unit.
+        """
+        sign = self.objectives.signs[0]
+        return [name for name, values in self._results() if sign * values[0] >= sign * value]
+
     def ranked(self) -> list[str]:
         """Return the objects that count as results, the best first; of several objectives, the Pareto front first."""
         results = self._results()

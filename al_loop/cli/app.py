@@ -17,6 +17,7 @@ from al_loop.cli import (
     fit_latent,
     imports,
     jobs,
+    notebook,
     people,
     plan,
     pretrain,
@@ -29,6 +30,7 @@ from al_loop.cli import (
     tune_language,
     verify,
     viewer,
+    vocabulary,
     watch,
 )
 from al_loop.cli.common import EXIT_INTERRUPTED
@@ -67,6 +69,7 @@ for _command in (
     jobs.logs,
     jobs.stop,
     sweep.sweep,
+    vocabulary.vocabulary,
     pretrain.pretrain,
     energy.learn_energy,
     energy.score,
@@ -80,6 +83,7 @@ for _command in (
     results.status,
     results.export,
     report.report,
+    notebook.notebook,
     compare.compare,
     dashboard.dashboard,
     watch.watch,

@@ -23,6 +23,7 @@ _OWN_KEYS: dict[str, tuple[Callable[[str], Any], str, Callable[[Any], bool]]] = 
     "steps": (int, "a whole number of at least 1", lambda value: value >= 1),
     "batch_size": (int, "a whole number of at least 1", lambda value: value >= 1),
     "lr": (float, "a number above 0", lambda value: 0 < value < math.inf),
+    "decay": (float, "a share between 0 and 1", lambda value: 0 <= value <= 1),
     "validation": (float, "a share of at least 0 and below 1", lambda value: 0 <= value < 1),
 }
 
@@ -34,8 +35,9 @@ def pretrain(
         typer.Argument(
             metavar="data=FILE [KEY=VALUE]...",
             help="The data: a text file with one object per line (or .xz, .gz), or the first column of a .smi file. "
-            "Further keys: steps=1000, batch_size=64, lr=0.001, validation=0.1 (the held-out share), limit=N (a random "
-            "sample of N objects), and changes to the config.",
+            "Further keys: steps=1000, batch_size=64, lr=0.001, decay=0 (the last share of the steps, in which lr "
+            "falls to 0), validation=0.1 (the held-out share), limit=N (a random sample of N objects), and changes to "
+            "the config.",
             show_default=False,
         ),
     ] = None,

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from al_loop.config.arguments import arguments_model, arguments_of
 from al_loop.config.build import SUPPLIED, BuildContext, adapter_for, build, has_constructor
 from al_loop.config.energy_terms import energy_items
+from al_loop.config.given import GivenPart
 from al_loop.config.locations import KeyPath, Locations
 from al_loop.config.messages import messages
 from al_loop.config.plugins import Part, built_in
@@ -66,6 +67,8 @@ def parts_of(config: CampaignConfig) -> Iterator[tuple[str, Part, KeyPath]]:
         yield "policy", config.sampler.policy, ("sampler", "policy")
     for i, search in enumerate(config.sampler.searches):
         yield "search", search, ("sampler", "searches", i)
+    if config.sampler.evolution is not None:
+        yield "evolution", config.sampler.evolution, ("sampler", "evolution")
     for i, constraint in enumerate(config.constraints):
         yield "property", constraint, ("constraints", i)
     for i, sink in enumerate(config.sinks):
@@ -99,16 +102,18 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
         return
     is_adapted = adapter_for(section, part, factory) is not None
     model = arguments_of(factory, is_function=True) if is_adapted else arguments_model(factory)
+    # the objectives of a given oracle are the caller's, whatever arguments its function has
+    arguments = {k: v for k, v in part.arguments.items() if k != "objectives" or not isinstance(part, GivenPart)}
     if model is not None:
         try:
-            model.model_validate(part.arguments)
+            model.model_validate(arguments)
         except ValidationError as error:
             supplied = SUPPLIED.get(section, ())
             is_supplied = [  # an adapter knows what may be missing
                 e["type"] == "missing" and e["loc"] and (is_adapted or e["loc"][0] in supplied) for e in error.errors()
             ]
             refused = [e for e, is_known in zip(error.errors(), is_supplied, strict=True) if not is_known]
-            yield from messages(refused, part.arguments, model, path, locations)
+            yield from messages(refused, arguments, model, path, locations)
             if not (is_adapted and all(is_supplied)):
                 return  # the part cannot be built without the values that the campaign supplies
     if section in ("policy", "property"):  # these can only be built for an environment

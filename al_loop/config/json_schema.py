@@ -25,6 +25,7 @@ def json_schema() -> dict[str, Any]:
     properties["features"]["anyOf"].append(nothing)
     sampler["objective"] = {"anyOf": _part_schemas("objective", definitions)}
     sampler["searches"]["items"] = {"anyOf": _part_schemas("search", definitions)}
+    sampler["evolution"] = {"anyOf": [*_part_schemas("evolution", definitions), nothing]}
     policies = _part_schemas("policy", definitions, without=_NOT_KEYS_OF_A_POLICY)
     sampler["policy"] = {"anyOf": [*policies, nothing]}
     number = {"anyOf": [{"type": "number"}, nothing]}

@@ -42,6 +42,7 @@ ROOMS: Mapping[str, str] = {
     "objective": "al_loop.gflownet.objectives",
     "policy": "al_loop.gflownet.policies",
     "search": "al_loop.gflownet.searches",
+    "evolution": "al_loop.evolution",
     "surrogate": "al_loop.surrogates",
     "acquisition": "al_loop.acquisitions",
     "selector": "al_loop.selectors",
@@ -61,6 +62,7 @@ ROOM_OF: Mapping[tuple[str, ...], str] = {
     ("sampler", "objective"): "objective",
     ("sampler", "policy"): "policy",
     ("sampler", "searches"): "search",
+    ("sampler", "evolution"): "evolution",
 }
 
 #: config section -> the function that builds a part from a user's function or from a class without our base class:

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from al_loop.config.diversity_filter import DiversityFilter
 from al_loop.config.frozen import Frozen
 from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
 from al_loop.config.resources import Resources
 from al_loop.config.reward_settings import Reward
-from al_loop.config.seeds import Seeds
+from al_loop.config.seeds import Seeds, with_scaffold
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathText
 
@@ -24,11 +25,11 @@ _NOT_IDENTITY = (
     "sampler.epochs", "sampler.backward_loss",
     "reward.decode",  # which changes the cost of a reward and not its value
     "sampler.execution",  # the same training, in another order of random numbers
-    "initial_data", "seeds", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
+    "method", "initial_data", "seeds", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
 
 #: optional keys that campaigns of earlier versions did not have: without a value, they are no part of the identity
-_ADDED_LATER = ("reward.prior",)
+_ADDED_LATER = ("reward.prior", "reward.feasibility_by", "sampler.evolution", "diversity_filter")
 
 
 def _check_bounds(low: float | None, high: float | None) -> None:
@@ -114,6 +115,13 @@ class SamplerSettings(Frozen):
     searches: Annotated[
         tuple[Part, ...], Field(description="searches that run alongside the policy in every step")
     ] = ()
+    evolution: Annotated[
+        Part | None,
+        Field(
+            description="a genetic algorithm on the acquisition, from the best measured objects and draws, whose "
+            "children join the candidates; they need not be objects that the environment can build"
+        ),
+    ] = None
     epsilon: Annotated[float, Field(ge=0, le=1, description="share of random actions in training")] = 0.05
     temperature: Annotated[float, Field(gt=0, description="temperature of the policy while exploring")] = 1.0
     heads: Annotated[int, Field(ge=1, description="members of an ensemble (Thompson sampling)")] = 1
@@ -251,6 +259,13 @@ class CampaignConfig(Frozen):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run directory is runs/NAME")]
     seed: Annotated[int, Field(ge=0, description="the same seed proposes the same batches")] = 0
+    method: Annotated[
+        Literal["auto"] | None,
+        Field(
+            description="auto: the parts and settings that do best in the benchmarks of discovery, wherever the "
+            "config leaves them out; the run records them. If omitted: the defaults of each section"
+        ),
+    ] = None
     environment: Annotated[Part, Field(description="the space of objects")]
     oracle: Annotated[Part, Field(description="what measures an object")]
     goal: Goal | None = Field(None, description="maximise or minimise; if omitted, the oracle's usual goal")
@@ -283,6 +298,7 @@ class CampaignConfig(Frozen):
     surrogate: Annotated[Part, Field(description="the model that predicts values")] = Part(kind="gp")
     acquisition: Annotated[Part, Field(description="scores candidates")] = Part(kind="ucb")
     selector: Annotated[Part, Field(description="picks the batch among candidates")] = Part(kind="diverse")
+    diversity_filter: DiversityFilter | None = None
     reward: Reward = Reward()
     energy: Annotated[
         dict[str, Any] | str | None,
@@ -308,7 +324,7 @@ class CampaignConfig(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _need_no_random_objects(cls, content: Any) -> Any:
-        return without_random_objects(content)
+        return without_random_objects(with_scaffold(content))
 
     @model_validator(mode="after")
     def _has_something_to_begin_with(self) -> CampaignConfig:
@@ -348,9 +364,10 @@ class CampaignConfig(Frozen):
         if content["sampler"]["precision"] == "auto":  # the default, formerly named so
             content["sampler"]["precision"] = "float32"
         for path in _ADDED_LATER:
-            section, _, key = path.partition(".")
-            if content[section][key] is None:
-                content[section].pop(key)
+            section, _, key = path.rpartition(".")
+            holder = content[section] if section else content
+            if holder[key] is None:
+                holder.pop(key)
         for path in _NOT_IDENTITY:
             section, _, key = path.partition(".")
             if key:

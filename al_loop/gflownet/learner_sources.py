@@ -33,6 +33,7 @@ class LearnerSources:
         #: objects that the oracle measured
         self.measured = Replay(_MEASURED_CAPACITY)
         self._added: list[tuple[Source, int]] = []
+        self._states: dict[str, Tensor | None] = {}
 
     @property
     def sizes(self) -> list[tuple[Source, int]]:
@@ -88,16 +89,24 @@ class LearnerSources:
         """Add the objects that are in the space to a replay, and return their number."""
         states, names = [], []
         for name in objects:
-            try:
-                states.append(self._environment.encode([name]))
-            except ValueError:
-                continue
-            names.append(name)
+            state = self._encoded(name)
+            if state is not None:
+                states.append(state)
+                names.append(name)
         if names:
             rows = torch.cat(states).to(self._device)
             keys = self._keys(rows) if isinstance(log_reward, StateReward) else list(names)
             replay.add(keys, rows, score(log_reward, keys, rows))
         return len(names)
+
+    def _encoded(self, name: str) -> Tensor | None:
+        """Return the state of an object, None outside the space; each round asks for all measured ones again."""
+        if name not in self._states:
+            try:
+                self._states[name] = self._environment.encode([name])
+            except ValueError:
+                self._states[name] = None
+        return self._states[name]
 
     def add_draw(self, draw: Draw) -> None:
         """Add the objects of a draw to the replay, unless nothing uses it, and offer them to the added sources."""

@@ -35,9 +35,10 @@ class PretrainingSettings:
             highest held-out likelihood are returned.
         backward: the backward policy that draws the histories; the policy's own backward half is not trained.
         clip_norm: largest norm of the gradient.
+        decay: share of the steps, the last ones, in which the learning rate falls to 0.
 
     Raises:
-        ConfigError: the share is out of range.
+        ConfigError: a share is out of range.
     """
 
     steps: int = 1000
@@ -46,10 +47,13 @@ class PretrainingSettings:
     validation: float = 0.1
     backward: Literal["uniform", "maximum_entropy"] = "uniform"
     clip_norm: float = 10.0
+    decay: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.validation < 1:
             raise ConfigError(f"validation: must be at least 0 and below 1, got {self.validation}")
+        if not 0 <= self.decay <= 1:
+            raise ConfigError(f"decay: must be between 0 and 1, got {self.decay}")
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,9 @@ def pretrain(
         stopping.look()
         batch = train[torch.randint(len(train), (settings.batch_size,), generator=order).to(device)]
         mean = nll(batch, generator).mean()
+        if settings.decay:
+            left = (settings.steps - step) / (settings.decay * settings.steps)
+            optimizer.param_groups[0]["lr"] = settings.lr * min(left, 1.0)
         optimizer.zero_grad()
         torch.autograd.backward(mean)
         nn.utils.clip_grad_norm_(policy.parameters(), settings.clip_norm)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import jupytext
+import nbformat
 import yaml
 from pydantic import BaseModel
 from typer.main import get_command
 
+from al_loop import open_run
 from al_loop.cli.app import app as command_line
 from al_loop.config import plugins
 from al_loop.config.annotations import key_type
 from al_loop.config.describe import Explanation, KeyInfo, explain
 from al_loop.config.schema import CampaignConfig
+from al_loop.ledger import Answer, Ledger, Proposal
+from al_loop.oracles.base import Objective, Outcome
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -31,6 +37,7 @@ ROOMS = {
     "objective": ("Training objectives", "The loss of the GFlowNet; `sampler.objective`."),
     "policy": ("Policies", "The network of the GFlowNet; `sampler.policy`."),
     "search": ("Searches", "Ways to better objects beside the policy's own draws; `sampler.searches`."),
+    "evolution": ("Evolution", "Operators of the genetic algorithm on the acquisition; `sampler.evolution`."),
     "property": ("Properties", "Cheap properties for `constraints`; each also has the bounds `min` and `max`."),
     "sink": ("Sinks", "Where numbers of a running campaign are sent."),
     "latent": ("Latent-variable models", "Models with discrete latents for `al-loop fit-latent`; the key `latent`."),
@@ -43,6 +50,7 @@ def pages() -> dict[str, str]:
     return {
         "config": "\n".join(_config_page()),
         "commands": "\n".join(_commands_page()),
+        "columns": "\n".join(_columns_page()),
         **{room: "\n".join(_room_page(room, [info.kind for info in infos])) for room, infos in parts.items()},
     }
 
@@ -148,6 +156,77 @@ def _commands_page() -> Iterator[str]:
             yield f": {_escape(' '.join((parameter.help or '').split())) or '&nbsp;'}\n"
 
 
+#: what the tables of a run hold, in the order of the page
+TABLES = {
+    "evaluations": "`run.evaluations`: one row per answer.",
+    "candidates": "`run.candidates`: one row per candidate, answered or not.",
+    "rounds": "`run.rounds`: one row per round. Details of models and samplers begin with `info.`.",
+    "top": "`run.best(k)`, `run.top(k)`, `run.front()`: results, best first.",
+    "predictions": "`run.predictions`: how each round's predictions turned out.",
+    "forecasts": "`run.forecasts`: what each batch was expected to bring, and what it brought.",
+    "calibration": "`run.calibration()`: each measurement beside its prediction.",
+    "alarms": "`run.alarms`: what a campaign found wrong with itself.",
+    "failures": "`run.failures`: one row per failed object.",
+    "timeline": "`run.timeline()`: one row per call of the oracle.",
+    "map": "`run.map()`: the place of each object on the map.",
+}
+
+
+def _columns_page() -> Iterator[str]:
+    with TemporaryDirectory() as folder, open_run(_example_run(Path(folder) / "run")) as run:
+        table = run.describe()
+    yield "# Every column of every table\n"
+    yield (
+        "Tables are pandas data frames of `run = al_loop.open_run(RUN)`; `al-loop export` writes the evaluations, and "
+        "the table of a report has all of them at once. `run.describe()` prints the same for your run, with your "
+        "objectives' names and units. The example here measures `affinity` (pKd). Columns of a library's file (ids, "
+        "prices) keep their names.\n"
+    )
+    for name, introduction in TABLES.items():
+        yield f"## {name}\n"
+        yield f"{introduction}\n"
+        yield "| column | unit | |\n|---|---|---|"
+        rows = table[(table["table"] == name) & ~table["column"].str.match(r"info\.(?!forecast)")]
+        for row in rows.itertuples():
+            yield f"| `{row.column}` | {_escape(row.unit)} | {_escape(row.meaning)} |"
+        yield ""
+
+
+def _example_run(folder: Path) -> Path:
+    """Write the ledger of a small campaign with predictions, a failure and a forecast; return its directory."""
+    folder.mkdir()
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    with Ledger(f"sqlite:///{folder}/ledger.db") as ledger:
+        objectives = [Objective("affinity", "pKd")]
+        ledger.begin_campaign(
+            name="example", config={"name": "example"}, fingerprint="f", seed=0, objectives=objectives, versions={}
+        )
+        for number in range(2):
+            words = [f"{letter}{number}" for letter in "ABCD"]
+            names = [Proposal(w, "sampler", 5.0 + number, 0.5, 1.0) if number else Proposal(w, "random") for w in words]
+            info = {"predicted": {"mean": [[6.0]] * 4, "std": [[0.5]] * 4}, "nearest": [0.5] * 4, "factors": [1.0]}
+            forecast = {"expected_improvement": 0.1, "probability": 0.5, "expected_best": 6.0, "low": 5.5, "high": 6.5}
+            candidates = ledger.open_round(
+                number, names, seed=number, seconds={"fit": 1.0, "train": 1.0, "select": 1.0},
+                info={**info, "forecast": forecast} if number else {},
+            )  # fmt: skip
+            ledger.begin_attempts([c.id for c in candidates], "worker-0")
+            failed = Outcome.failed("timeout", "more than 60 s")
+            outcomes = [failed, *(Outcome((5.0 + number + 0.1 * i,), noise=(0.1,), cost=1.0) for i in range(3))]
+            ledger.commit_answers(
+                [Answer(c.id, o, "worker-0", now, now) for c, o in zip(candidates, outcomes, strict=True)]
+            )
+            scores = {"n": 3, "rank_correlation": 0.5, "rmse": 0.1, "nlpd": 0.1, "bias": 0.0, "squared": 1.0}
+            scores["coverage"] = {"50": 0.5, "80": 0.8, "95": 1.0}
+            metrics = {
+                "best": 5.3 + number, "top10_mean": 5.2 + number, "calls": 4 * (number + 1), "failures": 1,
+                "diversity": 0.5, "predictions": {"affinity": scores},
+                "alarms": {"miscalibration": "an example of an alarm"},
+            }  # fmt: skip
+            ledger.close_round(number, metrics=metrics, seconds={"evaluate": 1.0})
+    return folder
+
+
 def _metavar(parameter: Any) -> str:
     return str(parameter.metavar or parameter.name.upper())
 
@@ -168,6 +247,14 @@ def _escape(text: str) -> str:
     return text.replace("``", "`").replace("*", r"\*").replace("|", r"\|").replace("<", "&lt;").replace("$", r"\$")
 
 
+def with_outputs(notebook: Any, executed: Path) -> Any:
+    """Return a notebook with the outputs of its execution, if that is kept and had the same cells."""
+    if not executed.exists():
+        return notebook
+    kept = nbformat.read(executed, as_version=4)
+    return kept if [c.source for c in kept.cells] == [c.source for c in notebook.cells] else notebook
+
+
 def _write(application: Sphinx) -> None:
     folder = Path(application.srcdir) / "reference" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
@@ -178,7 +265,7 @@ def _write(application: Sphinx) -> None:
     notebooks = Path(application.srcdir) / "notebooks"
     notebooks.mkdir(exist_ok=True)
     for source in (Path(application.srcdir).parent / "notebooks").glob("*.py"):
-        notebook = jupytext.read(source)
+        notebook = with_outputs(jupytext.read(source), Path(application.srcdir) / "executed" / f"{source.stem}.ipynb")
         notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
         notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
         jupytext.write(notebook, notebooks / f"{source.stem}.ipynb")

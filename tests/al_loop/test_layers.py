@@ -111,7 +111,7 @@ FLOORS = [
     ["errors", "outgoing", "seeding", "smiles", "system"],
     ["oracles.base"],
     ["config", "ledger", "storage", "datafiles"],
-    ["environments", "features", "properties", "oracles", "language_models"],
+    ["environments", "evolution", "features", "properties", "oracles", "language_models"],
     ["gflownet", "surrogates", "acquisitions", "selectors", "modelling", "monitoring", "sinks"],
     ["campaign", "energy", "latent", "language"],
     ["planning"],

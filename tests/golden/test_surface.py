@@ -26,6 +26,7 @@ GROUPS = {
     "al_loop.objectives": "objective",
     "al_loop.policies": "policy",
     "al_loop.searches": "search",
+    "al_loop.evolution": "evolution",
     "al_loop.surrogates": "surrogate",
     "al_loop.acquisitions": "acquisition",
     "al_loop.selectors": "selector",

@@ -358,3 +358,13 @@ def test_an_evaluate_without_return_says_so():
 @pytest.mark.parametrize("target", [functools.partial(pow, exp=2), "AC".count, len])
 def test_partials_methods_and_functions_in_c_are_oracles(target):
     assert oracle_from(target).objectives
+
+
+def test_values_by_name_are_put_in_the_order_of_the_objectives():
+    def named(item):
+        return {"b": 2.0, "a": 1.0} if item == "x" else {"b": 2.0}
+
+    named.objectives = ("a", "b")
+    whole, part = oracle_from(named).evaluate(["x", "y"])
+    assert whole.values == (1.0, 2.0)
+    assert part.failure.reason == "the oracle returned b by name, and not a"

@@ -6,7 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+#: within the name of a block that is a scaffold, which tells it from an equal block of the vocabulary
+SCAFFOLD_MARK = " scaffold"
 SHIPPED_VOCABULARY = Path(__file__).parents[1] / "data" / "zinc_fragments.json"
 
 
@@ -23,6 +26,9 @@ class Block:
         n_atoms: number of heavy atoms.
         tokens: the SMILES, cut behind each atom symbol.
         symmetries: permutations of the sites that leave the block unchanged; ``p[i]`` is the image of site i.
+        double_bonds: double bonds with a configuration: their atoms, a neighbour of each, and whether these are on
+            opposite sides. The neighbour ``-1 - i`` is what is bonded to site i.
+        graph: atoms, bonds and number of rings, see ``graphs.BlockGraph``; None: it is stored or computed elsewhere.
     """
 
     smiles: str
@@ -33,6 +39,8 @@ class Block:
     n_atoms: int
     tokens: list[str]
     symmetries: list[list[int]]
+    double_bonds: tuple[tuple[int, int, int, int, bool], ...] = ()
+    graph: dict[str, Any] | None = None
 
 
 def read_blocks(path: Path, exclude: Sequence[str] = ()) -> list[Block]:
@@ -51,10 +59,24 @@ def read_blocks(path: Path, exclude: Sequence[str] = ()) -> list[Block]:
         raise ValueError(f"vocabulary: cannot read {path}: {error}") from None
     if not blocks:
         raise ValueError(f"vocabulary: {path} contains no blocks")
-    unknown = sorted(set(exclude) - {block.smiles for block in blocks})
-    if unknown:
-        raise ValueError(f"exclude: {unknown} are not blocks of the vocabulary {path}")
-    blocks = [block for block in blocks if block.smiles not in exclude]
+    blocks = without(blocks, exclude, str(path))
     if all(block.required is not None for block in blocks):
         raise ValueError(f"vocabulary: no block of {path} can come first, since each of them requires a bond")
     return blocks
+
+
+def without(blocks: Sequence[Block], exclude: Sequence[str], source: str) -> list[Block]:
+    """Return blocks without some of them.
+
+    Args:
+        blocks: the blocks of a vocabulary.
+        exclude: SMILES of the blocks to omit.
+        source: the vocabulary's name or file, for the message.
+
+    Raises:
+        ValueError: an excluded block is not among them.
+    """
+    unknown = sorted(set(exclude) - {block.smiles for block in blocks})
+    if unknown:
+        raise ValueError(f"exclude: {unknown} are not blocks of the vocabulary {source}")
+    return [block for block in blocks if block.smiles not in exclude]

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from al_loop.environments._per_device import PerDevice
-from al_loop.environments.base import Environment, ObjectType
-from al_loop.environments.fragments.blocks import SHIPPED_VOCABULARY, read_blocks
+from al_loop.environments.fragments.blocks import read_blocks
+from al_loop.environments.fragments.closed import ClosedFragments
 from al_loop.environments.fragments.crossover import cross
-from al_loop.environments.fragments.graphs import BlockGraphs, molecular_graphs
 from al_loop.environments.fragments.growth import NEVER, LeastGrowth
-from al_loop.environments.fragments.states import SizeLimits, Slots, read_slots
-from al_loop.environments.fragments.symmetry import count_automorphisms, identify
-from al_loop.environments.fragments.tables import FragmentTables
+from al_loop.environments.fragments.scaffold_space import ScaffoldFragments
+from al_loop.environments.fragments.states import SizeLimits, read_slots
+from al_loop.environments.fragments.tables import SITE_CLASSES, FragmentTables
+from al_loop.environments.fragments.trees import BlockTrees
+from al_loop.environments.fragments.vocabulary_file import BENGIO_72, read_vocabulary, vocabulary_path
 from al_loop.environments.fragments.walks import log_paths, retrace
-from al_loop.features.molecules.graphs import MolecularGraphs
-from al_loop.system.path_texts import PathText
+from al_loop.system.path_texts import PathOrName
+
+_ARGUMENTS = ("max_fragments", "min_fragments", "max_atoms", "vocabulary", "exclude", "scaffold")
 
 
-class Fragments(Environment):
+class Fragments(BlockTrees):
     """Drug-like molecules, built by bonding ring systems and chains (from ZINC, or your own vocabulary) into a tree.
 
     A state lists the blocks in the order in which they were added, with the slot and the site to which each is bonded.
@@ -33,39 +34,52 @@ class Fragments(Environment):
     "Baking symmetry into GFlowNets").
 
     Args:
-        max_fragments: largest number of blocks in a molecule.
+        max_fragments: largest number of blocks in a molecule; None: 10, or 6 of the vocabulary bengio72.
         min_fragments: smallest number of blocks in a molecule.
         max_atoms: largest number of heavy atoms in a molecule.
-        vocabulary: a JSON file created by ``al_loop.environments.fragments.vocabulary``; None: the included one.
+        vocabulary: the blocks: a file created by ``al-loop vocabulary``, or zinc, zinc_small, zinc_large or bengio72,
+            which are included. The first three have stereocentres, double bonds with a configuration and charges; for
+            bengio72, the 72 blocks of earlier versions, these are ignored. A config that names none gets zinc, and a
+            run of an earlier version has bengio72 (null).
         exclude: SMILES of blocks of the vocabulary to omit.
+        scaffold: a part that every molecule has, with an attachment point ``[*]`` for each of its substituents, such as
+            ``c1ccc([*:1])cc1[*:2]``; or two parts with one attachment point each, which a linker is to connect. It need
+            not be in the vocabulary, which must be one of patterns.
 
     Raises:
         ValueError: a limit is out of range, or the vocabulary cannot be used.
     """
 
     kind = "fragments"
-    object_type: ObjectType = "molecule"  # type: ignore[misc]
     default_policy: ClassVar[str] = "fragments"
+
+    def __new__(cls, *args: Any, **settings: Any) -> Any:
+        """Return an environment of the kind that the vocabulary requires."""
+        given = {**dict(zip(_ARGUMENTS, args, strict=False)), **settings}
+        if cls is Fragments and given.get("scaffold") is not None:
+            return ScaffoldFragments(**given)
+        if cls is Fragments and read_vocabulary(given.get("vocabulary")) is not None:
+            return ClosedFragments(**{name: value for name, value in given.items() if name != "scaffold"})
+        return object.__new__(cls)
 
     def __init__(
         self,
-        max_fragments: int = 6,
+        max_fragments: int | None = None,
         min_fragments: int = 2,
         max_atoms: int = 38,
-        vocabulary: PathText | None = None,
+        vocabulary: PathOrName | None = None,
         exclude: Sequence[str] = (),
+        scaffold: str | Sequence[str] | None = None,
     ) -> None:
+        max_fragments = 6 if max_fragments is None else max_fragments
         if not 1 <= min_fragments <= max_fragments:
             allowed = f"between 1 and max_fragments ({max_fragments})"
             raise ValueError(f"min_fragments: must be {allowed}, got {min_fragments}")
-        path = Path(vocabulary) if vocabulary else SHIPPED_VOCABULARY
-        self.blocks = read_blocks(path, exclude)
-        self.max_fragments, self.min_fragments, self.max_atoms = max_fragments, min_fragments, max_atoms
-        least = min(b.n_atoms for b in self.blocks if b.required is None)
+        blocks = read_blocks(vocabulary_path(vocabulary or BENGIO_72), exclude)
+        least = min(b.n_atoms for b in blocks if b.required is None)
         if max_atoms < least:
             raise ValueError(f"max_atoms: {max_atoms} is below the smallest block, which has {least} heavy atoms")
-        self._limits = SizeLimits(min_fragments, max_fragments, max_atoms)
-        self._tables = FragmentTables.of(self.blocks)
+        super().__init__(blocks, FragmentTables.of(blocks), SizeLimits(min_fragments, max_fragments, max_atoms))
         self._growth = LeastGrowth(self._tables, min_fragments - 1)
         smallest = self._growth.smallest()
         if smallest > max_atoms:
@@ -74,39 +88,10 @@ class Fragments(Environment):
                 f"min_fragments: no molecule of {min_fragments} blocks has at most max_atoms ({max_atoms}) heavy "
                 f"atoms; {fault}"
             )
-        self._tables_by_device, self._growth_by_device = PerDevice(self._tables), PerDevice(self._growth)
-        self._graphs_by_device: dict[torch.device, BlockGraphs] = {}
-        self.n_sites, self.n_entries = self._tables.n_sites, self._tables.n_entries
-        #: slots that can have children
-        self.n_parents = self._limits.n_parents
+        self._growth_by_device = PerDevice(self._growth)
         self.n_actions = self.n_parents * self.n_sites * self.n_entries + 1
         self.n_backward_actions = max_fragments + 1  # a slot to remove, or stop to undo
-        self.state_size = self._limits.state_size  # see ``states``
         self.max_steps = max_fragments + 1
-        self.n_features = 0
-
-    def tables(self, device: torch.device) -> FragmentTables:
-        """Return the look-up tables on a device, to which they are copied on first use."""
-        return self._tables_by_device.on(device)
-
-    def slots(self, states: Tensor) -> Slots:
-        """Return block (0: empty), parent's slot, parent's site and own site of each slot, n x max_fragments each."""
-        return read_slots(states)
-
-    def occupied(self, states: Tensor) -> Tensor:
-        """Return a bool mask of the sites with a bond, shape n x max_fragments x n_sites."""
-        block, parent, parent_site, own_site = read_slots(states)
-        is_child = (block > 0).long()
-        is_child[:, 0] = 0
-        bits = (is_child << own_site).scatter_add_(1, parent, is_child << parent_site)  # bit s: site s
-        return (bits[..., None] >> torch.arange(self.n_sites, device=states.device)) & 1 > 0
-
-    def degree(self, states: Tensor) -> Tensor:
-        """Return the number of bonds of each slot to other slots, shape n x max_fragments."""
-        block, parent, _, _ = read_slots(states)
-        is_child = (block > 0).long()
-        is_child[:, 0] = 0
-        return is_child.scatter_add(1, parent, is_child)
 
     def open_sites(self, states: Tensor) -> Tensor:
         """Return a bool mask of the sites to which an action may bond a block, shape n x n_parents x n_sites.
@@ -119,9 +104,6 @@ class Fragments(Environment):
         is_open[:, 0, 0] |= block[:, 0] == 0
         may_grow = (states[:, self.max_fragments - 1] == 0) & (states[:, -1] == 0)
         return is_open & may_grow[:, None, None]
-
-    def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
-        return torch.zeros(n, self.state_size, dtype=torch.int64, device=device)
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
         states = states.clone()
@@ -215,9 +197,6 @@ class Fragments(Environment):
         blocked[:, 0] = holds_root.any(1)
         return torch.cat([is_leaf & ~blocked & ~is_finished, is_finished], dim=1)
 
-    def is_terminal(self, states: Tensor) -> Tensor:
-        return states[:, -1] == 1
-
     def features(self, states: Tensor) -> Tensor:
         """Raise a ValueError, since trees have no flat features; a policy must read the tree itself."""
         raise ValueError("fragments are trees, which have no flat features; use policy: {kind: fragments}")
@@ -241,21 +220,6 @@ class Fragments(Environment):
     def log_paths(self, states: Tensor) -> Tensor:
         return log_paths(states, self.tables(states.device))
 
-    def n_automorphisms(self, states: Tensor) -> Tensor:
-        """Return the number of automorphisms of the fragment trees, free sites included, shape n."""
-        return count_automorphisms(states, self.tables(states.device))
-
-    def identity(self, states: Tensor) -> Tensor:
-        """Return a 64-bit hash of each molecule, shape n, the same for all of its states and on every device."""
-        return identify(states, self.tables(states.device))
-
-    def graphs(self, states: Tensor) -> MolecularGraphs:
-        device = states.device
-        tables = self._graphs_by_device.get(device)
-        if tables is None:
-            tables = self._graphs_by_device[device] = BlockGraphs.of(self.blocks).to(device)
-        return molecular_graphs(states, tables, self._limits)
-
     def decode(self, states: Tensor) -> list[str]:
         """Return canonical SMILES."""
         from al_loop.environments.fragments.decoding import decode
@@ -274,7 +238,20 @@ class Fragments(Environment):
         if too_small:
             i, allowed = too_small[0], f"{self.min_fragments} to {self.max_fragments}"
             raise ValueError(f"{objects[i]!r} has {int(count[i])} fragments, not {allowed}")
+        self._require_bonds(states, objects)
         return states
+
+    def _require_bonds(self, states: Tensor, objects: Sequence[str]) -> None:
+        """Raise a ValueError if a molecule has a bond that no action makes."""
+        block, parent, parent_site, own_site = read_slots(states)
+        tables = self._tables
+        ends = tables.site_class[block.gather(1, parent), parent_site], tables.site_class[block, own_site]
+        is_child = (block > 0) & (torch.arange(block.shape[1]) > 0)
+        faults = (is_child & ~tables.may_join[ends[0], ends[1]]).nonzero().tolist()
+        if faults:
+            i, slot = faults[0]
+            first, second = (SITE_CLASSES[int(end[i, slot])].replace("_", " ") for end in ends)
+            raise ValueError(f"{objects[i]!r} has a bond between {first} and {second} atoms, which no action makes")
 
     def crossover(self, a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return a child of each pair of molecules: a random part of one, bonded to a random part of the other.
@@ -294,9 +271,3 @@ class Fragments(Environment):
 
     def vocabulary(self) -> list[Any]:
         return [[block.smiles, block.sites] for block in self.blocks]
-
-    def describe(self) -> str:
-        return f"{self.name} ({len(self.blocks)} blocks)"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_graphs_by_device": {}}

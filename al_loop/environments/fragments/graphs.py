@@ -40,6 +40,8 @@ class BlockGraph:
 
 def block_graphs(blocks: Sequence[Block]) -> list[BlockGraph]:
     """Return the graph of each block. Requires RDKit for blocks that are not in the included vocabulary."""
+    if all(block.graph is not None for block in blocks):
+        return [BlockGraph(**block.graph) for block in blocks if block.graph is not None]
     stored = json.loads(SHIPPED_GRAPHS.read_text(encoding="utf-8"))
     return [BlockGraph(**(stored.get(block.smiles) or _described(block))) for block in blocks]
 

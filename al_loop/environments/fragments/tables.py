@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -45,7 +45,7 @@ class FragmentTables:
     *entry* is a block together with the site by which it is bonded, one site of each orbit.
 
     Args:
-        site_class: B x S, index into ``SITE_CLASSES``; -1: no such site.
+        site_class: B x S, index into the classes (``SITE_CLASSES`` or those of the vocabulary); -1: no such site.
         entry_of: B x S, the entry that bonds a block by a site, or by the first equivalent one; at site 0, also the
             entry that places the block as the root.
         to_first: B x S x S, a symmetry that maps a site to the first equivalent one: the images of all sites.
@@ -97,8 +97,19 @@ class FragmentTables:
         return FragmentTables(*(getattr(self, field.name).to(device) for field in fields(self)))
 
     @classmethod
-    def of(cls, blocks: Sequence[Block]) -> FragmentTables:
-        """Build the tables of a vocabulary on the CPU."""
+    def of(
+        cls,
+        blocks: Sequence[Block],
+        classes: Sequence[str] = SITE_CLASSES,
+        joins: Collection[frozenset[str]] = frozenset(_MAY_JOIN),
+    ) -> FragmentTables:
+        """Build the tables of a vocabulary on the CPU.
+
+        Args:
+            blocks: the blocks.
+            classes: classes of their sites.
+            joins: pairs of classes that may be bonded; a class of its own with itself is a set of one.
+        """
         n_blocks, n_sites = len(blocks), max(len(b.sites) for b in blocks)
         n_symmetries = max(len(b.symmetries) for b in blocks)
         site_class = torch.full((n_blocks + 1, n_sites), -1)
@@ -115,7 +126,7 @@ class FragmentTables:
         root_entries: list[int] = []
         for i, block in enumerate(blocks, start=1):
             k = len(block.sites)
-            site_class[i, :k] = torch.tensor([SITE_CLASSES.index(c) for c in block.classes])
+            site_class[i, :k] = torch.tensor([classes.index(c) for c in block.classes])
             required[i] = -1 if block.required is None else block.required
             n_atoms[i] = block.n_atoms
             symmetry_counts[i] = len(block.symmetries)
@@ -134,7 +145,7 @@ class FragmentTables:
         entry_block, entry_site = torch.tensor(entries).T.contiguous()
         is_root_entry = torch.zeros(len(entries), dtype=torch.bool)
         is_root_entry[root_entries] = True
-        may_join = torch.tensor([[frozenset((a, b)) in _MAY_JOIN for b in SITE_CLASSES] for a in SITE_CLASSES])
+        may_join = torch.tensor([[frozenset((a, b)) in joins for b in classes] for a in classes])
         no_entry = torch.zeros(1, len(entries), dtype=torch.bool)
         joins = torch.cat([may_join[:, site_class[entry_block, entry_site]], is_root_entry[None], no_entry])
         entry_n_atoms = n_atoms[entry_block]

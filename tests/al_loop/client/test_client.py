@@ -43,6 +43,18 @@ class Counter(Oracle):
             yield float(word.count(self.letter))
 
 
+def test_a_function_of_several_numbers_gets_names_and_directions_from_the_caller(tmp_path: Path) -> None:
+    def two(word: str) -> dict[str, float]:
+        return {"length": len(word), "gs": word.count("G")}
+
+    objectives = {"length": "maximise", "gs": "minimise"}
+    config = {**WORDS, "rounds": {"initial": 4, "batch_size": 2, "count": 0}}
+    campaign = al_loop.campaign(config, oracle=two, objectives=objectives, run_dir=tmp_path / "two", quiet=True)
+    campaign.run()
+    assert campaign.evaluations["gs"].notna().all()
+    assert campaign.record.optimised["gs"].goal == "minimise"
+
+
 def test_a_function_that_only_this_process_knows_is_measured_and_the_same_call_resumes(tmp_path: Path) -> None:
     measure = weighted(2.0)
     with al_loop.campaign(WORDS, measure, run_dir=tmp_path / "run", quiet=True) as campaign:

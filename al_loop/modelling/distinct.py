@@ -1,0 +1,67 @@
+"""Distances from good objects, for campaigns that look for many different ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Similarity = Callable[[Tensor, Tensor], Tensor]
+
+_CHUNK = 1024
+
+
+class Distinct:
+    """Tells which objects are far from all good ones; of these, those that are near an earlier one do not count.
+
+    Args:
+        X: features of the good objects, in the order in which they were found, n x d.
+        similarity: similarity of feature rows, 0 to 1.
+        distance: smallest distance (1 - similarity) of distinct objects.
+    """
+
+    def __init__(self, X: Tensor, similarity: Similarity, distance: float) -> None:
+        self._similarity, self._limit = similarity, 1 - distance
+        #: features of the good objects that count
+        self.X = X[self.thinned(X)] if len(X) else X
+
+    def excess(self, X: Tensor) -> Tensor:
+        """Return how much too near each of some rows is to a good object: n, 0 if it is distinct, 1 if it is equal.
+
+        Args:
+            X: n x d features.
+        """
+        if not len(self.X) or not len(X):
+            return torch.zeros(len(X), dtype=torch.float64)
+        nearest = torch.cat([self._similarity(rows, self.X).max(dim=1).values for rows in X.split(_CHUNK)])
+        return ((nearest.double().cpu() - self._limit) / max(1 - self._limit, 1e-9)).clamp(min=0)
+
+    def is_near(self, X: Tensor) -> Tensor:
+        """Return whether each of some rows is nearer than the distance to a good object: n.
+
+        Args:
+            X: n x d features.
+        """
+        return self.excess(X) > 0
+
+    def thinned(self, X: Tensor, most: int | None = None) -> list[int]:
+        """Return the rows that are far from all rows returned before them, in their order.
+
+        Args:
+            X: features, n x d.
+            most: largest number of rows; None: all.
+        """
+        chosen: list[int] = []
+        is_free = torch.ones(len(X), dtype=torch.bool)
+        for row in range(len(X)):
+            if not is_free[row]:
+                continue
+            chosen.append(row)
+            if len(chosen) == most:
+                break
+            rest = is_free.nonzero()[:, 0]
+            rest = rest[rest > row]
+            if len(rest):
+                is_free[rest] = (self._similarity(X[row : row + 1], X[rest])[0] <= self._limit).cpu()
+        return chosen

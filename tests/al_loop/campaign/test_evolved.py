@@ -1,0 +1,83 @@
+import random
+
+import pytest
+import torch
+
+from al_loop.campaign.candidates import CandidateSource
+from al_loop.campaign.preparation import prepare
+from al_loop.config.load import parse_config
+from al_loop.errors import ConfigError
+from al_loop.evolution.base import Evolution
+
+CONFIG = {
+    "name": "evolved",
+    "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 4},
+    "oracle": {"kind": "rna"},
+    "features": {"kind": "one_hot"},
+    "sampler": {"evolution": {"target": "tests.al_loop.campaign.test_evolved:Letters", "children": 40}},
+}
+
+
+class Letters(Evolution):
+    """Words whose children change a letter."""
+
+    object_type = "sequence"
+
+    def child(self, first: str, second: str, generator: random.Random) -> str | None:
+        place = generator.randrange(len(first))
+        return first[:place] + generator.choice("ACGU") + first[place + 1 :]
+
+
+class Models:
+    """An acquisition that counts A."""
+
+    class Scale:
+        spread = 1.0
+
+    scale = Scale()
+
+    def scores(self, X: torch.Tensor) -> torch.Tensor:
+        return X.reshape(len(X), 4, 5)[:, :, 0].sum(1)
+
+
+class State:
+    def __init__(self, good: list[str]) -> None:
+        self._good = good
+
+    def ranked(self) -> list[str]:
+        return self._good
+
+    def good(self, value: float) -> list[str]:
+        return self._good
+
+
+class Sampler:
+    def draw(self, n: int, *, seed: int) -> list[str]:
+        return ["GGGG", "GGCC"]
+
+    def best_seen(self) -> list[str]:
+        return []
+
+
+def test_children_of_measured_objects_and_draws_join_the_candidates():
+    source = CandidateSource(prepare(parse_config(CONFIG)), Sampler())
+    pool = source.pool(1, Models(), 2, {"AACC"}, {"AACC"}, State(["AACC"]))
+    origins = dict(zip(pool.objects, pool.origins, strict=True))
+    assert origins["GGGG"] == "sampler"
+    assert origins["AAAA"] == "evolved"
+    assert "AACC" not in origins
+
+
+def test_nothing_near_a_good_object_is_a_candidate_while_others_suffice():
+    config = CONFIG | {"diversity_filter": {"good": 0.5, "distance": 0.5}}
+    source = CandidateSource(prepare(parse_config(config)), Sampler())
+    pool = source.pool(1, Models(), 2, {"AACC"}, {"AACC"}, State(["AACC"]))
+    assert len(pool) == 2
+    for name in pool.objects:
+        assert sum(a != b for a, b in zip(name, "AACC", strict=True)) >= 2
+    assert sum(a != b for a, b in zip(*pool.objects, strict=True)) >= 2
+
+
+def test_operators_for_other_objects_are_refused():
+    with pytest.raises(ConfigError, match=r"sampler.evolution: 'graph_edits' works on molecules.*sequences"):
+        parse_config(CONFIG | {"sampler": {"evolution": {"kind": "graph_edits"}}})
