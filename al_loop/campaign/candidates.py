@@ -44,9 +44,9 @@ class CandidatePool:
     Args:
         objects: the objects, n.
         origins: where each comes from, n: ``sampler``, ``pool`` (a list of all objects), ``random``,
-            ``seed``, ``nearby`` (built from a seed or a good object), ``evolved`` (by ``sampler.evolution``),
-            ``reached`` (drawn by the sampler after a training towards the constraints), ``energy``, or ``remeasured``
-            (an earlier batch).
+            ``seed``, ``nearby`` (built from a seed or a good object), ``evolved`` and ``library`` (by
+            ``sampler.evolution``), ``reached`` (drawn by the sampler after a training towards the constraints),
+            ``energy``, or ``remeasured`` (an earlier batch).
         X: their features, n x d.
         scores: how much measuring each is worth, n; larger is better.
         levels: index of the fidelity at which each is to be measured, n.
@@ -146,7 +146,7 @@ class CandidateSource:
                 names, origins = names + near, origins + ["nearby"] * len(near)
             if self._parts.evolution is not None and state is not None:
                 children = evolved(self._parts, models, state.ranked(), names, closed, number, distinct)
-                names, origins = names + children, origins + ["evolved"] * len(children)
+                names, origins = [*names, *children], [*origins, *children.values()]
             if len(names) < n:  # a sampler that has collapsed must not end the campaign
                 names += self.random(n - len(names), proposed | set(names))
                 origins += ["random"] * (len(names) - len(origins))
