@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from al_loop.people.retry import retry as retry
     from al_loop.planning import plan as plan
 
-__version__ = "0.1.0"
+__version__: str  # read when it is asked for
 
 #: public name -> the module that defines it
 _HOMES = {
@@ -71,6 +71,10 @@ moved_modules.install()
 def __getattr__(name: str) -> object:
     if name == "campaign":  # the package, which can be called
         return importlib.import_module("al_loop.campaign")
+    if name == "__version__":
+        from al_loop.system.version import version
+
+        return version()
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'al_loop' has no attribute {name!r}")

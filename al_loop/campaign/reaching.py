@@ -67,13 +67,11 @@ def walk_to_constraints(parts: CampaignParts, reward: ConstraintReward) -> Neigh
     if environment.random_policy or environment.objects is not None:
         return None
     seed = derive_seed(parts.config.seed, "reach")
-    drawn = random_states(environment, _N_STARTS, torch.Generator().manual_seed(seed))
-    seeds = parts.seeds.objects
-    starts = environment.encode(list(seeds)) if seeds else drawn
-    walk = Neighbourhood(environment, starts, reward.shortfall, derive_seed(seed, "walk"))
-    if seeds:
-        walk.add(drawn)
-    return walk
+    if seeds := parts.seeds.objects:
+        starts = environment.encode(list(seeds))
+    else:
+        starts = random_states(environment, _N_STARTS, torch.Generator().manual_seed(seed))
+    return Neighbourhood(environment, starts, reward.shortfall, derive_seed(seed, "walk"))
 
 
 class Reaching:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -15,3 +16,21 @@ Seeds = Annotated[
         "batch with objects near them, and in the replay, from which searches start"
     ),
 ]
+
+
+def with_scaffold(content: Any) -> Any:
+    """Return a config's content with a ``scaffold`` at its top as the argument of the environment that it is short for.
+
+    Raises:
+        ValueError: the environment has another one.
+    """
+    if not isinstance(content, Mapping) or content.get("scaffold") is None:
+        return content
+    environment = content.get("environment")
+    part = {"kind": environment} if isinstance(environment, str) else environment
+    if not isinstance(part, Mapping):
+        return content
+    if part.get("scaffold") not in (None, content["scaffold"]):
+        raise ValueError("scaffold: environment.scaffold is another one; keep one of them")
+    rest = {key: value for key, value in content.items() if key != "scaffold"}
+    return {**rest, "environment": {**part, "scaffold": content["scaffold"]}}

@@ -47,16 +47,6 @@ class Neighbourhood:
         """The smallest violation of an object so far."""
         return float(self._scores.min())
 
-    def add(self, states: Tensor) -> None:
-        """Add objects from which the walk may go on.
-
-        Args:
-            states: terminal states, shape n x state_size.
-        """
-        names = self._environment.decode(states)
-        rows = {name: row for row, name in enumerate(names) if name not in self._names}
-        self._keep(rows, states)
-
     def best(self, n: int) -> list[str]:
         """Return up to n objects of the smallest violations, the best first."""
         order = self._scores.argsort(stable=True)[:n]
@@ -81,17 +71,13 @@ class Neighbourhood:
         names = self._environment.decode(states)
         new = {name: row for row, name in enumerate(names) if self._environment.is_valid(name)}
         new = {name: row for name, row in new.items() if name not in self._names}
-        self._keep(new, states)
-        return list(new)
-
-    def _keep(self, rows: dict[str, int], states: Tensor) -> None:
-        """Keep the best objects, given the rows of new ones among states."""
-        if rows:
-            self._names.update(rows)
-            scores = torch.cat([self._violation(list(rows)).double(), self._scores])
+        if new:
+            self._names.update(new)
+            scores = torch.cat([self._violation(list(new)).double(), self._scores])
             order = scores.argsort(stable=True)[:_CAPACITY]  # of equal ones, the newest
-            self._states = torch.cat([states[list(rows.values())], self._states])[order]
+            self._states = torch.cat([states[list(new.values())], self._states])[order]
             self._scores = scores[order]
+        return list(new)
 
     def _parents(self, n: int) -> Tensor:
         n_first = n // 4 if bool((self._scores == 0).any()) else n // 2

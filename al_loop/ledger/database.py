@@ -25,6 +25,7 @@ from al_loop.ledger.seals import Head
 from al_loop.outgoing import redact
 from al_loop.system import stopping
 from al_loop.system.private_files import make_private_folder
+from al_loop.system.version import version
 
 PATIENCE_S: Final = 10.0
 _OPENING_S: Final = 30.0  # how long another process may lock a SQLite file that is opened
@@ -122,8 +123,8 @@ class Database:
 
     def _open(self) -> None:
         # another process may be creating the same SQLite file; a server that is down is reported at once
-        version = self._when_unlocked(self._create_or_check) if self._is_sqlite else self._create_or_check()
-        if version == schema.SCHEMA_VERSION:
+        number = self._when_unlocked(self._create_or_check) if self._is_sqlite else self._create_or_check()
+        if number == schema.SCHEMA_VERSION:
             return
         if self._read_only:
             self._copy = tempfile.TemporaryDirectory(prefix="al-loop-ledger-", ignore_cleanup_errors=True)
@@ -154,10 +155,10 @@ class Database:
                 self._take_turn(connection)
             tables = set(sa.inspect(connection).get_table_names())
             if schema.versions.name in tables:
-                version = migrations.version_of(connection)
-                self._require_supported(version, connection)
+                number = migrations.version_of(connection)
+                self._require_supported(number, connection)
                 self._require_writable(connection, tables)
-                return version
+                return number
             foreign = tables if self._is_sqlite else tables & set(schema.metadata.tables)
             if foreign or self._read_only:
                 reason = f"it has the tables {', '.join(sorted(foreign)[:5])}" if foreign else "it is empty"
@@ -165,16 +166,16 @@ class Database:
             schema.create_tables(connection)
             return schema.SCHEMA_VERSION
 
-    def _require_supported(self, version: int, connection: Connection) -> None:
-        if version > schema.SCHEMA_VERSION:
-            what = f"{migrations.writer_of(connection)}has schema {version}"
+    def _require_supported(self, number: int, connection: Connection) -> None:
+        if number > schema.SCHEMA_VERSION:
+            what = f"{migrations.writer_of(connection)}has schema {number}"
             raise ConfigError(
-                f"ledger {self.name}: {what}, but this al-loop supports schemas up to {schema.SCHEMA_VERSION}; "
-                "upgrade al-loop"
+                f"ledger {self.name}: {what}, but this al-loop {version()} supports schemas up to "
+                f"{schema.SCHEMA_VERSION}; upgrade al-loop"
             )
-        if version < schema.OLDEST_SCHEMA:
+        if number < schema.OLDEST_SCHEMA:
             raise ConfigError(
-                f"ledger {self.name}: has schema {version} of an unreleased al-loop, which cannot be upgraded; finish "
+                f"ledger {self.name}: has schema {number} of an unreleased al-loop, which cannot be upgraded; finish "
                 "the campaign with the version that started it, or start another with a new --run-dir"
             )
 
@@ -201,19 +202,24 @@ class Database:
         options = {"ledger_write": True, "ledger_migration": True}
         with self.engine.connect().execution_options(**options) as connection, connection.begin():
             self._take_turn(connection)
-            version = migrations.version_of(connection)
-            self._require_supported(version, connection)
-            if version == schema.SCHEMA_VERSION:
+            number = migrations.version_of(connection)
+            self._require_supported(number, connection)
+            if number == schema.SCHEMA_VERSION:
                 return
+            writer = migrations.writer_of(connection)
+            self._on_wait(
+                f"the ledger {self.name} {writer}has schema {number}; this al-loop {version()} upgrades it to "
+                f"{schema.SCHEMA_VERSION}" + (", and keeps a copy of the file" if self._is_sqlite else "")
+            )
             if self._is_sqlite:
-                migrations.keep_backup(connection, version)
+                migrations.keep_backup(connection, number)
             try:
-                migrations.upgrade(connection, version)
+                migrations.upgrade(connection, number)
             except sa.exc.ProgrammingError as error:
                 if getattr(error.orig, "sqlstate", None) != "42501":  # insufficient privilege
                     raise
                 raise ConfigError(
-                    f"ledger {self.name}: has schema {version}, and this user may not upgrade it to "
+                    f"ledger {self.name}: has schema {number}, and this user may not upgrade it to "
                     f"{schema.SCHEMA_VERSION} ({summary(error)}); open it once as the owner of its tables"
                 ) from None
 
@@ -246,13 +252,15 @@ class Database:
         """Compare the rows that were added since the last time with their checksums."""
         after = self._verified
         checked = self._checked if self._read_only and not after.number else None
-        if checked is not None and checked.is_unchanged():
-            now = seals.head(connection)
-        else:
-            state = [] if checked is None else checked.state()
+        state = [] if checked is None else checked.state()
+        is_unchanged, before = (False, Head()) if checked is None else checked.read(state)
+        now = seals.head(connection)
+        if not is_unchanged:
+            if before.number < now.number and seals.has_link(connection, before):
+                after = before  # rows were added since a process compared those before
             now = verification.require_sound(connection, self.name, after, is_reader=self._read_only)
             if checked is not None and now.last > verification.MANY:
-                checked.write(state)
+                checked.write(state, now)
         if now.number >= self._verified.number:
             self._verified = now
         if now.number >= self._seen.number:
@@ -301,7 +309,7 @@ class Database:
             with suppress(sa.exc.SQLAlchemyError):
                 self._engine.dispose()
             if self._checked is not None and not self._read_only and self._verified.last > verification.MANY:
-                self._checked.write(self._checked.state())
+                self._checked.write(self._checked.state(), self._verified)
         if self._copy is not None:
             self._copy.cleanup()
 

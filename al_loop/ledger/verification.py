@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -185,12 +186,13 @@ def quick_findings(connection: Connection) -> list[Finding]:
 
 def _is_sound(table: str, row: tuple[Any, ...]) -> bool:
     """Return whether a row, after its number and its seal, agrees with the seal."""
-    if row[0] is None:
-        return False
     number, sealed, values = row[0], row[1], row[2:]
-    return bool(
-        seals.seal(table, number, values) == sealed or seals.seal(table, number, map(seals.plain, values)) == sealed
-    )
+    try:
+        return number is not None and (
+            seals.seal(table, number, values) == sealed or seals.seal(table, number, map(seals.plain, values)) == sealed
+        )
+    except TypeError:  # something that al-loop does not store, such as bytes
+        return False
 
 
 def _rows(connection: Connection, table: sa.Table, since: int | None) -> Iterator[tuple[Any, ...]]:
@@ -204,12 +206,31 @@ def _rows(connection: Connection, table: sa.Table, since: int | None) -> Iterato
     names = ", ".join(f'"{name}"' for name in ("entry", "seal", *seals.names_of(table)))
     where = "" if since is None else f" WHERE entry >= {since}"
     cursor = connection.connection.cursor()  # SQLAlchemy's own rows would take twice as long
+    n = 0
     try:
         cursor.execute(f"SELECT {names} FROM {table.name}{where} ORDER BY entry")
         while part := cursor.fetchmany(_CHUNK):
+            n += len(part)
             yield from part
+    except sqlite3.OperationalError as error:
+        if "decode" not in str(error):
+            raise
+        yield from _undecoded_rows(connection, f"SELECT {names} FROM {table.name}{where} ORDER BY entry", n)
     finally:
         cursor.close()
+
+
+def _undecoded_rows(connection: Connection, query: str, n: int) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query after the first n, of which some have text that is not Unicode."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    usual = driver.text_factory
+    driver.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
+    try:
+        rows = driver.execute(query).fetchall()
+    finally:
+        driver.text_factory = usual
+    yield from rows[n:]
 
 
 def _place(table: sa.Table, key: Sequence[str], values: Sequence[Any]) -> str:

@@ -31,6 +31,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -194,7 +195,7 @@ def soak(minutes: float, seed: int, folder: Path, shape: Shape = SHAPE) -> tuple
     """Run both stations for a while.
 
     Args:
-        minutes: how long; the campaign under way at the end is finished.
+        minutes: how long there are faults; the campaign under way at the end is finished without.
         seed: of the campaigns and the faults.
         folder: an empty folder.
         shape: the size of the machine's campaigns, and how often faults are injected.
@@ -211,24 +212,33 @@ def soak(minutes: float, seed: int, folder: Path, shape: Shape = SHAPE) -> tuple
         stack.callback(station.close)
         driver = Driver(folder)
         stack.callback(driver.close)
-        threads = [
-            threading.Thread(target=lab.work, args=(end,)),
-            threading.Thread(target=disturb, args=(server, machine, quiet, random.Random(seed))),
-        ]
-        for thread in threads:
-            thread.start()
+        pool = stack.enter_context(ThreadPoolExecutor(2))
         last = time.monotonic() + 60 * minutes
+        work = pool.submit(lab.work, end)
+        disturbance = pool.submit(disturb, server, machine, quiet, random.Random(seed))
+
+        def is_fault_due() -> bool:
+            if disturbance.done():  # with an error: a soak without disturbance shows nothing
+                disturbance.result()
+            if time.monotonic() < last:
+                return True
+            quiet.set()  # the campaign under way is finished in peace
+            return False
+
         try:
-            while time.monotonic() < last:
+            while is_fault_due():
                 number = machine.campaigns
                 campaign = FaultCampaign(folder / f"campaign{number}", station, driver, machine, seed + number, shape)
-                campaign.run(lambda: time.monotonic() < last)
+                campaign.run(is_fault_due)
                 print(f"{machine.answers} answers, {sum(machine.faults.values())} faults", flush=True)
         finally:
-            end.set()
-            threads[0].join()
             quiet.set()
-            threads[1].join()
+            try:
+                disturbance.result()
+            finally:
+                server.start()
+                end.set()
+                work.result()
         lab.check(people)
     return [machine, people], lab.exit_codes
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+#: within the name of a block that is a scaffold, which tells it from an equal block of the vocabulary
+SCAFFOLD_MARK = " scaffold"
 SHIPPED_VOCABULARY = Path(__file__).parents[1] / "data" / "zinc_fragments.json"
 
 

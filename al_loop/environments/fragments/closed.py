@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from al_loop.environments._per_device import PerDevice
-from al_loop.environments.fragments.blocks import without
+from al_loop.environments.fragments.blocks import Block, without
 from al_loop.environments.fragments.closing import Closing, Focus
 from al_loop.environments.fragments.pattern_crossover import cross
 from al_loop.environments.fragments.states import SizeLimits, read_slots
@@ -58,7 +58,8 @@ class ClosedFragments(BlockTrees):
                 f"max_fragments: must be at least 2 with the vocabulary {vocabulary}, whose blocks have to be bonded, "
                 f"got {max_fragments}"
             )
-        closing = Closing.of(without(list(patterns.blocks), exclude, str(vocabulary)), patterns.joins, str(vocabulary))
+        blocks = without(list(patterns.blocks), exclude, str(vocabulary))
+        closing = self._close(blocks, patterns.joins, str(vocabulary))
         smallest = closing.smallest()
         if smallest > max_atoms:
             raise ValueError(f"max_atoms: {max_atoms} is below the smallest molecule, which has {smallest} heavy atoms")
@@ -68,6 +69,10 @@ class ClosedFragments(BlockTrees):
         self._encoder: PatternEncoder | None = None
         self.n_actions, self.n_backward_actions = self.n_entries, 1
         self.max_steps = max_fragments
+
+    def _close(self, blocks: Sequence[Block], joins: Mapping[frozenset[str], int], name: str) -> Closing:
+        """Return the tables of a vocabulary's blocks."""
+        return Closing.of(blocks, joins, name)
 
     def closing(self, device: torch.device) -> Closing:
         """Return what decides which blocks may be bonded, on a device."""

@@ -13,12 +13,15 @@ from al_loop.environments.fragments.blocks import read_blocks
 from al_loop.environments.fragments.closed import ClosedFragments
 from al_loop.environments.fragments.crossover import cross
 from al_loop.environments.fragments.growth import NEVER, LeastGrowth
+from al_loop.environments.fragments.scaffold_space import ScaffoldFragments
 from al_loop.environments.fragments.states import SizeLimits, read_slots
 from al_loop.environments.fragments.tables import SITE_CLASSES, FragmentTables
 from al_loop.environments.fragments.trees import BlockTrees
 from al_loop.environments.fragments.vocabulary_file import BENGIO_72, read_vocabulary, vocabulary_path
 from al_loop.environments.fragments.walks import log_paths, retrace
 from al_loop.system.path_texts import PathOrName
+
+_ARGUMENTS = ("max_fragments", "min_fragments", "max_atoms", "vocabulary", "exclude", "scaffold")
 
 
 class Fragments(BlockTrees):
@@ -39,6 +42,9 @@ class Fragments(BlockTrees):
             bengio72, the 72 blocks of earlier versions, these are ignored. A config that names none gets zinc, and a
             run of an earlier version has bengio72 (null).
         exclude: SMILES of blocks of the vocabulary to omit.
+        scaffold: a part that every molecule has, with an attachment point ``[*]`` for each of its substituents, such as
+            ``c1ccc([*:1])cc1[*:2]``; or two parts with one attachment point each, which a linker is to connect. It need
+            not be in the vocabulary, which must be one of patterns.
 
     Raises:
         ValueError: a limit is out of range, or the vocabulary cannot be used.
@@ -49,9 +55,11 @@ class Fragments(BlockTrees):
 
     def __new__(cls, *args: Any, **settings: Any) -> Any:
         """Return an environment of the kind that the vocabulary requires."""
-        vocabulary = args[3] if len(args) > 3 else settings.get("vocabulary")
-        if cls is Fragments and read_vocabulary(vocabulary) is not None:
-            return ClosedFragments(*args, **settings)
+        given = {**dict(zip(_ARGUMENTS, args, strict=False)), **settings}
+        if cls is Fragments and given.get("scaffold") is not None:
+            return ScaffoldFragments(**given)
+        if cls is Fragments and read_vocabulary(given.get("vocabulary")) is not None:
+            return ClosedFragments(**{name: value for name, value in given.items() if name != "scaffold"})
         return object.__new__(cls)
 
     def __init__(
@@ -61,6 +69,7 @@ class Fragments(BlockTrees):
         max_atoms: int = 38,
         vocabulary: PathOrName | None = None,
         exclude: Sequence[str] = (),
+        scaffold: str | Sequence[str] | None = None,
     ) -> None:
         max_fragments = 6 if max_fragments is None else max_fragments
         if not 1 <= min_fragments <= max_fragments:

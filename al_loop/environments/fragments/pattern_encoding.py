@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from rdkit import Chem
 
+from al_loop.environments.fragments.blocks import SCAFFOLD_MARK
 from al_loop.environments.fragments.closing import Closing
 from al_loop.environments.fragments.pattern_decoding import decode
 from al_loop.environments.fragments.pattern_trees import Bonds, TreeWriter
@@ -54,6 +56,18 @@ class PatternEncoder:
         Raises:
             NotInSpaceError: no actions lead to the molecule; the message gives the reason.
         """
+        mol = self.read(smiles)
+        return self.encode_cut(smiles, cut(mol), mol.GetNumAtoms())
+
+    def read(self, smiles: str) -> Any:
+        """Return the RDKit molecule of a SMILES.
+
+        Args:
+            smiles: the molecule.
+
+        Raises:
+            NotInSpaceError: it is no molecule, or one that cannot be cut.
+        """
         mol = Chem.MolFromSmiles(smiles)
         if mol is None or not mol.GetNumAtoms():
             raise NotInSpaceError(smiles, "it is not a molecule")
@@ -63,15 +77,27 @@ class PatternEncoder:
             raise NotInSpaceError(
                 smiles, "it has an element, an isotope or an unpaired electron that no block has", fault
             )
-        molecule = cut(mol)
+        return mol
+
+    def encode_cut(self, smiles: str, molecule: CutMolecule, n_atoms: int) -> list[int]:
+        """Return the finished state of a molecule that is cut already.
+
+        Args:
+            smiles: the molecule.
+            molecule: its pieces.
+            n_atoms: number of heavy atoms.
+
+        Raises:
+            NotInSpaceError: no actions lead to the molecule; the message gives the reason.
+        """
         if len(molecule.pieces) < 2:
             raise NotInSpaceError(smiles, "it is a single block, and a molecule has at least two")
         if len(molecule.pieces) > self._limits.max_fragments:
             most = f"max_fragments ({self._limits.max_fragments})"
             raise NotInSpaceError(smiles, f"it has more blocks than {most}", str(len(molecule.pieces)))
-        if mol.GetNumAtoms() > self._limits.max_atoms:
+        if n_atoms > self._limits.max_atoms:
             most = f"max_atoms ({self._limits.max_atoms})"
-            raise NotInSpaceError(smiles, f"it has more heavy atoms than {most}", str(mol.GetNumAtoms()))
+            raise NotInSpaceError(smiles, f"it has more heavy atoms than {most}", str(n_atoms))
         target, reason = canonical_smiles(smiles), ""
         for blocks, bonds in self._trees(smiles, molecule):
             row = self._writer.write(blocks, bonds)
@@ -117,7 +143,7 @@ class PatternEncoder:
         if self._flat is None:
             self._flat = defaultdict(list)
             for i, block in enumerate(self._blocks, start=1):
-                if any(mark in block.smiles for mark in "@/\\"):
+                if SCAFFOLD_MARK not in block.smiles and any(mark in block.smiles for mark in "@/\\"):
                     for flat, order in _flat_orders(block.smiles, is_every=False):
                         self._flat[flat].append((i, order))
         found = []

@@ -12,7 +12,7 @@ configuration, which is then part of what the block is.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -67,7 +67,8 @@ def _is_unsaturated(atom: Any) -> bool:
     return any(bond.GetBondType() != Chem.BondType.SINGLE for bond in atom.GetBonds())
 
 
-def _is_cut(bond: Any) -> bool:
+def is_cut(bond: Any) -> bool:
+    """Return whether the rule cuts a bond."""
     if bond.GetBondType() != Chem.BondType.SINGLE or bond.IsInRing():
         return False
     ends = bond.GetBeginAtom(), bond.GetEndAtom()
@@ -95,7 +96,16 @@ def unusable(mol: Any) -> str:
 
 def cut(mol: Any) -> CutMolecule:
     """Cut a sanitised RDKit molecule, of one component and without isotopes, into its pieces."""
-    bonds = [bond for bond in mol.GetBonds() if _is_cut(bond)]
+    return cut_at(mol, [bond for bond in mol.GetBonds() if is_cut(bond)])
+
+
+def cut_at(mol: Any, bonds: Sequence[Any]) -> CutMolecule:
+    """Cut a molecule at some of its bonds, all of them single and acyclic, into its pieces.
+
+    Args:
+        mol: a sanitised RDKit molecule, of one component and without isotopes.
+        bonds: the bonds.
+    """
     classes = []
     for bond in bonds:
         first, second = sorted((site_class(bond.GetBeginAtom()), site_class(bond.GetEndAtom())))

@@ -5,10 +5,11 @@ import pytest
 from al_loop import open_run
 from al_loop.actors.local import LocalExecutor
 from al_loop.campaign.preparation import prepare
-from al_loop.campaign.reaching import MAX_STAGES, Reaching
+from al_loop.campaign.reaching import MAX_STAGES, Reaching, walk_to_constraints
 from al_loop.campaign.rehearsal import objects_to_rehearse
 from al_loop.config import parse_config
 from al_loop.errors import CampaignError, ConfigError
+from al_loop.modelling.constraint_reward import ConstraintReward
 from tests.support.project import Project, enter_project
 
 #: met by 1 of 4,096 random words
@@ -17,7 +18,7 @@ CONFIG = {
     "name": "words",
     "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 12},
     "oracle": {"kind": "human"},
-    "sampler": {"steps": 15, "batch_size": 32, "hidden": 16, "pool": 64},
+    "sampler": {"steps": 8, "batch_size": 32, "hidden": 16, "pool": 64},
 }
 
 
@@ -36,7 +37,7 @@ def test_a_sampler_learns_to_meet_constraints_that_random_words_hardly_meet(tmp_
     _, reached = reach(tmp_path, constraints=[ALL_STRONG, {"kind": "motif", "motifs": ["GCG"], "min": 1}])
     assert len(set(reached.objects)) == len(reached.objects) >= 8
     assert all(set(word) <= {"G", "C"} and "GCG" in word for word in reached.objects)
-    assert reached.info["share"] >= 0.05
+    assert reached.info["share"] > 0.01  # of random words, 1 in 6,000
     assert "the sampler was trained towards them first" in reached.summary
 
 
@@ -46,20 +47,25 @@ def test_what_nothing_meets_ends_before_the_last_stage_with_nothing(tmp_path):
     assert reached.info["stages"] < MAX_STAGES
 
 
-def test_seeds_are_where_the_search_begins(tmp_path):
+def test_the_walk_begins_at_the_seeds():
     config = {"constraints": [{"kind": "motif", "motifs": ["GCGCGCGCGC"], "min": 1}], "seeds": ["AGCGCGCGCGCA"]}
-    _, reached = reach(tmp_path, n=4, **config)
-    assert len(reached.objects) >= 4
+    parts = prepare(parse_config(CONFIG | config))
+    walk = walk_to_constraints(parts, ConstraintReward(parts.constraints))
+    assert walk.best(1) == ["AGCGCGCGCGCA"]
+    assert any(parts.constraints.acceptable(names) for names in walk.draws(2, 128))
 
 
-def test_a_campaign_begins_inside_rare_constraints_and_stays_there(project):
-    notes = project.run("environment.length=12", "constraints=[{kind: gc_content, min: 1}]", "sampler.steps=15")
-    assert all(set(word) <= {"G", "C"} for word in project.objects())
-    assert len(set(project.objects())) == 18
-    assert project.infos()[0]["reached"]["share"] >= 0.05
+def test_a_campaign_begins_inside_rare_constraints_and_stays_there_also_if_it_is_started_again(project):
+    settings = ("environment.length=12", "constraints=[{kind: gc_content, min: 1}]", "sampler.steps=10")
+    notes = project.run(*settings, "rounds.count=0")
     assert any("trained towards them first" in note for note in notes.notes)
-    origins = open_run(project / "run").candidates["origin"]
-    assert "reached" in set(origins)
+    project.run(*settings, "rounds.count=1")
+    assert all(set(word) <= {"G", "C"} for word in project.objects())
+    assert len(set(project.objects())) == 12
+    assert project.infos()[0]["reached"]["share"] >= 0.05
+    assert "reached" in set(open_run(project / "run").candidates["origin"])
+    project.run(*settings, "rounds.count=1", run_dir="at once")
+    assert project.objects() == project.objects("at once")
 
 
 def test_constraints_that_cannot_be_met_are_an_error_with_the_pass_rate_of_each(project):
@@ -70,6 +76,16 @@ def test_constraints_that_cannot_be_met_are_an_error_with_the_pass_rate_of_each(
     assert project.objects() == []
 
 
+def test_with_earlier_data_the_sampler_is_trained_towards_rare_constraints_before_the_first_round(project):
+    (project / "earlier.csv").write_text("sequence,measure\n" + "".join(f"{'ACGU' * 2}{w}GUA,1\n" for w in "ACGU"))
+    settings = ("environment.length=12", "initial_data=earlier.csv", "rounds.initial=0", "rounds.count=1")
+    notes = project.run(*settings, "constraints=[{kind: gc_content, min: 1}]", "sampler.steps=8")
+    assert any("trained towards them first" in note for note in notes.notes)
+    proposed = project.objects()[4:]
+    assert len(proposed) == 6
+    assert all(set(word) <= {"G", "C"} for word in proposed)
+
+
 def test_constraints_that_leave_nothing_in_a_later_round_do_not_end_it_as_finished(project):
     project.run("rounds.count=1", "sampler.steps=2")
     with pytest.raises(CampaignError, match=r"round 2: none of .*gc_content, min 1\.5\) is met by 0"):
@@ -78,10 +94,11 @@ def test_constraints_that_leave_nothing_in_a_later_round_do_not_end_it_as_finish
 
 
 def test_a_first_batch_that_is_smaller_than_asked_says_how_rare_each_constraint_is(project):
-    # 64 words of 6 strong letters
-    notes = project.run("rounds.initial=70", "rounds.count=0", "constraints=[{kind: gc_content, min: 1}]")
+    # there are 16 words of 4 strong letters
+    settings = ("environment.length=4", "rounds.initial=20", "rounds.count=0", "sampler.steps=1")
+    notes = project.run(*settings, "constraints=[{kind: gc_content, min: 1}]")
     (note,) = [note for note in notes.notes if "only" in note]
-    assert "of 70 new acceptable objects were found" in note
+    assert "of 20 new acceptable objects were found" in note
     assert "constraints.0 (gc_content, min 1) is met by" in note
 
 

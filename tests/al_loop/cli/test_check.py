@@ -19,6 +19,19 @@ def test_check_builds_the_parts_and_calls_the_oracle_once(folder: Path) -> None:
     assert not (folder / "runs").exists()
 
 
+def test_check_shows_which_seeds_were_read_and_why_others_were_not(folder: Path) -> None:
+    (folder / "hits.csv").write_text("name,sequence\na,ACGUAC\nb,ACG\nc,ACGUAC\n")
+    code, out, err = call("check", "tiny.yaml", "--no-oracle", "seeds=hits.csv")
+    assert (code, err) == (0, [])
+    text = " ".join(out.split())
+    assert "1 of 3 objects of hits.csv are in the space" in text
+    assert "1 duplicate left out" in text
+    assert "ACG: 'ACG' has 3 letters" in text
+    code, _, err = call("check", "tiny.yaml", "--no-oracle", "seeds=[XYZ]")
+    assert code == 2
+    assert "seeds: " in err[0]
+
+
 def test_check_without_oracle_calls_none(folder: Path) -> None:
     log = folder / "none.log"
     assert call("check", "tiny.yaml", f"oracle.log={log}", "--no-oracle")[0] == 0

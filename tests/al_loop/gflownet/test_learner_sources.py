@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from al_loop.environments.fragments import Fragments
+from al_loop.gflownet.learner_sources import LearnerSources
 from al_loop.gflownet.reward import StateReward
+from al_loop.gflownet.searches.genetic import Genetic
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.trainer import Trainer
 
@@ -49,3 +51,20 @@ def test_a_measured_object_is_known_by_its_identity(trainer):
     learner, reward = trainer.learner, StateReward(of_states)
     assert learner.remember(["Cc1ccccc1", "not a molecule", "c1(C)ccccc1"], reward) == 2
     assert len(learner.measured) == 1
+
+
+def test_seeds_are_in_the_replay_from_which_searches_start(trainer):
+    seeds = ["CC(=O)Nc1ccccc1", "not a molecule"]
+    learner = trainer.learner
+    learner.start_from(seeds, of_objects)
+    assert learner.best_objects == seeds[:1]
+    (entries,) = [job.parents for job in LearnerSources.jobs(searching(learner), 0)]
+    assert set(entries.keys) == {"CC(=O)Nc1ccccc1"}
+
+
+def searching(learner):
+    """The sources of a learner that runs a genetic search."""
+    training = TrainingSettings(batch_size=8, searches=(Genetic(size=2),))
+    sources = LearnerSources(Fragments(max_fragments=3), training, torch.device("cpu"))
+    sources.load_state_dict(learner.state_dict())
+    return sources

@@ -223,3 +223,40 @@ def test_rows_of_a_large_ledger_are_compared_again_once_somebody_has_written_to_
         with Ledger(filled, read_only=True) as reader, pytest.raises(DamagedLedger):
             reader.observations()
         assert len(calls) == n
+
+
+@sqlite_only
+def test_of_a_large_ledger_a_reader_compares_what_was_added_since_the_last_one(
+    filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "MANY", 5)
+    with Ledger(filled, read_only=True) as reader:
+        reader.observations()
+    calls: list[int] = []
+    quick_findings = verification.quick_findings
+    monkeypatch.setattr(verification, "quick_findings", lambda c: calls.append(1) or quick_findings(c))
+    with Ledger(filled) as ledger:
+        ledger.stop("enough")  # nothing is read, so that nothing is compared
+    with Ledger(filled, read_only=True) as reader:
+        reader.observations()
+    with Ledger(filled) as ledger:
+        ledger.stop("again")
+    edit(filled, "UPDATE decisions SET reason = 'never' WHERE reason = 'again'")
+    with Ledger(filled, read_only=True) as reader, pytest.raises(DamagedLedger, match="decisions"):
+        reader.observations()
+    assert calls == []
+
+
+@sqlite_only
+@pytest.mark.parametrize("column", ["values", "info", "failure_reason", "worker", "cost"])
+def test_bytes_where_al_loop_stores_none_are_found(filled: str, column: str) -> None:
+    edit(filled, f"UPDATE evaluations SET \"{column}\" = x'00ff80' WHERE candidate_id = 1")
+    with Ledger(filled, read_only=True) as ledger:
+        assert [f.place for f in ledger.findings()] == ["evaluations (candidate_id 1, revision 0)"]
+
+
+@sqlite_only
+def test_text_that_is_not_unicode_is_found(filled: str) -> None:
+    edit(filled, "UPDATE evaluations SET worker = CAST(x'ff80' AS TEXT) WHERE candidate_id = 1")
+    with Ledger(filled, read_only=True) as ledger:
+        assert [f.place for f in ledger.findings()] == ["evaluations (candidate_id 1, revision 0)"]

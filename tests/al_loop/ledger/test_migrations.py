@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from al_loop import __version__
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.ledger import SCHEMA_VERSION, Ledger
 from al_loop.ledger.schema import OLDEST_SCHEMA
@@ -256,7 +257,10 @@ def test_a_newer_schema_is_refused_with_both_numbers(url: str, ledger: Ledger) -
     for read_only in (False, True):
         with pytest.raises(ConfigError) as caught:
             Ledger(url, read_only=read_only)
-        message = f"has schema {SCHEMA_VERSION + 3}, but this al-loop supports schemas up to {SCHEMA_VERSION}; upgrade"
+        message = (
+            f"has schema {SCHEMA_VERSION + 3}, but this al-loop {__version__} supports schemas up to {SCHEMA_VERSION}; "
+            "upgrade"
+        )
         assert message in str(caught.value)
         assert "was last started by al-loop 0.1.0 and has schema" in str(caught.value)
         assert "\n" not in str(caught.value)
