@@ -30,6 +30,7 @@ from al_loop.campaign.round_times import RoundTimes
 from al_loop.campaign.tracking import TrackingReporter
 from al_loop.config import CampaignConfig, build
 from al_loop.config.initial_data import earlier_data_items
+from al_loop.config.method import described
 from al_loop.config.plugins import load_target
 from al_loop.errors import counted, summary
 from al_loop.ledger import Lease, Ledger
@@ -122,6 +123,8 @@ class Campaign:
             self.directory.write(self.directory.path / "campaign.json", pointer.encode())
             #: whether this start is the first of the campaign
             self.is_new = self._begin(ledger, parts, previous, accept_change)
+            if self.is_new and config.method is not None:
+                self._note(described(config))
             row = ledger.campaign()
             assert row is not None
             self._uid = row.uid

@@ -174,7 +174,7 @@ class CampaignParts:
         part = self.config.sampler.evolution
         if part is None:
             return None
-        evolution: Evolution = build("evolution", part)
+        evolution: Evolution = build("evolution", part, BuildContext(alphabet=self.environment.letters()))
         return evolution
 
     # -- models and selection ------------------------------------------------------------------------------------------

@@ -132,7 +132,8 @@ class RoundLoop:
         if number and self._stops(number, batch.forecast):
             return False
         self._times.decision_s = time.monotonic() - began
-        if not batch.proposals and n:
+        is_unreachable = info.get("reached", {}).get("found") == 0
+        if not batch.proposals and (n or is_unreachable):
             self._check_constraints(number, proposer, has_earlier=bool(earlier))
         if not batch.proposals and not earlier:
             self._context.stop("no new acceptable object was found: the space counts as exhausted")

@@ -39,7 +39,7 @@ class BuildContext:
     default.
 
     Args:
-        alphabet: for features and properties: the letters of the environment's sequences.
+        alphabet: for features, properties and evolution: the letters of the environment's sequences.
         length: for features: the length of the environment's longest sequence.
         kernel: for surrogates: the kernel that suits the features.
         layout: for surrogates: the layout of a feature row, which encoders require (a ``RowLayout``).

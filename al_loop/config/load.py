@@ -14,6 +14,7 @@ from al_loop.config.import_path import add_to_path, hidden_module
 from al_loop.config.interpret import interpret
 from al_loop.config.locations import MAX_BYTES, KeyPath, Locations, read_yaml
 from al_loop.config.messages import messages
+from al_loop.config.method import resolved
 from al_loop.config.overrides import apply_overrides
 from al_loop.config.schema import CampaignConfig
 from al_loop.errors import ConfigError
@@ -97,6 +98,7 @@ def parse_config(
         ConfigError: the config is invalid; one line per error.
     """
     content, locations = interpret(content, locations or Locations(), folder)
+    content = resolved(content)
     try:
         config = CampaignConfig.model_validate(content)
     except ValidationError as error:

@@ -30,6 +30,13 @@ class Reward(Frozen):
     feasibility: Annotated[
         float, Field(ge=0, description="power of P(the oracle returns a value) as a factor of the reward; 0: ignored")
     ] = 0.0
+    feasibility_by: Annotated[
+        Literal["similarity", "auto"] | None,
+        Field(
+            description="how P(the oracle returns a value) is learned: from similar objects; auto: from forbidden "
+            "neighbours of letters where these predict failures of sequences; if omitted: similarity"
+        ),
+    ] = None
     cost: Annotated[
         float, Field(ge=0, description="power of the expected cost of a call as a divisor of the reward; 0: ignored")
     ] = 0.0

@@ -25,11 +25,11 @@ _NOT_IDENTITY = (
     "sampler.epochs", "sampler.backward_loss",
     "reward.decode",  # which changes the cost of a reward and not its value
     "sampler.execution",  # the same training, in another order of random numbers
-    "initial_data", "seeds", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
+    "method", "initial_data", "seeds", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
 
 #: optional keys that campaigns of earlier versions did not have: without a value, they are no part of the identity
-_ADDED_LATER = ("reward.prior", "sampler.evolution", "diversity_filter")
+_ADDED_LATER = ("reward.prior", "reward.feasibility_by", "sampler.evolution", "diversity_filter")
 
 
 def _check_bounds(low: float | None, high: float | None) -> None:
@@ -259,6 +259,13 @@ class CampaignConfig(Frozen):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run directory is runs/NAME")]
     seed: Annotated[int, Field(ge=0, description="the same seed proposes the same batches")] = 0
+    method: Annotated[
+        Literal["auto"] | None,
+        Field(
+            description="auto: the parts and settings that do best in the benchmarks of discovery, wherever the "
+            "config leaves them out; the run records them. If omitted: the defaults of each section"
+        ),
+    ] = None
     environment: Annotated[Part, Field(description="the space of objects")]
     oracle: Annotated[Part, Field(description="what measures an object")]
     goal: Goal | None = Field(None, description="maximise or minimise; if omitted, the oracle's usual goal")

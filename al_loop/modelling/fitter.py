@@ -19,6 +19,7 @@ from al_loop.acquisitions.ucb import UCB
 from al_loop.config.reward_settings import Reward as RewardSettings
 from al_loop.errors import CampaignError
 from al_loop.features.base import describable
+from al_loop.features.row_layout import SequenceLayout
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.fidelity_selection import at_fidelities
 from al_loop.modelling.fitted import FittedModels
@@ -192,11 +193,17 @@ class ModelFitter:
 
     def _log_success_probability(self, observations: Sequence[Observation]) -> Callable[[Tensor], Tensor]:
         from al_loop.modelling.feasibility import Feasibility
+        from al_loop.modelling.forbidden_pairs import ForbiddenPairs, explains_failures
 
         # an object that was given up after lost connections may well be measurable
         decided = [o for o in observations if o.failure != "retryable"]
         is_success = torch.tensor([o.values is not None for o in decided])
         features = self._space.features
+        layout = features.layout if self._reward.feasibility_by == "auto" else None
+        if isinstance(layout, SequenceLayout):
+            X = features([o.object for o in decided])
+            if explains_failures(layout, X, is_success):
+                return ForbiddenPairs.fit(layout, X, is_success).log_probability
         return Feasibility(features.kernel).fit(features([o.object for o in decided]), is_success).log_probability
 
     def _relative_cost(self, observations: Sequence[Observation]) -> Callable[[Tensor], Tensor] | None:

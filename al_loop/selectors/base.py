@@ -95,6 +95,9 @@ class SelectionContext:
 class Selector(ABC):
     """Picks a batch from candidates. Deterministic: it holds settings only."""
 
+    #: posterior deviations that it adds to the acquisition for each share of a batch
+    bonuses: tuple[float, ...] = (0.0,)
+
     @abstractmethod
     def select(self, context: SelectionContext) -> list[int]:
         """Return the indices of the min(n, c) picked candidates, in the order of picking.

@@ -45,15 +45,17 @@ class Fit:
 
 @dataclass(frozen=True)
 class NoisePrior:
-    """The log-normal prior of the noise ratio.
+    """The log-normal prior of the noise ratio, and the weight of the signal variance's.
 
     Args:
         median: of the ratio.
         spread: standard deviation of its log.
+        signal_weight: number of measurements that the prior of the signal variance (about 1) counts as.
     """
 
     median: float
     spread: float
+    signal_weight: float = 1.0
 
     def log_density(self, log_ratio: Array | float) -> Any:
         """Return the log density of a log ratio, up to a constant."""
@@ -93,8 +95,9 @@ def fit_noise_ratio(gram: Gram, z: Array, prior: NoisePrior) -> Fit:
         weights = 1 / spectrum
         mean = float((weights * ones) @ rotated / ((weights * ones) @ ones))
         residual = float(weights @ (rotated - mean * ones) ** 2)
-        signal = (residual + 1) / (len(z) + 1)
-        density = log_density(len(z), residual, float(np.log(spectrum).sum()), signal)
+        weight = prior.signal_weight
+        signal = (residual + weight) / (len(z) + weight)
+        density = log_density(len(z), residual, float(np.log(spectrum).sum()), signal, weight)
         return Fit(mean, signal, float(np.exp(log_ratio)), density + float(prior.log_density(log_ratio)))
 
     return best_ratio(at)
@@ -119,7 +122,7 @@ def fit_beside_known_noise(gram: Gram, z: Array, zvar: Array, prior: NoisePrior,
         ones, target = solved.T
         mean = float(ones @ target / (ones @ ones))
         residual = float(((target - mean * ones) ** 2).sum())
-        density = log_density(len(z), residual, 2 * float(np.log(np.diag(L)).sum()), signal)
+        density = log_density(len(z), residual, 2 * float(np.log(np.diag(L)).sum()), signal, prior.signal_weight)
         return Fit(mean, signal, ratio, density + float(prior.log_density(np.log(ratio))))
 
     return best_signal_and_ratio(at, start)
@@ -135,8 +138,6 @@ def choose_kernel(kernel: Kernel, rows: Rows, y: Array, prior: NoisePrior, yvar:
         prior: of the noise ratio.
         yvar: their known noise variances, or None.
     """
-    if not kernel.axes():
-        return kernel
     n_most = _KERNEL_ROWS if yvar is None else _KERNEL_ROWS // 2
     if len(y) > n_most:
         subset = np.sort(np.random.default_rng(0).permutation(len(y))[:n_most])
@@ -144,13 +145,14 @@ def choose_kernel(kernel: Kernel, rows: Rows, y: Array, prior: NoisePrior, yvar:
         yvar = None if yvar is None else yvar[subset]
     shift, scale = shift_and_scale(torch.from_numpy(y))
     z = (y - shift) / scale
+    kernel = kernel.adapted(rows, z)
 
     def density(option: Kernel) -> float:
         gram = Gram.of(option, rows)
         fit = fit_noise_ratio(gram, z, prior)
         return (fit if yvar is None else fit_beside_known_noise(gram, z, yvar / scale**2, prior, fit)).log_density
 
-    return best_kernel(kernel, density)
+    return best_kernel(kernel, density) if kernel.axes() else kernel
 
 
 def best_ratio(at: Callable[[float], Fit]) -> Fit:
@@ -188,17 +190,18 @@ def best_signal_and_ratio(at: Callable[[float, float], Fit], start: Fit) -> Fit:
     return fit(found.x)
 
 
-def log_density(n: int, residual: float, log_det: float, signal: float) -> float:
+def log_density(n: int, residual: float, log_det: float, signal: float, weight: float = 1.0) -> float:
     """Return the log likelihood of n targets plus the log prior of log s.
 
-    The prior of s is scaled inverse chi-squared with one degree of freedom; as a density of log s, its log is
-    -(log s + 1 / s) / 2.
+    The prior of s is scaled inverse chi-squared with w degrees of freedom; as a density of log s, its log is
+    -w (log s + 1 / s) / 2.
 
     Args:
         n: number of targets.
         residual: (z - c)' R^-1 (z - c), for the covariance s R.
         log_det: log |R|.
         signal: s.
+        weight: w.
     """
     likelihood = -0.5 * (n * np.log(2 * np.pi * signal) + log_det + residual / signal)
-    return float(likelihood - 0.5 * (np.log(signal) + 1 / signal))
+    return float(likelihood - 0.5 * weight * (np.log(signal) + 1 / signal))

@@ -67,10 +67,13 @@ class ExactGP(Surrogate):
     Args:
         kernel: by default the natural one of the campaign's features. Else names joined by + and *, each with the
             columns that it applies to where not all: ``tanimoto``, ``minmax`` (counts), ``hamming`` (one-hot letters),
-            ``rbf``, ``matern12``, ``matern32``, ``matern52`` (descriptors, which are brought to one scale); such as
-            ``tanimoto[0:2048] + matern52[2048:2256]``. Lengthscales and weights are fitted.
+            ``weighted_hamming`` (letters, with a weight for each position), ``rbf``, ``matern12``, ``matern32``,
+            ``matern52`` (descriptors, which are brought to one scale); such as ``tanimoto[0:2048] +
+            matern52[2048:2256]``. Lengthscales and weights are fitted.
         noise_ratio: median of the prior of r, noise variance / signal variance.
         noise_spread: standard deviation of the prior of log r.
+        signal_weight: number of measurements that the prior of s counts as. More keep the uncertainty about new objects
+            from vanishing where many measured values are equal.
         max_rows: largest number of measurements that are used: of more, half are the best ones, and half are taken
             evenly from all others; None: all.
     """
@@ -82,12 +85,14 @@ class ExactGP(Surrogate):
         kernel: str = "tanimoto",
         noise_ratio: Annotated[float, Field(gt=0)] = 0.1,
         noise_spread: Annotated[float, Field(gt=0)] = 1.5,
+        signal_weight: Annotated[float, Field(gt=0)] = 1.0,
         max_rows: Annotated[int, Field(ge=2)] | None = None,
     ) -> None:
         kernel_of(kernel)  # raises where it cannot be parsed
         self.kernel = kernel
         self.noise_ratio = noise_ratio
         self.noise_spread = noise_spread
+        self.signal_weight = signal_weight
         self.max_rows = max_rows
 
     def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
@@ -123,7 +128,7 @@ class ExactGP(Surrogate):
             ValueError: the data are unusable.
         """
         check_data(X, y[:, None], None)
-        prior, rng = NoisePrior(self.noise_ratio, self.noise_spread), np.random.default_rng(seed)
+        prior, rng = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight), np.random.default_rng(seed)
         shift, scale = shift_and_scale(y)
         z, rows = (y.double().numpy() - shift) / scale, prepare(X)
         best = choose_kernel(kernel_of(self.kernel).trained(X), rows, y.double().numpy(), prior)
@@ -154,7 +159,7 @@ class ExactGP(Surrogate):
             n_draws: their number.
             seed: of the draws.
         """
-        prior, rng = NoisePrior(self.noise_ratio, self.noise_spread), np.random.default_rng(seed)
+        prior, rng = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight), np.random.default_rng(seed)
         kernel, distinct = kernel_of(self.kernel).trained(X), min(n_draws, _N_KERNELS)
         kernels = draw_kernels(kernel, prepare(X[:0]), np.empty(0), prior, distinct, rng)
         ratios = np.exp(rng.normal(np.log(self.noise_ratio), self.noise_spread, n_draws)).clip(*RATIO_BOUNDS)
@@ -165,7 +170,7 @@ class ExactGP(Surrogate):
             chosen_rows = informative_rows(Y.cpu(), self.max_rows).to(X.device)
             X, Y, sides = X[chosen_rows], Y[chosen_rows], sides[chosen_rows]
             Yvar = None if Yvar is None else Yvar[chosen_rows]
-        prior = NoisePrior(self.noise_ratio, self.noise_spread)
+        prior = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight)
         rows, kernel = prepare(X), kernel_of(self.kernel).trained(X)
         grams: dict[int, Gram] = {}
         models = []

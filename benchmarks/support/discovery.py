@@ -76,7 +76,7 @@ class Task:
             seed: the campaign's.
             changes: sections that replace or, where both are mappings, complete those of the task.
         """
-        content: dict[str, Any] = {"name": self.name, "seed": seed, **self.content}
+        content: dict[str, Any] = {"name": self.name, "seed": seed, "method": "auto", **self.content}
         for part in (self.overrides(seed), changes):
             for key, value in part.items():
                 own = content.get(key)

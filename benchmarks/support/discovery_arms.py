@@ -32,7 +32,9 @@ _ATTEMPTS = 200  # draws after which a space counts as exhausted
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "loop, no uncertainty": {"acquisition": {"kind": "ucb", "kappa": 1e-6}},
     "loop, no diversity": {"selector": {"kind": "greedy"}},
-    "loop, no replay or searches": {"sampler": {"searches": [], "replay_size": 0, "measured_size": 0}},
+    "loop, no replay or searches": {
+        "sampler": {"searches": [], "replay_size": 0, "measured_size": 0, "evolution": None}
+    },
 }
 
 

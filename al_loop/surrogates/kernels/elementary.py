@@ -108,6 +108,15 @@ class Kernel(ABC):
         """
         return self
 
+    def adapted(self, rows: Rows, z: NDArray[np.float64]) -> Kernel:
+        """Return the kernel with hyperparameters that a search by gradients found; by default there are none.
+
+        Args:
+            rows: n training rows.
+            z: n standardised targets.
+        """
+        return self
+
     def hyperparameters(self) -> Mapping[str, float]:
         """Return the kernel's hyperparameters by name."""
         return {}

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from al_loop.errors import ConfigError
 from al_loop.surrogates.kernels.elementary import KERNELS, RBF, Kernel, Matern, Rows, prepare
+from al_loop.surrogates.kernels.positions import WeightedHamming
 from al_loop.surrogates.kernels.sparse import SPARSE_KERNELS
 from al_loop.system import stopping
 
-_NAMED = {**KERNELS, **SPARSE_KERNELS}
+_NAMED = {**KERNELS, **SPARSE_KERNELS, "weighted_hamming": WeightedHamming()}
 #: relative weights of a term of a sum among which a fit chooses
 _WEIGHTS = (0.1, 0.3, 1.0, 3.0)
 #: lengthscales of a kernel on scaled columns, in units of the usual distance of two rows

@@ -11,6 +11,7 @@ from torch import Tensor
 from al_loop.seeding import derive_seed
 from al_loop.surrogates.kernels.elementary import RBF, Hamming, Kernel, Matern, Rows, Tanimoto
 from al_loop.surrogates.kernels.expression import Columns, Scaled, Sum
+from al_loop.surrogates.kernels.positions import WeightedHamming
 
 #: number of rates of the mixture from which the Tanimoto kernel's inverse scales are drawn
 _N_RATES = 32
@@ -70,7 +71,7 @@ class HammingPath(PriorPath):
         super().__init__(n_features, seed)
         n_positions = float(rows.squared_norms.double().mean())
         agreement = torch.tensor(-0.5 / (kernel.lengthscale * n_positions), dtype=torch.float64)
-        self._p = float(-torch.expm1(agreement) / 2)
+        self._p: float | Tensor = float(-torch.expm1(agreement) / 2)
 
     def _draw(self, d: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         bits = torch.rand(d, self.n_features, generator=generator) < self._p
@@ -81,6 +82,23 @@ class HammingPath(PriorPath):
         bits, weights = numbers
         parity = torch.remainder(rows.values.float() @ bits, 2.0)
         return (1 - 2 * parity.double()) @ weights
+
+
+class WeightedHammingPath(HammingPath):
+    """A path of the Hamming kernel with a weight w for each position, of which p = (1 - exp(-w / 2)) / 2.
+
+    Args:
+        kernel: the kernel, trained.
+        rows: any rows, from which the number of columns of a position is read.
+        n_features: M.
+        seed: of the bits and weights.
+    """
+
+    def __init__(self, kernel: WeightedHamming, rows: Rows, n_features: int, seed: int) -> None:
+        PriorPath.__init__(self, n_features, seed)
+        weights = kernel.weights_of(rows).cpu()
+        per_position = rows.values.shape[-1] // len(weights)
+        self._p = (-torch.expm1(-weights / 2) / 2).repeat_interleave(per_position)[:, None]
 
 
 class TanimotoPath(PriorPath):
@@ -221,6 +239,8 @@ def draw_prior(kernel: Kernel, rows: Rows, n_features: int, seed: int) -> Path:
         return TanimotoPath(rows, n_features, seed)
     if isinstance(kernel, Hamming):
         return HammingPath(kernel, rows, n_features, seed)
+    if isinstance(kernel, WeightedHamming):
+        return WeightedHammingPath(kernel, rows, n_features, seed)
     if isinstance(kernel, RBF | Matern):
         return FourierPath(kernel, n_features, seed)
     if isinstance(kernel, Columns | Scaled):

@@ -1,0 +1,103 @@
+"""The probability that the oracle answers for a sequence, where neighbouring letters can make it fail."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from al_loop.features.row_layout import SequenceLayout
+
+#: prior probability that a pair of letters is forbidden
+_PRIOR = 0.15
+#: passes over the failed sequences
+_PASSES = 5
+#: folds of the comparison with the rate of failures
+_FOLDS = 8
+#: bounds of probabilities
+_LEAST, _MOST = 1e-6, 0.999
+
+
+@dataclass(frozen=True)
+class ForbiddenPairs:
+    """P(the oracle answers) if some pairs of neighbouring letters are forbidden: the product over the pairs.
+
+    A pair that occurs in a sequence with a value is allowed. A failed sequence has at least one forbidden pair; which
+    one is shared out among its other pairs in proportion to their odds, by belief propagation.
+
+    Args:
+        layout: of the rows.
+        probability: that a pair is forbidden: letters x letters, a blank being the last letter.
+    """
+
+    layout: SequenceLayout
+    probability: Tensor
+
+    @classmethod
+    def fit(cls, layout: SequenceLayout, X: Tensor, is_answered: Tensor) -> ForbiddenPairs:
+        """Fit the probabilities.
+
+        Args:
+            layout: of the rows.
+            X: n x d one-hot rows.
+            is_answered: n booleans.
+        """
+        n_letters = len(layout.alphabet) + 1
+        pairs = _pairs(layout, X)
+        is_allowed = torch.zeros(n_letters**2, dtype=torch.bool)
+        is_allowed[pairs[is_answered].flatten()] = True
+        is_allowed[n_letters * (n_letters - 1) :] = True  # a blank before anything
+        occurs = torch.zeros(len(pairs), n_letters**2, dtype=torch.bool).scatter_(1, pairs, True)
+        suspects = occurs[~is_answered] & ~is_allowed
+        suspects = suspects[suspects.any(1)]  # no pair explains the other failures
+        prior = math.log(_PRIOR / (1 - _PRIOR))
+        # log-odds that each failed sequence contributes to each of its pairs
+        messages = torch.zeros(suspects.shape, dtype=torch.float64)
+        for _ in range(_PASSES):
+            total = prior + messages.sum(0)
+            p = torch.where(suspects, (total - messages).sigmoid().clamp(_LEAST, _MOST), 0.0)
+            log_none = torch.log1p(-p)
+            others = 1 - (log_none.sum(1, keepdim=True) - log_none).exp()  # P(another pair is forbidden)
+            messages = torch.where(suspects, -others.clamp_min(_LEAST).log(), 0.0)
+        probability = torch.where(is_allowed, 0.0, (prior + messages.sum(0)).sigmoid().clamp_max(_MOST))
+        return cls(layout, probability)
+
+    @torch.no_grad()
+    def log_probability(self, X: Tensor) -> Tensor:
+        """Return log P(the oracle answers): n x d -> n."""
+        return torch.log1p(-self.probability[_pairs(self.layout, X)]).sum(1)
+
+
+def _pairs(layout: SequenceLayout, X: Tensor) -> Tensor:
+    """Return the number of each pair of neighbours: n x d -> n x (length - 1)."""
+    n_letters = len(layout.alphabet) + 1
+    letters = X.reshape(len(X), layout.length, n_letters).argmax(-1)
+    return letters[:, :-1] * n_letters + letters[:, 1:]
+
+
+def explains_failures(layout: SequenceLayout, X: Tensor, is_answered: Tensor) -> bool:
+    """Return whether forbidden pairs predict which sequences fail better than the rate of failures does.
+
+    Each sequence is predicted by a fit to others, in eight folds.
+
+    Args:
+        layout: of the rows.
+        X: n x d one-hot rows.
+        is_answered: n booleans.
+    """
+    n_failed = int((~is_answered).sum())
+    if n_failed < _FOLDS or n_failed > len(X) - _FOLDS:
+        return False
+    rate = float(is_answered.double().mean())
+    by_rate = len(X) * (rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
+    by_pairs = 0.0
+    order = torch.randperm(len(X), generator=torch.Generator().manual_seed(0))
+    for part in (order[i::_FOLDS] for i in range(_FOLDS)):
+        is_other = torch.ones(len(X), dtype=torch.bool)
+        is_other[part] = False
+        log_p = ForbiddenPairs.fit(layout, X[is_other], is_answered[is_other]).log_probability(X[part])
+        log_p = log_p.clamp(math.log(_LEAST), math.log(1 - _LEAST))
+        by_pairs += float(torch.where(is_answered[part], log_p, torch.log1p(-log_p.exp())).sum())
+    return by_pairs > by_rate

@@ -1,0 +1,64 @@
+"""Upper confidence bounds of several heights in one batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from al_loop.selectors._similarities import best_first, nearest_pending
+from al_loop.selectors.base import SelectionContext, Selector
+from al_loop.system import stopping
+
+
+class Graded(Selector):
+    """Equal shares of the batch by the acquisition plus different multiples of the posterior deviation.
+
+    A large batch by one confidence bound is all exploitation or all exploration; with bounds of several heights (Hutter
+    et al. 2012) a part exploits, and a part learns where the surrogate is uncertain, so that a wrong belief about a
+    plateau is corrected. Candidates that are more similar than ``max_similarity`` to a pick or a pending object are
+    picked only when no others remain. ``sampler.evolution`` searches for the best objects of each share.
+
+    Args:
+        bonuses: posterior deviations that are added to the acquisition, one number for each share.
+        max_similarity: largest similarity of two picks, as long as there are other candidates.
+    """
+
+    kind = "graded"
+
+    def __init__(
+        self,
+        bonuses: Annotated[Sequence[float], Field(min_length=1)] = (-0.7, 0.0, 1.0, 3.0),
+        max_similarity: Annotated[float, Field(ge=0, le=1)] = 0.8,
+    ) -> None:
+        if not bonuses or not all(map(math.isfinite, bonuses)):
+            raise ValueError(f"selector.bonuses: {list(bonuses)} must be finite numbers, at least one")
+        if not 0 <= max_similarity <= 1:
+            raise ValueError(f"selector.max_similarity: {max_similarity} must be between 0 and 1")
+        self.bonuses = tuple(bonuses)
+        self.max_similarity = max_similarity
+
+    def select(self, context: SelectionContext) -> list[int]:
+        n_picks, X = context.n_picks, context.X
+        if not n_picks:
+            return []
+        deviations = context.predict(X)[1].double().clamp_min(0).sqrt()
+        nearest = nearest_pending(X, context.similarity, context.X_pending)
+        is_free = torch.ones(len(X), dtype=torch.bool)
+        picked: list[int] = []
+        for share, bonus in enumerate(self.bonuses, start=1):
+            n = round(n_picks * share / len(self.bonuses))
+            order = torch.tensor(best_first(context.scores.double() + bonus * deviations))
+            while len(picked) < n:
+                stopping.look()
+                free = is_free[order]
+                is_apart = free & (nearest[order] <= self.max_similarity)
+                allowed = is_apart if bool(is_apart.any()) else free
+                best = int(order[allowed.int().argmax()])
+                picked.append(best)
+                is_free[best] = False
+                nearest = torch.maximum(nearest, context.similarity(X, X[best : best + 1]).double().squeeze(1))
+        return picked
