@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence, Set
 from functools import partial
 
@@ -12,7 +13,8 @@ from al_loop.modelling.fitted import FittedModels
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
 
-_PENALTY = 1e3  # of an object near a good one, in units of the acquisition's spread
+_PENALTY = 10.0  # of an object equal to a good one, in units of the acquisition's spread
+_THINNED = 1000  # best objects among which those are selected that are parents together
 
 
 def evolved(
@@ -23,8 +25,8 @@ def evolved(
     closed: Set[str],
     number: int,
     distinct: Distinct | None = None,
-) -> list[str]:
-    """Return new acceptable objects that ``sampler.evolution`` made of measured objects and of draws.
+) -> dict[str, str]:
+    """Return new acceptable objects of ``sampler.evolution`` with their origins, ``evolved`` or ``library``.
 
     Half of the first population are the best measured objects, the others the draws and the objects of a library with
     the highest acquisition.
@@ -47,7 +49,7 @@ def evolved(
         X = features(objects)
         scores = models.scores(X)
         if distinct is not None:
-            scores = scores - _PENALTY * models.scale.spread * distinct.is_near(X)
+            scores = scores - _PENALTY * models.scale.spread * distinct.excess(X)
         if bonus:
             scores = scores + bonus * models.mean_and_variance(X)[1].clamp_min(0).sqrt().to(scores)
         return [float(s) for s in scores]
@@ -55,18 +57,28 @@ def evolved(
     def acceptable(objects: Sequence[str]) -> list[str]:
         return describable(features, parts.constraints.acceptable(list(objects)))
 
+    def thin(objects: Sequence[str]) -> list[str]:
+        assert distinct is not None
+        best = list(objects[:_THINNED])
+        return [best[row] for row in distinct.thinned(features(best), evolution.population)]
+
     immigrants = [name for name in acceptable(evolution.immigrants(seed)) if name not in closed]
     fresh = list(dict.fromkeys([*drawn, *immigrants]))
     scores = score(fresh) if fresh else []
     best_fresh = [name for _, name in sorted(zip(scores, fresh, strict=True), key=lambda pair: -pair[0])]
     n_measured = max(evolution.population - len(fresh), evolution.population // 2)
+    if distinct is not None:  # one of each series, at random
+        ranked = thin(describable(features, ranked[:_THINNED]))
+        random.Random(seed).shuffle(ranked)
     measured = describable(features, ranked[:n_measured])
     starts = list(dict.fromkeys([*measured, *best_fresh[: evolution.population - len(measured)]]))
     if not starts:
-        return []
+        return {}
     children: list[str] = []
     for share, bonus in enumerate(parts.selector.bonuses):  # each share of a batch has a score of its own
         own_seed = derive_seed(seed, share) if share else seed
-        children += evolution.evolve(starts, partial(score, bonus=bonus), acceptable, own_seed)
+        spread_out = None if distinct is None else thin
+        children += evolution.evolve(starts, partial(score, bonus=bonus), acceptable, own_seed, spread_out)
     candidates = set(drawn)
-    return [name for name in dict.fromkeys([*immigrants, *children]) if name not in closed and name not in candidates]
+    origins = {**dict.fromkeys(children, "evolved"), **dict.fromkeys(immigrants, "library")}
+    return {name: origin for name, origin in origins.items() if name not in closed and name not in candidates}

@@ -36,10 +36,6 @@ class Population:
         self.scores.update(zip(objects, scores, strict=True))
         self.scores = dict(sorted(self.scores.items(), key=lambda item: -item[1]))
 
-    def best(self, n: int) -> list[str]:
-        """Return the n best objects, the best first."""
-        return list(self.scores)[:n]
-
 
 class Evolution(ABC):
     """A genetic algorithm whose fitness is the acquisition, so that it costs no oracle call.
@@ -124,7 +120,9 @@ class Evolution(ABC):
                     break
         return list(children)
 
-    def evolve(self, starts: Sequence[str], score: Score, acceptable: Filter, seed: int) -> list[str]:
+    def evolve(
+        self, starts: Sequence[str], score: Score, acceptable: Filter, seed: int, thin: Filter | None = None
+    ) -> list[str]:
         """Return all acceptable children of all generations.
 
         Args:
@@ -132,12 +130,14 @@ class Evolution(ABC):
             score: the fitness.
             acceptable: selects the children that may be proposed or have children.
             seed: source of all randomness.
+            thin: selects those of the objects, the best first, that may be parents together; None: all.
         """
         generator, population = random.Random(seed), Population()
         population.add(starts, score(starts))
         made: dict[str, None] = {}
         for _ in range(self.generations):
-            parents = population.best(self.population)
+            parents = list(population.scores)
+            parents = (parents if thin is None else list(thin(parents)))[: self.population]
             known = population.scores
             children = [c for c in self.brood(parents, self.children, generator) if c not in known]
             children = list(acceptable(children))

@@ -26,16 +26,24 @@ class Distinct:
         #: features of the good objects that count
         self.X = X[self.thinned(X)] if len(X) else X
 
+    def excess(self, X: Tensor) -> Tensor:
+        """Return how much too near each of some rows is to a good object: n, 0 if it is distinct, 1 if it is equal.
+
+        Args:
+            X: n x d features.
+        """
+        if not len(self.X) or not len(X):
+            return torch.zeros(len(X), dtype=torch.float64)
+        nearest = torch.cat([self._similarity(rows, self.X).max(dim=1).values for rows in X.split(_CHUNK)])
+        return ((nearest.double().cpu() - self._limit) / max(1 - self._limit, 1e-9)).clamp(min=0)
+
     def is_near(self, X: Tensor) -> Tensor:
         """Return whether each of some rows is nearer than the distance to a good object: n.
 
         Args:
             X: n x d features.
         """
-        if not len(self.X):
-            return torch.zeros(len(X), dtype=torch.bool)
-        nearest = [self._similarity(rows, self.X).max(dim=1).values for rows in X.split(_CHUNK)]
-        return torch.cat(nearest).to("cpu") > self._limit
+        return self.excess(X) > 0
 
     def thinned(self, X: Tensor, most: int | None = None) -> list[int]:
         """Return the rows that are far from all rows returned before them, in their order.

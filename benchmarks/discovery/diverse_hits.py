@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import csv
 import lzma
-import pickle
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -31,9 +30,8 @@ from al_loop.oracles.base import Failure, Objective, Oracle, Outcome
 from al_loop.properties.base import MoleculeProperty
 from al_loop.smiles import read_smiles
 from benchmarks.support.discovery import Measured, Task, run
-from benchmarks.support.molecules import DATA, LOOP, diversity, molecule_arms, random_zinc, zinc
+from benchmarks.support.molecules import DATA, LOOP, diversity, kept, molecule_arms, random_zinc, zinc
 
-KEPT = Path("runs/discovery")
 N_START, HIT, DISTANCE, BUDGET, BATCH = 100, 0.5, 0.7, 10000, 100
 LEVELS = {"gsk3": 674, "jnk3": 176}
 #: diverse hits with 10,000 molecules, published (Renz et al. 2024), on their own scorer
@@ -43,19 +41,10 @@ PEERS: Mapping[str, Mapping[str, float]] = {
 }
 
 
-def _kept(name: str, make: Any) -> Any:
-    """Return what a file below ``runs/`` has; it is made on first use."""
-    path = KEPT / name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(pickle.dumps(make()))
-    return pickle.loads(path.read_bytes())
-
-
 @cache
 def forest(target: str) -> Any:
     """Return the random forest that scores molecules for a target."""
-    return _kept(f"forest_{target}.pickle", lambda: _train(target))
+    return kept(f"forest_{target}.pickle", lambda: _train(target))
 
 
 def _bits(smiles: Sequence[str]) -> NDArray[np.uint8]:
@@ -123,7 +112,7 @@ def _known_environments() -> frozenset[int]:
 @cache
 def known_environments() -> frozenset[int]:
     """Return the ECFP4 environments of ZINC250k."""
-    known: frozenset[int] = _kept("environments.pickle", _known_environments)
+    known: frozenset[int] = kept("environments.pickle", _known_environments)
     return known
 
 

@@ -7,6 +7,7 @@ Random molecules and the start of every arm are drawn from ZINC250k. The genetic
 from __future__ import annotations
 
 import lzma
+import pickle
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
@@ -37,7 +38,7 @@ LOOP: Mapping[str, Any] = {
     "selector": {"kind": "greedy"},
     "reward": {"beta": 4},
     "sampler": {
-        "steps": 2, "batch_size": 16, "pool": 64, "measured_size": 16, "replay_size": 0,
+        "steps": 2, "batch_size": 16, "pool": 128, "measured_size": 16, "replay_size": 0,
         "evolution": {
             "kind": "graph_edits", "children": 250, "generations": 3, "library": str(DATA / "zinc250k.smi.xz"),
         },
@@ -57,6 +58,16 @@ def zinc() -> tuple[str, ...]:
     """Return the SMILES of ZINC250k, as they are in the file."""
     with lzma.open(DATA / "zinc250k.smi.xz", "rt") as file:
         return tuple(file.read().split())
+
+
+def kept(name: str, make: Callable[[], Any]) -> Any:
+    """Return what a file below ``runs/discovery`` has; it is made on first use."""
+    path = Path("runs/discovery") / name
+    if not path.exists():
+        made = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(made))
+    return pickle.loads(path.read_bytes())
 
 
 def random_zinc(n: int, seed: int, closed: set[str], acceptable: Callable[[list[str]], list[str]] = list) -> list[str]:
