@@ -269,5 +269,13 @@ class Fragments(BlockTrees):
         """
         return cross(a, b, generator, self._tables, self._limits)
 
+    def about(self) -> list[str]:
+        n_rings = sum(block.is_ring for block in self.blocks)
+        return [
+            f"molecules of {self.min_fragments} to {self.max_fragments} blocks, at most {self.max_atoms} heavy atoms",
+            f"{len(self.blocks)} blocks: {n_rings} ring systems and {len(self.blocks) - n_rings} chains",
+            "it cannot make other ring systems or chains, charges, or molecules with a defined stereochemistry",
+        ]
+
     def vocabulary(self) -> list[Any]:
         return [[block.smiles, block.sites] for block in self.blocks]
