@@ -210,3 +210,9 @@ def test_seeds_without_the_scaffold_are_listed_with_the_reason(vocabulary):
     seeds = read_seeds(with_scaffold(vocabulary, MORPHOLINE), ["O=C(c1ccccc1)N1CCOCC1", "Cc1ccccc1"])
     assert seeds.objects == ("O=C(c1ccccc1)N1CCOCC1",)
     assert "does not have the scaffold" in seeds.notes[-1]
+
+
+@pytest.mark.parametrize("settings", [{}, {"vocabulary": "zinc_small"}, {"scaffold": PHENYL}])
+def test_a_misspelt_key_of_the_environment_is_refused(settings):
+    with pytest.raises(ConfigError, match="max_atom"):
+        build("environment", Part(kind="fragments", max_atom=20, **settings))
