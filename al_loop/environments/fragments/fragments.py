@@ -51,7 +51,7 @@ class Fragments(BlockTrees):
     kind = "fragments"
     default_policy: ClassVar[str] = "fragments"
 
-    def __new__(
+    def __new__(  # its parameters are the keys of a config
         cls,
         max_fragments: int | None = None,
         min_fragments: int = 2,
@@ -60,14 +60,12 @@ class Fragments(BlockTrees):
         exclude: Sequence[str] = (),
         scaffold: str | Sequence[str] | None = None,
     ) -> Any:
-        """Return an environment of the kind that the vocabulary requires.
-
-        The parameters are those of ``__init__``, since the schema of configs is read from here.
-        """
+        """Return an environment of the kind that the scaffold or the vocabulary requires."""
+        sizes = max_fragments, min_fragments, max_atoms
         if cls is Fragments and scaffold is not None:
-            return ScaffoldFragments(max_fragments, min_fragments, max_atoms, vocabulary, exclude, scaffold)
+            return ScaffoldFragments(*sizes, vocabulary, exclude, scaffold)
         if cls is Fragments and read_vocabulary(vocabulary) is not None:
-            return ClosedFragments(max_fragments, min_fragments, max_atoms, vocabulary, exclude)
+            return ClosedFragments(*sizes, vocabulary, exclude)
         return object.__new__(cls)
 
     def __init__(
