@@ -14,7 +14,7 @@ from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
 from al_loop.config.resources import Resources
 from al_loop.config.reward_settings import Reward
-from al_loop.config.seeds import Seeds, with_scaffold
+from al_loop.config.seeds import Scaffold, Seeds, with_scaffold
 from al_loop.oracles.base import Goal
 from al_loop.system.path_texts import PathOrName, PathText
 
@@ -25,7 +25,8 @@ _NOT_IDENTITY = (
     "sampler.epochs", "sampler.backward_loss",
     "reward.decode",  # which changes the cost of a reward and not its value
     "sampler.execution",  # the same training, in another order of random numbers
-    "method", "initial_data", "seeds", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
+    "method", "initial_data", "seeds", "scaffold",
+    "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
 
 #: optional keys that campaigns of earlier versions did not have: without a value, they are no part of the identity
@@ -285,6 +286,7 @@ class CampaignConfig(Frozen):
     )
     initial_data: InitialData = ()
     seeds: Seeds = ()
+    scaffold: Scaffold = None
     constraints: Annotated[
         tuple[Constraint, ...],
         Field(description="bounds on cheap properties; objects that break one are never proposed"),

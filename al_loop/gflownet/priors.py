@@ -120,8 +120,8 @@ def load_prior(environment: Environment, policy: Policy, prior: Mapping[str, Ten
         )
     weights = policy.trainable_state()
     if isinstance(prior, Prior):  # which was trained without conditions: at first, they change nothing
-        more = {name: torch.zeros_like(x) for name, x in weights.items() if name.startswith("condition.")}
-        prior = Prior({**{k: v for k, v in more.items() if k not in prior}, **prior}, prior.path, prior.metadata)
+        unmoved = {name: torch.zeros_like(x) for name, x in weights.items() if name.startswith("condition.")}
+        prior = Prior({**unmoved, **prior}, prior.path, prior.metadata)
     problems = [
         f"{name} is {_shape(prior.get(name))}, not {_shape(weights.get(name))}"
         for name in dict.fromkeys([*weights, *prior])

@@ -36,6 +36,7 @@ class BlockPolicy(Policy):
     """
 
     kind = "blocks"
+    _log_frequency: Tensor
 
     def __init__(
         self, environment: Environment, hidden: int = 128, layers: int = 2, n_conditions: int = 0, heads: int = 1

@@ -5,6 +5,7 @@ import pytest
 from al_loop.config import parse_config
 from al_loop.config.schema import CampaignConfig
 from al_loop.config.space_defaults import with_space_defaults
+from al_loop.errors import ConfigError
 
 
 def parsed(environment, **more):
@@ -81,3 +82,8 @@ def test_none_is_no_prior():
     assert with_space_defaults({"environment": "fragments", "sampler": {"prior": "none"}})[0]["sampler"] == {
         "prior": None
     }
+
+
+def test_the_arguments_of_fragments_are_validated():
+    with pytest.raises(ConfigError, match="unknown key; did you mean 'max_fragments'"):
+        parsed({"kind": "fragments", "max_fragment": 4})
