@@ -40,7 +40,7 @@ class WorkerOutput:
         self._log = None if path is None else BoundedLog(path)
         if path is not None:
             try:
-                file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
             except OSError:  # the disk is full, or the folder is gone
                 file = os.open(os.devnull, os.O_WRONLY)
             os.dup2(file, 1)

@@ -10,14 +10,15 @@ _MAX_ITERATIONS = 8
 
 @lru_cache(maxsize=4096)
 def read_smiles(smiles: str) -> Any:
-    """Return the sanitised RDKit molecule, or None if RDKit cannot parse the SMILES.
+    """Return the sanitised RDKit molecule, or None if RDKit cannot parse the SMILES; its messages are suppressed.
 
     The molecule is cached and shared, so it must not be modified. Each object of a draw passes through several
     properties and a fingerprint, and parsing takes a third of their time.
     """
     from rdkit import Chem
 
-    return Chem.MolFromSmiles(smiles)
+    with without_messages():
+        return Chem.MolFromSmiles(smiles)
 
 
 def without_messages() -> Any:

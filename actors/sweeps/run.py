@@ -25,7 +25,7 @@ from al_loop.campaign.answers_at_stop import ALL_SAFE
 from al_loop.campaign.building import campaign_fingerprint
 from al_loop.campaign.oracle_description import describe_oracle
 from al_loop.errors import CampaignError, ConfigError, summary
-from al_loop.storage.files import acquire_lock, write_whole
+from al_loop.storage.files import acquire_lock, open_lock, write_whole
 from al_loop.system.private_files import make_private_folder
 from al_loop.system.stopping import (
     FINISH_CALLS,
@@ -72,7 +72,7 @@ def sweep(
     _refuse_other_campaigns(combinations, run_dir)
     try:
         make_private_folder(run_dir)
-        lock = (run_dir / "lock").open("a+", encoding="utf-8")  # names this process to al-loop stop
+        lock = open_lock(run_dir / "lock")  # names this process to al-loop stop
     except OSError as error:
         raise ConfigError(f"cannot write to {run_dir}: {error.strerror}; choose another with --run-dir") from None
     with ExitStack() as stack:

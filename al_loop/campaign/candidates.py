@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -140,12 +141,12 @@ class CandidateSource:
         if self._training is not None:
             names = self._sampled(self._training, number, n, closed)
             origins = ["sampler"] * len(names)
-            if self._parts.evolution is not None and state is not None:
-                children = evolved(self._parts, models, state.ranked(), names, closed, number, distinct)
-                names, origins = [*names, *children], [*origins, *children.values()]
             if self._parts.seeds.objects:
                 near = self._nearby(self._parts.config.sampler.pool // 2, number, closed | set(names))
                 names, origins = names + near, origins + ["nearby"] * len(near)
+            if self._parts.evolution is not None and state is not None:
+                children = evolved(self._parts, models, state.ranked(), names, closed, number, distinct)
+                names, origins = [*names, *children], [*origins, *children.values()]
             if len(names) < n:  # a sampler that has collapsed must not end the campaign
                 names += self.random(n - len(names), proposed | set(names))
                 origins += ["random"] * (len(names) - len(origins))
@@ -232,11 +233,12 @@ class CandidateSource:
         """Return whether random objects hardly ever meet the constraints, so that the sampler has to be trained first.
 
         Args:
-            n: number of objects that the first batch lacks, since random ones were not enough.
+            n: number of objects that the first batch lacks, since random ones were not enough; 0: that is not known.
         """
         if self._training is None or not len(self._parts.constraints):
             return False
-        return n > 0 or (bool(self._parts.seeds.objects) and self._are_rare())
+        draws_none = bool(self._parts.seeds.objects) or not self._parts.config.rounds.initial
+        return n > 0 or (draws_none and self._are_rare)
 
     def reach(self, n: int, closed: Set[str], on_step: Callable[[str], object]) -> list[tuple[str, str]]:
         """Train the sampler towards the constraints, and return new acceptable objects.
@@ -254,6 +256,7 @@ class CandidateSource:
         self._see(self.reached.drawn)
         return [(name, "reached") for name in self.reached.objects[:n]]
 
+    @cached_property
     def _are_rare(self) -> bool:
         """Return whether random objects hardly ever meet the constraints."""
         generator = torch.Generator().manual_seed(derive_seed(self._seed, "rare"))

@@ -116,7 +116,7 @@ class Proposer:
             n: number of calls; with earlier data it may be 0.
             known: objects with earlier measurements, which are left out.
         """
-        if not n:
+        if not n and not self.source.must_reach(0):
             return Batch([], {})
         closed = self._ledger.known_objects() | known
         with self._context.reporter.phase(0, "first batch", n) as phase:
@@ -136,7 +136,7 @@ class Proposer:
             found = self.source.reach(n, closed, on_step=phase.advance)
         assert self._training is not None
         self._context.checkpoints.save(0, self._training.state())
-        if self.source.reached is not None and found:
+        if self.source.reached is not None and self.source.reached.objects:
             self._context.note(self.source.reached.summary)
         return found
 

@@ -121,6 +121,8 @@ class RoundLoop:
         earlier = self._earlier_data() if number == 0 else ()
         if number == 0 and self._parts.environment.source:
             reporter.note(self._parts.environment.source)
+        for note in self._parts.seeds.notes if number == 0 else ():
+            self._context.note(f"seeds: {note}")
         n = self._affordable(rounds.batch_size if number else rounds.initial)
         if not (n or earlier) or (number and self._stops(number, None)):
             return False
@@ -132,7 +134,8 @@ class RoundLoop:
         if number and self._stops(number, batch.forecast):
             return False
         self._times.decision_s = time.monotonic() - began
-        if not batch.proposals and n:
+        is_unreachable = info.get("reached", {}).get("found") == 0
+        if not batch.proposals and (n or is_unreachable):
             self._check_constraints(number, proposer, has_earlier=bool(earlier))
         if not batch.proposals and not earlier:
             self._context.stop("no new acceptable object was found: the space counts as exhausted")

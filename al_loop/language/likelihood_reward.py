@@ -18,7 +18,9 @@ from al_loop.smiles import without_messages
 class LikelihoodReward:
     """log R = log p(continuation | prompt) / T + the log-reward of the object that it represents.
 
-    An object that is not valid has no features, and therefore the lowest log-reward of a campaign.
+    An object that is not valid has no features, and therefore the lowest log-reward of a campaign. Several
+    continuations may be one object, and their rewards add up: with T = 1, to the model's probability of the object
+    times its reward.
 
     Args:
         reward: the log-reward of objects.

@@ -25,7 +25,7 @@ from al_loop.ledger.seals import Head
 from al_loop.outgoing import redact
 from al_loop.system import stopping
 from al_loop.system.private_files import make_private_folder
-from al_loop.system.version import version
+from al_loop.system.version import version as own_version
 
 PATIENCE_S: Final = 10.0
 _OPENING_S: Final = 30.0  # how long another process may lock a SQLite file that is opened
@@ -156,7 +156,7 @@ class Database:
             tables = set(sa.inspect(connection).get_table_names())
             if schema.versions.name in tables:
                 number = migrations.version_of(connection)
-                self._require_supported(number, connection)
+                migrations.require_supported(connection, number, self.name)
                 self._require_writable(connection, tables)
                 return number
             foreign = tables if self._is_sqlite else tables & set(schema.metadata.tables)
@@ -165,19 +165,6 @@ class Database:
                 raise ConfigError(f"ledger {self.name}: not a ledger ({reason}); choose another --run-dir or database")
             schema.create_tables(connection)
             return schema.SCHEMA_VERSION
-
-    def _require_supported(self, number: int, connection: Connection) -> None:
-        if number > schema.SCHEMA_VERSION:
-            what = f"{migrations.writer_of(connection)}has schema {number}"
-            raise ConfigError(
-                f"ledger {self.name}: {what}, but this al-loop {version()} supports schemas up to "
-                f"{schema.SCHEMA_VERSION}; upgrade al-loop"
-            )
-        if number < schema.OLDEST_SCHEMA:
-            raise ConfigError(
-                f"ledger {self.name}: has schema {number} of an unreleased al-loop, which cannot be upgraded; finish "
-                "the campaign with the version that started it, or start another with a new --run-dir"
-            )
 
     def _require_writable(self, connection: Connection, tables: set[str]) -> None:
         if self._read_only:
@@ -203,12 +190,12 @@ class Database:
         with self.engine.connect().execution_options(**options) as connection, connection.begin():
             self._take_turn(connection)
             number = migrations.version_of(connection)
-            self._require_supported(number, connection)
+            migrations.require_supported(connection, number, self.name)
             if number == schema.SCHEMA_VERSION:
                 return
             writer = migrations.writer_of(connection)
             self._on_wait(
-                f"the ledger {self.name} {writer}has schema {number}; this al-loop {version()} upgrades it to "
+                f"the ledger {self.name} {writer}has schema {number}; this al-loop {own_version()} upgrades it to "
                 f"{schema.SCHEMA_VERSION}" + (", and keeps a copy of the file" if self._is_sqlite else "")
             )
             if self._is_sqlite:
@@ -308,8 +295,7 @@ class Database:
             self.checkpoint()
             with suppress(sa.exc.SQLAlchemyError):
                 self._engine.dispose()
-            if self._checked is not None and not self._read_only and self._verified.last > verification.MANY:
-                self._checked.write(self._checked.state(), self._verified)
+            self._note_checked()
         if self._copy is not None:
             self._copy.cleanup()
 
@@ -364,6 +350,12 @@ class Database:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
             driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._note_checked()
+
+    def _note_checked(self) -> None:
+        """Tell readers of a large ledger up to which row this writer has compared it."""
+        if self._checked is not None and not self._read_only and self._verified.last > verification.MANY:
+            self._checked.write(self._checked.state(), self._verified)
 
     def _take_turn(self, connection: Connection) -> None:
         """Wait for the other writers on PostgreSQL; on SQLite the transaction has the write lock already."""

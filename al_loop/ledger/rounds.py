@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from al_loop.errors import CampaignError
 from al_loop.ledger import queries, schema, seals
 from al_loop.ledger.database import Write
+from al_loop.ledger.public_values import public_json
 from al_loop.ledger.records import Candidate, Proposal
 from al_loop.ledger.schema import finite_or_none, storable_text
 
@@ -73,7 +74,7 @@ def open_round(
                 predicted_std=finite_or_none(p.predicted_std),
                 acquisition=finite_or_none(p.acquisition),
                 fidelity=p.fidelity,
-                details=None if p.details is None else schema.clean_json(p.details),
+                details=None if p.details is None else public_json(p.details),
                 replicate=p.replicate,
             )
             for position, p in enumerate(batch)
@@ -144,7 +145,9 @@ def add_candidates(
     position = (queries.largest(connection, c.position, c.round == last) or 0) + 1
     id_ = (queries.largest(connection, c.id) or 0) + 1
     rows = [
-        Candidate(id_ + i, last, position + i, name, origin, fidelity=fidelity, details=(details or {}).get(name))
+        Candidate(
+            id_ + i, last, position + i, name, origin, fidelity=fidelity, details=public_json((details or {}).get(name))
+        )
         for i, name in enumerate(objects)
     ]
     _insert(connection, rows, [queries.sha256(name) for name in objects], now)

@@ -34,13 +34,14 @@ class BoundedLog:
 
     def append(self, content: bytes) -> None:
         """Append to the file."""
-        with suppress(OSError), self.path.open("ab") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with suppress(OSError), os.fdopen(os.open(self.path, flags, 0o666), "ab") as file:
             file.write(content)
         self.trim()
 
     def trim(self) -> None:
         """Remove the older half of the file if it is too large."""
-        if self.size <= self._max_bytes:
+        if self.size <= self._max_bytes or self.path.is_symlink():
             return
         with suppress(OSError), self.path.open("rb") as file:
             file.seek(-(self._max_bytes // 2), os.SEEK_END)

@@ -28,7 +28,10 @@ def write_whole(path: Path, content: bytes) -> None:
         OSError: the folder is missing, read-only or full; an existing file is unchanged.
     """
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
+    if temporary.is_symlink():  # whoever put it there would have us write to another file
+        temporary.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -133,6 +136,19 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def open_lock(path: Path) -> IO[str]:
+    """Open a lock file for ``acquire_lock``, which is made if it is not there.
+
+    Args:
+        path: the file; no link is followed, since the file is written to.
+
+    Raises:
+        OSError: it cannot be opened, or is a link.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8")
 
 
 def acquire_lock(lock: IO[str], owner: str) -> None:

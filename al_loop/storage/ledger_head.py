@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -30,7 +31,8 @@ class LedgerHead:
     def write(self, head: Head) -> None:
         """Remember a link; where the file cannot be written, nothing is remembered."""
         text = json.dumps(asdict(head)).ljust(_LENGTH - 1) + "\n"
-        with suppress(OSError), self._path.open("r+b" if self._path.exists() else "wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with suppress(OSError), os.fdopen(os.open(self._path, flags, 0o600), "wb") as file:
             file.write(text.encode())
 
     def read(self) -> Head | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from al_loop.errors import ConfigError
-from al_loop.storage.files import acquire_lock, retry_write, write_whole
+from al_loop.storage.files import acquire_lock, open_lock, retry_write, write_whole
 from al_loop.system.private_files import make_private_folder
 
 
@@ -32,7 +32,7 @@ class RunDirectory:
         try:
             for folder in (path, self.checkpoints, self.logs):
                 make_private_folder(folder)
-            self._lock: IO[str] = (path / "lock").open("a+", encoding="utf-8")
+            self._lock: IO[str] = open_lock(path / "lock")
         except OSError as error:
             raise ConfigError(
                 f"cannot write to the run directory {path}: {error.strerror}; choose another with --run-dir"

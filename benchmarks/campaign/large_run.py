@@ -47,10 +47,11 @@ CONFIG = {
     "rounds": {"initial": BATCH, "batch_size": BATCH, "count": 1000},
 }
 
+_STATUS = "from al_loop.cli import app; app(['status', folder], standalone_mode=False)"
 #: what is timed, given the run directory in ``folder``; each prints the seconds of its own work
 COMMANDS = {
-    "al-loop status": "from al_loop.cli import app; app(['status', folder], standalone_mode=False)",
-    "al-loop status, again": "from al_loop.cli import app; app(['status', folder], standalone_mode=False)",
+    "al-loop status of a copy": f"import shutil; shutil.copytree(folder, folder + '-2'); folder += '-2'; {_STATUS}",
+    "al-loop status": _STATUS,
     "open_run": "run = al_loop.open_run(folder)",
     "open_run, repr": "run = al_loop.open_run(folder); repr(run)",
     "open_run, best, evaluations": "run = al_loop.open_run(folder); run.best(10); run.evaluations",
@@ -111,6 +112,7 @@ def fill(folder: Path, n_answers: int) -> None:
             ledger.commit_answers(answers)
             metrics = {"best": 1.0, "calls": (number + 1) * BATCH, "diversity": 0.5}
             ledger.close_round(number, metrics=metrics, seconds={"evaluate": 1.0})
+        ledger.observations()  # which compares the rows, as a campaign does
 
 
 def seconds_of(command: str, folder: Path) -> tuple[float, float, float]:

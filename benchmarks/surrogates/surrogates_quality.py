@@ -17,7 +17,7 @@ Writes surrogates_quality.csv and surrogates_quality.png.
     python benchmarks/surrogates/surrogates_quality.py --ensemble    # gp_ensemble beside its members, 10 minutes
 
 compares an ensemble of Gaussian processes with each of its members, on docking scores of Enamine10k and on ionisation
-potentials of MODES, of 60 to 500 training molecules and up to 600 test molecules, and writes surrogates_ensemble.csv.
+potentials of MODES, of 60 and 200 training molecules and 300 test molecules, and writes surrogates_ensemble.csv.
 """
 
 from __future__ import annotations
@@ -151,12 +151,13 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=5, help="random and scaffold splits each")
     parser.add_argument("--sizes", type=int, nargs="*", default=[500, 2000], help="numbers of training molecules")
     parser.add_argument("--ensemble", action="store_true", help="gp_ensemble beside each of its members")
+    parser.add_argument("--data", nargs="*", choices=list(ENSEMBLE_DATA), default=list(ENSEMBLE_DATA), help="with it")
     parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     if arguments.ensemble:
-        compare_with_members(min(arguments.splits, 3), arguments.out)
+        compare_with_members(arguments.data, min(arguments.splits, 3), arguments.out)
         return
     config = load_config(CONFIG)
     objects = list(build_environment(config).objects)
@@ -214,10 +215,16 @@ def modes() -> tuple[list[str], Tensor]:
     return table["smiles"].tolist(), -torch.from_numpy(table["ionisation_potential_eV"].to_numpy(dtype=np.float64))
 
 
-def compare_with_members(n_splits: int, out: Path) -> None:
+#: data set -> its reader, and numbers of training molecules
+ENSEMBLE_DATA = {"modes": (modes, (60, 200)), "enamine10k": (enamine, (60, 200))}
+N_TEST_OF_ENSEMBLES = 300
+
+
+def compare_with_members(data_sets: list[str], n_splits: int, out: Path) -> None:
     """Compare an ensemble of Gaussian processes with each of its members; resumable.
 
     Args:
+        data_sets: keys of ``ENSEMBLE_DATA``.
         n_splits: random splits of each data set.
         out: folder of the results.
     """
@@ -231,11 +238,12 @@ def compare_with_members(n_splits: int, out: Path) -> None:
     path = out / "surrogates_ensemble.csv"
     keys = ["data", "surrogate", "n", "seed"]
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=keys)
-    for data, (load, sizes) in {"enamine10k": (enamine, (100, 500)), "modes": (modes, (60, 200))}.items():
+    for data in data_sets:
+        load, sizes = ENSEMBLE_DATA[data]
         objects, y = load()
         for seed in range(n_splits):
             for n in sizes:
-                order = np.random.default_rng([seed, n]).permutation(len(objects))[: n + 600]
+                order = np.random.default_rng([seed, n]).permutation(len(objects))[: n + N_TEST_OF_ENSEMBLES]
                 missing = [s for s in surrogates if (data, s, n, seed) not in set(done[keys].itertuples(False, None))]
                 X = features([objects[i] for i in order]) if missing else torch.empty(0)
                 for name in missing:

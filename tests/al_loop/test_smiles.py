@@ -3,6 +3,11 @@ import pytest
 from al_loop.smiles import canonical_smiles, read_smiles
 
 
+def test_rdkit_is_silent_about_texts_that_are_no_molecules(capfd):
+    assert read_smiles("world of words") is None
+    assert capfd.readouterr().err == ""
+
+
 def test_a_molecule_is_read_once_and_nonsense_is_none():
     assert read_smiles("c1ccccc1O") is read_smiles("c1ccccc1O")
     assert read_smiles("c1ccccc1O").GetNumAtoms() == 7

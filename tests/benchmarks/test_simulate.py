@@ -2,7 +2,7 @@
 
 import pytest
 
-from al_loop.campaign import proposer
+from al_loop.ledger import Answer, Ledger
 from benchmarks.support.simulation import campaign
 from benchmarks.support.simulation.campaign import simulate
 
@@ -34,11 +34,11 @@ def test_a_seed_replays_step_by_step() -> None:
 
 
 def test_a_broken_promise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Break what seed 12 had found, and see it found again."""
-    until = proposer.Proposer.train
+    commit = Ledger.commit_answers
 
-    def train(self, number, n_answers, models, on_step):
-        return until(self, number, self._ledger.n_answers(), models, on_step)
+    def forgetful(self: Ledger, answers: list[Answer]) -> list[str | None]:
+        commit(self, [a for a in answers if a.candidate_id != 3])
+        return [None] * len(answers)
 
-    monkeypatch.setattr(proposer.Proposer, "train", train)
-    assert "--replay" in simulate(12).problem
+    monkeypatch.setattr(Ledger, "commit_answers", forgetful)
+    assert simulate(102).problem

@@ -30,6 +30,7 @@ from sqlalchemy.engine import Connection, Engine
 from al_loop.errors import ConfigError, summary
 from al_loop.ledger import schema
 from al_loop.ledger.engines import make_engine, sqlite_url
+from al_loop.system.version import version as own_version
 
 #: the parent folder of ``versions``
 SCRIPTS = Path(__file__).parent
@@ -49,6 +50,26 @@ def writer_of(connection: Connection) -> str:
         return f"was last started by al-loop {json.loads(text)['al-loop']!s:.40} and "
     except (sa.exc.SQLAlchemyError, ValueError, TypeError, LookupError):
         return ""
+
+
+def require_supported(connection: Connection, number: int, name: str) -> None:
+    """Raise ConfigError if a ledger's schema is too new or too old for this al-loop.
+
+    Args:
+        connection: a connection to the ledger.
+        number: the version of its schema.
+        name: the ledger's name, for the message.
+    """
+    if number > schema.SCHEMA_VERSION:
+        raise ConfigError(
+            f"ledger {name}: {writer_of(connection)}has schema {number}, but this al-loop {own_version()} supports "
+            f"schemas up to {schema.SCHEMA_VERSION}; upgrade al-loop"
+        )
+    if number < schema.OLDEST_SCHEMA:
+        raise ConfigError(
+            f"ledger {name}: has schema {number} of an unreleased al-loop, which cannot be upgraded; finish the "
+            "campaign with the version that started it, or start another with a new --run-dir"
+        )
 
 
 def upgrade(connection: Connection, version: int) -> None:

@@ -130,14 +130,16 @@ class HashedTraining(SamplerTraining):
     def load(self, state: bytes) -> None:
         self._state, self._best = json.loads(state)
 
-    def train(self, number: int, log_reward: LogReward, measured: Sequence[str]) -> Iterator[TrainingStep]:
+    def train(
+        self, number: int, log_reward: LogReward, measured: Sequence[str], seeds: Sequence[str] = ()
+    ) -> Iterator[TrainingStep]:
         words = _words(f"{self._state}-{number}", 16)
         scores = [float(x) for x in log_reward(words)]
         for step in range(_N_STEPS):
             if self._world is not None:
                 self._world.switch("train")
             yield TrainingStep(step, 1.0 / (1 + step))
-        content = json.dumps([self._state, number, list(measured), scores])
+        content = json.dumps([self._state, number, list(measured), scores, *seeds])
         self._state = hashlib.sha256(content.encode()).hexdigest()
         self._best = [word for _, word in sorted(zip(scores, words, strict=True), reverse=True)[:4]]
 

@@ -37,7 +37,7 @@ def test_a_sampler_learns_to_meet_constraints_that_random_words_hardly_meet(tmp_
     _, reached = reach(tmp_path, constraints=[ALL_STRONG, {"kind": "motif", "motifs": ["GCG"], "min": 1}])
     assert len(set(reached.objects)) == len(reached.objects) >= 8
     assert all(set(word) <= {"G", "C"} and "GCG" in word for word in reached.objects)
-    assert reached.info["share"] >= 0.05
+    assert reached.info["share"] > 0.01  # of random words, 1 in 6,000
     assert "the sampler was trained towards them first" in reached.summary
 
 
@@ -76,6 +76,16 @@ def test_constraints_that_cannot_be_met_are_an_error_with_the_pass_rate_of_each(
     assert project.objects() == []
 
 
+def test_with_earlier_data_the_sampler_is_trained_towards_rare_constraints_before_the_first_round(project):
+    (project / "earlier.csv").write_text("sequence,measure\n" + "".join(f"{'ACGU' * 2}{w}GUA,1\n" for w in "ACGU"))
+    settings = ("environment.length=12", "initial_data=earlier.csv", "rounds.initial=0", "rounds.count=1")
+    notes = project.run(*settings, "constraints=[{kind: gc_content, min: 1}]", "sampler.steps=8")
+    assert any("trained towards them first" in note for note in notes.notes)
+    proposed = project.objects()[4:]
+    assert len(proposed) == 6
+    assert all(set(word) <= {"G", "C"} for word in proposed)
+
+
 def test_constraints_that_leave_nothing_in_a_later_round_do_not_end_it_as_finished(project):
     project.run("rounds.count=1", "sampler.steps=2")
     with pytest.raises(CampaignError, match=r"round 2: none of .*gc_content, min 1\.5\) is met by 0"):
@@ -84,10 +94,11 @@ def test_constraints_that_leave_nothing_in_a_later_round_do_not_end_it_as_finish
 
 
 def test_a_first_batch_that_is_smaller_than_asked_says_how_rare_each_constraint_is(project):
-    # 64 words of 6 strong letters
-    notes = project.run("rounds.initial=70", "rounds.count=0", "constraints=[{kind: gc_content, min: 1}]")
+    # there are 16 words of 4 strong letters
+    settings = ("environment.length=4", "rounds.initial=20", "rounds.count=0", "sampler.steps=1")
+    notes = project.run(*settings, "constraints=[{kind: gc_content, min: 1}]")
     (note,) = [note for note in notes.notes if "only" in note]
-    assert "of 70 new acceptable objects were found" in note
+    assert "of 20 new acceptable objects were found" in note
     assert "constraints.0 (gc_content, min 1) is met by" in note
 
 

@@ -84,3 +84,9 @@ def test_a_replicate_is_a_candidate_of_its_own(ledger: Ledger) -> None:
         ledger.open_round(1, [again], seed=0, seconds={}, info={})
     ledger.open_round(1, [Proposal("A", "pool", replicate=2)], seed=0, seconds={}, info={})
     assert len({hash(c) for c in ledger.candidates()}) == 3
+
+
+def test_what_a_library_says_about_an_object_holds_no_control_sequence(ledger: Ledger) -> None:
+    details = {"vendor\x1b]0;title\x07": "Chem\x1b[31mCo\r", "price": 2.5}
+    ledger.open_round(0, [Proposal("A", "pool", details=details)], seed=1, seconds={}, info={})
+    assert [c.details for c in ledger.candidates()] == [{"vendor": "ChemCo\\x0d", "price": 2.5}]

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from al_loop.errors import CampaignError, ConfigError
+from al_loop.ledger.seals import Head
+from al_loop.storage.bounded_log import BoundedLog
 from al_loop.storage.files import acquire_lock, retry_write, write_output, write_whole
+from al_loop.storage.ledger_head import LedgerHead
+from al_loop.storage.run_directory import RunDirectory
 
 ROOT = Path(__file__).parents[3]
 
@@ -95,3 +99,23 @@ def test_output_to_a_device_or_standard_output_is_written_there(capfdbinary: pyt
     assert device.is_char_device()
     write_output("-", b"x\n")
     assert capfdbinary.readouterr().out == b"x\n"
+
+
+def test_no_link_that_somebody_planted_in_a_run_directory_is_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    run = tmp_path / "run"
+    for folder in (run, run / "logs"):
+        folder.mkdir()
+    for name in ("activity.json.part", "campaign.json.part", "ledger-head.json", "logs/oracle-0.log"):
+        (run / name).symlink_to(precious)
+    write_whole(run / "activity.json", b"{}")
+    write_whole(run / "campaign.json", b"{}")
+    LedgerHead(run).write(Head(1, 2, "3"))
+    BoundedLog(run / "logs/oracle-0.log", max_bytes=2).append(b"printed")
+    assert precious.read_text() == "mine"
+    assert (run / "activity.json").read_text() == "{}"
+    (run / "lock").symlink_to(precious)
+    with pytest.raises(ConfigError, match="cannot write to the run directory"):
+        RunDirectory(run)
+    assert precious.read_text() == "mine"
