@@ -23,6 +23,7 @@ from al_loop.campaign.guarded_reporter import GuardedReporter
 from al_loop.campaign.imports import commit_import, plan_import
 from al_loop.campaign.preparation import CampaignParts, prepare
 from al_loop.campaign.provenance import changed_origins, describe, origins, written_files
+from al_loop.campaign.recorded_defaults import as_begun
 from al_loop.campaign.reporter import Reporter
 from al_loop.campaign.round_loop import RoundLoop
 from al_loop.campaign.round_report import close_rounds
@@ -98,7 +99,7 @@ class Campaign:
         reporter: Reporter | None = None,
         accept_change: str | None = None,
     ) -> None:
-        self.config = config
+        self.config = config = as_begun(config, ledger_url(config, Path(run_dir)), Path(run_dir))
         remember_secrets_of(config.model_dump(mode="json"))
         self._reporter, self._sinks = GuardedReporter(reporter or Reporter()), Sinks([])
         self._stop = current_request() or StopRequest()

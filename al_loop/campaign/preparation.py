@@ -155,6 +155,7 @@ class CampaignParts:
     def first_source(self) -> Callable[[int, int], list[str]] | None:
         """A function of a number and a seed that draws objects for the first batch; None: they are random."""
         from al_loop.energy.model import load
+        from al_loop.gflownet.priors import is_prior
 
         if self.config.rounds.initial_from != "energy":
             return None
@@ -162,11 +163,25 @@ class CampaignParts:
         if energies is not None and energies.has_wanted:
             return energies.draw
         assert self.config.sampler.prior is not None
+        if is_prior(self.config.sampler.prior):
+            return self._draw_from_prior
         try:
             model = load(self.config.sampler.prior, self.environment)
         except ConfigError as error:
             raise ConfigError(f"rounds.initial_from: {error}") from None
         return lambda n, seed: model.draw(n, seed=seed)
+
+    def _draw_from_prior(self, n: int, seed: int) -> list[str]:
+        """Return n objects that the prior draws."""
+        import torch
+
+        from al_loop.gflownet.random_objects import drawn_objects
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # of the weights that the prior lacks
+            policy = self.build_policy()
+        conditioning = building.training_settings(self.config).conditioning
+        return drawn_objects(self.environment, policy, n, torch.Generator().manual_seed(seed), conditioning)
 
     @cached_property
     def evolution(self) -> Evolution | None:

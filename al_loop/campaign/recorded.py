@@ -43,4 +43,4 @@ def config_of_run(content: Mapping[str, Any], folder: Path, overrides: Sequence[
     add_to_path(folders)
     started_in = Path(folders[-1]) if folders else None
     locations = Locations(f"the config recorded in {folder}", {}, origins)
-    return parse_config(changed, locations, started_in).with_folders(*folders)
+    return parse_config(changed, locations, started_in, is_recorded=True).with_folders(*folders)

@@ -121,6 +121,8 @@ class RoundLoop:
         earlier = self._earlier_data() if number == 0 else ()
         if number == 0 and self._parts.environment.source:
             reporter.note(self._parts.environment.source)
+        for note in self._parts.seeds.notes if number == 0 else ():
+            self._context.note(f"seeds: {note}")
         n = self._affordable(rounds.batch_size if number else rounds.initial)
         if not (n or earlier) or (number and self._stops(number, None)):
             return False

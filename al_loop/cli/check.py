@@ -29,6 +29,14 @@ def check(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
     no_oracle: Annotated[bool, typer.Option("--no-oracle", help="Do not call the oracle.")] = False,
+    covers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Only say which share of the objects in a file the space holds, and why it does not hold the others.",
+            show_default=False,
+        ),
+    ] = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Validate a config, run every part once on made-up answers, and call the oracle once without recording it."""
@@ -38,6 +46,9 @@ def check(
         from al_loop.modelling.objective_names import check_objective_names
 
         settings = load_config(config, overrides or ())
+        if covers is not None:
+            _print_coverage(settings, covers)
+            return
         settings, notes = _on_a_device_of_this_machine(settings)
         parts = prepare(settings)
         oracle, objectives = parts.oracle, parts.oracle_objectives
@@ -68,6 +79,23 @@ def check(
             fields["its value"], cost = _dry_call(settings, sample, oracle, campaign_objectives.indices)
         fields["projected"] = f"{counted(calls, 'call')} x cost {cost:g} = {calls * cost:g}"
         print_fields({"config": f"{config} is valid", **fields, **notes})
+
+
+def _print_coverage(settings: CampaignConfig, file: Path) -> None:
+    """Print what the space holds, and which of the objects in a file."""
+    from al_loop.campaign.building import build_environment
+    from al_loop.campaign.coverage import MOST, coverage
+    from al_loop.cli.terminal import progress_bar
+    from al_loop.datafiles.object_lists import read_objects
+
+    objects, environment = read_objects(file), build_environment(settings)
+    for line in environment.about():
+        typer.echo(line)
+    with progress_bar("encoding", min(len(objects), MOST)) as advance:
+        found = coverage(environment, objects, settings.seed, advance)
+    typer.echo(f"{file}:")
+    for line in found.lines():
+        typer.echo(f"  {line}")
 
 
 @contextmanager
@@ -133,6 +161,8 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
         f"{features.kernel} kernel",
     }
     fields |= {section: _part_name(settings, section) for section in ("surrogate", "acquisition", "selector")}
+    if about := environment.about():
+        fields["space"] = "; ".join(about)
     names = ", ".join(c.kind or c.target or "" for c in settings.constraints)
     if names:
         fields["constraints"] = f"{names}: {how_met}"

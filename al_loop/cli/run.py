@@ -92,9 +92,11 @@ def run_campaign(
     from al_loop.actors.executors import executor_at
     from al_loop.analysis import open_run
     from al_loop.campaign.campaign import Campaign, ledger_url
+    from al_loop.campaign.recorded_defaults import as_begun
     from al_loop.cli.terminal import CampaignOverview, with_unit
 
     started = time.monotonic()
+    settings = as_begun(settings, ledger_url(settings, folder), folder)
     n_calls = settings.rounds.initial + settings.rounds.count * settings.rounds.batch_size
     n_calls = min(n_calls, settings.budget.calls or n_calls)
     with ExitStack() as stack:

@@ -18,6 +18,7 @@ from al_loop.actors.executors import executor_at
 from al_loop.analysis import Run
 from al_loop.campaign.campaign import Campaign, ledger_url
 from al_loop.campaign.preparation import CampaignParts, prepare
+from al_loop.campaign.recorded_defaults import as_begun
 from al_loop.client.reporter import make_reporter
 from al_loop.config import CampaignConfig
 from al_loop.errors import ConfigError
@@ -64,6 +65,7 @@ class CampaignClient:
         quiet: bool = False,
         accept_change: str | None = None,
     ) -> None:
+        config = as_begun(config, ledger_url(config, run_dir), run_dir)
         self.config, self.run_dir = config, run_dir
         self._address, self._quiet, self._accept_change = address, quiet, accept_change
         self._parts: CampaignParts = prepare(config)

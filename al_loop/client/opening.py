@@ -67,6 +67,8 @@ def campaign(
     if isinstance(config, CampaignConfig):
         folders = config.folders
         content = config.model_dump(mode="json", exclude_unset=True)
+        for section, _, key in (path.partition(".") for path in config.assumed):
+            content[section].pop(key, None)
         if isinstance(config.oracle, GivenPart):
             content["oracle"] = config.oracle
         settings = _parsed(content, overrides, complete, folders)

@@ -21,6 +21,8 @@ from al_loop.config.schema import CampaignConfig, Constraint
 from al_loop.config.spelling import same_word
 from al_loop.errors import ConfigError, suggestion
 
+#: what `al-loop learn-energy` gives to an energy
+_OF_ENERGIES = ("environment", "features")
 _NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path", type(None): "null"}
 
 
@@ -102,7 +104,7 @@ def _parts(names: Sequence[str]) -> Iterator[Explanation]:
 def _explain_part(info: PartInfo) -> Explanation:
     factory = plugins.find(info.section, info.kind)
     model = arguments_of(factory, is_function=True)
-    supplied = SUPPLIED.get(info.section, ())
+    supplied = _OF_ENERGIES if info.section == "energy" else SUPPLIED.get(info.section, ())
     keys = list(_keys_of(model, supplied)) if model is not None else []
     if info.section == "property":
         keys += [key for key in _keys_of(Constraint) if key.name in ("min", "max")]

@@ -17,6 +17,7 @@ from al_loop.config.messages import messages
 from al_loop.config.method import resolved
 from al_loop.config.overrides import apply_overrides
 from al_loop.config.schema import CampaignConfig
+from al_loop.config.space_defaults import with_space_defaults
 from al_loop.errors import ConfigError
 
 
@@ -85,7 +86,11 @@ def read_content_with_places(
 
 
 def parse_config(
-    content: Mapping[str, Any], locations: Locations | None = None, folder: Path | None = None
+    content: Mapping[str, Any],
+    locations: Locations | None = None,
+    folder: Path | None = None,
+    *,
+    is_recorded: bool = False,
 ) -> CampaignConfig:
     """Validate a config that is already a mapping.
 
@@ -93,18 +98,23 @@ def parse_config(
         content: sections and keys as in a config file.
         locations: where each key was set, for the messages.
         folder: the folder to which relative paths refer; None: the working directory.
+        is_recorded: whether a run recorded it, which names the blocks and the prior of the run, unless these are those
+            of earlier versions.
 
     Raises:
         ConfigError: the config is invalid; one line per error.
     """
     content, locations = interpret(content, locations or Locations(), folder)
+    assumed: tuple[str, ...] = ()
+    if not is_recorded:
+        content, assumed = with_space_defaults(content)
     content = resolved(content)
     try:
         config = CampaignConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError("\n".join(messages(error.errors(), content, CampaignConfig, (), locations))) from None
     check_config(config, locations)
-    return config
+    return config.with_assumed(*assumed)
 
 
 def _read_text(path: Path) -> str:

@@ -88,7 +88,7 @@ def _choices(content: Content) -> dict[str, Any]:
             "surrogate": {"kind": "sequence"},
             "acquisition": {"kind": "ucb", "kappa": 1.0},
             "selector": {"kind": "graded" if is_shared else "diverse"},
-            "reward": {"feasibility": 3, "feasibility_by": "auto"},
+            "reward": {"feasibility": 15, "feasibility_by": "auto"},  # in spreads of the acquisition at random
             "sampler": {
                 "steps": 50,
                 "pool": 512,
@@ -96,13 +96,14 @@ def _choices(content: Content) -> dict[str, Any]:
                 "evolution": {"kind": "letters", "generations": 20, "children": 250},
             },
         }
-    return {
+    choices: dict[str, Any] = {
         "surrogate": {"kind": "auto"},
-        "acquisition": {"kind": "ucb", "kappa": 1.0},
+        "acquisition": {"kind": "ucb", "kappa": 0.5},
         "selector": {"kind": "diverse"},
-        "reward": {"feasibility": 1},
-        "sampler": {"searches": [{"kind": "genetic", "size": 32}]},
     }
+    if object_type == "molecule":
+        choices["sampler"] = {"evolution": {"kind": "graph_edits", "children": 250, "generations": 3}}
+    return choices
 
 
 def _space(part: Any) -> tuple[str | None, bool]:

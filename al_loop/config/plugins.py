@@ -49,6 +49,7 @@ ROOMS: Mapping[str, str] = {
     "property": "al_loop.properties",
     "sink": "al_loop.sinks",
     "latent": "al_loop.latent.models",
+    "energy": "al_loop.energy.energies",
 }
 
 #: the key of a part, without list indices -> the room of the part

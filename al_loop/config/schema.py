@@ -14,9 +14,9 @@ from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
 from al_loop.config.resources import Resources
 from al_loop.config.reward_settings import Reward
-from al_loop.config.seeds import Seeds, with_scaffold
+from al_loop.config.seeds import Scaffold, Seeds, with_scaffold
 from al_loop.oracles.base import Goal
-from al_loop.system.path_texts import PathText
+from al_loop.system.path_texts import PathOrName, PathText
 
 #: keys that may differ between two starts of one campaign: its location, duration and resources, not its decisions
 _NOT_IDENTITY = (
@@ -25,7 +25,8 @@ _NOT_IDENTITY = (
     "sampler.epochs", "sampler.backward_loss",
     "reward.decode",  # which changes the cost of a reward and not its value
     "sampler.execution",  # the same training, in another order of random numbers
-    "method", "initial_data", "seeds", "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
+    "method", "initial_data", "seeds", "scaffold",
+    "evaluation", "budget", "stop", "ledger", "checkpoints", "resources", "sinks",
 )  # fmt: skip
 
 #: optional keys that campaigns of earlier versions did not have: without a value, they are no part of the identity
@@ -137,7 +138,12 @@ class SamplerSettings(Frozen):
     hidden: Annotated[int, Field(ge=1, description="width of the policy network")] = 128
     layers: Annotated[int, Field(ge=1, description="layers of the policy network")] = 2
     prior: Annotated[
-        PathText | None, Field(description="a file written by `al-loop pretrain`: the initial weights")
+        PathOrName | None,
+        Field(
+            description="a file written by `al-loop pretrain`, or zinc, which is included: the initial weights. Left "
+            "out: zinc for fragments with an included vocabulary of patterns and a policy of the default size; none: "
+            "random weights"
+        ),
     ] = None
     device: Annotated[str, Field(description="cpu, cuda, cuda:1, ...")] = "cpu"
     precision: Annotated[
@@ -280,6 +286,7 @@ class CampaignConfig(Frozen):
     )
     initial_data: InitialData = ()
     seeds: Seeds = ()
+    scaffold: Scaffold = None
     constraints: Annotated[
         tuple[Constraint, ...],
         Field(description="bounds on cheap properties; objects that break one are never proposed"),
@@ -320,6 +327,7 @@ class CampaignConfig(Frozen):
     )
     sinks: tuple[Part, ...] = Field((), description="services that receive metrics while it runs: mlflow, wandb, ...")
     _folders: tuple[str, ...] = ()
+    _assumed: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -350,6 +358,17 @@ class CampaignConfig(Frozen):
         """Return the same config with other ``folders``, which belong to a machine and are not written with it."""
         config = self.model_copy()
         config._folders = folders
+        return config
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """Keys that the config did not name, and whose defaults changed between versions; see ``space_defaults``."""
+        return self._assumed
+
+    def with_assumed(self, *keys: str) -> CampaignConfig:
+        """Return the same config with other ``assumed`` keys."""
+        config = self.model_copy()
+        config._assumed = keys
         return config
 
     @property

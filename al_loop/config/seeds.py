@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from al_loop.config.plugins import Part
 from al_loop.system.path_texts import PathText
 
 Seeds = Annotated[
@@ -14,6 +15,14 @@ Seeds = Annotated[
     Field(
         description="objects to start from, such as hits: a file (.smi, .csv, ...) or a list. They are in the first "
         "batch with objects near them, and in the replay, from which searches start"
+    ),
+]
+
+Scaffold = Annotated[
+    str | tuple[str, ...] | None,
+    Field(
+        description="short for environment.scaffold: what every molecule has, with [*] for each substituent, or two "
+        "parts that a linker is to connect"
     ),
 ]
 
@@ -28,6 +37,8 @@ def with_scaffold(content: Any) -> Any:
         return content
     environment = content.get("environment")
     part = {"kind": environment} if isinstance(environment, str) else environment
+    if isinstance(part, Part):
+        part = part.model_dump(exclude_none=True)
     if not isinstance(part, Mapping):
         return content
     if part.get("scaffold") not in (None, content["scaffold"]):

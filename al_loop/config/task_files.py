@@ -15,6 +15,7 @@ from al_loop.config.load import read_content_with_places
 from al_loop.config.locations import KeyPath, Locations
 from al_loop.config.messages import messages
 from al_loop.config.plugins import Part
+from al_loop.config.space_defaults import with_space_defaults
 from al_loop.errors import ConfigError
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -67,6 +68,10 @@ def parse_task(
         ConfigError: the config is invalid; one line per error.
     """
     content, locations = interpret(content, locations or Locations(), folder, schema)
+    if "environment" in schema.model_fields:  # the same blocks as a campaign with this config
+        sampler = content.get("sampler")
+        environment = with_space_defaults({"environment": content.get("environment"), "sampler": sampler})[0]
+        content = {**content, "environment": environment["environment"]}
     try:
         config = schema.model_validate(content)
     except ValidationError as error:

@@ -287,6 +287,10 @@ class Environment(ABC):
         """Return what is known about objects beside their structure, such as ids and prices; None for nothing."""
         return [None] * len(objects)
 
+    def about(self) -> list[str]:
+        """Return what the space holds and what it cannot make, in sentences for users; empty if that is obvious."""
+        return []
+
     def describe(self) -> str:
         """Return a short description for messages, such as ``sequence (4 letters)``."""
         return self.name if self.alphabet is None else f"{self.name} ({len(self.alphabet)} letters)"

@@ -82,9 +82,9 @@ class Neighbourhood:
     def _parents(self, n: int) -> Tensor:
         n_first = n // 4 if bool((self._scores == 0).any()) else n // 2
         first = torch.randint(len(self._starts), (n_first,), generator=self._generator)
-        # the best eighth, or all that are acceptable
+        # of the best eighth or all that are acceptable, the first (of equal ones, the newest) more often
         n_good = max(int((self._scores == 0).sum()), (len(self._scores) + 7) // 8)
-        later = torch.randint(n_good, (n - n_first,), generator=self._generator)
+        later = (torch.rand(n - n_first, generator=self._generator).square() * n_good).long()
         parents = torch.cat([self._starts[first], self._states[later]])
         return parents[torch.randperm(n, generator=self._generator)]
 

@@ -17,6 +17,10 @@ from al_loop.errors import ConfigError
 from al_loop.gflownet.policies.base import Policy
 from al_loop.storage.files import write_whole
 
+_DATA = Path(__file__).parent / "data"
+#: included priors by name
+NAMED_PRIORS = {"zinc": _DATA / "prior_zinc.pt"}
+
 
 class Prior(dict[str, Tensor]):
     """The weights of a policy, read from a file.
@@ -64,13 +68,14 @@ def read_prior(path: str | Path | None) -> Prior | None:
     """Read a file that ``save_prior`` wrote.
 
     Args:
-        path: the file; None: there is no prior.
+        path: the file, or the name of an included prior; None: there is no prior.
 
     Raises:
         ConfigError: the file cannot be read, or is not a prior.
     """
     if path is None:
         return None
+    path = NAMED_PRIORS.get(str(path), path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         prior = Prior(content["weights"], str(path), dict(content["facts"]))
@@ -81,6 +86,14 @@ def read_prior(path: str | Path | None) -> Prior | None:
     if not all(isinstance(weight, Tensor) for weight in prior.values()):
         raise _not_a_prior(path)
     return prior
+
+
+def is_prior(path: str | Path) -> bool:
+    """Return whether a file is a prior, rather than a model of another kind; False if it cannot be read."""
+    try:
+        return read_prior(path) is not None
+    except ConfigError:
+        return False
 
 
 def _not_a_prior(path: str | Path) -> ConfigError:
@@ -106,6 +119,9 @@ def load_prior(environment: Environment, policy: Policy, prior: Mapping[str, Ten
             f"blocks or actions differ from this {expected['environment']}; train one for it with `al-loop pretrain`"
         )
     weights = policy.trainable_state()
+    if isinstance(prior, Prior):  # which was trained without conditions: at first, they change nothing
+        unmoved = {name: torch.zeros_like(x) for name, x in weights.items() if name.startswith("condition.")}
+        prior = Prior({**unmoved, **prior}, prior.path, prior.metadata)
     problems = [
         f"{name} is {_shape(prior.get(name))}, not {_shape(weights.get(name))}"
         for name in dict.fromkeys([*weights, *prior])

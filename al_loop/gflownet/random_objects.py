@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.policies import make_policy
+from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.rollout import rollout
 
 
@@ -37,3 +39,22 @@ def random_states(environment: Environment, n: int, generator: torch.Generator) 
         policy = make_policy(environment)
     start = environment.sample_starts(n, 1, generator)
     return rollout(environment, policy, n, generator=generator, start=start).terminal
+
+
+def drawn_objects(
+    environment: Environment, policy: Policy, n: int, generator: torch.Generator, conditioning: Conditioning
+) -> list[str]:
+    """Return up to n objects that a policy draws, under random conditions.
+
+    Args:
+        environment: the space.
+        policy: the policy, on the CPU.
+        n: number of trajectories; those that do not end in a valid object have none.
+        generator: source of all randomness, on the CPU.
+        conditioning: the conditions of the policy.
+    """
+    values = conditioning.sample(n, generator) if conditioning.n_values else None
+    context = None if values is None else Context(values)
+    start = environment.sample_starts(n, 1, generator)
+    drawn = rollout(environment, policy, n, generator=generator, context=context, start=start)
+    return [name for name in environment.decode(drawn.terminal) if environment.is_valid(name)]

@@ -12,10 +12,10 @@ from al_loop.features.row_layout import SequenceLayout
 
 #: prior probability that a pair of letters is forbidden
 _PRIOR = 0.15
-#: passes over the failed sequences
-_PASSES = 5
-#: folds of the comparison with the rate of failures
-_FOLDS = 8
+#: passes over the failed sequences, and the share of a message that stays from the last pass, against oscillations
+_PASSES, _DAMPING = 30, 0.5
+#: fewest failures and answers that are looked at, and the share of the failures that pairs must explain
+_FEWEST, _EXPLAINED = 4, 0.95
 #: bounds of probabilities
 _LEAST, _MOST = 1e-6, 0.999
 
@@ -60,7 +60,8 @@ class ForbiddenPairs:
             p = torch.where(suspects, (total - messages).sigmoid().clamp(_LEAST, _MOST), 0.0)
             log_none = torch.log1p(-p)
             others = 1 - (log_none.sum(1, keepdim=True) - log_none).exp()  # P(another pair is forbidden)
-            messages = torch.where(suspects, -others.clamp_min(_LEAST).log(), 0.0)
+            new = torch.where(suspects, -others.clamp_min(_LEAST).log(), 0.0)
+            messages = _DAMPING * messages + (1 - _DAMPING) * new
         probability = torch.where(is_allowed, 0.0, (prior + messages.sum(0)).sigmoid().clamp_max(_MOST))
         return cls(layout, probability)
 
@@ -78,9 +79,11 @@ def _pairs(layout: SequenceLayout, X: Tensor) -> Tensor:
 
 
 def explains_failures(layout: SequenceLayout, X: Tensor, is_answered: Tensor) -> bool:
-    """Return whether forbidden pairs predict which sequences fail better than the rate of failures does.
+    """Return whether forbidden pairs are consistent with which sequences failed.
 
-    Each sequence is predicted by a fit to others, in eight folds.
+    Nearly every failed sequence must have a pair that occurs in none with a value. With few data that holds for
+    failures of other causes, too; then batches of allowed pairs bring failures that no pair explains, and the next
+    round is told.
 
     Args:
         layout: of the rows.
@@ -88,16 +91,10 @@ def explains_failures(layout: SequenceLayout, X: Tensor, is_answered: Tensor) ->
         is_answered: n booleans.
     """
     n_failed = int((~is_answered).sum())
-    if n_failed < _FOLDS or n_failed > len(X) - _FOLDS:
+    if n_failed < _FEWEST or n_failed > len(X) - _FEWEST:
         return False
-    rate = float(is_answered.double().mean())
-    by_rate = len(X) * (rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
-    by_pairs = 0.0
-    order = torch.randperm(len(X), generator=torch.Generator().manual_seed(0))
-    for part in (order[i::_FOLDS] for i in range(_FOLDS)):
-        is_other = torch.ones(len(X), dtype=torch.bool)
-        is_other[part] = False
-        log_p = ForbiddenPairs.fit(layout, X[is_other], is_answered[is_other]).log_probability(X[part])
-        log_p = log_p.clamp(math.log(_LEAST), math.log(1 - _LEAST))
-        by_pairs += float(torch.where(is_answered[part], log_p, torch.log1p(-log_p.exp())).sum())
-    return by_pairs > by_rate
+    pairs = _pairs(layout, X)
+    is_allowed = torch.zeros((len(layout.alphabet) + 1) ** 2, dtype=torch.bool)
+    is_allowed[pairs[is_answered].flatten()] = True
+    is_explained = ~is_allowed[pairs[~is_answered]].all(1)
+    return float(is_explained.double().mean()) >= _EXPLAINED

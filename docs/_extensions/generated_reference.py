@@ -40,6 +40,7 @@ ROOMS = {
     "evolution": ("Evolution", "Operators of the genetic algorithm on the acquisition; `sampler.evolution`."),
     "property": ("Properties", "Cheap properties for `constraints`; each also has the bounds `min` and `max`."),
     "sink": ("Sinks", "Where numbers of a running campaign are sent."),
+    "energy": ("Energies", "Learned log-probabilities of a data set, for `al-loop learn-energy`; the key `energy`."),
     "latent": ("Latent-variable models", "Models with discrete latents for `al-loop fit-latent`; the key `latent`."),
 }
 

@@ -28,6 +28,7 @@ class Block:
         symmetries: permutations of the sites that leave the block unchanged; ``p[i]`` is the image of site i.
         double_bonds: double bonds with a configuration: their atoms, a neighbour of each, and whether these are on
             opposite sides. The neighbour ``-1 - i`` is what is bonded to site i.
+        count: number of molecules with the block in the file that the vocabulary was made from; 0: unknown.
         graph: atoms, bonds and number of rings, see ``graphs.BlockGraph``; None: it is stored or computed elsewhere.
     """
 
@@ -41,6 +42,7 @@ class Block:
     symmetries: list[list[int]]
     double_bonds: tuple[tuple[int, int, int, int, bool], ...] = ()
     graph: dict[str, Any] | None = None
+    count: int = 0
 
 
 def read_blocks(path: Path, exclude: Sequence[str] = ()) -> list[Block]:

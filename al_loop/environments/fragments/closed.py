@@ -58,6 +58,7 @@ class ClosedFragments(BlockTrees):
                 f"max_fragments: must be at least 2 with the vocabulary {vocabulary}, whose blocks have to be bonded, "
                 f"got {max_fragments}"
             )
+        self._source = dict(patterns.source)
         blocks = without(list(patterns.blocks), exclude, str(vocabulary))
         closing = self._close(blocks, patterns.joins, str(vocabulary))
         smallest = closing.smallest()
@@ -176,6 +177,23 @@ class ClosedFragments(BlockTrees):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_encoder": None}
+
+    def about(self) -> list[str]:
+        names = [block.smiles for block in self.blocks]
+        n_rings = sum(block.is_ring for block in self.blocks)
+        n_stereo = sum("@" in name or "/" in name for name in names)
+        n_charged = sum("+" in name or "-]" in name for name in names)
+        source = ""
+        if {"file", "coverage"} <= self._source.keys():
+            source = f"made from {self._source['file']}, of which they make {self._source['coverage']:.0%}"
+        return [
+            f"molecules of 2 to {self.max_fragments} blocks and at most {self.max_atoms} heavy atoms",
+            f"{len(names)} blocks ({n_rings} ring systems and {len(names) - n_rings} chains; {n_stereo} with a defined "
+            f"stereochemistry, {n_charged} with charges)" + (f", {source}" if source else ""),
+            "it cannot make other ring systems or chains, blocks that are substituted at other places or have another "
+            "configuration, salts, isotopes and radicals; a centre without a defined configuration means either, or a "
+            "mixture",
+        ]
 
     def vocabulary(self) -> list[Any]:
         # what an action means is read from its block, so that weights fit any vocabulary

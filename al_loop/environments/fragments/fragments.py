@@ -21,8 +21,6 @@ from al_loop.environments.fragments.vocabulary_file import BENGIO_72, read_vocab
 from al_loop.environments.fragments.walks import log_paths, retrace
 from al_loop.system.path_texts import PathOrName
 
-_ARGUMENTS = ("max_fragments", "min_fragments", "max_atoms", "vocabulary", "exclude", "scaffold")
-
 
 class Fragments(BlockTrees):
     """Drug-like molecules, built by bonding ring systems and chains (from ZINC, or your own vocabulary) into a tree.
@@ -53,13 +51,21 @@ class Fragments(BlockTrees):
     kind = "fragments"
     default_policy: ClassVar[str] = "fragments"
 
-    def __new__(cls, *args: Any, **settings: Any) -> Any:
-        """Return an environment of the kind that the vocabulary requires."""
-        given = {**dict(zip(_ARGUMENTS, args, strict=False)), **settings}
-        if cls is Fragments and given.get("scaffold") is not None:
-            return ScaffoldFragments(**given)
-        if cls is Fragments and read_vocabulary(given.get("vocabulary")) is not None:
-            return ClosedFragments(**{name: value for name, value in given.items() if name != "scaffold"})
+    def __new__(  # its parameters are the keys of a config
+        cls,
+        max_fragments: int | None = None,
+        min_fragments: int = 2,
+        max_atoms: int = 38,
+        vocabulary: PathOrName | None = None,
+        exclude: Sequence[str] = (),
+        scaffold: str | Sequence[str] | None = None,
+    ) -> Any:
+        """Return an environment of the kind that the scaffold or the vocabulary requires."""
+        sizes = max_fragments, min_fragments, max_atoms
+        if cls is Fragments and scaffold is not None:
+            return ScaffoldFragments(*sizes, vocabulary, exclude, scaffold)
+        if cls is Fragments and read_vocabulary(vocabulary) is not None:
+            return ClosedFragments(*sizes, vocabulary, exclude)
         return object.__new__(cls)
 
     def __init__(
@@ -268,6 +274,14 @@ class Fragments(BlockTrees):
             found, the state is the one in ``a``.
         """
         return cross(a, b, generator, self._tables, self._limits)
+
+    def about(self) -> list[str]:
+        n_rings = sum(block.is_ring for block in self.blocks)
+        return [
+            f"molecules of {self.min_fragments} to {self.max_fragments} blocks, at most {self.max_atoms} heavy atoms",
+            f"{len(self.blocks)} blocks: {n_rings} ring systems and {len(self.blocks) - n_rings} chains",
+            "it cannot make other ring systems or chains, charges, or molecules with a defined stereochemistry",
+        ]
 
     def vocabulary(self) -> list[Any]:
         return [[block.smiles, block.sites] for block in self.blocks]

@@ -15,25 +15,12 @@ from al_loop.environments.fragments.closing import Closing
 from al_loop.environments.fragments.pattern_decoding import decode
 from al_loop.environments.fragments.pattern_trees import Bonds, TreeWriter
 from al_loop.environments.fragments.patterns import CutMolecule, canonical_pattern, cut, symmetries, unusable
+from al_loop.environments.fragments.reasons import NotInSpaceError
 from al_loop.environments.fragments.states import SizeLimits
 from al_loop.smiles import canonical_smiles
 
 _MAX_TRIES = 256
 _MISSING = "it contains a block that is not in the vocabulary"
-
-
-class NotInSpaceError(ValueError):
-    """A molecule is not in the space.
-
-    Args:
-        smiles: the molecule.
-        reason: why, in a few words that are the same for molecules of a kind.
-        detail: the block or the number that is missing, or an empty text.
-    """
-
-    def __init__(self, smiles: str, reason: str, detail: str = "") -> None:
-        super().__init__(f"{smiles!r} is not in the space: {reason}{detail and ': '}{detail}")
-        self.reason, self.detail = reason, detail
 
 
 class PatternEncoder:
@@ -74,9 +61,7 @@ class PatternEncoder:
         if len(Chem.GetMolFrags(mol)) > 1:
             raise NotInSpaceError(smiles, "it consists of more than one molecule, such as a salt")
         if fault := unusable(mol):
-            raise NotInSpaceError(
-                smiles, "it has an element, an isotope or an unpaired electron that no block has", fault
-            )
+            raise NotInSpaceError(smiles, "no block has such an atom", fault)
         return mol
 
     def encode_cut(self, smiles: str, molecule: CutMolecule, n_atoms: int) -> list[int]:

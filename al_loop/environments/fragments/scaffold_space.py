@@ -136,7 +136,8 @@ class ScaffoldFragments(ClosedFragments):
         Raises:
             ValueError: it is not in the space.
         """
-        from al_loop.environments.fragments.pattern_encoding import NotInSpaceError, PatternEncoder
+        from al_loop.environments.fragments.pattern_encoding import PatternEncoder
+        from al_loop.environments.fragments.reasons import NotInSpaceError
         from al_loop.environments.fragments.scaffolds import cuts_of
 
         if self._encoder is None:

@@ -63,7 +63,8 @@ class Survey:
         """Return what was left out or changed, in plain English."""
         lines = []
         if self.n_salts:
-            lines.append(f"{self.n_salts} have a salt or a solvent, which is stripped: the largest part is kept")
+            verb = "has" if self.n_salts == 1 else "have"
+            lines.append(f"{self.n_salts} {verb} a salt or a solvent, which is stripped: the largest part is kept")
         if self.n_unreadable:
             lines.append(f"{self.n_unreadable} cannot be read as SMILES and are skipped")
         if self.unusable:

@@ -153,6 +153,7 @@ def _block(row: Mapping[str, Any], classes: Sequence[str]) -> Block:
         sites=row["sites"],
         classes=[classes[i] for i in row["classes"]],
         required=None,
+        count=row["n"],
         n_atoms=len(row["atoms"]),
         tokens=row["tokens"],
         symmetries=row["symmetries"],

@@ -21,7 +21,8 @@ class BlockPolicy(Policy):
     """Message passing along the bonds between blocks, and a product of the state's vector with that of each block.
 
     Blocks and their attachment points are embedded from their structure by networks that all of them share. The number
-    of weights does not depend on the vocabulary, and a policy trained with one can go on with another.
+    of weights does not depend on the vocabulary, and a policy trained with one can go on with another. An untrained one
+    chooses blocks about as often as they occur in the file that the vocabulary was made from.
 
     Args:
         environment: the space, ``fragments`` with a vocabulary of patterns.
@@ -35,6 +36,7 @@ class BlockPolicy(Policy):
     """
 
     kind = "blocks"
+    _log_frequency: Tensor
 
     def __init__(
         self, environment: Environment, hidden: int = 128, layers: int = 2, n_conditions: int = 0, heads: int = 1
@@ -54,6 +56,11 @@ class BlockPolicy(Policy):
         tables = environment.tables(torch.device("cpu"))
         index = tables.entry_block * environment.n_sites + tables.entry_site
         self.register_buffer("_entry_index", index, persistent=False)
+        counts = torch.tensor([1.0, *(float(max(block.count, 1)) for block in environment.blocks)]).log()
+        counts = counts[tables.entry_block]
+        self.register_buffer("_log_frequency", counts - counts.max(), persistent=False)
+        #: weight of the logarithm of a block's frequency in the file that the vocabulary was made from
+        self.frequency = nn.Parameter(torch.ones(()))
 
         self.block = nn.Sequential(nn.Linear(N_BLOCK_FEATURES, hidden), nn.LeakyReLU(), nn.Linear(hidden, hidden))
         n_site_features = N_BLOCK_FEATURES + N_SITE_FEATURES
@@ -73,7 +80,8 @@ class BlockPolicy(Policy):
         """Return the embeddings of all blocks, sites and entries, and the entries' own preferences."""
         blocks, sites = self.block(self._block_features), self.site(self._site_features)
         entries = self.entry(sites.index_select(0, self._entry_index))
-        return blocks, self.site_here(sites), entries[:, :-1] / entries.shape[1] ** 0.5, entries[:, -1]
+        own = entries[:, -1] + self.frequency * self._log_frequency
+        return blocks, self.site_here(sites), entries[:, :-1] / entries.shape[1] ** 0.5, own
 
     def start(self, n: int, device: torch.device) -> Any:
         return self._embedded()

@@ -8,7 +8,7 @@ import pytest
 
 from al_loop import Campaign, open_run
 from al_loop.campaign.preparation import prepare
-from al_loop.config import load_config
+from al_loop.config import load_config, parse_config
 from al_loop.errors import ConfigError
 from tests.support.project import (
     CHOOSES_FIDELITIES,
@@ -136,3 +136,20 @@ def test_a_reward_without_decoding_is_refused_for_words(words: Project) -> None:
     config = load_config(words.config, ["reward.decode=never"])
     with pytest.raises(ConfigError, match=r"reward\.decode: never is impossible, since the states of .* sequence"):
         prepare(config).check()
+
+
+def test_the_included_prior_draws_the_first_objects_and_fits_a_conditioned_sampler():
+    content = {"name": "x", "environment": "fragments", "oracle": {"kind": "rdkit_properties", "properties": ["qed"]}}
+    parts = prepare(parse_config(content))
+    assert parts.first_source is not None
+    drawn = parts.first_source(4, 7)
+    assert drawn == parts.first_source(4, 7) != parts.first_source(4, 8)
+    assert parts.environment.encode(drawn).shape[0] == 4
+    several = {"kind": "rdkit_properties", "properties": ["qed", "logp"]}
+    weights = prepare(
+        parse_config({**content, "oracle": several, "optimise": ["qed", "logp"], "acquisition": "parego"})
+    ).build_policy()
+    assert weights.state_dict()["frequency"] == parts.build_policy().state_dict()["frequency"]
+    names = [name for name in weights.state_dict() if name.startswith("condition.")]
+    assert all(not weights.state_dict()[name].any() for name in names)
+    assert names

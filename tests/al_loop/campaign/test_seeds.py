@@ -6,6 +6,7 @@ from al_loop.environments.pool import Pool
 from al_loop.environments.selfies import Selfies
 from al_loop.environments.sequence import Sequences
 from al_loop.errors import ConfigError
+from tests.support.project import enter_project
 
 ANILIDE = "CC(=O)Nc1ccc(O)cc1"
 
@@ -82,3 +83,11 @@ def test_files_of_several_kinds_are_read(molecules, tmp_path, name, text):
 def test_a_missing_file_is_named(molecules, tmp_path):
     with pytest.raises(ConfigError, match=r"none\.smi"):
         read_seeds(molecules, str(tmp_path / "none.smi"))
+
+
+def test_a_campaign_says_what_it_read_and_begins_with_it(tmp_path, monkeypatch):
+    project = enter_project(tmp_path, monkeypatch)
+    notes = project.run("rounds.count=1", "sampler.steps=2", "seeds=[GAGAGA, GAGAG, CCCCCC]")
+    assert any(note.startswith("seeds: 2 of 3 objects of the config are in the space") for note in notes.notes)
+    assert any("GAGAG: 'GAGAG' has 5 letters" in note for note in notes.notes)
+    assert project.objects()[:2] == ["GAGAGA", "CCCCCC"]

@@ -31,7 +31,7 @@ def test_what_the_config_sets_stays():
     made = config(method="auto", surrogate="gp", sampler={"steps": 7}, selector={"kind": "greedy"}, reward={"beta": 9})
     assert (made.surrogate.kind, made.sampler.steps, made.selector.kind) == ("gp", 7, "greedy")
     assert made.sampler.evolution is not None
-    assert (made.reward.beta, made.reward.feasibility) == (9, 3)
+    assert (made.reward.beta, made.reward.feasibility) == (9, 15)
 
 
 def test_small_batches_are_not_shared_out():

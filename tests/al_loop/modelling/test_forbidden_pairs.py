@@ -50,7 +50,7 @@ def test_failures_that_nothing_explains_do_no_harm():
     assert model.log_probability(FEATURES(["AAAAAA"])) == 0
 
 
-def test_pairs_explain_failures_by_pairs_and_no_others():
+def test_pairs_explain_failures_by_pairs_and_no_others_once_there_are_data():
     names = words(400)
     X = FEATURES(names)
     assert explains_failures(LAYOUT, X, torch.tensor([is_feasible(w) for w in names]))

@@ -91,7 +91,7 @@ def test_configurations_that_differ_are_different_objects(path):
         ("Cc1ccc(-c2ccc(-c3ccccc3)cc2)cc1", {"max_fragments": 3}, r"more blocks than max_fragments \(3\)"),
         ("Cc1ccc(-c2ccccc2)cc1", {"max_atoms": 12}, r"more heavy atoms than max_atoms \(12\)"),
         ("c1ccccc1", {}, "single block"),
-        ("[2H]c1ccc(C)cc1", {}, "an isotope"),
+        ("[13CH3]c1ccc(C)cc1", {}, "an isotope"),
     ],
 )
 def test_a_molecule_that_no_actions_build_is_refused_with_the_reason(path, smiles, settings, reason):

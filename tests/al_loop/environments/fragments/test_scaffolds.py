@@ -6,7 +6,7 @@ import torch
 from rdkit import Chem
 
 from al_loop.campaign.seeds import read_seeds
-from al_loop.config import Part, build, parse_config
+from al_loop.config import Part, build, load_config, parse_config
 from al_loop.environments.fragments import Fragments
 from al_loop.environments.fragments.scaffolds import read_scaffolds
 from al_loop.environments.testing import EnvironmentContract
@@ -192,9 +192,15 @@ def test_attachment_points_may_be_written_in_any_way(text):
     assert scaffold.block.smiles.split()[0] == "[1*]c1ccccc1"
 
 
-def test_a_scaffold_at_the_top_of_a_config_is_that_of_the_environment(vocabulary):
+def test_a_scaffold_at_the_top_of_a_config_is_that_of_the_environment(vocabulary, tmp_path):
     config = {"name": "x", "environment": {"kind": "fragments", "vocabulary": vocabulary}, "oracle": "human"}
     assert parse_config(config | {"scaffold": PHENYL}).environment.arguments["scaffold"] == PHENYL
+    part = Part(kind="fragments", vocabulary=vocabulary)
+    assert parse_config(config | {"scaffold": PHENYL, "environment": part}).environment.arguments["scaffold"] == PHENYL
+    (tmp_path / "x.yaml").write_text(f"name: x\nenvironment: fragments\noracle: human\nscaffold: '{PHENYL}'\n")
+    read = load_config(tmp_path / "x.yaml")
+    assert read.environment.arguments["scaffold"] == PHENYL
+    assert read.scaffold is None
     other = config["environment"] | {"scaffold": MORPHOLINE}
     with pytest.raises(ConfigError, match="keep one of them"):
         parse_config(config | {"scaffold": PHENYL, "environment": other})
@@ -204,3 +210,9 @@ def test_seeds_without_the_scaffold_are_listed_with_the_reason(vocabulary):
     seeds = read_seeds(with_scaffold(vocabulary, MORPHOLINE), ["O=C(c1ccccc1)N1CCOCC1", "Cc1ccccc1"])
     assert seeds.objects == ("O=C(c1ccccc1)N1CCOCC1",)
     assert "does not have the scaffold" in seeds.notes[-1]
+
+
+@pytest.mark.parametrize("settings", [{}, {"vocabulary": "zinc_small"}, {"scaffold": PHENYL}])
+def test_a_misspelt_key_of_the_environment_is_refused(settings):
+    with pytest.raises(ConfigError, match="max_atom"):
+        build("environment", Part(kind="fragments", max_atom=20, **settings))

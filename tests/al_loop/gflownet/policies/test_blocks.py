@@ -29,6 +29,7 @@ def test_its_weights_fit_another_vocabulary(environment, tmp_path):
     other = Fragments(vocabulary=write_vocabulary(tmp_path, MOLECULES[3:9]))
     assert len(other.blocks) != len(environment.blocks)
     policy, on_other = BlockPolicy(environment, 16, 1), BlockPolicy(other, 16, 1)
+    torch.nn.init.zeros_(policy.frequency)  # frequencies are of the files
     on_other.load_trainable_state(policy.trainable_state())
     shared = {b.smiles for b in other.blocks} & {b.smiles for b in environment.blocks}
     assert shared

@@ -1,0 +1,46 @@
+"""Defaults that changed between versions: a run goes on with those with which it began."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import URL
+
+from al_loop.campaign.course import recorded_config
+from al_loop.config import CampaignConfig
+from al_loop.ledger import Ledger
+
+
+def as_begun(config: CampaignConfig, url: URL, run_dir: Path) -> CampaignConfig:
+    """Return a config in which the keys that it does not name have the values with which its run began.
+
+    Args:
+        config: the config; a new run takes it as it is.
+        url: the ledger of the run.
+        run_dir: the directory of the run.
+    """
+    if not config.assumed or not any((run_dir / name).is_file() for name in ("ledger.db", "campaign.json")):
+        return config
+    with Ledger(url, read_only=True) as ledger:
+        recorded = recorded_config(ledger)
+    return config if recorded is None else with_recorded(config, recorded)
+
+
+def with_recorded(config: CampaignConfig, recorded: Mapping[str, Any]) -> CampaignConfig:
+    """Return a config whose ``assumed`` keys have the values of another config.
+
+    Args:
+        config: the config.
+        recorded: the content of the other config.
+    """
+    update: dict[str, Any] = {}
+    for path in config.assumed:
+        name, _, key = path.partition(".")
+        section = update.get(name) or getattr(config, name)
+        content = {k: v for k, v in section.model_dump(mode="json", exclude_unset=True).items() if k != key}
+        if (value := (recorded.get(name) or {}).get(key)) is not None:
+            content[key] = value
+        update[name] = type(section).model_validate(content)
+    return config.model_copy(update=update).with_assumed()

@@ -1,0 +1,75 @@
+"""What a config gets that does not name the blocks of its molecules, or the prior of its sampler.
+
+These defaults changed between versions. They are written into the config when it is read, so that a run records them;
+which of them a config did not name itself is kept beside it (``CampaignConfig.assumed``), so that a run that began with
+others goes on with those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+#: the blocks of a config that names none (see ``al_loop.environments.fragments.vocabulary_file``)
+_VOCABULARY, _FORMER_VOCABULARY = "zinc", "bengio72"
+#: included vocabularies of patterns, for which there is an included prior
+_WITH_PRIOR = ("zinc", "zinc_small", "zinc_large")
+#: the included prior (see ``al_loop.gflownet.priors``)
+_PRIOR = "zinc"
+_FORMER_POLICIES = ("fragments", "fragment_transformer")
+
+
+def with_space_defaults(content: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return a config's content with the blocks and the prior that it does not name, and the keys that were added.
+
+    Args:
+        content: sections and keys, with parts in the long form.
+    """
+    found, added = dict(content), []
+    environment = _part(found.get("environment"))
+    sampler = found.get("sampler")
+    sampler = dict(sampler) if isinstance(sampler, Mapping) else {} if sampler is None else None
+    if sampler is None or environment is None:
+        return found, ()
+    kind = environment.get("kind")
+    if kind == "fragments":
+        if environment.get("vocabulary") == _FORMER_VOCABULARY:
+            del environment["vocabulary"]  # as runs of earlier versions have it
+        elif "vocabulary" not in environment and not _needs_former_blocks(environment, sampler):
+            environment["vocabulary"] = _VOCABULARY
+            added.append("environment.vocabulary")
+        found["environment"] = environment
+    if sampler.get("prior") == "none":
+        sampler["prior"] = None
+    elif "prior" not in sampler and _is_plain(sampler) and environment.get("vocabulary") in _WITH_PRIOR:
+        sampler["prior"] = _PRIOR
+        added.append("sampler.prior")
+        rounds = found.get("rounds")
+        if rounds is None or (isinstance(rounds, Mapping) and "initial_from" not in rounds):
+            found["rounds"] = {**(rounds or {}), "initial_from": "energy"}
+            added.append("rounds.initial_from")
+    if sampler or "sampler" in found:
+        found["sampler"] = sampler
+    return found, tuple(added)
+
+
+def _part(value: Any) -> dict[str, Any] | None:
+    if isinstance(value, str):
+        return {"kind": value}
+    return dict(value) if isinstance(value, Mapping) else None
+
+
+def _needs_former_blocks(environment: Mapping[str, Any], sampler: Mapping[str, Any]) -> bool:
+    """Return whether a config was written for the blocks of earlier versions: it names them or their policy."""
+    excluded = environment.get("exclude") or ()
+    if isinstance(excluded, (list, tuple)) and any("*" not in str(smiles) for smiles in excluded):
+        return True
+    least = environment.get("min_fragments")
+    policy = _part(sampler.get("policy")) or {}
+    return (isinstance(least, int) and least > 2) or policy.get("kind") in _FORMER_POLICIES
+
+
+def _is_plain(sampler: Mapping[str, Any]) -> bool:
+    """Return whether the weights of an included prior fit a sampler."""
+    usual = {"kind": "gflownet", "policy": None, "hidden": 128, "layers": 2, "heads": 1}
+    return all(sampler.get(key, value) == value for key, value in usual.items())

@@ -1,0 +1,89 @@
+"""Blocks and priors of configs that do not name them."""
+
+import pytest
+
+from al_loop.config import parse_config
+from al_loop.config.schema import CampaignConfig
+from al_loop.config.space_defaults import with_space_defaults
+from al_loop.errors import ConfigError
+
+
+def parsed(environment, **more):
+    return parse_config({"name": "x", "environment": environment, "oracle": {"kind": "human"}, **more})
+
+
+@pytest.mark.parametrize("environment", ["fragments", {"kind": "fragments"}, {"kind": "fragments", "max_atoms": 30}])
+def test_a_config_that_names_no_blocks_gets_those_of_zinc(environment):
+    config = parsed(environment)
+    assert config.environment.arguments["vocabulary"] == "zinc"
+    assert "environment.vocabulary" in config.assumed
+
+
+@pytest.mark.parametrize(
+    ("environment", "more"),
+    [
+        ({"kind": "fragments", "vocabulary": "bengio72"}, {}),
+        ({"kind": "fragments", "vocabulary": None}, {}),
+        ({"kind": "fragments", "exclude": ["c1cc[nH]c1"]}, {}),
+        ({"kind": "fragments", "min_fragments": 3}, {}),
+        ({"kind": "fragments"}, {"sampler": {"policy": "fragments"}}),
+    ],
+)
+def test_a_config_that_was_written_for_the_former_blocks_keeps_them(environment, more):
+    config = parsed(environment, **more)
+    assert config.environment.arguments.get("vocabulary") is None
+    assert "environment.vocabulary" not in config.assumed
+
+
+def test_the_former_blocks_by_name_are_the_campaign_that_did_not_name_them():
+    former = CampaignConfig.model_validate({"name": "x", "environment": "fragments", "oracle": {"kind": "human"}})
+    named = parsed({"kind": "fragments", "vocabulary": "bengio72"})
+    assert named.fingerprint == former.fingerprint != parsed("fragments").fingerprint
+
+
+def test_a_recorded_config_is_left_as_it_is():
+    content = {"name": "x", "environment": {"kind": "fragments"}, "oracle": {"kind": "human"}}
+    config = parse_config(content, is_recorded=True)
+    assert config.assumed == ()
+    assert "vocabulary" not in config.environment.arguments
+
+
+def test_a_sampler_of_the_default_size_starts_from_the_included_prior():
+    config = parsed("fragments")
+    assert config.sampler.prior == "zinc"
+    assert config.rounds.initial_from == "energy"
+    assert set(config.assumed) == {"environment.vocabulary", "sampler.prior", "rounds.initial_from"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "sampler"),
+    [
+        ({"kind": "fragments"}, {"prior": "none"}),
+        ({"kind": "fragments"}, {"prior": None}),
+        ({"kind": "fragments"}, {"hidden": 64}),
+        ({"kind": "fragments"}, {"heads": 4}),
+        ({"kind": "fragments"}, {"kind": "ppo"}),
+        ({"kind": "fragments", "vocabulary": "bengio72"}, {}),
+        ({"kind": "sequence", "alphabet": "ACGT", "length": 8}, {}),
+    ],
+)
+def test_other_samplers_start_from_random_weights(environment, sampler):
+    config = parsed(environment, sampler=sampler)
+    assert config.sampler.prior is None
+    assert config.rounds.initial_from == "random"
+
+
+def test_other_environments_are_left_alone():
+    content = {"environment": {"kind": "sequence", "alphabet": "ACGT", "length": 8}}
+    assert with_space_defaults(content) == (content, ())
+
+
+def test_none_is_no_prior():
+    assert with_space_defaults({"environment": "fragments", "sampler": {"prior": "none"}})[0]["sampler"] == {
+        "prior": None
+    }
+
+
+def test_the_arguments_of_fragments_are_validated():
+    with pytest.raises(ConfigError, match="unknown key; did you mean 'max_fragments'"):
+        parsed({"kind": "fragments", "max_fragment": 4})
