@@ -17,8 +17,8 @@ from al_loop.surrogates.gp import ExactGP
 
 #: prior of the Gaussian process: little noise, and a signal variance that plateaus do not remove
 _NOISE_RATIO, _SIGNAL_WEIGHT = 0.01, 100.0
-#: members of the ensemble, and its width
-_N_MEMBERS, _HIDDEN, _PATIENCE = 6, 64, 6
+#: the ensemble: members, width, patience and most passes, so that a fit takes seconds
+_N_MEMBERS, _HIDDEN, _PATIENCE, _MOST_EPOCHS = 5, 48, 5, 40
 #: share of the rows of a fit that are the best ones; the others are random
 _BEST = 0.5
 #: fewest pairs of a word and its reverse complement that show a symmetry, and the squared correlation that they need
@@ -45,7 +45,7 @@ class SequenceSurrogate(Surrogate):
         self,
         layout: Layout | None = None,
         max_exact: Annotated[int, Field(ge=0)] = 2000,
-        max_rows: Annotated[int, Field(ge=2)] = 6000,
+        max_rows: Annotated[int, Field(ge=2)] = 3000,
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         if layout is not None and not isinstance(layout, SequenceLayout):
@@ -82,7 +82,14 @@ class SequenceSurrogate(Surrogate):
         if len(X) <= self.max_exact and not is_symmetric:
             return ExactGP("weighted_hamming", _NOISE_RATIO, signal_weight=_SIGNAL_WEIGHT)
         return DeepEnsemble(
-            _N_MEMBERS, "cnn", self.layout, is_symmetric, hidden=_HIDDEN, patience=_PATIENCE, seed=self.seed
+            _N_MEMBERS,
+            "cnn",
+            self.layout,
+            is_symmetric,
+            hidden=_HIDDEN,
+            patience=_PATIENCE,
+            max_epochs=_MOST_EPOCHS,
+            seed=self.seed,
         )
 
     def _fit_column(self, X: Tensor, y: Tensor, yvar: Tensor | None) -> Model:
