@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from al_loop.campaign.candidates import CandidateSource
@@ -32,6 +33,7 @@ from al_loop.system import stopping
 if TYPE_CHECKING:
     from al_loop.modelling.fitter import ModelFitter
 
+_MOST_SIMILARITIES = 10_000_000  # at once, which take 80 MB
 _HYPERVOLUME_SAMPLES = 128  # samples of a batch whose hypervolume is computed for the forecast
 
 
@@ -294,7 +296,7 @@ class Proposer:
             if batch is None:
                 return Batch([], {})
             means, stds = models.predict(batch.X, batch.levels)
-            nearest = self._parts.features.similarity(batch.X, models.X).max(dim=1).values
+            nearest = self._nearest(batch.X, models.X)
             phase.advance()
         expected = self._forecast(number, models, at_target.X, state) if at_target else None
         replicates = [0] * (len(batch) - len(again)) + [replicate for _, replicate in again]
@@ -325,6 +327,12 @@ class Proposer:
             **({} if expected is None else {"forecast": expected.as_dict()}),
         }
         return Batch(proposals, info, expected)
+
+    def _nearest(self, X: Tensor, others: Tensor) -> Tensor:
+        """Return the similarity of each row to the nearest of other rows, a part at a time where they are many."""
+        similarity = self._parts.features.similarity
+        parts = X.split(max(_MOST_SIMILARITIES // max(len(others), 1), 1))
+        return torch.cat([similarity(part, others).max(dim=1).values for part in parts])
 
     def _to_remeasure(self, state: RoundState, most: int, limit: float) -> list[tuple[str, int]]:
         """Return the objects of a batch that are measured again, each with the number of its measurements.
