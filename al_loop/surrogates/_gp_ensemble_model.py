@@ -21,6 +21,7 @@ class GPEnsembleModel(NormalModel):
     """
 
     has_fast_cross_posterior: ClassVar[bool] = True
+    weights: Tensor
 
     def __init__(self, members: Sequence[SurrogateModel], weights: Tensor, names: Sequence[str]) -> None:
         super().__init__()
@@ -30,15 +31,20 @@ class GPEnsembleModel(NormalModel):
         pairs = zip(members, weights.tolist(), strict=True)
         self.noise_variance = sum(weight * member.noise_variance for member, weight in pairs)
 
+    @property
+    def models(self) -> list[SurrogateModel]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, SurrogateModel)]
+
     def mean_and_variance(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        both = [member.mean_and_variance(X) for member in self.members]
+        both = [member.mean_and_variance(X) for member in self.models]
         means, variances = torch.stack([mean for mean, _ in both]), torch.stack([variance for _, variance in both])
         weights = self.weights.to(means)[:, None]
         mean = (weights * means).sum(0)
         return mean, (weights * (variances + (means - mean).square())).sum(0)
 
     def mean_and_covariance(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        both = [member.mean_and_covariance(X) for member in self.members]
+        both = [member.mean_and_covariance(X) for member in self.models]
         means, covariances = torch.stack([mean for mean, _ in both]), torch.stack([own for _, own in both])
         weights = self.weights.to(means)
         mean = torch.einsum("m,m...->...", weights, means)
@@ -61,18 +67,20 @@ class GPEnsembleModel(NormalModel):
         order = torch.multinomial(self.weights.cpu(), len(self.members), generator=generator).tolist()
         refusal: NotImplementedError | None = None
         for chosen in order:
-            member: SurrogateModel = self.members[chosen]  # type: ignore[assignment]
+            member = self.models[chosen]
             try:
-                return member.draw_function(n_features, seed)
+                function: RowFunction = member.draw_function(n_features, seed)
             except NotImplementedError as error:
                 refusal = refusal or error
+            else:
+                return function
         assert refusal is not None
         raise refusal
 
     def describe(self) -> Mapping[str, float]:
         """Return the weight of each member, and the hyperparameters of the one that weighs most."""
         weights = self.weights.tolist()
-        best: SurrogateModel = self.members[weights.index(max(weights))]  # type: ignore[assignment]
+        best = self.models[weights.index(max(weights))]
         named = {f"weight_{name}": weight for name, weight in zip(self.names, weights, strict=True)}
         return {**named, **best.describe()}
 
@@ -85,7 +93,7 @@ class _CrossPosterior(CrossPosterior):
     _deviations: Tensor
 
     def __init__(self, model: GPEnsembleModel, X_fixed: Tensor) -> None:
-        members = [member.cross_posterior(X_fixed) for member in model.members]
+        members = [member.cross_posterior(X_fixed) for member in model.models]
         super().__init__(max(member.least_variance for member in members))
         self.members = torch.nn.ModuleList(members)
         self.register_buffer("weights", model.weights)
@@ -99,7 +107,8 @@ class _CrossPosterior(CrossPosterior):
 
     @property
     def covariance(self) -> Tensor:
-        own = torch.stack([member.covariance for member in self.members])
+        members = [member for member in self.members if isinstance(member, CrossPosterior)]
+        own = torch.stack([member.covariance for member in members])
         between = torch.einsum("m,mi,mj->ij", self.weights.to(own), self._deviations, self._deviations)
         return torch.einsum("m,mij->ij", self.weights.to(own), own) + between
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -25,7 +27,8 @@ def leave_one_out(model: ExactGPModel) -> Tensor:
     precision = torch.cholesky_inverse(L).diagonal()
     variance = model.signal_variance / precision
     error = alpha / precision
-    return -0.5 * (error.square() / variance + variance.log() + torch.log(torch.tensor(2 * torch.pi)))
+    log_density: Tensor = -0.5 * (error.square() / variance + variance.log() + math.log(2 * math.pi))
+    return log_density
 
 
 def stacking_weights(log_densities: Tensor, pseudo_count: float = 1.0) -> Tensor:

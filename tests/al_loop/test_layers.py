@@ -233,7 +233,7 @@ def test_no_modules_import_each_other():
 def test_the_top_level_holds_packages_and_at_most_four_small_modules():
     modules_at_top = {p.stem for p in AL_LOOP.glob("*.py")} - {"__init__", "__main__"}
     assert len(modules_at_top) <= 4, modules_at_top
-    assert len(list(AL_LOOP.iterdir())) <= 37
+    assert len(list(AL_LOOP.iterdir())) <= 38
 
 
 def test_no_file_is_longer_than_the_limit():

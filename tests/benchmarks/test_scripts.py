@@ -71,7 +71,7 @@ def test_every_benchmark_and_result_that_is_named_somewhere_exists() -> None:
     named = {}
     for path in files:
         if path.is_file():
-            for place in re.findall(r"\bbenchmarks/[\w/]+\.\w+", path.read_text(encoding="utf-8")):
+            for place in re.findall(r"\bbenchmarks/[\w/]+(?:\.\w+)+", path.read_text(encoding="utf-8")):
                 named.setdefault(place, path)
     assert len(named) > 20
     assert {place: path for place, path in named.items() if not (ROOT / place).exists()} == {}

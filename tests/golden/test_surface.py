@@ -31,6 +31,7 @@ GROUPS = {
     "al_loop.acquisitions": "acquisition",
     "al_loop.selectors": "selector",
     "al_loop.latent_models": "latent",
+    "al_loop.energies": "energy",
     "al_loop.properties": "property",
     "al_loop.sinks": "sink",
 }

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from al_loop.config.arguments import arguments_model
 from al_loop.config.messages import messages
-from al_loop.config.plugins import Part, load_target
-from al_loop.errors import ConfigError, not_one_of
+from al_loop.config.plugins import Part, find, load_target
+from al_loop.errors import ConfigError
 
 if TYPE_CHECKING:
     from al_loop.energy.energies.base import Energy
     from al_loop.environments.base import Environment
     from al_loop.features.base import Features
 
-#: kind -> class, in the module of that kind
-KINDS: Mapping[str, str] = {"graph": "GraphEnergy", "mlp": "MLPEnergy", "pairwise": "PairwiseEnergy"}
 #: arguments of a constructor that are not keys of the config
 _SUPPLIED = ("environment", "features")
 
@@ -33,10 +29,10 @@ def find_energy(part: Part) -> Any:
     """
     if part.target:
         return load_target(part.target)
-    kind = part.kind or ""
-    if kind not in KINDS:
-        raise ConfigError(f"energy.kind: {not_one_of(kind, KINDS)}")
-    return getattr(import_module(f"{__name__}.{kind}"), KINDS[kind])
+    try:
+        return find("energy", part.kind or "")
+    except ConfigError as error:
+        raise ConfigError(f"energy.kind: {error}") from None
 
 
 def check_energy(part: Part) -> dict[str, Any]:
