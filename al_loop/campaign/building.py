@@ -16,6 +16,7 @@ from al_loop.config.given import GivenPart
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Fidelity, Oracle
 from al_loop.outgoing import remember_secrets_of
+from al_loop.system.alphabets import as_text
 
 if TYPE_CHECKING:
     from al_loop.environments.base import Environment
@@ -183,7 +184,7 @@ def build_features(config: CampaignConfig, environment: Environment) -> Features
     if part is None and environment.object_type == "molecule":
         part = Part.model_validate(config.surrogate.declared("surrogate", "default_features", {"kind": "morgan"}))
     part = part or Part(kind="one_hot")
-    context = BuildContext(alphabet=environment.alphabet, length=environment.length)
+    context = BuildContext(alphabet=as_text(environment.alphabet), length=environment.length)
     features: Features = build("features", part, context)
     return features
 

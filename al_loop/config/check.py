@@ -19,6 +19,7 @@ from al_loop.config.messages import messages
 from al_loop.config.plugins import Part, built_in
 from al_loop.config.schema import CampaignConfig
 from al_loop.errors import ConfigError
+from al_loop.system.alphabets import as_text
 
 #: object types with default features
 _HAS_DEFAULT_FEATURES = ("molecule", "sequence")
@@ -158,7 +159,7 @@ def _check_object_types(config: CampaignConfig, locations: Locations) -> None:
         except ConfigError as error:
             raise ConfigError(f"constraints.{i}: {error} {locations.describe(('constraints', i))}") from error
     if config.features is not None and _lacks_letters(config.features):
-        letters = BuildContext(alphabet=environment.alphabet, length=environment.length)
+        letters = BuildContext(alphabet=as_text(environment.alphabet), length=environment.length)
         try:
             build("features", config.features, letters)
         except ConfigError as error:

@@ -30,6 +30,11 @@ def letters_of(alphabet: str | list[str]) -> str | list[str]:
     return alphabet
 
 
+def as_text(letters: Sequence[str] | None) -> Sequence[str] | None:
+    """Return letters of one character each as one text, and others as they are."""
+    return "".join(letters) if letters and all(len(letter) == 1 for letter in letters) else letters
+
+
 def are_nucleotides(alphabet: Sequence[str]) -> bool:
     """Return whether all letters of an alphabet are nucleotides (A, C, G, T, U, or N for any), in any case."""
     return all(letter.upper() in ("A", "C", "G", "T", "U", "N") for letter in alphabet)

@@ -73,8 +73,9 @@ def test_what_cannot_be_swept_is_refused(folder: Path, overrides: list[str], mes
         plan(Path("swept.yaml"), overrides)
 
 
-def test_the_readmes_sweep_is_a_valid_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("al-loop sweep ")]
+def test_the_guides_sweep_is_a_valid_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (ROOT / "docs" / "on_a_cluster.md").read_text(encoding="utf-8")
+    (line,) = [line for line in guide.splitlines() if line.startswith("al-loop sweep ")]
     _, _, config, *overrides = shlex.split(line, comments=True)
     monkeypatch.chdir(ROOT)
     assert len(plan(Path(config), overrides)) == 6

@@ -26,6 +26,7 @@ EXPECTED = {
     ("features", "joined"): {"alphabet", "length"},
     ("features", "kmers"): {"alphabet"},
     ("features", "one_hot"): {"alphabet", "length"},
+    ("policy", "blocks"): POLICY,
     ("policy", "forest"): POLICY,
     ("policy", "fragment_transformer"): POLICY,
     ("policy", "fragments"): POLICY,
@@ -40,7 +41,9 @@ EXPECTED = {
     ("surrogate", "deep_kernel"): {"kernel", "layout"},
     ("surrogate", "ensemble"): {"layout"},
     ("surrogate", "gp"): {"kernel"},
+    ("surrogate", "gp_ensemble"): {"kernel"},
     ("surrogate", "multi_fidelity"): {"kernel", "n_fidelities"},
+    ("surrogate", "sequence"): {"layout"},
     ("surrogate", "variational"): {"kernel"},
 }
 

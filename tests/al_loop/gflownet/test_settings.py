@@ -12,7 +12,7 @@ from al_loop.gflownet.settings import TrainingSettings
 
 SECTION = CampaignConfig.model_fields["sampler"].annotation
 #: keys of a config that are no settings of training
-OF_A_CAMPAIGN = {"kind", "policy", "prior", "pool"}
+OF_A_CAMPAIGN = {"kind", "policy", "prior", "pool", "evolution"}
 #: settings that a config cannot express, or expresses elsewhere
 OF_THE_ENGINE = {"forward_looking", "conditioning", "per_condition", "floor"}
 #: parts are built, and a round of a campaign has fewer steps

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from al_loop.config import plugins as parts
+from al_loop.features.one_hot import OneHot
 from al_loop.surrogates.multi_fidelity import MultiFidelityGP
 from tests.support.fitting import (
     KNOWN,
@@ -104,7 +105,8 @@ def test_a_belief_comes_back_whole_from_the_actor_that_made_it(kind):
 
 @pytest.mark.parametrize("kind", sorted({i.kind for i in parts.built_in("surrogate")} - {"multi_fidelity"}))
 def test_so_does_one_of_any_surrogate(kind):
-    arguments = {"deep_kernel": {"steps": 5}, "ensemble": {"steps": 5}, "variational": {"steps": 5}}.get(kind, {})
+    steps = {name: {"steps": 5} for name in ("deep_kernel", "ensemble", "variational")}
+    arguments = {**steps, "sequence": {"layout": OneHot("ACGU", 6).layout}}.get(kind, {})
     factory = parts.find("surrogate", kind)
     known = {k: v for k, v in arguments.items() if k in inspect.signature(factory).parameters}
     travels(fitter(surrogate=factory(**known)).fit(observed(), [], [1.0]), rows(NEW))
