@@ -74,7 +74,7 @@ def train_prior(
         encoded = encode_objects(environment, objects, advance)
     report(f"{len(encoded.states)} of {len(objects)} objects are in the space of the environment")
     if encoded.n_skipped:
-        report(f"{encoded.n_skipped} are not and are skipped; the first: {encoded.reason}")
+        report(f"skipped, because they are not: {encoded.n_skipped}; the first: {encoded.reason}")
     with bar("training", settings.steps) as advance:
         result = pretrain(
             environment,

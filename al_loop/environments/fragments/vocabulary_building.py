@@ -66,10 +66,10 @@ class Survey:
             verb = "has" if self.n_salts == 1 else "have"
             lines.append(f"{self.n_salts} {verb} a salt or a solvent, which is stripped: the largest part is kept")
         if self.n_unreadable:
-            lines.append(f"{self.n_unreadable} cannot be read as SMILES and are skipped")
+            lines.append(f"skipped, because RDKit cannot read them: {self.n_unreadable}")
         if self.unusable:
             reasons = ", ".join(f"{reason} ({n})" for reason, n in self.unusable.most_common(5))
-            lines.append(f"{sum(self.unusable.values())} are skipped because of {reasons}")
+            lines.append(f"skipped for other reasons: {sum(self.unusable.values())}: {reasons}")
         return lines
 
 

@@ -30,7 +30,7 @@ def test_a_prior_is_written_with_what_it_was_trained_on(data, tmp_path):
     assert prior.metadata["environment"] == "sequence (2 letters)"
     assert (prior.metadata["data"], prior.metadata["n_skipped"]) == ("data.txt", result.n_skipped) == ("data.txt", 1)
     assert lines[0] == "5 of 6 objects are in the space of the environment"
-    assert lines[1].startswith("1 are not and are skipped; the first: 'XXX'")
+    assert lines[1].startswith("skipped, because they are not: 1; the first: 'XXX'")
     assert sum("nats per object" in line for line in lines) == len(result.validation) == 10
 
 

@@ -27,7 +27,7 @@ def test_a_file_becomes_a_vocabulary_that_says_what_it_covers(molecules: str) ->
     assert (code, err) == (0, [])
     assert "15 molecules in library.smi" in out
     assert "1 has a salt or a solvent, which is stripped" in out
-    assert "1 cannot be read as SMILES" in out
+    assert "skipped, because RDKit cannot read them: 1" in out
     assert "the element Fe (1)" in out
     assert "blocks (of 1000; the file has no more) cover 86.7% of the molecules" in out
     assert gzip.decompress(Path("blocks.json.gz").read_bytes()).startswith(b'{"classes"')
