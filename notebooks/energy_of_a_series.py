@@ -19,7 +19,7 @@ from al_loop.gflownet.rollout import rollout
 
 steps = int(os.environ.get("AL_LOOP_STEPS", "1500"))
 series_file = os.environ.get("AL_LOOP_SERIES", "")
-space = {"kind": "fragments", "max_fragments": 4, "max_atoms": 24}
+space = {"kind": "fragments", "vocabulary": "bengio72", "max_fragments": 4, "max_atoms": 24}
 
 # %% [markdown]
 # ## The series
@@ -27,7 +27,7 @@ space = {"kind": "fragments", "max_fragments": 4, "max_atoms": 24}
 # Made up: molecules with a piperazine. A real one would be the actives of a project.
 
 # %%
-environment = Fragments(max_fragments=4, max_atoms=24)
+environment = Fragments(vocabulary="bengio72", max_fragments=4, max_atoms=24)
 if series_file:
     series = read_objects(Path(series_file))
 else:

@@ -426,6 +426,8 @@ class SimulatedCampaign:
         """Start a second driver on another machine, which must be refused while the first one is at work."""
         self._intrusions += 1
         self.world.fault("intruder")
+        if self.world.faults["clock set"]:  # the lease may seem to have ended, so that the second one takes over
+            self._excused.update(State.of(self.ledger).in_flight)
         self._start_another(f"c{self._intrusions}")
 
     # -- what must hold ------------------------------------------------------------------------------------------------
