@@ -9,6 +9,8 @@ import pytest
 # before numpy and SciPy load their BLAS, whose threads wait for each other where several tests run at once: fits took
 # up to a hundred times as long
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# every Ray of a test process is in one mode: actors die at once in a process in which it has changed
+os.environ["RAY_AUTH_MODE"] = "disabled"
 
 # pytest puts this folder on the import path, where tests/al_loop would hide the package of that name
 sys.path[:] = [entry for entry in sys.path if entry != str(Path(__file__).parent)]
