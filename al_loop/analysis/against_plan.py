@@ -1,4 +1,4 @@
-"""Where a run stands in its plan, which ``al-loop plan`` left beside it."""
+"""The comparison of a run with its plan, the file that ``al-loop plan`` writes to the run directory."""
 
 from __future__ import annotations
 
