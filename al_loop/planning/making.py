@@ -15,11 +15,11 @@ from al_loop.config import CampaignConfig
 from al_loop.config.given import GivenPart
 from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Answer, Import
-from al_loop.oracles.base import Failure, Outcome
 from al_loop.planning.beliefs import World, drawn_world, table_world
 from al_loop.planning.record import Kind, Plan, SimulatedVariant
 from al_loop.planning.settings import PlanSettings
 from al_loop.planning.simulation import Simulation, Space, Variant
+from al_loop.planning.truths import imagined_outcome
 from al_loop.seeding import derive_seed
 
 Array = NDArray[np.float64]
@@ -170,14 +170,9 @@ def _imagined(world: World, parts: CampaignParts, number: int) -> tuple[Import, 
     names = [world.pool[i] for i in rng.permutation(len(world.pool))[:_N_IMAGINED].tolist()]
     answers = world.truths[number].measure(names, len(parts.fidelities) - 1)
     now = datetime.now(UTC)
-    failure = Failure("permanent", "simulated")
     return tuple(
-        Import(
-            name,
-            Answer(0, Outcome(values=v) if v is not None else Outcome(failure=failure), "plan", now, now),
-            parts.fidelities.target,
-        )
-        for name, v in zip(names, answers, strict=True)
+        Import(name, Answer(0, imagined_outcome(values), "plan", now, now), parts.fidelities.target)
+        for name, values in zip(names, answers, strict=True)
     )
 
 
