@@ -84,6 +84,20 @@ def require_free(path: str | Path, *, force: bool = False) -> None:
         raise ConfigError(f"{path} already exists; choose another name, or pass --force to replace it")
 
 
+def require_folder(output: Path, what: str = "") -> None:
+    """Raise ConfigError if the folder of a command's output does not exist, before the work that is to be written.
+
+    Args:
+        output: the file.
+        what: its name before the path in the message, with a space.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    if not output.absolute().parent.is_dir():
+        raise ConfigError(f"cannot write {what}{output}: its folder does not exist; choose another with -o")
+
+
 def write_output(path: str | Path, content: bytes, *, force: bool = False) -> None:
     """Write what a user asked for, whole or not at all.
 
