@@ -120,9 +120,7 @@ class DrawnFunction:
         L[:n, :n], L[n:, :n], L[n:, n:] = self._L, whitened.T, factor
         values: Tensor = self._shift + self._scale * (whitened.T @ self._u + factor @ u)
         self._L, self._u = L, torch.cat([self._u, u])
-        self._rows = Rows(
-            torch.cat([self._rows.values, rows.values]), torch.cat([self._rows.squared_norms, rows.squared_norms])
-        )
+        self._rows = self._rows.followed_by(rows)
         return values
 
 
