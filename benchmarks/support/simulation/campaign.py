@@ -34,7 +34,7 @@ from al_loop.storage import rescued
 from al_loop.system.stopping import Stopped
 from benchmarks.support.simulation.database import SimulatedDatabase
 from benchmarks.support.simulation.disk import Disk
-from benchmarks.support.simulation.executor import LENGTH, Account, SimulatedExecutor
+from benchmarks.support.simulation.executor import ALPHABET, LENGTH, Account, SimulatedExecutor
 from benchmarks.support.simulation.oracle import truth
 from benchmarks.support.simulation.primitives import modules
 from benchmarks.support.simulation.scheduler import Process, SimulationError, Task, World
@@ -119,7 +119,7 @@ class Setup:
             {
                 "name": "simulated",
                 "seed": self.seed,
-                "environment": {"kind": "sequence", "alphabet": "ACGU", "length": LENGTH},
+                "environment": {"kind": "sequence", "alphabet": ALPHABET, "length": LENGTH},
                 "oracle": {
                     "target": "benchmarks.support.simulation.oracle:SimulatedOracle",
                     "n_at_once": self.call_size,
