@@ -171,7 +171,7 @@ class State:
 
     @classmethod
     def of(cls, path: Path) -> State:
-        """Read a ledger past al-loop."""
+        """Read the file of a ledger with SQLite alone."""
         if not path.exists():
             return cls()
         connection = sqlite3.connect(path, isolation_level=None)
