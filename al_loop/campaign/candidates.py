@@ -95,11 +95,11 @@ def _different(pool: CandidatePool, distinct: Distinct, n: int) -> CandidatePool
         n: size of the batch that is to be selected.
     """
     order = pool.scores.argsort(descending=True, stable=True).tolist()
-    is_near = distinct.is_near(pool.X[order]).tolist()
-    far = [row for row, near in zip(order, is_near, strict=True) if not near]
-    chosen = [far[i] for i in distinct.thinned(pool.X[far], n)]
-    taken = set(chosen)
-    rest = [row for row in [*far, *(r for r in order if r not in set(far))] if row not in taken]
+    far, near = list[int](), list[int]()
+    for row, is_near in zip(order, distinct.is_near(pool.X[order]).tolist(), strict=True):
+        (near if is_near else far).append(row)
+    chosen = dict.fromkeys(far[i] for i in distinct.thinned(pool.X[far], n))
+    rest = [row for row in [*far, *near] if row not in chosen]
     return pool.take([*chosen, *rest[: n - len(chosen)]])
 
 
