@@ -136,16 +136,13 @@ class ExactGP(Surrogate):
         shift, scale = shift_and_scale(y)
         z, rows = (y.double().numpy() - shift) / scale, prepare(X)
         best = choose_kernel(kernel_of(self.kernel).trained(X), rows, y.double().numpy(), prior)
-        posteriors: dict[int, tuple[Kernel, HyperparameterPosterior]] = {}
+        kernels = draw_kernels(best, rows, z, prior, min(n_draws, _N_KERNELS), rng)
+        posteriors = [HyperparameterPosterior(Gram.of(kernel, rows), z, prior) for kernel in kernels]
         beliefs = []
-        distinct = min(n_draws, _N_KERNELS)
-        kernels = draw_kernels(best, rows, z, prior, distinct, rng)
         for i in range(n_draws):
-            kernel = kernels[i % distinct]
-            if id(kernel) not in posteriors:  # which keeps the kernel alive, and its id its own
-                posteriors[id(kernel)] = kernel, HyperparameterPosterior(Gram.of(kernel, rows), z, prior)
-            fit = posteriors[id(kernel)][1].draw(rng)
-            beliefs.append(Belief(kernel, shift + scale * fit.mean, scale**2 * fit.signal, fit.ratio))
+            fit = posteriors[i % len(kernels)].draw(rng)
+            mean, signal_variance = shift + scale * fit.mean, scale**2 * fit.signal
+            beliefs.append(Belief(kernels[i % len(kernels)], mean, signal_variance, fit.ratio))
         return beliefs
 
     def likely_hyperparameters(self, X: Tensor, y: Tensor) -> Belief:
@@ -164,10 +161,10 @@ class ExactGP(Surrogate):
             seed: of the draws.
         """
         prior, rng = self._prior, np.random.default_rng(seed)
-        kernel, distinct = kernel_of(self.kernel).trained(X), min(n_draws, _N_KERNELS)
-        kernels = draw_kernels(kernel, prepare(X[:0]), np.empty(0), prior, distinct, rng)
+        kernel, n_kernels = kernel_of(self.kernel).trained(X), min(n_draws, _N_KERNELS)
+        kernels = draw_kernels(kernel, prepare(X[:0]), np.empty(0), prior, n_kernels, rng)
         ratios = np.exp(rng.normal(np.log(self.noise_ratio), self.noise_spread, n_draws)).clip(*RATIO_BOUNDS)
-        return [Belief(kernels[i % distinct], 0.0, 1.0, float(ratio)) for i, ratio in enumerate(ratios)]
+        return [Belief(kernels[i % len(kernels)], 0.0, 1.0, float(ratio)) for i, ratio in enumerate(ratios)]
 
     def _fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None, sides: Tensor) -> Model:
         if self.max_rows is not None and len(X) > self.max_rows:
