@@ -1,11 +1,10 @@
-"""Where a run stands in its plan, which ``al-loop plan`` left beside it."""
+"""The comparison of a run with its plan, the file that ``al-loop plan`` writes to the run directory."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from al_loop.analysis.facts_table import rounded
 from al_loop.planning.record import Plan, read_plan
 from al_loop.planning.standing import Standing, standing
 from al_loop.storage.locate import run_folder
@@ -36,8 +35,10 @@ def plan_standing(run: RunTables, status: RunStatus) -> Standing | None:
         status: its status.
     """
     plan = plan_of(run)
-    if plan is None:
-        return None
+    return None if plan is None else _standing(plan, run, status)
+
+
+def _standing(plan: Plan, run: RunTables, status: RunStatus) -> Standing | None:
     n_calls = status.calls
     if plan.cost_per_call and any("fidelities" in row.info for row in run.round_rows):
         n_calls = round(status.cost / plan.cost_per_call)  # a plan of several fidelities counts in calls at the target
@@ -50,7 +51,7 @@ def plan_facts(run: RunTables, status: RunStatus) -> dict[str, Any] | None:
     plan = plan_of(run)
     if plan is None:
         return None
-    now = plan_standing(run, status)
+    now = _standing(plan, run, status)
     step = max(1, plan.calls[-1] // 100)
     calls = sorted({*range(step, plan.calls[-1] + 1, step), *plan.calls})
     bands = [plan.band(n) for n in calls]
@@ -59,13 +60,9 @@ def plan_facts(run: RunTables, status: RunStatus) -> dict[str, Any] | None:
         "goal_text": plan.goal_text,
         "simulations": plan.simulations,
         "calls": calls,
-        **{key: [_plain(band[i]) for band in bands] for i, key in enumerate(("low", "median", "high"))},
+        **{key: [rounded(band[i], _DIGITS) for band in bands] for i, key in enumerate(("low", "median", "high"))},
         "chances": [[n, *plan.chance(n)] for n in plan.calls],
         "lines": plan.lines(),
         "assumptions": [*plan.assumptions, *plan.shortcuts],
         "standing": None if now is None else now.as_dict(),
     }
-
-
-def _plain(value: float) -> float | None:
-    return float(f"{value:.{_DIGITS}g}") if np.isfinite(value) else None

@@ -96,10 +96,8 @@ def _text(
 ) -> str:
     if (known := _ORIGINS.get(candidate["origin"])) is not None:
         return known[1]
-    if why["choice"] == "random" and (start := _FIRST.get(candidate["origin"])) is not None:
-        return start
     if why["choice"] == "random":
-        return (
+        return _FIRST.get(candidate["origin"]) or (
             "drawn at random, since the model had learned nothing yet"
             if candidate["round"] == 0
             else "drawn at random, because the sampler had no other new object"

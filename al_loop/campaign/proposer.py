@@ -26,7 +26,6 @@ from al_loop.modelling.fidelity_selection import BatchLimits
 from al_loop.modelling.fitted import FittedModels
 from al_loop.monitoring import metrics
 from al_loop.monitoring.forecast import Forecast, forecast
-from al_loop.monitoring.recalibration import recalibration_factor
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
 
@@ -165,7 +164,7 @@ class Proposer:
             pending = [c for c in state.candidates if c.id not in answered and c.id not in vetoed]
             self._explain(n_values)
             self._refit_features(observations)
-            factors = self._recalibration(state)
+            factors = state.recalibration() if self._config.recalibrate else [1.0] * len(self._parts.objectives)
             fitter = self._fitter(number, state)
             models = self._context.executor.fit(fitter, observations, pending, factors)
             phase.advance()
@@ -203,13 +202,6 @@ class Proposer:
             name, reason = next(iter(new.items()))
             which = f"{name:.80} has" if len(new) == 1 else f"{len(new)} objects have"
             self._context.note(f"{which} no features and cannot be {use}; {name:.80}: {reason}")
-
-    def _recalibration(self, state: RoundState) -> list[float]:
-        """Return the factors of the objectives' standard deviations, from earlier predictions."""
-        if not self._config.recalibrate:
-            return [1.0] * len(self._parts.objectives)
-        residuals = ((p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in state.predictions)
-        return [recalibration_factor(residual, arrived) for residual, arrived in residuals]
 
     def _explain(self, n: int) -> None:
         """Tell the user which method fits n measurements, whenever that changes."""

@@ -18,6 +18,7 @@ from al_loop.modelling.objectives import CampaignObjectives
 from al_loop.modelling.replicates import means
 from al_loop.monitoring import metrics
 from al_loop.monitoring.predictions import PastPredictions, match_predictions
+from al_loop.monitoring.recalibration import recalibration_factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,10 @@ class RoundState:
     def predictions(self) -> Sequence[PastPredictions]:
         """The past predictions of each optimised objective."""
         return match_predictions(self.rounds, self.candidates, self.observations, self.objectives)
+
+    def recalibration(self) -> list[float]:
+        """Return the factors of the objectives' standard deviations, from earlier predictions."""
+        return [recalibration_factor(p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in self.predictions]
 
     # -- objects -------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from al_loop.cli.common import VerboseOption, exit_codes, stop_on_signals
-from al_loop.errors import ConfigError, counted
+from al_loop.errors import counted
 
 if TYPE_CHECKING:
     from al_loop.config.energy_schema import EnergyConfig
@@ -55,15 +55,14 @@ def learn_energy(
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.config.energy_schema import EnergyConfig, of_file, parts_of_energy
         from al_loop.config.task_files import load_task
-        from al_loop.storage.files import require_free
+        from al_loop.storage.files import require_folder, require_free
 
         settings = load_task(config, overrides or (), EnergyConfig, parts_of_energy, of_file)
         if job_server is not None:
             _submit(job_server, config, settings, overrides or (), data, output.absolute())
             return
         require_free(output, force=force)
-        if not output.absolute().parent.is_dir():
-            raise ConfigError(f"cannot write {output}: its folder does not exist; choose another with -o")
+        require_folder(output)
         _learn(settings, data, output, address)
 
 

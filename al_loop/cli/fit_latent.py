@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from al_loop.cli.common import VerboseOption, exit_codes, stop_on_signals
-from al_loop.errors import ConfigError
 
 if TYPE_CHECKING:
     from al_loop.latent.task import MakeSamplers
@@ -42,12 +41,11 @@ def fit_latent(
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.cli.terminal import progress_bar
         from al_loop.latent.config import load_latent_config
-        from al_loop.storage.files import require_free
+        from al_loop.storage.files import require_folder, require_free
 
         settings = load_latent_config(config, overrides or ())
         require_free(output, force=force)
-        if not output.absolute().parent.is_dir():
-            raise ConfigError(f"cannot write {output}: its folder does not exist; choose another with -o")
+        require_folder(output)
         from al_loop.latent.task import describe, fit_file
 
         with _samplers_at(address) as samplers:

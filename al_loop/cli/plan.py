@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -65,17 +65,6 @@ def plan(
         if not goal:
             raise ConfigError("--goal: missing; name the value to reach, or a share of random objects such as 1%")
         settings = load_config(config, overrides or ())
-        chosen: dict[str, Any] = {
-            "calls": _numbers("--calls", calls),
-            "simulations": simulations,
-            "batches": None if batches is None else _numbers("--batches", batches),
-            "pool": pool,
-            "mean": mean,
-            "spread": spread,
-            "limit": limit,
-            "hours_per_call": hours_per_call,
-            "has_variants": not only_config,
-        }
         with ExitStack() as stack:
             steps: list[Callable[[], None]] = []
             made = make(
@@ -85,7 +74,15 @@ def plan(
                 table=table,
                 on_start=lambda n: steps.append(stack.enter_context(progress_bar("simulating", n))),
                 on_step=lambda: steps[0](),
-                **chosen,
+                calls=_numbers("--calls", calls),
+                simulations=simulations,
+                batches=None if batches is None else _numbers("--batches", batches),
+                pool=pool,
+                mean=mean,
+                spread=spread,
+                limit=limit,
+                hours_per_call=hours_per_call,
+                has_variants=not only_config,
             )
         folder = run_dir or Path("runs") / settings.name
         typer.secho(written_out(f"{made.name}: {made.simulations} simulated campaigns"), bold=True)

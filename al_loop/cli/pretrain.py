@@ -49,15 +49,14 @@ def pretrain(
     message = "interrupted: no prior was written"
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.config import load_config
-        from al_loop.storage.files import require_free
+        from al_loop.storage.files import require_folder, require_free
 
         options, config_overrides = _split_overrides(overrides or ())
         if "data" not in options:
             raise ConfigError("data: missing; add data=FILE, a text file with one object per line")
         settings = load_config(config, config_overrides)
         require_free(output, force=force)
-        if not output.absolute().parent.is_dir():
-            raise ConfigError(f"cannot write the prior {output}: its folder does not exist; choose another with -o")
+        require_folder(output, "the prior ")
         _pretrain(settings, output, **options)
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from al_loop.cli.common import VerboseOption, exit_codes, stop_on_signals
-from al_loop.errors import ConfigError
 
 
 def tune_language(
@@ -32,11 +31,10 @@ def tune_language(
     message = "interrupted; to resume, run the same command again"
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.cli.terminal import progress_bar
-        from al_loop.storage.files import require_free
+        from al_loop.storage.files import require_folder, require_free
 
         require_free(output, force=force)
-        if not output.absolute().parent.is_dir():
-            raise ConfigError(f"cannot write {output}: its folder does not exist; choose another with -o")
+        require_folder(output)
         from al_loop.language.config import load_language_config
 
         settings = load_language_config(config, overrides or ())

@@ -237,17 +237,10 @@ class Database:
 
     def _compare(self, connection: Connection) -> None:
         """Compare the rows that were added since the last time with their checksums."""
-        after = self._verified
-        checked = self._checked if self._read_only and not after.number else None
-        state = [] if checked is None else checked.state()
-        is_unchanged, before = (False, Head()) if checked is None else checked.read(state)
-        now = seals.head(connection)
-        if not is_unchanged:
-            if before.number < now.number and seals.has_link(connection, before):
-                after = before  # rows were added since a process compared those before
-            now = verification.require_sound(connection, self.name, after, is_reader=self._read_only)
-            if checked is not None and now.last > verification.MANY:
-                checked.write(state, now)
+        if self._checked is not None and self._read_only and not self._verified.number:
+            now = verification.require_sound_since_note(connection, self.name, self._checked)
+        else:
+            now = verification.require_sound(connection, self.name, self._verified, is_reader=self._read_only)
         if now.number >= self._verified.number:
             self._verified = now
         if now.number >= self._seen.number:

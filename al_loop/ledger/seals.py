@@ -48,12 +48,6 @@ def head(connection: Connection) -> Head:
     return Head() if row is None else Head(*row)
 
 
-def has_link(connection: Connection, link: Head) -> bool:
-    """Return whether the chain has a link; that before the first one it never has."""
-    query = sa.select(schema.links.c.seal).where(schema.links.c.number == link.number)
-    return bool(link.number) and connection.scalar(query) == link.seal
-
-
 def names_of(table: sa.Table) -> list[str]:
     """Return the columns of a table that its seals cover."""
     return [column.name for column in schema.content(table)]

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from al_loop.errors import CampaignError, counted
 from al_loop.ledger import queries, schema, seals
+from al_loop.ledger.checked_file import CheckedFile
 from al_loop.ledger.seals import Head
 
 #: the kind of the changes by which a person accepts findings
@@ -74,6 +75,31 @@ def require_sound(connection: Connection, name: str, after: Head, *, is_reader: 
         findings = without_accepted(connection, findings)
     if findings:
         raise DamagedLedger(_message(name, findings))
+    return now
+
+
+def require_sound_since_note(connection: Connection, name: str, checked: CheckedFile) -> Head:
+    """Compare the rows that a reader finds with their checksums, except those noted as compared; see ``require_sound``.
+
+    Args:
+        connection: a connection to the ledger.
+        name: the ledger's name, for the message.
+        checked: the note beside the ledger, which is brought up to date.
+
+    Raises:
+        DamagedLedger: a row is not as it was written, and nobody has accepted that.
+    """
+    state = checked.state()
+    is_unchanged, before = checked.read(state)
+    now = seals.head(connection)
+    if is_unchanged:
+        return now
+    has_grown = 0 < before.number < now.number and queries.exists(
+        connection, schema.links, number=before.number, seal=before.seal
+    )
+    now = require_sound(connection, name, before if has_grown else Head(), is_reader=True)
+    if now.last > MANY:
+        checked.write(state, now)
     return now
 
 
@@ -205,17 +231,18 @@ def _rows(connection: Connection, table: sa.Table, since: int | None) -> Iterato
     """
     names = ", ".join(f'"{name}"' for name in ("entry", "seal", *seals.names_of(table)))
     where = "" if since is None else f" WHERE entry >= {since}"
+    query = f"SELECT {names} FROM {table.name}{where} ORDER BY entry"
     cursor = connection.connection.cursor()  # SQLAlchemy's own rows would take twice as long
     n = 0
     try:
-        cursor.execute(f"SELECT {names} FROM {table.name}{where} ORDER BY entry")
+        cursor.execute(query)
         while part := cursor.fetchmany(_CHUNK):
             n += len(part)
             yield from part
     except sqlite3.OperationalError as error:
         if "decode" not in str(error):
             raise
-        yield from _undecoded_rows(connection, f"SELECT {names} FROM {table.name}{where} ORDER BY entry", n)
+        yield from _undecoded_rows(connection, query, n)
     finally:
         cursor.close()
 

@@ -34,7 +34,7 @@ _CORRELATION = (math.log(0.8 / 0.2), 1.0)  # prior of the logit of the correlati
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """What a plan simulates a campaign in.
+    """The imagined world of simulated campaigns: objects, oracles and earlier measurements.
 
     Args:
         pool: objects of the space, drawn once: random ones, or all of a short list.
@@ -194,8 +194,7 @@ class _Beliefs:
             if not len(y):
                 function.center()
             limit = self._settings.limit
-            is_limited = limit is not None and i in self._parts.objectives.indices
-            bound = sign * limit if is_limited and limit is not None else math.inf
+            bound = sign * limit if limit is not None and i in self._parts.objectives.indices else math.inf
             drawn.append(DrawnObjective(function, belief, transform, sign, bound))
         return drawn
 

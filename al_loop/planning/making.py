@@ -15,11 +15,11 @@ from al_loop.config import CampaignConfig
 from al_loop.config.given import GivenPart
 from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Answer, Import
-from al_loop.oracles.base import Failure, Outcome
 from al_loop.planning.beliefs import World, drawn_world, table_world
 from al_loop.planning.record import Kind, Plan, SimulatedVariant
 from al_loop.planning.settings import PlanSettings
 from al_loop.planning.simulation import Simulation, Space, Variant
+from al_loop.planning.truths import imagined_outcome
 from al_loop.seeding import derive_seed
 
 Array = NDArray[np.float64]
@@ -59,7 +59,9 @@ def make_plan(
     spaces: dict[int, Space] = {}
     simulated = []
     for name, kind, own_parts, variant in variants:
-        space = spaces.setdefault(id(own_parts), Space(own_parts, world.pool, is_closed=world.is_closed))
+        if id(own_parts) not in spaces:
+            spaces[id(own_parts)] = Space(own_parts, world.pool, is_closed=world.is_closed)
+        space = spaces[id(own_parts)]
         curves = np.empty((settings.simulations, settings.calls[-1]))
         for number, truth in enumerate(world.truths):
             seed = derive_seed(config.seed, "plan", number)
@@ -69,13 +71,11 @@ def make_plan(
             curves[number] = Simulation(own_parts, space, truth, own, seed).run(settings.calls[-1])
             on_step()
         simulated.append(SimulatedVariant(name, kind, variant.batch_size, variant.initial, curves))
-    objective = parts.oracle_objectives[parts.objectives.indices[0]]
-    several = parts.objectives.are_several
-    shortcuts += _shortcuts(parts, settings, world)
+    objective, unit = _optimised(parts)
     return Plan(
         name=config.name,
-        objective="hypervolume" if several else objective.name,
-        unit="" if several else objective.unit,
+        objective=objective,
+        unit=unit,
         direction=parts.objectives.record_goal,
         goal=float(np.median(goals)),
         goal_text=goal_text,
@@ -86,7 +86,7 @@ def make_plan(
         hours_per_call=settings.hours_per_call,
         workers=config.evaluation.workers,
         assumptions=world.assumptions,
-        shortcuts=tuple(shortcuts),
+        shortcuts=(*shortcuts, *_shortcuts(parts, world)),
     )
 
 
@@ -107,18 +107,23 @@ def _changed(config: CampaignConfig, **sections: Any) -> CampaignConfig:
     return type(config).model_validate(content).with_folders(*config.folders)
 
 
+def _optimised(parts: CampaignParts) -> tuple[str, str]:
+    """Return the name of what is optimised, and its unit."""
+    if parts.objectives.are_several:
+        return "hypervolume", ""
+    objective = parts.oracle_objectives[parts.objectives.indices[0]]
+    return objective.name, objective.unit
+
+
 def _goals(parts: CampaignParts, settings: PlanSettings, world: World) -> tuple[list[float], str]:
     """Return the goal on each imagined oracle, and in words."""
-    objectives = parts.objectives
-    objective = parts.oracle_objectives[objectives.indices[0]]
-    several = objectives.are_several
-    name, unit = ("hypervolume", "") if several else (objective.name, objective.unit)
-    share = settings.share
+    objectives, share = parts.objectives, settings.share
+    name, unit = _optimised(parts)
     if share is None:
         goal = float(settings.goal)
         word = "at least" if objectives.record_goal == "maximise" else "at most"
         return [goal] * settings.simulations, f"{name} {word} {goal:g} {unit}".rstrip()
-    if several:
+    if objectives.are_several:
         raise ConfigError(
             "--goal: a share of random objects is only defined for a single objective; name a hypervolume"
         )
@@ -127,9 +132,8 @@ def _goals(parts: CampaignParts, settings: PlanSettings, world: World) -> tuple[
     for sample in world.sample:
         values = [sign * objectives.optimised(v)[0] for v in sample if v is not None]
         goals.append(sign * float(np.quantile(values, 1 - share)))
-    return goals, f"the best {share:.3g} of random objects, {name} {np.median(goals):.4g} {unit}".replace(
-        f"{share:.3g}", f"{share:.3%}".replace(".000", ""), 1
-    ).rstrip()
+    percent = f"{share:.3%}".replace(".000", "")
+    return goals, f"the best {percent} of random objects, {name} {np.median(goals):.4g} {unit}".rstrip()
 
 
 def _variants(
@@ -166,18 +170,13 @@ def _imagined(world: World, parts: CampaignParts, number: int) -> tuple[Import, 
     names = [world.pool[i] for i in rng.permutation(len(world.pool))[:_N_IMAGINED].tolist()]
     answers = world.truths[number].measure(names, len(parts.fidelities) - 1)
     now = datetime.now(UTC)
-    failure = Failure("permanent", "simulated")
     return tuple(
-        Import(
-            name,
-            Answer(0, Outcome(values=v) if v is not None else Outcome(failure=failure), "plan", now, now),
-            parts.fidelities.target,
-        )
-        for name, v in zip(names, answers, strict=True)
+        Import(name, Answer(0, imagined_outcome(values), "plan", now, now), parts.fidelities.target)
+        for name, values in zip(names, answers, strict=True)
     )
 
 
-def _shortcuts(parts: CampaignParts, settings: PlanSettings, world: World) -> list[str]:
+def _shortcuts(parts: CampaignParts, world: World) -> list[str]:
     """Return how the simulation is cheaper than the campaign."""
     n = counted(len(world.pool), "object")
     listed = parts.environment.objects

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ Kind = Literal["config", "batch", "data", "fidelity"]
 FILE = "plan.json"
 VERSION = 1
 _DIGITS = 6  # significant ones of a value in the file
-_HOPELESS = 0.1  # chance of the goal below which stopping is advised
+HOPELESS: Final = 0.1  # chance of the goal below which stopping is advised
 _LEAST_GROUP = 5  # simulations that a rule to stop must rest on
 
 
@@ -129,7 +129,7 @@ class Plan:
         best = self.sign * np.nan_to_num(self.main.curves[:, n_calls - 1], nan=-np.inf if self.sign > 0 else np.inf)
         order = np.argsort(best, kind="stable")
         shares = np.cumsum(self.reached(self.calls[-1])[order]) / np.arange(1, len(order) + 1)
-        hopeless = np.flatnonzero(shares < _HOPELESS)
+        hopeless = np.flatnonzero(shares < HOPELESS)
         hopeless = hopeless[hopeless >= _LEAST_GROUP - 1]
         if not len(hopeless) or hopeless[-1] == len(order) - 1:
             return None
@@ -201,12 +201,19 @@ class Plan:
         """Return the number of calls at which the chance is nearest to one half, where variants differ most."""
         return min(self.calls, key=lambda n: (abs(self.chance(n)[0] - 0.5), -n))
 
-    def difference(self, variant: SimulatedVariant, n_calls: int) -> tuple[float, float]:
-        """Return by how much a variant's best value is better than the config's, and the standard error.
+    def difference(
+        self, variant: SimulatedVariant, n_calls: int, other: SimulatedVariant | None = None
+    ) -> tuple[float, float]:
+        """Return by how much a variant's best value is better than another's, and the standard error.
 
         Both were simulated on the same imagined oracles, so that the differences pair.
+
+        Args:
+            variant: the variant.
+            n_calls: after how many calls.
+            other: what it is compared with; None: the config's own way.
         """
-        both = self.sign * (variant.curves[:, n_calls - 1] - self.main.curves[:, n_calls - 1])
+        both = self.sign * (variant.curves[:, n_calls - 1] - (other or self.main).curves[:, n_calls - 1])
         both = both[np.isfinite(both)]
         if len(both) < 2:
             return 0.0, math.inf
@@ -216,15 +223,11 @@ class Plan:
         """Return the largest batch that is not clearly worse than the one with the best mean."""
         options = [self.main, *(v for v in self.variants if v.kind == "batch")]
         n = self._telling_calls()
-        means = {id(v): self.difference(v, n)[0] if v is not self.main else 0.0 for v in options}
-        top = max(options, key=lambda v: means[id(v)])
+        top = max(options, key=lambda v: self.difference(v, n)[0])
 
         def is_clearly_worse(variant: SimulatedVariant) -> bool:
-            both = self.sign * (top.curves[:, n - 1] - variant.curves[:, n - 1])
-            both = both[np.isfinite(both)]
-            if len(both) < 2 or variant is top:
-                return False
-            return float(both.mean()) > 2 * float(both.std(ddof=1) / math.sqrt(len(both)))
+            gain, error = self.difference(top, n, variant)
+            return gain > 2 * error
 
         return max((v for v in options if not is_clearly_worse(v)), key=lambda v: v.batch_size)
 
@@ -238,7 +241,7 @@ class Plan:
         if not rules:
             return []
         return [
-            f"When to stop: with the best at or {word} {' or '.join(rules)}, fewer than {_HOPELESS:.0%} of the "
+            f"When to stop: with the best at or {word} {' or '.join(rules)}, fewer than {HOPELESS:.0%} of the "
             f"simulations reached the goal by {self.calls[-1]} calls."
         ]
 
@@ -323,4 +326,4 @@ def _numbers(rows: Sequence[Sequence[float | None]]) -> Array:
     return np.array([[math.nan if v is None else v for v in row] for row in rows], dtype=np.float64)
 
 
-__all__ = ["FILE", "Plan", "SimulatedVariant", "read_plan"]
+__all__ = ["FILE", "HOPELESS", "Plan", "SimulatedVariant", "read_plan"]

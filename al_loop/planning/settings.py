@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from al_loop.errors import ConfigError, counted
+from al_loop.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class PlanSettings:
-    """What to simulate.
+    """The settings of a plan: its goal, and what is simulated.
 
     Args:
         goal: the value to reach, in the oracle's unit (with several objectives: the hypervolume); or ``"1%"``, the
@@ -73,7 +73,3 @@ class PlanSettings:
         if not text.endswith("%") or not 0 < share < 1:
             raise ConfigError(f"--goal: expected a value, or the best share of random objects such as 1%, got {text!r}")
         return share
-
-    def describe(self) -> str:
-        """Return how much is simulated."""
-        return f"{counted(self.simulations, 'simulation')} of up to {self.calls[-1]} calls"

@@ -24,8 +24,8 @@ from al_loop.ledger import Candidate, Import, Observation
 from al_loop.ledger.records import RoundRow
 from al_loop.modelling.fidelity_selection import BatchLimits
 from al_loop.modelling.fitted import FittedModels
-from al_loop.monitoring.recalibration import recalibration_factor
-from al_loop.planning.truths import Truth
+from al_loop.oracles.base import Outcome
+from al_loop.planning.truths import Truth, imagined_outcome
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
 
@@ -137,28 +137,8 @@ class Simulation:
 
     def _first(self) -> list[tuple[str, str, str]]:
         """Record what was measured before, and return the calls of the random first batch."""
-        for i in self._variant.earlier:
-            outcome = i.answer.outcome
-            candidate = Candidate(
-                len(self._candidates) + 1, 0, len(self._candidates), i.object, "imported", fidelity=i.fidelity
-            )
-            failure = None if outcome.failure is None else outcome.failure.kind
-            self._candidates.append(candidate)
-            self._observations.append(
-                Observation(
-                    i.object,
-                    outcome.values,
-                    failure,
-                    0,
-                    noise=outcome.noise,
-                    fidelity=i.fidelity,
-                    censored=outcome.censored,
-                    origin="imported",
-                    candidate_id=candidate.id,
-                )
-            )
-            if self._parts.fidelities.is_target(i.fidelity):
-                self._count(outcome.values)
+        for position, i in enumerate(self._variant.earlier):
+            self._record(0, position, (i.object, "imported", i.fidelity), i.answer.outcome)
         known = {i.object for i in self._variant.earlier}
         names = [name for name in self._space.pool if name not in known]
         order = np.random.default_rng(derive_seed(self._seed, "first")).permutation(len(names))
@@ -170,11 +150,7 @@ class Simulation:
         parts, state = self._parts, self.state()
         if not any(o.values is not None for o in self._observations):
             return self._random(state)
-        factors = [1.0] * len(parts.objectives)
-        if parts.config.recalibrate:
-            factors = [
-                recalibration_factor(p.factor * (p.measured - p.mean) / p.std, p.arrived) for p in state.predictions
-            ]
+        factors = state.recalibration() if parts.config.recalibrate else [1.0] * len(parts.objectives)
         models = parts.fitter.fit(self._observations, [], factors)
         pool = self._pool(number, models, state)
         if pool is None:
@@ -239,27 +215,33 @@ class Simulation:
         if number == 0:
             self._rounds.append(RoundRow(0, _EPOCH, 0, {}, {}))
         progress = []
-        for position, ((name, origin, fidelity), level) in enumerate(zip(calls, levels, strict=True)):
-            values = answers[name, level]
-            candidate = Candidate(len(self._candidates) + 1, number, position, name, origin, fidelity=fidelity)
-            self._candidates.append(candidate)
-            self._observations.append(
-                Observation(
-                    name,
-                    values,
-                    None if values is not None else "permanent",
-                    number,
-                    number,
-                    fidelity=fidelity,
-                    origin=origin,
-                    candidate_id=candidate.id,
-                )
-            )
+        for position, (call, level) in enumerate(zip(calls, levels, strict=True)):
+            self._record(number, position, call, imagined_outcome(answers[call[0], level]))
             self._spent += fidelities.costs[level] or 1.0
-            if fidelities.is_target(fidelity):
-                self._count(values)
             progress.append((self._spent, self._best))
         return progress
+
+    def _record(self, number: int, position: int, call: tuple[str, str, str], outcome: Outcome) -> None:
+        """Record a candidate of a round and its answer, as a ledger would."""
+        name, origin, fidelity = call
+        candidate = Candidate(len(self._candidates) + 1, number, position, name, origin, fidelity=fidelity)
+        self._candidates.append(candidate)
+        self._observations.append(
+            Observation(
+                name,
+                outcome.values,
+                None if outcome.failure is None else outcome.failure.kind,
+                number,
+                number,
+                noise=outcome.noise,
+                fidelity=fidelity,
+                censored=outcome.censored,
+                origin=origin,
+                candidate_id=candidate.id,
+            )
+        )
+        if self._parts.fidelities.is_target(fidelity):
+            self._count(outcome.values)
 
     def _count(self, values: tuple[float, ...] | None) -> None:
         """Compare a measurement at the target with the best so far."""

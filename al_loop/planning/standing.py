@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from al_loop.planning.record import Plan
+from al_loop.planning.record import HOPELESS, Plan
 
 _NEAREST = 0.25  # share of the simulations that count as similar to the campaign
 _LEAST_NEAREST = 8
-_HOPELESS = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def standing(plan: Plan, n_calls: int, best: float | None) -> Standing | None:
     if chances:
         texts = ", ".join(f"{chance:.0%} by {c} calls" for c, chance in chances.items())
         sentences.append(f"Of the simulations that stood alike, the goal ({plan.goal_text}) was reached by {texts}.")
-        if chances[n_most] < _HOPELESS and verdict != "outside":
+        if chances[n_most] < HOPELESS and verdict != "outside":
             verdict = "stop"
             sentences.append("Consider stopping or another goal: hardly any campaign that stood here reached it.")
     elif n_calls >= n_most:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from al_loop.features.base import Features
 from al_loop.modelling.transforms import FittedTransform
+from al_loop.oracles.base import Outcome
 from al_loop.seeding import derive_seed
 from al_loop.surrogates.gp import Belief
 from al_loop.surrogates.kernels.elementary import Rows, prepare
@@ -35,6 +36,11 @@ class Truth(ABC):
             objects: the objects.
             level: index of the fidelity.
         """
+
+
+def imagined_outcome(values: tuple[float, ...] | None) -> Outcome:
+    """Return an answer of an imagined oracle as an outcome."""
+    return Outcome.failed("permanent", "simulated") if values is None else Outcome(values)
 
 
 class MeasuredTruth(Truth):
@@ -114,9 +120,7 @@ class DrawnFunction:
         L[:n, :n], L[n:, :n], L[n:, n:] = self._L, whitened.T, factor
         values: Tensor = self._shift + self._scale * (whitened.T @ self._u + factor @ u)
         self._L, self._u = L, torch.cat([self._u, u])
-        self._rows = Rows(
-            torch.cat([self._rows.values, rows.values]), torch.cat([self._rows.squared_norms, rows.squared_norms])
-        )
+        self._rows = self._rows.followed_by(rows)
         return values
 
 

@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from al_loop.storage.files import no_link
+
 MAX_BYTES = 4_000_000
 _NOTE = b"... earlier output was removed ...\n"
 
@@ -34,8 +36,7 @@ class BoundedLog:
 
     def append(self, content: bytes) -> None:
         """Append to the file."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        with suppress(OSError), os.fdopen(os.open(self.path, flags, 0o666), "ab") as file:
+        with suppress(OSError), open(self.path, "ab", opener=no_link) as file:
             file.write(content)
         self.trim()
 

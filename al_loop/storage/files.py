@@ -30,13 +30,25 @@ def write_whole(path: Path, content: bytes) -> None:
     temporary = path.with_name(path.name + ".part")
     if temporary.is_symlink():  # whoever put it there would have us write to another file
         temporary.unlink()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
+    with open(temporary, "wb", opener=no_link) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
     keep_name(path)
+
+
+def no_link(path: str, flags: int) -> int:
+    """Open a file, but none through a link that somebody may have put there: an ``opener`` for ``open``.
+
+    Args:
+        path: the file.
+        flags: as of ``os.open``.
+
+    Raises:
+        OSError: it cannot be opened, or is a link.
+    """
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def keep_name(path: Path) -> None:
@@ -70,6 +82,20 @@ def require_free(path: str | Path, *, force: bool = False) -> None:
         raise ConfigError(f"{path} is a folder; name a file in it")
     if not force and (path.exists() or path.is_symlink()):
         raise ConfigError(f"{path} already exists; choose another name, or pass --force to replace it")
+
+
+def require_folder(output: Path, what: str = "") -> None:
+    """Raise ConfigError if the folder of a command's output does not exist, before the work that is to be written.
+
+    Args:
+        output: the file.
+        what: its name before the path in the message, with a space.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    if not output.absolute().parent.is_dir():
+        raise ConfigError(f"cannot write {what}{output}: its folder does not exist; choose another with -o")
 
 
 def write_output(path: str | Path, content: bytes, *, force: bool = False) -> None:
@@ -147,8 +173,7 @@ def open_lock(path: Path) -> IO[str]:
     Raises:
         OSError: it cannot be opened, or is a link.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8")
+    return open(path, "a+", encoding="utf-8", opener=no_link)
 
 
 def acquire_lock(lock: IO[str], owner: str) -> None:

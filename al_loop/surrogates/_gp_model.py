@@ -170,7 +170,7 @@ class ExactGPModel(NormalModel):
         own = self.kernel.cross(rows, rows) - W.T @ W
         L[n:, n:] = torch.linalg.cholesky(own + noise_ratio * torch.eye(p, dtype=own.dtype, device=own.device))
         training = Training(
-            rows=Rows(torch.cat([self._values, rows.values]), torch.cat([self._squared_norms, rows.squared_norms])),
+            rows=self.rows.followed_by(rows),
             targets=torch.cat([self.train_targets, mean]),
             L=L,
             alpha=torch.cat([self.alpha, torch.zeros_like(mean)]),  # a target at the mean leaves no residual

@@ -58,7 +58,7 @@ def draw_kernels(
 ) -> list[Kernel]:
     """Draw a kernel's own hyperparameters from their posterior, by Gibbs sampling over the choices of a fit.
 
-    Without targets this is the prior.
+    Without targets this is the prior. A kernel without hyperparameters of its own is returned alone.
 
     Args:
         kernel: the most likely kernel, where the chain begins.
@@ -69,7 +69,7 @@ def draw_kernels(
         rng: source of all randomness.
     """
     if not kernel.axes():
-        return [kernel] * n
+        return [kernel]
     if len(z) > _KERNEL_ROWS:
         subset: NDArray[np.int64] = np.sort(rng.permutation(len(z))[:_KERNEL_ROWS])
         rows, z = rows.take(subset), z[subset]

@@ -95,6 +95,10 @@ class ExactGP(Surrogate):
         self.signal_weight = signal_weight
         self.max_rows = max_rows
 
+    @property
+    def _prior(self) -> NoisePrior:
+        return NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight)
+
     def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
         """Fit each column of Y by itself: an ``ExactGPModel``, or a ``ModelList`` of them where m > 1.
 
@@ -128,20 +132,17 @@ class ExactGP(Surrogate):
             ValueError: the data are unusable.
         """
         check_data(X, y[:, None], None)
-        prior, rng = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight), np.random.default_rng(seed)
+        prior, rng = self._prior, np.random.default_rng(seed)
         shift, scale = shift_and_scale(y)
         z, rows = (y.double().numpy() - shift) / scale, prepare(X)
         best = choose_kernel(kernel_of(self.kernel).trained(X), rows, y.double().numpy(), prior)
-        posteriors: dict[int, tuple[Kernel, HyperparameterPosterior]] = {}
+        kernels = draw_kernels(best, rows, z, prior, min(n_draws, _N_KERNELS), rng)
+        posteriors = [HyperparameterPosterior(Gram.of(kernel, rows), z, prior) for kernel in kernels]
         beliefs = []
-        distinct = min(n_draws, _N_KERNELS)
-        kernels = draw_kernels(best, rows, z, prior, distinct, rng)
         for i in range(n_draws):
-            kernel = kernels[i % distinct]
-            if id(kernel) not in posteriors:  # which keeps the kernel alive, and its id its own
-                posteriors[id(kernel)] = kernel, HyperparameterPosterior(Gram.of(kernel, rows), z, prior)
-            fit = posteriors[id(kernel)][1].draw(rng)
-            beliefs.append(Belief(kernel, shift + scale * fit.mean, scale**2 * fit.signal, fit.ratio))
+            fit = posteriors[i % len(kernels)].draw(rng)
+            mean, signal_variance = shift + scale * fit.mean, scale**2 * fit.signal
+            beliefs.append(Belief(kernels[i % len(kernels)], mean, signal_variance, fit.ratio))
         return beliefs
 
     def likely_hyperparameters(self, X: Tensor, y: Tensor) -> Belief:
@@ -159,19 +160,18 @@ class ExactGP(Surrogate):
             n_draws: their number.
             seed: of the draws.
         """
-        prior, rng = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight), np.random.default_rng(seed)
-        kernel, distinct = kernel_of(self.kernel).trained(X), min(n_draws, _N_KERNELS)
-        kernels = draw_kernels(kernel, prepare(X[:0]), np.empty(0), prior, distinct, rng)
+        prior, rng = self._prior, np.random.default_rng(seed)
+        kernel, n_kernels = kernel_of(self.kernel).trained(X), min(n_draws, _N_KERNELS)
+        kernels = draw_kernels(kernel, prepare(X[:0]), np.empty(0), prior, n_kernels, rng)
         ratios = np.exp(rng.normal(np.log(self.noise_ratio), self.noise_spread, n_draws)).clip(*RATIO_BOUNDS)
-        return [Belief(kernels[i % distinct], 0.0, 1.0, float(ratio)) for i, ratio in enumerate(ratios)]
+        return [Belief(kernels[i % len(kernels)], 0.0, 1.0, float(ratio)) for i, ratio in enumerate(ratios)]
 
     def _fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None, sides: Tensor) -> Model:
         if self.max_rows is not None and len(X) > self.max_rows:
             chosen_rows = informative_rows(Y.cpu(), self.max_rows).to(X.device)
             X, Y, sides = X[chosen_rows], Y[chosen_rows], sides[chosen_rows]
             Yvar = None if Yvar is None else Yvar[chosen_rows]
-        prior = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight)
-        rows, kernel = prepare(X), kernel_of(self.kernel).trained(X)
+        prior, rows, kernel = self._prior, prepare(X), kernel_of(self.kernel).trained(X)
         grams: dict[int, Gram] = {}
         models = []
         for column in range(Y.shape[1]):

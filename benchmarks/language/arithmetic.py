@@ -25,6 +25,7 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -64,13 +65,24 @@ def question(n_operands: int, chooser: random.Random) -> tuple[str, str]:
             return text, ",".join(steps)
 
 
-def questions(sizes: tuple[int, ...], n: int, seed: int) -> list[tuple[str, str]]:
-    """Return n distinct questions of each size, those of different sizes in turn, and their chains."""
-    chooser, found = random.Random(seed), {size: {} for size in sizes}
-    for size, known in found.items():
-        while len(known) < n:
-            known.update([question(size, chooser)])
-    return [pair for row in zip(*(list(known.items()) for known in found.values()), strict=True) for pair in row]
+def questions(sizes: tuple[int, ...], n: int, seed: int, known: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Return n distinct questions of each size, those of different sizes in turn, and their chains.
+
+    Args:
+        sizes: numbers of operands.
+        n: number of questions of each size.
+        seed: source of all random choices.
+        known: questions that are left out.
+    """
+    chooser, columns = random.Random(seed), []
+    for size in sizes:
+        found: dict[str, str] = {}
+        while len(found) < n:
+            text, chain = question(size, chooser)
+            if text not in known:
+                found[text] = chain
+        columns.append(list(found.items()))
+    return [pair for row in zip(*columns, strict=True) for pair in row]
 
 
 EXAMPLES = "".join(f"{text}: {chain}. {calculate(text)}\n" for text, chain in questions((3, 4), 1, seed=1000))
@@ -114,15 +126,7 @@ def supervised(environment: Tokens, chains: list[str], steps: int, seed: int) ->
 
 def measure(arm: str, seed: int, options: argparse.Namespace) -> pd.DataFrame:
     train = questions((3, 4), 25, seed)
-    known = {text for text, _ in train}
-    tests = [pair for pair in questions(SIZES, 2 * options.tests, seed + 500) if pair[0] not in known]
-    of_size = Counter()
-    chosen = []
-    for pair in tests:
-        size = 1 + pair[0].count("+") + pair[0].count("-")
-        of_size[size] += 1
-        if of_size[size] <= options.tests:
-            chosen.append(pair)
+    tests = questions(SIZES, options.tests, seed + 500, known={text for text, _ in train})
     reward = Chain([(prompt_of(text), f". {calculate(text)}\n") for text, _ in train])
     environment = Tokens(options.model, reward.prompts, dtype=options.dtype, **SPACE)
     seeds = [(prompt_of(text), chain) for text, chain in train[:10]]
@@ -149,7 +153,7 @@ def measure(arm: str, seed: int, options: argparse.Namespace) -> pd.DataFrame:
             goes_on=lambda step, _: time.process_time() - began < options.limit,
         )
     seconds = time.process_time() - began
-    table = accuracy(environment, policy, chosen, seed)
+    table = accuracy(environment, policy, tests, seed)
     return table.assign(arm=arm, seed=seed, tests=options.tests, cpu_s=round(seconds, 1))
 
 

@@ -36,6 +36,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 from al_loop.environments.tokens import Tokens
 from al_loop.gflownet.policies.language import LanguagePolicy
 from al_loop.language import Chain, TunedModel, tune
+from benchmarks.support import brown
 from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -49,11 +50,10 @@ def sentences(folder: Path) -> dict[str, list[str]]:
     """Return the sentences of each label."""
     found: dict[str, list[str]] = {label: [] for label in LABELS}
     for prefix, label in GENRES.items():
-        for path in sorted(path for path in folder.rglob(f"{prefix}*") if re.fullmatch(r"c[a-r]\d\d", path.name)):
-            for line in path.read_text(encoding="utf-8").splitlines():
-                words = [token.rpartition("/")[0] for token in line.split()]
-                if 8 <= len(words) <= 16 and all(word.isascii() for word in words):
-                    found[label].append(re.sub(r" ([.,;:?!])", r"\1", " ".join(words)))
+        for sentence in brown.sentences(folder, prefix):
+            words = [word for word, _ in sentence]
+            if 8 <= len(words) <= 16 and all(word.isascii() for word in words):
+                found[label].append(re.sub(r" ([.,;:?!])", r"\1", " ".join(words)))
     return found
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import copy
 import math
-import re
 import sys
 import time
 from collections import Counter
@@ -29,9 +28,9 @@ sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop.latent import EM, Alternation, Grammar
 from al_loop.latent.words import lengths_of
+from benchmarks.support import brown
 
 RESULTS = Path(__file__).parents[1] / "results"
-_FILE = re.compile(r"c[a-r]\d\d")
 SETTINGS = EM(
     rounds=1000,
     e_steps=50,
@@ -49,12 +48,11 @@ TWIN = replace(SETTINGS, e_steps=10, warmup=20, batch_size=32, hidden=32, layers
 def sentences(folder: Path, longest: int) -> list[list[str]]:
     """Return the tags of sentences, without punctuation."""
     found = []
-    for path in sorted(path for path in folder.rglob("c*") if _FILE.fullmatch(path.name)):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            tags = [token.rpartition("/")[2].split("-")[0].rstrip("*$+") for token in line.split()]
-            tags = [tag for tag in tags if tag[:1].isalpha()]
-            if 2 <= len(tags) <= longest:
-                found.append(tags)
+    for sentence in brown.sentences(folder):
+        tags = [tag.split("-")[0].rstrip("*$+") for _, tag in sentence]
+        tags = [tag for tag in tags if tag[:1].isalpha()]
+        if 2 <= len(tags) <= longest:
+            found.append(tags)
     return found
 
 

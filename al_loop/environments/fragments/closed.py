@@ -11,7 +11,7 @@ from torch import Tensor
 from al_loop.environments._per_device import PerDevice
 from al_loop.environments.fragments.blocks import Block, without
 from al_loop.environments.fragments.closing import Closing, Focus
-from al_loop.environments.fragments.pattern_crossover import cross
+from al_loop.environments.fragments.pattern_crossover import HalfCrossover
 from al_loop.environments.fragments.states import SizeLimits, read_slots
 from al_loop.environments.fragments.trees import BlockTrees
 from al_loop.environments.fragments.vocabulary_file import read_vocabulary
@@ -113,7 +113,7 @@ class ClosedFragments(BlockTrees):
 
     def forward_mask(self, states: Tensor) -> Tensor:
         """Return the blocks that may be bonded to the first open attachment point, by their sites, n x n_entries."""
-        return self.closing(states.device).mask(states, self._limits)
+        return self.closing(states.device).mask(states, self.focus(states), self._limits)
 
     def backward_mask(self, states: Tensor) -> Tensor:
         return states[:, :1] > 0
@@ -154,26 +154,27 @@ class ClosedFragments(BlockTrees):
 
     def encode(self, objects: Sequence[str]) -> Tensor:
         """Return a state of each molecule, stereochemistry included."""
+        rows = [self._row(smiles) for smiles in objects]
+        return torch.tensor(rows, dtype=torch.int64).reshape(-1, self.state_size)
+
+    def _row(self, smiles: str) -> list[int]:
+        """Return a state of a molecule, as a row of ``state_size`` numbers.
+
+        Raises:
+            NotInSpaceError: no actions lead to the molecule.
+        """
+        return self._reader().encode(smiles)
+
+    def _reader(self) -> PatternEncoder:
+        """Return the encoder, which requires RDKit."""
         from al_loop.environments.fragments.pattern_encoding import PatternEncoder
 
         if self._encoder is None:
             self._encoder = PatternEncoder(self._closing, self._limits)
-        rows = [self._encoder.encode(smiles) for smiles in objects]
-        return torch.tensor(rows, dtype=torch.int64).reshape(-1, self.state_size)
+        return self._encoder
 
-    def crossover(self, a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return a child of each pair of molecules: both are cut at a bond, and a half of each is kept.
-
-        Args:
-            a: terminal states, shape n x state_size.
-            b: terminal states, shape n x state_size.
-            generator: source of all randomness.
-
-        Returns:
-            Terminal states, shape n x state_size, and a bool mask of those that are children, shape n; if no child was
-            found, the state is the one in ``a``.
-        """
-        return cross(a, b, generator, self._closing, self._limits)
+    def breeder(self, seed: int) -> HalfCrossover:
+        return HalfCrossover(self._closing, self._limits, seed)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_encoder": None}

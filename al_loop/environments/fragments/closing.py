@@ -1,4 +1,4 @@
-"""What may be bonded to the open attachment points of a tree of patterns, so that all of them can be closed."""
+"""The bonds that leave a way to close all open attachment points of a tree of patterns."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.fragments.blocks import Block
-from al_loop.environments.fragments.states import SizeLimits, read_slots
+from al_loop.environments.fragments.growth import NEVER
+from al_loop.environments.fragments.states import SizeLimits, bonded_sites, read_slots
 from al_loop.environments.fragments.tables import FragmentTables
-
-_NEVER = 10_000
 
 
 class Focus(NamedTuple):
@@ -100,7 +99,7 @@ class Closing:
         order = sorted(range(len(kept)), key=lambda i: rank_of(kept[i]))
         rank = torch.zeros(len(kept) + 1, dtype=torch.int64)
         rank[torch.tensor(order) + 1] = torch.arange(1, len(kept) + 1)
-        least_of = {kind: _NEVER if (end := end_of[kind]) is None else end.n_atoms for kind in classes}
+        least_of = {kind: NEVER if (end := end_of[kind]) is None else end.n_atoms for kind in classes}
         least = torch.zeros_like(tables.site_class)
         for i, block in enumerate(kept, start=1):
             least[i, : len(block.sites)] = torch.tensor([least_of[kind] for kind in block.classes])
@@ -124,7 +123,7 @@ class Closing:
 
     def smallest(self) -> int:
         """Return the number of heavy atoms of the smallest molecule."""
-        return int(torch.where(self.tables.joins[-2], self.root_cost, _NEVER).min())
+        return int(torch.where(self.tables.joins[-2], self.root_cost, NEVER).min())
 
     def n_open(self, states: Tensor) -> Tensor:
         """Return the number of open attachment points, shape n; 0 for the initial state, too."""
@@ -134,13 +133,8 @@ class Closing:
 
     def focus(self, states: Tensor) -> Focus:
         """Return the first open attachment point of each state, in the order of the slots, then of the sites."""
-        device = states.device
-        block, parent, parent_site, own_site = read_slots(states)
-        slots, sites = block.shape[1], self.tables.n_sites
-        is_child = ((block > 0) & (torch.arange(slots, device=device) > 0)).long()
-        bits = (is_child << own_site).scatter_add_(1, parent, is_child << parent_site)  # bit s: site s
-        is_bonded = (bits[..., None] >> torch.arange(sites, device=device)) & 1 > 0
-        is_open = ((self.tables.site_class[block] >= 0) & ~is_bonded).flatten(1)
+        block, sites = read_slots(states).block, self.tables.n_sites
+        is_open = ((self.tables.site_class[block] >= 0) & ~bonded_sites(states, sites)).flatten(1)
         place = is_open.int().argmax(1)
         slot, site = place // sites, place % sites
         n_rows = len(self.tables.joins)
@@ -148,20 +142,32 @@ class Closing:
         row = torch.where(is_open.any(1), kind, n_rows - 1)
         return Focus(slot, site, torch.where(block[:, 0] == 0, n_rows - 2, row))
 
-    def mask(self, states: Tensor, limits: SizeLimits) -> Tensor:
+    def room(self, states: Tensor, focus: Focus, limits: SizeLimits) -> Tensor:
+        """Return the heavy atoms left for the first open attachment point, shape n: all others get their smallest ends.
+
+        Args:
+            states: states, shape n x state_size.
+            focus: their first open attachment points.
+            limits: sizes of the molecules.
+        """
+        block, parent, parent_site, own_site = read_slots(states)
+        is_child = (block > 0) & (torch.arange(block.shape[1], device=states.device) > 0)
+        bonded = self.least[block, own_site] + self.least[block.gather(1, parent), parent_site]
+        own = self.tables.n_atoms[block].sum(1)
+        taken = own + self.least[block].sum((1, 2)) - torch.where(is_child, bonded, 0).sum(1)
+        return limits.max_atoms - taken + self.row_least[focus.row]
+
+    def mask(self, states: Tensor, focus: Focus, limits: SizeLimits) -> Tensor:
         """Return the entries that may be bonded to the first open attachment point, shape n x n_entries.
 
         Args:
             states: states, shape n x state_size.
+            focus: their first open attachment points.
             limits: sizes of the molecules.
         """
-        tables, row = self.tables, self.focus(states).row
-        block, parent, parent_site, own_site = read_slots(states)
+        tables, row, room = self.tables, focus.row, self.room(states, focus, limits)
+        block = read_slots(states).block
         is_first = block[:, 0] == 0
-        is_child = (block > 0) & (torch.arange(block.shape[1], device=states.device) > 0)
-        bonded = self.least[block, own_site] + self.least[block.gather(1, parent), parent_site]
-        taken = tables.n_atoms[block].sum(1) + self.least[block].sum((1, 2)) - torch.where(is_child, bonded, 0).sum(1)
-        room = limits.max_atoms - taken + self.row_least[row]
         places = limits.max_fragments - (block > 0).sum(1) - self.n_open(states)  # beyond the ends of open sites
         places = torch.where(is_first, limits.max_fragments - 2, places)
         n_others = self.n_sites[tables.entry_block] - 1

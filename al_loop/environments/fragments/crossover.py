@@ -5,9 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from al_loop.environments.fragments.states import SizeLimits
 from al_loop.environments.fragments.tables import FragmentTables
 
@@ -32,7 +29,7 @@ class _Part:
     free: list[tuple[int, int]]
 
 
-class _Crossover:
+class PartCrossover:
     """A generator of children, one at a time.
 
     Args:
@@ -137,27 +134,3 @@ class _Crossover:
                 queue.append((other, block, slot, renamed))
                 slot += 1
         return row
-
-
-def cross(
-    a: Tensor, b: Tensor, generator: torch.Generator, tables: FragmentTables, limits: SizeLimits
-) -> tuple[Tensor, Tensor]:
-    """Return a child of each pair of molecules; see ``Fragments.crossover``.
-
-    Args:
-        a: terminal states, shape n x state_size.
-        b: terminal states, shape n x state_size.
-        generator: source of all randomness.
-        tables: the tables of the vocabulary, on any device.
-        limits: sizes of the children.
-
-    Returns:
-        Terminal states, shape n x state_size, and a bool mask of those that are children, shape n.
-    """
-    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    crossover = _Crossover(tables, limits, seed)
-    parents = a.tolist()
-    children = [crossover.child(x, y) for x, y in zip(parents, b.tolist(), strict=True)]
-    rows = [parent if child is None else child for parent, child in zip(parents, children, strict=True)]
-    states = torch.tensor(rows, dtype=torch.int64, device=a.device).reshape(-1, limits.state_size)
-    return states, torch.tensor([child is not None for child in children], dtype=torch.bool, device=a.device)

@@ -11,7 +11,7 @@ from torch import Tensor
 from al_loop.environments._per_device import PerDevice
 from al_loop.environments.fragments.blocks import read_blocks
 from al_loop.environments.fragments.closed import ClosedFragments
-from al_loop.environments.fragments.crossover import cross
+from al_loop.environments.fragments.crossover import PartCrossover
 from al_loop.environments.fragments.growth import NEVER, LeastGrowth
 from al_loop.environments.fragments.scaffold_space import ScaffoldFragments
 from al_loop.environments.fragments.states import SizeLimits, read_slots
@@ -259,21 +259,8 @@ class Fragments(BlockTrees):
             first, second = (SITE_CLASSES[int(end[i, slot])].replace("_", " ") for end in ends)
             raise ValueError(f"{objects[i]!r} has a bond between {first} and {second} atoms, which no action makes")
 
-    def crossover(self, a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return a child of each pair of molecules: a random part of one, bonded to a random part of the other.
-
-        The children are generated one at a time, a few thousand per second; crossover is not part of a roll-out.
-
-        Args:
-            a: terminal states, shape n x state_size.
-            b: terminal states, shape n x state_size.
-            generator: source of all randomness.
-
-        Returns:
-            Terminal states, shape n x state_size, and a bool mask of those that are children, shape n; if no child was
-            found, the state is the one in ``a``.
-        """
-        return cross(a, b, generator, self._tables, self._limits)
+    def breeder(self, seed: int) -> PartCrossover:
+        return PartCrossover(self._tables, self._limits, seed)
 
     def about(self) -> list[str]:
         n_rings = sum(block.is_ring for block in self.blocks)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from al_loop.environments.fragments.blocks import Block
 from al_loop.environments.fragments.closed import ClosedFragments
-from al_loop.environments.fragments.closing import Closing
+from al_loop.environments.fragments.closing import Closing, Focus
+from al_loop.environments.fragments.growth import NEVER
 from al_loop.environments.fragments.states import read_slots
 from al_loop.environments.fragments.vocabulary_file import DEFAULT_VOCABULARY, read_vocabulary
 
-_NEVER = 10_000
 #: symbols of atoms that may be bonded to a scaffold's carbon where the vocabulary has no bond of its kind
 _PARTNERS_OF_CARBON = {"C", "N", "O", "S", "P", "F", "Cl", "Br", "I"}
 
@@ -72,7 +72,7 @@ class ScaffoldFragments(ClosedFragments):
         index = {block.smiles: i for i, block in enumerate(closing.blocks, start=1)}
         tables, places = closing.tables, [index.get(block.smiles, 0) for block in own]
         least = closing.least[places]
-        if not all(places) or bool((least >= _NEVER).any()):
+        if not all(places) or bool((least >= NEVER).any()):
             raise ValueError(
                 f"scaffold: no block of the vocabulary {name} may be bonded to one of its attachment points"
             )
@@ -93,42 +93,33 @@ class ScaffoldFragments(ClosedFragments):
         return states[:, 1:2] > 0
 
     def forward_mask(self, states: Tensor) -> Tensor:
-        mask = super().forward_mask(states)
-        return mask if len(self._own) == 1 else self._leaving_a_place(states, mask)
+        closing, focus = self.closing(states.device), self.focus(states)
+        mask = closing.mask(states, focus, self._limits)
+        return mask if len(self._own) == 1 else self._leaving_a_place(states, focus, mask)
 
-    def _leaving_a_place(self, states: Tensor, mask: Tensor) -> Tensor:
+    def _leaving_a_place(self, states: Tensor, focus: Focus, mask: Tensor) -> Tensor:
         """Return a mask without the entries after which the other end of the linker could be bonded no more."""
         closing = self.closing(states.device)
-        tables, limits, end = closing.tables, self._limits, self._own[1]
-        focus = closing.focus(states)
-        block, parent, parent_site, own_site = read_slots(states)
+        tables, end = closing.tables, self._own[1]
+        block = read_slots(states).block
         is_end = tables.entry_block == end
         is_there = (block == end).any(1)
         # heavy atoms that the other end adds, where it may be bonded, to those of the smallest end there
         may_join = tables.joins[:, self._end_entry][tables.site_class] & (tables.site_class >= 0)
-        extra = torch.where(may_join, self._scaffolds[1].block.n_atoms - closing.least, _NEVER)
+        extra = torch.where(may_join, self._scaffolds[1].block.n_atoms - closing.least, NEVER)
         at_site = extra[block]
-        is_child = ((block > 0) & (torch.arange(block.shape[1], device=states.device) > 0)).long()
-        bits = (is_child << own_site).scatter_add_(1, parent, is_child << parent_site)
-        sites = torch.arange(tables.n_sites, device=states.device)
-        is_bonded = (bits[..., None] >> sites) & 1 > 0
         place = focus.slot * tables.n_sites + focus.site
-        others = at_site.masked_fill(is_bonded, _NEVER).flatten(1).scatter(1, place[:, None], _NEVER).amin(1)
-        new = extra[tables.entry_block].scatter(1, tables.entry_site[:, None], _NEVER).amin(1)
-        taken = tables.n_atoms[block].sum(1) + closing.least[block].sum((1, 2))
-        bonded = closing.least[block, own_site] + closing.least[block.gather(1, parent), parent_site]
-        taken = taken - torch.where(is_child > 0, bonded, 0).sum(1)
-        room = limits.max_atoms - taken + closing.row_least[focus.row]
+        others = at_site.masked_fill(self.occupied(states), NEVER).flatten(1).scatter(1, place[:, None], NEVER).amin(1)
+        new = extra[tables.entry_block].scatter(1, tables.entry_site[:, None], NEVER).amin(1)
+        room = closing.room(states, focus, self._limits)
         needed = closing.cost + torch.minimum(others[:, None], new)
         allowed = torch.where(is_end, True, needed <= room[:, None])
         return mask & torch.where(is_there[:, None], ~is_end, allowed)
 
     # -- molecules with a scaffold at several places -------------------------------------------------------------------
 
-    def encode(self, objects: Sequence[str]) -> Tensor:
-        """Return a state of each molecule, stereochemistry included."""
-        rows = [self._rows(smiles)[0] for smiles in objects]
-        return torch.tensor(rows, dtype=torch.int64).reshape(-1, self.state_size)
+    def _row(self, smiles: str) -> list[int]:
+        return self._rows(smiles)[0]
 
     def _rows(self, smiles: str) -> list[list[int]]:
         """Return a state for each place at which a molecule has the scaffold; at least one.
@@ -136,20 +127,18 @@ class ScaffoldFragments(ClosedFragments):
         Raises:
             ValueError: it is not in the space.
         """
-        from al_loop.environments.fragments.pattern_encoding import PatternEncoder
         from al_loop.environments.fragments.reasons import NotInSpaceError
         from al_loop.environments.fragments.scaffolds import cuts_of
 
-        if self._encoder is None:
-            self._encoder = PatternEncoder(self._closing, self._limits)
-        mol = self._encoder.read(smiles)
+        reader = self._reader()
+        mol = reader.read(smiles)
         refusal = NotInSpaceError(
             smiles, "it does not have the scaffold, bonded at its attachment points and nowhere else"
         )
         rows = []
         for molecule in cuts_of(mol, self._scaffolds):
             try:
-                rows.append(self._encoder.encode_cut(smiles, molecule, mol.GetNumAtoms()))
+                rows.append(reader.encode_cut(smiles, molecule, mol.GetNumAtoms()))
             except NotInSpaceError as error:
                 refusal = error
         if not rows:

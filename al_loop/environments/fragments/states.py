@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -50,3 +51,17 @@ def read_slots(states: Tensor) -> Slots:
     """Split states (n x state_size) into their columns."""
     rows = states[:, :-1].reshape(-1, 4, (states.shape[1] - 1) // 4)
     return Slots(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3])
+
+
+def bonded_sites(states: Tensor, n_sites: int) -> Tensor:
+    """Return a bool mask of the sites with a bond, shape n x max_fragments x n_sites.
+
+    Args:
+        states: states, shape n x state_size.
+        n_sites: number of sites of a block in the tables.
+    """
+    block, parent, parent_site, own_site = read_slots(states)
+    is_child = (block > 0).long()
+    is_child[:, 0] = 0
+    bits = (is_child << own_site).scatter_add_(1, parent, is_child << parent_site)  # bit s: site s
+    return (bits[..., None] >> torch.arange(n_sites, device=states.device)) & 1 > 0

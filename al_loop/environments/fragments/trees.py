@@ -1,9 +1,10 @@
-"""What all environments of fragments share: states that are trees of blocks, as tensors."""
+"""The shared part of all environments of fragments: states that are trees of blocks, as tensors."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,10 +13,17 @@ from al_loop.environments._per_device import PerDevice
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.environments.fragments.blocks import Block
 from al_loop.environments.fragments.graphs import BlockGraphs, molecular_graphs
-from al_loop.environments.fragments.states import SizeLimits, Slots, read_slots
+from al_loop.environments.fragments.states import SizeLimits, Slots, bonded_sites, read_slots
 from al_loop.environments.fragments.symmetry import count_automorphisms, identify
 from al_loop.environments.fragments.tables import FragmentTables
 from al_loop.features.molecules.graphs import MolecularGraphs
+
+
+class Breeder(Protocol):
+    """A maker of children of two molecules."""
+
+    def child(self, a: list[int], b: list[int]) -> list[int] | None:
+        """Return a finished child of two states, as a row of ``state_size`` numbers, or None if none was found."""
 
 
 class BlockTrees(Environment):
@@ -55,11 +63,7 @@ class BlockTrees(Environment):
 
     def occupied(self, states: Tensor) -> Tensor:
         """Return a bool mask of the sites with a bond, shape n x max_fragments x n_sites."""
-        block, parent, parent_site, own_site = read_slots(states)
-        is_child = (block > 0).long()
-        is_child[:, 0] = 0
-        bits = (is_child << own_site).scatter_add_(1, parent, is_child << parent_site)  # bit s: site s
-        return (bits[..., None] >> torch.arange(self.n_sites, device=states.device)) & 1 > 0
+        return bonded_sites(states, self.n_sites)
 
     def degree(self, states: Tensor) -> Tensor:
         """Return the number of bonds of each slot to other slots, shape n x max_fragments."""
@@ -88,6 +92,35 @@ class BlockTrees(Environment):
         if tables is None:
             tables = self._graphs_by_device[device] = BlockGraphs.of(self.blocks).to(device)
         return molecular_graphs(states, tables, self._limits)
+
+    @abstractmethod
+    def breeder(self, seed: int) -> Breeder:
+        """Return what makes children.
+
+        Args:
+            seed: source of all random choices.
+        """
+
+    def crossover(self, a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return a child of each pair of molecules: a part of one, bonded to a part of the other.
+
+        The children are generated one at a time, a few thousand per second; crossover is not part of a roll-out.
+
+        Args:
+            a: terminal states, shape n x state_size.
+            b: terminal states, shape n x state_size.
+            generator: source of all randomness.
+
+        Returns:
+            Terminal states, shape n x state_size, and a bool mask of those that are children, shape n; if no child was
+            found, the state is the one in ``a``.
+        """
+        breeder = self.breeder(int(torch.randint(2**62, (), generator=generator, device=generator.device)))
+        parents = a.tolist()
+        children = [breeder.child(x, y) for x, y in zip(parents, b.tolist(), strict=True)]
+        rows = [parent if child is None else child for parent, child in zip(parents, children, strict=True)]
+        states = torch.tensor(rows, dtype=torch.int64, device=a.device).reshape(-1, self.state_size)
+        return states, torch.tensor([child is not None for child in children], dtype=torch.bool, device=a.device)
 
     def describe(self) -> str:
         return f"{self.name} ({len(self.blocks)} blocks)"

@@ -40,6 +40,10 @@ class Rows:
         """Return the rows at some indices of flat rows."""
         return Rows(self.values[indices], self.squared_norms[indices])
 
+    def followed_by(self, other: Rows) -> Rows:
+        """Return flat rows with others of the same number type after them."""
+        return Rows(torch.cat([self.values, other.values]), torch.cat([self.squared_norms, other.squared_norms]))
+
     def __getitem__(self, rows: slice) -> Rows:
         return Rows(self.values[..., rows, :], self.squared_norms[..., rows])
 
