@@ -34,10 +34,10 @@ def canonical_smiles(smiles: str) -> str | None:
     RDKit's canonical SMILES of a molecule may have another canonical SMILES (``[H]/N=C1\CCCCC1`` becomes
     ``[H]N=C1CCCCC1``, which becomes ``N=C1CCCCC1``), so it is read again until it does not change.
     """
-    from rdkit import Chem, rdBase
+    from rdkit import Chem
 
     spellings: list[str] = []
-    with rdBase.BlockLogs():
+    with without_messages():
         for _ in range(_MAX_ITERATIONS):
             molecule = Chem.MolFromSmiles(smiles)
             if molecule is None or not molecule.GetNumAtoms():
@@ -68,13 +68,12 @@ def _n_heavy_atoms(smiles: str) -> int:
 
 def neutral_smiles(smiles: str) -> str | None:
     """Return the canonical SMILES of a molecule without the charges that protons can balance; None if it is none."""
-    from rdkit import Chem, rdBase
+    from rdkit import Chem
     from rdkit.Chem.MolStandardize import rdMolStandardize
 
-    with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles)
-        return (
-            None
-            if molecule is None
-            else canonical_smiles(Chem.MolToSmiles(rdMolStandardize.Uncharger().uncharge(molecule)))
-        )
+    molecule = read_smiles(smiles)
+    if molecule is None:
+        return None
+    with without_messages():
+        neutral = rdMolStandardize.Uncharger().uncharge(molecule)  # a copy
+    return canonical_smiles(Chem.MolToSmiles(neutral))

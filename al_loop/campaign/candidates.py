@@ -95,11 +95,11 @@ def _different(pool: CandidatePool, distinct: Distinct, n: int) -> CandidatePool
         n: size of the batch that is to be selected.
     """
     order = pool.scores.argsort(descending=True, stable=True).tolist()
-    is_near = distinct.is_near(pool.X[order]).tolist()
-    far = [row for row, near in zip(order, is_near, strict=True) if not near]
-    chosen = [far[i] for i in distinct.thinned(pool.X[far], n)]
-    taken = set(chosen)
-    rest = [row for row in [*far, *(r for r in order if r not in set(far))] if row not in taken]
+    far, near = list[int](), list[int]()
+    for row, is_near in zip(order, distinct.is_near(pool.X[order]).tolist(), strict=True):
+        (near if is_near else far).append(row)
+    chosen = dict.fromkeys(far[i] for i in distinct.thinned(pool.X[far], n))
+    rest = [row for row in [*far, *near] if row not in chosen]
     return pool.take([*chosen, *rest[: n - len(chosen)]])
 
 
@@ -139,31 +139,24 @@ class CandidateSource:
         self._drawn.clear()
         distinct = None if state is None else self._distinct(state)
         if self._training is not None:
-            names = self._sampled(self._training, number, n, closed)
-            origins = ["sampler"] * len(names)
+            found = dict.fromkeys(self._sampled(self._training, number, n, closed), "sampler")
             if self._parts.seeds.objects:
-                near = self._nearby(self._parts.config.sampler.pool // 2, number, closed | set(names))
-                names, origins = names + near, origins + ["nearby"] * len(near)
+                near = self._nearby(self._parts.config.sampler.pool // 2, number, closed | set(found))
+                found |= dict.fromkeys(near, "nearby")
             if self._parts.evolution is not None and state is not None:
-                children = evolved(self._parts, models, state.ranked(), names, closed, number, distinct)
-                names, origins = [*names, *children], [*origins, *children.values()]
-            if len(names) < n:  # a sampler that has collapsed must not end the campaign
-                names += self.random(n - len(names), proposed | set(names))
-                origins += ["random"] * (len(names) - len(origins))
-            if len(names) < n and len(self._parts.constraints):
-                names += self._nearby(n - len(names), number, proposed | set(names))
-                origins += ["nearby"] * (len(names) - len(origins))
+                found |= evolved(self._parts, models, state.ranked(), list(found), closed, number, distinct)
+            if len(found) < n:  # a sampler that has collapsed must not end the campaign
+                found |= dict.fromkeys(self.random(n - len(found), proposed | set(found)), "random")
+            if len(found) < n and len(self._parts.constraints):
+                found |= dict.fromkeys(self._nearby(n - len(found), number, proposed | set(found)), "nearby")
         else:
-            names = self._most_promising(models, max(_MOST_PROMISING, 16 * n), closed)
-            origins = ["pool"] * len(names)
-        described = set(describable(self._parts.features, names))
-        origins = [origin for name, origin in zip(names, origins, strict=True) if name in described]
-        names = [name for name in names if name in described]
+            found = dict.fromkeys(self._most_promising(models, max(_MOST_PROMISING, 16 * n), closed), "pool")
+        names = describable(self._parts.features, list(found))
         if not names:
             return None
-        X = self._parts.features(names)
-        target = len(self._parts.fidelities) - 1
-        pool = CandidatePool(tuple(names), tuple(origins), X, models.scores(X), (target,) * len(names))
+        X, target = self._parts.features(names), len(self._parts.fidelities) - 1
+        origins = tuple(found[name] for name in names)
+        pool = CandidatePool(tuple(names), origins, X, models.scores(X), (target,) * len(names))
         return pool if distinct is None else _different(pool, distinct, n)
 
     def _distinct(self, state: RoundState) -> Distinct | None:
@@ -186,7 +179,7 @@ class CandidateSource:
 
     def can_be_proposed(self, name: str) -> bool:
         """Return whether an object satisfies the constraints and has features."""
-        return bool(describable(self._parts.features, self._acceptable([name], frozenset())))
+        return bool(self._proposable([name], frozenset()))
 
     def random(self, n: int, closed: Set[str], on_accepted: Callable[[], object] = lambda: None) -> list[str]:
         """Return up to n new acceptable objects, drawn at random.
@@ -338,12 +331,11 @@ class CandidateSource:
         """Return new acceptable objects from the sampler, at least n if it can draw as many."""
         size = self._parts.config.sampler.pool
         # the best objects of the training were drawn by the sampler, too
-        features = self._parts.features
-        objects = dict.fromkeys(describable(features, self._acceptable(training.best_seen(), closed)))
+        objects = dict.fromkeys(self._proposable(training.best_seen(), closed))
         for attempt in range(max(_MOST_DRAWS * n // size, 1)):
             stopping.look()
             draw = training.draw(size, seed=derive_seed(self._seed, number, "pool", attempt))
-            objects.update(dict.fromkeys(describable(features, self._acceptable(draw, closed))))
+            objects |= dict.fromkeys(self._proposable(draw, closed))
             if len(objects) >= n:
                 break
         return list(objects)
@@ -361,6 +353,10 @@ class CandidateSource:
             scores.append(models.scores(features(part)))
         best = torch.cat(scores).topk(min(n, len(described))).indices
         return [described[i] for i in sorted(best.tolist())]
+
+    def _proposable(self, objects: Sequence[str], closed: Set[str]) -> list[str]:
+        """Return the distinct objects that are not closed, satisfy the constraints and have features."""
+        return describable(self._parts.features, self._acceptable(objects, closed))
 
     def _acceptable(self, objects: Sequence[str], closed: Set[str]) -> list[str]:
         """Return the distinct objects that are not closed and satisfy the constraints."""

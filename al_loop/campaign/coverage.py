@@ -21,7 +21,7 @@ _N_REASONS, _N_DETAILS = 6, 3
 
 @dataclass(frozen=True)
 class Coverage:
-    """Which objects are in a space.
+    """The number of objects that an environment can make, and the reasons why it cannot make the others.
 
     Args:
         n: number of objects that were tried.

@@ -177,11 +177,18 @@ class CampaignParts:
 
         from al_loop.gflownet.random_objects import drawn_objects
 
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)  # of the weights that the prior lacks
-            policy = self.build_policy()
         conditioning = building.training_settings(self.config).conditioning
-        return drawn_objects(self.environment, policy, n, torch.Generator().manual_seed(seed), conditioning)
+        generator = torch.Generator().manual_seed(seed)
+        return drawn_objects(self.environment, self._prior_policy, n, generator, conditioning)
+
+    @cached_property
+    def _prior_policy(self) -> Policy:
+        """A policy with the weights of the prior, built once: it computes the features of all blocks."""
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # of weights that the prior replaces
+            return self.build_policy()
 
     @cached_property
     def evolution(self) -> Evolution | None:

@@ -45,7 +45,7 @@ class Reached:
 
     @property
     def summary(self) -> str:
-        """What the training achieved, as a sentence."""
+        """The outcome in one sentence, for the user."""
         return (
             f"random objects hardly ever meet the constraints, so the sampler was trained towards them first: after "
             f"{counted(self.info['stages'], 'stage')}, {self.info['share']:.1%} of its draws meet all of them"
@@ -147,7 +147,7 @@ class Reaching:
 
     def _keep(self, names: Sequence[str], closed: Set[str]) -> None:
         """Add the new acceptable objects; the latest are preferred in the end."""
-        accepted = self._parts.constraints.acceptable([name for name in names if name not in closed])
+        accepted = self._reward.acceptable([name for name in names if name not in closed])
         for name in describable(self._parts.features, accepted):
             self._found.pop(name, None)
             self._found[name] = None

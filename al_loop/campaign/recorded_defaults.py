@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 from al_loop.campaign.course import recorded_config
 from al_loop.config import CampaignConfig
 from al_loop.ledger import Ledger
+from al_loop.storage.locate import is_run
 
 
 def as_begun(config: CampaignConfig, url: URL, run_dir: Path) -> CampaignConfig:
@@ -21,7 +22,7 @@ def as_begun(config: CampaignConfig, url: URL, run_dir: Path) -> CampaignConfig:
         url: the ledger of the run.
         run_dir: the directory of the run.
     """
-    if not config.assumed or not any((run_dir / name).is_file() for name in ("ledger.db", "campaign.json")):
+    if not config.assumed or not is_run(run_dir):
         return config
     with Ledger(url, read_only=True) as ledger:
         recorded = recorded_config(ledger)

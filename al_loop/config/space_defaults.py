@@ -1,4 +1,4 @@
-"""What a config gets that does not name the blocks of its molecules, or the prior of its sampler.
+"""Defaults for a config that does not name the blocks of its molecules or the prior of its sampler.
 
 These defaults changed between versions. They are written into the config when it is read, so that a run records them;
 which of them a config did not name itself is kept beside it (``CampaignConfig.assumed``), so that a run that began with

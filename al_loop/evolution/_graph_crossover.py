@@ -5,7 +5,15 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from al_loop.evolution._graph_mutations import finished, pieces, unmark
+from al_loop.evolution._graph_mutations import (
+    finished,
+    free_atoms,
+    pieces,
+    remove_atoms,
+    remove_bond,
+    single_bonds,
+    unmark,
+)
 
 
 def crossed(first: Any, second: Any, generator: random.Random) -> Any | None:
@@ -40,28 +48,21 @@ def _cut(molecule: Any, generator: random.Random) -> tuple[Any, int] | None:
 
     copy = Chem.RWMol(molecule)
     Chem.Kekulize(copy, clearAromaticFlags=True)
-    single = Chem.BondType.SINGLE
-    bonds = [bond for bond in copy.GetBonds() if not bond.IsInRing() and bond.GetBondType() == single]
+    bonds = single_bonds(copy, in_rings=False)
     if not bonds:
-        free = [atom.GetIdx() for atom in copy.GetAtoms() if atom.GetTotalNumHs()]
+        free = free_atoms(copy)
         if not free:
             return None
         end = generator.choice(free)
         unmark(copy, end)
         return copy, end
-    bond = generator.choice(bonds)
-    ends = [bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()]
-    copy.RemoveBond(*ends)
-    unmark(copy, *ends)
+    ends = remove_bond(copy, generator.choice(bonds))
     parts = pieces(copy)
     # each piece is as likely as its share of the atoms: pieces of one atom are no exchange
     kept = parts[0] if generator.random() < len(parts[0]) / copy.GetNumAtoms() else parts[1]
     end = ends[0] if ends[0] in kept else ends[1]
     copy.GetAtomWithIdx(end).SetIntProp("cut", 1)
-    copy.BeginBatchEdit()
-    for index in set(range(copy.GetNumAtoms())) - set(kept):
-        copy.RemoveAtom(index)
-    copy.CommitBatchEdit()
+    remove_atoms(copy, set(range(copy.GetNumAtoms())) - set(kept))
     end = next(atom.GetIdx() for atom in copy.GetAtoms() if atom.HasProp("cut"))
     copy.GetAtomWithIdx(end).ClearProp("cut")
     return copy, end

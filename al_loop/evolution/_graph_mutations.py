@@ -6,7 +6,7 @@ Each edit works on a Kekulé copy of a molecule and returns whether it applied; 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -70,6 +70,28 @@ def unmark(molecule: Any, *indices: int) -> None:
             atom.SetChiralTag(_no_chirality())
 
 
+def single_bonds(molecule: Any, *, in_rings: bool) -> list[Any]:
+    """Return the single bonds in rings, or those outside rings."""
+    bonds = molecule.GetBonds()
+    return [bond for bond in bonds if bond.IsInRing() == in_rings and bond.GetBondType() == _orders()[0]]
+
+
+def remove_bond(molecule: Any, bond: Any) -> tuple[int, int]:
+    """Remove a bond, and return its atoms, whose hydrogens are computed anew."""
+    ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+    molecule.RemoveBond(*ends)
+    unmark(molecule, *ends)
+    return ends
+
+
+def remove_atoms(molecule: Any, indices: Iterable[int]) -> None:
+    """Remove atoms, which are given by their indices before the first is removed."""
+    molecule.BeginBatchEdit()
+    for index in indices:
+        molecule.RemoveAtom(index)
+    molecule.CommitBatchEdit()
+
+
 @cache
 def _no_chirality() -> Any:
     from rdkit import Chem
@@ -126,27 +148,22 @@ def _insert_atom(molecule: Any, generator: random.Random) -> bool:
     single = [bond for bond in molecule.GetBonds() if bond.GetBondType() == _orders()[0]]
     if not single:
         return False
-    bond = generator.choice(single)
-    a, b = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+    a, b = remove_bond(molecule, generator.choice(single))
     new = _new_atom(molecule, _element(generator, 2))
-    molecule.RemoveBond(a, b)
-    unmark(molecule, a, b)
     molecule.AddBond(a, new, _orders()[0])
     molecule.AddBond(new, b, _orders()[0])
     return True
 
 
 def _insert_bridge(molecule: Any, generator: random.Random) -> bool:
-    chains = [b for b in molecule.GetBonds() if not b.IsInRing() and b.GetBondType() == _orders()[0]]
+    chains = single_bonds(molecule, in_rings=False)
     if not chains:
         return False
-    bond = generator.choice(chains)
-    a, b, start = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), molecule.GetNumAtoms()
-    part = _part(generator.choice(_BRIDGES))
+    a, b = remove_bond(molecule, generator.choice(chains))
+    part, start = _part(generator.choice(_BRIDGES)), molecule.GetNumAtoms()
     ends = {atom.GetIntProp("end"): start + atom.GetIdx() for atom in part.GetAtoms() if atom.HasProp("end")}
-    molecule.RemoveBond(a, b)
     molecule.InsertMol(part)
-    unmark(molecule, a, b, *ends.values())
+    unmark(molecule, *ends.values())
     molecule.AddBond(a, ends[1], _orders()[0])
     molecule.AddBond(ends[2], b, _orders()[0])
     return True
@@ -174,15 +191,8 @@ def _delete_branch(molecule: Any, generator: random.Random) -> bool:
     chains = [b for b in molecule.GetBonds() if not b.IsInRing()]
     if not chains:
         return False
-    bond = generator.choice(chains)
-    a, b = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-    molecule.RemoveBond(a, b)
-    unmark(molecule, a, b)
-    small = smallest(pieces(molecule))
-    molecule.BeginBatchEdit()
-    for index in small:
-        molecule.RemoveAtom(index)
-    molecule.CommitBatchEdit()
+    remove_bond(molecule, generator.choice(chains))
+    remove_atoms(molecule, _smallest(pieces(molecule)))
     return True
 
 
@@ -193,9 +203,9 @@ def pieces(molecule: Any) -> list[tuple[int, ...]]:
     return list(Chem.GetMolFrags(molecule))
 
 
-def smallest(parts: list[tuple[int, ...]]) -> tuple[int, ...]:
+def _smallest(parts: list[tuple[int, ...]]) -> tuple[int, ...]:
     """Return the piece with the fewest atoms."""
-    return min(parts, key=lambda atoms: len(atoms))
+    return min(parts, key=len)
 
 
 def _replace_group(molecule: Any, generator: random.Random) -> bool:
@@ -257,32 +267,26 @@ def _close_ring(molecule: Any, generator: random.Random) -> bool:
 
 
 def _open_ring(molecule: Any, generator: random.Random) -> bool:
-    rings = [b for b in molecule.GetBonds() if b.IsInRing() and b.GetBondType() == _orders()[0]]
+    rings = single_bonds(molecule, in_rings=True)
     if not rings:
         return False
-    bond = generator.choice(rings)
-    a, b = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-    molecule.RemoveBond(a, b)
-    unmark(molecule, a, b)
+    remove_bond(molecule, generator.choice(rings))
     return True
 
 
 def _move_group(molecule: Any, generator: random.Random) -> bool:
     """Move a substituent to another atom, often the neighbour in its ring."""
-    chains = [b for b in molecule.GetBonds() if not b.IsInRing() and b.GetBondType() == _orders()[0]]
-    places = free_atoms(molecule)
+    chains, places = single_bonds(molecule, in_rings=False), free_atoms(molecule)
     if not chains or not places:
         return False
-    bond = generator.choice(chains)
-    a, b = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-    molecule.RemoveBond(a, b)
-    small = set(smallest(pieces(molecule)))
+    a, b = remove_bond(molecule, generator.choice(chains))
+    small = set(_smallest(pieces(molecule)))
     group, old = (a, b) if a in small else (b, a)
     able = [place for place in places if place not in small and place != old]
     if not able:
         return False
     new = generator.choice(able)
-    unmark(molecule, old, group, new)
+    unmark(molecule, new)
     molecule.AddBond(group, new, _orders()[0])
     return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import Any, ClassVar
 
 from al_loop.evolution._graph_crossover import crossed
@@ -94,7 +95,6 @@ def _smiles(molecule: Any) -> str:
     return str(Chem.MolToSmiles(molecule))
 
 
-_PATTERNS: list[Any] = []
 _IMPROBABLE = (
     "[R]=[R]=[R]",  # cumulated double bonds in a ring
     "[r3,r4]#,=[r3,r4]",  # multiple bonds in small rings
@@ -106,10 +106,9 @@ _IMPROBABLE = (
 )
 
 
-def _improbable() -> list[Any]:
+@cache
+def _improbable() -> tuple[Any, ...]:
     """Return the patterns that no child may have."""
     from rdkit import Chem
 
-    if not _PATTERNS:
-        _PATTERNS.extend(Chem.MolFromSmarts(text) for text in _IMPROBABLE)
-    return _PATTERNS
+    return tuple(Chem.MolFromSmarts(text) for text in _IMPROBABLE)

@@ -24,7 +24,16 @@ class SequenceLayout:
     @property
     def d(self) -> int:
         """Return the length of a row."""
-        return self.length * (len(self.alphabet) + 1)
+        return self.length * self.n_letters
+
+    @property
+    def n_letters(self) -> int:
+        """Return the number of letters, with the blank."""
+        return len(self.alphabet) + 1
+
+    def letters(self, X: Tensor) -> Tensor:
+        """Return the index of the letter at each position, that of the blank being the last: n x d -> n x length."""
+        return X.reshape(len(X), self.length, self.n_letters).argmax(-1)
 
     @property
     def complements(self) -> dict[str, str]:

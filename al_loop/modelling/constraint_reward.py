@@ -44,6 +44,10 @@ class ConstraintReward:
             self._shortfalls.update(zip(new, shortfall.tolist(), strict=True))
         return torch.tensor([self._shortfalls[o] for o in objects], dtype=torch.float64)
 
+    def acceptable(self, objects: Sequence[str]) -> list[str]:
+        """Return the objects that meet all bounds, in their order."""
+        return [o for o, s in zip(objects, self.shortfall(objects).tolist(), strict=True) if s == 0]
+
     def __call__(self, objects: Sequence[str]) -> Tensor:
         """Return log-rewards, n, or n x objectives; float32."""
         log_reward = (-self._beta * self.shortfall(objects)).float()

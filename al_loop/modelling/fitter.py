@@ -199,12 +199,11 @@ class ModelFitter:
         decided = [o for o in observations if o.failure != "retryable"]
         is_success = torch.tensor([o.values is not None for o in decided])
         features = self._space.features
+        X = features([o.object for o in decided])
         layout = features.layout if self._reward.feasibility_by == "auto" else None
-        if isinstance(layout, SequenceLayout):
-            X = features([o.object for o in decided])
-            if explains_failures(layout, X, is_success):
-                return ForbiddenPairs.fit(layout, X, is_success).log_probability
-        return Feasibility(features.kernel).fit(features([o.object for o in decided]), is_success).log_probability
+        if isinstance(layout, SequenceLayout) and explains_failures(layout, X, is_success):
+            return ForbiddenPairs.fit(layout, X, is_success).log_probability
+        return Feasibility(features.kernel).fit(X, is_success).log_probability
 
     def _relative_cost(self, observations: Sequence[Observation]) -> Callable[[Tensor], Tensor] | None:
         """Fit the cost of a call relative to the median at its fidelity, which is no matter of the object."""

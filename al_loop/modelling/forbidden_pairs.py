@@ -44,12 +44,10 @@ class ForbiddenPairs:
             X: n x d one-hot rows.
             is_answered: n booleans.
         """
-        n_letters = len(layout.alphabet) + 1
         pairs = _pairs(layout, X)
-        is_allowed = torch.zeros(n_letters**2, dtype=torch.bool)
-        is_allowed[pairs[is_answered].flatten()] = True
-        is_allowed[n_letters * (n_letters - 1) :] = True  # a blank before anything
-        occurs = torch.zeros(len(pairs), n_letters**2, dtype=torch.bool).scatter_(1, pairs, True)
+        occurs = torch.zeros(len(pairs), layout.n_letters**2, dtype=torch.bool).scatter_(1, pairs, True)
+        is_allowed = occurs[is_answered].any(0)
+        is_allowed[layout.n_letters * (layout.n_letters - 1) :] = True  # a blank before anything
         suspects = occurs[~is_answered] & ~is_allowed
         suspects = suspects[suspects.any(1)]  # no pair explains the other failures
         prior = math.log(_PRIOR / (1 - _PRIOR))
@@ -73,9 +71,8 @@ class ForbiddenPairs:
 
 def _pairs(layout: SequenceLayout, X: Tensor) -> Tensor:
     """Return the number of each pair of neighbours: n x d -> n x (length - 1)."""
-    n_letters = len(layout.alphabet) + 1
-    letters = X.reshape(len(X), layout.length, n_letters).argmax(-1)
-    return letters[:, :-1] * n_letters + letters[:, 1:]
+    letters = layout.letters(X)
+    return letters[:, :-1] * layout.n_letters + letters[:, 1:]
 
 
 def explains_failures(layout: SequenceLayout, X: Tensor, is_answered: Tensor) -> bool:
@@ -94,7 +91,5 @@ def explains_failures(layout: SequenceLayout, X: Tensor, is_answered: Tensor) ->
     if n_failed < _FEWEST or n_failed > len(X) - _FEWEST:
         return False
     pairs = _pairs(layout, X)
-    is_allowed = torch.zeros((len(layout.alphabet) + 1) ** 2, dtype=torch.bool)
-    is_allowed[pairs[is_answered].flatten()] = True
-    is_explained = ~is_allowed[pairs[~is_answered]].all(1)
+    is_explained = ~torch.isin(pairs[~is_answered], pairs[is_answered]).all(1)
     return float(is_explained.double().mean()) >= _EXPLAINED

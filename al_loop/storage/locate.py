@@ -76,12 +76,13 @@ def runs_below(path: str | Path) -> list[str]:
         path: a folder, or whatever else a user names.
     """
     folder = Path(path).expanduser()
-    if "://" in str(path) or not folder.is_dir() or _is_run(folder):
+    if "://" in str(path) or not folder.is_dir() or is_run(folder):
         return []
-    return [str(entry) for entry in sorted(folder.iterdir()) if entry.is_dir() and _is_run(entry)]
+    return [str(entry) for entry in sorted(folder.iterdir()) if entry.is_dir() and is_run(entry)]
 
 
-def _is_run(folder: Path) -> bool:
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is a run directory."""
     return (folder / "ledger.db").is_file() or (folder / "campaign.json").is_file()
 
 
@@ -91,7 +92,7 @@ def _contents(folder: Path) -> str:
         entries = sorted(folder.iterdir())
     except OSError:
         return f"{folder} does not exist either"
-    runs = [e.name for e in entries if _is_run(e)]
+    runs = [e.name for e in entries if is_run(e)]
     if runs:
         return f"runs in {folder}: {_list_names(runs)}"
     names = [e.name for e in entries if not e.name.startswith(".")]

@@ -95,6 +95,10 @@ class ExactGP(Surrogate):
         self.signal_weight = signal_weight
         self.max_rows = max_rows
 
+    @property
+    def _prior(self) -> NoisePrior:
+        return NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight)
+
     def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
         """Fit each column of Y by itself: an ``ExactGPModel``, or a ``ModelList`` of them where m > 1.
 
@@ -128,7 +132,7 @@ class ExactGP(Surrogate):
             ValueError: the data are unusable.
         """
         check_data(X, y[:, None], None)
-        prior, rng = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight), np.random.default_rng(seed)
+        prior, rng = self._prior, np.random.default_rng(seed)
         shift, scale = shift_and_scale(y)
         z, rows = (y.double().numpy() - shift) / scale, prepare(X)
         best = choose_kernel(kernel_of(self.kernel).trained(X), rows, y.double().numpy(), prior)
@@ -156,7 +160,7 @@ class ExactGP(Surrogate):
             n_draws: their number.
             seed: of the draws.
         """
-        prior, rng = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight), np.random.default_rng(seed)
+        prior, rng = self._prior, np.random.default_rng(seed)
         kernel, n_kernels = kernel_of(self.kernel).trained(X), min(n_draws, _N_KERNELS)
         kernels = draw_kernels(kernel, prepare(X[:0]), np.empty(0), prior, n_kernels, rng)
         ratios = np.exp(rng.normal(np.log(self.noise_ratio), self.noise_spread, n_draws)).clip(*RATIO_BOUNDS)
@@ -167,8 +171,7 @@ class ExactGP(Surrogate):
             chosen_rows = informative_rows(Y.cpu(), self.max_rows).to(X.device)
             X, Y, sides = X[chosen_rows], Y[chosen_rows], sides[chosen_rows]
             Yvar = None if Yvar is None else Yvar[chosen_rows]
-        prior = NoisePrior(self.noise_ratio, self.noise_spread, self.signal_weight)
-        rows, kernel = prepare(X), kernel_of(self.kernel).trained(X)
+        prior, rows, kernel = self._prior, prepare(X), kernel_of(self.kernel).trained(X)
         grams: dict[int, Gram] = {}
         models = []
         for column in range(Y.shape[1]):

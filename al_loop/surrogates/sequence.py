@@ -115,10 +115,8 @@ def strands_agree(layout: SequenceLayout, X: Tensor, y: Tensor) -> bool:
     """
     if not layout.complements:
         return False
-    n_letters = len(layout.alphabet) + 1
     own, other = (
-        ["".join(map(chr, row)) for row in rows.reshape(len(X), layout.length, n_letters).argmax(-1).tolist()]
-        for rows in (X, reverse_complement(X, layout))
+        ["".join(map(chr, row)) for row in layout.letters(rows).tolist()] for rows in (X, reverse_complement(X, layout))
     )
     values = dict(zip(own, y.tolist(), strict=True))
     pairs = [(values[a], values[b]) for a, b in zip(own, other, strict=True) if a < b and b in values]

@@ -12,7 +12,6 @@ per answer, against the number of answers in the ledger. Writes bookkeeping.csv 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import statistics
 import sys
@@ -29,6 +28,7 @@ from al_loop.campaign.executor import OracleWorker
 from al_loop.config import Evaluation
 from al_loop.ledger import Answer, Candidate, Ledger, Proposal
 from al_loop.oracles.base import Call, Objective, Outcome
+from benchmarks.support.tables import write_table
 
 RESULTS = Path(__file__).parents[1] / "results"
 N_WORKERS, BATCH = 1000, 1000
@@ -182,11 +182,7 @@ def main() -> None:
     out = arguments.out or (RESULTS if is_complete else None)
     if out is None:
         return
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "bookkeeping.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(out / "bookkeeping.csv", rows)
     plot(rows, out / "bookkeeping.png")
 
 

@@ -33,6 +33,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 
 from benchmarks.support.driver import Driver
 from benchmarks.support.fault_injection import DEFAULT_SHAPE, SCENES, FaultCampaign, Tally
+from benchmarks.support.tables import write_table
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -108,11 +109,7 @@ def main() -> None:
         print(f"{n:>6}  {kind}")
     out = arguments.out or (None if arguments.only else RESULTS)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        with (out / "faults.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(table[0]))
-            writer.writeheader()
-            writer.writerows(table)
+        write_table(out / "faults.csv", table)
         with (out / "faults_by_kind.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("kind", "n"), *sorted(kinds.items())])
     if not all(t.is_clean for t in tallies):

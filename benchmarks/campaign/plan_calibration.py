@@ -1,4 +1,4 @@
-"""Whether the bands of ``al-loop plan`` hold what they promise, on landscapes that are known.
+"""Calibration of the bands of ``al-loop plan`` on landscapes that are known.
 
     python benchmarks/campaign/plan_calibration.py             # 50 campaigns of each task, about 60 minutes, one core
     python benchmarks/campaign/plan_calibration.py --tasks rna --campaigns 10

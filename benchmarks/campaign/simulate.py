@@ -33,6 +33,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2]))
 
+from benchmarks.support.tables import append_row
+
 RESULTS = Path(__file__).parents[1] / "results"
 #: texts have the same hashes in every process, so that sets have the same order
 HASH_SEED = "0"
@@ -81,14 +83,8 @@ def simulate_many(first: int, n: int, seconds: float) -> tuple[dict[str, object]
 
 def write(out: Path, row: dict[str, object], faults: Counter[str]) -> None:
     """Append a row to the table, and add the faults to those of earlier runs."""
-    out.mkdir(parents=True, exist_ok=True)
-    table, by_kind = out / "simulation.csv", out / "simulation_faults.csv"
-    is_new = not table.exists()
-    with table.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if is_new:
-            writer.writeheader()
-        writer.writerow(row)
+    append_row(out / "simulation.csv", row)
+    by_kind = out / "simulation_faults.csv"
     total = Counter(faults)
     if by_kind.exists():
         with by_kind.open(newline="") as file:

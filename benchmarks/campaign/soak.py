@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import itertools
 import os
 import queue
@@ -53,6 +52,7 @@ from benchmarks.support.fault_injection import (
     open_ledger,
 )
 from benchmarks.support.postgresql import PostgresqlServer
+from benchmarks.support.tables import append_row
 
 RESULTS = Path(__file__).parents[1] / "results"
 SHAPE = Shape(batch=200, rounds=4, rate=0.02, pause=(1.0, 6.0))
@@ -269,14 +269,7 @@ def main() -> None:
     print("\n".join(f"{key:>22}  {value}" for key, value in row.items()))
     kinds = sum((t.faults for t in tallies), Counter()) + exit_codes
     print("\n".join(f"{n:>6}  {kind}" for kind, n in sorted(kinds.items())))
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    table = arguments.out / "soak.csv"
-    is_new = not table.exists()
-    with table.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if is_new:
-            writer.writeheader()
-        writer.writerow(row)
+    append_row(arguments.out / "soak.csv", row)
     if not all(t.is_clean for t in tallies):
         raise SystemExit("FAILED: answers are missing, changed, wrong or were paid for twice")
 

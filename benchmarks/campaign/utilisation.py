@@ -20,9 +20,9 @@ nothing to do). Prints a table, writes utilisation.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import multiprocessing
 import statistics
+import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -30,9 +30,12 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).parents[2]))
+
 from al_loop import Campaign, load_config, open_run
 from al_loop.campaign.reporter import Reporter
 from al_loop.oracles.table import MeasuredTable
+from benchmarks.support.tables import write_table
 
 RESULTS = Path(__file__).parents[1] / "results"
 WORKERS, BATCH, ROUNDS, MEDIAN_S = 8, 32, 9, 1.5
@@ -148,11 +151,7 @@ def main() -> None:
                 print("  " + "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else str(v) for k, v in rows[-1].items()))
         rows += map(random_words, range(arguments.seeds))
     print_summary(rows)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with (arguments.out / "utilisation.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(arguments.out / "utilisation.csv", rows)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,11 @@ from numpy.typing import NDArray
 
 sys.path.append(str(Path(__file__).parents[2]))
 
+from al_loop.config import build
+from al_loop.config.schema import Constraint
 from al_loop.features.morgan import Morgan
+from al_loop.modelling.constraints import Constraints, PropertyBound
+from al_loop.modelling.distinct import Distinct
 from al_loop.oracles.base import Failure, Objective, Oracle, Outcome
 from al_loop.properties.base import MoleculeProperty
 from al_loop.smiles import read_smiles
@@ -135,30 +139,20 @@ CONSTRAINTS: tuple[Mapping[str, Any], ...] = (
 
 
 @cache
-def acceptable(smiles: str) -> bool:
-    """Return whether a molecule lies within the bounds."""
-    from rdkit.Chem import Crippen, Descriptors
-
-    molecule = read_smiles(smiles)
-    if molecule is None or not 157 <= Descriptors.MolWt(molecule) <= 761:
-        return False
-    return -2.01 <= Crippen.MolLogP(molecule) <= 8.83 and Familiar().of_molecule(molecule) >= 0.917
+def bounds() -> Constraints:
+    """Return the bounds of a hit, which are those of the campaign."""
+    parts = [Constraint.model_validate(part) for part in CONSTRAINTS]
+    return Constraints([PropertyBound(build("property", part), part.min, part.max) for part in parts])
 
 
 def diverse(measured: Sequence[Measured]) -> list[str]:
     """Return the hits that are far from all earlier ones, in the order of the calls."""
-    hits = [m.object for m in measured if m.value >= HIT and acceptable(m.object)]
-    return [hits[i] for i in _distinct(tuple(dict.fromkeys(hits)))]
-
-
-def _distinct(hits: tuple[str, ...]) -> list[int]:
-    from al_loop.modelling.distinct import Distinct
-
+    hits = bounds().acceptable(list(dict.fromkeys(m.object for m in measured if m.value >= HIT)))
     if not hits:
         return []
     features = Morgan(counts=False)
-    X = features(list(hits))
-    return Distinct(X[:0], features.similarity, DISTANCE).thinned(X)
+    X = features(hits)
+    return [hits[i] for i in Distinct(X[:0], features.similarity, DISTANCE).thinned(X)]
 
 
 @cache
@@ -169,7 +163,7 @@ def start(target: str, seed: int) -> Sequence[tuple[str, float]]:
         target: gsk3 or jnk3.
         seed: of the run.
     """
-    names = random_zinc(N_START, seed, set(), lambda smiles: [s for s in smiles if acceptable(s)])
+    names = random_zinc(N_START, seed, set(), bounds().acceptable)
     return [(name, float(p)) for name, p in zip(names, forest(target).predict_proba(_bits(names))[:, 1], strict=True)]
 
 

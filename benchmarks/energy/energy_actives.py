@@ -71,9 +71,9 @@ def molecules(zinc: Path, seed: int) -> tuple[list[str], list[str]]:
     return actives, others
 
 
-def learned(folder: Path, kind: str, series: list[str], seed: int) -> tuple[energy.EnergyModel, float]:
-    """Learn the energy of a series unless its file is there, and return it with the CPU seconds that it took."""
-    file, times = folder / f"energy-{kind}-{seed}.pt", folder / f"energy-{kind}-{seed}.seconds"
+def learned(folder: Path, kind: str, series: list[str], seed: int) -> Path:
+    """Learn the energy of a series unless its file is there, and return the file; beside it are the CPU seconds."""
+    file = folder / f"energy-{kind}-{seed}.pt"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         began = time.process_time()
@@ -88,8 +88,8 @@ def learned(folder: Path, kind: str, series: list[str], seed: int) -> tuple[ener
             monitor=monitor,
             **SETTINGS,
         ).save(file)
-        times.write_text(str(time.process_time() - began))
-    return energy.load(file), float(times.read_text())
+        file.with_suffix(".seconds").write_text(str(time.process_time() - began))
+    return file
 
 
 def auc(positive: Tensor, negative: Tensor) -> float:
@@ -104,7 +104,8 @@ def measure(zinc: Path, energies: Path, arm: str, seed: int) -> pd.DataFrame:
     torch.manual_seed(seed)
     actives, decoys = molecules(zinc, seed)
     train, held_out = actives[:N_ACTIVES], actives[N_ACTIVES:]
-    model, seconds = learned(energies, arm, train, seed)
+    file = learned(energies, arm, train, seed)
+    model, seconds = energy.load(file), float(file.with_suffix(".seconds").read_text())
     environment, morgan = model.environment, Morgan()
 
     policy = make_policy(environment, 96, 2)

@@ -40,8 +40,7 @@ ARMS = {
 def measure(zinc: Path, folder: Path, arm: str, seed: int) -> pd.DataFrame:
     """Return the row of one campaign."""
     series = molecules(zinc, seed)[0][:N_SERIES]
-    learned(folder, "mlp", series, seed)
-    file = (folder / f"energy-mlp-{seed}.pt").absolute()
+    file = learned(folder, "mlp", series, seed).absolute()
     changes = [change.replace("FILE", str(file)) for change in ARMS[arm]]
     config = load_config(
         ROOT / "configs" / "energy_actives.yaml",

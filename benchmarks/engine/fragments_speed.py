@@ -12,12 +12,14 @@ fragments_speed.csv.
 from __future__ import annotations
 
 import argparse
-import csv
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
+sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop.environments.fragments import Fragments
 from al_loop.gflownet import Trainer, Training
@@ -25,6 +27,7 @@ from al_loop.gflownet.priors import load_prior, read_prior
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.sampler import Draw
 from al_loop.gflownet.trajectory_terms import log_probabilities
+from benchmarks.support.tables import write_table
 
 BENCHMARKS = Path(__file__).parents[1]
 #: recursionpharma/gflownet on sEH fragments: graph transformer 128 x 4, 2.24 M parameters, batch 64, mean length 13.9;
@@ -111,12 +114,7 @@ def main() -> None:
     print(f"\na training step with zinc takes {default / former:.2f} times as long as with bengio72 (level: 1.5)")
     if arguments.large:
         rows.append(measure("message passing 384 x 3", "bengio72", 384, 3, arguments.repeats))
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with (arguments.out / "fragments_speed.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: v if isinstance(v, str) else f"{v:.6g}" for k, v in row.items()})
+    write_table(arguments.out / "fragments_speed.csv", rows, ".6g")
 
 
 if __name__ == "__main__":

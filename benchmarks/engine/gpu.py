@@ -36,6 +36,7 @@ from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.hypergrid.rewards import corners
 from al_loop.gflownet import StateReward, Trainer, Training
 from al_loop.gflownet.execution.compiled import compile_time
+from benchmarks.support.tables import append_row
 
 BENCHMARKS = Path(__file__).parents[1]
 PARTS = ("checks", "gfnx", "hypergrid", "fragments")
@@ -69,13 +70,7 @@ class Table:
         """Print and append a figure."""
         numbers = (part, who, str(batch), figure, f"{value:.6g}", "" if level is None else f"{level:.6g}")
         row = dict(zip(COLUMNS, (self._card, *numbers), strict=True))
-        is_new = not self._path.exists()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
+        append_row(self._path, row)
         self._rows.append(row)
         verdict = "" if level is None else f"   level {level:,.6g}: {'reached' if value >= level else 'MISSED'}"
         print(f"{part:<10}{who:<22}batch {batch:>6}  {figure:<20}{value:>14,.6g}{verdict}", flush=True)

@@ -48,6 +48,7 @@ from al_loop.gflownet.execution.chunked_rollout import ChunkedRollout
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.rollout import rollout
 from al_loop.surrogates.gp import ExactGP
+from benchmarks.support.tables import write_table
 
 BENCHMARKS = Path(__file__).parents[1]
 HAS_RDKIT = importlib.util.find_spec("rdkit") is not None
@@ -93,11 +94,7 @@ class Table:
         self.rows = [r for r in self.rows if {k: r[k] for k in key} != key] + [row]
         beside = "" if level is None else f"   level {level:g}"
         print(f"{figure:45s} {setting:32s} {row['value']:>12s}{beside}", flush=True)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_table(self.path, self.rows)
 
 
 def not_measured(figure: str, reason: str) -> None:

@@ -10,12 +10,14 @@ those of ZINC250k (Wasserstein, in units of the property). Prints the table, wri
 from __future__ import annotations
 
 import argparse
-import csv
 import random
+import sys
 from pathlib import Path
 
 import torch
 from scipy.stats import wasserstein_distance
+
+sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop.datafiles.object_lists import read_objects
 from al_loop.environments.fragments import Fragments
@@ -26,6 +28,7 @@ from al_loop.gflownet.rollout import rollout
 from al_loop.properties.qed import QED
 from al_loop.properties.sa_score import SAScore
 from al_loop.smiles import canonical_smiles
+from benchmarks.support.tables import write_table
 
 BENCHMARKS = Path(__file__).parents[1]
 
@@ -74,12 +77,7 @@ def main() -> None:
     measure(
         "ZINC250k", [canonical_smiles(smiles) or smiles for smiles in random.Random(2).sample(library, arguments.n)]
     )
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with (arguments.out / "prior_quality.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: v if isinstance(v, str) else f"{v:.4g}" for k, v in row.items()})
+    write_table(arguments.out / "prior_quality.csv", rows, ".4g")
 
 
 if __name__ == "__main__":

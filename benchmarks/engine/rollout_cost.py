@@ -10,7 +10,6 @@ rollout_cost_cpu.csv or rollout_cost_cuda.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from al_loop.gflownet import StateReward, Trainer, Training
 from al_loop.gflownet.policies.mlp import MLPPolicy
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.trajectories import Trajectories
+from benchmarks.support.tables import write_table
 from benchmarks.support.tasks import TASKS
 
 BENCHMARKS = Path(__file__).parents[1]
@@ -152,11 +152,7 @@ def main() -> None:
         if on_gpu:
             steps, memory = train_speed(task, device)
             print(f"{task:<24} {steps:.1f} gradient steps/s at batch 4096, {memory:.2f} GiB")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with (arguments.out / f"rollout_cost_{device.type}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[-1]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(arguments.out / f"rollout_cost_{device.type}.csv", rows)
 
 
 if __name__ == "__main__":

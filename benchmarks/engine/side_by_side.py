@@ -8,7 +8,6 @@ The hypergrid 8^2, a network 64 x 2, trajectory balance, batches of 16. Prints a
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import sys
 import time
@@ -25,6 +24,7 @@ from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.hypergrid.rewards import corners
 from al_loop.gflownet import StateReward, Trainer, Training
 from al_loop.gflownet.execution.side_by_side import SideBySide
+from benchmarks.support.tables import write_table
 
 BENCHMARKS = Path(__file__).parents[1]
 
@@ -56,11 +56,7 @@ def main() -> None:
         speed = count * rate(SideBySide(environment, reward, training, range(count)).step, arguments.seconds)
         print(f"{count:>3} side by side:     {speed:.1f} training steps/s, {speed / alone:.1f} times", flush=True)
         rows.append({"seeds": count, "steps_per_s": f"{speed:.4g}"})
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with (arguments.out / "side_by_side.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["seeds", "steps_per_s"])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(arguments.out / "side_by_side.csv", rows)
 
 
 if __name__ == "__main__":

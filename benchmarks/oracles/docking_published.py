@@ -11,14 +11,17 @@ is Vina 1.2; both search with exhaustiveness 8. Writes docking_published.csv.
 from __future__ import annotations
 
 import argparse
-import csv
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).parents[2]))
+
 from al_loop.oracles.base import evaluate_all
 from al_loop.oracles.docking import Docking
+from benchmarks.support.tables import write_table
 
 BENCHMARKS = Path(__file__).parents[1]
 #: target, SMILES, published score in kcal/mol
@@ -67,11 +70,7 @@ def main() -> None:
         f"\n{len(rows)} pairs: mean absolute difference {difference.mean():.2f} kcal/mol, "
         f"largest {difference.max():.2f}, correlation {np.corrcoef(theirs, ours_all)[0, 1]:.3f}"
     )
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with (arguments.out / "docking_published.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(arguments.out / "docking_published.csv", rows)
 
 
 if __name__ == "__main__":

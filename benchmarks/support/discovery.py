@@ -190,6 +190,12 @@ def hamming_distances(words: Sequence[str], others: Sequence[str]) -> np.ndarray
     return sum((a[:, None, i] != b[None, :, i]).astype(np.int16) for i in range(a.shape[1]))  # type: ignore[return-value]
 
 
+def mean_hamming_distance(words: Sequence[str]) -> float:
+    """Return the mean of the distances of all pairs of words of one length; 0 if there is no pair."""
+    n = len(words)
+    return float(hamming_distances(words, words).sum() / max(n * (n - 1), 1))
+
+
 def word_figures(k: int) -> Callable[[Sequence[Measured]], dict[str, float]]:
     """Return the usual figures of words: maximum, median and mean of the top k, their mean distance and novelty.
 
@@ -201,13 +207,12 @@ def word_figures(k: int) -> Callable[[Sequence[Measured]], dict[str, float]]:
         words, values = best_values(measured, k)
         data = [m.object for m in measured if not m.round]
         n = len(words)
-        distance = hamming_distances(words, words).sum() / max(n * (n - 1), 1)
         novelty = float(hamming_distances(words, data).min(1).mean()) if data else math.nan
         return {
             "max": float(values.max(initial=math.nan if not n else values[0])),
             "median": float(np.median(values)) if n else math.nan,
             "mean": float(values.mean()) if n else math.nan,
-            "distance": float(distance),
+            "distance": mean_hamming_distance(words),
             "novelty": novelty,
         }
 

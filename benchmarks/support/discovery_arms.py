@@ -225,20 +225,21 @@ def loop(oracle: CountedOracle, folder: Path, **changes: Any) -> None:
         oracle.record(list(batch["object"]), [oracle.sign * float(v) for v in batch[column]])
 
 
-def arms(has_sampler: bool = True, **ablations: Mapping[str, Any]) -> dict[str, Arm]:
+def loops(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Arm]:
+    """Return the arms that are the loop with a change of its config, by name."""
+    return {name: partial(loop, **change) for name, change in changes.items()}
+
+
+def arms(has_sampler: bool = True) -> dict[str, Arm]:
     """Return the usual arms.
 
     Args:
         has_sampler: whether objects are made rather than listed, so that there is something to evolve.
-        ablations: further arms: name of the part that is taken out -> the changes of the config.
     """
-    parts = {**ABLATIONS, **{f"loop, no {name}": changes for name, changes in ablations.items()}}
+    parts = dict(ABLATIONS)
     result: dict[str, Arm] = {"loop": loop, "random": screen, "greedy": greedy}
     if has_sampler:
         result |= {"genetic": genetic, "genetic on surrogate": genetic_on_surrogate}
     else:
         parts.pop("loop, no replay or searches")
-    return {**result, **{name: partial(loop, **changes) for name, changes in parts.items()}}
-
-
-__all__ = ["ABLATIONS", "Evolution", "arms", "genetic", "genetic_on_surrogate", "greedy", "loop", "screen"]
+    return result | loops(parts)

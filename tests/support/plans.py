@@ -10,7 +10,7 @@ from al_loop.planning.record import Plan, SimulatedVariant
 def make_plan(
     direction: Any = "maximise", n: int = 40, others: Any = (), objective: str = "score", **settings: Any
 ) -> Plan:
-    """A plan in which simulation i reaches i / 10 after 10 calls, and grows by 1 until call 20."""
+    """Return a plan in which simulation i reaches i / 10 after 10 calls, and grows by 1 until call 20."""
     sign = 1 if direction == "maximise" else -1
     curves = np.array([[sign * (i / 10 + (k >= 15)) for k in range(20)] for i in range(n)])
     main = SimulatedVariant("as configured", "config", 5, 5, curves)

@@ -34,7 +34,7 @@ from al_loop.storage import rescued
 from al_loop.system.stopping import Stopped
 from benchmarks.support.simulation.database import SimulatedDatabase
 from benchmarks.support.simulation.disk import Disk
-from benchmarks.support.simulation.executor import LENGTH, Account, SimulatedExecutor
+from benchmarks.support.simulation.executor import ALPHABET, LENGTH, Account, SimulatedExecutor
 from benchmarks.support.simulation.oracle import truth
 from benchmarks.support.simulation.primitives import modules
 from benchmarks.support.simulation.scheduler import Process, SimulationError, Task, World
@@ -119,7 +119,7 @@ class Setup:
             {
                 "name": "simulated",
                 "seed": self.seed,
-                "environment": {"kind": "sequence", "alphabet": "ACGU", "length": LENGTH},
+                "environment": {"kind": "sequence", "alphabet": ALPHABET, "length": LENGTH},
                 "oracle": {
                     "target": "benchmarks.support.simulation.oracle:SimulatedOracle",
                     "n_at_once": self.call_size,
@@ -171,7 +171,7 @@ class State:
 
     @classmethod
     def of(cls, path: Path) -> State:
-        """Read a ledger past al-loop."""
+        """Read the file of a ledger with SQLite alone."""
         if not path.exists():
             return cls()
         connection = sqlite3.connect(path, isolation_level=None)

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,36 @@ def _words(seed: str, n: int) -> list[str]:
     return ["".join(chance.choices(ALPHABET, k=LENGTH)) for _ in range(n)]
 
 
-class SimulatedExecutor(Executor):
+class _HashedExecutor(Executor):
+    """The sampler made of hashes, and real models.
+
+    Args:
+        config: the campaign's config.
+        world: the simulated world; None outside one.
+    """
+
+    def __init__(self, config: CampaignConfig, world: World | None) -> None:
+        self._seed, self._world = config.seed, world
+
+    def training(self) -> SamplerTraining:
+        return HashedTraining(self._world, self._seed)
+
+    def fit(
+        self,
+        fitter: ModelFitter,
+        observations: Sequence[Observation],
+        pending: Sequence[Candidate],
+        factors: Sequence[float],
+    ) -> FittedModels:
+        if self._world is not None:
+            self._world.switch("fit")
+        return fitter.fit(observations, pending, factors)
+
+    def close(self) -> None:
+        """Do nothing: the workers are closed by their pool."""
+
+
+class SimulatedExecutor(_HashedExecutor):
     """All roles of a campaign in one simulated process; the models are real.
 
     Args:
@@ -172,29 +202,14 @@ class SimulatedExecutor(Executor):
     """
 
     def __init__(self, config: CampaignConfig, world: World, account: Account, rate: float) -> None:
-        self._config, self._world, self._account, self._rate = config, world, account, rate
-
-    def training(self) -> SamplerTraining:
-        return HashedTraining(self._world, self._config.seed)
-
-    def fit(
-        self,
-        fitter: ModelFitter,
-        observations: Sequence[Observation],
-        pending: Sequence[Candidate],
-        factors: Sequence[float],
-    ) -> FittedModels:
-        self._world.switch("fit")
-        return fitter.fit(observations, pending, factors)
+        super().__init__(config, world)
+        self._worker = partial(SimulatedWorker, world, account, rate=rate)
 
     def oracle_worker(self, number: int) -> OracleWorker:
-        return SimulatedWorker(self._world, self._account, number, self._rate)
-
-    def close(self) -> None:
-        """Do nothing: the workers are closed by their pool."""
+        return self._worker(number)
 
 
-class ReplayExecutor(Executor):
+class ReplayExecutor(_HashedExecutor):
     """The executor with which batches of a simulated campaign are made again.
 
     Args:
@@ -203,22 +218,7 @@ class ReplayExecutor(Executor):
     """
 
     def __init__(self, config: CampaignConfig, logs: Path) -> None:
-        self._config = config
-
-    def training(self) -> SamplerTraining:
-        return HashedTraining(None, self._config.seed)
-
-    def fit(
-        self,
-        fitter: ModelFitter,
-        observations: Sequence[Observation],
-        pending: Sequence[Candidate],
-        factors: Sequence[float],
-    ) -> FittedModels:
-        return fitter.fit(observations, pending, factors)
+        super().__init__(config, None)
 
     def oracle_worker(self, number: int) -> OracleWorker:
         raise AssertionError("a replay measures nothing")
-
-    def close(self) -> None:
-        """Do nothing."""

@@ -64,7 +64,6 @@ class Task:
     is_ready: Callable[[], bool] | None = None
     deadline: float | None = None
     is_over: bool = False
-    is_unwinding: bool = False
     thread: threading.Thread | None = None
     error: BaseException | None = None
 
@@ -164,9 +163,9 @@ class World:
             task.error = error
             self.note(f"ended by {type(error).__name__}: {error}")
         task.is_over = True
-        self._hand_over(task)
+        self._hand_over()
 
-    def _hand_over(self, task: Task) -> None:
+    def _hand_over(self) -> None:
         following = self._next(None)
         if following is not None:
             following.gate.release()
@@ -258,7 +257,6 @@ class World:
 
     def _require_alive(self) -> None:
         if self.task.process.is_dead:
-            self.task.is_unwinding = True
             raise Killed
 
     def is_dead(self) -> bool:
