@@ -21,6 +21,7 @@ from al_loop.system.tracebacks import describe_with_place
 
 #: config section -> the values of a BuildContext that its parts may receive
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
+    "evolution": ("alphabet",),
     "features": ("alphabet", "length"),
     "property": ("alphabet", "seeds"),
     "policy": ("environment", "hidden", "layers", "heads", "n_conditions"),

@@ -40,7 +40,7 @@ class Letters(Evolution):
 
     def __init__(
         self,
-        alphabet: Sequence[str] | None = None,
+        alphabet: str | Sequence[str] | None = None,
         mutations: Annotated[float, Field(ge=0)] = 1.5,
         children: int = 300,
         generations: int = 4,

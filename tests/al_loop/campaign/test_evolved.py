@@ -81,3 +81,8 @@ def test_nothing_near_a_good_object_is_a_candidate_while_others_suffice():
 def test_operators_for_other_objects_are_refused():
     with pytest.raises(ConfigError, match=r"sampler.evolution: 'graph_edits' works on molecules.*sequences"):
         parse_config(CONFIG | {"sampler": {"evolution": {"kind": "graph_edits"}}})
+
+
+def test_sequences_evolve_with_all_letters_of_the_environment():
+    evolution = prepare(parse_config(CONFIG | {"sampler": {"evolution": {"kind": "letters"}}})).evolution
+    assert evolution.alphabet == ("A", "C", "G", "U")

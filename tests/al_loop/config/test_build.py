@@ -23,6 +23,7 @@ CONTEXT = BuildContext(
 POLICY = {"environment", "hidden", "layers", "heads", "n_conditions"}
 #: what each built-in part is supplied with; a renamed parameter would silently go without
 EXPECTED = {
+    ("evolution", "letters"): {"alphabet"},
     ("features", "joined"): {"alphabet", "length"},
     ("features", "kmers"): {"alphabet"},
     ("features", "one_hot"): {"alphabet", "length"},
