@@ -144,7 +144,9 @@ def _forecasts(run: RunTables) -> list[_Forecast]:
         forecast = row.info.get("forecast") or {}
         if forecast.get("expected_improvement") is not None:
             is_known = row.metrics is not None and record is not None and math.isfinite(before)
-            actual = max(sign * (float(record or 0.0) - before), 0.0) if is_known else None
+            actual = (
+                max(0.0, sign * (float(record or 0.0) - before)) if is_known else None
+            )  # not -0.0, which is as large
             forecasts.append(
                 _Forecast(row.number, float(forecast["expected_improvement"]), float(forecast["probability"]), actual)
             )

@@ -151,7 +151,7 @@ class Plan:
 
     def number(self, value: float) -> str:
         """Return a value with its unit."""
-        return f"{value:.4g} {self.unit}".rstrip() if math.isfinite(value) else "no value"
+        return f"{value + 0.0:.4g} {self.unit}".rstrip() if math.isfinite(value) else "no value"
 
     def lines(self) -> list[str]:
         """Return the plan in sentences."""
