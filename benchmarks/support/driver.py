@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import traceback
@@ -140,7 +139,6 @@ def main() -> None:
     import al_loop.surrogates.gp  # noqa: F401
 
     torch.set_num_threads(1)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the program around it was started by nohup
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
