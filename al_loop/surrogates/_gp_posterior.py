@@ -115,5 +115,6 @@ def draw_kernels(
 
 
 def _probabilities(log_densities: Array) -> Array:
-    weights: Array = np.exp(log_densities - log_densities.max())
-    return weights / weights.sum()
+    weights = np.exp(log_densities - log_densities.max())
+    probabilities: Array = weights / weights.sum()
+    return probabilities
