@@ -51,7 +51,9 @@ def _print_explanation(explanation: Explanation) -> None:
         typer.echo(f"  {typer.style(key.name, bold=True)}  {key.type}, {default}")
         if key.meaning:
             typer.echo(textwrap.fill(key.meaning, width, initial_indent=" " * 6, subsequent_indent=" " * 6))
-    if not explanation.keys:
+    for kind, summary in explanation.parts.items():
+        typer.echo(f"  {typer.style(kind, bold=True)}  {summary}")
+    if not explanation.keys and not explanation.parts:
         typer.echo("  has no keys")
 
 
