@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -24,7 +25,8 @@ from al_loop.errors import ConfigError, suggestion
 #: what `al-loop learn-energy` gives to an energy
 _OF_ENERGIES = ("environment", "features")
 #: what a user may call the parts of a room -> the room
-_ROOM_NAMES = {"constraints": "property", "sinks": "sink", "searches": "search"} | {room: room for room in plugins.ROOMS}
+_OTHER_NAMES = {"constraints": "property", "sinks": "sink", "searches": "search"}
+_ROOM_NAMES = _OTHER_NAMES | {room: room for room in plugins.ROOMS}
 _NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path", type(None): "null"}
 
 
@@ -59,7 +61,7 @@ class Explanation:
     title: str
     summary: str
     keys: Sequence[KeyInfo]
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def explain(words: Sequence[str]) -> list[Explanation]:
