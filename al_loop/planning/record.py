@@ -161,10 +161,10 @@ class Plan:
             money = f", cost {n * self.cost_per_call:.6g}" if self.cost_per_call else ""
             hours = self.hours(self.main, n)
             time = "" if hours is None else f", {_duration(hours)}"
+            spent = f"{counted(self.main.rounds(n), 'round')}{money}{time}"
+            tenths = f"worst tenth {self.number(low)} or worse, best tenth {self.number(high)} or better"
             lines.append(
-                f"After {n} calls ({counted(self.main.rounds(n), 'round')}{money}{time}): chance {p:.0%} ± {error:.0%}; best "
-                f"{self.number(middle)} (worst tenth {self.number(low)} or worse, best tenth {self.number(high)} or "
-                "better)."
+                f"After {n} calls ({spent}): chance {p:.0%} ± {error:.0%}; best {self.number(middle)} ({tenths})."
             )
         lines += (
             self._choices("batch", "batch size") + self._choices("fidelity", "fidelity") + self._choices("data", "")
