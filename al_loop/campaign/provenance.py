@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -253,7 +254,7 @@ def _imported_names(path: Path, changed_ns: int) -> tuple[str, ...]:
     except (OSError, SyntaxError, ValueError):
         return ()
     names: dict[str, None] = {}
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -265,6 +266,14 @@ def _imported_names(path: Path, changed_ns: int) -> tuple[str, ...]:
             parts = module.split(".")
             names |= dict.fromkeys(".".join(parts[: i + 1]) for i in range(len(parts)))
     return tuple(names)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield all statements; no expression holds an import, and most of a file's nodes are expressions."""
+    blocks = (getattr(node, name, ()) for name in ("body", "orelse", "finalbody", "handlers", "cases"))
+    for child in chain.from_iterable(block for block in blocks if isinstance(block, list)):
+        yield child
+        yield from _statements(child)
 
 
 def _is_installed(path: Path) -> bool:

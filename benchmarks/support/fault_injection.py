@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +123,18 @@ class Tally:
 
     @property
     def is_clean(self) -> bool:
+        """Whether every promise was kept."""
         return not (self.missing or self.changed or self.wrong or self.unanswered or self.unexplained)
 
+    def add(self, other: Tally) -> None:
+        """Add the counts of other campaigns."""
+        self.faults += other.faults
+        for name in COUNTS:
+            vars(self)[name] += vars(other)[name]
 
+
+#: the fields of a tally that are plain numbers
+COUNTS = [entry.name for entry in fields(Tally) if entry.type == "int"]
 DEFAULT_SHAPE = Shape()
 
 

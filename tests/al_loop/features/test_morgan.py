@@ -53,7 +53,7 @@ def test_counts_saturate():
 
 def test_the_cache_stays_within_its_bound():
     features = Morgan()
-    features._cache_size = 3
+    features._cache.capacity = 3
     for _ in range(3):
         assert features(SMILES).shape == (5, 2048)
         assert len(features._cache) <= 3
