@@ -68,4 +68,4 @@ class OneHot(Features):
 
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
         """Return the fraction of positions that agree, 1 - Hamming distance / length: n1 x n2."""
-        return (X1.float() @ X2.float().T).double() / self.length  # these sums of ones are exact
+        return (X1.float() @ X2.float().T).double().div_(self.length)  # these sums of ones are exact
