@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import os
 import platform
 import re
 import shutil
@@ -233,17 +234,24 @@ def module_files(module: str) -> list[Path]:
 def _imports_beside(source: Path, root: Path) -> list[Path]:
     """Return the files below a folder that a file imports, directly or by others, without importing them."""
     found: dict[Path, None] = {}
-    queue = [source]
+    queue, names_in = [source], lru_cache(None)(_names_in)
     while queue:
         path = queue.pop()
         for name in _imported_names(path, path.stat().st_mtime_ns):
             for base in dict.fromkeys((root, path.parent)):
+                if name.partition(".")[0] not in names_in(base):
+                    continue
                 place = base.joinpath(*name.split("."))
                 for file in (place.with_suffix(".py"), place / "__init__.py"):
                     if file.is_file() and file not in found and file != source:
                         found[file] = None
                         queue.append(file)
     return sorted(found)
+
+
+def _names_in(folder: Path) -> set[str]:
+    """Return the names of what is in a folder, without suffixes."""
+    return {name.partition(".")[0] for name in os.listdir(folder)}
 
 
 @lru_cache(maxsize=512)
