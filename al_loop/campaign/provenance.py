@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import os
 import platform
 import re
 import shutil
@@ -251,7 +250,7 @@ def _imports_beside(source: Path, root: Path) -> list[Path]:
 
 def _names_in(folder: Path) -> set[str]:
     """Return the names of what is in a folder, without suffixes."""
-    return {name.partition(".")[0] for name in os.listdir(folder)}
+    return {entry.name.partition(".")[0] for entry in folder.iterdir()}
 
 
 @lru_cache(maxsize=512)

@@ -93,7 +93,8 @@ class LearnerSources:
         self._encode([name for name in dict.fromkeys(objects) if name not in self._places])
         names = [name for name in objects if self._places[name] is not None]
         if names:
-            rows = self._states[[self._places[name] for name in names]].to(self._device)
+            states = self._states[torch.tensor([self._places[name] for name in names])]
+            rows = states.to(self._device, self._environment.initial(0).dtype)
             keys = self._keys(rows) if isinstance(log_reward, StateReward) else list(names)
             replay.add(keys, rows, score(log_reward, keys, rows))
         return len(names)
@@ -105,7 +106,7 @@ class LearnerSources:
         states, inside = self._encoded(new)
         first = len(self._states)
         self._places |= dict.fromkeys(new) | dict(zip(inside, range(first, first + len(inside)), strict=True))
-        self._states = torch.cat([self._states, states]) if first else states
+        self._states = torch.cat([self._states, _compact(states)]) if first else _compact(states)
 
     def _encoded(self, names: Sequence[str]) -> tuple[Tensor, list[str]]:
         """Return the states of the objects that are in the space, and these objects."""
@@ -159,3 +160,11 @@ class LearnerSources:
         self.measured.load_state_dict(state["measured"])
         for (source, _), saved in zip(self._added, state.get("sources", ()), strict=True):
             source.load_state_dict(saved)
+
+
+def _compact(states: Tensor) -> Tensor:
+    """Return states in the smallest type of whole numbers that holds them."""
+    for dtype in (torch.int16, torch.int32):
+        if states.dtype == torch.int64 and torch.equal((smaller := states.to(dtype)).long(), states):
+            return smaller
+    return states

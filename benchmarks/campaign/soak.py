@@ -11,7 +11,7 @@ Two stations run side by side, on one PostgreSQL server that is stopped, killed 
     people    a campaign that people answer: two `al-loop ask` and two `al-loop tell` at once, again and again; every
               table is told by both tellers.
 
-The CPU minutes are those of all drivers, workers and commands; the load is the machine's in the last quarter of an hour.
+The CPU minutes are those of all drivers, workers and commands; the load is the machine's in the last 15 minutes.
 
 Checked: an answer that was ever seen in the ledger stays there, unchanged; every value is right; the oracle answers for
 an object twice only if a call for it was in flight at a kill; no object is handed to two people; every told value is in
