@@ -83,7 +83,9 @@ def candidates(connection: Connection, *where: sa.ColumnElement[bool]) -> list[C
     with without_collections():
         for rows in connection.execute(query).partitions(_AT_ONCE):
             details = decoded([row[-2] for row in rows])
-            found += [Candidate(*r[:9], details=of_row, replicate=r[-1]) for r, of_row in zip(rows, details, strict=True)]
+            found += [
+                Candidate(*r[:9], details=of_row, replicate=r[-1]) for r, of_row in zip(rows, details, strict=True)
+            ]
     return found
 
 
