@@ -25,7 +25,8 @@ from al_loop.ledger import schema
 _EXPECTED, _WRITTEN = "al_loop_expected_head", "al_loop_written_head"  # in the info of a connection
 _encoder: Final = json.JSONEncoder(separators=(",", ":"))
 # the encoder that ``_encoder.encode`` makes anew for each row, which takes as long as the encoding
-_chunks: Final = json.encoder.c_make_encoder and json.encoder.c_make_encoder(
+_make_encoder: Final = getattr(json.encoder, "c_make_encoder", None)
+_chunks: Final = _make_encoder and _make_encoder(
     None, _encoder.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True
 )
 
