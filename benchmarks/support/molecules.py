@@ -52,6 +52,10 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "loop, no graph edits": {"sampler": {"evolution": None}},
     "loop, no replay": {"sampler": {"measured_size": 0}},
     "loop, no prior": {"sampler": {"prior": "none"}},
+    "loop, deep search": {  # the highest acquisitions alone, after three generations on it
+        "selector": {"kind": "greedy"},
+        "sampler": {"evolution": {**LOOP["sampler"]["evolution"], "children": 250, "generations": 3}},
+    },
 }
 
 
