@@ -239,6 +239,7 @@ def plot(rows: pd.DataFrame, path: Path) -> None:
         panels[0, column].axhline(0, color="0.3", linewidth=0.8)
         panels[0, column].set_title(f"{kind} start")
         panels[1, column].set_xlabel("round")
+        panels[1, column].set_xticks(range(1, N_ROUNDS + 1))
     panels[0, 0].set_ylabel("predicted - measured, mean of the batch")
     panels[1, 0].set_ylabel("mean of the 64 best measured words")
     panels[0, 1].legend(fontsize=7)
