@@ -204,7 +204,7 @@ def short(value: float | int | str | None, digits: int = 4) -> str:
         return "–"
     if isinstance(value, str) or (isinstance(value, int) and abs(value) < 10**7):
         return str(value)
-    return f"{value:.{digits}g}"
+    return f"{value + 0.0:.{digits}g}"  # -0.0 + 0.0 is 0.0
 
 
 def percent(share: float | None) -> str:
