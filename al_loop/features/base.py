@@ -56,7 +56,7 @@ class Features(ABC):
     """Turns objects into vectors, with a cache of recent objects.
 
     Args:
-        cache_size: largest number of cached objects; None: 100,000, or as many as fit into 256 MB if these are more.
+        cache_size: largest number of cached objects, or as many as fit into 256 MB if these are more.
     """
 
     #: the natural kernel on these vectors, by its name in ``surrogate.kernel``
@@ -64,7 +64,7 @@ class Features(ABC):
     #: the objects that it describes: "molecule" (SMILES), "sequence", or None for any
     object_type: ClassVar[str | None] = None
 
-    def __init__(self, cache_size: int | None = None) -> None:
+    def __init__(self, cache_size: int = 100_000) -> None:
         self._cache = RowCache(cache_size)
         #: the reason for each object that was found to have no features
         self.refused: dict[str, str] = {}

@@ -15,10 +15,10 @@ class RowCache:
     """Rows by name, of any (compact) number type; it is emptied once it is full.
 
     Args:
-        capacity: largest number of rows; None: 100,000, or as many as fit into 256 MB if these are more.
+        capacity: largest number of rows, or as many as fit into 256 MB if these are more.
     """
 
-    def __init__(self, capacity: int | None = None) -> None:
+    def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._index: dict[str, int] = {}
         self._table: Tensor | None = None
@@ -29,7 +29,7 @@ class RowCache:
     def __contains__(self, name: str) -> bool:
         return name in self._index
 
-    def __reduce__(self) -> tuple[type[RowCache], tuple[int | None]]:
+    def __reduce__(self) -> tuple[type[RowCache], tuple[int]]:
         return RowCache, (self.capacity,)  # the rows do not travel to other processes
 
     @property
@@ -43,7 +43,7 @@ class RowCache:
 
     def add(self, names: Sequence[str], rows: Tensor) -> None:
         """Add the rows of distinct names that have none here; of more than fit, only the first."""
-        capacity = self.capacity or max(100_000, _BYTES // max(rows[:1].nbytes, 1))
+        capacity = max(self.capacity, _BYTES // max(rows[:1].nbytes, 1))
         if len(self) + len(names) > capacity:
             self.clear()
             names, rows = names[:capacity], rows[:capacity]
