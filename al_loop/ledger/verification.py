@@ -70,7 +70,8 @@ def require_sound(connection: Connection, name: str, after: Head, *, is_reader: 
     if now == after:
         return now
     is_quick = is_reader and not after.number and now.last > MANY
-    findings = quick_findings(connection) if is_quick else list(findings_after(connection, after))
+    with queries.without_collections():
+        findings = quick_findings(connection) if is_quick else list(findings_after(connection, after))
     if findings:
         findings = without_accepted(connection, findings)
     if findings:
