@@ -28,6 +28,7 @@ from al_loop.surrogates.gp import Belief, ExactGP
 Array = NDArray[np.float64]
 
 _N_ANCHORS = 800  # objects at which functions are drawn jointly and first
+_ATTEMPTS = 16  # draws of a function, of which one is to keep the limit
 _LEAST_DATA = 5  # measurements from which a belief is fitted
 _CORRELATION = (math.log(0.8 / 0.2), 1.0)  # prior of the logit of the correlation of neighbouring fidelities
 
@@ -178,6 +179,7 @@ class _Beliefs:
     def _imagined(self, observed: list[Observation], index: int, sign: float, seed: int) -> list[_Imagined]:
         """Return what is believed of one of the oracle's values, for each simulation."""
         settings, n = self._settings, self._settings.simulations
+        n *= _ATTEMPTS if math.isfinite(self._limit(index)) else 1
         transform = TRANSFORMS[self._parts.config.transform]
         target = read_target(observed, index, sign, transform) if self.is_fitted else None
         if target is None or len(target.rows) < len(observed):
@@ -202,23 +204,41 @@ class _Beliefs:
         return Belief(belief.kernel, 0.0, 1.0 / max(1.0 - shared + belief.noise_ratio, 1e-3), belief.noise_ratio)
 
     def draw(self, number: int, seed: int) -> list[DrawnObjective]:
-        """Return the oracle's values of a simulation."""
+        """Return the oracle's values of a simulation.
+
+        Where there is a limit, they are the first of some draws that keeps it at all anchors.
+        """
         drawn = []
-        for i, entries in enumerate(self._entries):
-            imagined, own = entries[number], derive_seed(seed, "objective", i)
-            belief, y = imagined.belief, imagined.y
-            key = (i, id(belief.kernel))
-            if key not in self._anchors:  # which keeps the kernel alive, and its id its own
-                self._anchors[key] = belief, Anchors.of(belief, self._X)
-            anchors = self._anchors[key][1]
-            known = values_given_noisy(belief, anchors.L[: len(y), : len(y)], y, derive_seed(own, "known"))
-            function = DrawnFunction(belief, anchors, known, own)
-            if not len(y):
-                function.center()
-            limit = self._settings.limit
-            bound = imagined.sign * limit if limit is not None and i in self._parts.objectives.indices else math.inf
-            drawn.append(DrawnObjective(function, belief, imagined.transform, imagined.sign, bound))
+        for i in range(len(self._entries)):
+            attempts = range(number, len(self._entries[i]), self._settings.simulations)
+            for attempt, entry in enumerate(attempts):
+                objective = self._draw_one(i, entry, derive_seed(seed, "objective", i, *([attempt] if attempt else [])))
+                if objective.keeps_limit():
+                    break
+            drawn.append(objective)
         return drawn
+
+    def _draw_one(self, i: int, entry: int, seed: int) -> DrawnObjective:
+        """Draw one of the oracle's values, from an entry of what is believed of it."""
+        imagined = self._entries[i][entry]
+        belief, y = imagined.belief, imagined.y
+        key = (i, id(belief.kernel))
+        if key not in self._anchors:  # which keeps the kernel alive, and its id its own
+            self._anchors[key] = belief, Anchors.of(belief, self._X)
+        anchors = self._anchors[key][1]
+        known = values_given_noisy(belief, anchors.L[: len(y), : len(y)], y, derive_seed(seed, "known"))
+        function = DrawnFunction(belief, anchors, known, seed)
+        if not len(y):
+            function.center()
+        limit = self._limit(i)
+        return DrawnObjective(function, belief, imagined.transform, imagined.sign, limit)
+
+    def _limit(self, i: int) -> float:
+        """Return the best oriented value that one of the oracle's values can have."""
+        limit, objectives = self._settings.limit, self._parts.objectives
+        if limit is None or i not in objectives.indices:
+            return math.inf
+        return limit * objectives.signs[objectives.indices.index(i)]
 
     def correlations(self, earlier: Sequence[Import], rng: np.random.Generator) -> list[float]:
         """Return the correlation of each cheaper fidelity with the target, cheapest first."""
