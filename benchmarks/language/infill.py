@@ -5,8 +5,9 @@
 Texts of 12 letters are written by a chain over 12 letters, of order 1 or 2 (`--orders`), and a transformer of our own
 (width 64, 2 layers) is trained on them, and on as many texts with a filled gap in the form of the prompts (Hu et al.
 tune after such training, too). A prompt shows the first and the last four letters of a text; the sampler fills the gap
-with 1 to 4 letters, in proportion to the joint likelihood of the whole text under the frozen model. All 22,620 fillings of a prompt
-are enumerated for the exact posterior p*. The sampler has all weights of the model to train, and 512 prompts.
+with 1 to 4 letters, in proportion to the joint likelihood of the whole text under the frozen model. All 22,620 fillings
+of a prompt are enumerated for the exact posterior p*. The sampler has all weights of the model to train, and 512
+prompts.
 
 Prints KL(q || p*) in nats, the mean over 16 training prompts and 16 held-out ones, and writes infill.csv.
 
