@@ -19,6 +19,13 @@ _DESCRIBED_AS = {
     "kind": "joined",
     "parts": [{"kind": "morgan"}, {"kind": "morgan", "roles": True}, {"kind": "descriptors"}],
 }
+#: the best of each group of alike molecules, and a share that the surrogate does not choose, in case it is wrong
+_BRANCHED = {
+    "kind": "mixed",
+    "share": 0.3,
+    "by": "random",
+    "selector": {"kind": "leader", "threshold": 0.65},
+}
 
 Content = Mapping[str, Any]
 
@@ -110,7 +117,10 @@ def _choices(content: Content) -> dict[str, Any]:
         "selector": {"kind": "diverse"},
     }
     if object_type == "molecule":
-        choices["sampler"] = {"evolution": {"kind": "graph_edits", "children": 250, "generations": 3}}
+        if is_shared:
+            choices["selector"] = _BRANCHED
+        # children of measured molecules alone: of their own children the surrogate knows too little
+        choices["sampler"] = {"evolution": {"kind": "graph_edits", "children": 750, "generations": 1}}
     return choices
 
 

@@ -38,6 +38,14 @@ def test_small_batches_are_not_shared_out():
     assert config(method="auto", rounds={"batch_size": 4}).selector.kind == "diverse"
 
 
+def test_a_batch_of_molecules_is_spread_and_partly_not_the_surrogates_choice():
+    oracle = {"kind": "guacamol", "task": "median1"}
+    made = config("fragments", oracle, method="auto", rounds={"batch_size": 16})
+    assert (made.selector.kind, made.selector.arguments["selector"]["kind"]) == ("mixed", "leader")
+    assert made.sampler.evolution.arguments == {"children": 750, "generations": 1}
+    assert config("fragments", oracle, method="auto", rounds={"batch_size": 4}).selector.kind == "diverse"
+
+
 @pytest.mark.parametrize("section", ["acquisition", "selector", "features"])
 def test_a_single_part_may_be_auto(section):
     made = config(**{section: "auto"})
