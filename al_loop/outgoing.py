@@ -218,6 +218,15 @@ def written_out(text: str) -> str:
     return _CONTROLS.sub(_in_digits, text)
 
 
+def written_out_all(value: Any) -> Any:
+    """Return mappings, lists and texts with all texts ``written_out``; other values stay as they are."""
+    if isinstance(value, str):
+        return written_out(value)
+    if isinstance(value, Mapping):
+        return {written_out(k) if isinstance(k, str) else k: written_out_all(child) for k, child in value.items()}
+    return [written_out_all(child) for child in value] if isinstance(value, list | tuple) else value
+
+
 def one_line(text: str) -> str:
     """Return a text in one line: ``printable``, with line feeds written out, so that it cannot fake a line."""
     return printable(text).replace("\n", "\\n").replace("\t", " ")

@@ -14,6 +14,8 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
+from al_loop.analysis.notebook import METADATA
+
 ROOT = Path(__file__).parents[1]
 EXECUTED = Path(__file__).parent / "executed"
 
@@ -31,7 +33,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["AL_LOOP_FIGURES"] = folder
             notebook = jupytext.read(sources[name])
-            notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+            notebook.metadata.update(METADATA)
             NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": folder}}).execute()
         for cell in notebook.cells:
             cell.metadata.clear()

@@ -17,7 +17,7 @@ from al_loop.environments.fragments import Fragments
 from al_loop.features.morgan import Morgan
 from al_loop.gflownet.rollout import rollout
 
-steps = int(os.environ.get("AL_LOOP_STEPS", "1500"))
+steps = int(os.environ.get("AL_LOOP_STEPS", "300"))
 series_file = os.environ.get("AL_LOOP_SERIES", "")
 space = {"kind": "fragments", "vocabulary": "bengio72", "max_fragments": 4, "max_atoms": 24}
 

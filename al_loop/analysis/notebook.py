@@ -14,6 +14,11 @@ from al_loop.storage.locate import location_text, run_folder
 #: the line of the notebook that names the run
 _OPENING = 'os.environ.get("AL_LOOP_RUN", "runs/quickstart")'
 NAME = "analysis.ipynb"
+#: metadata of every notebook: the Python that is there
+METADATA = {
+    "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"},
+    "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+}
 
 
 def write_notebook(run: str, output: Path | None = None) -> tuple[Path, bool]:
@@ -55,11 +60,7 @@ def as_notebook(source: str) -> dict[str, object]:
             "source": "\n".join(lines),
         }
         cells.append(cell | ({"execution_count": None, "outputs": []} if kind == "code" else {}))
-    metadata = {
-        "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"},
-        "language_info": {"name": "python", "pygments_lexer": "ipython3"},
-    }
-    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return {"cells": cells, "metadata": dict(METADATA), "nbformat": 4, "nbformat_minor": 5}
 
 
 def _cells(source: str) -> Iterator[tuple[str, list[str]]]:

@@ -144,7 +144,9 @@ def _forecasts(run: RunTables) -> list[_Forecast]:
         forecast = row.info.get("forecast") or {}
         if forecast.get("expected_improvement") is not None:
             is_known = row.metrics is not None and record is not None and math.isfinite(before)
-            actual = max(sign * (float(record or 0.0) - before), 0.0) if is_known else None
+            actual = (
+                max(0.0, sign * (float(record or 0.0) - before)) if is_known else None
+            )  # not -0.0, which is as large
             forecasts.append(
                 _Forecast(row.number, float(forecast["expected_improvement"]), float(forecast["probability"]), actual)
             )
@@ -215,9 +217,14 @@ def _price_text(price: Mapping[str, float | None], gain: float, unit: str) -> li
     each = (price["cost"] or price["calls"] or 0.0) / gain if gain > 0 else math.inf
     if math.isfinite(each) and each > 0:
         what = "cost" if price["cost"] else "calls"
-        text += f": {each:.3g} {'units of cost' if what == 'cost' else 'calls'} for each {unit or 'unit'} gained"
+        text += f": {_plain(each)} {'units of cost' if what == 'cost' else 'calls'} for each {unit or 'unit'} gained"
         text = text.replace("each of hypervolume", "each unit of hypervolume")
     return [f"{text}."]
+
+
+def _plain(number: float) -> str:
+    """Return a number with three digits or more, without an exponent where it is large."""
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
 
 
 def _progress_text(run: RunTables, closed: list[_Forecast]) -> list[str]:

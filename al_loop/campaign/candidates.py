@@ -16,7 +16,7 @@ from al_loop.campaign.reaching import Reached, Reaching
 from al_loop.campaign.round_state import RoundState
 from al_loop.environments.base import Environment
 from al_loop.errors import counted
-from al_loop.features.base import describable
+from al_loop.features.base import describable, refusals
 from al_loop.gflownet.neighbours import Neighbourhood
 from al_loop.gflownet.random_objects import random_objects
 from al_loop.modelling.distinct import Distinct
@@ -280,6 +280,15 @@ class CandidateSource:
         trained = ", also by a sampler that was trained towards them," if self.reached is not None else ""
         which = f"{counted(len(names), 'different object')} that were drawn{trained}"
         return f"none of {which} meets all of them: {constraints.pass_rates(names)}"
+
+    def why_none(self) -> str:
+        """Return, for a message, why no object was found for a first batch: its constraints, or its features."""
+        names, features = self.drawn(), self._parts.features
+        acceptable = list(dict.fromkeys(self._parts.constraints.acceptable(names)))
+        if acceptable and not describable(features, acceptable):
+            reasons = "; ".join(dict.fromkeys(refusals(features)[name] for name in acceptable))
+            return f"features: none of {counted(len(acceptable), 'acceptable object')} has features: {reasons:.300}"
+        return f"constraints: {self._parts.constraints.explain(names)}"
 
     def pass_rates(self) -> str:
         """Return how many of the last draws' objects meet each constraint; empty if there is none."""

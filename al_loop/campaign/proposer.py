@@ -32,7 +32,8 @@ from al_loop.system import stopping
 if TYPE_CHECKING:
     from al_loop.modelling.fitter import ModelFitter
 
-_MOST_SIMILARITIES = 10_000_000  # at once, which take 80 MB
+_MOST_SIMILARITIES = 4_000_000  # at once, which take 32 MB
+_AT_ONCE = 20_000  # measured objects that are compared together
 _HYPERVOLUME_SAMPLES = 128  # samples of a batch whose hypervolume is computed for the forecast
 
 
@@ -323,8 +324,11 @@ class Proposer:
     def _nearest(self, X: Tensor, others: Tensor) -> Tensor:
         """Return the similarity of each row to the nearest of other rows, a part at a time where they are many."""
         similarity = self._parts.features.similarity
-        parts = X.split(max(_MOST_SIMILARITIES // max(len(others), 1), 1))
-        return torch.cat([similarity(part, others).max(dim=1).values for part in parts])
+        nearest = torch.full((len(X),), -math.inf, dtype=torch.float64)
+        for part in others.split(_AT_ONCE):
+            rows = X.split(max(_MOST_SIMILARITIES // max(len(part), 1), 1))
+            torch.maximum(nearest, torch.cat([similarity(row, part).max(dim=1).values for row in rows]), out=nearest)
+        return nearest
 
     def _to_remeasure(self, state: RoundState, most: int, limit: float) -> list[tuple[str, int]]:
         """Return the objects of a batch that are measured again, each with the number of its measurements.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -232,17 +233,24 @@ def module_files(module: str) -> list[Path]:
 def _imports_beside(source: Path, root: Path) -> list[Path]:
     """Return the files below a folder that a file imports, directly or by others, without importing them."""
     found: dict[Path, None] = {}
-    queue = [source]
+    queue, names_in = [source], lru_cache(None)(_names_in)
     while queue:
         path = queue.pop()
         for name in _imported_names(path, path.stat().st_mtime_ns):
             for base in dict.fromkeys((root, path.parent)):
+                if name.partition(".")[0] not in names_in(base):
+                    continue
                 place = base.joinpath(*name.split("."))
                 for file in (place.with_suffix(".py"), place / "__init__.py"):
                     if file.is_file() and file not in found and file != source:
                         found[file] = None
                         queue.append(file)
     return sorted(found)
+
+
+def _names_in(folder: Path) -> set[str]:
+    """Return the names of what is in a folder, without suffixes."""
+    return {entry.name.partition(".")[0] for entry in folder.iterdir()}
 
 
 @lru_cache(maxsize=512)
@@ -253,7 +261,7 @@ def _imported_names(path: Path, changed_ns: int) -> tuple[str, ...]:
     except (OSError, SyntaxError, ValueError):
         return ()
     names: dict[str, None] = {}
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -265,6 +273,14 @@ def _imported_names(path: Path, changed_ns: int) -> tuple[str, ...]:
             parts = module.split(".")
             names |= dict.fromkeys(".".join(parts[: i + 1]) for i in range(len(parts)))
     return tuple(names)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield all statements; no expression holds an import, and most of a file's nodes are expressions."""
+    blocks = (getattr(node, name, ()) for name in ("body", "orelse", "finalbody", "handlers", "cases"))
+    for child in chain.from_iterable(block for block in blocks if isinstance(block, list)):
+        yield child
+        yield from _statements(child)
 
 
 def _is_installed(path: Path) -> bool:

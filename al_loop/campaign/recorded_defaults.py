@@ -1,4 +1,4 @@
-"""Defaults that changed between versions: a run goes on with those with which it began."""
+"""What a config leaves out, and versions fill in differently: a run goes on with that with which it began."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 
 from al_loop.campaign.course import recorded_config
 from al_loop.config import CampaignConfig
+from al_loop.config.plugins import Part
 from al_loop.ledger import Ledger
 from al_loop.storage.locate import is_run
 
@@ -39,9 +40,14 @@ def with_recorded(config: CampaignConfig, recorded: Mapping[str, Any]) -> Campai
     update: dict[str, Any] = {}
     for path in config.assumed:
         name, _, key = path.partition(".")
+        former = recorded.get(name)
+        if not key:
+            default = CampaignConfig.model_fields[name].get_default()
+            update[name] = default if former is None else Part.model_validate(former)
+            continue
         section = update.get(name) or getattr(config, name)
         content = {k: v for k, v in section.model_dump(mode="json", exclude_unset=True).items() if k != key}
-        if (value := (recorded.get(name) or {}).get(key)) is not None:
+        if (value := (former or {}).get(key)) is not None:
             content[key] = value
         update[name] = type(section).model_validate(content)
     return config.model_copy(update=update).with_assumed()

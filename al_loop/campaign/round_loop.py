@@ -162,7 +162,7 @@ class RoundLoop:
         if number == 0 and shortage:
             raise ConfigError(f"constraints: {shortage}; widen the bounds")
         if number == 0 and not has_earlier:
-            raise ConfigError(f"constraints: {self._parts.constraints.explain(proposer.source.drawn())}")
+            raise ConfigError(proposer.source.why_none())
         if shortage:
             raise CampaignError(
                 f"constraints: round {number}: {shortage}; widen the bounds, and run the same command again"

@@ -92,7 +92,7 @@ def plan(
         for line in (*made.assumptions, *made.shortcuts):
             typer.echo(written_out(line))
         if not no_save:
-            typer.echo(f"written: {written_out(str(made.save(folder)))}; reports of {folder} will refer to it")
+            typer.echo(written_out(f"written: {made.save(folder)}; reports of {folder} will refer to it"))
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

@@ -51,20 +51,26 @@ def _print_explanation(explanation: Explanation) -> None:
         typer.echo(f"  {typer.style(key.name, bold=True)}  {key.type}, {default}")
         if key.meaning:
             typer.echo(textwrap.fill(key.meaning, width, initial_indent=" " * 6, subsequent_indent=" " * 6))
-    if not explanation.keys:
+    for kind, summary in explanation.parts.items():
+        typer.echo(f"  {typer.style(kind, bold=True)}  {summary}")
+    if not explanation.keys and not explanation.parts:
         typer.echo("  has no keys")
+
+
+_HEADINGS = {"property": "property (in constraints)", "reward": "reward (of tune-language; of a campaign: list reward)"}
 
 
 def _print_parts() -> None:
     from al_loop.config import plugins
+    from al_loop.config.language_rewards import LANGUAGE_REWARDS
 
-    parts = {section: plugins.available(section) for section in plugins.ROOMS}
-    width = max(len(part.kind) for section in parts.values() for part in section)
-    for i, (section, infos) in enumerate(parts.items()):
-        heading = "property (in constraints)" if section == "property" else section
-        typer.secho(f"{'' if i == 0 else chr(10)}{heading}", bold=True)
-        for info in infos:
-            typer.echo(f"  {info.kind:<{width}}  {info.summary}")
+    sections = {room: {info.kind: info.summary for info in plugins.available(room)} for room in plugins.ROOMS}
+    sections["reward"] = dict(LANGUAGE_REWARDS)
+    width = max(len(kind) for kinds in sections.values() for kind in kinds)
+    for i, (section, kinds) in enumerate(sections.items()):
+        typer.secho(f"{'' if i == 0 else chr(10)}{_HEADINGS.get(section, section)}", bold=True)
+        for kind, summary in kinds.items():
+            typer.echo(f"  {kind:<{width}}  {summary}")
     typer.echo('\nFor your own class or function, set target: "package.module:Name" instead of kind.')
     typer.echo("The keys of a part or section: al-loop list NAME, such as al-loop list gp")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,9 @@ from al_loop.errors import ConfigError, suggestion
 
 #: what `al-loop learn-energy` gives to an energy
 _OF_ENERGIES = ("environment", "features")
+#: what a user may call the parts of a room -> the room
+_OTHER_NAMES = {"constraints": "property", "sinks": "sink", "searches": "search"}
+_ROOM_NAMES = _OTHER_NAMES | {room: room for room in plugins.ROOMS}
 _NAMES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path", type(None): "null"}
 
 
@@ -51,11 +55,13 @@ class Explanation:
         title: such as ``surrogate gp`` or ``rounds``.
         summary: what it is, in one line.
         keys: its keys.
+        parts: the parts that it may be, with what each is.
     """
 
     title: str
     summary: str
     keys: Sequence[KeyInfo]
+    parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def explain(words: Sequence[str]) -> list[Explanation]:
@@ -68,7 +74,7 @@ def explain(words: Sequence[str]) -> list[Explanation]:
         ConfigError: there is no such name.
     """
     names = [name for word in words for name in word.split(".") if name]
-    found = [*_parts(names), *_sections(names)]
+    found = [*_parts(names), *_sections(names), *_rooms(names)]
     if found:
         return found
     known = [*plugins.ROOMS, *CampaignConfig.model_fields, *(part.kind for part in _all_parts())]
@@ -79,6 +85,13 @@ def explain(words: Sequence[str]) -> list[Explanation]:
     )
 
 
+def _rooms(names: Sequence[str]) -> Iterator[Explanation]:
+    """Yield the parts of the room that a name means, such as all surrogates."""
+    room = _ROOM_NAMES.get(names[-1]) if len(names) == 1 else None
+    if room is not None:
+        yield Explanation(f"every {room}", "", (), {info.kind: info.summary for info in available(room)})
+
+
 def _all_parts(room: str | None = None) -> Iterator[PartInfo]:
     for section in plugins.ROOMS:
         if room in (None, section):
@@ -87,9 +100,8 @@ def _all_parts(room: str | None = None) -> Iterator[PartInfo]:
 
 def _parts(names: Sequence[str]) -> Iterator[Explanation]:
     """Yield the parts that names mean: [room,] kind[, key]."""
-    rooms = {"constraints": "property", "sinks": "sink", "searches": "search"} | {room: room for room in plugins.ROOMS}
     names = names[1:] if len(names) > 1 and names[0] == "sampler" else names
-    room = rooms.get(names[0]) if names else None
+    room = _ROOM_NAMES.get(names[0]) if names else None
     rest = names[1:] if room is not None and len(names) > 1 else names
     if not 1 <= len(rest) <= 2:
         return

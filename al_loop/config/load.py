@@ -106,15 +106,16 @@ def parse_config(
     """
     content, locations = interpret(content, locations or Locations(), folder)
     assumed: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
     if not is_recorded:
         content, assumed = with_space_defaults(content)
-    content = resolved(content)
+        content, chosen = resolved(content)
     try:
         config = CampaignConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError("\n".join(messages(error.errors(), content, CampaignConfig, (), locations))) from None
     check_config(config, locations)
-    return config.with_assumed(*assumed)
+    return config.with_assumed(*assumed, *chosen)
 
 
 def _read_text(path: Path) -> str:

@@ -19,36 +19,51 @@ _DESCRIBED_AS = {
     "kind": "joined",
     "parts": [{"kind": "morgan"}, {"kind": "morgan", "roles": True}, {"kind": "descriptors"}],
 }
+#: the best of each group of alike molecules, and a share that the surrogate does not choose, in case it is wrong
+_BRANCHED = {
+    "kind": "mixed",
+    "share": 0.3,
+    "by": "random",
+    "selector": {"kind": "leader", "threshold": 0.65},
+}
 
 Content = Mapping[str, Any]
 
 
-def resolved(content: dict[str, Any]) -> dict[str, Any]:
-    """Return a config's content in which the method's choices stand where it leaves a part out.
+def resolved(content: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return a config's content in which the method's choices stand where it leaves a part out, and what was chosen.
 
     The choices depend on the kind of objects, on whether they are listed or made, and on the size of a batch. How many
-    data there are is decided anew in each round, by the surrogate. What the config sets itself stays.
+    data there are is decided anew in each round, by the surrogate. What the config sets itself stays. A later version
+    may choose otherwise, so a run goes on with the choices that it recorded (see ``CampaignConfig.assumed``).
 
     Args:
         content: sections and keys, before their validation.
+
+    Returns:
+        The content, and the names of the sections and ``section.key`` that were chosen.
     """
     is_whole = content.get("method") == "auto"
     asked = [name for name in _PARTS if _is_auto(content.get(name)) and (is_whole or name != "surrogate")]
     if not is_whole and not asked:
-        return content
+        return content, ()
     choices = _choices(content)
-    result = dict(content)
+    result, chosen = dict(content), []
     for name in _PARTS if is_whole else asked:
         if name in choices and (content.get(name) is None or _is_auto(content[name])):
             result[name] = choices[name]
         elif name in asked:
             result.pop(name)
+        else:
+            continue
+        chosen.append(name)
     if is_whole:
         for name in ("sampler", "reward"):
             own = content.get(name, {})
             if isinstance(own, Mapping) and name in choices:
                 result[name] = {**choices[name], **own}
-    return result
+                chosen += [f"{name}.{key}" for key in choices[name] if key not in own]
+    return result, tuple(chosen)
 
 
 def described(config: Frozen) -> str:
@@ -102,7 +117,10 @@ def _choices(content: Content) -> dict[str, Any]:
         "selector": {"kind": "diverse"},
     }
     if object_type == "molecule":
-        choices["sampler"] = {"evolution": {"kind": "graph_edits", "children": 250, "generations": 3}}
+        if is_shared:
+            choices["selector"] = _BRANCHED
+        # children of measured molecules alone: of their own children the surrogate knows too little
+        choices["sampler"] = {"evolution": {"kind": "graph_edits", "children": 750, "generations": 1}}
     return choices
 
 

@@ -362,7 +362,10 @@ class CampaignConfig(Frozen):
 
     @property
     def assumed(self) -> tuple[str, ...]:
-        """Keys that the config did not name, and whose defaults changed between versions; see ``space_defaults``."""
+        """Sections and ``section.key`` that the config did not name, and that another version may choose otherwise.
+
+        See ``space_defaults`` and ``method``.
+        """
         return self._assumed
 
     def with_assumed(self, *keys: str) -> CampaignConfig:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from al_loop.environments._per_device import PerDevice
 from al_loop.environments.base import Environment, ObjectType
-from al_loop.system.alphabets import letters_of
+from al_loop.system.alphabets import as_text, codes_of, letters_of
 
 
 def _is_uniquely_decodable(letters: Sequence[str]) -> bool:
@@ -182,7 +183,12 @@ class Sequences(Environment):
         return letters[::-1]
 
     def encode(self, objects: Sequence[str]) -> Tensor:
-        return self._finished([self._split(word) for word in objects], objects)
+        alphabet = as_text(self.alphabet)
+        codes = codes_of(objects, alphabet, self.length) if isinstance(alphabet, str) else None
+        sizes = np.fromiter(map(len, objects), dtype=np.int64, count=len(objects))
+        if codes is None or (sizes < self.min_length).any():
+            return self._finished([self._split(word) for word in objects], objects)
+        return torch.from_numpy(np.column_stack([codes, sizes, sizes < self.length]))
 
     def _finished(self, words: Sequence[Sequence[int]], names: Sequence[str]) -> Tensor:
         """Return the finished states of words.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from al_loop.errors import summary
 from al_loop.features.molecules.graphs import MolecularGraphs
+from al_loop.features.row_cache import RowCache
 from al_loop.features.row_layout import Layout
 
 
@@ -56,7 +56,7 @@ class Features(ABC):
     """Turns objects into vectors, with a cache of recent objects.
 
     Args:
-        cache_size: largest number of cached objects.
+        cache_size: largest number of cached objects, or as many as fit into 256 MB if these are more.
     """
 
     #: the natural kernel on these vectors, by its name in ``surrogate.kernel``
@@ -65,8 +65,7 @@ class Features(ABC):
     object_type: ClassVar[str | None] = None
 
     def __init__(self, cache_size: int = 100_000) -> None:
-        self._cache: dict[str, Tensor] = {}
-        self._cache_size = cache_size
+        self._cache = RowCache(cache_size)
         #: the reason for each object that was found to have no features
         self.refused: dict[str, str] = {}
 
@@ -76,13 +75,32 @@ class Features(ABC):
         Raises:
             ValueError: an object cannot be described, or ``compute`` does not return finite numbers of this shape.
         """
-        new = [o for o in dict.fromkeys(objects) if o not in self._cache]
-        rows = dict(zip(new, check_rows(self.compute(new), len(new), self.d), strict=True)) if new else {}
-        features = [rows[o] if o in rows else self._cache[o] for o in objects]
-        if len(self._cache) + len(rows) > self._cache_size:
-            self._cache.clear()
-        self._cache.update(islice(rows.items(), self._cache_size))
-        return torch.stack(features).double() if features else torch.empty(0, self.d, dtype=torch.float64)
+        new = self._cache.missing(objects)
+        if not new:
+            return self._cache.rows(objects).double() if objects else torch.empty(0, self.d, dtype=torch.float64)
+        before = [o for o in dict.fromkeys(objects) if o in self._cache]
+        rows = self._cache.rows(before) if before else None
+        computed = self._add(new)
+        if all(o in self._cache for o in objects):
+            return self._cache.rows(objects).double()
+        place = {o: row for row, o in enumerate([*before, *new])}
+        table = computed if rows is None else torch.cat([rows, computed])
+        return table[torch.tensor([place[o] for o in objects])].double()
+
+    def _add(self, new: Sequence[str]) -> Tensor:
+        """Compute the features of objects, cache as many as fit, and return the rows."""
+        rows = check_rows(self.compute(new), len(new), self.d)
+        self._cache.add(new, rows)
+        return rows
+
+    def remember(self, objects: Sequence[str]) -> None:
+        """Compute the features of those of some objects that are not cached.
+
+        Raises:
+            ValueError: an object cannot be described, or ``compute`` does not return finite numbers.
+        """
+        if new := self._cache.missing(objects):
+            self._add(new)
 
     def of_graphs(self, graphs: MolecularGraphs) -> Tensor | None:
         """Return the features of n molecular graphs, on their device; None (the default) if this is not supported.
@@ -98,11 +116,11 @@ class Features(ABC):
         """Return the objects that have features, in their order; the reasons for the others are in ``refused``."""
         objects = [o for o in objects if o not in self.refused]
         try:
-            self(objects)
+            self.remember(objects)
         except Exception:  # third-party code raises anything
             for name in dict.fromkeys(objects):
                 try:
-                    self([name])
+                    self.remember([name])
                 except Exception as error:
                     self.refused[name] = summary(error)
         return [o for o in objects if o not in self.refused]
@@ -117,10 +135,9 @@ class Features(ABC):
 
     def import_rows(self, objects: Sequence[str], rows: Any) -> None:
         """Cache features that ``export_rows`` has computed for the same objects."""
-        if objects:
-            if len(self._cache) + len(objects) > self._cache_size:
-                self._cache.clear()
-            self._cache.update(islice(zip(objects, torch.tensor(rows), strict=True), self._cache_size))
+        places = [place for place, name in enumerate(objects) if name not in self._cache]
+        if places:
+            self._cache.add([objects[place] for place in places], torch.tensor(rows)[places])
 
     def refit(self, objects: Sequence[str], values: Sequence[float], seed: int) -> None:  # noqa: B027
         """Adapt the features to the objects measured so far, before the models of a round are fitted.
@@ -138,9 +155,6 @@ class Features(ABC):
         """Empty the cache, after the features have changed."""
         self._cache.clear()
         self.refused.clear()
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_cache": {}}  # the cache does not travel to other processes
 
     @property
     def layout(self) -> Layout | None:

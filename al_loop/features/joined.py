@@ -60,6 +60,10 @@ class Joined(Features):
         """Return the features of n objects: n x d, float64. The parts cache them, each in its own number type."""
         return check_rows(self.compute(objects), len(objects), self.d)
 
+    def remember(self, objects: Sequence[str]) -> None:
+        for part in self.parts:
+            part.remember(objects)
+
     def knows(self, name: str) -> bool:
         return all(part.knows(name) for part in self.parts)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from al_loop.features.base import Features
 from al_loop.features.row_layout import SequenceLayout
 from al_loop.system import stopping
-from al_loop.system.alphabets import letters_of
+from al_loop.system.alphabets import codes_of, letters_of
 
 
 class OneHot(Features):
@@ -35,7 +35,6 @@ class OneHot(Features):
             raise ValueError(f"length: {length} must be at least 1")
         self.alphabet = alphabet
         self.length = length
-        self._codes = {letter: code for code, letter in enumerate(alphabet)}
 
     @property
     def d(self) -> int:
@@ -53,18 +52,20 @@ class OneHot(Features):
             ValueError: a sequence is too long or has a letter outside the alphabet.
         """
         blank = len(self.alphabet)
-        codes = np.full((len(objects), self.length), blank)
-        for i, sequence in enumerate(objects):
-            stopping.look()
-            if len(sequence) > self.length:
-                raise ValueError(f"the sequence {sequence!r} is longer than {self.length}; raise features.length")
-            try:
-                codes[i, : len(sequence)] = [self._codes[letter] for letter in sequence]
-            except KeyError as error:
-                raise ValueError(f"the sequence {sequence!r} has {error} outside {self.alphabet!r}") from None
+        codes = codes_of(objects, self.alphabet, self.length)
+        if codes is None:
+            self._require_describable(objects)
         rows = np.eye(blank + 1, dtype=np.uint8)[codes]
         return torch.from_numpy(rows.reshape(len(objects), self.d))
 
+    def _require_describable(self, objects: Sequence[str]) -> None:
+        for sequence in objects:
+            stopping.look()
+            if len(sequence) > self.length:
+                raise ValueError(f"the sequence {sequence!r} is longer than {self.length}; raise features.length")
+            if unknown := [letter for letter in sequence if letter not in self.alphabet]:
+                raise ValueError(f"the sequence {sequence!r} has {unknown[0]!r} outside {self.alphabet!r}")
+
     def similarity(self, X1: Tensor, X2: Tensor) -> Tensor:
         """Return the fraction of positions that agree, 1 - Hamming distance / length: n1 x n2."""
-        return X1.double() @ X2.double().T / self.length
+        return (X1.float() @ X2.float().T).double().div_(self.length)  # these sums of ones are exact

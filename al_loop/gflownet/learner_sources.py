@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.sources import Source, keys_of_states
 
 _MEASURED_CAPACITY = 1_000_000
+_AT_ONCE = 50  # encoded together; where one of them is not in the space, they are encoded again
 
 
 class LearnerSources:
@@ -33,7 +35,8 @@ class LearnerSources:
         #: objects that the oracle measured
         self.measured = Replay(_MEASURED_CAPACITY)
         self._added: list[tuple[Source, int]] = []
-        self._states: dict[str, Tensor | None] = {}
+        self._places: dict[str, int | None] = {}  # rows of the states; None outside the space
+        self._states = environment.initial(0)
 
     @property
     def sizes(self) -> list[tuple[Source, int]]:
@@ -87,26 +90,38 @@ class LearnerSources:
 
     def _add(self, replay: Replay, objects: Sequence[str], log_reward: AnyReward) -> int:
         """Add the objects that are in the space to a replay, and return their number."""
-        states, names = [], []
-        for name in objects:
-            state = self._encoded(name)
-            if state is not None:
-                states.append(state)
-                names.append(name)
+        self._encode([name for name in dict.fromkeys(objects) if name not in self._places])
+        names = [name for name in objects if self._places[name] is not None]
         if names:
-            rows = torch.cat(states).to(self._device)
+            states = self._states[torch.tensor([self._places[name] for name in names])]
+            rows = states.to(self._device, self._environment.initial(0).dtype)
             keys = self._keys(rows) if isinstance(log_reward, StateReward) else list(names)
             replay.add(keys, rows, score(log_reward, keys, rows))
         return len(names)
 
-    def _encoded(self, name: str) -> Tensor | None:
-        """Return the state of an object, None outside the space; each round asks for all measured ones again."""
-        if name not in self._states:
+    def _encode(self, new: Sequence[str]) -> None:
+        """Keep the states of objects; each round asks for all measured ones again."""
+        if not new:
+            return
+        states, inside = self._encoded(new)
+        first = len(self._states)
+        self._places |= dict.fromkeys(new) | dict(zip(inside, range(first, first + len(inside)), strict=True))
+        self._states = torch.cat([self._states, _compact(states)]) if first else _compact(states)
+
+    def _encoded(self, names: Sequence[str]) -> tuple[Tensor, list[str]]:
+        """Return the states of the objects that are in the space, and these objects."""
+        states, inside = [self._environment.initial(0)], []
+        for first in range(0, len(names), _AT_ONCE):
+            part = list(names[first : first + _AT_ONCE])
             try:
-                self._states[name] = self._environment.encode([name])
-            except ValueError:
-                self._states[name] = None
-        return self._states[name]
+                states.append(self._environment.encode(part))
+                inside += part
+            except ValueError:  # one of them is not in the space
+                for name in part:
+                    with suppress(ValueError):
+                        states.append(self._environment.encode([name]))
+                        inside.append(name)
+        return torch.cat(states), inside
 
     def add_draw(self, draw: Draw) -> None:
         """Add the objects of a draw to the replay, unless nothing uses it, and offer them to the added sources."""
@@ -145,3 +160,11 @@ class LearnerSources:
         self.measured.load_state_dict(state["measured"])
         for (source, _), saved in zip(self._added, state.get("sources", ()), strict=True):
             source.load_state_dict(saved)
+
+
+def _compact(states: Tensor) -> Tensor:
+    """Return states in the smallest type of whole numbers that holds them."""
+    for dtype in (torch.int16, torch.int32):
+        if states.dtype == torch.int64 and torch.equal((smaller := states.to(dtype)).long(), states):
+            return smaller
+    return states

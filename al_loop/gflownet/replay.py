@@ -74,7 +74,8 @@ class Replay(Source):
         newest = {key: row for row, key in enumerate(keys)}
         rows = list(newest.values())
         names: list[Hashable] = list(newest)
-        states, log_reward = states[rows], log_reward[rows]
+        if len(rows) < len(keys):
+            states, log_reward = states[rows], log_reward[rows]
         old = self._entries
         if old is not None:
             others = [row for row, key in enumerate(old.keys) if key not in newest]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from al_loop.config.language_rewards import LANGUAGE_REWARDS
 from al_loop.config.locations import KeyPath
 from al_loop.config.plugins import Part, load_target
 from al_loop.config.resources import Resources
@@ -28,10 +29,7 @@ class RewardConfig(BaseModel):
 
     kind: Annotated[
         Literal["continuation", "infill", "chain", "checked"],
-        Field(
-            description="continuation: its likelihood; infill: that of a text with a filled gap; chain: that of a "
-            "chain of reasoning between a question and its known answer; checked: a function of the text"
-        ),
+        Field(description=" ".join(f"{kind}: {text}" for kind, text in LANGUAGE_REWARDS.items())),
     ] = "continuation"
     temperature: Annotated[
         float | Falling, Field(description="divisor of the log-reward, or {start, end, steps}, which falls linearly")

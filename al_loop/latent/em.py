@@ -27,7 +27,7 @@ from al_loop.gflownet.sampler import Sampler
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.latent.base import LatentModel
 from al_loop.latent.observations import Observations
-from al_loop.latent.posterior import JointReward, Posterior, Report, improve
+from al_loop.latent.posterior import JointReward, Posterior, Report, importance_weights, improve
 from al_loop.latent.settings import EM
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
@@ -53,6 +53,23 @@ class Round:
     n_e_steps: int
     accepted: float
     report: Report | None = field(default=None)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Latents drawn for an M-step.
+
+    Args:
+        index: the observation of each, shape n.
+        z: terminal states of the latents, shape n x k.
+        weight: their weights, shape n, in double precision; those of an observation add up to 1.
+        moved: share of the latents that the moves changed.
+    """
+
+    index: Tensor
+    z: Tensor
+    weight: Tensor
+    moved: float
 
 
 class Alternation:
@@ -86,7 +103,7 @@ class Alternation:
         self._dreaming = torch.optim.Adam(policy.parameters(), lr=em.lr)
         has_gradient = not model.has_closed_form
         self._model_optimizer = torch.optim.Adam(model.parameters(), lr=em.lr_model) if has_gradient else None
-        self._kept: list[tuple[Tensor, Tensor]] = []
+        self._kept: list[_Drawn] = []
         self.n_rounds = 0
 
     @property
@@ -178,28 +195,34 @@ class Alternation:
         em, generator = self.em, torch.Generator().manual_seed(derive_seed(self._seed, number, "m"))
         n = len(self.x) if em.m_batch is None else min(em.m_batch, len(self.x))
         if self._model_optimizer is None:
-            index, z, accepted = self._draw(torch.randperm(len(self.x), generator=generator)[:n], generator)
+            drawn = self._draw(torch.randperm(len(self.x), generator=generator)[:n], generator)
             if number >= (1 - em.average) * em.rounds:
-                self._kept.append((index, z))
-            drawn = self._kept or [(index, z)]
-            index, z = torch.cat([rows for rows, _ in drawn]), torch.cat([latents for _, latents in drawn])
-            self.model.maximise(self.x[index], z, torch.ones(len(index), dtype=torch.float64, device=z.device))
-            return accepted
+                self._kept.append(drawn)
+            used = self._kept or [drawn]
+            index, z, weight = (torch.cat([getattr(d, name) for d in used]) for name in ("index", "z", "weight"))
+            self.model.maximise(self.x[index], z, weight / len(used))
+            return drawn.moved
         shares = []
         for _ in range(em.m_steps):
             stopping.look()
             rows = torch.randint(len(self.x), (min(n, em.batch_size),), generator=generator)
-            index, z, accepted = self._draw(rows, generator)
-            loss = -self.model.log_joint(self.x[index], z).mean()
+            drawn = self._draw(rows, generator)
+            log_joint = self.model.log_joint(self.x[drawn.index], drawn.z)
+            loss = -(log_joint * drawn.weight).sum() / drawn.weight.sum()
             self._model_optimizer.zero_grad()
             torch.autograd.backward(loss)
             self._model_optimizer.step()
-            shares.append(accepted)
+            shares.append(drawn.moved)
         return sum(shares) / len(shares)
 
     @torch.no_grad()
-    def _draw(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, float]:
-        """Return the index of an observation and the latent of each draw, and the share that the moves changed."""
+    def _draw(self, rows: Tensor, generator: torch.Generator) -> _Drawn:
+        """Return latents of observations, as the settings say.
+
+        Args:
+            rows: the observations.
+            generator: source of all randomness.
+        """
         em, policy = self.em, self.learner.sampling_policy
         index = rows.to(self.x.device).repeat_interleave(em.draws)
         if self.x.device.type != "cpu":
@@ -208,13 +231,18 @@ class Alternation:
             self.observations, policy, len(index), generator=generator, start=self.observations.start(index)
         )
         before = states = drawn.terminal
+        weight = torch.full((len(index),), 1 / em.draws, dtype=torch.float64, device=states.device)
         if em.moves:
             states = improve(self.observations, policy, self.model, states, em.moves, em.undone, em.backward, generator)
-        accepted = float((states != before).any(1).double().mean())
+        elif em.weighted:
+            log_weight = importance_weights(self.observations, policy, self.model, drawn, em.backward)
+            weight = log_weight.view(len(rows), em.draws).softmax(1).flatten()
+        moved = float((states != before).any(1).double().mean())
         if em.best:
             log_joint = self.model.log_joint(*self.observations.observed(states)).view(len(rows), em.draws)
-            states = states[torch.arange(len(rows), device=states.device) * em.draws + log_joint.argmax(1)]
-        return states[:, 0], states[:, 1:], accepted
+            best = torch.arange(len(rows), device=states.device) * em.draws + log_joint.argmax(1)
+            states, weight = states[best], torch.ones(len(rows), dtype=torch.float64, device=states.device)
+        return _Drawn(states[:, 0], states[:, 1:], weight, moved)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 
@@ -227,7 +255,7 @@ class Alternation:
                 "learner": self.learner.state_dict(),
                 "dreaming": self._dreaming.state_dict(),
                 "model_optimizer": None if optimizer is None else optimizer.state_dict(),
-                "kept": self._kept,
+                "kept": [vars(drawn) for drawn in self._kept],
                 "n_rounds": self.n_rounds,
             }
         )
@@ -239,7 +267,7 @@ class Alternation:
         self._dreaming.load_state_dict(state["dreaming"])
         if self._model_optimizer is not None:
             self._model_optimizer.load_state_dict(state["model_optimizer"])
-        self._kept = [(index, z) for index, z in state["kept"]]
+        self._kept = [_Drawn(**drawn) for drawn in state["kept"]]
         self.n_rounds = state["n_rounds"]
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from al_loop.latent.base import LatentModel
+
+#: most latents that are counted at a time
+_CHUNK = 20_000
 
 
 class MultinomialModel(LatentModel):
@@ -33,8 +37,13 @@ class MultinomialModel(LatentModel):
         """Return the tables of log-probabilities, each of which is normalised over its last dimension."""
 
     def maximise(self, x: Tensor, z: Tensor, weight: Tensor) -> None:
+        counts: list[Tensor | None] = [None] * len(self.tables())
         with torch.enable_grad():
-            self._count((self.log_joint(x, z) * weight).sum())
+            for rows in zip(x.split(_CHUNK), z.split(_CHUNK), weight.split(_CHUNK), strict=True):
+                total = (self.log_joint(*rows[:2]) * rows[2]).sum()
+                parts = torch.autograd.grad(total, self.tables(), allow_unused=True)
+                counts = [a if b is None else b if a is None else a + b for a, b in zip(counts, parts, strict=True)]
+        self._set(counts)
 
     def exact_step(self, x: Tensor) -> float:
         """Make one step of exact expectation maximisation, and return the mean log-likelihood before it.
@@ -44,14 +53,13 @@ class MultinomialModel(LatentModel):
         """
         with torch.enable_grad():
             log_likelihood = self.log_evidence(x)
-            self._count(log_likelihood.sum())
+            self._set(torch.autograd.grad(log_likelihood.sum(), self.tables(), allow_unused=True))
         return float(log_likelihood.detach().mean())
 
-    def _count(self, total: Tensor) -> None:
-        """Set the tables to the frequencies with which a sum of log-joints uses their entries."""
-        gradients = torch.autograd.grad(total, self.tables(), allow_unused=True)
+    def _set(self, counts: Sequence[Tensor | None]) -> None:
+        """Set the tables to frequencies, given how often each entry is used; None: that table is not used at all."""
         with torch.no_grad():
-            for table, count in zip(self.tables(), gradients, strict=True):
+            for table, count in zip(self.tables(), counts, strict=True):
                 if count is None:
                     continue
                 count = count.clamp(min=0) + self._smoothing

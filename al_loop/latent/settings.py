@@ -31,6 +31,8 @@ class EM:
         undone: mean share of its steps that a move takes back. Each move draws its own, so that moves reach every
             latent, also where latents are built in one order.
         draws: latents of each observation in the M-step.
+        weighted: whether these draws are weighted by importance, in place of moves, so that the M-step is that of the
+            exact posterior in the limit of many draws, however good the sampler.
         average: share of the rounds, at the end, in which a closed M-step uses the draws of all rounds since it began
             (stochastic approximation EM, Delyon et al. 1999), which removes the noise of single draws.
         best: whether the M-step uses only the best of the draws of each observation, which is hard EM.
@@ -68,6 +70,7 @@ class EM:
     moves: int = 2
     undone: float = 0.5
     draws: int = 1
+    weighted: bool = False
     average: float = 0.0
     best: bool = False
     m_batch: int | None = None
@@ -110,6 +113,11 @@ class EM:
         for name in ("epsilon", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: must be from 0 to 1, got {getattr(self, name)}")
+        if self.weighted and (self.moves or self.best or self.draws < 2):
+            raise ValueError(
+                "weighted: requires at least 2 draws, no moves and best: false, got "
+                f"draws {self.draws}, moves {self.moves} and best {str(self.best).lower()}"
+            )
         if self.final_threshold is not None and not self.threshold:
             raise ValueError("final_threshold: requires a threshold above 0, from which it changes")
 

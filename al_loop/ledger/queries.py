@@ -32,6 +32,7 @@ from al_loop.system.plain_values import Bound, is_learnable
 
 #: the origin of candidates that stand for earlier data, whose calls and costs are not this campaign's
 IMPORTED: Final = "imported"
+_AT_ONCE: Final = 10_000  # rows that become records together
 #: columns that an ``EvaluationRow`` takes as they are
 _UNCHANGED: Final = ("cost", "seconds", "started", "finished", "worker", "attempts", "info", "artifacts", "number")
 
@@ -78,12 +79,14 @@ def candidates(connection: Connection, *where: sa.ColumnElement[bool]) -> list[C
     c = schema.candidates.c
     columns = [c[name] for name in Candidate.__dataclass_fields__ if name not in ("details", "replicate")]
     query = sa.select(*columns, sa.type_coerce(c.details, sa.Text), c.replicate).where(*where).order_by(c.id)
-    rows = connection.execute(query).all()
-    details = decoded([row[-2] for row in rows])
+    found: list[Candidate] = []
     with without_collections():
-        return [
-            Candidate(*row[:9], details=of_row, replicate=row[-1]) for row, of_row in zip(rows, details, strict=True)
-        ]
+        for rows in connection.execute(query).partitions(_AT_ONCE):
+            details = decoded([row[-2] for row in rows])
+            found += [
+                Candidate(*r[:9], details=of_row, replicate=r[-1]) for r, of_row in zip(rows, details, strict=True)
+            ]
+    return found
 
 
 def decoded(texts: Sequence[str | None]) -> list[Any]:
@@ -265,7 +268,8 @@ def observations(connection: Connection, until: int | None = None, after: int = 
         .order_by(c.id)
     )
     with without_collections():
-        return _observations(connection.execute(query).all())
+        parts = connection.execute(query).partitions(_AT_ONCE)
+        return [observation for rows in parts for observation in _observations(rows)]
 
 
 def _observations(rows: Sequence[Any]) -> list[Observation]:

@@ -38,7 +38,7 @@ class Proposal:
     replicate: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A proposed object in the ledger.
 
@@ -69,7 +69,7 @@ class Candidate:
     replicate: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Observation:
     """An object and its latest answer, from which the surrogate learns.
 

@@ -148,7 +148,7 @@ class ModelFitter:
 
     def _fit(self, X: Tensor, target: Target) -> Model:
         """Fit one target; a surrogate may return any BoTorch model."""
-        X, Y, Yvar = X[torch.from_numpy(target.rows)], target.Y, target.Yvar
+        X, Y, Yvar = _picked(X, torch.from_numpy(target.rows)), target.Y, target.Yvar
         X, Y, Yvar = X.to(self._device), Y.to(self._device), None if Yvar is None else Yvar.to(self._device)
         if target.sides is None:
             model = self._surrogate.fit(X, Y, Yvar)
@@ -248,9 +248,9 @@ class ModelFitter:
         if self._fidelities.are_several:
             return self._builder_at_target(models[0], X, Y, valid, transforms[0], among)
         if len(models) == 1:
-            best_f = float(Y[valid].max())
+            best_f, rows = float(Y[valid].max()), _picked(X, valid.nonzero()[:, 0])
             single = self._acquisition.in_unit_of(transforms[0], best_f)
-            return lambda X_pending: single.build(models[0], AcquisitionContext(X[valid], best_f, X_pending, among))
+            return lambda X_pending: single.build(models[0], AcquisitionContext(rows, best_f, X_pending, among))
         acquisition = self._acquisition
         front = ModelList(*models)
         point = None
@@ -302,3 +302,8 @@ class ModelFitter:
             return [acquisition]
         context = AcquisitionContext(self._reference_rows(), X_pending=X_pending)
         return [UCB(_OPTIMISM).build(model, context) for model in models]
+
+
+def _picked(X: Tensor, rows: Tensor) -> Tensor:
+    """Return distinct rows of a matrix, in order; the matrix itself, which may be large, if these are all."""
+    return X if len(rows) == len(X) else X[rows]

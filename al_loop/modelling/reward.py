@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 from al_loop.acquisitions.base import score
 from al_loop.config.reward_settings import Reward as RewardSettings
 from al_loop.features.base import Features, describable
+from al_loop.features.row_cache import RowCache
 from al_loop.gflownet.reward import Reward
 from al_loop.modelling.constraints import Constraints
 from al_loop.modelling.side_terms import SideTerms
@@ -22,6 +24,7 @@ from al_loop.surrogates.base import SurrogateModel
 
 #: what an object without features loses beside the worst acquisition value, in its spreads
 _WITHOUT_FEATURES = 10.0
+_AT_ONCE = 20_480  # objects whose features are in memory together
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class AcquisitionReward(Reward):
         self._side_terms = side_terms or SideTerms()
         self.scales = tuple(Scale.of(score(a, self._features(space.reference))) for a in self._acquisitions)
         self._usual_stds = [std.median().clamp_min(1e-9) for std in self._stds(self._features(space.reference))]
-        self._log_rewards: dict[str, Tensor] = {}
+        self._log_rewards = RowCache(sys.maxsize)
 
     @property
     def preparation(self) -> Callable[[Sequence[str]], Any]:
@@ -153,7 +156,7 @@ class AcquisitionReward(Reward):
     def copy_on(self, device: torch.device) -> AcquisitionReward:
         """Return a copy with all tensors on a device, those of kernels included, which no module's ``to`` finds."""
         other = copy.copy(self)
-        other._log_rewards = {}
+        other._log_rewards = RowCache(sys.maxsize)
         file = io.BytesIO()
         torch.save((self._acquisitions, self._models, self._side_terms), file)
         file.seek(0)
@@ -203,20 +206,19 @@ class AcquisitionReward(Reward):
         An object without features has less than any other, since it can never be proposed.
         """
         beta, clip = self._settings.beta, self._settings.clip
-        unknown = [o for o in dict.fromkeys(objects) if o not in self._log_rewards]
+        unknown = self._log_rewards.missing(objects)
         new = describable(self._features, unknown)
         if len(new) < len(unknown):
             least = torch.full((len(self._acquisitions),), -beta * (clip + _WITHOUT_FEATURES), dtype=torch.float32)
-            self._log_rewards.update(dict.fromkeys(set(unknown) - set(new), least))
-        if new:
-            rows = self.of_rows(self._features(new), self._constraints.violation(new))
+            refused = list(set(unknown) - set(new))
+            self._log_rewards.add(refused, least.expand(len(refused), -1))
+        for first in range(0, len(new), _AT_ONCE):
+            part = new[first : first + _AT_ONCE]
+            rows = self.of_rows(self._features(part), self._constraints.violation(part))
             if self._energies is not None:
-                rows = rows + self._energies(new).float()[:, None]
-            self._log_rewards.update(zip(new, rows, strict=True))
+                rows = rows + self._energies(part).float()[:, None]
+            self._log_rewards.add(part, rows)
         if not objects:
             return torch.empty((0, len(self._acquisitions)))[:, 0 if len(self._acquisitions) == 1 else slice(None)]
-        log_rewards = torch.stack([self._log_rewards[o] for o in objects])
+        log_rewards = self._log_rewards.rows(objects)
         return log_rewards[:, 0] if len(self._acquisitions) == 1 else log_rewards
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_log_rewards": {}}  # the cache does not travel to other processes

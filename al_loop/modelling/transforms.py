@@ -89,11 +89,16 @@ class Standardise(Transform):
         return _Standardised.of(y)
 
 
-class _YeoJohnson(FittedTransform):
-    """The transform of targets that are standardised first, so that its shape does not depend on their unit."""
+class PowerTransform(FittedTransform):
+    """The transform of targets that are standardised first, so that its shape does not depend on their unit.
 
-    def __init__(self, power: float, standardised: _Standardised) -> None:
-        self.power, self.standardised = power, standardised
+    Args:
+        power: 1 is the identity, 0 a logarithm of the upper side, 2 one of the lower side.
+        y: the targets that set mean and spread, n.
+    """
+
+    def __init__(self, power: float, y: Array) -> None:
+        self.power, self.standardised = power, _Standardised.of(y)
 
     def forward(self, y: Array) -> Array:
         x = self.standardised.forward(y)
@@ -104,6 +109,11 @@ class _YeoJohnson(FittedTransform):
         z = np.asarray(z, dtype=np.float64)
         x = np.where(z >= 0, _inverse_box_cox(np.abs(z), self.power), -_inverse_box_cox(np.abs(z), 2 - self.power))
         return self.standardised.inverse(x)
+
+    def log_jacobian(self, y: Array) -> float:
+        """Return the sum of the logs of the slope at targets y, up to a constant of the power."""
+        x = self.standardised.forward(y)
+        return float((self.power - 1) * (np.sign(x) * np.log1p(np.abs(x))).sum())
 
 
 def _box_cox(x: Array, power: float) -> Array:
@@ -124,7 +134,7 @@ def _inverse_box_cox(z: Array, power: float) -> Array:
 
 #: largest standardised target, in standard deviations
 _FARTHEST = 1e6
-#: range of the fitted power: 1 is the identity, 0 a logarithm of the upper side, 2 one of the lower side
+#: range of the fitted power
 _POWERS = (-1.0, 3.0)
 
 
@@ -143,7 +153,7 @@ class YeoJohnson(Transform):
             return standardised
         x = standardised.forward(y)
         optimum = minimize_scalar(lambda power: -float(yeojohnson_llf(power, x)), bounds=_POWERS, method="bounded")
-        return _YeoJohnson(float(optimum.x), standardised)
+        return PowerTransform(float(optimum.x), y)
 
 
 class _Rank(FittedTransform):

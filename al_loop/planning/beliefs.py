@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,8 @@ from al_loop.config.initial_data import EarlierData, earlier_data_items
 from al_loop.errors import ConfigError, counted
 from al_loop.ledger import Import, Observation
 from al_loop.modelling.targets import read_target
-from al_loop.modelling.transforms import TRANSFORMS, Standardise
+from al_loop.modelling.transforms import TRANSFORMS, FittedTransform, Standardise
+from al_loop.planning.scales import PossibleScales
 from al_loop.planning.settings import PlanSettings
 from al_loop.planning.truths import Anchors, DrawnFunction, DrawnObjective, DrawnTruth, MeasuredTruth, Truth
 from al_loop.seeding import derive_seed
@@ -28,6 +28,7 @@ from al_loop.surrogates.gp import Belief, ExactGP
 Array = NDArray[np.float64]
 
 _N_ANCHORS = 800  # objects at which functions are drawn jointly and first
+_ATTEMPTS = 16  # draws of a function, of which one is to keep the limit
 _LEAST_DATA = 5  # measurements from which a belief is fitted
 _CORRELATION = (math.log(0.8 / 0.2), 1.0)  # prior of the logit of the correlation of neighbouring fidelities
 
@@ -141,6 +142,23 @@ def draw_pool(parts: CampaignParts, n: int) -> list[str]:
     return CandidateSource(parts, None).random(n, frozenset())
 
 
+@dataclass(frozen=True, eq=False)
+class _Imagined:
+    """What is believed of one of the oracle's values in a simulation.
+
+    Args:
+        belief: of the values on the scale on which they are normal.
+        transform: to this scale, from oriented values.
+        sign: 1 if the value is maximised, -1 if it is minimised.
+        y: the values that were measured, on this scale.
+    """
+
+    belief: Belief
+    transform: FittedTransform
+    sign: float
+    y: Tensor
+
+
 class _Beliefs:
     """The beliefs of every value of the oracle, from data or from the prior."""
 
@@ -152,25 +170,30 @@ class _Beliefs:
         self._surrogate = surrogate if isinstance(surrogate, ExactGP) else ExactGP(parts.features.kernel)
         objectives = parts.objectives
         signs = dict(zip(objectives.indices, objectives.signs, strict=True))
-        transform = TRANSFORMS[parts.config.transform]
-        self._entries: list[tuple[list[Belief], Any, float, Tensor]] = []
+        self._entries: list[list[_Imagined]] = []
         for i in range(len(parts.oracle_objectives)):
-            sign = signs.get(i, 1.0)
-            target = read_target(observed, i, sign, transform) if self.is_fitted else None
             seed = derive_seed(parts.config.seed, "plan", "hyperparameters", i)
-            if target is None or len(target.rows) < len(observed):
-                scale = Standardise().fit(np.array([-1.0, 1.0]) * settings.spread + sign * settings.mean)
-                beliefs = self._surrogate.draw_prior(X, settings.simulations, seed)
-                self._entries.append(([self._standardised(b) for b in beliefs], scale, sign, X.new_empty(0)))
-            else:
-                y = target.Y[:, 0]
-                known, n = X[: self._n_known], settings.simulations
-                if settings.draws_hyperparameters:
-                    beliefs = self._surrogate.draw_hyperparameters(known, y, n, seed)
-                else:
-                    beliefs = [self._surrogate.likely_hyperparameters(known, y)] * n
-                self._entries.append((beliefs, target.transform, sign, y))
+            self._entries.append(self._imagined(observed, i, signs.get(i, 1.0), seed))
         self._anchors: dict[tuple[int, int], tuple[Belief, Anchors]] = {}
+
+    def _imagined(self, observed: list[Observation], index: int, sign: float, seed: int) -> list[_Imagined]:
+        """Return what is believed of one of the oracle's values, for each simulation."""
+        settings, n = self._settings, self._settings.simulations
+        n *= _ATTEMPTS if math.isfinite(self._limit(index)) else 1
+        transform = TRANSFORMS[self._parts.config.transform]
+        target = read_target(observed, index, sign, transform) if self.is_fitted else None
+        if target is None or len(target.rows) < len(observed):
+            scale = Standardise().fit(np.array([-1.0, 1.0]) * settings.spread + sign * settings.mean)
+            beliefs = self._surrogate.draw_prior(self._X, n, seed)
+            return [_Imagined(self._standardised(b), scale, sign, self._X.new_empty(0)) for b in beliefs]
+        known, y = self._X[: self._n_known], target.Y[:, 0]
+        if not settings.draws_hyperparameters:
+            return [_Imagined(self._surrogate.likely_hyperparameters(known, y), target.transform, sign, y)] * n
+        values = target.transform.inverse(y.numpy())
+        is_free = self._parts.config.transform != "rank" and len(np.unique(values)) > 2
+        scales = PossibleScales.of_values(values) if is_free else PossibleScales.only(target.transform, y)
+        draws = self._surrogate.draw_scales(known, scales.Y, scales.log_densities, n, seed)
+        return [_Imagined(belief, scales.transforms[k], sign, scales.Y[:, k]) for k, belief in draws]
 
     def _standardised(self, belief: Belief) -> Belief:
         """Return a belief whose random objects have the spread 1, and the mean 0 on average."""
@@ -181,22 +204,41 @@ class _Beliefs:
         return Belief(belief.kernel, 0.0, 1.0 / max(1.0 - shared + belief.noise_ratio, 1e-3), belief.noise_ratio)
 
     def draw(self, number: int, seed: int) -> list[DrawnObjective]:
-        """Return the oracle's values of a simulation."""
+        """Return the oracle's values of a simulation.
+
+        Where there is a limit, they are the first of some draws that keeps it at all anchors.
+        """
         drawn = []
-        for i, (beliefs, transform, sign, y) in enumerate(self._entries):
-            belief, own = beliefs[number], derive_seed(seed, "objective", i)
-            key = (i, id(belief.kernel))
-            if key not in self._anchors:  # which keeps the kernel alive, and its id its own
-                self._anchors[key] = belief, Anchors.of(belief, self._X)
-            anchors = self._anchors[key][1]
-            known = values_given_noisy(belief, anchors.L[: len(y), : len(y)], y, derive_seed(own, "known"))
-            function = DrawnFunction(belief, anchors, known, own)
-            if not len(y):
-                function.center()
-            limit = self._settings.limit
-            bound = sign * limit if limit is not None and i in self._parts.objectives.indices else math.inf
-            drawn.append(DrawnObjective(function, belief, transform, sign, bound))
+        for i in range(len(self._entries)):
+            attempts = range(number, len(self._entries[i]), self._settings.simulations)
+            for attempt, entry in enumerate(attempts):
+                objective = self._draw_one(i, entry, derive_seed(seed, "objective", i, *([attempt] if attempt else [])))
+                if objective.keeps_limit():
+                    break
+            drawn.append(objective)
         return drawn
+
+    def _draw_one(self, i: int, entry: int, seed: int) -> DrawnObjective:
+        """Draw one of the oracle's values, from an entry of what is believed of it."""
+        imagined = self._entries[i][entry]
+        belief, y = imagined.belief, imagined.y
+        key = (i, id(belief.kernel))
+        if key not in self._anchors:  # which keeps the kernel alive, and its id its own
+            self._anchors[key] = belief, Anchors.of(belief, self._X)
+        anchors = self._anchors[key][1]
+        known = values_given_noisy(belief, anchors.L[: len(y), : len(y)], y, derive_seed(seed, "known"))
+        function = DrawnFunction(belief, anchors, known, seed)
+        if not len(y):
+            function.center()
+        limit = self._limit(i)
+        return DrawnObjective(function, belief, imagined.transform, imagined.sign, limit)
+
+    def _limit(self, i: int) -> float:
+        """Return the best oriented value that one of the oracle's values can have."""
+        limit, objectives = self._settings.limit, self._parts.objectives
+        if limit is None or i not in objectives.indices:
+            return math.inf
+        return limit * objectives.signs[objectives.indices.index(i)]
 
     def correlations(self, earlier: Sequence[Import], rng: np.random.Generator) -> list[float]:
         """Return the correlation of each cheaper fidelity with the target, cheapest first."""
@@ -212,7 +254,7 @@ class _Beliefs:
         if self.is_fitted:
             return [
                 f"The oracle is a function drawn from a Gaussian process (kernel {kernel}) given {summary}, with "
-                "hyperparameters drawn from their posterior."
+                "hyperparameters and skewness drawn from their posterior."
             ]
         few = f" ({summary} are too few to fit one)" if summary else ""
         s = self._settings

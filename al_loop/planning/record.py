@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 from al_loop.oracles.base import Goal
 from al_loop.storage.files import write_whole
 from al_loop.system.private_files import make_private_folder
@@ -151,7 +151,7 @@ class Plan:
 
     def number(self, value: float) -> str:
         """Return a value with its unit."""
-        return f"{value:.4g} {self.unit}".rstrip() if math.isfinite(value) else "no value"
+        return f"{value + 0.0:.4g} {self.unit}".rstrip() if math.isfinite(value) else "no value"
 
     def lines(self) -> list[str]:
         """Return the plan in sentences."""
@@ -161,10 +161,10 @@ class Plan:
             money = f", cost {n * self.cost_per_call:.6g}" if self.cost_per_call else ""
             hours = self.hours(self.main, n)
             time = "" if hours is None else f", {_duration(hours)}"
+            spent = f"{counted(self.main.rounds(n), 'round')}{money}{time}"
+            tenths = f"worst tenth {self.number(low)} or worse, best tenth {self.number(high)} or better"
             lines.append(
-                f"After {n} calls ({self.main.rounds(n)} rounds{money}{time}): chance {p:.0%} ± {error:.0%}; best "
-                f"{self.number(middle)} (worst tenth {self.number(low)} or worse, best tenth {self.number(high)} or "
-                "better)."
+                f"After {n} calls ({spent}): chance {p:.0%} ± {error:.0%}; best {self.number(middle)} ({tenths})."
             )
         lines += (
             self._choices("batch", "batch size") + self._choices("fidelity", "fidelity") + self._choices("data", "")
@@ -186,7 +186,7 @@ class Plan:
             per = "" if abs(gain) <= 2 * error else f" by {self.number(abs(gain))}"
             lines.append(
                 f"{variant.name[:1].upper()}{variant.name[1:]}: after {n} calls {word} than the config{per} "
-                f"(± {error:.2g}; chance {p:.0%}, {variant.rounds(n)} rounds)."
+                f"(± {error:.2g}; chance {p:.0%}, {counted(variant.rounds(n), 'round')})."
             )
         if noun == "batch size":
             best = self.best_batch()

@@ -154,6 +154,11 @@ class DrawnObjective:
         values: Array = self.sign * oriented
         return values
 
+    def keeps_limit(self) -> bool:
+        """Return whether no value at the anchors is better than the limit."""
+        best = float(self.function.at_anchors().max())
+        return self.limit == math.inf or float(self.transform.inverse(np.array(best))) <= self.limit
+
 
 class DrawnTruth(Truth):
     """An oracle whose values are functions drawn from beliefs.

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from al_loop import __version__
 from al_loop.analysis.comparison import Comparison
+from al_loop.outgoing import written_out_all
 from al_loop.report import assets
 from al_loop.report.page import environment, short
 
@@ -25,7 +26,7 @@ def comparison_page(comparison: Comparison) -> str:
         comparison: of runs.
     """
     scripts = [assets.text(name) for name in (*assets.CHART_LIBRARIES, *_SCRIPTS)]
-    facts = comparison_facts(comparison)
+    facts = written_out_all(comparison_facts(comparison))
     headline, sentences = verdict(comparison)
     return (
         environment()

@@ -13,6 +13,7 @@ import yaml
 from markupsafe import Markup
 
 from al_loop.analysis.outlook import duration
+from al_loop.outgoing import written_out, written_out_all
 from al_loop.report import assets
 from al_loop.report.logo import logo_svg
 
@@ -23,7 +24,11 @@ _SCRIPTS = ("core.js", "chem.js", "table.js", "charts.js", "report.js")
 def environment() -> jinja2.Environment:
     """Return the environment of the templates, in which every text is escaped."""
     env = jinja2.Environment(
-        loader=jinja2.FunctionLoader(assets.text), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.FunctionLoader(assets.text),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        finalize=lambda value: written_out(value) if type(value) is str else value,  # no Markup
     )
     env.filters |= {"short": short, "percent": percent}
     return env
@@ -36,6 +41,7 @@ def report_page(facts: Mapping[str, Any], *, live: str = "") -> str:
         facts: of a run, see ``analysis.facts``.
         live: for a page whose server has news: the version of these facts.
     """
+    facts = written_out_all(facts)
     cells = _Cells(facts)
     is_molecule = facts["run"]["object_type"] == "molecule"
     libraries = assets.RDKIT if is_molecule else ()
@@ -198,7 +204,7 @@ def short(value: float | int | str | None, digits: int = 4) -> str:
         return "–"
     if isinstance(value, str) or (isinstance(value, int) and abs(value) < 10**7):
         return str(value)
-    return f"{value:.{digits}g}"
+    return f"{value + 0.0:.{digits}g}"  # -0.0 + 0.0 is 0.0
 
 
 def percent(share: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,26 @@ class HyperparameterPosterior:
         return Fit(mean, signal, float(self._ratios[i]), self.log_evidence)
 
 
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """The same n targets on k scales, one of which is right.
+
+    Args:
+        Z: k x n standardised targets.
+        log_densities: log prior density of each scale, and the log of the slopes of its targets: k.
+    """
+
+    Z: Array
+    log_densities: Array
+
+    def posteriors(self, gram: Gram, prior: NoisePrior) -> tuple[list[HyperparameterPosterior], Array]:
+        """Return the hyperparameters' posterior on each scale, and the probabilities of the scales given a kernel."""
+        posteriors = [HyperparameterPosterior(gram, z, prior) for z in self.Z]
+        return posteriors, _probabilities(self.log_densities + [p.log_evidence for p in posteriors])
+
+
 def draw_kernels(
-    kernel: Kernel, rows: Rows, z: Array, prior: NoisePrior, n: int, rng: np.random.Generator
+    kernel: Kernel, rows: Rows, scales: Scales, prior: NoisePrior, n: int, rng: np.random.Generator
 ) -> list[Kernel]:
     """Draw a kernel's own hyperparameters from their posterior, by Gibbs sampling over the choices of a fit.
 
@@ -63,29 +82,39 @@ def draw_kernels(
     Args:
         kernel: the most likely kernel, where the chain begins.
         rows: training rows, of which up to 256 random ones count.
-        z: their standardised targets.
+        scales: their targets; each draw of a kernel is followed by one of the scale.
         prior: of the noise ratio.
         n: number of draws.
         rng: source of all randomness.
     """
     if not kernel.axes():
         return [kernel]
-    if len(z) > _KERNEL_ROWS:
-        subset: NDArray[np.int64] = np.sort(rng.permutation(len(z))[:_KERNEL_ROWS])
-        rows, z = rows.take(subset), z[subset]
+    if scales.Z.shape[1] > _KERNEL_ROWS:
+        subset: NDArray[np.int64] = np.sort(rng.permutation(scales.Z.shape[1])[:_KERNEL_ROWS])
+        share = len(subset) / scales.Z.shape[1]
+        rows, scales = rows.take(subset), Scales(scales.Z[:, subset], share * scales.log_densities)
+    scale = int(scales.log_densities.argmax())
 
     def density(option: Kernel) -> float:
         stopping.look()
-        if not len(z):
+        if not scales.Z.size:
             return option.log_prior
-        return HyperparameterPosterior(Gram.of(option, rows), z, prior).log_evidence + option.log_prior
+        return HyperparameterPosterior(Gram.of(option, rows), scales.Z[scale], prior).log_evidence + option.log_prior
 
     drawn: list[Kernel] = []
     while len(drawn) < n:
         for i in range(len(kernel.axes())):
             options = kernel.axes()[i]
-            densities = np.array([density(option) for option in options])
-            weights = np.exp(densities - densities.max())
-            kernel = options[int(rng.choice(len(options), p=weights / weights.sum()))]
+            weights = _probabilities(np.array([density(option) for option in options]))
+            kernel = options[int(rng.choice(len(options), p=weights))]
         drawn.append(kernel)
+        if len(scales.Z) > 1:
+            _, weights = scales.posteriors(Gram.of(kernel, rows), prior)
+            scale = int(rng.choice(len(weights), p=weights))
     return drawn
+
+
+def _probabilities(log_densities: Array) -> Array:
+    weights = np.exp(log_densities - log_densities.max())
+    probabilities: Array = weights / weights.sum()
+    return probabilities

@@ -36,6 +36,7 @@ __all__ = [
 
 #: times that bounds are replaced by expected values
 _IMPUTATIONS = 2
+_AT_ONCE = 10_000  # rows that are checked together
 #: fits a model to n x d features, a target (n, float64) and its known noise variances (n, or None)
 FitTarget = Callable[[Tensor, Tensor, Tensor | None], Model]
 
@@ -126,7 +127,7 @@ def check_data(X: Tensor, Y: Tensor, Yvar: Tensor | None) -> None:
         raise ValueError(f"X must be n x d and Y n x m with n >= 1, got {tuple(X.shape)} and {tuple(Y.shape)}")
     if Yvar is not None and (Yvar.shape != Y.shape or bool((Yvar < 0).any())):
         raise ValueError(f"Yvar must be non-negative variances of shape {tuple(Y.shape)}, got {tuple(Yvar.shape)}")
-    if not bool(X.isfinite().all()) or not bool(Y.isfinite().all()):
+    if not all(bool(part.isfinite().all()) for part in (*X.split(_AT_ONCE), Y)):
         raise ValueError("X and Y must be finite; leave failed measurements out of the training data")
     if Yvar is not None and not bool(Yvar.isfinite().all()):
         raise ValueError("Yvar must be finite; pass Yvar=None for measurements of unknown noise")

@@ -23,7 +23,7 @@ from al_loop.surrogates._gp_hyperparameters import (
     fit_noise_ratio,
 )
 from al_loop.surrogates._gp_model import ExactGPModel, Hyperparameters, Training
-from al_loop.surrogates._gp_posterior import HyperparameterPosterior, draw_kernels
+from al_loop.surrogates._gp_posterior import Scales, draw_kernels
 from al_loop.surrogates._standardise import shift_and_scale
 from al_loop.surrogates._subset import informative_rows
 from al_loop.surrogates.base import Surrogate, check_data
@@ -131,19 +131,43 @@ class ExactGP(Surrogate):
         Raises:
             ValueError: the data are unusable.
         """
-        check_data(X, y[:, None], None)
+        return [belief for _, belief in self.draw_scales(X, y[:, None], np.zeros(1), n_draws, seed)]
+
+    def draw_scales(
+        self, X: Tensor, Y: Tensor, log_densities: Array, n_draws: int, seed: int
+    ) -> list[tuple[int, Belief]]:
+        """Draw the scale on which the targets are normal, and hyperparameters, from their joint posterior.
+
+        Args:
+            X: n x d features.
+            Y: the same n targets on k scales, n x k.
+            log_densities: log prior density of each scale plus the log of the slopes of its targets, k.
+            n_draws: number of draws.
+            seed: of the draws.
+
+        Returns:
+            The scale and the hyperparameters of each draw.
+
+        Raises:
+            ValueError: the data are unusable.
+        """
+        check_data(X, Y, None)
         prior, rng = self._prior, np.random.default_rng(seed)
-        shift, scale = shift_and_scale(y)
-        z, rows = (y.double().numpy() - shift) / scale, prepare(X)
-        best = choose_kernel(kernel_of(self.kernel).trained(X), rows, y.double().numpy(), prior)
-        kernels = draw_kernels(best, rows, z, prior, min(n_draws, _N_KERNELS), rng)
-        posteriors = [HyperparameterPosterior(Gram.of(kernel, rows), z, prior) for kernel in kernels]
-        beliefs = []
+        shifts, spreads = (np.array(each) for each in zip(*map(shift_and_scale, Y.T), strict=True))
+        Z = (Y.double().T.numpy() - shifts[:, None]) / spreads[:, None]
+        scales, rows = Scales(Z, log_densities - len(X) * np.log(spreads)), prepare(X)
+        likely = int(scales.log_densities.argmax())
+        best = choose_kernel(kernel_of(self.kernel).trained(X), rows, Y[:, likely].double().numpy(), prior)
+        kernels = draw_kernels(best, rows, scales, prior, min(n_draws, _N_KERNELS), rng)
+        posteriors = [scales.posteriors(Gram.of(kernel, rows), prior) for kernel in kernels]
+        draws = []
         for i in range(n_draws):
-            fit = posteriors[i % len(kernels)].draw(rng)
-            mean, signal_variance = shift + scale * fit.mean, scale**2 * fit.signal
-            beliefs.append(Belief(kernels[i % len(kernels)], mean, signal_variance, fit.ratio))
-        return beliefs
+            own, weights = posteriors[i % len(kernels)]
+            k = int(rng.choice(len(weights), p=weights))
+            fit = own[k].draw(rng)
+            mean, signal_variance = float(shifts[k] + spreads[k] * fit.mean), float(spreads[k] ** 2 * fit.signal)
+            draws.append((k, Belief(kernels[i % len(kernels)], mean, signal_variance, fit.ratio)))
+        return draws
 
     def likely_hyperparameters(self, X: Tensor, y: Tensor) -> Belief:
         """Return the most likely hyperparameters, as ``fit`` finds them, for n x d features and n targets."""
@@ -162,7 +186,7 @@ class ExactGP(Surrogate):
         """
         prior, rng = self._prior, np.random.default_rng(seed)
         kernel, n_kernels = kernel_of(self.kernel).trained(X), min(n_draws, _N_KERNELS)
-        kernels = draw_kernels(kernel, prepare(X[:0]), np.empty(0), prior, n_kernels, rng)
+        kernels = draw_kernels(kernel, prepare(X[:0]), Scales(np.empty((1, 0)), np.zeros(1)), prior, n_kernels, rng)
         ratios = np.exp(rng.normal(np.log(self.noise_ratio), self.noise_spread, n_draws)).clip(*RATIO_BOUNDS)
         return [Belief(kernels[i % len(kernels)], 0.0, 1.0, float(ratio)) for i, ratio in enumerate(ratios)]
 

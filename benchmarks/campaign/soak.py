@@ -11,6 +11,8 @@ Two stations run side by side, on one PostgreSQL server that is stopped, killed 
     people    a campaign that people answer: two `al-loop ask` and two `al-loop tell` at once, again and again; every
               table is told by both tellers.
 
+The CPU minutes are those of all drivers, workers and commands; the load is the machine's in the last 15 minutes.
+
 Checked: an answer that was ever seen in the ledger stays there, unchanged; every value is right; the oracle answers for
 an object twice only if a call for it was in flight at a kill; no object is handed to two people; every told value is in
 the ledger once. Appends a row to soak.csv.
@@ -24,6 +26,7 @@ import itertools
 import os
 import queue
 import random
+import resource
 import sys
 import tempfile
 import threading
@@ -247,6 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--note", default="", help="on the machine, for the row")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     start = time.monotonic()
@@ -254,10 +258,13 @@ def main() -> None:
         tallies, exit_codes = soak(arguments.minutes, arguments.seed, Path(folder))
     minutes = (time.monotonic() - start) / 60
     answers = sum(t.answers for t in tallies)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)  # without the database server
     row = {
         "date": date.today().isoformat(),
         "cores": os.cpu_count(),
         "minutes": round(minutes, 1),
+        "CPU minutes": round((usage.ru_utime + usage.ru_stime) / 60, 1),
+        "mean load": round(os.getloadavg()[2], 1),
         "faults": sum(n for t in tallies for kind, n in t.faults.items() if not kind.startswith("(")),
         "answers": answers,
         "answers an hour": round(60 * answers / minutes),
@@ -265,6 +272,7 @@ def main() -> None:
         "wrong": sum(t.wrong + t.changed for t in tallies),
         "twice": sum(t.paid_twice for t in tallies),
         "twice, not in flight": sum(t.unexplained for t in tallies),
+        "note": arguments.note,
     }
     print("\n".join(f"{key:>22}  {value}" for key, value in row.items()))
     kinds = sum((t.faults for t in tallies), Counter()) + exit_codes

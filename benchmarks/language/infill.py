@@ -2,10 +2,12 @@
 
     python benchmarks/language/infill.py            # 4 objectives x 3 seeds, about 2 CPU minutes each; resumable
 
-Texts of 12 letters are written by a hidden chain over 12 letters, and a transformer of our own (width 64, 2 layers) is
-trained on them. A prompt shows the first and the last four letters of a text; the sampler fills the gap with 1 to 4
-letters, in proportion to the joint likelihood of the whole text under the frozen model. All 22,620 fillings of a prompt
-are enumerated for the exact posterior p*. The sampler has all weights of the model to train, and 512 prompts.
+Texts of 12 letters are written by a chain over 12 letters, of order 1 or 2 (`--orders`), and a transformer of our own
+(width 64, 2 layers) is trained on them, and on as many texts with a filled gap in the form of the prompts (Hu et al.
+tune after such training, too). A prompt shows the first and the last four letters of a text; the sampler fills the gap
+with 1 to 4 letters, in proportion to the joint likelihood of the whole text under the frozen model. All 22,620 fillings
+of a prompt are enumerated for the exact posterior p*. The sampler has all weights of the model to train, and 512
+prompts.
 
 Prints KL(q || p*) in nats, the mean over 16 training prompts and 16 held-out ones, and writes infill.csv.
 
@@ -39,39 +41,42 @@ OBJECTIVES = (
 N_TRAINING, N_EXACT = 512, 16
 
 
-def texts(n: int, seed: int) -> list[str]:
-    """Return texts of a chain in which each letter depends on the two before it."""
+def texts(n: int, order: int, seed: int) -> list[str]:
+    """Return texts of a chain in which each letter depends on the one or two before it."""
     rng = np.random.default_rng(7)
-    table = rng.dirichlet(np.full(12, 0.25), size=(12, 12))
+    table = rng.dirichlet(np.full(12, 0.25), size=(12,) * order)
     rng = np.random.default_rng(seed)
     rows = []
     for _ in range(n):
         row = list(rng.integers(0, 12, 2))
         while len(row) < 12:
-            row.append(rng.choice(12, p=0.9 * table[row[-2], row[-1]] + 0.1 / 12))
+            row.append(rng.choice(12, p=0.9 * table[tuple(row[-order:])] + 0.1 / 12))
         rows.append("".join(LETTERS[i] for i in row))
     return rows
 
 
-def language_model(steps: int) -> str:
+def language_model(order: int, steps: int) -> str:
     """Return the file of the language model, which is trained if it is not there."""
-    path = RUNS / f"model-{steps}.pt"
+    path = RUNS / f"model-gaps-{order}-{steps}.pt"
     if path.exists():
         return str(path)
     tokenizer = ListedTokens(["<s>", "</s>", "_", *LETTERS], start="<s>", end="</s>")
+    rows = texts(20_000, order, 0)
+    sizes = np.random.default_rng(5).integers(1, 5, len(rows))
+    with_gaps = [f"{row[:4]}_{row[4 + n : 8 + n]}{row[4 : 4 + n]}" for row, n in zip(rows, sizes, strict=True)]
     torch.manual_seed(0)
     model = SmallTransformer(tokenizer, width=64, layers=2, places=20)
-    loss = fit(model, texts(20_000, 0), steps=steps, batch_size=64)
+    loss = fit(model, rows + with_gaps, steps=steps, batch_size=64)
     print(f"language model: {loss:.3f} nats per token", flush=True)
     RUNS.mkdir(parents=True, exist_ok=True)
     model.save(path)
     return str(path)
 
 
-def gaps(n: int, seed: int) -> list[Gap]:
+def gaps(n: int, order: int, seed: int) -> list[Gap]:
     """Return gaps in texts, each with a prompt of its own."""
-    found = {}
-    for text in texts(4 * n, seed):
+    found: dict[tuple[str, str], Gap] = {}
+    for text in texts(4 * n, order, seed):
         before, after = text[:4], text[8:]
         found.setdefault((before, after), Gap(before, after, prompt=f"{before}_{after}"))
     return list(found.values())[:n]
@@ -86,9 +91,10 @@ def divergence(tuned: TunedModel, chosen: list[Gap]) -> float:
     return float(np.mean([of_these.posterior(prompt).kl for prompt in reward.prompts]))
 
 
-def measure(objective: str, seed: int, steps: int, model_steps: int) -> pd.DataFrame:
-    name = language_model(model_steps)
-    training = gaps(N_TRAINING + N_EXACT, 1)
+def measure(arm: str, seed: int, steps: int, model_steps: int) -> pd.DataFrame:
+    objective, order = arm.split(", order ")
+    name = language_model(int(order), model_steps)
+    training = gaps(N_TRAINING + N_EXACT, int(order), 1)
     training, held_out = training[:N_TRAINING], training[N_TRAINING:]
     began = time.process_time()
     tuned = tune(
@@ -97,7 +103,7 @@ def measure(objective: str, seed: int, steps: int, model_steps: int) -> pd.DataF
         min_tokens=1, max_tokens=4, forbidden=["_"], report_every=steps, report_draws=2, options=TuneOptions(),
     )  # fmt: skip
     seconds = time.process_time() - began
-    row = {"arm": objective, "seed": seed, "steps": steps, "cpu_s": round(seconds, 1)}
+    row = {"arm": arm, "seed": seed, "steps": steps, "cpu_s": round(seconds, 1)}
     row |= {"kl_training": divergence(tuned, training[:N_EXACT]), "kl_held_out": divergence(tuned, held_out)}
     print(row, flush=True)
     return pd.DataFrame([row])
@@ -107,6 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--objectives", nargs="+", default=list(OBJECTIVES), choices=OBJECTIVES)
+    parser.add_argument("--orders", type=int, nargs="+", default=[1], choices=[1, 2])
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--model-steps", type=int, default=1500)
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -114,9 +121,9 @@ def main() -> None:
     torch.set_num_threads(1)
     table = measure_missing(
         options.out / "infill.csv",
-        options.objectives,
+        [f"{objective}, order {order}" for order in options.orders for objective in options.objectives],
         options.seeds,
-        lambda objective, seed: measure(objective, seed, options.steps, options.model_steps),
+        lambda arm, seed: measure(arm, seed, options.steps, options.model_steps),
         "kl_held_out",
     )
     print(table.groupby("arm")[["cpu_s", "kl_training", "kl_held_out"]].mean().to_string(float_format="%.4f"))

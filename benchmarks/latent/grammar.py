@@ -18,6 +18,7 @@ import argparse
 import copy
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +28,7 @@ from torch import Tensor
 sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop.latent import EM, Grammar, fit
+from al_loop.latent.em import Round
 from al_loop.latent.posterior import Posterior
 from al_loop.latent.words import lengths_of
 from benchmarks.support.resumable import measure_missing
@@ -36,16 +38,17 @@ RUNS = Path("runs/grammar_em")
 N_TRAIN, N_TEST, N_ROUNDS = 1000, 500, 40
 SETTINGS = EM(
     rounds=30,
-    e_steps=40,
+    e_steps=80,
     warmup=500,
     batch_size=48,
     hidden=48,
     layers=2,
     lr=2e-3,
-    undone=0.4,
+    moves=0,
+    draws=8,
+    weighted=True,
     average=0.25,
-    moves=1,
-    report_every=30,
+    report_every=10,
 )
 WORDS = "abcdefghij"
 ARMS = {
@@ -68,7 +71,7 @@ def problem(arm: str, seed: int) -> tuple[Grammar, Grammar, Tensor, Tensor, Tens
         truth.emission.copy_(torch.eye(10, dtype=torch.float64).clamp(min=1e-9).log().log_softmax(1))
     x, _ = truth.sample(N_TRAIN, generator)
     test, trees = truth.sample(N_TEST, generator)
-    model = Grammar(WORDS, 10, 5, 10, ARMS[arm])
+    model = Grammar(WORDS, 10, 5, 10, "sibling" if ARMS[arm] == "sibling" else "none")
     model.initialise(x, torch.Generator().manual_seed(seed))
     with torch.no_grad():
         model.emission.copy_(truth.emission)
@@ -115,6 +118,13 @@ def drawn_spans(posterior: Posterior, x: Tensor, n: int = 100) -> Tensor:
     return torch.stack([spans(model, z).mean(0) for z in drawn])
 
 
+def show(model: Grammar, x: Tensor, done: Round) -> None:
+    """Print how far a fit is."""
+    if done.report is not None:
+        per_word = float(model.log_likelihood(x).mean()) / float(lengths_of(x).double().mean())
+        print(f"  {done.number}: {per_word:.4f} per training word, KL at most {done.report.kl:.3f}", flush=True)
+
+
 def measure(arm: str, seed: int) -> pd.DataFrame:
     """Fit by one method, and return one row."""
     truth, model, x, test, trees = problem(arm, seed)
@@ -124,7 +134,9 @@ def measure(arm: str, seed: int) -> pd.DataFrame:
     elif arm.startswith("GFlowNet"):
         state = RUNS / f"{arm.replace(', ', '-')}-{seed}.checkpoint"
         state.parent.mkdir(parents=True, exist_ok=True)
-        posterior = fit(model, x, SETTINGS, seed=seed, initialise=False, checkpoint=state).posterior
+        posterior = fit(
+            model, x, SETTINGS, seed=seed, initialise=False, checkpoint=state, on_round=partial(show, model, x)
+        ).posterior
     else:
         for _ in range(N_ROUNDS):
             model.exact_step(x)

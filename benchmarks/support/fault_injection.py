@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ name: faults
 seed: SEED
 environment: {kind: sequence, alphabet: ACGU, length: 8}
 oracle: {target: "faulty:measure", seed: SEED, rate: RATE}
-sampler: {steps: 10, batch_size: 16, hidden: 16, pool: 64}
+sampler: {steps: 10, batch_size: 16, hidden: 16, pool: POOL}
 rounds: {initial: BATCH, batch_size: BATCH, count: ROUNDS}
 evaluation: {workers: 3, timeout_s: 2.0, attempts: 4, backoff_s: 0.05, patience_s: 120}
 resources: {sampler: {num_cpus: 0.1}, oracle: {num_cpus: 0.5}}
@@ -123,10 +123,20 @@ class Tally:
 
     @property
     def is_clean(self) -> bool:
+        """Whether every promise was kept."""
         return not (self.missing or self.changed or self.wrong or self.unanswered or self.unexplained)
 
+    def add(self, other: Tally) -> None:
+        """Add the counts of other campaigns."""
+        self.faults += other.faults
+        for name in COUNTS:
+            vars(self)[name] += vars(other)[name]
 
+
+#: the fields of a tally that are plain numbers
+COUNTS = [entry.name for entry in fields(Tally) if entry.type == "int"]
 DEFAULT_SHAPE = Shape()
+_MOST_STOPS = 20  # one after another that leave no answer
 
 
 class Scene:
@@ -318,6 +328,7 @@ class FaultCampaign:
         self._config = folder / "faults.yaml"
         text = CONFIG.replace("SEED", str(seed)).replace("RATE", str(shape.rate))
         text = text.replace("BATCH", str(shape.batch)).replace("ROUNDS", str(shape.rounds))
+        text = text.replace("POOL", str(max(64, 2 * shape.batch)))
         self._config.write_text(text + (f"ledger: '{self._url}'\n" if "postgresql" in self._url else ""))
         self._seen: dict[int, EvaluationRow] = {}
         self._excused: Counter[str] = Counter()
@@ -325,7 +336,9 @@ class FaultCampaign:
     def run(self, is_fault_due: Callable[[], bool]) -> None:
         """Run the campaign to its end, and inject faults from outside while ``is_fault_due()``."""
         self._tally.campaigns += 1
+        n_in_vain = 0
         while True:
+            n_seen = len(self._seen)
             pid = self._driver.start(self._config, self._run_dir, self._scene.address)
             self._tally.starts += 1
             with ThreadPoolExecutor(1) as waiter:  # Ray can start nodes only in the main thread
@@ -338,6 +351,9 @@ class FaultCampaign:
                 break
             if status == 1:
                 self._tally.faults["(stopped with a reason)"] += 1
+                n_in_vain = 0 if len(self._seen) > n_seen else n_in_vain + 1
+                if n_in_vain > _MOST_STOPS:
+                    raise SystemExit(f"{_MOST_STOPS} starts in vain; see {self._config.parent.parent}/driver.log")
             elif status != -signal.SIGKILL:
                 raise SystemExit(f"the driver ended with {status}; see {self._config.parent.parent}/driver.log")
         self._check()

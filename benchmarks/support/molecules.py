@@ -36,12 +36,12 @@ LOOP: Mapping[str, Any] = {
     "environment": {"kind": "fragments", "max_fragments": 8, "max_atoms": 50},
     "surrogate": {"kind": "gp", "max_rows": 1000},
     "acquisition": {"kind": "ucb", "kappa": 0.5},
-    "selector": {"kind": "greedy"},
+    "selector": {"kind": "mixed", "share": 0.3, "by": "random", "selector": {"kind": "leader", "threshold": 0.65}},
     "reward": {"beta": 4},
     "sampler": {
         "steps": 2, "batch_size": 16, "pool": 128, "measured_size": 16, "replay_size": 0,
         "evolution": {
-            "kind": "graph_edits", "children": 250, "generations": 3, "library": str(DATA / "zinc250k.smi.xz"),
+            "kind": "graph_edits", "children": 750, "generations": 1, "library": str(DATA / "zinc250k.smi.xz"),
         },
     },
 }  # fmt: skip
@@ -50,6 +50,12 @@ LOOP: Mapping[str, Any] = {
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     **{name: USUAL[name] for name in ("loop, no uncertainty", "loop, no diversity")},
     "loop, no graph edits": {"sampler": {"evolution": None}},
+    "loop, no replay": {"sampler": {"measured_size": 0}},
+    "loop, no prior": {"sampler": {"prior": "none"}},
+    "loop, deep search": {  # the highest acquisitions alone, after three generations on it
+        "selector": {"kind": "greedy"},
+        "sampler": {"evolution": {**LOOP["sampler"]["evolution"], "children": 250, "generations": 3}},
+    },
 }
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from al_loop import open_run
+from al_loop.analysis.notebook import METADATA
 from al_loop.cli.app import app as command_line
 from al_loop.config import plugins
 from al_loop.config.annotations import key_type
@@ -267,8 +268,7 @@ def _write(application: Sphinx) -> None:
     notebooks.mkdir(exist_ok=True)
     for source in (Path(application.srcdir).parent / "notebooks").glob("*.py"):
         notebook = with_outputs(jupytext.read(source), Path(application.srcdir) / "executed" / f"{source.stem}.ipynb")
-        notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
-        notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+        notebook.metadata.update(METADATA)
         jupytext.write(notebook, notebooks / f"{source.stem}.ipynb")
 
 

@@ -25,4 +25,4 @@ def make_plan(
         **settings,
     }
     return Plan("demo", objective, "eV", direction, calls=(10, 20), variants=(main, *variants), cost_per_call=2.0,
-                hours_per_call=3.0, workers=2, assumptions=("a",), shortcuts=("s",), **fields)  # fmt: skip
+                hours_per_call=3.0, workers=2, **{"assumptions": ("a",), "shortcuts": ("s",), **fields})  # fmt: skip

@@ -139,7 +139,7 @@ class PlainReporter(TerminalReporter):
             for rank, (name, values) in enumerate(result.best, 1):
                 self._print(f"best {rank} | {format_values(values, labels)}{unit} | {name}")
             run_dir = self.overview.run_dir
-            self._print(f"to inspect it: al-loop status {run_dir}, or al-loop export {run_dir}")
+            self._print(f"to inspect it: al-loop report {run_dir} (a page), status, or export")
         best = result.no_best
         if result.n_front:
             best = f"front {result.n_front}"

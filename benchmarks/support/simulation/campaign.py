@@ -239,6 +239,7 @@ class SimulatedCampaign:
         self._images: dict[Path, bytes] = {}
         self._intrusions = self._n_events = 0
         self._drivers: list[Process] = []
+        self._last_host = ""  # on which the campaign ended; others may have been refused, and have no run directory
 
     @property
     def ledger(self) -> Path:
@@ -311,6 +312,7 @@ class SimulatedCampaign:
             finished = [d for d in drivers if self._ends.get(d.pid, self) is None]
             self._check(drivers)
             if finished:
+                self._last_host = finished[0].host
                 break
             if self.verdict.starts > _MOST_STARTS + 2:
                 raise SimulationError(f"the campaign does not end: {self._ends[drivers[-1].pid]}")
@@ -505,7 +507,7 @@ class SimulatedCampaign:
         if not (self.setup.closes_early or self.world.faults["clock set"] or self.verdict.seed % 4 == 0):
             return
         with Ledger(sqlite_url(self.ledger), read_only=True) as ledger:
-            for batch in reproduction.reproduced(ledger, self._root / "a"):
+            for batch in reproduction.reproduced(ledger, self._root / self._last_host):
                 if not batch.is_same:
                     raise SimulationError(f"al-loop verify --replay: {batch}")
 

@@ -143,6 +143,13 @@ def test_the_open_round_is_expected_to_bring_its_forecast(facts):
     assert outlook["chance"] == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize("goal", ["maximise", "minimise"])
+def test_a_round_that_brought_nothing_brought_zero(goal, tmp_path):
+    outlook = outlook_of(tmp_path, open_batch=False, goal=goal, gains=(0.5, 0.4, 0.0))
+    assert any("it brought 0." in text for text in outlook["because"])
+    assert "-0" not in json.dumps(outlook).replace("e-0", "")
+
+
 def test_a_finished_campaign_extrapolates_its_forecasts(tmp_path):
     outlook = outlook_of(tmp_path, open_batch=False)
     assert "Go on: another round is expected to bring" in outlook["headline"]

@@ -47,8 +47,10 @@ def test_a_grid_has_a_picture_and_values_for_each_object(run):
 
 def test_hostile_objects_are_text_in_notebooks(tmp_path):
     objects = [f"{a}{i}" for i in range(4) for a in ATTACKS]
-    with open_run(fill(tmp_path, objects=objects, n_rounds=2, name=HOSTILE, object_type="other")) as run:
+    settings = {"name": HOSTILE, "details": {HOSTILE: HOSTILE}, "object_type": "other"}
+    with open_run(fill(tmp_path, objects=objects, n_rounds=2, **settings)) as run:
         shown = [run._repr_html_(), run.molecule_grid(9)._repr_html_(), run.compare()._repr_html_()]
+        shown += [run.describe()._repr_html_(), run.evaluations._repr_html_()]
         run.plot_progress(), run.plot_map(), run.plot_timeline(), run.plot_calibration()
     assert not any(attack in text for attack in ATTACKS[:3] for text in shown)
 

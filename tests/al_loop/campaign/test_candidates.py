@@ -93,6 +93,19 @@ def test_objects_without_features_are_not_proposed():
     assert parts.features.refused == {"AUA": "not this one"}
 
 
+def test_acceptable_objects_without_features_are_not_blamed_on_the_constraints():
+    parts = with_space(alphabet="AU")
+    source = CandidateSource(parts, None)
+
+    def none(objects):
+        raise ValueError("no reference data")
+
+    parts.features.compute = none
+    assert source.why_none() == "features: none of 8 acceptable objects has features: no reference data"
+    strict = prepare(parse_config(CONFIG | {"constraints": [{"kind": "gc_content", "min": 2.0}]}))
+    assert CandidateSource(strict, None).why_none().startswith("constraints: none of")
+
+
 SEEDED = CONFIG | {
     "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 8},
     "seeds": ["AAAAUUUU", "GCGCGCGC"],

@@ -64,3 +64,31 @@ def test_a_run_goes_on_with_what_it_recorded():
     assert begun.assumed == ()
     same = with_recorded(config, {**former, "environment": {"kind": "fragments", "vocabulary": "zinc"}})
     assert same.environment.arguments == {"max_atoms": 30, "vocabulary": "zinc"}
+
+
+def test_a_run_goes_on_with_the_method_that_it_recorded():
+    content = {
+        "name": "x",
+        "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 6},
+        "oracle": {"kind": "rna"},
+        "method": "auto",
+        "sampler": {"steps": 7},
+    }
+    former = parse_config(
+        {
+            **content,
+            "surrogate": {"kind": "gp"},
+            "acquisition": {"kind": "log_ei"},
+            "selector": {"kind": "diverse"},
+            "features": {"kind": "kmers"},
+            "sampler": {"steps": 7, "pool": 99, "searches": [], "evolution": None},
+            "reward": {"feasibility": 3},
+        }
+    ).model_dump(mode="json", exclude_unset=True)  # as a version with other choices recorded it
+    begun = with_recorded(parse_config(content), former)
+    assert (begun.features.kind, begun.surrogate.kind, begun.acquisition.kind) == ("kmers", "gp", "log_ei")
+    assert (begun.sampler.steps, begun.sampler.pool, begun.sampler.evolution) == (7, 99, None)
+    del former["features"], former["reward"]
+    begun = with_recorded(parse_config(content), former)
+    assert begun.features is None
+    assert begun.reward.feasibility == parse_config({**content, "method": None}).reward.feasibility

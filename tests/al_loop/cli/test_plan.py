@@ -3,6 +3,8 @@ import json
 import pytest
 
 from tests.support.command_line import CONFIG, call
+from tests.support.molecule_run import ATTACKS
+from tests.support.plans import make_plan
 
 
 @pytest.fixture
@@ -36,3 +38,13 @@ def test_what_cannot_be_planned_is_refused_with_the_remedy(config, options, mess
     code, _, errors = call("plan", str(config), *options, "--no-save")
     assert code == 2
     assert message in " ".join(errors)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_a_plan_says_is_text(config, tmp_path, monkeypatch, attack):
+    bad = f"{attack}\x1b[2J"
+    plan = make_plan(objective=bad, goal_text=bad, others=[(bad, "batch", 10, 0.5)], assumptions=(bad,))
+    monkeypatch.setattr("al_loop.planning.plan", lambda *_, **__: plan)
+    code, output, errors = call("plan", str(config), "--goal", "5%", "--run-dir", str(tmp_path / "\x1b[31m"))
+    assert (code, errors) == (0, [])
+    assert not {"\x1b", "\x07", "\r"} & set(output)

@@ -28,6 +28,7 @@ def test_list_names_every_section_and_part() -> None:
         "ucb",
         "selector",
         "qed",
+        "checked",
     ):
         assert word in out
 
@@ -44,3 +45,19 @@ def test_shipped_configs_are_valid_by_the_schema_and_a_typo_is_not() -> None:
         jsonschema.validate(content, schema)
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({**content, "surogate": {"kind": "gp"}}, schema)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("property", "smarts"), ("constraints", "smarts"), ("surrogate", "gp")])
+def test_a_heading_of_the_list_is_a_name_that_it_explains(name: str, kind: str) -> None:
+    code, out, _ = call("list", name)
+    assert code == 0
+    assert f"  {kind}  " in out
+
+
+def test_the_rewards_of_tune_language_are_those_that_its_config_accepts() -> None:
+    from typing import get_args
+
+    from al_loop.config.language_rewards import LANGUAGE_REWARDS
+    from al_loop.language.config import RewardConfig
+
+    assert get_args(RewardConfig.model_fields["kind"].annotation) == tuple(LANGUAGE_REWARDS)

@@ -14,7 +14,7 @@ def config(environment=SEQUENCES, oracle=None, **content):
 
 def test_without_a_method_nothing_changes():
     content = {"environment": SEQUENCES, "surrogate": {"kind": "auto"}}
-    assert resolved(content) is content
+    assert resolved(content) == (content, ())
     assert config().surrogate.kind == "gp"
 
 
@@ -38,6 +38,14 @@ def test_small_batches_are_not_shared_out():
     assert config(method="auto", rounds={"batch_size": 4}).selector.kind == "diverse"
 
 
+def test_a_batch_of_molecules_is_spread_and_partly_not_the_surrogates_choice():
+    oracle = {"kind": "guacamol", "task": "median1"}
+    made = config("fragments", oracle, method="auto", rounds={"batch_size": 16})
+    assert (made.selector.kind, made.selector.arguments["selector"]["kind"]) == ("mixed", "leader")
+    assert made.sampler.evolution.arguments == {"children": 750, "generations": 1}
+    assert config("fragments", oracle, method="auto", rounds={"batch_size": 4}).selector.kind == "diverse"
+
+
 @pytest.mark.parametrize("section", ["acquisition", "selector", "features"])
 def test_a_single_part_may_be_auto(section):
     made = config(**{section: "auto"})
@@ -59,7 +67,7 @@ def test_a_listed_space_of_molecules_is_described_in_three_ways_and_scored_whole
 def test_resolving_again_changes_nothing():
     made = config(method="auto")
     content = made.model_dump(mode="json", exclude_unset=True)
-    assert parse_config(content) == made
+    assert parse_config(content) == made.with_assumed()
 
 
 def test_the_resolved_config_is_the_campaign_not_the_word():

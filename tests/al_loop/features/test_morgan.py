@@ -5,6 +5,7 @@ import torch
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
+from al_loop.features import row_cache
 from al_loop.features.morgan import Morgan
 
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "Cn1cnc2c1c(=O)n(C)c(=O)n2C", "CC(C)Cc1ccc(cc1)C(C)C(=O)O", "CCO", "CCCCCCCCCCCC"]
@@ -51,9 +52,10 @@ def test_counts_saturate():
     assert Morgan()(["C" * 400]).max() == 255
 
 
-def test_the_cache_stays_within_its_bound():
+def test_the_cache_stays_within_its_bound(monkeypatch):
+    monkeypatch.setattr(row_cache, "_BYTES", 0)
     features = Morgan()
-    features._cache_size = 3
+    features._cache.capacity = 3
     for _ in range(3):
         assert features(SMILES).shape == (5, 2048)
         assert len(features._cache) <= 3

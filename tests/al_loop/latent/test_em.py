@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from al_loop.latent import EM, Alternation, Mixture, fit
+from al_loop.latent import EM, HMM, Alternation, Mixture, fit
 
 
 def problem(n=300, groups=2, petals=2):
@@ -76,6 +76,26 @@ def test_the_threshold_changes_linearly():
     assert [em.threshold_of(i) for i in range(5)] == [6.0, 5.25, 4.5, 3.75, 3.0]
 
 
+def test_weighted_draws_of_a_poor_sampler_make_the_exact_m_step():
+    x, model = problem(n=100)
+    exact = Mixture(2, 2)
+    exact.load_state_dict(model.state_dict())
+    exact.exact_step(x)
+    settings = EM(rounds=1, e_steps=1, sleep=0.0, moves=0, draws=200, weighted=True, hidden=8)
+    fit(model, x, settings, initialise=False)
+    assert torch.allclose(model.centre, exact.centre, atol=0.05)
+
+
+def test_pseudo_counts_do_not_depend_on_the_number_of_draws():
+    """An alphabet with a letter that never occurs has it with the probability that the pseudo-counts alone give."""
+    shares = []
+    for settings in ({}, {"draws": 4}, {"average": 1.0}, {"draws": 4, "moves": 0, "weighted": True}):
+        model = HMM("AB", length=2, states=1, smoothing=0.5)
+        fit(model, ["AA"] * 5, EM(rounds=2, e_steps=1, batch_size=4, hidden=8, layers=1, **settings))
+        shares.append(float(model.emission[0, 1].detach().exp()))
+    assert shares == pytest.approx([0.5 / 11] * 4)
+
+
 @pytest.mark.parametrize("best", [False, True])
 @pytest.mark.parametrize("moves", [0, 1])
 def test_the_ablations_run(best, moves):
@@ -97,6 +117,8 @@ def test_the_ablations_run(best, moves):
         ({"lr": 0.0}, "lr"),
         ({"smoothing": 1.0}, "smoothing"),
         ({"epsilon": 1.5}, "epsilon"),
+        ({"weighted": True, "draws": 4}, "weighted: requires"),
+        ({"weighted": True, "moves": 0}, "weighted: requires"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

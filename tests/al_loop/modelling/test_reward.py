@@ -112,7 +112,7 @@ def test_pickles_without_what_it_has_log_rewards():
     r = reward()
     before = r(["1", "9"])
     copy = pickle.loads(pickle.dumps(r))
-    assert copy._log_rewards == {}
+    assert not copy._log_rewards
     assert torch.equal(copy(["1", "9"]), before)
     assert r._log_rewards
 

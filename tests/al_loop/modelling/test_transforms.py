@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, yeojohnson
 
-from al_loop.modelling.transforms import TRANSFORMS
+from al_loop.modelling.transforms import TRANSFORMS, PowerTransform
 
 RNG = np.random.default_rng(0)
 TARGETS = {
@@ -43,6 +43,14 @@ def test_yeo_johnson_is_scipys():
     expected, power = yeojohnson((y - y.mean()) / y.std())
     assert fitted.power == pytest.approx(power, abs=1e-4)
     assert fitted.forward(y) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0])
+def test_the_slopes_of_a_power_transform_are_its_derivatives(power):
+    y = TARGETS["skewed"]
+    fitted = PowerTransform(power, y)
+    slopes = (fitted.forward(y + 1e-5) - fitted.forward(y - 1e-5)) / 2e-5
+    assert fitted.log_jacobian(y) == pytest.approx(np.log(slopes * y.std()).sum(), abs=1e-4)
 
 
 def test_ranks_are_normal_scores():

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from al_loop.campaign.preparation import prepare
+from al_loop.config import parse_config
 from al_loop.modelling.transforms import Standardise
-from al_loop.planning.beliefs import values_given_noisy
+from al_loop.planning.beliefs import believed_world, draw_pool, values_given_noisy
+from al_loop.planning.settings import PlanSettings
 from al_loop.planning.truths import Anchors, DrawnFunction, DrawnObjective, DrawnTruth, MeasuredTruth
 from al_loop.surrogates.gp import Belief
 from al_loop.surrogates.kernels.elementary import Hamming
@@ -87,3 +90,29 @@ def test_a_cheaper_fidelity_follows_the_target_as_closely_as_its_correlation_say
 
 def test_a_table_answers_what_it_has():
     assert MeasuredTruth({"a": (1.0,), "b": None}).measure(["b", "a"], 0) == [None, (1.0,)]
+
+
+def test_functions_that_exceed_the_limit_are_drawn_again():
+    config = {
+        "name": "limited",
+        "environment": {"kind": "sequence", "alphabet": "ACGT", "length": 5},
+        "oracle": {"target": "builtins:len"},
+    }
+    parts = prepare(parse_config(config))
+    n_at_limit = []
+    for limit in (None, 2.0):
+        settings = PlanSettings("5%", calls=(4,), simulations=30, limit=limit)
+        world = believed_world(parts, settings, draw_pool(parts, 200), ())
+        values = np.array([[v[0] for v in sample if v] for sample in world.sample])
+        n_at_limit.append(int((values >= 2.0).sum()))
+    assert values.max() <= 2.0
+    assert 0 < n_at_limit[1] < 0.8 * n_at_limit[0]  # the noise of an answer may still reach the limit
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_function_keeps_a_limit_that_none_of_its_values_exceeds(sign):
+    belief = Belief(KERNEL, 0.0, 1.0, 0.01)
+    function = DrawnFunction(belief, Anchors.of(belief, one_hot(WORDS)), torch.empty(0, dtype=torch.float64), 3)
+    best, scale = float(function.at_anchors().max()), Standardise().fit(np.array([-1.0, 1.0]))
+    kept = [DrawnObjective(function, belief, scale, sign, best + d).keeps_limit() for d in (-0.01, 0.01, math.inf)]
+    assert kept == [False, True, True]

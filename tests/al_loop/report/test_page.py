@@ -2,15 +2,19 @@ import base64
 import gzip
 import json
 import re
+from contextlib import ExitStack
 from html.parser import HTMLParser
 
 import pytest
 
 from al_loop.analysis import open_run
+from al_loop.analysis.comparison import compare
 from al_loop.analysis.facts import run_facts
 from al_loop.oracles.base import Objective
+from al_loop.report.comparison_page import comparison_page
 from al_loop.report.page import report_page, short
 from tests.support.molecule_run import ATTACKS, HOSTILE, MOLECULES, fill
+from tests.support.plans import make_plan
 
 WORDS = [f"AC{a}{b}T{c}GG" for a in "ACGT" for b in "ACGT" for c in "AC"]
 
@@ -99,6 +103,24 @@ def test_hostile_names_reasons_and_labels_are_text(tmp_path, attack):
     assert "onerror" not in {name for name, _ in elements.attributes}
     assert not {"img", "iframe", "object", "embed"} & set(elements.tags)
     assert not re.search(r"(?i)<svg[^>]*onload", page)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_hostile_groups_and_plans_are_text(tmp_path, attack):
+    make_plan("minimise", objective="energy", goal_text=attack, assumptions=(attack,)).save(tmp_path / "first")
+    folders = [
+        fill(tmp_path / name, name=attack, n_rounds=2, config={"acquisition": {"kind": f"{attack}{name}"}})
+        for name in ("first", "second")
+    ]
+    with ExitStack() as stack:
+        runs = [stack.enter_context(open_run(folder)) for folder in folders]
+        pages = [report_page(run_facts(runs[0], has_map=False)), comparison_page(compare(runs))]
+    for page in pages:
+        elements = Elements(page)
+        assert "onerror" not in {name for name, _ in elements.attributes}
+        assert not {"img", "iframe", "object", "embed"} & set(elements.tags)
+        assert not re.search(r"(?i)<svg[^>]*onload", page)
+        assert "<script>alert" not in page
 
 
 def test_a_hostile_molecule_is_drawn_as_text(tmp_path):

@@ -103,6 +103,17 @@ def test_drawn_hyperparameters_have_the_posterior_that_the_docstring_states():
     assert drawn.std(0) == pytest.approx(spread, rel=0.15)
 
 
+@pytest.mark.parametrize("is_skewed", [False, True])
+def test_the_scale_on_which_targets_are_normal_is_drawn(is_skewed):
+    X = data(80)[0]
+    z = torch.randn(len(X), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    scales = torch.stack([z, z.exp()], dim=1)  # of z, or else of exp(z), whose logarithm has the slope exp(-z)
+    slopes = np.array([-float(z.sum()), 0.0]) if is_skewed else np.array([0.0, float(z.sum())])
+    draws = ExactGP(kernel="tanimoto").draw_scales(X, scales, slopes, 50, seed=0)
+    assert {k for k, _ in draws} == {0}
+    assert np.mean([d.mean for _, d in draws]) == pytest.approx(float(z.mean()), abs=0.5)
+
+
 def test_kernels_are_drawn_from_the_choices_of_a_fit_and_without_data_from_the_prior():
     rows = TestExactGPOnSequences().rows(40)
     y = rows[:, 0] - rows[:, 4]
