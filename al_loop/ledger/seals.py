@@ -84,8 +84,7 @@ def link(previous: str, table: str, last: int, row_seals: Iterable[str]) -> str:
         row_seals: the seals of the rows, in order.
     """
     digest = hashlib.sha256(f"{previous}{table}{last}".encode())
-    for row_seal in row_seals:
-        digest.update(row_seal.encode())
+    digest.update("".join(row_seals).encode())
     return digest.hexdigest()
 
 

@@ -70,7 +70,8 @@ def require_sound(connection: Connection, name: str, after: Head, *, is_reader: 
     if now == after:
         return now
     is_quick = is_reader and not after.number and now.last > MANY
-    findings = quick_findings(connection) if is_quick else list(findings_after(connection, after))
+    with queries.without_collections():
+        findings = quick_findings(connection) if is_quick else list(findings_after(connection, after))
     if findings:
         findings = without_accepted(connection, findings)
     if findings:
@@ -182,18 +183,19 @@ def _row_findings(
     expected = {n for first, last in covered for n in range(first, last + 1)}
     key = [column.name for column in table.primary_key]
     for row in _rows(connection, table, covered[0][0] if after.number else None):
-        entry, stored, *values = row
+        entry, stored = row[0], row[1]
         if entry is None or stored is None:
-            yield Finding(_place(table, key, values), "has no checksum: it was not written by al-loop", _digest(values))
+            problem = "has no checksum: it was not written by al-loop"
+            yield Finding(_place(table, key, row[2:]), problem, _digest(list(row[2:])))
             continue
         row_seals[entry] = stored
         if not _is_sound(table.name, row):
             expected.discard(entry)
-            yield Finding(_place(table, key, values), "was changed after it was written", _digest(row))
+            yield Finding(_place(table, key, row[2:]), "was changed after it was written", _digest(row))
         elif entry not in expected:
             del row_seals[entry]
             problem = "is not in the chain: it was not written by al-loop"
-            yield Finding(_place(table, key, values), problem, stored)
+            yield Finding(_place(table, key, row[2:]), problem, stored)
         else:
             expected.discard(entry)
     for number in sorted(expected):

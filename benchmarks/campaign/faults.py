@@ -30,6 +30,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2]))
@@ -75,13 +76,17 @@ def inject(
             campaign = FaultCampaign(folder / f"campaign{number}", scene, driver, of_campaign, seed + number)
             n_before = sum(tally.faults.values()) + DEFAULT_SHAPE.n_objects * DEFAULT_SHAPE.rate
             # with the expected number of the oracle's faults in this campaign; the actual one is known at its end
-            campaign.run(lambda n=n_before, now=of_campaign: n + sum(now.faults.values()) < n_faults)
+            campaign.run(partial(_is_due, of_campaign, n_faults - n_before))
             on_campaign(of_campaign)
             tally.add(of_campaign)
             print(
                 f"  {name}: campaign {number}: {sum(tally.faults.values())} faults, {tally.starts} starts", flush=True
             )
     return tally
+
+
+def _is_due(tally: Tally, most: float) -> bool:
+    return sum(tally.faults.values()) < most
 
 
 class Tables:

@@ -2,10 +2,12 @@
 
     python benchmarks/language/infill.py            # 4 objectives x 3 seeds, about 2 CPU minutes each; resumable
 
-Texts of 12 letters are written by a hidden chain over 12 letters, and a transformer of our own (width 64, 2 layers) is
-trained on them. A prompt shows the first and the last four letters of a text; the sampler fills the gap with 1 to 4
-letters, in proportion to the joint likelihood of the whole text under the frozen model. All 22,620 fillings of a prompt
-are enumerated for the exact posterior p*. The sampler has all weights of the model to train, and 512 prompts.
+Texts of 12 letters are written by a chain over 12 letters, of order 1 or 2 (`--orders`), and a transformer of our own
+(width 64, 2 layers) is trained on them, and on as many texts with a filled gap in the form of the prompts (Hu et al.
+tune after such training, too). A prompt shows the first and the last four letters of a text; the sampler fills the gap
+with 1 to 4 letters, in proportion to the joint likelihood of the whole text under the frozen model. All 22,620 fillings
+of a prompt are enumerated for the exact posterior p*. The sampler has all weights of the model to train, and 512
+prompts.
 
 Prints KL(q || p*) in nats, the mean over 16 training prompts and 16 held-out ones, and writes infill.csv.
 
@@ -55,13 +57,16 @@ def texts(n: int, order: int, seed: int) -> list[str]:
 
 def language_model(order: int, steps: int) -> str:
     """Return the file of the language model, which is trained if it is not there."""
-    path = RUNS / f"model-{order}-{steps}.pt"
+    path = RUNS / f"model-gaps-{order}-{steps}.pt"
     if path.exists():
         return str(path)
     tokenizer = ListedTokens(["<s>", "</s>", "_", *LETTERS], start="<s>", end="</s>")
+    rows = texts(20_000, order, 0)
+    sizes = np.random.default_rng(5).integers(1, 5, len(rows))
+    with_gaps = [f"{row[:4]}_{row[4 + n : 8 + n]}{row[4 : 4 + n]}" for row, n in zip(rows, sizes, strict=True)]
     torch.manual_seed(0)
     model = SmallTransformer(tokenizer, width=64, layers=2, places=20)
-    loss = fit(model, texts(20_000, order, 0), steps=steps, batch_size=64)
+    loss = fit(model, rows + with_gaps, steps=steps, batch_size=64)
     print(f"language model: {loss:.3f} nats per token", flush=True)
     RUNS.mkdir(parents=True, exist_ok=True)
     model.save(path)

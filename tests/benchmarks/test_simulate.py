@@ -10,6 +10,7 @@ from benchmarks.support.simulation.campaign import simulate
 FOUND = {
     1: "a power cut took the name of a checkpoint whose batch was in the ledger",
     4: "a replay went by the clock, which had been set back",
+    10036: "a machine that was refused has no run directory, from which the world wanted to replay",
     12: "the sampler learned from answers that arrived after those that its models were fitted to",
 }
 

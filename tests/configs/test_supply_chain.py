@@ -39,6 +39,18 @@ def test_what_make_and_the_image_install_is_compared_with_its_hashes() -> None:
         assert re.search(r"--require-hashes --no-deps --requirement requirements\.txt", text), name
 
 
+def test_setup_installs_nothing_by_its_name_alone_but_torch_and_the_oldest_versions() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipe = text.split("\n$(READY):")[1].split("\n\n")[0]
+    installed = [line for line in recipe.splitlines() if re.search(r"\$\(PIP(_EXACTLY)?\)", line)]
+    assert len(installed) > 2
+    for line in installed:
+        is_own = re.search(r"--editable (\.$|'\.\[)", line)
+        assert is_own or "torch$(TORCH_VERSION)" in line or "--require-hashes --no-deps --requirement" in line, line
+    models = (ROOT / "requirements-models.txt").read_text(encoding="utf-8")
+    assert len(PIN.findall(models)) == models.count("--hash=sha256:") == 2
+
+
 def test_clusters_ask_for_a_token() -> None:
     documents = yaml.safe_load_all((ROOT / "configs" / "cluster" / "rayjob.yaml").read_text(encoding="utf-8"))
     job = next(document for document in documents if document["kind"] == "RayJob")
