@@ -156,6 +156,9 @@ class Features(ABC):
         self._cache.clear()
         self.refused.clear()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self.__dict__)  # subclasses leave out what does not travel to other processes
+
     @property
     def layout(self) -> Layout | None:
         """Return how a row is structured, for encoders that read more in it than a vector; None: it is a vector."""

@@ -267,8 +267,14 @@ class Alternation:
         self._dreaming.load_state_dict(state["dreaming"])
         if self._model_optimizer is not None:
             self._model_optimizer.load_state_dict(state["model_optimizer"])
-        self._kept = [_Drawn(**drawn) for drawn in state["kept"]]
+        self._kept = [
+            _Drawn(**drawn) if isinstance(drawn, dict) else self._unweighted(*drawn) for drawn in state["kept"]
+        ]
         self.n_rounds = state["n_rounds"]
+
+    def _unweighted(self, index: Tensor, z: Tensor) -> _Drawn:
+        """Return draws of equal weight, which version 0.2.0 wrote as pairs."""
+        return _Drawn(index, z, torch.full((len(index),), 1 / self.em.draws, dtype=torch.float64, device=z.device), 0.0)
 
 
 @dataclass(frozen=True)
