@@ -20,6 +20,7 @@ from al_loop.datafiles.nested import flatten
 from al_loop.errors import ConfigError, counted, not_one_of
 from al_loop.ledger.queries import IMPORTED
 from al_loop.oracles.base import Goal, Objective
+from al_loop.system.numbers import significant
 
 if TYPE_CHECKING:
     from al_loop.analysis.tables import RunTables
@@ -63,7 +64,7 @@ class Comparison:
         import html
 
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        tables = [frame.to_html(float_format=lambda v: f"{v:.4g}", border=0) for frame in (self.groups, self.tests)]
+        tables = [frame.to_html(float_format=significant, border=0) for frame in (self.groups, self.tests)]
         return f"<p>{html.escape(self.title)}</p>{''.join(tables)}<ul>{notes}</ul>"
 
     @property

@@ -10,6 +10,7 @@ import pandas as pd
 
 from al_loop.analysis.molecules import draw
 from al_loop.analysis.object_kinds import kind_of_objects
+from al_loop.system.numbers import significant
 
 if TYPE_CHECKING:
     from al_loop.analysis.tables import RunTables
@@ -58,10 +59,10 @@ def molecule_grid(run: RunTables, table: pd.DataFrame) -> Grid:
         lines = []
         for column, objective in run.optimised.items():
             if column in row and row[column] == row[column]:
-                lines.append(f"{objective.name}: {row[column]:.4g} {objective.unit}".rstrip())
+                lines.append(f"{objective.name}: {significant(row[column])} {objective.unit}".rstrip())
             mean, std = run.prediction_columns(column) or ("", "")
             if mean in row and row[mean] == row[mean]:
-                lines.append(f"predicted {row[mean]:.4g} ± {row[std]:.2g}")
+                lines.append(f"predicted {significant(row[mean])} ± {significant(row[std], 2)}")
         name = str(row["object"])
         lines.append(" · ".join([f"candidate {id_}", f"round {row['round']}", *filter(None, [labels.get(name)])]))
         cards.append((name, draw(name) if is_molecule else None, lines))

@@ -17,6 +17,7 @@ from al_loop.analysis.spending import by_round
 from al_loop.analysis.status import RunStatus
 from al_loop.errors import counted
 from al_loop.ledger import columns
+from al_loop.system.numbers import significant
 
 if TYPE_CHECKING:
     from al_loop.analysis.tables import RunTables
@@ -90,7 +91,7 @@ def outlook(run: RunTables, status: RunStatus) -> Outlook:
     ratio = _track_record(closed)
     gain *= ratio
     unit = "of hypervolume" if len(run.optimised) > 1 else run.objective.unit
-    amount = f"{gain:.2g} {unit}".rstrip()
+    amount = f"{significant(gain, 2)} {unit}".rstrip()
     because = [*how, *_record_text(closed, ratio, unit), *_price_text(price, gain, unit)]
     because += _progress_text(run, closed)
     because += _caution(run)
@@ -160,12 +161,13 @@ def _extrapolate(forecasts: list[_Forecast]) -> tuple[float, list[str]]:
     last, recent = forecasts[-1], forecasts[-_RECENT:]
     if last.actual is None:
         return last.expected, [
-            f"For the batch of round {last.number}, the model expects a gain of {last.expected:.2g}."
+            f"For the batch of round {last.number}, the model expects a gain of {significant(last.expected, 2)}."
         ]
     decay = 1.0
     if len(recent) > 1 and recent[0].expected > 0:
         decay = float(np.clip((last.expected / recent[0].expected) ** (1 / (len(recent) - 1)), 0.3, 1.0))
-    text = f"For the last batch, the model expected a gain of {last.expected:.2g}; it brought {last.actual:.2g}."
+    expected, actual = significant(last.expected, 2), significant(last.actual, 2)
+    text = f"For the last batch, the model expected a gain of {expected}; it brought {actual}."
     shrinks = f" Its forecasts have shrunk by {1 - decay:.0%} a round." if decay < 0.95 else ""
     return last.expected * decay, [text + shrinks]
 
@@ -187,8 +189,8 @@ def _record_text(closed: list[_Forecast], ratio: float, unit: str) -> list[str]:
     expected, actual = sum(f.expected for f in recent), sum(f.actual or 0.0 for f in recent)
     rounds = f"the last {counted(len(recent), 'round')}" if len(recent) > 1 else "the last round"
     return [
-        f"In {rounds}, {actual:.2g} {unit}".rstrip()
-        + f" were gained where {expected:.2g} were forecast, so the forecast is multiplied by {ratio:.2g}."
+        f"In {rounds}, {significant(actual, 2)} {unit}".rstrip()
+        + f" were gained where {significant(expected, 2)} were forecast, so the forecast is multiplied by {ratio:.2g}."
     ]
 
 
@@ -202,29 +204,24 @@ def _price(run: RunTables) -> dict[str, float | None]:
         return {"calls": None, "cost": None, "hours": None}
     hours = float((rounds["hours"] + rounds["own_hours"]).mean())
     cost = float(rounds["cost"].mean())
-    return {"calls": float(rounds["calls"].mean()), "cost": cost, "hours": hours if math.isfinite(hours) else None}
+    return {"calls": float(rounds["calls"].mean()), "cost": cost, "hours": hours if 0 <= hours < math.inf else None}
 
 
 def _price_text(price: Mapping[str, float | None], gain: float, unit: str) -> list[str]:
     if price["calls"] is None:
         return []
-    parts = [f"{price['calls']:.3g} calls"]
+    parts = [f"{significant(price['calls'], 3)} calls"]
     if price["cost"]:
-        parts.append(f"a cost of {price['cost']:.3g}")
+        parts.append(f"a cost of {significant(price['cost'], 3)}")
     if price["hours"] is not None:
         parts.append(f"{duration(price['hours'] * 3600)}")
     text = f"A round takes {', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else f"A round takes {parts[0]}"
     each = (price["cost"] or price["calls"] or 0.0) / gain if gain > 0 else math.inf
     if math.isfinite(each) and each > 0:
-        what = "cost" if price["cost"] else "calls"
-        text += f": {_plain(each)} {'units of cost' if what == 'cost' else 'calls'} for each {unit or 'unit'} gained"
+        what = "units of cost" if price["cost"] else "calls"
+        text += f": {significant(each, 3)} {what} for each {unit or 'unit'} gained"
         text = text.replace("each of hypervolume", "each unit of hypervolume")
     return [f"{text}."]
-
-
-def _plain(number: float) -> str:
-    """Return a number with three digits or more, without an exponent where it is large."""
-    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
 
 
 def _progress_text(run: RunTables, closed: list[_Forecast]) -> list[str]:
@@ -252,5 +249,5 @@ def duration(seconds: float) -> str:
     """Return a duration in the unit that suits it, such as "45 s", "12 min", "3.5 h" or "2.1 days"."""
     for limit, size, unit in ((90, 1, "s"), (5400, 60, "min"), (129600, 3600, "h")):
         if seconds < limit:
-            return f"{seconds / size:.2g} {unit}" if seconds / size < 10 else f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400:.2g} days"
+            return f"{significant(seconds / size, 2)} {unit}"
+    return f"{significant(seconds / 86400, 2)} days"

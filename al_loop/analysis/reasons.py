@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from al_loop.monitoring.scores import MIDDLE, NEAR
+from al_loop.system.numbers import significant
 
 if TYPE_CHECKING:
     from al_loop.analysis.tables import RunTables
@@ -107,10 +108,10 @@ def _text(
         assert names is not None
         unit = f" {objective.unit}" if objective.unit else ""
         name = f"{objective.name.replace('_', ' ')} " if len(predicted) > 1 else ""
-        values.append(f"{name}{candidate[names[0]]:.4g} ± {candidate[names[1]]:.2g}{unit}")
+        values.append(f"{name}{significant(candidate[names[0]])} ± {significant(candidate[names[1]], 2)}{unit}")
     parts = [f"predicted {' and '.join(values)}"]
     if math.isfinite(why["chance"]):
-        parts.append(f"a chance of {why['chance']:.0%} to beat the best known then ({why['best_before']:.4g})")
+        parts.append(f"a chance of {why['chance']:.0%} to beat the best known then ({significant(why['best_before'])})")
     parts.append(_novelty(why["nearest"]))
     start = {"promising": "for its value", "exploring": "to learn"}.get(why["choice"], "for value and knowledge")
     return f"{start}: {', '.join(part for part in parts if part)}"

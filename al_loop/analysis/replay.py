@@ -16,6 +16,7 @@ import pandas as pd
 
 from al_loop.errors import ConfigError, counted
 from al_loop.ledger.queries import IMPORTED
+from al_loop.system.numbers import significant
 
 if TYPE_CHECKING:
     from al_loop.analysis.tables import RunTables
@@ -47,10 +48,11 @@ class Replay:
         import html
 
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.unknown)
-        shown = self.table.head(30).to_html(float_format=lambda v: f"{v:.4g}", border=0)
+        shown = self.table.head(30).to_html(float_format=significant, border=0)
+        chosen, replayed = significant(self.best_chosen), significant(self.best_replayed)
         return (
-            f"<p>Round {self.number}: the best of the batch was {self.best_chosen:.4g}; of the batch that would have "
-            f"been chosen from what is known today, {self.best_replayed:.4g}.</p>{shown}<ul>{notes}</ul>"
+            f"<p>Round {self.number}: the best of the batch was {chosen}; of the batch that would have been chosen "
+            f"from what is known today, {replayed}.</p>{shown}<ul>{notes}</ul>"
         )
 
 

@@ -28,6 +28,7 @@ from al_loop.analysis.tables import RunTables
 from al_loop.analysis.timeline import timeline
 from al_loop.errors import counted
 from al_loop.planning.standing import Standing
+from al_loop.system.numbers import significant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,9 +125,9 @@ class Run(RunTables):
 
     def __repr__(self) -> str:
         s = self.status()
-        best = s.no_best or f"best {s.best_value:.4g} {s.unit}".rstrip()
+        best = s.no_best if s.best_value is None else f"best {significant(s.best_value)} {s.unit}".rstrip()
         if s.n_front:
-            volume = "" if s.hypervolume is None else f", hypervolume {s.hypervolume:.4g}"
+            volume = "" if s.hypervolume is None else f", hypervolume {significant(s.hypervolume)}"
             best = f"{counted(s.n_front, 'object')} on the front{volume}"
         counts = f"{counted(s.rounds, 'round')}, {counted(s.answered, 'answer')}"
         return f"<Run {s.name!r} ({s.state}): {counts}, {s.failed} failed, {best}>"
@@ -139,20 +140,20 @@ class Run(RunTables):
             "rounds": f"{s.closed_rounds}{planned} closed",
             "answers": f"{s.answered} ({s.failed} failed, {s.pending} pending)",
             "oracle calls": f"{s.calls}",
-            "cost": f"{s.cost:.6g}",
+            "cost": significant(s.cost, 6),
             "objective": ", ".join(
                 f"{o.goal} {o.name}{f' ({o.unit})' if o.unit else ''}" for o in self.optimised.values()
             ),
         }
         if s.hypervolume is not None:
-            entries["hypervolume"] = f"{s.hypervolume:.6g}"
+            entries["hypervolume"] = significant(s.hypervolume, 6)
         cell = "style='text-align:left'"
         rows = "".join(
             f"<tr><th {cell}>{html.escape(k)}</th><td {cell}>{html.escape(v)}</td></tr>" for k, v in entries.items()
         )
         columns = list(self.optimised)
         table = self.best(5) if len(columns) == 1 else self.front()
-        best = table[["object", *columns, "round"]].to_html(float_format=lambda v: f"{v:.4g}", border=0)
+        best = table[["object", *columns, "round"]].to_html(float_format=significant, border=0)
         heading = "The best so far" if len(columns) == 1 else "The best trade-offs so far"
         shown = f"<p>{heading}: {html.escape(s.no_best)}</p>" if s.no_best else f"<p>{heading}:</p>{best}"
         return f"<h4>{html.escape(s.name)}</h4><table>{rows}</table>{shown}"

@@ -11,6 +11,7 @@ import typer
 from al_loop.cli.common import VerboseOption, exit_codes
 from al_loop.errors import ConfigError
 from al_loop.outgoing import written_out
+from al_loop.system.numbers import significant
 
 
 def compare(
@@ -54,8 +55,8 @@ def compare(
         typer.secho(written_out(result.title), bold=True)
         width = max(len(written_out(str(name))) for name in result.groups.index)
         for row in result.groups.reset_index().to_dict("records"):
-            spread = "" if row["n"] < 2 else f" ± {row['std']:.2g}"
-            value = "no value yet" if row["n"] == 0 else f"{row['mean']:.4g}{spread}"
+            spread = "" if row["n"] < 2 else f" ± {significant(row['std'], 2)}"
+            value = "no value yet" if row["n"] == 0 else f"{significant(row['mean'])}{spread}"
             noun = "run" if row["n"] == 1 else "runs"
             typer.echo(f"  {written_out(row['group']).ljust(width)}  {value}  ({row['n']} {noun})")
         headline, sentences = verdict(result)

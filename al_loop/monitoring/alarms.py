@@ -14,6 +14,7 @@ from al_loop.errors import counted
 from al_loop.monitoring.metrics import rounds_without_progress
 from al_loop.monitoring.scores import interval_half_width, valid_predictions
 from al_loop.oracles.base import Goal
+from al_loop.system.numbers import significant
 
 Array = NDArray[np.float64]
 AlarmName = Literal["miscalibration", "exploitation", "diversity", "no_progress"]
@@ -69,9 +70,9 @@ def prediction_alarms(mean: Array, std: Array, measured: Array, goal: Goal, labe
         alarms.append(
             Alarm(
                 "exploitation",
-                f"{label}: the last {n} answers are on average {error:.3g} worse than predicted ({shortfall:.1f} "
-                "predicted deviations): the model is too optimistic about what it picks; lower reward.beta, add "
-                "exploration (selector: {kind: mixed}), or check the oracle",
+                f"{label}: the last {n} answers are on average {significant(error, 3)} worse than predicted "
+                f"({shortfall:.1f} predicted deviations): the model is too optimistic about what it picks; lower "
+                "reward.beta, add exploration (selector: {kind: mixed}), or check the oracle",
             )
         )
     n_inside = int((np.abs(z) <= interval_half_width(80)).sum())

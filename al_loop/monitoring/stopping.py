@@ -9,6 +9,7 @@ from al_loop.errors import counted
 from al_loop.monitoring.forecast import Forecast
 from al_loop.monitoring.metrics import rounds_without_progress
 from al_loop.oracles.base import Goal
+from al_loop.system.numbers import significant
 
 
 def stop_reason(
@@ -25,7 +26,7 @@ def stop_reason(
     best = bests[-1] if bests else math.nan
     reached, rounds = rules.get("reached"), rules.get("no_progress")
     if reached is not None and (best >= reached if goal == "maximise" else best <= reached):
-        return f"stop.reached: the best value, {best:.6g}, is as good as {reached:g}"
+        return f"stop.reached: the best value, {significant(best, 6)}, is as good as {reached:g}"
     if rounds is not None and (n_stalled := rounds_without_progress(bests, goal)) >= rounds:
         return f"stop.no_progress: no better value for {counted(n_stalled, 'round')}"
     if next_batch is None:
@@ -35,11 +36,11 @@ def stop_reason(
     if threshold is not None and gain is not None and gain < threshold:
         return (
             f"stop.expected_improvement: the next batch is expected to improve on the best value by "
-            f"{gain:.3g}, less than {threshold:g}"
+            f"{significant(gain, 3)}, less than {threshold:g}"
         )
     if probability is not None and next_batch.probability < probability:
         return (
             f"stop.probability: the next batch improves on the best value with probability "
-            f"{next_batch.probability:.2g}, less than {probability:g}"
+            f"{significant(next_batch.probability, 2)}, less than {probability:g}"
         )
     return None

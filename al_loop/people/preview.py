@@ -9,6 +9,7 @@ from al_loop.errors import counted
 from al_loop.ledger import Ledger
 from al_loop.oracles.base import Objective, Outcome
 from al_loop.people.tell import ParsedResults
+from al_loop.system.numbers import significant
 
 _MAX_IDS = 20
 
@@ -54,7 +55,7 @@ def _line(label: str, outcome: Outcome, objectives: Sequence[Objective]) -> str:
         f"{o.name} –" if math.isnan(value) else f"{o.name} {side or ''}{value:g}{f' {o.unit}' if o.unit else ''}"
         for o, value, side in zip(objectives, outcome.values, bounds, strict=True)
     )
-    noise = "" if outcome.noise is None else f" (± {', '.join(f'{n:.2g}' for n in outcome.noise)})"
+    noise = "" if outcome.noise is None else f" (± {', '.join(significant(n, 2) for n in outcome.noise)})"
     return f"{label}: {values}{noise}"
 
 

@@ -20,6 +20,7 @@ from al_loop.datafiles.result_tables import read_results
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.ledger import Answer, Candidate, Decision, EvaluationRow, Ledger
 from al_loop.oracles.base import Failure, Outcome, as_outcome
+from al_loop.system.numbers import significant
 from al_loop.system.users import current_user
 
 _SURPRISING = 6.0  # predicted standard deviations
@@ -341,7 +342,6 @@ def _surprise(candidate: Candidate, outcome: Outcome) -> str:
     distance = abs(outcome.values[0] - candidate.predicted_mean) / candidate.predicted_std
     if distance <= _SURPRISING:
         return ""
-    return (
-        f"id {candidate.id}: {outcome.values[0]:g} is far from the prediction {candidate.predicted_mean:.3g} ± "
-        f"{candidate.predicted_std:.2g}; check the number and its unit"
-    )
+    value = f"{outcome.values[0]:g}"
+    predicted = f"{significant(candidate.predicted_mean, 3)} ± {significant(candidate.predicted_std, 2)}"
+    return f"id {candidate.id}: {value} is far from the prediction {predicted}; check the number and its unit"

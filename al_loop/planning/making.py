@@ -21,6 +21,7 @@ from al_loop.planning.settings import PlanSettings
 from al_loop.planning.simulation import Simulation, Space, Variant
 from al_loop.planning.truths import imagined_outcome
 from al_loop.seeding import derive_seed
+from al_loop.system.numbers import significant
 
 Array = NDArray[np.float64]
 
@@ -133,7 +134,7 @@ def _goals(parts: CampaignParts, settings: PlanSettings, world: World) -> tuple[
         values = [sign * objectives.optimised(v)[0] for v in sample if v is not None]
         goals.append(sign * float(np.quantile(values, 1 - share)))
     percent = f"{share:.3%}".replace(".000", "")
-    return goals, f"the best {percent} of random objects, {name} {np.median(goals):.4g} {unit}".rstrip()
+    return goals, f"the best {percent} of random objects, {name} {significant(np.median(goals), 4)} {unit}".rstrip()
 
 
 def _variants(

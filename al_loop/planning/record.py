@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from al_loop.errors import ConfigError, counted
 from al_loop.oracles.base import Goal
 from al_loop.storage.files import write_whole
+from al_loop.system.numbers import significant
 from al_loop.system.private_files import make_private_folder
 
 Array = NDArray[np.float64]
@@ -151,14 +152,14 @@ class Plan:
 
     def number(self, value: float) -> str:
         """Return a value with its unit."""
-        return f"{value + 0.0:.4g} {self.unit}".rstrip() if math.isfinite(value) else "no value"
+        return f"{significant(value + 0.0)} {self.unit}".rstrip() if math.isfinite(value) else "no value"
 
     def lines(self) -> list[str]:
         """Return the plan in sentences."""
         lines = [f"Goal: {self.goal_text}."]
         for n in self.calls:
             (p, error), (low, middle, high) = self.chance(n), self.band(n)
-            money = f", cost {n * self.cost_per_call:.6g}" if self.cost_per_call else ""
+            money = f", cost {significant(n * self.cost_per_call, 6)}" if self.cost_per_call else ""
             hours = self.hours(self.main, n)
             time = "" if hours is None else f", {_duration(hours)}"
             spent = f"{counted(self.main.rounds(n), 'round')}{money}{time}"
@@ -186,7 +187,7 @@ class Plan:
             per = "" if abs(gain) <= 2 * error else f" by {self.number(abs(gain))}"
             lines.append(
                 f"{variant.name[:1].upper()}{variant.name[1:]}: after {n} calls {word} than the config{per} "
-                f"(± {error:.2g}; chance {p:.0%}, {counted(variant.rounds(n), 'round')})."
+                f"(± {significant(error, 2)}; chance {p:.0%}, {counted(variant.rounds(n), 'round')})."
             )
         if noun == "batch size":
             best = self.best_batch()

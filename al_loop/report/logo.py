@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
+from al_loop.system.numbers import significant
+
 _WIDTH, _HEIGHT, _FOOT = 26.0, 130.0, 18.0
 _CAP = 0.715  # height of a capital letter in its font size
 
@@ -37,7 +39,7 @@ def logo_svg(places: Sequence[Sequence[tuple[str, float]]]) -> Markup:
             "</text>"
         )
     axis = (
-        f'<text x="2" y="12" font-size="10" fill="currentColor">{most:.2g}</text>'
+        f'<text x="2" y="12" font-size="10" fill="currentColor">{significant(most, 2)}</text>'
         f'<text x="2" y="24" font-size="10" fill="currentColor">bits</text>'
         f'<path d="M30 0V{_HEIGHT}" stroke="currentColor" opacity=".4"/>'
     )

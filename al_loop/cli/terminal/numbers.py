@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from al_loop.system.numbers import significant
+
 
 def format_number(value: float | None) -> str:
     """Return a measured value with three decimals, or four significant digits if large or small; a dash for none."""
     if value is None or math.isnan(value):
         return "–"
-    return f"{value:.3f}" if value == 0 or 0.1 <= abs(value) < 10_000 else f"{value:.4g}"
+    return f"{value:.3f}" if value == 0 or 0.1 <= abs(value) < 10_000 else significant(value)
 
 
 def with_unit(value: float | None, unit: str) -> str:

@@ -168,7 +168,7 @@ def test_gains_that_were_forecast_and_came_are_trusted(tmp_path, goal):
 def test_the_price_of_a_round_stands_beside_its_gain(facts):
     assert facts["outlook"]["calls"] == pytest.approx(12)
     assert facts["outlook"]["cost"] == pytest.approx(22)
-    assert any(text.startswith("A round takes 12 calls, a cost of 22") for text in facts["outlook"]["because"])
+    assert any(text.startswith("A round takes 12 calls and a cost of 22") for text in facts["outlook"]["because"])
 
 
 def test_an_oracle_that_fails_comes_first(tmp_path):
