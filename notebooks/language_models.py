@@ -19,7 +19,7 @@ from al_loop.language_models.loading import register
 from al_loop.language_models.small import SmallTransformer, fit
 from al_loop.language_models.tokenizers import ListedTokens
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %% [markdown]
 # ## A language model of sums
@@ -106,7 +106,7 @@ for axis, (title, distribution) in zip(axes, {"GFlowNet": posterior, "REINFORCE"
 axes[2].plot(*zip(*curve, strict=True))
 axes[2].set_yscale("log")
 axes[2].set_title("KL while the GFlowNet is tuned")
-axes[2].set_xlabel("step")
+_ = axes[2].set_xlabel("step")
 
 # %% [markdown]
 # The line is the truth. REINFORCE keeps few of the answers, and nothing in its reward says that others are missing.
