@@ -38,18 +38,19 @@ from al_loop.gflownet import StateReward, Trainer, Training
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.random_objects import random_objects
 from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.seeding import derive_seed
 from al_loop.surrogates.gp import ExactGP
 from benchmarks.discovery.tfbind8 import table
 from benchmarks.support.discovery import RESULTS, mean_hamming_distance
 from benchmarks.support.discovery_arms import Evolution
+from benchmarks.support.ppo import clipped_steps
 from benchmarks.support.resumable import measure_missing
 
 LETTERS, LENGTH = "ACGT", 8
 N_START, N_ROUNDS, BATCH, N_CALLS, DRAW = 512, 5, 64, 6400, 64
 ARTEFACT, SHIFT = "GC", 0.5
-PPO_EPOCHS, PPO_CLIP = 4, 0.2
 STARTS = ("fair", "biased")
 
 
@@ -127,20 +128,17 @@ def ppo(believed: Believed, seed: int, entropy: float = 0.02, lr: float = 3e-3) 
     environment, generator = believed.environment, torch.Generator().manual_seed(seed)
     policy = make_policy(environment)
     optimizer = torch.optim.Adam(policy.parameters(), lr=lr)
+
+    def log_pf(drawn: Trajectories) -> Tensor:
+        return log_probabilities(environment, policy, drawn)[0]
+
     while believed.n_calls < N_CALLS:
         with torch.no_grad():
             drawn = rollout(environment, policy, DRAW, generator=generator)
-            old = log_probabilities(environment, policy, drawn)[0]
+            old = log_pf(drawn)
             value = believed.log_reward(drawn.terminal, 1.0) - entropy * old.sum(0)
             advantage = (value - value.mean()) / value.std().clamp(min=1e-6)
-        for _ in range(PPO_EPOCHS):
-            ratio = (log_probabilities(environment, policy, drawn)[0] - old).exp()
-            clipped = ratio.clamp(1 - PPO_CLIP, 1 + PPO_CLIP)
-            loss = -torch.minimum(ratio * advantage, clipped * advantage).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(policy.parameters(), 10.0)
-            optimizer.step()
+        clipped_steps(policy, optimizer, log_pf, drawn, old, advantage)
     return _drawn(environment, policy, seed)
 
 

@@ -21,6 +21,7 @@ Writes modes.csv and modes.png.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -36,6 +37,8 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from torch import Tensor
 
+sys.path.append(str(Path(__file__).parents[2]))
+
 from al_loop.environments.fragments import Fragments
 from al_loop.features.morgan import Morgan
 from al_loop.gflownet import Trainer, Training
@@ -43,8 +46,10 @@ from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.searches.genetic import Genetic
 from al_loop.gflownet.searches.local_search import LocalSearch
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.surrogates.gp import ExactGP
+from benchmarks.support.ppo import clipped_steps
 
 BENCHMARKS = Path(__file__).parents[1]
 BETA, SIMILAR, N_RANDOM = 10.0, 0.7, 8000
@@ -157,22 +162,18 @@ def ppo(environment: Fragments, landscape: Landscape, seed: int, budget: int, lr
     optimizer = torch.optim.Adam(policy.parameters(), lr=lr)
     generator = torch.Generator().manual_seed(seed)
 
+    def log_pf(drawn: Trajectories) -> Tensor:
+        return log_probabilities(environment, policy, drawn, backward="uniform")[0]
+
     def step() -> None:
         drawn = rollout(environment, policy, TRAINING.batch_size, generator=generator)
         is_step = drawn.actions >= 0
         value = journal.score(environment.decode(drawn.terminal))
         with torch.no_grad():
-            before, _ = log_probabilities(environment, policy, drawn, backward="uniform")
+            before = log_pf(drawn)
         gain = value - entropy * before.sum(0)  # bonus: an estimate of the entropy of trajectories
         advantage = (gain - gain.mean()) / (gain.std() + 1e-6)
-        for _ in range(4):
-            log_pf, _ = log_probabilities(environment, policy, drawn, backward="uniform")
-            ratio = (log_pf - before).exp()
-            clipped = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
-            optimizer.zero_grad()
-            (-(clipped * is_step).sum() / is_step.sum()).backward()
-            torch.nn.utils.clip_grad_norm_(policy.parameters(), 10.0)
-            optimizer.step()
+        clipped_steps(policy, optimizer, log_pf, drawn, before, advantage, counts=is_step)
 
     return run_until(journal, budget, step)
 

@@ -11,7 +11,9 @@ from torch import Tensor
 from al_loop.environments.tokens import Tokens
 from al_loop.gflownet.policies.language import LanguagePolicy
 from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.trajectory_terms import log_probabilities
+from benchmarks.support.ppo import clipped_steps
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ def policy_gradient(
     optimizer = torch.optim.AdamW([p for p in policy.parameters() if p.requires_grad], lr=settings.lr)
     generator = torch.Generator().manual_seed(seed)
     step = 0
+
+    def log_pf(drawn: Trajectories) -> Tensor:
+        return log_probabilities(environment, policy, drawn)[0].sum(0)
+
     while goes_on(step, policy):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * min(1.0, (step + 1) / 5)
@@ -65,18 +71,20 @@ def policy_gradient(
         start = environment.sample_starts(n, min(8, n), generator)
         drawn = rollout(environment, policy, n, generator=generator, start=start)
         with torch.no_grad():
-            old = log_probabilities(environment, policy, drawn)[0].sum(0)
+            old = log_pf(drawn)
             base = log_probabilities(environment, reference, drawn)[0].sum(0)
             value = log_reward(drawn.terminal) - settings.kl_weight * (old - base)
             advantage = (value - value.mean()) / value.std().clamp(min=1e-6)
-        for _ in range(settings.epochs):
-            new = log_probabilities(environment, policy, drawn)[0].sum(0)
-            ratio = (new - old).exp()
-            clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
-            loss = -torch.minimum(ratio * advantage, clipped * advantage).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-            optimizer.step()
+        clipped_steps(
+            policy,
+            optimizer,
+            log_pf,
+            drawn,
+            old,
+            advantage,
+            epochs=settings.epochs,
+            clip=settings.clip,
+            max_norm=1.0,
+        )
         step += 1
     return policy
