@@ -35,8 +35,6 @@ _MOST_BROODS = 50  # attempts to fill a batch with new children
 LOOP: Mapping[str, Any] = {
     "environment": {"kind": "fragments", "max_fragments": 8, "max_atoms": 50},
     "surrogate": {"kind": "gp", "max_rows": 1000},
-    "acquisition": {"kind": "ucb", "kappa": 0.5},
-    "selector": {"kind": "mixed", "share": 0.3, "by": "random", "selector": {"kind": "leader", "threshold": 0.65}},
     "reward": {"beta": 4},
     "sampler": {
         "steps": 2, "batch_size": 16, "pool": 128, "measured_size": 16, "replay_size": 0,
