@@ -145,9 +145,8 @@ def _forecasts(run: RunTables) -> list[_Forecast]:
         forecast = row.info.get("forecast") or {}
         if forecast.get("expected_improvement") is not None:
             is_known = row.metrics is not None and record is not None and math.isfinite(before)
-            actual = (
-                max(0.0, sign * (float(record or 0.0) - before)) if is_known else None
-            )  # not -0.0, which is as large
+            gain = sign * (float(record or 0.0) - before)
+            actual = max(0.0, gain) if is_known else None  # in this order: of 0.0 and -0.0, the first is returned
             forecasts.append(
                 _Forecast(row.number, float(forecast["expected_improvement"]), float(forecast["probability"]), actual)
             )

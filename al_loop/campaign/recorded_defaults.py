@@ -1,4 +1,4 @@
-"""What a config leaves out, and versions fill in differently: a run goes on with that with which it began."""
+"""Settings that a config leaves out and each version fills in: a resumed run keeps those that it began with."""
 
 from __future__ import annotations
 

@@ -15,6 +15,9 @@ from al_loop.cli.common import exit_codes
 if TYPE_CHECKING:
     from al_loop.config.describe import Explanation
 
+#: sections whose names alone say too little -> what stands above their parts
+_HEADINGS = {"property": "property (in constraints)", "reward": "reward (of tune-language; of a campaign: list reward)"}
+
 
 def list_parts(
     names: Annotated[
@@ -55,9 +58,6 @@ def _print_explanation(explanation: Explanation) -> None:
         typer.echo(f"  {typer.style(kind, bold=True)}  {summary}")
     if not explanation.keys and not explanation.parts:
         typer.echo("  has no keys")
-
-
-_HEADINGS = {"property": "property (in constraints)", "reward": "reward (of tune-language; of a campaign: list reward)"}
 
 
 def _print_parts() -> None:

@@ -68,7 +68,8 @@ def campaign(
         folders = config.folders
         content = config.model_dump(mode="json", exclude_unset=True)
         for section, _, key in (path.partition(".") for path in config.assumed):
-            content[section].pop(key, None) if key else content.pop(section, None)
+            holder, name = (content[section], key) if key else (content, section)
+            holder.pop(name, None)
         if isinstance(config.oracle, GivenPart):
             content["oracle"] = config.oracle
         settings = _parsed(content, overrides, complete, folders)

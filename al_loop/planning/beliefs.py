@@ -144,7 +144,7 @@ def draw_pool(parts: CampaignParts, n: int) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class _Imagined:
-    """What is believed of one of the oracle's values in a simulation.
+    """The belief about one output of the oracle, in one simulation.
 
     Args:
         belief: of the values on the scale on which they are normal.

@@ -134,7 +134,7 @@ def _goals(parts: CampaignParts, settings: PlanSettings, world: World) -> tuple[
         values = [sign * objectives.optimised(v)[0] for v in sample if v is not None]
         goals.append(sign * float(np.quantile(values, 1 - share)))
     percent = f"{share:.3%}".replace(".000", "")
-    return goals, f"the best {percent} of random objects, {name} {significant(np.median(goals), 4)} {unit}".rstrip()
+    return goals, f"the best {percent} of random objects, {name} {significant(np.median(goals))} {unit}".rstrip()
 
 
 def _variants(

@@ -152,7 +152,7 @@ class Plan:
 
     def number(self, value: float) -> str:
         """Return a value with its unit."""
-        return f"{significant(value + 0.0)} {self.unit}".rstrip() if math.isfinite(value) else "no value"
+        return f"{significant(value)} {self.unit}".rstrip() if math.isfinite(value) else "no value"
 
     def lines(self) -> list[str]:
         """Return the plan in sentences."""

@@ -9,6 +9,7 @@ from al_loop.system.numbers import significant
     ("value", "digits", "text"),
     [
         (0.0, 2, "0"),
+        (-0.0, 2, "0"),
         (0.0123, 2, "0.012"),
         (99.4, 2, "99"),
         (99.7, 2, "100"),
