@@ -1,7 +1,6 @@
 """Real programs that misbehave, and programs whose answers are read while they run."""
 
 import sys
-import time
 from contextlib import suppress
 
 import psutil
@@ -9,6 +8,7 @@ import pytest
 
 from al_loop.oracles.base import Failure, evaluate_all, evaluate_each
 from al_loop.oracles.command import Command
+from tests.support.placed import wait_until_ended
 
 
 def python(code, *arguments, **options):
@@ -20,14 +20,6 @@ def failure(oracle, *objects):
 
 
 # ---- programs that do not behave ------------------------------------------------------------------------------------
-
-
-def wait_for(condition, what):
-    for _ in range(200):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail(what)
 
 
 def is_dead(pid):
@@ -134,24 +126,20 @@ def test_a_program_that_has_gone_since_the_check_is_a_failure_of_the_environment
 
 
 def test_a_program_that_hangs_is_ended_with_all_that_it_started(tmp_path):
-    code = f"""
-import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
-time.sleep(600)
-"""
-    (found,) = failure(python(code, timeout_s=3))
+    # a shell starts in milliseconds, also on a busy machine
+    code = 'setsid sleep 600 & echo $! > "$0"; exec sleep 600'
+    (found,) = failure(Command(["/bin/sh", "-c", code, str(tmp_path / "pid")], timeout_s=3))
     assert found.kind == "timeout"
-    pid = int((tmp_path / "pid").read_text())
-    wait_for(lambda: is_dead(pid), "its child is alive")
+    wait_until_ended(int((tmp_path / "pid").read_text()))
 
 
 # ---- answers as they come -------------------------------------------------------------------------------------------
 
 WAITS = """
 import os, sys, time
+with open(sys.argv[1] + "/pid", "w") as file:
+    file.write(str(os.getpid()))
 print("object,value\\na,1", flush=True)
-open(sys.argv[1] + "/pid", "w").write(str(os.getpid()))
 while not os.path.exists(sys.argv[1] + "/go"):
     time.sleep(0.02)
 print("b,2")
@@ -170,9 +158,8 @@ def test_a_call_that_is_abandoned_ends_the_program_and_leaves_the_oracle_usable(
     oracle = python(WAITS, str(tmp_path), call_size=2, timeout_s=60, folder=str(tmp_path / "calls"))
     answers = evaluate_each(oracle, ["a", "b"])
     next(answers)
-    wait_for((tmp_path / "pid").exists, "it never started")
     answers.close()
-    wait_for(lambda: is_dead(int((tmp_path / "pid").read_text())), "the program is alive")
+    wait_until_ended(int((tmp_path / "pid").read_text()))
     assert list((tmp_path / "calls").iterdir()) == []
     (tmp_path / "go").touch()
     assert [o.values for o in evaluate_all(oracle, ["a", "b"])] == [(1.0,), (2.0,)]
