@@ -95,8 +95,9 @@ class EM:
 
     def __post_init__(self) -> None:
         for name, low in (
-            ("rounds", 0), ("e_steps", 1), ("warmup", 0), ("final_steps", 0), ("batch_size", 1), ("moves", 0), ("draws", 1),
-            ("m_steps", 1), ("per_observation", 1), ("report_every", 1), ("staleness", 0), ("hidden", 1), ("layers", 1),
+            ("rounds", 0), ("e_steps", 1), ("warmup", 0), ("final_steps", 0), ("batch_size", 1), ("moves", 0),
+            ("draws", 1), ("m_steps", 1), ("per_observation", 1), ("report_every", 1), ("staleness", 0), ("hidden", 1),
+            ("layers", 1),
         ):  # fmt: skip
             if getattr(self, name) < low:
                 raise ValueError(f"{name}: must be at least {low}, got {getattr(self, name)}")

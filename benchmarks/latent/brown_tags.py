@@ -4,9 +4,9 @@
     python benchmarks/latent/brown_tags.py --twin            # a small twin: 10 minutes on a CPU core
 
 The terminals are the tags of sentences of 2 to 20 words (10 in the twin), reduced to their first part (``nn-hl`` is
-``nn``), without punctuation, the rarer ones to one tag. 30 nonterminals and 60 preterminals (5 and 10); every tenth sentence is held out.
-Both methods begin with the same tables and have the same time. Prints perplexities per word of the held-out sentences,
-and words per second. Writes brown_tags.csv.
+``nn``), without punctuation, the rarer ones to one tag. 30 nonterminals and 60 preterminals (5 and 10); every tenth
+sentence is held out. Both methods begin with the same tables and have the same time. Prints perplexities per word of
+the held-out sentences, and words per second. Writes brown_tags.csv.
 """
 
 from __future__ import annotations

