@@ -21,8 +21,8 @@ _mode = _Mode()
 
 
 def packs(device: torch.device) -> bool:
-    """Return whether to drop finished rows on a device."""
-    return device.type == "cpu" and not _mode.is_fixed
+    """Return whether to drop finished rows on a device, never in what is compiled."""
+    return device.type == "cpu" and not _mode.is_fixed and not torch.compiler.is_compiling()
 
 
 @contextmanager

@@ -91,7 +91,6 @@ def compute_terms(
     weight = 0.0 if objective.uses_reference else environment.log_multiplicity(trajectories.terminal)
     log_reward = log_reward.to(log_pf) - weight
     log_z = log_z.expand(len(trajectories))
-    terms = Terms(is_step=steps.is_step, log_pf=log_pf, log_pb=log_pb, log_z=log_z, log_reward=log_reward, group=group)
     extra: dict[str, Tensor] = {}
     if network_flow is not None:
         extra["log_flow"] = _flows(steps, network_flow, log_z, log_reward, partial_log_reward)
@@ -110,7 +109,7 @@ def compute_terms(
         with torch.no_grad():
             own = _chosen(steps, reference, False)
             extra["log_reference"], _, _ = _step_terms(steps, reference, own, "uniform", uses_flows=False)
-    return Terms(**{**vars(terms), **extra})
+    return Terms(steps.is_step, log_pf, log_pb, log_z, log_reward, group=group, **extra)
 
 
 def divergence(
@@ -188,7 +187,7 @@ class _Steps:
     def place(self, values: Tensor, elsewhere: float) -> Tensor:
         """Arrange values of the flat list as T x n, with a constant elsewhere."""
         if self.packs or self.is_padded:
-            table = values.new_full((self.n_steps * self.n + self.is_padded,), elsewhere)  # the last: for padding
+            table = values.new_full((self.n_steps * self.n + int(self.is_padded),), elsewhere)  # the last: for padding
             table = table.index_copy(0, self.slots, values)
             return table[: self.n_steps * self.n].view(self.n_steps, self.n)
         return torch.where(self.happened, values, elsewhere).view(self.n_steps, self.n)

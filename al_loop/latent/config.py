@@ -31,7 +31,8 @@ class LatentConfig(BaseModel):
     @property
     def fingerprint(self) -> str:
         """A hash of what the model depends on, apart from the number of rounds, which may grow without a schedule."""
-        has_schedule = self.em.final_threshold is not None or self.em.average > 0
+        em = self.em
+        has_schedule = em.final_threshold is not None or em.average > 0 or em.final_steps > 0
         content = self.model_dump(mode="json", include={"seed", "latent", "em"})
         for key in ("report_every", *(() if has_schedule else ("rounds",))):
             content["em"].pop(key)

@@ -34,6 +34,8 @@ from al_loop.system import stopping
 
 #: most observations of which a round's report draws latents
 _REPORTED = 1000
+#: share of the learning rate that is left after the final E-steps
+_LEAST_RATE = 0.01
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Round:
     Args:
         number: the round, from 1.
         loss: the smoothed loss of the sampler after its E-steps.
-        n_e_steps: number of E-steps.
+        n_e_steps: number of E-steps before the M-steps.
         accepted: share of latents that the moves changed.
         report: the comparison with the exact posterior; None: none was due.
     """
@@ -124,6 +126,8 @@ class Alternation:
         loss, n_e_steps = self._e_steps(number)
         accepted = self._m_steps(number)
         self.n_rounds += 1
+        if self.n_rounds == self.em.rounds:
+            self._final_steps()
         is_due = self.n_rounds % self.em.report_every == 0 or self.n_rounds == self.em.rounds
         return Round(self.n_rounds, loss, n_e_steps, accepted, self.report() if is_due else None)
 
@@ -147,6 +151,20 @@ class Alternation:
             self._train(f"warmup {part}", 0.0)
         loss, n_steps = self._train(number, self.em.threshold_of(number))
         return loss, n_steps + n_warm * self.em.e_steps
+
+    def _final_steps(self) -> None:
+        """Make the E-steps after the last M-step, in rounds of ``e_steps``, with a falling learning rate."""
+        n_parts = math.ceil(self.em.final_steps / self.em.e_steps)
+        for part in range(n_parts):
+            self._scale_rate(_LEAST_RATE ** ((part + 1) / n_parts))
+            self._train(f"final {part}", 0.0)
+        self._scale_rate(1.0)
+
+    def _scale_rate(self, share: float) -> None:
+        """Set the learning rates of the sampler to a share of that of the settings."""
+        self.learner.scale_rates(share)
+        for group in self._dreaming.param_groups:
+            group["lr"] = share * self.em.lr
 
     def _train(self, name: int | str, threshold: float) -> tuple[float, int]:
         """Make at most ``e_steps`` E-steps, and return the smoothed loss and their number.

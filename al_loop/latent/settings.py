@@ -21,6 +21,8 @@ class EM:
         e_steps: largest number of E-steps in a round.
         warmup: E-steps before the first round. An M-step on latents of an untrained sampler makes all latents alike, a
             saddle that EM takes long to leave.
+        final_steps: E-steps after the last M-step, in which the learning rate falls to a hundredth, so that the sampler
+            catches up with a model that no longer changes.
         batch_size: observations of an E-step, with one trajectory each.
         threshold: loss, smoothed over E-steps, above which the M-step waits; 0: it waits for ``e_steps`` E-steps.
         final_threshold: the threshold of the last round; it changes linearly in between. None: it is constant.
@@ -62,6 +64,7 @@ class EM:
     rounds: int = 50
     e_steps: int = 100
     warmup: int = 0
+    final_steps: int = 0
     batch_size: int = 128
     threshold: float = 0.0
     final_threshold: float | None = None
@@ -92,8 +95,9 @@ class EM:
 
     def __post_init__(self) -> None:
         for name, low in (
-            ("rounds", 0), ("e_steps", 1), ("warmup", 0), ("batch_size", 1), ("moves", 0), ("draws", 1), ("m_steps", 1),
-            ("per_observation", 1), ("report_every", 1), ("staleness", 0), ("hidden", 1), ("layers", 1),
+            ("rounds", 0), ("e_steps", 1), ("warmup", 0), ("final_steps", 0), ("batch_size", 1), ("moves", 0),
+            ("draws", 1), ("m_steps", 1), ("per_observation", 1), ("report_every", 1), ("staleness", 0), ("hidden", 1),
+            ("layers", 1),
         ):  # fmt: skip
             if getattr(self, name) < low:
                 raise ValueError(f"{name}: must be at least {low}, got {getattr(self, name)}")

@@ -32,6 +32,9 @@ compile_time = CompileTime()
 def compiled(function: Callable[..., Any], backend: str = "inductor") -> Callable[..., Any]:
     """Compile a function of tensors for any number of rows.
 
+    The first call runs the function as it is, so that constants reach their device before anything is compiled. So do
+    all calls after a compilation has failed, such as that of an environment of the user's; a warning says why.
+
     Args:
         function: the function.
         backend: the backend of ``torch.compile``.
@@ -42,12 +45,24 @@ def compiled(function: Callable[..., Any], backend: str = "inductor") -> Callabl
     config: Any = torch._dynamo.config
     config.recompile_limit = max(config.recompile_limit, _MAX_VERSIONS)
     config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, 4 * _MAX_VERSIONS)
-    fast = torch.compile(function, backend=backend, dynamic=True, fullgraph=True)
+    fast: Callable[..., Any] = torch.compile(function, backend=backend, dynamic=True, fullgraph=True)
     name = getattr(function, "__qualname__", "function")
+    ready: list[Callable[..., Any]] = [function]
 
     def call(*inputs: Any) -> Any:
+        run = ready[-1]
+        if len(ready) == 1:
+            ready.append(fast)
+        if run is function:
+            return run(*inputs)
         graphs, began = counters["stats"]["unique_graphs"], time.perf_counter()
-        result = fast(*inputs)
+        try:
+            result = run(*inputs)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0]
+            _log.warning("%s runs as it is, since it cannot be compiled: %s", name, reason)
+            ready.append(function)
+            return function(*inputs)
         if counters["stats"]["unique_graphs"] != graphs:
             compile_time.add(name, time.perf_counter() - began)
         return result

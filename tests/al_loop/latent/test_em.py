@@ -77,6 +77,20 @@ def test_the_sampler_is_warmed_up_before_the_first_round():
     assert [warmed.round().n_e_steps for _ in range(2)] == [9, 3]
 
 
+def test_final_steps_improve_the_sampler_and_leave_the_model():
+    fits = []
+    for final_steps in (0, 60):
+        x, model = problem()
+        em = EM(
+            rounds=2, e_steps=5, batch_size=32, hidden=16, layers=1, lr=5e-3, report_every=2, final_steps=final_steps
+        )
+        fits.append(fit(model, x, em, initialise=False))
+    assert torch.equal(fits[0].model.centre, fits[1].model.centre)
+    kl = [each.rounds[-1].report.kl for each in fits]
+    assert kl[1] < 0.75 * kl[0]
+    assert [each.rounds[-1].n_e_steps for each in fits] == [5, 5]
+
+
 def test_the_threshold_changes_linearly():
     em = EM(rounds=5, threshold=6.0, final_threshold=3.0)
     assert [em.threshold_of(i) for i in range(5)] == [6.0, 5.25, 4.5, 3.75, 3.0]
@@ -116,6 +130,7 @@ def test_the_ablations_run(best, moves):
     ("settings", "message"),
     [
         ({"e_steps": 0}, "e_steps: must be at least 1, got 0"),
+        ({"final_steps": -1}, "final_steps: must be at least 0, got -1"),
         ({"sleep": -1.0}, "sleep"),
         ({"undone": 0.0}, "undone"),
         ({"final_threshold": 1.0}, "requires a threshold"),
