@@ -11,8 +11,9 @@ from pydantic import Field
 from al_loop.evolution.base import Evolution
 from al_loop.system.path_texts import PathText
 
-#: share of the children in which a part is shifted
-_SHIFTED = 0.2
+#: share of the children in which a part is shifted, and of those of DNA that are the other strand
+_SHIFTED, _OTHER_STRAND = 0.2, 0.1
+_COMPLEMENTS = str.maketrans("ACGT", "TGCA")
 
 
 class Letters(Evolution):
@@ -20,7 +21,8 @@ class Letters(Evolution):
 
     A part of the other parent, at the same place, replaces that of the first one. Then each letter mutates with a
     probability of ``mutations`` / length, and in one of five children a letter is deleted at one place and a random one
-    inserted at another, which shifts the part between them.
+    inserted at another, which shifts the part between them. As DNA has two strands, one child of ten is the reverse
+    complement of its first parent where the alphabet is that of DNA.
 
     Args:
         alphabet: the letters, one character each, which the campaign takes from its environment.
@@ -55,12 +57,15 @@ class Letters(Evolution):
             raise ValueError(f"mutations must be at least 0, got {mutations}")
         self.alphabet = None if alphabet is None else tuple(alphabet)
         self.mutations = mutations
+        self._is_dna = self.alphabet is not None and sorted(self.alphabet) == list("ACGT")
 
     def child(self, first: str, second: str, generator: random.Random) -> str | None:
         letters = self.alphabet or tuple(sorted(set(first + second)))
         length = len(first)
         if not length:
             return None
+        if self._is_dna and generator.random() < _OTHER_STRAND:
+            return first.translate(_COMPLEMENTS)[::-1]
         shared = min(length, len(second))
         start, end = sorted(generator.randrange(shared + 1) for _ in range(2)) if shared else (0, 0)
         word = [*first[:start], *second[start:end], *first[end:]]

@@ -22,7 +22,6 @@ from al_loop.system import stopping
 
 Array = NDArray[np.float64]
 
-_BATCH = 128
 #: the fraction of the rows that a member is trained on
 _TRAINED_ON = 0.75
 #: passes (4 steps each) of a fit to so few rows that none can be held out
@@ -57,6 +56,7 @@ class DeepEnsemble(Surrogate):
         learning_rate: of AdamW.
         weight_decay: of AdamW.
         seed: of weights, the members' rows and batches.
+        batch_size: rows of a step.
     """
 
     kind = "ensemble"
@@ -74,6 +74,7 @@ class DeepEnsemble(Surrogate):
         learning_rate: Annotated[float, Field(gt=0)] = 1e-3,
         weight_decay: Annotated[float, Field(ge=0)] = 1e-2,
         seed: Annotated[int, Field(ge=0)] = 0,
+        batch_size: Annotated[int, Field(ge=1)] = 128,
     ) -> None:
         self.n_members = n_members
         self._encoding = Encoding(encoder, layout, reverse_complement)
@@ -84,6 +85,7 @@ class DeepEnsemble(Surrogate):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.seed = seed
+        self.batch_size = batch_size
 
     def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
         """Fit each column of Y by itself: a ``DeepEnsembleModel``, or a ``ModelList`` of them where m > 1.
@@ -122,7 +124,7 @@ class DeepEnsemble(Surrogate):
         epochs = self.max_epochs if is_stopped_early else _EPOCHS_WITHOUT_HELD_OUT
         best, best_epoch, best_weights = float("inf"), epochs, networks.copy_weights()
         for epoch in range(1, epochs + 1):
-            for rows in batches(n, _BATCH, generator):
+            for rows in batches(n, self.batch_size, generator):
                 stopping.look()
                 optimiser.zero_grad(set_to_none=True)
                 error = (networks(inputs[rows]) - z[rows]).square()

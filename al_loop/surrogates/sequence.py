@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import torch
 from botorch.models.model import Model
@@ -17,8 +18,11 @@ from al_loop.surrogates.gp import ExactGP
 
 #: prior of the Gaussian process: little noise, and a signal variance that plateaus do not remove
 _NOISE_RATIO, _SIGNAL_WEIGHT = 0.01, 100.0
-#: the ensemble: members, width, patience and most passes, so that a fit takes seconds
-_N_MEMBERS, _HIDDEN, _PATIENCE, _MOST_EPOCHS = 5, 48, 5, 40
+_N_MEMBERS = 5
+#: the ensemble of few and of many rows, so that a fit takes seconds
+_FEW: Mapping[str, Any] = {"hidden": 48, "patience": 5, "max_epochs": 40}
+_MANY: Mapping[str, Any] = {"hidden": 32, "patience": 2, "max_epochs": 8, "batch_size": 512, "learning_rate": 5e-3}
+_MOST_OF_FEW = 5000  # rows
 #: share of the rows of a fit that are the best ones; the others are random
 _BEST = 0.5
 #: fewest pairs of a word and its reverse complement that show a symmetry, and the squared correlation that they need
@@ -30,12 +34,13 @@ class SequenceSurrogate(Surrogate):
 
     The process is for up to ``max_exact`` measurements. Networks take over with more of them, and at any number for DNA
     or RNA in which a word and its reverse complement have the same value, as pairs of both in the data show; these are
-    then one object to the networks. Fits use up to ``max_rows`` measurements: the best half, and others at random.
+    then one object to the networks, with the mean of its values. Fits use up to ``max_rows`` objects: the best half,
+    and others at random.
 
     Args:
         layout: structure of the rows, which the campaign takes from its features.
         max_exact: largest number of measurements for the Gaussian process.
-        max_rows: largest number of measurements of a fit.
+        max_rows: largest number of objects of a fit.
         seed: of the networks and of the choice of rows.
     """
 
@@ -45,7 +50,7 @@ class SequenceSurrogate(Surrogate):
         self,
         layout: Layout | None = None,
         max_exact: Annotated[int, Field(ge=0)] = 2000,
-        max_rows: Annotated[int, Field(ge=2)] = 3000,
+        max_rows: Annotated[int, Field(ge=2)] = 20000,
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         if layout is not None and not isinstance(layout, SequenceLayout):
@@ -70,15 +75,14 @@ class SequenceSurrogate(Surrogate):
         """Fit each column of Y by itself."""
         return fit_each_target(self._fit_column, X, Y, Yvar)
 
-    def choice(self, X: Tensor, y: Tensor) -> Surrogate:
+    def choice(self, X: Tensor, is_symmetric: bool) -> Surrogate:
         """Return the surrogate for data.
 
         Args:
             X: n x d one-hot rows.
-            y: n targets.
+            is_symmetric: whether a word and its reverse complement are the same object.
         """
         assert self.layout is not None, "the campaign sets the layout"
-        is_symmetric = strands_agree(self.layout, X, y)
         if len(X) <= self.max_exact and not is_symmetric:
             return ExactGP("weighted_hamming", _NOISE_RATIO, signal_weight=_SIGNAL_WEIGHT)
         return DeepEnsemble(
@@ -86,14 +90,16 @@ class SequenceSurrogate(Surrogate):
             "cnn",
             self.layout,
             is_symmetric,
-            hidden=_HIDDEN,
-            patience=_PATIENCE,
-            max_epochs=_MOST_EPOCHS,
             seed=self.seed,
+            **(_FEW if min(len(X), self.max_rows) <= _MOST_OF_FEW else _MANY),
         )
 
     def _fit_column(self, X: Tensor, y: Tensor, yvar: Tensor | None) -> Model:
-        surrogate = self.choice(X, y)
+        assert self.layout is not None, "the campaign sets the layout"
+        is_symmetric = strands_agree(self.layout, X, y)
+        if is_symmetric:
+            X, y, yvar = _one_strand(self.layout, X, y, yvar)
+        surrogate = self.choice(X, is_symmetric)
         if len(X) > self.max_rows:
             order = y.argsort(descending=True, stable=True)
             n_best = round(_BEST * self.max_rows)
@@ -115,9 +121,7 @@ def strands_agree(layout: SequenceLayout, X: Tensor, y: Tensor) -> bool:
     """
     if not layout.complements:
         return False
-    own, other = (
-        ["".join(map(chr, row)) for row in layout.letters(rows).tolist()] for rows in (X, reverse_complement(X, layout))
-    )
+    own, other = _strands(layout, X)
     values = dict(zip(own, y.tolist(), strict=True))
     pairs = [(values[a], values[b]) for a, b in zip(own, other, strict=True) if a < b and b in values]
     if len(pairs) < _FEWEST_PAIRS:
@@ -125,3 +129,30 @@ def strands_agree(layout: SequenceLayout, X: Tensor, y: Tensor) -> bool:
     a, b = torch.tensor(pairs, dtype=torch.float64).T
     spread = (torch.cat([a, b]) - torch.cat([a, b]).mean()).square().mean()
     return bool((a - b).square().mean() / 2 <= (1 - _LEAST_R2) * spread)
+
+
+def _strands(layout: SequenceLayout, X: Tensor) -> tuple[list[str], list[str]]:
+    """Return a key of each word and of its reverse complement."""
+    own, other = (
+        [bytes(row).decode("latin-1") for row in layout.letters(rows).tolist()]
+        for rows in (X, reverse_complement(X, layout))
+    )
+    return own, other
+
+
+def _one_strand(
+    layout: SequenceLayout, X: Tensor, y: Tensor, yvar: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return one row for a word and its reverse complement, with the mean of their targets and its noise variance."""
+    keys = [min(pair) for pair in zip(*_strands(layout, X), strict=True)]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    group = torch.tensor([numbers[key] for key in keys], device=y.device)
+    first = torch.full((len(numbers),), len(keys), device=y.device).scatter_reduce(
+        0, group, torch.arange(len(keys), device=y.device), "amin"
+    )
+    count = torch.bincount(group, minlength=len(numbers)).to(y)
+
+    def sums(values: Tensor) -> Tensor:
+        return torch.zeros_like(count).index_add_(0, group, values)
+
+    return X[first], sums(y) / count, None if yvar is None else sums(yvar) / count**2

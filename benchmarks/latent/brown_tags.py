@@ -33,12 +33,12 @@ BENCHMARKS = Path(__file__).parents[1]
 SETTINGS = EM(
     rounds=1000,
     e_steps=50,
-    warmup=1000,
+    warmup=100,
     batch_size=256,
     hidden=256,
     layers=3,
     undone=0.4,
-    m_batch=5000,
+    m_batch=1000,
     report_every=10**6,
 )
 TWIN = replace(SETTINGS, e_steps=10, warmup=20, batch_size=32, hidden=32, layers=1, m_batch=300)
@@ -89,7 +89,8 @@ def main() -> None:
                 n_words += int(lengths_of(rows_of_step).sum())
             n_rounds += 1
         seconds = time.monotonic() - began
-        nll = -float(fitted.cpu().log_likelihood(test).sum()) / float(lengths_of(test).sum())
+        log_p = sum(float(fitted.log_likelihood(rows.to(options.device)).sum()) for rows in test.split(500))
+        nll = -log_p / float(lengths_of(test).sum())
         row = {"arm": arm, "device": options.device, "is_twin": options.twin, "perplexity": math.exp(nll)}
         rows.append({**row, "rounds": n_rounds, "seconds": seconds, "words_per_s": n_words / seconds})
         print(pd.DataFrame(rows[-1:]).round(2).to_string(index=False), flush=True)

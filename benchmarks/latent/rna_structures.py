@@ -4,7 +4,8 @@
 
 A sampler is trained to fold random words of 16 to 30 letters, and folds 20 others that it never saw: 2,000 draws for
 each. Prints the largest error of a base-pair probability (level: 0.05), with and without Metropolis-Hastings moves
-afterwards, and the upper bound of KL(q || exact). Writes rna_structures.csv.
+afterwards, and the upper bound of KL(q || exact). Writes rna_structures.csv; samplers and checkpoints are in
+runs/rna_structures, from which the command resumes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,12 +21,25 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from al_loop.latent import EM, RNAStructures, fit
+from al_loop.latent import EM, Posterior, RNAStructures, fit, load, save
+from al_loop.latent.em import Round
 from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"
+RUNS = Path("runs/rna_structures")
 N_TEST, N_DRAWS = 20, 2000
-SETTINGS = {"batch_size": 48, "hidden": 64, "layers": 1, "lr": 2e-3, "moves": 0, "m_batch": 1, "report_every": 1000}
+SETTINGS = EM(
+    rounds=15,
+    e_steps=100,
+    final_steps=500,
+    batch_size=48,
+    hidden=64,
+    layers=1,
+    lr=2e-3,
+    moves=0,
+    m_batch=1,
+    report_every=5,
+)
 
 
 def words(n: int, generator: torch.Generator) -> list[str]:
@@ -33,35 +48,50 @@ def words(n: int, generator: torch.Generator) -> list[str]:
     return ["".join("ACGU"[i] for i in torch.randint(4, (k,), generator=generator).tolist()) for k in lengths]
 
 
-def measure(arm: str, seed: int, rounds: int) -> pd.DataFrame:
+def train(arm: str, seed: int) -> Posterior:
+    """Return the sampler of an arm, trained if its file is not there yet."""
+    path = RUNS / f"{arm.replace(' ', '_')}-{seed}.pt"
+    if path.exists():
+        return load(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    x = words(2000, torch.Generator().manual_seed(seed))
+    em = replace(SETTINGS, sleep={"balance and sleep": 1.0, "balance alone": 0.0}[arm])
+    result = fit(RNAStructures(30), x, em, seed=seed, checkpoint=path.with_suffix(".checkpoint"), on_round=show)
+    save(path, result.posterior)
+    return result.posterior
+
+
+def show(done: Round) -> None:
+    """Print how far a fit is."""
+    if done.report is not None:
+        print(f"  {done.number}: KL at most {done.report.kl:.3f}", flush=True)
+
+
+def measure(arm: str, seed: int) -> pd.DataFrame:
     """Train with one kind of loss, and return a row for each test word."""
-    generator = torch.Generator().manual_seed(seed)
-    train, test = words(2000, generator), words(N_TEST, torch.Generator().manual_seed(10_000))
-    sleep = {"balance and sleep": 1.0, "balance alone": 0.0}[arm]
     began = time.process_time()
-    result = fit(RNAStructures(30), train, EM(rounds=rounds, e_steps=100, sleep=sleep, **SETTINGS), seed=seed)
-    seconds = time.process_time() - began
-    model = result.model
+    posterior = train(arm, seed)
+    seconds, model = time.process_time() - began, posterior.model
     assert isinstance(model, RNAStructures)
     rows = []
-    for word in test:
+    for word in words(N_TEST, torch.Generator().manual_seed(10_000)):
         x = model.read([word])
         exact = model.pair_probabilities(x)[0]
         row = {"arm": arm, "seed": seed, "word": word}
         for name, moves in (("error", 0), ("error_after_10_moves", 10)):
-            z = result.posterior.draw(x, N_DRAWS, seed=1, moves=moves)[0]
+            z = posterior.draw(x, N_DRAWS, seed=1, moves=moves)[0]
             row[name] = float((model.pairs(z).mean(0) - exact).abs().max())
         sampled = model.exact_draws(x, N_DRAWS, 1)[0]
         row["error_of_exact_draws"] = float((model.pairs(sampled).mean(0) - exact).abs().max())
-        report = result.posterior.report(x, 500)
+        report = posterior.report(x, 500)
         rows.append({**row, "kl_at_most": report.kl, "effective": report.effective, "cpu_s": seconds})
+        print(f"  {word}: error {row['error']:.3f}, after moves {row['error_after_10_moves']:.3f}", flush=True)
     return pd.DataFrame(rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=25, help="100 training steps each")
     parser.add_argument("--arms", nargs="+", default=["balance and sleep", "balance alone"])
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
@@ -70,7 +100,7 @@ def main() -> None:
         options.out / "rna_structures.csv",
         options.arms,
         options.seeds,
-        lambda arm, seed: measure(arm, seed, options.rounds),
+        measure,
         "error",
     )
     columns = ["error", "error_after_10_moves", "error_of_exact_draws", "kl_at_most", "effective", "cpu_s"]

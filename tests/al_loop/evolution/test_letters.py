@@ -39,3 +39,12 @@ def test_it_climbs_and_never_leaves_the_acceptable():
 def test_settings_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match=r"alphabet|mutations|children"):
         Letters(**options)
+
+
+@pytest.mark.parametrize(("alphabet", "is_dna"), [("ACGT", True), ("TGCA", True), ("ACGU", False), ("ABCD", False)])
+def test_some_children_of_dna_are_the_other_strand(alphabet, is_dna):
+    word = (alphabet[0] * 3 + alphabet[1] * 7 + alphabet[2]) * 2
+    other = word.translate(str.maketrans("ACGT", "TGCA"))[::-1]
+    generator, letters = random.Random(0), Letters(alphabet)
+    n = sum(letters.child(word, word, generator) == other for _ in range(400))
+    assert (20 < n < 70) if is_dna else (n == 0)

@@ -5,6 +5,7 @@ from al_loop.features.one_hot import OneHot
 from al_loop.surrogates._ensemble_model import DeepEnsembleModel
 from al_loop.surrogates._gp_model import ExactGPModel
 from al_loop.surrogates.base import as_surrogate_model
+from al_loop.surrogates.ensemble import DeepEnsemble
 from al_loop.surrogates.sequence import SequenceSurrogate, strands_agree
 
 FEATURES = OneHot("ACGT", 4)
@@ -77,3 +78,15 @@ def test_other_rows_than_letters_are_refused():
 
     with pytest.raises(ValueError, match="one_hot"):
         SequenceSurrogate(GraphLayout(8, 4, 4))
+
+
+def test_both_strands_are_one_row_with_the_mean_of_their_values(monkeypatch):
+    seen = []
+    monkeypatch.setattr(DeepEnsemble, "fit", lambda self, X, Y, Yvar=None: seen.append((X, Y, Yvar)))
+    words = ["AAAC", "GTTT", "ACGT", "CCCA", "TGGG", "GGAA", "TTCC", "GCAT", "ATGC", "CATC"]
+    y = torch.tensor([[1.0], [1.2], [7.0], [3.0], [3.0], [9.0], [9.0], [5.0], [5.0], [2.0]], dtype=torch.float64)
+    SequenceSurrogate(LAYOUT).fit(FEATURES(words), y, torch.full_like(y, 0.02))
+    ((X, Y, Yvar),) = seen
+    assert torch.equal(X, FEATURES(["AAAC", "ACGT", "CCCA", "GGAA", "GCAT", "CATC"]))
+    assert Y[:, 0].tolist() == pytest.approx([1.1, 7, 3, 9, 5, 2])
+    assert Yvar[:, 0].tolist() == pytest.approx([0.01, 0.02, 0.01, 0.01, 0.01, 0.02])
