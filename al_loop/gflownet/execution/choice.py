@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -66,4 +67,6 @@ def choose_execution(name: ExecutionName | Execution, device: torch.device, step
         return None
     if name == "graphed" and device.type != "cuda":
         raise ValueError(f"execution: graphed requires a GPU, not the device {str(device)!r}; use compiled, or auto")
-    return Execution(compiled, CudaCapture() if name == "graphed" else None)
+    if name == "compiled":
+        return Execution(compiled)
+    return Execution(partial(compiled, dynamic=None), CudaCapture())

@@ -46,6 +46,19 @@ class _Recording:
     replay: Callable[[], None]
     outputs: tuple[Tensor, ...]
 
+    def run(self, given: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
+        """Replace the inputs, with one copy for all of the same type, replay, and return the outputs."""
+        pairs: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+        for own, new in zip(self.inputs, given, strict=True):
+            if own is not None and new is not None:
+                owns, news = pairs.setdefault(own.dtype, ([], []))
+                owns.append(own)
+                news.append(new)
+        for owns, news in pairs.values():
+            torch._foreach_copy_(owns, news)
+        self.replay()
+        return self.outputs
+
 
 class Recorded:
     """A function of tensors that is recorded at the first call with each shape, and replayed from then on.
@@ -78,11 +91,7 @@ class Recorded:
         recording = self._recordings[key]
         if recording is None:
             return self._function(*inputs)
-        for own, given in zip(recording.inputs, inputs, strict=True):
-            if own is not None and given is not None:
-                own.copy_(given)
-        recording.replay()
-        return recording.outputs
+        return recording.run(inputs)
 
     def _record(self, inputs: tuple[Tensor | None, ...]) -> _Recording | None:
         """Record the function for inputs of these shapes; None if it cannot be recorded."""
