@@ -29,8 +29,10 @@ from torch import Tensor
 sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop import energy
+from al_loop.config import build
+from al_loop.config.plugins import Part
 from al_loop.energy.data import buildable, encode_data
-from al_loop.environments.fragments import Fragments
+from al_loop.environments.base import Environment
 from al_loop.features.morgan import Morgan
 from al_loop.gflownet.evaluation import log_likelihood
 from al_loop.gflownet.policies import make_policy
@@ -43,6 +45,7 @@ N_ACTIVES, N_HELD_OUT, N_DECOYS, N_DRAWS = 2000, 300, 900, 500
 N_POOL_ACTIVES, N_POOL_DECOYS = 3500, 1500  # of which each seed takes a part
 POOL = "molecules.smi.xz"  # actives, an empty line, and the others
 LOWEST, HIGHEST = 2.0, 3.0  # logP of an active
+SPACE: dict[str, Any] = {"kind": "fragments", "vocabulary": "zinc", "max_atoms": 32}  # as in energy_actives.yaml
 SETTINGS: dict[str, Any] = {"steps": 800, "batch_size": 32, "data_batch": 64, "lr": 1e-3, "decay": 1e-3, "patience": 4}
 PRETRAINING = PretrainingSettings(steps=800, batch_size=64, validation=0.1)
 N_HISTORIES = 10
@@ -72,7 +75,7 @@ def _pool(zinc: Path) -> tuple[list[str], list[str]]:
     """Return the first actives and the first other molecules of the space in a shuffled ZINC, distinct."""
     from rdkit.Chem.Crippen import MolLogP
 
-    environment = Fragments(max_fragments=6, max_atoms=32)
+    environment: Environment = build("environment", Part(**SPACE))
     with lzma.open(zinc, "rt") as file:
         lines = [line.split()[0] for line in file if line.strip()]
     random.Random(0).shuffle(lines)
@@ -102,7 +105,7 @@ def learned(folder: Path, kind: str, series: list[str], seed: int) -> Path:
         began = time.process_time()
         monitor = energy.Monitor(report=partial(print, flush=True), checkpoint=file.with_suffix(".checkpoint"))
         energy.learn(
-            {"kind": "fragments", "max_fragments": 6, "max_atoms": 32},
+            SPACE,
             series,
             energy={"kind": kind, "hidden": 128, "layers": 2},
             features={"kind": "morgan", "n_bits": 1024} if kind == "mlp" else None,
