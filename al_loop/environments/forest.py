@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -19,17 +19,19 @@ class Forests(Environment):
     A node is identified with the gap between two words at which its two children meet. A state has the number of words
     in the first column, then for each gap the label of its node (``len(labels)`` if there is none yet), the first word
     under it, and the last (-1 without a node). The action ``gap * len(labels) + label`` merges the two trees that meet
-    at a gap, so that nodes arise before their parents, in any order. ``start`` gives the initial states for other
-    numbers of words than ``length``.
+    at a gap, so that nodes arise before their parents. ``start`` gives the initial states for other numbers of words
+    than ``length``.
 
     Objects are written with the numbers of their words: ``(S 0 (NP 1 2))``.
 
     Args:
         labels: names of the labels, without blanks and parentheses.
         length: largest number of words, at least 2.
+        order: ``any``, or ``left_to_right``: no node ends before the one that arose before it, so that each tree has
+            one history, that of a shift-reduce parser.
 
     Raises:
-        ValueError: the labels are not distinct names, or the length is below 2.
+        ValueError: the labels are not distinct names, the length is below 2, or the order is unknown.
     """
 
     kind = "forest"
@@ -37,7 +39,10 @@ class Forests(Environment):
     length: int
 
     def __init__(
-        self, labels: Annotated[Sequence[str], Field(min_length=1)], length: Annotated[int, Field(ge=2)]
+        self,
+        labels: Annotated[Sequence[str], Field(min_length=1)],
+        length: Annotated[int, Field(ge=2)],
+        order: Literal["any", "left_to_right"] = "any",
     ) -> None:
         self.labels = list(labels)
         if not self.labels or len(set(self.labels)) != len(self.labels):
@@ -46,6 +51,9 @@ class Forests(Environment):
             raise ValueError(f"labels: expected names without blanks and parentheses, got {self.labels!r}")
         if length < 2:
             raise ValueError(f"length: must be at least 2, got {length}")
+        if order not in ("any", "left_to_right"):
+            raise ValueError(f"order: {order!r} is not one of any, left_to_right")
+        self.order, self._is_any = order, order == "any"
         self.length, self.n_labels, self.n_gaps = length, len(self.labels), length - 1
         self.n_actions, self.n_backward_actions = self.n_gaps * self.n_labels, self.n_gaps
         self.state_size, self.max_steps = 1 + 3 * self.n_gaps, self.n_gaps
@@ -106,14 +114,23 @@ class Forests(Environment):
         return backward_actions * self.n_labels + label.clamp(max=self.n_labels - 1)
 
     def forward_mask(self, states: Tensor) -> Tensor:
-        """Return every label for each gap at which two trees meet."""
-        return self.open_gaps(states)[:, :, None].expand(-1, -1, self.n_labels).flatten(1)
+        """Return every label for each gap at which two trees meet, the second of which does not end too early."""
+        gaps = self.open_gaps(states)
+        if not self._is_any:
+            _, last = self.blocks(states)
+            gaps = gaps & (last[:, 1:] >= self._last_end(states))
+        return gaps[:, :, None].expand(-1, -1, self.n_labels).flatten(1)
+
+    def _last_end(self, states: Tensor) -> Tensor:
+        """Return the last word of the node that ends last, shape n x 1; -1 without a node."""
+        return self.nodes(states)[2].amax(1, keepdim=True)
 
     def backward_mask(self, states: Tensor) -> Tensor:
-        """Return the gaps of the roots."""
+        """Return the gaps of the roots, from left to right that of the last root."""
         label, left, right = self.nodes(states)
         first, last = self.blocks(states)
-        return (label < self.n_labels) & (left == first[:, :-1]) & (right == last[:, :-1])
+        is_root = (label < self.n_labels) & (left == first[:, :-1]) & (right == last[:, :-1])
+        return is_root if self._is_any else is_root & (right == self._last_end(states))
 
     def is_terminal(self, states: Tensor) -> Tensor:
         return ~self.open_gaps(states).any(1)
@@ -126,8 +143,13 @@ class Forests(Environment):
         return torch.cat([hot.float(), numbers.float()], 1)
 
     def log_paths(self, states: Tensor) -> Tensor:
-        """Return log(m! / product of the sizes of all subtrees) for a forest of m nodes (the hook length formula)."""
+        """Return log(m! / product of the sizes of all subtrees) for a forest of m nodes (the hook length formula).
+
+        From left to right, there is one path.
+        """
         label, left, right = self.nodes(states)
+        if not self._is_any:
+            return torch.zeros(len(states), dtype=torch.float64, device=states.device)
         is_node = label < self.n_labels
         size = torch.where(is_node, right - left, 1).double()
         return torch.lgamma(is_node.sum(1).double() + 1) - size.log().sum(1)
@@ -181,7 +203,7 @@ class Forests(Environment):
         return state
 
     def vocabulary(self) -> list[Any]:
-        return [*self.labels, self.length]
+        return [*self.labels, *([] if self._is_any else [self.order]), self.length]
 
 
 def _meta(label: Tensor, environment: Forests) -> Tensor:

@@ -20,6 +20,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -44,6 +45,7 @@ SETTINGS = EM(
     hidden=48,
     layers=2,
     lr=2e-3,
+    backward="uniform",
     moves=0,
     draws=8,
     weighted=True,
@@ -71,7 +73,8 @@ def problem(arm: str, seed: int) -> tuple[Grammar, Grammar, Tensor, Tensor, Tens
         truth.emission.copy_(torch.eye(10, dtype=torch.float64).clamp(min=1e-9).log().log_softmax(1))
     x, _ = truth.sample(N_TRAIN, generator)
     test, trees = truth.sample(N_TEST, generator)
-    model = Grammar(WORDS, 10, 5, 10, "sibling" if ARMS[arm] == "sibling" else "none")
+    context: Literal["none", "sibling"] = "sibling" if ARMS[arm] == "sibling" else "none"
+    model = Grammar(WORDS, 10, 5, 10, context, order="left_to_right")
     model.initialise(x, torch.Generator().manual_seed(seed))
     with torch.no_grad():
         model.emission.copy_(truth.emission)

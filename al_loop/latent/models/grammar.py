@@ -6,7 +6,7 @@ import bisect
 import itertools
 import math
 import random
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -37,6 +37,9 @@ class Grammar(OfWords, MultinomialModel):
         preterminals: number of preterminals.
         context: what the rule of a node depends on beside its nonterminal.
         smoothing: pseudo-count of each probability in the M-step.
+        order: the order in which the sampler builds the nodes of a tree: ``any``, or ``left_to_right``, in which each
+            tree has one history, so that the sampler has less to learn (and needs no backward policy:
+            ``em.backward: uniform``).
     """
 
     kind = "grammar"
@@ -52,8 +55,11 @@ class Grammar(OfWords, MultinomialModel):
         preterminals: Annotated[int, Field(ge=1)] = 5,
         context: Literal["none", "sibling"] = "none",
         smoothing: Annotated[float, Field(ge=0)] = 0.01,
+        order: Literal["any", "left_to_right"] = "any",
     ) -> None:
-        arguments = {"nonterminals": nonterminals, "preterminals": preterminals, "context": context}
+        arguments: dict[str, Any] = {"nonterminals": nonterminals, "preterminals": preterminals, "context": context}
+        if order != "any":
+            arguments["order"] = order
         super().__init__(smoothing, words=words, length=length, **arguments)
         if length < 2 or nonterminals < 1 or preterminals < 1 or context not in ("none", "sibling"):
             raise ValueError(
@@ -61,6 +67,7 @@ class Grammar(OfWords, MultinomialModel):
                 f"sibling, got {length}, {nonterminals}, {preterminals} and {context!r}"
             )
         self.words = Words(words, length)
+        self._order: Literal["any", "left_to_right"] = order
         self._k, self._n_symbols = nonterminals, nonterminals + preterminals
         #: contexts of a node: none (the root and left children), each left sister, and a word as the left sister
         self._n_contexts = nonterminals + 2 if context == "sibling" else 1
@@ -73,7 +80,7 @@ class Grammar(OfWords, MultinomialModel):
         return [self.root, self.rule, self.emission]
 
     def latents(self) -> Forests:
-        return Forests([f"N{i}" for i in range(self._k)], self.words.length)
+        return Forests([f"N{i}" for i in range(self._k)], self.words.length, self._order)
 
     def starts(self, x: Tensor) -> Tensor:
         return self.latents().start(lengths_of(x))

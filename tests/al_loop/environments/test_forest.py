@@ -18,9 +18,15 @@ class TestForests(EnvironmentContract):
         return Forests(["S", "NP"], 4)
 
 
+class TestForestsFromLeftToRight(TestForests):
+    def make(self):
+        return Forests(["S", "NP"], 4, "left_to_right")
+
+
+@pytest.mark.parametrize("order", ["any", "left_to_right"])
 @pytest.mark.parametrize(("n_words", "n_trees"), [(2, 1), (3, 2), (4, 5), (5, 14)])
-def test_there_are_as_many_trees_as_the_catalan_number(n_words, n_trees):
-    space = Forests(["A", "B"], 5)
+def test_there_are_as_many_trees_as_the_catalan_number(n_words, n_trees, order):
+    space = Forests(["A", "B"], 5, order)
     states, probabilities = terminal_distribution(space, None, space.start(torch.tensor([n_words])))
     assert len(states) == n_trees * 2 ** (n_words - 1)
     assert float(probabilities.sum()) == pytest.approx(1)
@@ -41,6 +47,26 @@ def test_nodes_arise_before_their_parents():
     balanced, chain = space.encode(["(A (A 0 1) (A 2 3))", "(A 0 (A 1 (A 2 3)))"])
     assert space.backward_mask(torch.stack([balanced, chain])).tolist() == [[False, True, False], [True, False, False]]
     assert space.log_paths(torch.stack([balanced, chain])).tolist() == pytest.approx([math.log(2), 0.0])
+
+
+def test_from_left_to_right_each_tree_has_one_history():
+    space = Forests(["A"], 5, "left_to_right")
+    states = space.encode(["(A (A 0 1) (A 2 (A 3 4)))", "(A (A (A 0 1) (A 2 3)) 4)"])
+    assert space.log_paths(states).tolist() == [0.0, 0.0]
+    gaps = []
+    for _ in range(4):
+        mask = space.backward_mask(states)
+        assert mask.sum(1).tolist() == [1, 1]
+        gaps.append(mask.int().argmax(1))
+        states = space.backward_step(states, gaps[-1])
+    assert torch.stack(gaps[::-1], 1).tolist() == [[0, 3, 2, 1], [0, 2, 1, 3]]
+    after = space.step(space.start(torch.tensor([5])), torch.tensor([2]))  # words 2 and 3
+    assert space.forward_mask(after).tolist() == [[False, True, False, True]]
+
+
+def test_an_unknown_order_is_refused():
+    with pytest.raises(ValueError, match="order: 'right' is not one of any, left_to_right"):
+        Forests(["A"], 4, "right")
 
 
 @pytest.mark.parametrize(
