@@ -171,5 +171,5 @@ class TrainingSettings:
 
     @property
     def uses_tf32(self) -> bool:
-        """Whether a GPU multiplies float32 matrices in TF32."""
-        return self.precision in ("auto", "tf32")
+        """Whether a GPU multiplies matrices in TF32 where they are float32, as those of the heads are with bfloat16."""
+        return self.precision != "float32"

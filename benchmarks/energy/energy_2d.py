@@ -241,6 +241,7 @@ def main() -> None:
     parser.add_argument("--densities", nargs="+", default=list(GENERATORS), choices=list(GENERATORS))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the results")
     parser.add_argument("--write", nargs=2, metavar=("DENSITY", "FILE"), help="write 200,000 words to a file, and end")
     options = parser.parse_args()
@@ -249,7 +250,8 @@ def main() -> None:
         np.save(options.write[1], sample(options.write[0], 200_000, N_BITS, 0))
         return
     arms = [f"{method} {density}" for method in options.methods for density in options.densities]
-    table = measure_missing(options.out / "energy_2d.csv", arms, options.seeds, measure, "cpu_s")
+    path = options.out / "energy_2d.csv"
+    table = measure_missing(path, arms, options.seeds, measure, "cpu_s", options.first_seed)
     ours = table[table["arm"].str.startswith("eb_gfn")]
     within = (
         (ours["energy_gap"] <= 0.05)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -29,9 +30,8 @@ from benchmarks.support.densities import GENERATORS, sample
 from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"
-N_BITS, N_TRAIN, N_TEST = 32, 5_000_000, 100_000
+N_BITS, N_TEST = 32, 100_000
 CHUNK = 1 << 22
-STEPS = 15_000
 #: nats; see the docstring
 ENTROPY = {
     "2spirals": 20.033,
@@ -63,24 +63,30 @@ def log_z_of_all_words(model: Energy, n_bits: int, device: torch.device | str = 
     return float(total)
 
 
-def measure(density: str, seed: int, has_log_z: bool) -> pd.DataFrame:
-    """Return the row of a density."""
-    device = torch.device("cuda")
+def measure(density: str, seed: int, size: argparse.Namespace) -> pd.DataFrame:
+    """Return the row of a density.
+
+    Args:
+        density: its name.
+        seed: seed of the run.
+        size: the options of the command.
+    """
+    device = torch.device(size.device)
     torch.set_float32_matmul_precision("high")
     began = time.monotonic()
     model = energy.learn(
         {"kind": "assignment", "alphabet": "01", "length": N_BITS, "order": "left_to_right"},
-        sample(density, N_TRAIN, N_BITS, 2 * seed),
-        energy={"kind": "mlp", "hidden": 512, "layers": 3},
-        sampler={"hidden": 512, "layers": 3, "lr": 2e-3, "device": "cuda"},
-        steps=STEPS,
-        batch_size=2048,
-        data_batch=2048,
+        sample(density, size.words, N_BITS, 2 * seed),
+        energy={"kind": "mlp", "hidden": size.hidden, "layers": size.layers},
+        sampler={"hidden": 512, "layers": 3, "lr": 2e-3, "device": size.device},
+        steps=size.steps,
+        batch_size=size.batch,
+        data_batch=size.batch,
         lr=3e-3,
         settle=0.25,
         validation=0.0005,
         seed=seed,
-        monitor=energy.Monitor(report=print),
+        monitor=energy.Monitor(report=partial(print, flush=True)),
     )
     seconds = time.monotonic() - began
     test = torch.as_tensor(sample(density, N_TEST, N_BITS, 2 * seed + 1)).to(device)
@@ -89,9 +95,11 @@ def measure(density: str, seed: int, has_log_z: bool) -> pd.DataFrame:
     log_q = torch.cat(
         [log_likelihood(model.environment, policy, part, 1, generator=generator) for part in test.split(10_000)]
     )
-    row = {"arm": density, "seed": seed, "seconds": seconds, "entropy": ENTROPY[density]}
+    row = {"arm": density, "seed": seed, "seconds": seconds, "steps": size.steps, "batch": size.batch}
+    row |= {"entropy": ENTROPY[density]}
     row |= {"sampler_nll": -float(log_q.mean()), "sampler_error": float(log_q.std()) / N_TEST**0.5}
-    if has_log_z:
+    print(f"{density}: sampler {row['sampler_nll']:.4f} after {seconds:.0f} s", flush=True)
+    if density in size.log_z:
         log_z = log_z_of_all_words(scorer, N_BITS, device)
         with torch.no_grad():
             scores = torch.cat([scorer(part) for part in test.split(10_000)]).double()
@@ -105,16 +113,22 @@ def main() -> None:
     parser.add_argument("--densities", nargs="+", default=list(GENERATORS), choices=list(GENERATORS))
     parser.add_argument("--log-z", nargs="*", default=["8gaussians", "checkerboard"], choices=list(GENERATORS))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=15_000)
+    parser.add_argument("--batch", type=int, default=2048, help="draws, and words of the data, in a step")
+    parser.add_argument("--words", type=int, default=5_000_000, help="words to learn from")
+    parser.add_argument("--hidden", type=int, default=512, help="width of the energy")
+    parser.add_argument("--layers", type=int, default=3, help="hidden layers of the energy")
+    parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the results")
     options = parser.parse_args()
-    if not torch.cuda.is_available():
+    if options.device == "cuda" and not torch.cuda.is_available():
         print("not measured: this machine has no GPU")
         return
     table = measure_missing(
         options.out / "energy_32bits.csv",
         options.densities,
         options.seeds,
-        lambda density, seed: measure(density, seed, density in options.log_z),
+        lambda density, seed: measure(density, seed, options),
         "sampler_nll",
     )
     print(table.round(4).to_string(index=False))

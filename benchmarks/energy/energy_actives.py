@@ -3,7 +3,8 @@
     python benchmarks/energy/energy_actives.py --zinc zinc250k.smi.xz     # 8 CPU minutes a seed on one core
 
 2,000 molecules of ZINC with a logP between 2 and 3 are the actives (those that consist of the vocabulary's blocks); 300
-further actives and 900 other molecules are the library. Prints the AUC of the energy, of the likelihood of a sampler
+further actives and 900 other molecules are the library. Each seed draws them from one pool, which is kept in --runs.
+Prints the AUC of the energy, of the likelihood of a sampler
 that was pretrained on the same actives, and of the similarity to the nearest active (level: the energy's is at least
 that of both), the novel share of 500 draws (level: 95 %), and the mean similarity of a draw to its nearest active,
 beside that of held-out actives (level: within 10 %). Writes energy_actives.csv.
@@ -28,8 +29,10 @@ from torch import Tensor
 sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop import energy
+from al_loop.config import build
+from al_loop.config.plugins import Part
 from al_loop.energy.data import buildable, encode_data
-from al_loop.environments.fragments import Fragments
+from al_loop.environments.base import Environment
 from al_loop.features.morgan import Morgan
 from al_loop.gflownet.evaluation import log_likelihood
 from al_loop.gflownet.policies import make_policy
@@ -39,27 +42,50 @@ from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"
 N_ACTIVES, N_HELD_OUT, N_DECOYS, N_DRAWS = 2000, 300, 900, 500
+N_POOL_ACTIVES, N_POOL_DECOYS = 3500, 1500  # of which each seed takes a part
+POOL = "molecules.smi.xz"  # actives, an empty line, and the others
 LOWEST, HIGHEST = 2.0, 3.0  # logP of an active
+SPACE: dict[str, Any] = {"kind": "fragments", "vocabulary": "zinc", "max_atoms": 32}  # as in energy_actives.yaml
 SETTINGS: dict[str, Any] = {"steps": 800, "batch_size": 32, "data_batch": 64, "lr": 1e-3, "decay": 1e-3, "patience": 4}
 PRETRAINING = PretrainingSettings(steps=800, batch_size=64, validation=0.1)
 N_HISTORIES = 10
 
 
-def molecules(zinc: Path, seed: int) -> tuple[list[str], list[str]]:
-    """Return actives and other molecules of the space, in random order."""
+def molecules(zinc: Path | None, folder: Path, seed: int) -> tuple[list[str], list[str]]:
+    """Return actives and other molecules of the space, drawn from a pool.
+
+    Args:
+        zinc: ZINC; None: the pool is there.
+        folder: the folder of the pool, which is written unless it is there.
+        seed: chooses them among the pool.
+    """
+    pool = folder / POOL
+    if not pool.exists():
+        if zinc is None:
+            raise SystemExit(f"there is no {pool}; give --zinc zinc250k.smi.xz, from which it is written")
+        folder.mkdir(parents=True, exist_ok=True)
+        actives, others = _pool(zinc)
+        pool.write_bytes(lzma.compress("\n".join([*actives, "", *others]).encode()))
+    actives, others = (part.split("\n") for part in lzma.decompress(pool.read_bytes()).decode().split("\n\n"))
+    chooser = random.Random(seed)
+    return chooser.sample(actives, N_ACTIVES + N_HELD_OUT), chooser.sample(others, N_DECOYS)
+
+
+def _pool(zinc: Path) -> tuple[list[str], list[str]]:
+    """Return the first actives and the first other molecules of the space in a shuffled ZINC, distinct."""
     from rdkit.Chem.Crippen import MolLogP
 
-    environment = Fragments(max_fragments=6, max_atoms=32)
+    environment: Environment = build("environment", Part(**SPACE))
     with lzma.open(zinc, "rt") as file:
         lines = [line.split()[0] for line in file if line.strip()]
-    random.Random(seed).shuffle(lines)
-    actives: list[str] = []
-    others: list[str] = []
+    random.Random(0).shuffle(lines)
+    actives: dict[str, None] = {}
+    others: dict[str, None] = {}
     for smiles in lines:
         is_active = LOWEST <= MolLogP(read_smiles(smiles)) <= HIGHEST
-        chosen, limit = (actives, N_ACTIVES + N_HELD_OUT) if is_active else (others, N_DECOYS)
+        chosen, limit = (actives, N_POOL_ACTIVES) if is_active else (others, N_POOL_DECOYS)
         if len(chosen) == limit:
-            if len(actives) == N_ACTIVES + N_HELD_OUT and len(others) == N_DECOYS:
+            if len(actives) == N_POOL_ACTIVES and len(others) == N_POOL_DECOYS:
                 break
             continue
         try:
@@ -67,8 +93,8 @@ def molecules(zinc: Path, seed: int) -> tuple[list[str], list[str]]:
         except ValueError:
             continue
         if bool(buildable(environment, state)):
-            chosen += environment.decode(state)  # without stereochemistry, as in the space
-    return actives, others
+            chosen.update(dict.fromkeys(environment.decode(state)))  # without stereochemistry, as in the space
+    return list(actives), list(others)
 
 
 def learned(folder: Path, kind: str, series: list[str], seed: int) -> Path:
@@ -79,7 +105,7 @@ def learned(folder: Path, kind: str, series: list[str], seed: int) -> Path:
         began = time.process_time()
         monitor = energy.Monitor(report=partial(print, flush=True), checkpoint=file.with_suffix(".checkpoint"))
         energy.learn(
-            {"kind": "fragments", "max_fragments": 6, "max_atoms": 32},
+            SPACE,
             series,
             energy={"kind": kind, "hidden": 128, "layers": 2},
             features={"kind": "morgan", "n_bits": 1024} if kind == "mlp" else None,
@@ -99,10 +125,10 @@ def auc(positive: Tensor, negative: Tensor) -> float:
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def measure(zinc: Path, energies: Path, arm: str, seed: int) -> pd.DataFrame:
+def measure(zinc: Path | None, energies: Path, arm: str, seed: int) -> pd.DataFrame:
     """Return the row of an energy's kind."""
     torch.manual_seed(seed)
-    actives, decoys = molecules(zinc, seed)
+    actives, decoys = molecules(zinc, energies, seed)
     train, held_out = actives[:N_ACTIVES], actives[N_ACTIVES:]
     file = learned(energies, arm, train, seed)
     model, seconds = energy.load(file), float(file.with_suffix(".seconds").read_text())
@@ -155,10 +181,13 @@ def measure(zinc: Path, energies: Path, arm: str, seed: int) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--zinc", type=Path, required=True, help="zinc250k.smi.xz, one SMILES a line")
+    parser.add_argument("--zinc", type=Path, help="zinc250k.smi.xz, one SMILES a line; not needed if the pool is there")
     parser.add_argument("--energies", nargs="+", default=["mlp"], choices=["mlp", "graph"])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--runs", type=Path, default=Path("runs/energies"), help="a folder for the energies")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/energies"), help="the folder of the pool and the energies"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the results")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -168,6 +197,7 @@ def main() -> None:
         options.seeds,
         lambda arm, seed: measure(options.zinc, options.runs, arm, seed),
         "auc",
+        options.first_seed,
     )
     print(table.round(3).to_string(index=False))
 

@@ -37,9 +37,9 @@ ARMS = {
 }
 
 
-def measure(zinc: Path, folder: Path, arm: str, seed: int) -> pd.DataFrame:
+def measure(zinc: Path | None, folder: Path, arm: str, seed: int) -> pd.DataFrame:
     """Return the row of one campaign."""
-    series = molecules(zinc, seed)[0][:N_SERIES]
+    series = molecules(zinc, folder, seed)[0][:N_SERIES]
     file = learned(folder, "mlp", series, seed).absolute()
     changes = [change.replace("FILE", str(file)) for change in ARMS[arm]]
     config = load_config(
@@ -61,10 +61,13 @@ def measure(zinc: Path, folder: Path, arm: str, seed: int) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--zinc", type=Path, required=True, help="zinc250k.smi.xz, one SMILES a line")
+    parser.add_argument("--zinc", type=Path, help="zinc250k.smi.xz, one SMILES a line; not needed if the pool is there")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--runs", type=Path, default=Path("runs/energies"), help="a folder for the energies")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/energies"), help="the folder of the pool and the energies"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the results")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -74,6 +77,7 @@ def main() -> None:
         options.seeds,
         lambda arm, seed: measure(options.zinc, options.runs, arm, seed),
         "top_10",
+        options.first_seed,
     )
     print(table.round(3).to_string(index=False))
 

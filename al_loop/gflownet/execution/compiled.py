@@ -29,8 +29,10 @@ class CompileTime:
 compile_time = CompileTime()
 
 
-def compiled(function: Callable[..., Any], backend: str = "inductor") -> Callable[..., Any]:
-    """Compile a function of tensors for any number of rows.
+def compiled(
+    function: Callable[..., Any], backend: str = "inductor", dynamic: bool | None = True
+) -> Callable[..., Any]:
+    """Compile a function of tensors.
 
     The first call runs the function as it is, so that constants reach their device before anything is compiled. So do
     all calls after a compilation has failed, such as that of an environment of the user's; a warning says why.
@@ -38,6 +40,8 @@ def compiled(function: Callable[..., Any], backend: str = "inductor") -> Callabl
     Args:
         function: the function.
         backend: the backend of ``torch.compile``.
+        dynamic: whether the first compilation is for any number of rows; None: it is for those at hand, and the second
+            for any, which takes longer and gives the fastest kernels for batches that are mostly of one size.
     """
     import torch._dynamo  # takes a second, and only compiled trainings need it
     from torch._dynamo.utils import counters
@@ -45,7 +49,7 @@ def compiled(function: Callable[..., Any], backend: str = "inductor") -> Callabl
     config: Any = torch._dynamo.config
     config.recompile_limit = max(config.recompile_limit, _MAX_VERSIONS)
     config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, 4 * _MAX_VERSIONS)
-    fast: Callable[..., Any] = torch.compile(function, backend=backend, dynamic=True, fullgraph=True)
+    fast: Callable[..., Any] = torch.compile(function, backend=backend, dynamic=dynamic, fullgraph=True)
     name = getattr(function, "__qualname__", "function")
     ready: list[Callable[..., Any]] = [function]
 

@@ -45,8 +45,8 @@ class FixedBatchTraining(BatchTraining):
         weights.keep_on_device()
         self._execution = execution
         # a reward may be any Python function, which a compiler need not understand
-        calls_reward = training.forward_looking or objective.uses_stops
-        self._compiled = self._pure_losses if calls_reward else execution.compile(self._pure_losses)
+        self._calls_reward = training.forward_looking or objective.uses_stops
+        self._compiled: dict[int, Callable[..., Any]] = {}
         self._steps: dict[tuple[int, int], Callable[..., Any]] = {}
 
     def forget(self) -> None:
@@ -90,6 +90,7 @@ class FixedBatchTraining(BatchTraining):
 
     def _prepare(self, n_fresh: int, size: int) -> Callable[..., Any]:
         """Return the function of a whole gradient step for a number of fresh trajectories and of steps."""
+        losses_of = self._losses_for(size)
 
         def step(
             states: Tensor,
@@ -100,7 +101,7 @@ class FixedBatchTraining(BatchTraining):
             group: Tensor | None,
         ) -> tuple[Tensor]:
             index = steps_that_happened(actions, size)
-            losses, log_pb, estimate = self._compiled(states, actions, log_reward, values, head, group, index)
+            losses, log_pb, estimate = losses_of(states, actions, log_reward, values, head, group, index)
             is_valid = losses.detach().isfinite().all()
             if self._reports_log_z:
                 level = self.weights.log_z.level
@@ -113,6 +114,16 @@ class FixedBatchTraining(BatchTraining):
             return (torch.stack([losses[:n_fresh].detach().mean(), n_invalid]),)
 
         return step
+
+    def _losses_for(self, size: int) -> Callable[..., Any]:
+        """Return the compiled losses for about as many steps; sums over few are slow kernels for many."""
+        if self._calls_reward:
+            return self._pure_losses
+        magnitude = 0 if self._execution.capture is None else size.bit_length() // 3
+        function = self._compiled.get(magnitude)
+        if function is None:
+            function = self._compiled[magnitude] = self._execution.compile(self._pure_losses)
+        return function
 
     def _pure_losses(
         self,

@@ -10,7 +10,7 @@ from torch import Tensor, nn, vmap
 from torch.func import functional_call, stack_module_state
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.execution.chunked_rollout import NO_ACTION, ChunkNoise, take_steps
+from al_loop.gflownet.execution.steps import NO_ACTION, ChunkNoise, take_step, take_steps
 from al_loop.gflownet.fixed_shapes import fixed_shapes
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.log_z import LogZ
@@ -113,17 +113,21 @@ class SideBySide:
             generator = torch.Generator(device).manual_seed(derive_seed(seed, "draw", self.n_steps))
             noises.append(ChunkNoise(environment, n, chunk, training.epsilon, generator))
         start = environment.initial(n, device).expand(len(self._seeds), -1, -1)
-        rows = torch.arange(n, device=device)
         states, actions = [start[:, None]], []
 
-        def steps(policy: Policy, _: LogZ, before: Tensor, noise: Tensor, explores: Tensor) -> Any:
-            return take_steps(environment, policy, before, noise, explores, None, training.temperature, looks_up=False)
+        def steps(policy: Policy, _: LogZ, before: Tensor, noise: Tensor, explores: Tensor | None = None) -> Any:
+            def one(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+                return take_step(environment, policy, *inputs, training.temperature, looks_up=False)
+
+            return take_steps(environment, one, before, noise, explores, None, None)
 
         for number in range(-(-environment.max_steps // chunk)):
             stopping.look()
-            own = [noise.of(number, rows) for noise in noises]
-            noise, explores = (torch.stack(parts) for parts in zip(*own, strict=True))
-            after, taken, outcome = self._of_each(steps, states[-1][:, -1], noise, explores)
+            parts = zip(*(noise.of(number) for noise in noises), strict=True)
+            own = [
+                torch.stack([*part]) for part in parts if part[0] is not None
+            ]  # without exploration, the noise alone
+            after, taken, outcome = self._of_each(steps, states[-1][:, -1], *own)
             states.append(after)
             actions.append(taken)
             n_alive, n_wrong, _ = outcome.sum(0).tolist()

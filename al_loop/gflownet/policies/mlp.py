@@ -63,20 +63,29 @@ class MLPPolicy(Policy):
         return logits
 
     def start(self, n: int, device: torch.device) -> Tensor:
-        """Return the first layer's weights by feature, shape n_features x hidden."""
+        """Return the first layer's weights by feature, shape n_features x hidden, in the type that products have."""
         first = self.trunk[0]
         assert isinstance(first, nn.Linear)
-        return first.weight.t().contiguous()
+        is_cast = torch.is_autocast_enabled(device.type)
+        dtype = torch.get_autocast_dtype(device.type) if is_cast else first.weight.dtype
+        return first.weight.t().to(dtype).contiguous()
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
         """Return ``forward_logits``, by looking up the few non-zero features instead of multiplying all."""
         index = None if self._n_conditions else self._environment.feature_index(states)
         if index is None:
             return self.forward_logits(states, context)
+        if torch.compiler.is_compiling() or memory.dtype != torch.float32:  # compiled, this is one kernel
+            x = memory[index].float().sum(1) + self.trunk[0].bias
+            return self._outputs(x, context)
         m, k = index.shape
         starts = torch.arange(0, m * k, k, device=index.device)
         # torch's own function, since the one in nn.functional spends more time on checking arguments than on the sum
         x = torch.embedding_bag(memory, index.flatten(), starts)[0].add_(self.trunk[0].bias)  # type: ignore[arg-type]
+        return self._outputs(x, context)
+
+    def _outputs(self, x: Tensor, context: Context | None) -> Tensor:
+        """Return the logits for inputs of the first activation, n x hidden."""
         x = self.embed(leaky_relu(x, inplace=True), first=1)
         logits: Tensor = self.forward_head(x, context.head if context else None)
         return logits

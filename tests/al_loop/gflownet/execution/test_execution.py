@@ -16,10 +16,11 @@ from al_loop.environments.tokens import Tokens
 from al_loop.gflownet import StateReward, Trainer, Training
 from al_loop.gflownet.exact_distribution import object_distribution, terminal_distribution
 from al_loop.gflownet.execution.choice import Execution, choose_execution
-from al_loop.gflownet.execution.chunked_rollout import ChunkedRollout, take_steps
+from al_loop.gflownet.execution.chunked_rollout import ChunkedRollout
 from al_loop.gflownet.execution.compiled import compiled
 from al_loop.gflownet.execution.fixed_batch_training import steps_that_happened
 from al_loop.gflownet.execution.graphs import Recorded
+from al_loop.gflownet.execution.steps import take_step
 from al_loop.gflownet.fixed_shapes import fixed_shapes
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.policies import make_policy
@@ -157,8 +158,11 @@ def test_nothing_waits_in_the_steps_of_a_roll_out(name):
     rollout.draw(environment.initial(8), generator=generator())  # constants reach the device
     states = environment.initial(8)
     noise = torch.rand(3, 8, environment.n_actions if environment.n_actions <= 64 else 1, dtype=torch.float32)
+    memory = policy.start_from(states)
     with torch.no_grad(), fixed_shapes(), no_waiting():
-        take_steps(environment, policy, states, noise, torch.zeros(3, 8, dtype=torch.bool), None, 1.0)
+        for k in range(3):
+            explores = torch.zeros(8, dtype=torch.bool)
+            states, _, _ = take_step(environment, policy, states, noise[k], explores, None, memory, 1.0)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -335,7 +339,7 @@ def test_a_function_is_recorded_once_for_each_shape_and_what_it_changes_is_prese
 
 
 def test_what_cannot_be_recorded_runs_as_it_is(caplog):
-    def refuse(work):
+    def refuse(work, warm_ups):
         work()
         raise RuntimeError("operation not permitted when stream is capturing")
 
