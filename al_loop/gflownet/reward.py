@@ -62,12 +62,15 @@ class StateReward:
             are sent to samplers with the policy's weights.
         uncertainty: terminal states (n x state_size) -> the uncertainty about them, see ``Reward.uncertainty``; None:
             unknown.
+        is_recordable: whether the function is nothing but operations on tensors, none of which waits for a GPU, and
+            never changes. Where roll-outs are recorded (see ``TrainingSettings.execution``), it then is, too.
     """
 
     function: Callable[[Tensor], Tensor]
     is_partial: bool = False
     is_live: bool = False
     uncertainty: Callable[[Tensor], Tensor | None] | None = None
+    is_recordable: bool = False
 
     @property
     def live_module(self) -> nn.Module | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -185,6 +185,7 @@ class Sampler:
         self._conditioning = conditioning or Conditioning()
         self._precision, self._uses_tf32 = precision, uses_tf32
         self._scorer = scorer or InlineScorer(environment)
+        self._execution = execution
         self._chunked = None if execution is None else ChunkedRollout(environment, policy, execution, precision)
 
     @property
@@ -194,6 +195,10 @@ class Sampler:
 
     def set_reward(self, log_reward: AnyReward) -> None:
         """Set the reward of later draws."""
+        if self._execution is not None and isinstance(log_reward, StateReward) and log_reward.is_recordable:
+            function = log_reward.function
+            recorded = self._execution.record(lambda states: (function(states),), warm_ups=1)
+            log_reward = replace(log_reward, function=lambda states: recorded(states)[0].clone())
         self._scorer.set_reward(log_reward)
 
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:

@@ -19,9 +19,12 @@ class EagerCapture:
     def __init__(self) -> None:
         self.n_recorded = self.n_replayed = 0
 
-    def __call__(self, work: Callable[[], tuple[Tensor, ...]]) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
+    def __call__(
+        self, work: Callable[[], tuple[Tensor, ...]], warm_ups: int
+    ) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
         self.n_recorded += 1
-        work()
+        for _ in range(warm_ups):
+            work()
         outputs = tuple(torch.full_like(x, 77) for x in work())
 
         def replay() -> None:

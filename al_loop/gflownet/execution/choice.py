@@ -32,15 +32,19 @@ class Execution:
     capture: Capture | None = None
 
     def record(
-        self, function: Callable[..., Any], preserve: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        function: Callable[..., Any],
+        preserve: Callable[[], AbstractContextManager[None]] = nullcontext,
+        warm_ups: int = 3,
     ) -> Callable[..., Any]:
         """Return a function whose kernels are recorded at the first call with each shape; see ``Recorded``.
 
         Args:
             function: a function of tensors that returns a tuple of tensors.
             preserve: a context that restores all that the function changes.
+            warm_ups: how often the function runs before it is recorded.
         """
-        return function if self.capture is None else Recorded(function, self.capture, preserve)
+        return function if self.capture is None else Recorded(function, self.capture, preserve, warm_ups)
 
 
 def choose_execution(name: ExecutionName | Execution, device: torch.device, steps: int) -> Execution | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -13,14 +13,13 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.execution.choice import Execution
+from al_loop.gflownet.execution.plan import Plan
 from al_loop.gflownet.execution.steps import NO_ACTION, ChunkNoise, Step, take_step, take_steps
 from al_loop.gflownet.fixed_shapes import fixed_shapes
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.trajectories import Trajectories
 from al_loop.system import stopping
 
-_FEWEST_ROWS = 64  # fewer rows do not make a step on a GPU faster
-_REMEMBERED = 32  # earlier draws that the plan of the next one is made from
 _KEPT = 8  # plans whose kernels are kept
 
 
@@ -70,7 +69,7 @@ class ChunkedRollout:
         self._chunk = min(chunk, environment.max_steps) if policy.is_markov else environment.max_steps
         self._advances: dict[float, Callable[..., Any]] = {}
         self._planned: OrderedDict[tuple[float, tuple[int, ...]], Callable[..., Any]] = OrderedDict()
-        self._history: dict[int, deque[list[int]]] = {}
+        self._plans: dict[int, Plan] = {}
         #: number of times that values were read from the device
         self.n_reads = 0
 
@@ -132,24 +131,15 @@ class ChunkedRollout:
         """Draw by a plan, and again by a better one if it was too small."""
         n = len(start)
         values, head = (None, None) if context is None else (context.values, context.head)
-        plan = self._plan(n)
+        plan = self._plans.setdefault(n, Plan(n, self._n_chunks))
         while True:
             stopping.look()
-            run = self._function_of(temperature, plan)
-            noises = [part for number in range(len(plan)) for part in noise.of(number)]
-            states, actions, outcome = run(start, values, head, *noises)
+            sizes = plan.sizes
+            noises = [part for number in range(len(sizes)) for part in noise.of(number)]
+            states, actions, outcome = self._function_of(temperature, sizes)(start, values, head, *noises)
             outcomes = self._read(outcome)
-            alive = [counts[0] for counts in outcomes]
-            short = [i for i, size in enumerate(plan[1:]) if alive[i] > size]
-            if short:
-                more = _rows_for(alive[short[0]], n)
-                plan = (*plan[: short[0] + 1], *(max(more, size) for size in plan[short[0] + 1 :]))
-            elif alive[-1] and len(plan) < self._n_chunks:
-                plan = (*plan, min(plan[-1], _rows_for(alive[-1], n)))
-            else:
-                break
-        self._history.setdefault(n, deque(maxlen=_REMEMBERED)).append(alive)
-        return states.clone(), actions.clone(), outcomes
+            if plan.met([n_alive for n_alive, _, _ in outcomes]):
+                return states.clone(), actions.clone(), outcomes
 
     @property
     def _n_chunks(self) -> int:
@@ -164,16 +154,9 @@ class ChunkedRollout:
             raise ValueError(NO_ACTION)
         return found
 
-    def _plan(self, n: int) -> tuple[int, ...]:
-        """Return the number of rows of each chunk: enough for all recent draws of n trajectories."""
-        history = self._history.get(n, ())
-        n_chunks = max((len(alive) for alive in history), default=1)
-        most = [max(alive[i] if i < len(alive) else 0 for alive in history) for i in range(n_chunks - 1)]
-        return (n, *(_rows_for(count, n) for count in most))
-
-    def _function_of(self, temperature: float, plan: tuple[int, ...]) -> Callable[..., Any]:
+    def _function_of(self, temperature: float, sizes: tuple[int, ...]) -> Callable[..., Any]:
         """Return the function of a whole roll-out by a plan."""
-        key = (temperature, plan)
+        key = (temperature, sizes)
         run = self._planned.pop(key, None)
         if run is None:
 
@@ -183,7 +166,7 @@ class ChunkedRollout:
                 context = None if values is None and head is None else Context(values, head)
                 point = _Point(None, start, start)
                 states, actions, outcomes = [start[None]], [], []
-                for number, size in enumerate(plan):
+                for number, size in enumerate(sizes):
                     own = noises[2 * number], noises[2 * number + 1]
                     point, block, taken, outcome = self._take_chunk(point, size, own, temperature, context)
                     states.append(block)
@@ -191,7 +174,7 @@ class ChunkedRollout:
                     outcomes.append(outcome)
                 return torch.cat(states), torch.cat(actions), torch.stack(outcomes)
 
-            run = self._execution.record(roll_out)
+            run = self._execution.record(roll_out, warm_ups=1)  # of many steps, the first ones warm up
         self._planned[key] = run
         if len(self._planned) > _KEPT:
             self._planned.popitem(last=False)
@@ -257,11 +240,3 @@ class ChunkedRollout:
             step = self._execution.compile(in_precision(one))
             return in_precision(lambda *inputs: several(step, *inputs))
         return self._execution.compile(in_precision(lambda *inputs: several(one, *inputs)))
-
-
-def _rows_for(count: int, n: int) -> int:
-    """Return a number of rows, n divided by a power of two, with a quarter of reserve."""
-    size = n
-    while size // 2 >= max(count + count // 4, _FEWEST_ROWS):
-        size //= 2
-    return size

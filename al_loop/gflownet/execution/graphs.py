@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 _log = logging.getLogger(__name__)
-#: a function without arguments and its outputs -> a function that runs it again and replaces the outputs in place
-Capture = Callable[[Callable[[], tuple[Tensor, ...]]], tuple[Callable[[], None], tuple[Tensor, ...]]]
-_WARM_UPS = 3
+#: a function without arguments, and how often to run it first -> a function that runs it again and replaces its outputs
+#: in place, and these outputs
+Capture = Callable[[Callable[[], tuple[Tensor, ...]], int], tuple[Callable[[], None], tuple[Tensor, ...]]]
 
 
 class CudaCapture:
@@ -25,12 +25,14 @@ class CudaCapture:
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
 
-    def __call__(self, work: Callable[[], tuple[Tensor, ...]]) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
+    def __call__(
+        self, work: Callable[[], tuple[Tensor, ...]], warm_ups: int
+    ) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
         """Run some work a few times, then record it; return its replay, and the outputs that a replay fills."""
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            for _ in range(_WARM_UPS):
+            for _ in range(warm_ups):
                 work()
         torch.cuda.current_stream().wait_stream(side)
         torch.cuda.synchronize()
@@ -70,6 +72,8 @@ class Recorded:
         capture: the recording.
         preserve: a context at whose end everything that the function changes has its values from the beginning, since a
             recording runs the function.
+        warm_ups: how often the function runs before it is recorded. A compiled one runs as it is, then is compiled,
+            then chooses its kernels.
     """
 
     def __init__(
@@ -77,8 +81,9 @@ class Recorded:
         function: Callable[..., tuple[Tensor, ...]],
         capture: Capture,
         preserve: Callable[[], AbstractContextManager[None]] = nullcontext,
+        warm_ups: int = 3,
     ) -> None:
-        self._function, self._capture, self._preserve = function, capture, preserve
+        self._function, self._capture, self._preserve, self._warm_ups = function, capture, preserve, warm_ups
         self._recordings: dict[object, _Recording | None] = {}
 
     def __len__(self) -> int:
@@ -98,7 +103,7 @@ class Recorded:
         own = tuple(None if x is None else x.clone() for x in inputs)
         try:
             with self._preserve():
-                replay, outputs = self._capture(lambda: self._function(*own))
+                replay, outputs = self._capture(lambda: self._function(*own), self._warm_ups)
         except RuntimeError as error:  # such as a policy of the user's that waits for the GPU
             reason = str(error).strip().splitlines()[0]
             _log.warning("kernels are launched one by one, since they cannot be recorded: %s", reason)

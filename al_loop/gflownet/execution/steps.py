@@ -12,6 +12,7 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.action_choice import choose_actions, noise_shape
 from al_loop.gflownet.policies.base import Context, Policy
 
+_BLOCK_BYTES = 2**28
 NO_ACTION = "a state that is not terminal allows no action, or a logit of the policy is not finite"
 #: states, noise, mask of uniform choices (or None), context and memory -> what ``take_step`` returns
 Step = Callable[[Tensor, Tensor, Tensor | None, Context | None, Any], tuple[Tensor, Tensor, Tensor]]
@@ -112,7 +113,10 @@ class ChunkNoise:
         self, environment: Environment, n: int, chunk: int, epsilon: float, generator: torch.Generator
     ) -> None:
         width, self._dtype = noise_shape(environment.n_actions)
-        self._shape, self._epsilon, self._generator = (chunk, n, width), epsilon, generator
+        self._epsilon, self._generator = epsilon, generator
+        n_bytes = chunk * n * width * (4 if self._dtype == torch.float32 else 8)
+        # many small chunks are generated together; how many does not depend on how many are used
+        self._shape = (max(1, min(-(-environment.max_steps // chunk), _BLOCK_BYTES // n_bytes)), chunk, n, width)
         self._chunks: list[tuple[Tensor, Tensor | None]] = []
 
     def of(self, number: int) -> tuple[Tensor, Tensor | None]:
@@ -120,8 +124,9 @@ class ChunkNoise:
         device = self._generator.device
         while len(self._chunks) <= number:
             noise = torch.rand(self._shape, generator=self._generator, dtype=self._dtype, device=device)
-            explores = None
+            explores: list[Tensor] | list[None] = [None] * len(noise)
             if self._epsilon > 0:
-                explores = torch.rand(self._shape[:2], generator=self._generator, device=device) < self._epsilon
-            self._chunks.append((noise, explores))
+                uniform = torch.rand(self._shape[:3], generator=self._generator, device=device)
+                explores = [*(uniform < self._epsilon)]
+            self._chunks += zip(noise, explores, strict=True)
         return self._chunks[number]

@@ -339,7 +339,7 @@ def test_a_function_is_recorded_once_for_each_shape_and_what_it_changes_is_prese
 
 
 def test_what_cannot_be_recorded_runs_as_it_is(caplog):
-    def refuse(work):
+    def refuse(work, warm_ups):
         work()
         raise RuntimeError("operation not permitted when stream is capturing")
 

@@ -1,0 +1,77 @@
+"""Plans of roll-outs: how many trajectories take part in each chunk of steps, learned from earlier roll-outs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+_FEWEST_ROWS = 64  # fewer rows do not make a step on a GPU faster
+_REMEMBERED = 32  # roll-outs whose needs a new plan meets
+_CHUNK_COST = 2048  # what a chunk costs besides its rows, in rows
+_WASTE = 1.5  # a plan that costs so many times what is needed is replaced
+
+
+class Plan:
+    """The plan of roll-outs of n trajectories.
+
+    It changes as rarely as possible, since each plan is recorded anew: it grows when trajectories lack a place, and
+    shrinks when it has become wasteful.
+
+    Args:
+        n: number of trajectories.
+        most_chunks: largest number of chunks.
+    """
+
+    def __init__(self, n: int, most_chunks: int) -> None:
+        self._n, self._most_chunks = n, most_chunks
+        self._history: deque[list[int]] = deque(maxlen=_REMEMBERED)
+        #: the number of rows of each chunk
+        self.sizes: tuple[int, ...] = (n,)
+
+    def met(self, alive: Sequence[int]) -> bool:
+        """Return whether the plan met the need of a roll-out; grow if it did not and can.
+
+        Args:
+            alive: number of unfinished trajectories after each chunk, among those that took part.
+        """
+        sizes = self.sizes
+        short = [i for i, size in enumerate(sizes[1:]) if alive[i] > size]
+        if short:
+            keep = short[0] + 1
+            more = self._rows_for(alive[keep - 1])
+            self.sizes = (*sizes[:keep], *(max(more, size) for size in sizes[keep:]))
+            return False
+        if alive[-1] and len(sizes) < self._most_chunks:
+            missing = self._rounded(len(sizes) + 1) - len(sizes)
+            self.sizes = (*sizes, *[min(sizes[-1], self._rows_for(alive[-1]))] * missing)
+            return False
+        self._history.append([count for count in alive if count])
+        needed = self._needed()
+        if _cost(sizes) > _WASTE * _cost(needed):
+            self.sizes = needed
+        return True
+
+    def _needed(self) -> tuple[int, ...]:
+        """Return the smallest plan that meets the needs of recent roll-outs."""
+        n_chunks = self._rounded(max(len(alive) for alive in self._history) + 1)
+        most = [max(alive[i] if i < len(alive) else 0 for alive in self._history) for i in range(n_chunks - 1)]
+        return (self._n, *(self._rows_for(count) for count in most))
+
+    def _rows_for(self, count: int) -> int:
+        """Return n divided by a power of two, with a reserve for chance and for a policy that changes."""
+        needed = 1.1 * count + 4 * count**0.5
+        size = self._n
+        while size // 2 >= max(needed, _FEWEST_ROWS):
+            size //= 2
+        return size
+
+    def _rounded(self, n_chunks: int) -> int:
+        """Return at least a number of chunks, one of two in each octave."""
+        size = 1
+        while size < n_chunks:
+            size = size * 3 // 2 if size > 1 and size & (size - 1) == 0 else -(-size * 4 // 3)
+        return min(size, self._most_chunks)
+
+
+def _cost(sizes: Sequence[int]) -> int:
+    return sum(size + _CHUNK_COST for size in sizes)
