@@ -14,8 +14,9 @@ from typing import Any
 _VOCABULARY, _FORMER_VOCABULARY = "zinc", "bengio72"
 #: included vocabularies of patterns, for which there is an included prior
 _WITH_PRIOR = ("zinc", "zinc_small", "zinc_large")
-#: the included prior (see ``al_loop.gflownet.priors``)
-_PRIOR = "zinc"
+#: the included priors (see ``al_loop.gflownet.priors``), and the length of the SELFIES words of the second
+_PRIOR, _SELFIES_PRIOR = "zinc", "zinc_selfies"
+_SELFIES_LENGTH = 60
 _FORMER_POLICIES = ("fragments", "fragment_transformer")
 
 
@@ -39,10 +40,15 @@ def with_space_defaults(content: Mapping[str, Any]) -> tuple[dict[str, Any], tup
             environment["vocabulary"] = _VOCABULARY
             added.append("environment.vocabulary")
         found["environment"] = environment
+    if kind == "selfies" and not environment.keys() & {"alphabet", "length", "min_length"}:
+        environment["length"] = _SELFIES_LENGTH
+        added.append("environment.length")
+        found["environment"] = environment
+    prior = _prior_for(environment)
     if sampler.get("prior") == "none":
         sampler["prior"] = None
-    elif "prior" not in sampler and _is_plain(sampler) and environment.get("vocabulary") in _WITH_PRIOR:
-        sampler["prior"] = _PRIOR
+    elif "prior" not in sampler and _is_plain(sampler) and prior is not None:
+        sampler["prior"] = prior
         added.append("sampler.prior")
         rounds = found.get("rounds")
         if rounds is None or (isinstance(rounds, Mapping) and "initial_from" not in rounds):
@@ -57,6 +63,14 @@ def _part(value: Any) -> dict[str, Any] | None:
     if isinstance(value, str):
         return {"kind": value}
     return dict(value) if isinstance(value, Mapping) else None
+
+
+def _prior_for(environment: Mapping[str, Any]) -> str | None:
+    """Return the name of the included prior for an environment; None: there is none."""
+    if environment.get("kind") == "selfies":
+        own = (environment.get("alphabet"), environment.get("length"), environment.get("min_length", 1))
+        return _SELFIES_PRIOR if own == (None, _SELFIES_LENGTH, 1) else None
+    return _PRIOR if environment.get("vocabulary") in _WITH_PRIOR else None
 
 
 def _needs_former_blocks(environment: Mapping[str, Any], sampler: Mapping[str, Any]) -> bool:

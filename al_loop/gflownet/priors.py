@@ -19,7 +19,7 @@ from al_loop.storage.files import write_whole
 
 _DATA = Path(__file__).parent / "data"
 #: included priors by name
-NAMED_PRIORS = {"zinc": _DATA / "prior_zinc.pt"}
+NAMED_PRIORS = {"zinc": _DATA / "prior_zinc.pt", "zinc_selfies": _DATA / "prior_zinc_selfies.pt"}
 
 
 class Prior(dict[str, Tensor]):

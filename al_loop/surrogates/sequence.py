@@ -21,8 +21,8 @@ _NOISE_RATIO, _SIGNAL_WEIGHT = 0.01, 100.0
 _N_MEMBERS = 5
 #: the ensemble of few and of many rows, so that a fit takes seconds
 _FEW: Mapping[str, Any] = {"hidden": 48, "patience": 5, "max_epochs": 40}
-_MANY: Mapping[str, Any] = {"hidden": 32, "patience": 2, "max_epochs": 8, "batch_size": 512, "learning_rate": 5e-3}
-_MOST_OF_FEW = 5000  # rows
+_MANY: Mapping[str, Any] = {"hidden": 32, "patience": 3, "max_epochs": 20, "batch_size": 256, "learning_rate": 5e-3}
+_MOST_OF_FEW = 3000  # rows
 #: share of the rows of a fit that are the best ones; the others are random
 _BEST = 0.5
 #: fewest pairs of a word and its reverse complement that show a symmetry, and the squared correlation that they need

@@ -1,8 +1,9 @@
-"""Molecules drawn with and without the included prior, beside those of ZINC250k.
+"""Molecules drawn with and without the included priors, beside those of ZINC250k.
 
     .venv/bin/python benchmarks/engine/prior_quality.py       # 1 minute, one thread
 
-For random actions, an untrained policy (which knows how often each block occurs) and the prior: the share of valid and
+In fragments and in SELFIES, for random actions, an untrained policy (that of fragments knows how often each block
+occurs) and the prior: the share of valid and
 of different molecules, the share that is not in ZINC250k, QED and SA score, and the distance of their distributions to
 those of ZINC250k (Wasserstein, in units of the property). Prints the table, writes prior_quality.csv.
 """
@@ -20,7 +21,9 @@ from scipy.stats import wasserstein_distance
 sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop.datafiles.object_lists import read_objects
+from al_loop.environments.base import Environment
 from al_loop.environments.fragments import Fragments
+from al_loop.environments.selfies import Selfies
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.priors import load_prior, read_prior
@@ -44,21 +47,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    environment = Fragments(vocabulary="zinc")
+    spaces: dict[str, Environment] = {"zinc": Fragments(vocabulary="zinc"), "zinc_selfies": Selfies(length=60)}
     library = read_objects(BENCHMARKS / "data/zinc250k.smi.xz")
     sample = [canonical_smiles(smiles) or smiles for smiles in random.Random(1).sample(library, arguments.n)]
     known = set(library)
-    torch.manual_seed(0)
-    untrained, trained = make_policy(environment), make_policy(environment)
-    prior = read_prior("zinc")
-    assert prior is not None
-    load_prior(environment, trained, prior)
     truth = values(sample)
     rows = []
 
-    def measure(name: str, molecules: list[str]) -> None:
+    def measure(space: str, name: str, molecules: list[str]) -> None:
         own = values(molecules)
         row: dict[str, float | str] = {
+            "space": space,
             "drawn by": name,
             "valid": sum(canonical_smiles(smiles) is not None for smiles in molecules) / len(molecules),
             "different": len(set(molecules)) / len(molecules),
@@ -70,12 +69,18 @@ def main() -> None:
         rows.append(row)
         print("  ".join(f"{key} {x if isinstance(x, str) else f'{x:.3f}'}" for key, x in row.items()), flush=True)
 
-    policies: dict[str, Policy | None] = {"random actions": None, "untrained policy": untrained, "prior": trained}
-    for name, policy in policies.items():
-        generator = torch.Generator().manual_seed(0)
-        measure(name, environment.decode(rollout(environment, policy, arguments.n, generator=generator).terminal))
+    for prior_name, environment in spaces.items():
+        torch.manual_seed(0)
+        untrained, trained = make_policy(environment), make_policy(environment)
+        prior = read_prior(prior_name)
+        assert prior is not None
+        load_prior(environment, trained, prior)
+        policies: dict[str, Policy | None] = {"random actions": None, "untrained policy": untrained, "prior": trained}
+        for name, policy in policies.items():
+            draws = rollout(environment, policy, arguments.n, generator=torch.Generator().manual_seed(0))
+            measure(environment.name, name, environment.decode(draws.terminal))
     measure(
-        "ZINC250k", [canonical_smiles(smiles) or smiles for smiles in random.Random(2).sample(library, arguments.n)]
+        "", "ZINC250k", [canonical_smiles(smiles) or smiles for smiles in random.Random(2).sample(library, arguments.n)]
     )
     write_table(arguments.out / "prior_quality.csv", rows, ".4g")
 

@@ -73,6 +73,21 @@ def test_other_samplers_start_from_random_weights(environment, sampler):
     assert config.rounds.initial_from == "random"
 
 
+@pytest.mark.parametrize("environment", ["selfies", {"kind": "selfies", "length": 60}])
+def test_selfies_of_the_included_length_start_from_their_prior(environment):
+    config = parsed(environment)
+    assert config.environment.arguments["length"] == 60
+    assert (config.sampler.prior, config.rounds.initial_from) == ("zinc_selfies", "energy")
+    assert ("environment.length" in config.assumed) is (environment == "selfies")
+
+
+@pytest.mark.parametrize("arguments", [{"length": 40}, {"alphabet": ["[C]", "[N]"], "length": 60}, {"min_length": 5}])
+def test_selfies_of_another_form_have_no_included_prior(arguments):
+    config = parsed({"kind": "selfies", **arguments})
+    assert config.sampler.prior is None
+    assert config.environment.arguments == arguments
+
+
 def test_other_environments_are_left_alone():
     content = {"environment": {"kind": "sequence", "alphabet": "ACGT", "length": 8}}
     assert with_space_defaults(content) == (content, ())
