@@ -124,6 +124,34 @@ class Posterior:
             parts.append(states[:, 1:])
         return torch.cat(parts).view(m, n, -1)
 
+    @torch.no_grad()
+    def weighted(self, x: Any, n: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Draw latents with importance weights, whose weighted means are those of p(z|x) in the limit of many draws.
+
+        Args:
+            x: m observations.
+            n: number of latents of each.
+            seed: source of all randomness.
+
+        Returns:
+            Terminal states of the latents, shape m x n x k, and their weights, shape m x n, which add up to 1.
+
+        Raises:
+            ValueError: n is below 1, or the data are not observations of the model.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        observations, policy = self._bind(x)
+        generator = torch.Generator().manual_seed(seed)
+        states, weights = [], []
+        for rows in torch.arange(observations.n_observed).split(max(_CHUNK // n, 1)):
+            index = rows.repeat_interleave(n)
+            drawn = rollout(observations, policy, len(index), generator=generator, start=observations.start(index))
+            states.append(drawn.terminal[:, 1:].view(len(rows), n, -1))
+            log_weight = importance_weights(observations, policy, self.model, drawn, self.backward)
+            weights.append(log_weight.view(len(rows), n).softmax(1))
+        return torch.cat(states), torch.cat(weights)
+
     def codes(self, x: Any) -> tuple[Tensor, Tensor]:
         """Return q(z|x) of every latent, for models with few of them.
 

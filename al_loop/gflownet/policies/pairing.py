@@ -56,6 +56,11 @@ class PairingPolicy(ObservedPolicy):
         self.stack = nn.Linear(2 * self._width**2, 1)
         self.out = nn.Linear(hidden, 2)
 
+    @property
+    def _share(self) -> Tensor | float:
+        """The factor of the network's logits."""
+        return 1.0
+
     def _encode(self, states: Tensor) -> Tensor:
         """Return the positions and the end as the network reads them, shape n x length + 1 x hidden."""
         letters = self._observed(states)
@@ -85,16 +90,38 @@ class PairingPolicy(ObservedPolicy):
         keys = self.key(encoded[:, :length]).transpose(1, 2)
         scores = q @ keys + self.partner(here) @ encoded[:, :length].transpose(1, 2)
         scores = scores / encoded.shape[2] ** 0.5 + self.gap(loop)[..., 0].view(n, steps, length)
-        scores = scores + _rows(pairs, first.clamp(max=length - 1).view(n, steps))
         alone, flow = self.out(q).unbind(2)
         logits = torch.where((position == first[:, None]).view(n, steps, length), alone[..., None], scores)
-        return torch.cat([logits, flow[..., None]], 2)
+        known, known_flow = self._known(pairs, partners, first, end)
+        logits = self._share * logits + known.view(n, steps, length)
+        return torch.cat([logits, (flow + known_flow.view(n, steps))[..., None]], 2)
+
+    def _known(self, pairs: Tensor, partners: Tensor, first: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what to add to the logits of n sequences in T states each, n T x length, and to the log-flow, n T.
+
+        Args:
+            pairs: what ``_pairs`` returns for each sequence.
+            partners: partners of each state, shape n T x length.
+            first: the position of each state, shape n T.
+            end: the end of its region.
+        """
+        n, length = len(pairs), self._length
+        rows = _rows(pairs, first.clamp(max=length - 1).view(n, -1)).flatten(0, 1)
+        position = torch.arange(length, device=first.device)
+        return torch.where(position == first[:, None], 0.0, rows), torch.zeros(len(first), device=first.device)
 
     def _pairs(self, letters: Tensor) -> Tensor:
         """Return the scores of the letters of each pair, and of the next pair inside, shape n x length x length."""
         pair = torch.einsum("niw,njv->nijwv", letters, letters).flatten(3)
         inside = torch.nn.functional.pad(pair[:, 1:, :-1], (0, 0, 1, 0, 0, 1))
         return self.stack(torch.cat([pair, inside], 3))[..., 0]  # type: ignore[no-any-return]
+
+    def _pairs_of(self, states: Tensor) -> Tensor:
+        """Return ``_pairs`` of the observations of states, computed once for each of them."""
+        index, row = torch.unique(states[:, 0], return_inverse=True)
+        if len(index) == len(states):
+            return self._pairs(self._observed(states))
+        return self._pairs(self._observed(torch.cat([index[:, None], states[: len(index), 1:]], 1)))[row]
 
     def _loop_so_far(self, partners: Tensor, first: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what came before the position, and the branches and lone positions of its loop so far, shape n each.
@@ -122,7 +149,7 @@ class PairingPolicy(ObservedPolicy):
         )
 
     def _at(self, states: Tensor) -> Tensor:
-        return self._outputs(self._encode(states), self._pairs(self._observed(states)), states[:, None])[:, 0]
+        return self._outputs(self._encode(states), self._pairs_of(states), states[:, None])[:, 0]
 
     def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
         return self._at(states)[:, :-1]
@@ -136,13 +163,13 @@ class PairingPolicy(ObservedPolicy):
     def along(self, states: Tensor, context: Context | None = None) -> Logits:
         """Return all outputs along whole trajectories, for which each sequence is read once."""
         steps, n, _ = states.shape
-        encoded, pairs = self._encode(states[0]), self._pairs(self._observed(states[0]))
+        encoded, pairs = self._encode(states[0]), self._pairs_of(states[0])
         outputs = self._outputs(encoded, pairs, states.transpose(0, 1)).transpose(0, 1)
         return Logits(outputs[..., :-1], torch.zeros(steps, n, 1, device=states.device), outputs[..., -1])
 
     def start_from(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Return the encoded sequences of the roll-outs, and the scores of their pairs."""
-        return self._encode(states), self._pairs(self._observed(states))
+        return self._encode(states), self._pairs_of(states)
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
         encoded, pairs = memory if rows is None else (part.index_select(0, rows) for part in memory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -29,13 +29,22 @@ class RNAStructures(OfWords, LatentModel):
     Args:
         length: number of letters of the longest word.
         temperature: in degrees Celsius.
+        sampler: kind of the sampler's network: ``folding`` has learned weights of loops, ``pairing`` has not.
     """
 
     kind = "rna"
-    policy: ClassVar[str] = "pairing"
 
-    def __init__(self, length: Annotated[int, Field(ge=1)] = 30, temperature: float = 37.0) -> None:
-        super().__init__(length=length, temperature=temperature)
+    def __init__(
+        self,
+        length: Annotated[int, Field(ge=1)] = 30,
+        temperature: float = 37.0,
+        sampler: Literal["pairing", "folding"] = "pairing",
+    ) -> None:
+        arguments: dict[str, Any] = {} if sampler == "pairing" else {"sampler": sampler}
+        super().__init__(length=length, temperature=temperature, **arguments)
+        if sampler not in ("pairing", "folding"):
+            raise ValueError(f"sampler: {sampler!r} is not one of pairing, folding")
+        self.policy = sampler  # type: ignore[misc]
         if not temperature > -273.15:
             raise ValueError(f"temperature: must be above -273.15 degrees Celsius, got {temperature}")
         self.words, self._temperature = Words("ACGU", length), temperature

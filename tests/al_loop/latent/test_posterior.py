@@ -29,6 +29,16 @@ def test_equal_seeds_give_equal_draws(result):
     assert torch.equal(result.posterior.draw(POINTS, 5, seed=1), result.posterior.draw(POINTS, 5, seed=1))
 
 
+def test_weighted_draws_have_the_means_of_the_exact_posterior(result):
+    model = result.model
+    z, weight = result.posterior.weighted(POINTS, 4000, seed=2)
+    assert torch.allclose(weight.sum(1), torch.ones(3, dtype=torch.float64))
+    exact = model.log_joints(model.read(POINTS)).detach().softmax(1)
+    for row, drawn, w in zip(exact, z, weight, strict=True):
+        mass = torch.stack([w[(drawn == code).all(1)].sum() for code in model.codes])
+        assert float((mass - row).abs().max()) < 0.04
+
+
 @pytest.mark.parametrize("undone", [0.25, 1.0])
 def test_many_moves_draw_from_the_exact_posterior(result, undone):
     model = result.model

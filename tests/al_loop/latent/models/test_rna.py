@@ -5,7 +5,7 @@ import torch
 
 from al_loop.gflownet.exact_distribution import terminal_states
 from al_loop.gflownet.rollout import rollout
-from al_loop.latent import EM, Alternation, RNAStructures, fit
+from al_loop.latent import EM, Alternation, RNAStructures, fit, load, save
 from al_loop.latent.observations import Observations
 
 pytest.importorskip("RNA")
@@ -69,3 +69,17 @@ def test_the_sampler_learns_to_fold():
 def test_impossible_temperatures_are_refused():
     with pytest.raises(ValueError, match="must be above"):
         RNAStructures(10, -300.0)
+
+
+def test_a_folding_sampler_is_kept_in_the_file_and_folds_new_words(tmp_path):
+    em = EM(rounds=1, e_steps=20, batch_size=12, hidden=8, layers=1, lr=1e-2, moves=0, m_batch=1)
+    fitted = fit(RNAStructures(12, sampler="folding"), WORDS, em).posterior
+    save(tmp_path / "rna.pt", fitted)
+    loaded = load(tmp_path / "rna.pt")
+    assert loaded.report(["GCGCAAAAGCGC"], 200).kl < 0.5
+    assert torch.equal(loaded.draw(WORDS, 5, seed=1), fitted.draw(WORDS, 5, seed=1))
+
+
+def test_an_unknown_sampler_is_refused():
+    with pytest.raises(ValueError, match="sampler: 'fold' is not one of pairing, folding"):
+        RNAStructures(10, sampler="fold")
