@@ -16,7 +16,8 @@ def min_max_similarity(X1: Tensor, X2: Tensor) -> Tensor:
         X1: n1 x d non-negative integers.
         X2: n2 x d non-negative integers.
     """
-    A, B = X1.to(torch.float32), X2.to(torch.float32)
+    used = (X2 > 0).any(0)  # few columns, if the second part is few rows
+    A, B = X1[:, used].to(torch.float32), X2[:, used].to(torch.float32)
     minima = torch.zeros(len(A), len(B))
     level = 1
     while A.numel() and B.numel():

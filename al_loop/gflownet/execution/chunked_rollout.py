@@ -174,7 +174,7 @@ class ChunkedRollout:
                     outcomes.append(outcome)
                 return torch.cat(states), torch.cat(actions), torch.stack(outcomes)
 
-            run = self._execution.record(roll_out, warm_ups=1)  # of many steps, the first ones warm up
+            run = self._execution.record(roll_out, warm_ups=2)  # the first step runs uncompiled once
         self._planned[key] = run
         if len(self._planned) > _KEPT:
             self._planned.popitem(last=False)
