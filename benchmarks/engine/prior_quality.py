@@ -25,6 +25,7 @@ from al_loop.environments.base import Environment
 from al_loop.environments.fragments import Fragments
 from al_loop.environments.selfies import Selfies
 from al_loop.gflownet.policies import make_policy
+from al_loop.gflownet.policies.transformer import TransformerPolicy
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.priors import load_prior, read_prior
 from al_loop.gflownet.rollout import rollout
@@ -71,7 +72,8 @@ def main() -> None:
 
     for prior_name, environment in spaces.items():
         torch.manual_seed(0)
-        untrained, trained = make_policy(environment), make_policy(environment)
+        form = TransformerPolicy if prior_name == "zinc_selfies" else make_policy
+        untrained, trained = form(environment), form(environment)
         prior = read_prior(prior_name)
         assert prior is not None
         load_prior(environment, trained, prior)
