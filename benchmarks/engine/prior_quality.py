@@ -25,8 +25,8 @@ from al_loop.environments.base import Environment
 from al_loop.environments.fragments import Fragments
 from al_loop.environments.selfies import Selfies
 from al_loop.gflownet.policies import make_policy
-from al_loop.gflownet.policies.transformer import TransformerPolicy
 from al_loop.gflownet.policies.base import Policy
+from al_loop.gflownet.policies.transformer import TransformerPolicy
 from al_loop.gflownet.priors import load_prior, read_prior
 from al_loop.gflownet.rollout import rollout
 from al_loop.properties.qed import QED
