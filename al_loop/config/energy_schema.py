@@ -76,6 +76,14 @@ class EnergyConfig(BaseModel):
     l2: Annotated[float, Field(ge=0, description="weight of the mean squared score")] = 1e-4
     decay: Annotated[float, Field(ge=0, description="weight decay of the energy")] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1, description="decay of the moving average of the energy's weights")] = 0.0
+    base_steps: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="steps of maximum likelihood of a policy whose log-likelihood is added to the scores, and with "
+            "whose weights the sampler begins; 0: none",
+        ),
+    ] = 0
     validation: Annotated[float, Field(ge=0, lt=1, description="held-out share of the objects")] = 0.1
     validations: Annotated[int, Field(ge=1, description="evaluations of the held-out objects")] = 10
     patience: Annotated[

@@ -13,6 +13,7 @@ from al_loop.config.plugins import Part
 from al_loop.config.task_files import parse_task
 from al_loop.energy.energies import build_energy, check_energy, find_energy
 from al_loop.energy.energies.base import Energy
+from al_loop.energy.likelihood import PolicyLikelihood
 from al_loop.energy.settings import EnergySettings
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
@@ -83,10 +84,14 @@ class EnergyParts:
         return features
 
     def energy(self) -> Energy:
-        """Build the energy, with weights that depend on the config's seed."""
+        """Build the energy, and the policy of its base if it has one, with weights that depend on the config's seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.config.seed, "energy"))
-            return build_energy(self.config.energy, self.environment, self.features())
+            energy = build_energy(self.config.energy, self.environment, self.features())
+        if self.config.base_steps:
+            energy.base = PolicyLikelihood(self.environment, self.policy())
+            energy.begin_at_zero()
+        return energy
 
     def policy(self) -> Policy:
         """Build the policy, with weights that depend on the config's seed."""
@@ -114,6 +119,12 @@ class EnergyParts:
             )
         if self.environment.condition_size:
             raise ConfigError("environment: an energy is of objects without conditions")
+        if self.config.base_steps and self.environment.n_backward_actions != 1:
+            raise ConfigError(
+                f"base_steps: {self.environment.name} has objects with several histories, whose likelihood "
+                "under a policy is only an estimate; set it to 0, or use a space that is written in one order, such as "
+                "assignment with order: left_to_right"
+            )
         _ = self.settings
         try:
             find_device(self.config.sampler.device)

@@ -216,6 +216,11 @@ class LiveData(Source):
     def __len__(self) -> int:
         return len(self.states)
 
+    @property
+    def is_weighted(self) -> bool:
+        """Whether some objects are drawn more often than others."""
+        return self._cumulative is not None
+
     def rows(self, n: int, generator: torch.Generator) -> Tensor:
         """Return n terminal states, drawn with replacement.
 

@@ -16,13 +16,16 @@ from torch import Tensor
 from al_loop.config.energy_schema import EnergyConfig
 from al_loop.config.plugins import Part
 from al_loop.energy.building import EnergyParts, parse_energy, parts_from
-from al_loop.energy.data import ObjectData, encode_data, read_data
+from al_loop.energy.data import LiveData, ObjectData, encode_data, read_data
+from al_loop.energy.likelihood import PolicyLikelihood
 from al_loop.energy.model import EnergyModel, named_part
 from al_loop.energy.report import EnergyReport, count_states, estimated_report, exact_report
 from al_loop.energy.trainer import EnergyTrainer
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError, counted
 from al_loop.gflownet.pipeline import SamplerGroup
+from al_loop.gflownet.policies.base import Policy
+from al_loop.gflownet.pretraining import EncodedObjects, PretrainingSettings, pretrain
 from al_loop.gflownet.saved_models import read_model, write_model
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
@@ -31,6 +34,9 @@ from al_loop.system import stopping
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
 _CHECKPOINT = "energy checkpoint"
 _MOST_STATES = 200_000  # of a space that is enumerated for exact reports
+_HELD_OUT_OF_BASE, _FEWEST_HELD_OUT = 0.1, 10  # of the training objects, by which the steps of a base are chosen
+_DECAY_OF_BASE = 0.5  # share of a base's steps in which its learning rate falls
+_N_OF_WEIGHTED = 4  # rows of a base for each object, if objects have weights
 
 
 @contextmanager
@@ -142,7 +148,7 @@ def learn_from_config(
             f"{len(weights)}"
         )
     row_weights = None if weights is None else torch.tensor(list(weights), dtype=torch.float64)
-    training = _Training.begin(parts, encoded, row_weights, samplers, device)
+    training = _Training.begin(parts, encoded, row_weights, samplers, device, monitor)
     try:
         return training.run(monitor)
     finally:
@@ -160,6 +166,7 @@ class _Training:
         held_out: terminal states of the held-out objects.
         identity: a hash of the config and the data, by which a checkpoint is recognised.
         can_enumerate: whether reports are exact.
+        checkpoint: the state from which it resumes; None: it begins.
     """
 
     parts: EnergyParts
@@ -168,6 +175,7 @@ class _Training:
     held_out: Tensor
     identity: str
     can_enumerate: bool
+    checkpoint: dict[str, Any] | None = None
     history: list[EnergyReport] = field(default_factory=list)
     best: dict[str, Any] | None = None
     best_report: EnergyReport | None = None
@@ -181,27 +189,33 @@ class _Training:
         weights: Tensor | None,
         samplers: Callable[[EnergyParts], SamplerGroup] | None,
         device: str | None,
+        monitor: Monitor,
     ) -> _Training:
         config = parts.config
         is_held_out = _held_out(data.states, config.validation, config.seed)
         train, held_out = data.states[~is_held_out], data.states[is_held_out]
         of_train = None if weights is None else weights[~is_held_out]
+        left_out = {"sinks", "resources", "name"} | (set() if config.base_steps else {"base_steps"})
+        digest = hashlib.sha256(config.model_dump_json(exclude=left_out).encode() + data.states.numpy().tobytes())
+        if weights is not None:
+            digest.update(weights.numpy().tobytes())
+        checkpoint = _checkpoint_of(digest.hexdigest(), monitor)
+        energy, policy = parts.energy(), parts.policy()
+        if isinstance(energy.base, PolicyLikelihood) and checkpoint is None:
+            _learn_base(parts, LiveData(train, of_train), policy, monitor)
+            energy.base.load_policy(policy)
         trainer = EnergyTrainer(
             parts.environment,
-            parts.energy(),
+            energy,
             (train, of_train),
             parts.settings,
             parts.training(device),
             config.seed,
-            parts.policy(),
+            policy,
             None if samplers is None else samplers(parts),
         )
-        content = config.model_dump_json(exclude={"sinks", "resources", "name"})
-        digest = hashlib.sha256(content.encode() + data.states.numpy().tobytes())
-        if weights is not None:
-            digest.update(weights.numpy().tobytes())
         can_enumerate = count_states(parts.environment, _MOST_STATES) is not None
-        return cls(parts, trainer, train, held_out, digest.hexdigest(), can_enumerate)
+        return cls(parts, trainer, train, held_out, digest.hexdigest(), can_enumerate, checkpoint)
 
     def run(self, monitor: Monitor) -> EnergyModel:
         """Train, and return the model of the best held-out likelihood."""
@@ -286,23 +300,65 @@ class _Training:
         write_model(path, _CHECKPOINT, content)
 
     def _resume(self, monitor: Monitor) -> None:
-        """Continue from the checkpoint of the same training, if there is one."""
-        path = monitor.checkpoint
-        if path is None or not path.exists():
-            return
-        try:
-            content = read_model(path, _CHECKPOINT)
-        except ConfigError as error:
-            monitor.report(f"the checkpoint cannot be used ({error}); the training starts anew")
-            return
-        if content["identity"] != self.identity:
-            monitor.report(f"{path} is of another training (other data or settings) and is not used")
+        """Continue from the checkpoint, if there is one."""
+        content, self.checkpoint = self.checkpoint, None
+        if content is None:
             return
         self.trainer.load_state_dict(content["trainer"])
         self.history = [EnergyReport(**entry) for entry in content["history"]]
         self.best, self.has_stopped = content["best"], content["has_stopped"]
         self.best_report = None if content["best_report"] is None else EnergyReport(**content["best_report"])
-        monitor.report(f"resuming after step {self.trainer.n_steps} from {path}")
+        monitor.report(f"resuming after step {self.trainer.n_steps} from {monitor.checkpoint}")
+
+
+def _checkpoint_of(identity: str, monitor: Monitor) -> dict[str, Any] | None:
+    """Return the content of the checkpoint of a training, if there is one."""
+    path = monitor.checkpoint
+    if path is None or not path.exists():
+        return None
+    try:
+        content: dict[str, Any] = read_model(path, _CHECKPOINT)
+    except ConfigError as error:
+        monitor.report(f"the checkpoint cannot be used ({error}); the training starts anew")
+        return None
+    if content["identity"] != identity:
+        monitor.report(f"{path} is of another training (other data or settings) and is not used")
+        return None
+    return content
+
+
+def _learn_base(parts: EnergyParts, data: LiveData, policy: Policy, monitor: Monitor) -> None:
+    """Train a policy by maximum likelihood; of ten evaluations, it keeps the weights of the best.
+
+    Args:
+        parts: the parts, with a config that has a base.
+        data: the training data.
+        policy: the policy, which is trained in place.
+        monitor: whom to report to.
+    """
+    config = parts.config
+    rows = data.states
+    if data.is_weighted:  # in proportion to the weights
+        chooser = torch.Generator().manual_seed(derive_seed(config.seed, "base data"))
+        rows = data.rows(_N_OF_WEIGHTED * len(rows), chooser)
+    settings = PretrainingSettings(
+        steps=config.base_steps,
+        batch_size=config.data_batch,
+        lr=config.sampler.lr,
+        validation=_HELD_OUT_OF_BASE if len(rows) >= _FEWEST_HELD_OUT / _HELD_OUT_OF_BASE else 0.0,
+        decay=_DECAY_OF_BASE,
+    )
+    with monitor.bar("base", config.base_steps) as advance:
+        result = pretrain(
+            parts.environment,
+            EncodedObjects(rows.cpu(), 0, ""),
+            policy,
+            settings,
+            seed=derive_seed(config.seed, "base"),
+            on_step=lambda step, loss: advance(f"loss {loss:.2f}"),
+        )
+    found = f": {result.validation_nll:.3f} nats per held-out object" if result.validation else ""
+    monitor.report(f"base after step {result.step} of {config.base_steps}{found}")
 
 
 def _held_out(states: Tensor, share: float, seed: int) -> Tensor:

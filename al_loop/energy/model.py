@@ -95,7 +95,8 @@ class EnergyModel(DrawableModel):
         scores = torch.full((len(names),), math.nan, dtype=torch.float64)
         rows = [i for i, name in enumerate(names) if name not in self.refused]
         features = self.energy.features
-        if features is not None:  # objects outside the environment's space have features, too
+        # objects outside the environment's space have features, too, but no likelihood under a base
+        if features is not None and self.energy.base is None:
             known = set(features.describable([names[i] for i in rows]))
             self.refused.update({name: features.refused[name] for name in set(names) & set(features.refused)})
             rows = [i for i in rows if names[i] in known]

@@ -30,6 +30,9 @@ class EnergySettings:
         l2: weight of the mean squared score, which keeps the scores from drifting.
         decay: weight decay of the energy (AdamW).
         ema: decay of the moving average of the energy's weights; 0: none.
+        base_steps: steps of maximum likelihood of a base: a policy whose log-likelihood is added to the network's
+            scores, and with whose weights the sampler begins, so that the two agree from the start and the network
+            learns what the policy misses; 0: no base.
         validation: held-out share of the objects, at least 0 and below 1.
         validations: number of evaluations of the held-out objects.
         patience: evaluations without a better held-out likelihood after which the training stops early; 0: never.
@@ -50,6 +53,7 @@ class EnergySettings:
     l2: float = 1e-4
     decay: float = 0.0
     ema: float = 0.0
+    base_steps: int = 0
     validation: float = 0.1
     validations: int = 10
     patience: int = 0
@@ -65,10 +69,10 @@ class EnergySettings:
         for name in ("warmup", "most_refused"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}: must be between 0 and 1, got {getattr(self, name)}")
-        if not self.lr > 0 or self.l2 < 0 or self.decay < 0 or self.patience < 0:
-            raise ConfigError(
-                f"lr must be above 0, and l2, decay and patience at least 0; got {self.lr}, {self.l2}, {self.decay} "
-                f"and {self.patience}"
-            )
+        if not self.lr > 0:
+            raise ConfigError(f"lr: must be above 0, got {self.lr}")
+        for name in ("l2", "decay", "base_steps", "patience"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}: must be at least 0, got {getattr(self, name)}")
         if self.negatives not in ("fresh", "back_and_forth"):
             raise ConfigError(f"negatives: {self.negatives!r} is not one of fresh, back_and_forth")

@@ -185,7 +185,8 @@ class EnergyTrainer:
         scores = self.energy(torch.cat([positives, found.states]))
         of_data, of_negatives = scores[: len(positives)], scores[len(positives) :]
         gap = of_data.mean() - (found.weights * of_negatives).sum()
-        loss = settings.l2 * (scores**2).mean() - gap
+        own = scores if self.energy.base is None else scores - self.energy.base(torch.cat([positives, found.states]))
+        loss = settings.l2 * (own**2).mean() - gap
         penalty = self.energy.penalty()
         if penalty is not None:
             loss = loss + penalty

@@ -16,7 +16,8 @@ def min_max_similarity(X1: Tensor, X2: Tensor) -> Tensor:
         X1: n1 x d non-negative integers.
         X2: n2 x d non-negative integers.
     """
-    A, B = X1.to(torch.float32), X2.to(torch.float32)
+    used = (X2 > 0).any(0)  # few columns, if the second part is few rows
+    A, B = X1[:, used].to(torch.float32), X2[:, used].to(torch.float32)
     minima = torch.zeros(len(A), len(B))
     level = 1
     while A.numel() and B.numel():
@@ -26,5 +27,6 @@ def min_max_similarity(X1: Tensor, X2: Tensor) -> Tensor:
         minima += at_a[:, columns].float() @ at_b[:, columns].float().T
         level += 1
     minima = minima.double()
-    maxima = X1.double().sum(-1).unsqueeze(-1) + X2.double().sum(-1).unsqueeze(-2) - minima
+    sums = [X.sum(-1).double() for X in (X1, X2)]  # exact, since the counts are integers
+    maxima = sums[0].unsqueeze(-1) + sums[1].unsqueeze(-2) - minima
     return torch.where(maxima == 0, 1.0, minima / maxima)

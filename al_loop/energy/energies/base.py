@@ -33,6 +33,8 @@ class Energy(nn.Module, ABC):
     def __init__(self, environment: Environment, features: Features | None = None) -> None:
         super().__init__()
         self.environment, self.features = environment, features
+        #: added to the network's scores: the log-likelihood of a frozen policy; None: nothing is
+        self.base: nn.Module | None = None
         self._rows: dict[bytes, Tensor] = {}
 
     @property
@@ -47,6 +49,10 @@ class Energy(nn.Module, ABC):
         Args:
             inputs: rows of ``inputs``, shape n x n_inputs.
         """
+
+    def begin_at_zero(self) -> None:
+        """Make all scores of the network 0, so that a base is all that there is at first."""
+        return
 
     def penalty(self) -> Tensor | None:
         """Return a penalty of the weights that is added to the loss, such as one that makes them sparse; None: 0."""
@@ -90,7 +96,8 @@ class Energy(nn.Module, ABC):
 
     def forward(self, states: Tensor) -> Tensor:
         """Return the scores of terminal states, shape n."""
-        return self.scores(self.inputs(states))
+        score = self.scores(self.inputs(states))
+        return score if self.base is None else score + self.base(states)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_rows": {}}  # the cache does not travel to other processes

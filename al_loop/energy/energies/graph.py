@@ -49,6 +49,10 @@ class GraphEnergy(Energy):
         self.trunk = MessagePassing(features.layout, 1, hidden, layers, generator)
         self.score = nn.Linear(hidden, 1)
 
+    def begin_at_zero(self) -> None:
+        for parameter in self.score.parameters():
+            nn.init.zeros_(parameter)
+
     def scores(self, inputs: Tensor) -> Tensor:
         score: Tensor = self.score(self.trunk(inputs)[0])[:, 0]  # powers of 2: exact in single precision
         return score

@@ -38,6 +38,10 @@ class MLPEnergy(Energy):
         sizes = [self.n_inputs, *[hidden] * layers, 1]
         self.layers = nn.ModuleList([nn.Linear(a, b) for a, b in pairwise(sizes)])
 
+    def begin_at_zero(self) -> None:
+        for parameter in self.layers[-1].parameters():
+            nn.init.zeros_(parameter)
+
     def scores(self, inputs: Tensor) -> Tensor:
         x = inputs if self.features is None else torch.log1p(inputs.clamp(min=0))
         for layer in self.layers[:-1]:

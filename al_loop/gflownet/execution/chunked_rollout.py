@@ -174,7 +174,7 @@ class ChunkedRollout:
                     outcomes.append(outcome)
                 return torch.cat(states), torch.cat(actions), torch.stack(outcomes)
 
-            run = self._execution.record(roll_out, warm_ups=1)  # of many steps, the first ones warm up
+            run = self._execution.record(roll_out, warm_ups=2)  # the first step runs uncompiled once
         self._planned[key] = run
         if len(self._planned) > _KEPT:
             self._planned.popitem(last=False)
@@ -236,7 +236,7 @@ class ChunkedRollout:
         ) -> tuple[Tensor, Tensor, Tensor]:
             return take_steps(environment, step, states, noise, explores, context, policy.start_from(states))
 
-        if policy.is_markov:
+        if policy.is_markov and self._execution.capture is not None:  # recorded, single steps cost nothing
             step = self._execution.compile(in_precision(one))
             return in_precision(lambda *inputs: several(step, *inputs))
         return self._execution.compile(in_precision(lambda *inputs: several(one, *inputs)))

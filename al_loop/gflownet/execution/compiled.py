@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 import time
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,7 @@ def compiled(
         dynamic: whether the first compilation is for any number of rows; None: it is for those at hand, and the second
             for any, which takes longer and gives the fastest kernels for batches that are mostly of one size.
     """
+    import torch
     import torch._dynamo  # takes a second, and only compiled trainings need it
     from torch._dynamo.utils import counters
 
@@ -63,8 +65,9 @@ def compiled(
         try:
             result = run(*inputs)
         except torch._dynamo.exc.TorchDynamoException as error:
-            reason = str(error).strip().splitlines()[0]
-            _log.warning("%s runs as it is, since it cannot be compiled: %s", name, reason)
+            if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+                raise  # a recording is no place to compile: it is made again
+            _log.warning("%s runs as it is, since it cannot be compiled: %s", name, first_words(error))
             ready.append(function)
             return function(*inputs)
         if counters["stats"]["unique_graphs"] != graphs:
@@ -72,3 +75,8 @@ def compiled(
         return result
 
     return call
+
+
+def first_words(error: Exception) -> str:
+    """Return the beginning of an error's message on one line."""
+    return textwrap.shorten(" ".join(str(error).split()), 300, placeholder=" ...")

@@ -6,6 +6,7 @@ The recording itself is an argument, so that a CPU can test everything around th
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from al_loop.gflownet.execution.compiled import first_words
+
 _log = logging.getLogger(__name__)
+_MOST_FAILURES = 2  # the first may be that of a compilation in the middle of a recording
 #: a function without arguments, and how often to run it first -> a function that runs it again and replaces its outputs
 #: in place, and these outputs
 Capture = Callable[[Callable[[], tuple[Tensor, ...]], int], tuple[Callable[[], None], tuple[Tensor, ...]]]
@@ -37,8 +41,12 @@ class CudaCapture:
         torch.cuda.current_stream().wait_stream(side)
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            outputs = work()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool):
+                outputs = work()
+        except Exception:
+            self._pool = torch.cuda.graph_pool_handle()  # the other one is left in the middle of a recording
+            raise
         return graph.replay, outputs
 
 
@@ -65,6 +73,8 @@ class _Recording:
 class Recorded:
     """A function of tensors that is recorded at the first call with each shape, and replayed from then on.
 
+    If that fails twice, the function is called as it is.
+
     Its outputs are overwritten by the next call with inputs of the same shapes.
 
     Args:
@@ -84,19 +94,22 @@ class Recorded:
         warm_ups: int = 3,
     ) -> None:
         self._function, self._capture, self._preserve, self._warm_ups = function, capture, preserve, warm_ups
-        self._recordings: dict[object, _Recording | None] = {}
+        self._recordings: dict[object, _Recording] = {}
+        self._failures: Counter[object] = Counter()
 
     def __len__(self) -> int:
         return len(self._recordings)
 
     def __call__(self, *inputs: Tensor | None) -> tuple[Tensor, ...]:
         key = tuple(None if x is None else (tuple(x.shape), x.dtype) for x in inputs)
-        if key not in self._recordings:
-            self._recordings[key] = self._record(inputs)
-        recording = self._recordings[key]
-        if recording is None:
-            return self._function(*inputs)
-        return recording.run(inputs)
+        recording = self._recordings.get(key)
+        if recording is None and self._failures[key] < _MOST_FAILURES:
+            recording = self._record(inputs)
+            if recording is None:
+                self._failures[key] += 1
+            else:
+                self._recordings[key] = recording
+        return self._function(*inputs) if recording is None else recording.run(inputs)
 
     def _record(self, inputs: tuple[Tensor | None, ...]) -> _Recording | None:
         """Record the function for inputs of these shapes; None if it cannot be recorded."""
@@ -105,7 +118,6 @@ class Recorded:
             with self._preserve():
                 replay, outputs = self._capture(lambda: self._function(*own), self._warm_ups)
         except RuntimeError as error:  # such as a policy of the user's that waits for the GPU
-            reason = str(error).strip().splitlines()[0]
-            _log.warning("kernels are launched one by one, since they cannot be recorded: %s", reason)
+            _log.warning("kernels are launched one by one, since they cannot be recorded: %s", first_words(error))
             return None
         return _Recording(own, replay, outputs)

@@ -235,6 +235,9 @@ class Policy(nn.Module, ABC):
         raise TypeError("call forward_logits or backward_logits")
 
 
+_FEW_OUTPUTS = 8
+
+
 class Heads(nn.Module):
     """A linear layer, or an ensemble of them that share one weight matrix (BatchEnsemble, Wen et al. 2020).
 
@@ -271,7 +274,10 @@ class Heads(nn.Module):
 
     def _outputs(self, x: Tensor, head: Tensor | None) -> Tensor:
         if self.members == 1:
-            return linear(x, self.linear.weight, self.linear.bias)
+            weight, bias = self.linear.weight, self.linear.bias
+            if torch.compiler.is_compiling() and not torch.is_grad_enabled() and len(weight) <= _FEW_OUTPUTS:
+                return (x[:, None] * weight).sum(-1) + bias  # part of one kernel, where a product is two
+            return linear(x, weight, bias)
         if head is None:
             outputs = [self.linear(x * s) * r for s, r in zip(self.scale_in, self.scale_out, strict=True)]
             return torch.stack(outputs).mean(0)

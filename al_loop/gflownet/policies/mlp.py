@@ -47,14 +47,13 @@ class MLPPolicy(Policy):
             x = torch.cat([x, context.values], 1)
         return self.embed(x)
 
-    def embed(self, x: Tensor, first: int = 0) -> Tensor:
+    def embed(self, x: Tensor) -> Tensor:
         """Apply the layers of the trunk, shape n x hidden.
 
         Args:
-            x: inputs, shape n x (features and conditions), or n x hidden if the first layer is skipped.
-            first: index of the first layer to apply.
+            x: inputs, shape n x (features and conditions).
         """
-        for layer in self.trunk[first:]:  # functions, since calling a module costs as much as a small product
+        for layer in self.trunk:  # functions, since calling a module costs as much as a small product
             x = leaky_relu(linear(x, layer.weight, layer.bias), inplace=True)  # type: ignore[arg-type]
         return x
 
@@ -62,31 +61,31 @@ class MLPPolicy(Policy):
         logits: Tensor = self.forward_head(self._embed(states, context), context.head if context else None)
         return logits
 
-    def start(self, n: int, device: torch.device) -> Tensor:
-        """Return the first layer's weights by feature, shape n_features x hidden, in the type that products have."""
-        first = self.trunk[0]
-        assert isinstance(first, nn.Linear)
+    def start(self, n: int, device: torch.device) -> list[Tensor]:
+        """Return the weights of the trunk in the type that products have, the first by feature: n_features x hidden."""
         is_cast = torch.is_autocast_enabled(device.type)
-        dtype = torch.get_autocast_dtype(device.type) if is_cast else first.weight.dtype
-        return first.weight.t().to(dtype).contiguous()
+        dtype = torch.get_autocast_dtype(device.type) if is_cast else torch.float32
+        first, *others = (layer.weight for layer in self.trunk)
+        assert isinstance(first, Tensor)
+        return [first.t().to(dtype).contiguous(), *(weight.to(dtype) for weight in others)]  # type: ignore[operator]
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
         """Return ``forward_logits``, by looking up the few non-zero features instead of multiplying all."""
         index = None if self._n_conditions else self._environment.feature_index(states)
         if index is None:
             return self.forward_logits(states, context)
-        if torch.compiler.is_compiling() or memory.dtype != torch.float32:  # compiled, this is one kernel
-            x = memory[index].float().sum(1) + self.trunk[0].bias
-            return self._outputs(x, context)
-        m, k = index.shape
-        starts = torch.arange(0, m * k, k, device=index.device)
-        # torch's own function, since the one in nn.functional spends more time on checking arguments than on the sum
-        x = torch.embedding_bag(memory, index.flatten(), starts)[0].add_(self.trunk[0].bias)  # type: ignore[arg-type]
-        return self._outputs(x, context)
-
-    def _outputs(self, x: Tensor, context: Context | None) -> Tensor:
-        """Return the logits for inputs of the first activation, n x hidden."""
-        x = self.embed(leaky_relu(x, inplace=True), first=1)
+        first, *others = memory
+        bias = self.trunk[0].bias
+        if torch.compiler.is_compiling() or first.dtype != torch.float32:  # compiled, this is one kernel
+            x = first[index].float().sum(1) + bias
+        else:
+            m, k = index.shape
+            starts = torch.arange(0, m * k, k, device=index.device)
+            # torch's own function: the one in nn.functional spends more time on checking arguments than on the sum
+            x = torch.embedding_bag(first, index.flatten(), starts)[0].add_(bias)  # type: ignore[arg-type]
+        x = leaky_relu(x, inplace=True)
+        for layer, weight in zip(self.trunk[1:], others, strict=True):
+            x = leaky_relu(linear(x, weight, layer.bias), inplace=True)  # type: ignore[arg-type]
         logits: Tensor = self.forward_head(x, context.head if context else None)
         return logits
 

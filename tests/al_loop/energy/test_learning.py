@@ -83,6 +83,42 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path) -> 
     assert any("another training" in line for line in lines)
 
 
+def test_with_a_base_energy_and_sampler_agree_from_the_start(tmp_path: Path) -> None:
+    space = {**SPACE, "order": "left_to_right"}
+    settings = {**SETTINGS, "steps": 8, "base_steps": 150, "lr": 1e-4}
+    lines: list[str] = []
+    file = tmp_path / "training.pt"
+
+    def interrupt(step: int, metrics: Any) -> None:
+        if step == 6:
+            raise Stopped
+
+    interrupted = energy.Monitor(report=lines.append, log=interrupt, checkpoint=file)
+    with pytest.raises(Stopped):
+        energy.learn(space, words(2000), monitor=interrupted, **settings)
+    assert sum(line.startswith("base after step") for line in lines) == 1
+    lines.clear()
+    monitor = energy.Monitor(report=lines.append, checkpoint=file)
+    model = energy.learn(space, words(2000), monitor=monitor, **settings)
+    assert not any(line.startswith("base after step") for line in lines)  # it is in the checkpoint
+    states, _ = terminal_distribution(model.environment, model.policy)
+    truth = log_p(states)
+    scores = model.score(model.environment.decode(states)) - model.log_z
+    assert float((truth.exp() * (truth - scores)).sum()) < 0.05
+    assert model.report.l1 < 0.1
+    assert abs(model.log_z) < 0.05  # the base is a distribution
+    model.save(tmp_path / "energy.pt")
+    assert energy.load(tmp_path / "energy.pt").score(["010101"]).equal(model.score(["010101"]))
+
+
+def test_a_base_follows_the_weights_of_the_data() -> None:
+    space = {**SPACE, "order": "left_to_right"}
+    settings = {**SETTINGS, "validation": 0, "steps": 2, "base_steps": 60}
+    model = energy.learn(space, ["000000", "111111"], weights=[1, 9], **settings)
+    rare, common = model.score(["000000", "111111"])
+    assert float(common - rare) == pytest.approx(np.log(9), abs=0.7)
+
+
 def test_overfitting_stops_the_energy_early_and_the_sampler_catches_up() -> None:
     lines: list[str] = []
     model = energy.learn(
@@ -125,6 +161,8 @@ def test_scores_that_run_away_are_one_clear_error() -> None:
         (SPACE, {"energy": "graph"}, "graph requires molecules"),
         (SPACE, {"weights": [1.0]}, "expected one for each of 2 objects"),
         (SPACE, {"negatives": "gibbs"}, "negatives: "),
+        (SPACE, {"base_steps": 10}, "base_steps: .* objects with several histories"),
+        (SPACE, {"base_steps": -1}, "base_steps: "),
         (SPACE, {"sampler": {"device": "cuda:99"}}, "sampler.device"),
         ({"kind": "assignmnt"}, {}, "did you mean 'assignment'"),
         ({"kind": "sequence", "alphabet": "dna", "length": 3}, {"energy": "pairwise"}, "requires environment.kind"),
