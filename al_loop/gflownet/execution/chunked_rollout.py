@@ -236,7 +236,7 @@ class ChunkedRollout:
         ) -> tuple[Tensor, Tensor, Tensor]:
             return take_steps(environment, step, states, noise, explores, context, policy.start_from(states))
 
-        if policy.is_markov:
+        if policy.is_markov and self._execution.capture is not None:  # recorded, single steps cost nothing
             step = self._execution.compile(in_precision(one))
             return in_precision(lambda *inputs: several(step, *inputs))
         return self._execution.compile(in_precision(lambda *inputs: several(one, *inputs)))
