@@ -120,7 +120,8 @@ def _choices(content: Content) -> dict[str, Any]:
         if is_shared:
             choices["selector"] = _BRANCHED
         # children of measured molecules alone: of their own children the surrogate knows too little
-        choices["sampler"] = {"evolution": {"kind": "graph_edits", "children": 750, "generations": 1}}
+        evolution = {"kind": "graph_edits", "children": 750, "generations": 1, "population": 200}
+        choices["sampler"] = {"evolution": evolution}
     return choices
 
 

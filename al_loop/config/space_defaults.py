@@ -14,9 +14,9 @@ from typing import Any
 _VOCABULARY, _FORMER_VOCABULARY = "zinc", "bengio72"
 #: included vocabularies of patterns, for which there is an included prior
 _WITH_PRIOR = ("zinc", "zinc_small", "zinc_large")
-#: the included priors (see ``al_loop.gflownet.priors``), and the length of the SELFIES words of the second
+#: the included priors (see ``al_loop.gflownet.priors``), and the policy and the length of words of the second
 _PRIOR, _SELFIES_PRIOR = "zinc", "zinc_selfies"
-_SELFIES_LENGTH = 60
+_SELFIES_POLICY, _SELFIES_LENGTH = "transformer", 60
 _FORMER_POLICIES = ("fragments", "fragment_transformer")
 
 
@@ -48,6 +48,9 @@ def with_space_defaults(content: Mapping[str, Any]) -> tuple[dict[str, Any], tup
     if sampler.get("prior") == "none":
         sampler["prior"] = None
     elif "prior" not in sampler and _is_plain(sampler) and prior is not None:
+        if prior == _SELFIES_PRIOR:
+            sampler["policy"] = {"kind": _SELFIES_POLICY}
+            added.append("sampler.policy")
         sampler["prior"] = prior
         added.append("sampler.prior")
         rounds = found.get("rounds")

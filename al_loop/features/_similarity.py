@@ -27,5 +27,6 @@ def min_max_similarity(X1: Tensor, X2: Tensor) -> Tensor:
         minima += at_a[:, columns].float() @ at_b[:, columns].float().T
         level += 1
     minima = minima.double()
-    maxima = X1.double().sum(-1).unsqueeze(-1) + X2.double().sum(-1).unsqueeze(-2) - minima
+    sums = [X.sum(-1).double() for X in (X1, X2)]  # exact, since the counts are integers
+    maxima = sums[0].unsqueeze(-1) + sums[1].unsqueeze(-2) - minima
     return torch.where(maxima == 0, 1.0, minima / maxima)

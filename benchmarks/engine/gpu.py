@@ -1,6 +1,6 @@
 """Roll-outs and training on a GPU, compiled and recorded, beside gfnx (JAX) in the same run and the levels of issue 16.
 
-    python benchmarks/engine/gpu.py                       # 12 minutes on one GPU; torch alone
+    python benchmarks/engine/gpu.py                       # 8 minutes on one GPU; torch alone
     python benchmarks/engine/gpu.py --only hypergrid --batches 16 4096
 
 - hypergrid: 20^4, network 256 x 2, trajectory balance with a learned backward policy: trajectories per second of an

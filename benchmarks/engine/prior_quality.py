@@ -26,6 +26,7 @@ from al_loop.environments.fragments import Fragments
 from al_loop.environments.selfies import Selfies
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Policy
+from al_loop.gflownet.policies.transformer import TransformerPolicy
 from al_loop.gflownet.priors import load_prior, read_prior
 from al_loop.gflownet.rollout import rollout
 from al_loop.properties.qed import QED
@@ -71,7 +72,8 @@ def main() -> None:
 
     for prior_name, environment in spaces.items():
         torch.manual_seed(0)
-        untrained, trained = make_policy(environment), make_policy(environment)
+        form = TransformerPolicy if prior_name == "zinc_selfies" else make_policy
+        untrained, trained = form(environment), form(environment)
         prior = read_prior(prior_name)
         assert prior is not None
         load_prior(environment, trained, prior)

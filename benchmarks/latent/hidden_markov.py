@@ -27,7 +27,16 @@ RESULTS = Path(__file__).parents[1] / "results"
 ARMS = ("Baum-Welch", "GFlowNet-EM")
 N_SEQUENCES, LENGTH, N_ROUNDS = 500, 20, 60
 SETTINGS = EM(
-    rounds=N_ROUNDS, e_steps=20, warmup=300, batch_size=64, hidden=64, layers=1, undone=0.3, report_every=N_ROUNDS
+    rounds=N_ROUNDS,
+    e_steps=20,
+    warmup=300,
+    batch_size=64,
+    hidden=64,
+    layers=1,
+    moves=0,
+    draws=4,
+    weighted=True,
+    report_every=N_ROUNDS,
 )
 
 

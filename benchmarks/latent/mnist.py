@@ -37,7 +37,7 @@ BENCHMARKS = Path(__file__).parents[1]
 DATA = BENCHMARKS / "data" / "mnist_binary.npy.xz"
 GRID, CODES, BATCH = 4, 8, 64
 SETTINGS = EM(
-    rounds=100,
+    rounds=70,
     e_steps=20,
     m_steps=20,
     batch_size=BATCH,
@@ -45,7 +45,7 @@ SETTINGS = EM(
     lr_model=1e-3,
     hidden=256,
     undone=0.25,
-    report_every=100,
+    report_every=70,
 )
 GFLOWNETS = {
     "GFlowNet-EM": SETTINGS,

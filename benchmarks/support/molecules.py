@@ -39,7 +39,8 @@ LOOP: Mapping[str, Any] = {
     "sampler": {
         "steps": 2, "batch_size": 16, "pool": 128, "measured_size": 16, "replay_size": 0,
         "evolution": {
-            "kind": "graph_edits", "children": 750, "generations": 1, "library": str(DATA / "zinc250k.smi.xz"),
+            "kind": "graph_edits", "children": 750, "generations": 1, "population": 200,
+            "library": str(DATA / "zinc250k.smi.xz"),
         },
     },
 }  # fmt: skip

@@ -92,3 +92,11 @@ def test_a_run_goes_on_with_the_method_that_it_recorded():
     begun = with_recorded(parse_config(content), former)
     assert begun.features is None
     assert begun.reward.feasibility == parse_config({**content, "method": None}).reward.feasibility
+
+
+def test_a_run_of_selfies_of_an_earlier_version_goes_on_with_its_words_and_policy():
+    config = parse_config({"name": "x", "environment": "selfies", "oracle": {"kind": "human"}})
+    assert config.environment.arguments == {"length": 60}
+    former = with_recorded(config, {"environment": {"kind": "selfies"}, "sampler": {}, "rounds": {}})
+    assert former.environment.arguments == {}
+    assert (former.sampler.prior, former.sampler.policy) == (None, None)

@@ -42,7 +42,7 @@ def test_a_batch_of_molecules_is_spread_and_partly_not_the_surrogates_choice():
     oracle = {"kind": "guacamol", "task": "median1"}
     made = config("fragments", oracle, method="auto", rounds={"batch_size": 16})
     assert (made.selector.kind, made.selector.arguments["selector"]["kind"]) == ("mixed", "leader")
-    assert made.sampler.evolution.arguments == {"children": 750, "generations": 1}
+    assert made.sampler.evolution.arguments == {"children": 750, "generations": 1, "population": 200}
     assert config("fragments", oracle, method="auto", rounds={"batch_size": 4}).selector.kind == "diverse"
 
 

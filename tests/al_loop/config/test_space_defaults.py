@@ -78,6 +78,7 @@ def test_selfies_of_the_included_length_start_from_their_prior(environment):
     config = parsed(environment)
     assert config.environment.arguments["length"] == 60
     assert (config.sampler.prior, config.rounds.initial_from) == ("zinc_selfies", "energy")
+    assert config.sampler.policy.kind == "transformer"
     assert ("environment.length" in config.assumed) is (environment == "selfies")
 
 

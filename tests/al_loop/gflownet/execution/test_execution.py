@@ -338,6 +338,33 @@ def test_a_function_is_recorded_once_for_each_shape_and_what_it_changes_is_prese
     assert total.item() == 9
 
 
+def test_a_recording_that_failed_is_tried_once_more():
+    capture, tries = EagerCapture(), []
+
+    def fail_first(work, warm_ups):
+        tries.append(work)
+        if len(tries) == 1:
+            raise RuntimeError("compiled in the middle of a recording")
+        return capture(work, warm_ups)
+
+    double = Recorded(lambda x: (2 * x,), fail_first)
+    assert [double(torch.full((2,), i))[0].tolist() for i in (1, 2, 3)] == [[2, 2], [4, 4], [6, 6]]
+    assert (len(tries), capture.n_replayed) == (2, 2)
+
+
+def test_a_reward_that_is_recordable_is_recorded_and_gives_each_draw_its_own():
+    capture = EagerCapture()
+    training = Training(batch_size=8, hidden=16, layers=1, replay_size=0, execution=Execution(capture=capture))
+    draws = {}
+    for is_recordable in (False, True):
+        trainer = Trainer(GRID, StateReward(at_the_edge, is_recordable=is_recordable), training)
+        before = capture.n_recorded
+        draws[is_recordable] = [trainer.sampler.draw(8, seed=seed).log_reward for seed in range(3)]
+        draws[is_recordable].append(capture.n_recorded - before)
+    assert draws[True].pop() == draws[False].pop() + 1
+    assert all(torch.equal(a, b) for a, b in zip(draws[True], draws[False], strict=True))
+
+
 def test_what_cannot_be_recorded_runs_as_it_is(caplog):
     def refuse(work, warm_ups):
         work()
