@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,7 +92,7 @@ def compute_terms(
     weight = 0.0 if objective.uses_reference else environment.log_multiplicity(trajectories.terminal)
     log_reward = log_reward.to(log_pf) - weight
     log_z = log_z.expand(len(trajectories))
-    extra: dict[str, Tensor] = {}
+    extra: dict[str, Any] = {}
     if network_flow is not None:
         extra["log_flow"] = _flows(steps, network_flow, log_z, log_reward, partial_log_reward)
     elif objective.uses_flows:

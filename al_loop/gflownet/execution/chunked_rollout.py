@@ -113,7 +113,8 @@ class ChunkedRollout:
     ) -> tuple[Tensor, Tensor, list[list[int]]]:
         """Draw chunk by chunk, each with as many trajectories as the one before has left."""
         point, size = _Point(None, start, start), len(start)
-        states, actions, outcomes = [start[None]], [], []
+        states, actions = [start[None]], []
+        outcomes: list[list[int]] = []
         while not outcomes or (outcomes[-1][0] and len(outcomes) < self._n_chunks):
             stopping.look()
             noises = noise.of(len(outcomes))
@@ -197,8 +198,8 @@ class ChunkedRollout:
         assert noise is not None
         if size < len(point.states):
             order = self._environment.is_terminal(point.states).byte().argsort(stable=True)[:size]
-            rows = order if point.rows is None else point.rows[order]
-            point = _Point(rows, point.states[order], point.all_states)
+            left = order if point.rows is None else point.rows[order]
+            point = _Point(left, point.states[order], point.all_states)
         rows = point.rows
         if rows is not None:
             noise, explores = noise[:, rows], None if explores is None else explores[:, rows]

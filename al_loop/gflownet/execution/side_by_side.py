@@ -117,7 +117,8 @@ class SideBySide:
 
         def steps(policy: Policy, _: LogZ, before: Tensor, noise: Tensor, explores: Tensor | None = None) -> Any:
             def one(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
-                return take_step(environment, policy, *inputs, training.temperature, looks_up=False)
+                options: dict[str, Any] = {"temperature": training.temperature, "looks_up": False}
+                return take_step(environment, policy, *inputs, **options)
 
             return take_steps(environment, one, before, noise, explores, None, None)
 

@@ -65,9 +65,8 @@ class MLPPolicy(Policy):
         """Return the weights of the trunk in the type that products have, the first by feature: n_features x hidden."""
         is_cast = torch.is_autocast_enabled(device.type)
         dtype = torch.get_autocast_dtype(device.type) if is_cast else torch.float32
-        first, *others = (layer.weight for layer in self.trunk)
-        assert isinstance(first, Tensor)
-        return [first.t().to(dtype).contiguous(), *(weight.to(dtype) for weight in others)]  # type: ignore[operator]
+        weights = [layer.weight for layer in self.trunk if isinstance(layer, nn.Linear)]
+        return [weights[0].t().to(dtype).contiguous(), *(weight.to(dtype) for weight in weights[1:])]
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
         """Return ``forward_logits``, by looking up the few non-zero features instead of multiplying all."""
