@@ -12,7 +12,7 @@ from al_loop.features.row_layout import SequenceLayout
 
 #: prior probability that a pair of letters is forbidden
 _PRIOR = 0.15
-#: probability below which a pair is tried: where only pairs are used that have been seen, better words stay out of reach
+#: probability below which a pair is tried: where only seen pairs are used, better words stay out of reach
 _TRIED = 0.3
 #: passes over the failed sequences, and the share of a message that stays from the last pass, against oscillations
 _PASSES, _DAMPING = 30, 0.5
