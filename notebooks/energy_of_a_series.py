@@ -3,7 +3,7 @@
 #
 # A data set instead of a reward: learn a score of molecules like those of a series, and a sampler of new ones. To use
 # your own series, set the environment variable `AL_LOOP_SERIES` to a file of SMILES, or change the path below; without
-# one, the notebook makes up a series. `AL_LOOP_STEPS` is the number of training steps: a few thousand for real work.
+# one, the notebook makes up a series. `AL_LOOP_STEPS` is the number of training steps.
 
 # %%
 import os
@@ -12,14 +12,15 @@ from pathlib import Path
 import torch
 
 from al_loop import energy
+from al_loop.config import build
+from al_loop.config.plugins import Part
 from al_loop.datafiles.object_lists import read_objects
-from al_loop.environments.fragments import Fragments
 from al_loop.features.morgan import Morgan
 from al_loop.gflownet.rollout import rollout
 
 steps = int(os.environ.get("AL_LOOP_STEPS", "300"))
 series_file = os.environ.get("AL_LOOP_SERIES", "")
-space = {"kind": "fragments", "vocabulary": "bengio72", "max_fragments": 4, "max_atoms": 24}
+space = {"kind": "fragments", "vocabulary": "zinc", "max_fragments": 4, "max_atoms": 24}
 
 # %% [markdown]
 # ## The series
@@ -27,18 +28,20 @@ space = {"kind": "fragments", "vocabulary": "bengio72", "max_fragments": 4, "max
 # Made up: molecules with a piperazine. A real one would be the actives of a project.
 
 # %%
-environment = Fragments(vocabulary="bengio72", max_fragments=4, max_atoms=24)
+environment = build("environment", Part(**space))
 if series_file:
     series = read_objects(Path(series_file))
 else:
-    drawn = rollout(environment, None, 6000, generator=torch.Generator().manual_seed(0)).terminal
+    drawn = rollout(environment, None, 3000, generator=torch.Generator().manual_seed(0)).terminal
     series = [smiles for smiles in dict.fromkeys(environment.decode(drawn)) if "CCN" in smiles and "N" in smiles][:300]
 print(f"{len(series)} molecules, such as {series[0]}")
 
 # %% [markdown]
 # ## Learn
 #
-# The report of each evaluation has the held-out likelihoods of energy and sampler; see docs/explanation/energies.md.
+# First a policy is trained by maximum likelihood (`base_steps`); from there, the energy and its sampler are trained
+# together. The report of each evaluation has the held-out likelihoods of energy and sampler; see
+# docs/explanation/energies.md.
 
 # %%
 model = energy.learn(
@@ -47,12 +50,13 @@ model = energy.learn(
     features={"kind": "morgan", "n_bits": 512},
     energy={"kind": "mlp", "hidden": 64, "layers": 2},
     sampler={"hidden": 64, "layers": 2},
+    base_steps=2 * steps,
     steps=steps,
+    lr=1e-3,
     batch_size=32,
     data_batch=32,
     validations=4,
     patience=3,
-    most_refused=0.9,
     monitor=energy.Monitor(report=print),
 )
 

@@ -10,6 +10,7 @@ from rdkit import Chem
 from al_loop.environments.fragments.blocks import Block
 from al_loop.environments.fragments.states import SizeLimits
 from al_loop.environments.fragments.vocabulary import Piece, take_apart
+from al_loop.smiles import without_messages
 
 #: bonds of each piece: (its site, index of the other piece, the other piece's site)
 _Bonds = list[list[tuple[int, int, int]]]
@@ -85,7 +86,8 @@ def encode_molecule(smiles: str, blocks: Sequence[Block], limits: SizeLimits) ->
     Raises:
         ValueError: the molecule is not in the space; the message gives the reason.
     """
-    mol = Chem.MolFromSmiles(smiles)
+    with without_messages():  # a data set may have thousands of other texts
+        mol = Chem.MolFromSmiles(smiles)
     if mol is None or not mol.GetNumAtoms():
         raise ValueError(f"{smiles!r} is not a molecule")
     if len(Chem.GetMolFrags(mol)) > 1:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from al_loop.config import build
+from al_loop.config.plugins import Part
 from al_loop.energy.data import LiveData, encode_data, read_data
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.fragments import Fragments
@@ -44,6 +46,25 @@ def test_objects_that_no_action_leads_to_are_refused() -> None:
     data = encode_data(Fragments(), ["c1ccccc1CC(=O)N1CCOCC1", "O=C(Nn1cnc2ccccc21)c1cccc(F)c1"])
     assert len(data.states) == 1
     assert "which no action makes" in data.refused[0][1]
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Part(kind="fragments", vocabulary="zinc"),
+        Part(kind="fragments", vocabulary="bengio72"),
+        Part(kind="selfies", length=8),
+    ],
+)
+def test_texts_that_are_no_molecules_are_refused_without_messages_of_rdkit(
+    space: Part, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rdkit")
+    if space.kind == "selfies":
+        pytest.importorskip("selfies")
+    with pytest.raises(ConfigError, match="none of 2 objects is in the space"):
+        encode_data(build("environment", space), ["not_a_smiles", "C1CC"])
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_user_sets_the_share_that_may_be_outside() -> None:

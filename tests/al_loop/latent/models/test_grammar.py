@@ -8,7 +8,7 @@ import torch
 from al_loop.gflownet.exact_distribution import terminal_states
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.rollout import rollout
-from al_loop.latent import EM, Alternation, Grammar, fit
+from al_loop.latent import EM, Alternation, Grammar, fit, load, save
 from al_loop.latent.observations import Observations
 
 CONTEXTS = ("none", "sibling")
@@ -124,6 +124,21 @@ def test_the_sampler_learns_the_posterior_of_trees(context):
     assert 0 <= report.kl + 0.02 < 0.15
     assert not report.is_kl_exact
     assert len(model.explain(model.read(["aab"]), result.posterior.draw(["aab"])[:, 0])) == 1
+
+
+def test_trees_from_left_to_right_have_one_history_and_the_same_posterior(tmp_path):
+    model = Grammar("ab", 4, 2, 2, order="left_to_right")
+    model.load_state_dict(grammar().state_dict())
+    x, states = trees(model, "abab")
+    _, any_states = trees(grammar(), "abab")
+    assert sorted(states.tolist()) == sorted(any_states.tolist())
+    total = float(model.log_joint(x, states).detach().logsumexp(0))
+    assert total == pytest.approx(float(model.log_likelihood(["abab"])))
+    assert model.latents().log_paths(states).tolist() == [0.0] * len(states)
+    em = EM(rounds=1, e_steps=3, batch_size=8, hidden=8, layers=1, moves=0, backward="uniform")
+    fitted = fit(model, ["aab", "ba"], em, initialise=False).posterior
+    save(tmp_path / "grammar.pt", fitted)
+    assert torch.equal(load(tmp_path / "grammar.pt").draw(["aab"], 4, seed=1), fitted.draw(["aab"], 4, seed=1))
 
 
 def test_forward_looking_flows_are_supported():
