@@ -12,6 +12,8 @@ from al_loop.features.row_layout import SequenceLayout
 
 #: prior probability that a pair of letters is forbidden
 _PRIOR = 0.15
+#: probability below which a pair is tried: where only seen pairs are used, better words stay out of reach
+_TRIED = 0.3
 #: passes over the failed sequences, and the share of a message that stays from the last pass, against oscillations
 _PASSES, _DAMPING = 30, 0.5
 #: fewest failures and answers that are looked at, and the share of the failures that pairs must explain
@@ -25,7 +27,8 @@ class ForbiddenPairs:
     """P(the oracle answers) if some pairs of neighbouring letters are forbidden: the product over the pairs.
 
     A pair that occurs in a sequence with a value is allowed. A failed sequence has at least one forbidden pair; which
-    one is shared out among its other pairs in proportion to their odds, by belief propagation.
+    one is shared out among its other pairs in proportion to their odds, by belief propagation. Pairs that were never
+    seen, or are hardly suspect, count as allowed until a failure says otherwise.
 
     Args:
         layout: of the rows.
@@ -66,7 +69,8 @@ class ForbiddenPairs:
     @torch.no_grad()
     def log_probability(self, X: Tensor) -> Tensor:
         """Return log P(the oracle answers): n x d -> n."""
-        return torch.log1p(-self.probability[_pairs(self.layout, X)]).sum(1)
+        p = torch.where(self.probability < _TRIED, 0.0, self.probability)
+        return torch.log1p(-p[_pairs(self.layout, X)]).sum(1)
 
 
 def _pairs(layout: SequenceLayout, X: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"
 RUNS = Path("runs/grammar_em")
-N_TRAIN, N_TEST, N_ROUNDS = 1000, 500, 40
+N_TEST, N_ROUNDS = 500, 40
 SETTINGS = EM(
     rounds=20,
     e_steps=80,
@@ -67,14 +67,14 @@ ARMS = {
 }
 
 
-def problem(arm: str, seed: int) -> tuple[Grammar, Grammar, Tensor, Tensor, Tensor]:
+def problem(arm: str, seed: int, n_train: int = 1000) -> tuple[Grammar, Grammar, Tensor, Tensor, Tensor]:
     """Return the true grammar, the one to fit, training sentences, test sentences, and the trees of these."""
     generator = torch.Generator().manual_seed(seed)
     truth = Grammar(WORDS, 10, 5, 10, "sibling" if "sisters" in arm else "none")
     truth.randomise(generator, 0.3, 0.5)
     with torch.no_grad():  # each preterminal has its word
         truth.emission.copy_(torch.eye(10, dtype=torch.float64).clamp(min=1e-9).log().log_softmax(1))
-    x, _ = truth.sample(N_TRAIN, generator)
+    x, _ = truth.sample(n_train, generator)
     test, trees = truth.sample(N_TEST, generator)
     context: Literal["none", "sibling"] = "sibling" if ARMS[arm] == "sibling" else "none"
     model = Grammar(WORDS, 10, 5, 10, context, order="left_to_right")
@@ -131,14 +131,14 @@ def show(model: Grammar, x: Tensor, done: Round) -> None:
         print(f"  {done.number}: {per_word:.4f} per training word, KL {done.report.kl:.3f}", flush=True)
 
 
-def measure(arm: str, seed: int) -> pd.DataFrame:
+def measure(arm: str, seed: int, n_train: int = 1000) -> pd.DataFrame:
     """Fit by one method, and return one row."""
-    truth, model, x, test, trees = problem(arm, seed)
+    truth, model, x, test, trees = problem(arm, seed, n_train)
     began, posterior = time.process_time(), None
     if arm.startswith("truth"):
         model = copy.deepcopy(truth)
     elif arm.startswith("GFlowNet"):
-        state = RUNS / f"{arm.replace(', ', '-')}-{seed}.checkpoint"
+        state = RUNS / f"{arm.replace(', ', '-')}-{seed}-{n_train}.checkpoint"
         state.parent.mkdir(parents=True, exist_ok=True)
         posterior = fit(
             model, x, SETTINGS, seed=seed, initialise=False, checkpoint=state, on_round=partial(show, model, x)
@@ -163,11 +163,19 @@ def measure(arm: str, seed: int) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--sentences", type=int, default=1000, help="for training")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    table = measure_missing(options.out / "grammar_em.csv", options.arms, options.seeds, measure, "per_word")
+    name = "grammar_em.csv" if options.sentences == 1000 else f"grammar_em_{options.sentences}.csv"
+    table = measure_missing(
+        options.out / name,
+        options.arms,
+        options.seeds,
+        lambda arm, seed: measure(arm, seed, options.sentences),
+        "per_word",
+    )
     print(table.round(4).to_string(index=False))
     means = table.groupby("arm")["per_word"].mean()
     for arm, peer, level in (
