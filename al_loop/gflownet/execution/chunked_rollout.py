@@ -13,6 +13,7 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.execution.choice import Execution
+from al_loop.gflownet.execution.graphs import MOST_FAILURES, Recorded
 from al_loop.gflownet.execution.plan import Plan
 from al_loop.gflownet.execution.steps import NO_ACTION, ChunkNoise, Step, take_step, take_steps
 from al_loop.gflownet.fixed_shapes import fixed_shapes
@@ -175,7 +176,10 @@ class ChunkedRollout:
                     outcomes.append(outcome)
                 return torch.cat(states), torch.cat(actions), torch.stack(outcomes)
 
-            run = self._execution.record(roll_out, warm_ups=2)  # the first step runs uncompiled once
+            # if the plans so far could not be recorded, others cannot, either
+            n_failures = sum(known.n_failures for known in self._planned.values() if isinstance(known, Recorded))
+            # twice, since the first step runs uncompiled once
+            run = roll_out if n_failures >= MOST_FAILURES else self._execution.record(roll_out, warm_ups=2)
         self._planned[key] = run
         if len(self._planned) > _KEPT:
             self._planned.popitem(last=False)

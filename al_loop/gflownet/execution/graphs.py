@@ -17,7 +17,7 @@ from torch import Tensor
 from al_loop.gflownet.execution.compiled import first_words
 
 _log = logging.getLogger(__name__)
-_MOST_FAILURES = 2  # the first may be that of a compilation in the middle of a recording
+MOST_FAILURES = 2  # the first may be that of a compilation in the middle of a recording
 #: a function without arguments, and how often to run it first -> a function that runs it again and replaces its outputs
 #: in place, and these outputs
 Capture = Callable[[Callable[[], tuple[Tensor, ...]], int], tuple[Callable[[], None], tuple[Tensor, ...]]]
@@ -100,10 +100,15 @@ class Recorded:
     def __len__(self) -> int:
         return len(self._recordings)
 
+    @property
+    def n_failures(self) -> int:
+        """How often the function could not be recorded."""
+        return self._failures.total()
+
     def __call__(self, *inputs: Tensor | None) -> tuple[Tensor, ...]:
         key = tuple(None if x is None else (tuple(x.shape), x.dtype) for x in inputs)
         recording = self._recordings.get(key)
-        if recording is None and self._failures[key] < _MOST_FAILURES:
+        if recording is None and self._failures[key] < MOST_FAILURES:
             recording = self._record(inputs)
             if recording is None:
                 self._failures[key] += 1

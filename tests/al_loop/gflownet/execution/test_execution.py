@@ -352,6 +352,23 @@ def test_a_recording_that_failed_is_tried_once_more():
     assert (len(tries), capture.n_replayed) == (2, 2)
 
 
+def test_roll_outs_that_cannot_be_recorded_are_tried_for_one_plan_alone():
+    tries = []
+
+    def refuse(work, warm_ups):
+        tries.append(work)
+        raise RuntimeError("not permitted")
+
+    rollout = ChunkedRollout(GRID, policy_for(GRID), Execution(capture=refuse), chunk=2, is_planned=True)
+    for seed in range(4):
+        rollout.draw(GRID.initial(50), generator=generator(seed))
+    plain = ChunkedRollout(GRID, policy_for(GRID), Execution(), chunk=2)
+    for n in (3, 500):
+        drawn = [r.draw(GRID.initial(n), generator=generator()).terminal for r in (rollout, plain)]
+        assert torch.equal(*drawn)
+    assert len(tries) <= 4
+
+
 def test_a_reward_that_is_recordable_is_recorded_and_gives_each_draw_its_own():
     capture = EagerCapture()
     training = Training(batch_size=8, hidden=16, layers=1, replay_size=0, execution=Execution(capture=capture))
