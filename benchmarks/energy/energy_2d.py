@@ -217,6 +217,8 @@ def draw_figure(table: pd.DataFrame, path: Path) -> None:
     series = (
         ("eb_gfn", "energy_gap", "EB-GFN, energy", "#d1603d", "o"),
         ("eb_gfn", "sampler_gap", "EB-GFN, sampler", "#1f6f8b", "o"),
+        ("eb_gfn_doubled", "energy_gap", "EB-GFN with doubled rates, energy", "#d1603d", "^"),
+        ("eb_gfn_doubled", "sampler_gap", "EB-GFN with doubled rates, sampler", "#1f6f8b", "^"),
         ("pcd", "energy_gap", "PCD with Gibbs, energy", "#e8a87c", "s"),
         ("pretrain", "sampler_gap", "maximum likelihood, sampler", "#7fb7c9", "s"),
     )
@@ -226,7 +228,7 @@ def draw_figure(table: pd.DataFrame, path: Path) -> None:
     for offset, (method, column, label, colour, marker) in enumerate(series):
         rows = table[table["arm"].str.startswith(method + " ")]
         if len(rows):
-            x = [list(GENERATORS).index(name) + 0.15 * (offset - 1.5) for name in names[rows.index]]
+            x = [list(GENERATORS).index(name) + 0.12 * (offset - 2.5) for name in names[rows.index]]
             axis.scatter(x, rows[column], label=label, color=colour, marker=marker, s=22)
     axis.axhline(0.05, color="grey", linewidth=0.8, linestyle="--", label="level, 0.05")
     axis.set_xticks(range(len(GENERATORS)), list(GENERATORS), fontsize=8)
