@@ -1,6 +1,6 @@
 """Energies and samplers of seven two-dimensional densities as words of 16 bits, against exact numbers.
 
-    python benchmarks/energy/energy_2d.py                       # 12 CPU minutes a seed on one core
+    python benchmarks/energy/energy_2d.py                       # an hour of CPU time a seed
     python benchmarks/energy/energy_2d.py --densities moons --seeds 1
     python benchmarks/energy/energy_2d.py --write moons words.npy    # data for `al-loop learn-energy`
 

@@ -1,6 +1,6 @@
 """Energies of seven two-dimensional densities at 32 bits, the published protocol of EB-GFN, on a GPU.
 
-    python benchmarks/energy/energy_32bits.py                   # 7 GPU minutes; without a GPU: "not measured"
+    python benchmarks/energy/energy_32bits.py      # 15 GPU minutes (an estimate); without a GPU: "not measured"
     python benchmarks/energy/energy_32bits.py --densities moons --log-z moons
 
 The negative log-likelihood of the sampler is exact, since words are written from left to right, over 100,000 words;

@@ -4,10 +4,10 @@
 
 2,000 molecules of ZINC with a logP between 2 and 3 are the actives (those that consist of the vocabulary's blocks); 300
 further actives and 900 other molecules are the library. Each seed draws them from one pool, which is kept in --runs.
-Prints the AUC of the energy, of the likelihood of a sampler
-that was pretrained on the same actives, and of the similarity to the nearest active (level: the energy's is at least
-that of both), the novel share of 500 draws (level: 95 %), and the mean similarity of a draw to its nearest active,
-beside that of held-out actives (level: within 10 %). Writes energy_actives.csv.
+Prints the AUC of the energy, of the likelihood of a sampler that was pretrained on the same actives, and of the
+similarity to the nearest active (level: the energy's is at least that of both), the novel share of 500 draws (level:
+95 %), and the mean similarity of a draw to its nearest active, beside that of held-out actives (level: within 10 %).
+The settings were chosen with seed 100. Writes energy_actives.csv.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A campaign of 96 calls with the energy of a series, and one without.
 
-    python benchmarks/energy/energy_campaign.py                      # 25 CPU minutes on one core
+    python benchmarks/energy/energy_campaign.py                      # 20 CPU minutes on one core
 
 The series are 2,000 molecules of ZINC with a logP between 2 and 3; the oracle is QED. Each campaign measures 16 objects
 and then 5 batches of 16. Arms: without the energy (the first batch at random), with the energy as a term of the reward,

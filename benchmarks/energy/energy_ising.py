@@ -1,6 +1,6 @@
 """Couplings of Ising models learned from 2,000 configurations, against exact maximum likelihood.
 
-    python benchmarks/energy/energy_ising.py                    # 20 CPU minutes a seed on one core
+    python benchmarks/energy/energy_ising.py                    # 10 CPU minutes a seed on one core
     python benchmarks/energy/energy_ising.py --models 4x4:0.1 --seeds 1
 
 p(x) is proportional to exp(x'Jx) with J = sigma times the adjacency matrix of a periodic lattice, as in EB-GFN (Zhang
