@@ -23,6 +23,8 @@ _STRONG = (
 )
 _WEAK = r"(?:[\w.-]*[-_.])?(?:token|pwd)"
 _SECRET_KEY = re.compile(rf"(?i)(?:{_STRONG}|{_WEAK}|pass|auth)(?:[-_]?(?:id|value))?")
+#: what is no secret by itself: hidden wherever it stands, as the password of a test database, it would hide names
+_NAME = re.compile(r"(?i)password|passwd|passphrase|secret|token|credentials?|cookie|authorization|api[-_]?key")
 _SECRET_VARIABLE = re.compile(r"(?i)password|passwd|secret|credential|(?:^|_)(?:pass|pw|pwd|token|key|apikey)$")
 #: mappings whose values are all secrets, but for those that plainly are not
 _SECRET_MAPPINGS = ("headers", "variables", "env")
@@ -51,8 +53,11 @@ _remembered: dict[str, None] = {}
 
 
 def remember(secret: str) -> None:
-    """Remember a text as a secret, so that it is hidden wherever it appears, as it is or quoted for a URL."""
-    if len(secret) >= _LEAST:
+    """Remember a text as a secret, so that it is hidden wherever it appears, as it is or quoted for a URL.
+
+    A short one, or one that is the name of a secret, such as ``password``, is hidden only where its place says so.
+    """
+    if len(secret) >= _LEAST and not _NAME.fullmatch(secret):
         _remembered.update({secret: None, quote(secret, safe=""): None, unquote(secret): None})
 
 
@@ -86,11 +91,16 @@ def remember_secrets_of(value: Any, key: str = "") -> None:
 
 def redact(text: str) -> str:
     """Return a text in which ``***`` stands for each secret; references such as ``${NAME}`` stay."""
+    if _SIGN.search(text) is not None:  # first, since a secret may be a part of the names that they look for
+        text = _without_marked(text)
     for secret in (*_remembered, *_secret_variables()):
         if secret in text:
             text = text.replace(secret, MASK)
-    if _SIGN.search(text) is None:
-        return text
+    return text
+
+
+def _without_marked(text: str) -> str:
+    """Return a text without the secrets that their place shows."""
     for pattern in (_USER_INFO, _DATABASE_INFO):
         text = pattern.sub(lambda m: f"{m['scheme']}{m['user']}:{_masked(m['password'])}@", text)
     text = _TOKEN_INFO.sub(lambda m: f"{m['scheme']}{_masked_token(m['token'])}@", text)
@@ -169,7 +179,8 @@ def _is_masked(text: str) -> bool:
 
 def _secret_variables() -> list[str]:
     found = [value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name)]
-    return [value for value in found if len(value) >= _LEAST and not value.startswith(("/", "~", "."))]
+    plain = ("/", "~", ".")
+    return [v for v in found if len(v) >= _LEAST and not v.startswith(plain) and not _NAME.fullmatch(v)]
 
 
 def _masked(secret: str) -> str:

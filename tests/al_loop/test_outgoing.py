@@ -105,6 +105,15 @@ def test_values_are_hidden_by_the_names_of_their_keys_and_references_stay() -> N
     )
 
 
+@pytest.mark.parametrize("password", ["secret", "Password", "client", "secret=", "//root:"])
+def test_a_secret_that_is_part_of_a_name_uncovers_no_other(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("al_loop.outgoing._remembered", {})
+    remember(password)
+    for text in (f"client_secret={SECRET}", f"db password: {SECRET}", f"https://root:{SECRET}@host/x?token={SECRET}"):
+        assert SECRET not in redact(text)
+    assert redact("the secret was not recorded; set a password") == "the secret was not recorded; set a password"
+
+
 def test_remembered_secrets_and_those_of_the_environment_are_hidden_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_SERVICE_TOKEN", "n0-one-kn0ws")
     remember("r3m&mbered")
