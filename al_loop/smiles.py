@@ -15,6 +15,11 @@ def read_smiles(smiles: str) -> Any:
     The molecule is cached and shared, so it must not be modified. Each object of a draw passes through several
     properties and a fingerprint, and parsing takes a third of their time.
     """
+    return parse_smiles(smiles)
+
+
+def parse_smiles(smiles: str) -> Any:
+    """Return what ``read_smiles`` does, a molecule of the caller's own, which may be modified."""
     from rdkit import Chem
 
     with without_messages():

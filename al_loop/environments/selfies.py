@@ -13,7 +13,7 @@ from torch import Tensor
 from al_loop.environments.base import ObjectType
 from al_loop.environments.sequence import Sequences
 from al_loop.errors import ConfigError
-from al_loop.smiles import canonical_smiles, without_messages
+from al_loop.smiles import canonical_smiles, parse_smiles
 
 #: symbols that suffice for 99 % of the molecules of ZINC250k, ignoring stereochemistry
 ZINC_ALPHABET = (
@@ -122,8 +122,7 @@ class Selfies(Sequences):
         """
         from rdkit import Chem
 
-        with without_messages():  # a data set may have thousands of other texts
-            mol = Chem.MolFromSmiles(smiles)
+        mol = parse_smiles(smiles)
         if mol is None or not mol.GetNumAtoms():
             raise ValueError(f"{smiles!r} is not a molecule")
         if "." in smiles:

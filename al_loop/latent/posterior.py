@@ -143,14 +143,8 @@ class Posterior:
             raise ValueError(f"n must be at least 1, got {n}")
         observations, policy = self._bind(x)
         generator = torch.Generator().manual_seed(seed)
-        states, weights = [], []
-        for rows in torch.arange(observations.n_observed).split(max(_CHUNK // n, 1)):
-            index = rows.repeat_interleave(n)
-            drawn = rollout(observations, policy, len(index), generator=generator, start=observations.start(index))
-            states.append(drawn.terminal[:, 1:].view(len(rows), n, -1))
-            log_weight = importance_weights(observations, policy, self.model, drawn, self.backward)
-            weights.append(log_weight.view(len(rows), n).softmax(1))
-        return torch.cat(states), torch.cat(weights)
+        states, log_weights = _weighted_draws(observations, policy, self.model, n, generator, self.backward)
+        return states, log_weights.softmax(1)
 
     def codes(self, x: Any) -> tuple[Tensor, Tensor]:
         """Return q(z|x) of every latent, for models with few of them.
@@ -175,7 +169,8 @@ class Posterior:
         """
         observations, policy = self._bind(x)
         generator = torch.Generator().manual_seed(seed)
-        return _weights(observations, policy, self.model, n, generator, self.backward).logsumexp(1) - math.log(n)
+        _, log_weights = _weighted_draws(observations, policy, self.model, n, generator, self.backward)
+        return log_weights.logsumexp(1) - math.log(n)
 
     def report(self, x: Any, n: int = 16, *, seed: int = 0) -> Report:
         """Compare the posterior with the model on observations.
@@ -253,21 +248,22 @@ def importance_weights(
     return log_joint.double() + log_pb.double().sum(0) - log_pf.double().sum(0)
 
 
-def _weights(
+def _weighted_draws(
     observations: Observations,
     policy: Policy,
     model: LatentModel,
     n: int,
     generator: torch.Generator,
     backward: Backward,
-) -> Tensor:
-    """Return the log importance weights of n draws for each observation, shape m x n."""
-    parts = []
+) -> tuple[Tensor, Tensor]:
+    """Return terminal states of n draws for each observation, shape m x n x k, and log importance weights, m x n."""
+    states, log_weights = [], []
     for rows in torch.arange(observations.n_observed).split(max(_CHUNK // n, 1)):
         index = rows.repeat_interleave(n)
         drawn = rollout(observations, policy, len(index), generator=generator, start=observations.start(index))
-        parts.append(importance_weights(observations, policy, model, drawn, backward).view(len(rows), n))
-    return torch.cat(parts)
+        states.append(drawn.terminal[:, 1:].view(len(rows), n, -1))
+        log_weights.append(importance_weights(observations, policy, model, drawn, backward).view(len(rows), n))
+    return torch.cat(states), torch.cat(log_weights)
 
 
 @torch.no_grad()
@@ -289,7 +285,7 @@ def evaluate(
         generator: source of all randomness.
         backward: the backward policy.
     """
-    weights = _weights(observations, policy, model, n, generator, backward)
+    _, weights = _weighted_draws(observations, policy, model, n, generator, backward)
     importance = weights.logsumexp(1) - math.log(n)
     effective = (2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).exp() / n
     bound = float(weights.mean())

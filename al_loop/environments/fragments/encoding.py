@@ -10,7 +10,7 @@ from rdkit import Chem
 from al_loop.environments.fragments.blocks import Block
 from al_loop.environments.fragments.states import SizeLimits
 from al_loop.environments.fragments.vocabulary import Piece, take_apart
-from al_loop.smiles import without_messages
+from al_loop.smiles import parse_smiles
 
 #: bonds of each piece: (its site, index of the other piece, the other piece's site)
 _Bonds = list[list[tuple[int, int, int]]]
@@ -86,8 +86,7 @@ def encode_molecule(smiles: str, blocks: Sequence[Block], limits: SizeLimits) ->
     Raises:
         ValueError: the molecule is not in the space; the message gives the reason.
     """
-    with without_messages():  # a data set may have thousands of other texts
-        mol = Chem.MolFromSmiles(smiles)
+    mol = parse_smiles(smiles)
     if mol is None or not mol.GetNumAtoms():
         raise ValueError(f"{smiles!r} is not a molecule")
     if len(Chem.GetMolFrags(mol)) > 1:

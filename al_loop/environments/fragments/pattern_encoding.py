@@ -17,7 +17,7 @@ from al_loop.environments.fragments.pattern_trees import Bonds, TreeWriter
 from al_loop.environments.fragments.patterns import CutMolecule, canonical_pattern, cut, symmetries, unusable
 from al_loop.environments.fragments.reasons import NotInSpaceError
 from al_loop.environments.fragments.states import SizeLimits
-from al_loop.smiles import canonical_smiles, without_messages
+from al_loop.smiles import canonical_smiles, parse_smiles
 
 _MAX_TRIES = 256
 _MISSING = "it contains a block that is not in the vocabulary"
@@ -55,8 +55,7 @@ class PatternEncoder:
         Raises:
             NotInSpaceError: it is no molecule, or one that cannot be cut.
         """
-        with without_messages():  # a data set may have thousands of other texts
-            mol = Chem.MolFromSmiles(smiles)
+        mol = parse_smiles(smiles)
         if mol is None or not mol.GetNumAtoms():
             raise NotInSpaceError(smiles, "it is not a molecule")
         if len(Chem.GetMolFrags(mol)) > 1:

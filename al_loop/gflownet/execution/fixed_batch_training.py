@@ -11,6 +11,7 @@ from torch import Tensor
 from al_loop.environments.base import Environment
 from al_loop.gflownet.batch_training import Batch, BatchTraining
 from al_loop.gflownet.execution.choice import Execution
+from al_loop.gflownet.execution.plan import round_up
 from al_loop.gflownet.fixed_shapes import fixed_shapes
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.policies.base import Context
@@ -76,7 +77,7 @@ class FixedBatchTraining(BatchTraining):
             missing = self._environment.max_steps - len(actions)
             states = torch.cat([states, states[-1:].expand(missing, -1, -1)])
             actions = torch.nn.functional.pad(actions, (0, 0, 0, missing), value=-1)
-            size = _size(trajectories.most_steps, actions.numel())
+            size = min(round_up(trajectories.most_steps, least=16), actions.numel())
         else:
             size = int((actions >= 0).sum()) if actions.device.type == "cpu" else trajectories.most_steps
         key = (batch.n_fresh, size)
@@ -155,11 +156,3 @@ def steps_that_happened(actions: Tensor, size: int) -> Tensor:
     index = torch.full((size + 1,), len(happened), device=actions.device)
     index = index.scatter(0, place, torch.arange(len(happened), device=actions.device))
     return torch.where(torch.arange(size, device=actions.device) < happened.sum(), index[:size], len(happened))
-
-
-def _size(count: int, limit: int) -> int:
-    """Return a number that is at least ``count``, one of two in each octave, at most ``limit``."""
-    size = 16
-    while size < count:
-        size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3
-    return min(size, limit)

@@ -102,7 +102,7 @@ class Recorded:
 
     @property
     def n_failures(self) -> int:
-        """How often the function could not be recorded."""
+        """The number of recordings that failed."""
         return self._failures.total()
 
     def __call__(self, *inputs: Tensor | None) -> tuple[Tensor, ...]:

@@ -42,7 +42,7 @@ class Plan:
             self.sizes = (*sizes[:keep], *(max(more, size) for size in sizes[keep:]))
             return False
         if alive[-1] and len(sizes) < self._most_chunks:
-            missing = self._rounded(len(sizes) + 1) - len(sizes)
+            missing = min(round_up(len(sizes) + 1), self._most_chunks) - len(sizes)
             self.sizes = (*sizes, *[min(sizes[-1], self._rows_for(alive[-1]))] * missing)
             return False
         self._history.append([count for count in alive if count])
@@ -53,7 +53,7 @@ class Plan:
 
     def _needed(self) -> tuple[int, ...]:
         """Return the smallest plan that meets the needs of recent roll-outs."""
-        n_chunks = self._rounded(max(len(alive) for alive in self._history) + 1)
+        n_chunks = min(round_up(max(len(alive) for alive in self._history) + 1), self._most_chunks)
         most = [max(alive[i] if i < len(alive) else 0 for alive in self._history) for i in range(n_chunks - 1)]
         return (self._n, *(self._rows_for(count) for count in most))
 
@@ -65,13 +65,14 @@ class Plan:
             size //= 2
         return size
 
-    def _rounded(self, n_chunks: int) -> int:
-        """Return at least a number of chunks, one of two in each octave."""
-        size = 1
-        while size < n_chunks:
-            size = size * 3 // 2 if size > 1 and size & (size - 1) == 0 else -(-size * 4 // 3)
-        return min(size, self._most_chunks)
-
 
 def _cost(sizes: Sequence[int]) -> int:
     return sum(size + _CHUNK_COST for size in sizes)
+
+
+def round_up(count: int, least: int = 1) -> int:
+    """Return a number that is at least ``count`` and a power of two, at least ``least``, or one and a half of one."""
+    size = least
+    while size < count:
+        size = size * 3 // 2 if size & (size - 1) == 0 and size > 1 else max(size * 4 // 3, size + 1)
+    return size

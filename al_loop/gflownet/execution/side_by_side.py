@@ -125,9 +125,7 @@ class SideBySide:
         for number in range(-(-environment.max_steps // chunk)):
             stopping.look()
             parts = zip(*(noise.of(number) for noise in noises), strict=True)
-            own = [
-                torch.stack([*part]) for part in parts if part[0] is not None
-            ]  # without exploration, the noise alone
+            own = [torch.stack([*part]) for part in parts if part[0] is not None]  # masks: only of explorations
             after, taken, outcome = self._of_each(steps, states[-1][:, -1], *own)
             states.append(after)
             actions.append(taken)
