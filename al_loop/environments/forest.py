@@ -1,9 +1,9 @@
-"""Labelled binary trees over a sequence, built by merging neighbouring parts of a forest."""
+"""Labelled binary trees over a sequence, built by merging the trees of a forest, or by splitting from the root down."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import torch
 from pydantic import Field
@@ -12,6 +12,9 @@ from torch.nn.functional import one_hot
 
 from al_loop.environments.base import Environment
 
+#: in which the nodes of a tree arise
+Order = Literal["any", "left_to_right", "top_down"]
+
 
 class Forests(Environment):
     """Binary trees whose inner nodes have labels, over the words of a sequence.
@@ -19,16 +22,17 @@ class Forests(Environment):
     A node is identified with the gap between two words at which its two children meet. A state has the number of words
     in the first column, then for each gap the label of its node (``len(labels)`` if there is none yet), the first word
     under it, and the last (-1 without a node). The action ``gap * len(labels) + label`` merges the two trees that meet
-    at a gap, so that nodes arise before their parents. ``start`` gives the initial states for other numbers of words
-    than ``length``.
+    at a gap, so that nodes arise before their parents; from the root down, it splits the first part that has no node
+    yet, so that they arise after them. ``start`` gives the initial states for other numbers of words than ``length``.
 
     Objects are written with the numbers of their words: ``(S 0 (NP 1 2))``.
 
     Args:
         labels: names of the labels, without blanks and parentheses.
         length: largest number of words, at least 2.
-        order: ``any``, or ``left_to_right``: no node ends before the one that arose before it, so that each tree has
-            one history, that of a shift-reduce parser.
+        order: ``any``; ``left_to_right``: no node ends before the one that arose before it, so that each tree has one
+            history, that of a shift-reduce parser; ``top_down``: a node arises after its parent and its left sister,
+            which is one history, too.
 
     Raises:
         ValueError: the labels are not distinct names, the length is below 2, or the order is unknown.
@@ -42,7 +46,7 @@ class Forests(Environment):
         self,
         labels: Annotated[Sequence[str], Field(min_length=1)],
         length: Annotated[int, Field(ge=2)],
-        order: Literal["any", "left_to_right"] = "any",
+        order: Order = "any",
     ) -> None:
         self.labels = list(labels)
         if not self.labels or len(set(self.labels)) != len(self.labels):
@@ -51,9 +55,9 @@ class Forests(Environment):
             raise ValueError(f"labels: expected names without blanks and parentheses, got {self.labels!r}")
         if length < 2:
             raise ValueError(f"length: must be at least 2, got {length}")
-        if order not in ("any", "left_to_right"):
-            raise ValueError(f"order: {order!r} is not one of any, left_to_right")
-        self.order, self._is_any = order, order == "any"
+        if order not in get_args(Order):
+            raise ValueError(f"order: {order!r} is not one of {', '.join(get_args(Order))}")
+        self.order, self._is_any, self._is_top_down = order, order == "any", order == "top_down"
         self.length, self.n_labels, self.n_gaps = length, len(self.labels), length - 1
         self.n_actions, self.n_backward_actions = self.n_gaps * self.n_labels, self.n_gaps
         self.state_size, self.max_steps = 1 + 3 * self.n_gaps, self.n_gaps
@@ -94,12 +98,28 @@ class Forests(Environment):
         ends = torch.cat([ends, states[:, :1] - 1], 1)
         return starts.cummax(1).values, ends.flip(1).cummin(1).values.flip(1)
 
+    def part(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the first and the last word of the part that is split next from the root down, shape n each.
+
+        Those of a finished tree are its last word.
+        """
+        gap = torch.arange(self.n_gaps, device=states.device)
+        is_open = self.open_gaps(states)
+        end = states[:, 0] - 1
+        first = torch.where(is_open, gap, self.n_gaps).amin(1).minimum(end)
+        is_end = ~is_open & (gap >= first[:, None])
+        return first, torch.where(is_end, gap, self.n_gaps).amin(1).minimum(end)
+
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
         gap = (actions // self.n_labels)[:, None]
-        first, last = self.blocks(states)
+        if self._is_top_down:
+            first, last = (place[:, None] for place in self.part(states))
+        else:
+            starts, ends = self.blocks(states)
+            first, last = starts.gather(1, gap), ends.gather(1, gap + 1)
         after = states.scatter(1, 1 + gap, (actions % self.n_labels)[:, None])
-        after = after.scatter(1, 1 + self.n_gaps + gap, first.gather(1, gap))
-        return after.scatter(1, 1 + 2 * self.n_gaps + gap, last.gather(1, gap + 1))
+        after = after.scatter(1, 1 + self.n_gaps + gap, first)
+        return after.scatter(1, 1 + 2 * self.n_gaps + gap, last)
 
     def backward_step(self, states: Tensor, backward_actions: Tensor) -> Tensor:
         gap = backward_actions[:, None]
@@ -114,9 +134,12 @@ class Forests(Environment):
         return backward_actions * self.n_labels + label.clamp(max=self.n_labels - 1)
 
     def forward_mask(self, states: Tensor) -> Tensor:
-        """Return every label for each gap at which two trees meet, the second of which does not end too early."""
+        """Return every label for each gap at which two trees meet, or the next part is split."""
         gaps = self.open_gaps(states)
-        if not self._is_any:
+        if self._is_top_down:
+            gap = torch.arange(self.n_gaps, device=states.device)
+            gaps = gaps & (gap < self.part(states)[1][:, None])
+        elif not self._is_any:  # the second tree does not end before the last node
             _, last = self.blocks(states)
             gaps = gaps & (last[:, 1:] >= self._last_end(states))
         return gaps[:, :, None].expand(-1, -1, self.n_labels).flatten(1)
@@ -126,8 +149,11 @@ class Forests(Environment):
         return self.nodes(states)[2].amax(1, keepdim=True)
 
     def backward_mask(self, states: Tensor) -> Tensor:
-        """Return the gaps of the roots, from left to right that of the last root."""
+        """Return the gaps of the roots, from left to right that of the last root; from the root down, the last node's."""
         label, left, right = self.nodes(states)
+        if self._is_top_down:  # a node comes after those that begin before it, and after its ancestors
+            rank = torch.where(label < self.n_labels, left * self.length - right, -self.length)
+            return (label < self.n_labels) & (rank == rank.amax(1, keepdim=True))
         first, last = self.blocks(states)
         is_root = (label < self.n_labels) & (left == first[:, :-1]) & (right == last[:, :-1])
         return is_root if self._is_any else is_root & (right == self._last_end(states))
@@ -145,7 +171,7 @@ class Forests(Environment):
     def log_paths(self, states: Tensor) -> Tensor:
         """Return log(m! / product of the sizes of all subtrees) for a forest of m nodes (the hook length formula).
 
-        From left to right, there is one path.
+        In the other orders, there is one path.
         """
         label, left, right = self.nodes(states)
         if not self._is_any:

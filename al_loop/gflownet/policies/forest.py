@@ -41,9 +41,9 @@ class ForestPolicy(ObservedPolicy):
     def __init__(
         self, environment: Environment, hidden: int = 64, layers: int = 2, n_conditions: int = 0, heads: int = 1
     ) -> None:
-        if not isinstance(environment, Conditioned) or not isinstance(environment.environment, Forests):
-            raise ValueError("policy: forest requires forests under conditions")
-        space = environment.environment
+        space = environment.environment if isinstance(environment, Conditioned) else None
+        if not isinstance(environment, Conditioned) or not isinstance(space, Forests) or space.order == "top_down":
+            raise ValueError("policy: forest requires forests under conditions, with order: any or left_to_right")
         super().__init__(environment, space.length, "words", n_conditions, heads)
         self._space = space
         if hidden % _ATTENTION_HEADS:

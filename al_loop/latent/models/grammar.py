@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from al_loop.environments.forest import Forests
+from al_loop.environments.forest import Forests, Order
 from al_loop.latent.multinomial import MultinomialModel
 from al_loop.latent.words import OfWords, Words, lengths_of
 
@@ -37,9 +37,9 @@ class Grammar(OfWords, MultinomialModel):
         preterminals: number of preterminals.
         context: what the rule of a node depends on beside its nonterminal.
         smoothing: pseudo-count of each probability in the M-step.
-        order: the order in which the sampler builds the nodes of a tree: ``any``, or ``left_to_right``, in which each
-            tree has one history, so that the sampler has less to learn (and needs no backward policy:
-            ``em.backward: uniform``).
+        order: the order in which the sampler builds the nodes of a tree: ``any``; or one in which each tree has one
+            history, so that the sampler has less to learn (and needs no backward policy: ``em.backward: uniform``):
+            ``left_to_right``, or ``top_down``, where a learned context-free grammar guesses (policy ``chart``).
     """
 
     kind = "grammar"
@@ -55,7 +55,7 @@ class Grammar(OfWords, MultinomialModel):
         preterminals: Annotated[int, Field(ge=1)] = 5,
         context: Literal["none", "sibling"] = "none",
         smoothing: Annotated[float, Field(ge=0)] = 0.01,
-        order: Literal["any", "left_to_right"] = "any",
+        order: Order = "any",
     ) -> None:
         arguments: dict[str, Any] = {"nonterminals": nonterminals, "preterminals": preterminals, "context": context}
         if order != "any":
@@ -67,7 +67,9 @@ class Grammar(OfWords, MultinomialModel):
                 f"sibling, got {length}, {nonterminals}, {preterminals} and {context!r}"
             )
         self.words = Words(words, length)
-        self._order: Literal["any", "left_to_right"] = order
+        self._order = order
+        if order == "top_down":  # partial trees lack the ends of rules
+            self.policy, self.is_partial = "chart", False  # type: ignore[misc]
         self._k, self._n_symbols = nonterminals, nonterminals + preterminals
         #: contexts of a node: none (the root and left children), each left sister, and a word as the left sister
         self._n_contexts = nonterminals + 2 if context == "sibling" else 1

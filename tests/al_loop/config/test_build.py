@@ -28,6 +28,7 @@ EXPECTED = {
     ("features", "kmers"): {"alphabet"},
     ("features", "one_hot"): {"alphabet", "length"},
     ("policy", "blocks"): POLICY,
+    ("policy", "chart"): POLICY,
     ("policy", "folding"): POLICY,
     ("policy", "forest"): POLICY,
     ("policy", "fragment_transformer"): POLICY,

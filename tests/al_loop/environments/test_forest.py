@@ -23,7 +23,12 @@ class TestForestsFromLeftToRight(TestForests):
         return Forests(["S", "NP"], 4, "left_to_right")
 
 
-@pytest.mark.parametrize("order", ["any", "left_to_right"])
+class TestForestsFromTheRootDown(TestForests):
+    def make(self):
+        return Forests(["S", "NP"], 4, "top_down")
+
+
+@pytest.mark.parametrize("order", ["any", "left_to_right", "top_down"])
 @pytest.mark.parametrize(("n_words", "n_trees"), [(2, 1), (3, 2), (4, 5), (5, 14)])
 def test_there_are_as_many_trees_as_the_catalan_number(n_words, n_trees, order):
     space = Forests(["A", "B"], 5, order)
@@ -64,8 +69,23 @@ def test_from_left_to_right_each_tree_has_one_history():
     assert space.forward_mask(after).tolist() == [[False, True, False, True]]
 
 
+def test_from_the_root_down_a_node_arises_after_its_parent_and_its_left_sister():
+    space = Forests(["A"], 5, "top_down")
+    states = space.encode(["(A (A 0 1) (A 2 (A 3 4)))", "(A (A (A 0 1) (A 2 3)) 4)"])
+    assert space.log_paths(states).tolist() == [0.0, 0.0]
+    gaps = []
+    for _ in range(4):
+        mask = space.backward_mask(states)
+        assert mask.sum(1).tolist() == [1, 1]
+        gaps.append(mask.int().argmax(1))
+        states = space.backward_step(states, gaps[-1])
+    assert torch.stack(gaps[::-1], 1).tolist() == [[1, 0, 2, 3], [3, 1, 0, 2]]
+    after = space.step(space.start(torch.tensor([5])), torch.tensor([1]))  # words 0 and 1, and the rest
+    assert space.forward_mask(after).tolist() == [[True, False, False, False]]
+
+
 def test_an_unknown_order_is_refused():
-    with pytest.raises(ValueError, match="order: 'right' is not one of any, left_to_right"):
+    with pytest.raises(ValueError, match="order: 'right' is not one of any, left_to_right, top_down"):
         Forests(["A"], 4, "right")
 
 

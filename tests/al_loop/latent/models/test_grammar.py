@@ -126,8 +126,9 @@ def test_the_sampler_learns_the_posterior_of_trees(context):
     assert len(model.explain(model.read(["aab"]), result.posterior.draw(["aab"])[:, 0])) == 1
 
 
-def test_trees_from_left_to_right_have_one_history_and_the_same_posterior(tmp_path):
-    model = Grammar("ab", 4, 2, 2, order="left_to_right")
+@pytest.mark.parametrize("order", ["left_to_right", "top_down"])
+def test_trees_in_one_order_have_one_history_and_the_same_posterior(tmp_path, order):
+    model = Grammar("ab", 4, 2, 2, order=order)
     model.load_state_dict(grammar().state_dict())
     x, states = trees(model, "abab")
     _, any_states = trees(grammar(), "abab")

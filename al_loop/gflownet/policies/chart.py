@@ -1,0 +1,219 @@
+"""A policy that parses a sequence with a learned weighted grammar, and a network that corrects it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, pad
+
+from al_loop.environments.base import Environment
+from al_loop.environments.forest import Forests
+from al_loop.gflownet.conditioned import Conditioned
+from al_loop.gflownet.policies._observed import ObservedPolicy
+from al_loop.gflownet.policies.base import Context, Logits
+
+_NEVER = -1e4
+_GAIN = 5.0  # of the learned log-weights, which are far apart
+_MOST_CLASSES = 64  # of words
+
+
+class ChartPolicy(ObservedPolicy):
+    """Weights of the rules of a context-free grammar, summed over all trees, as a first guess of each split.
+
+    Rules and classes of words have log-weights that are learned with the network. Sums over the trees of each part of
+    a sequence come from the inside algorithm (Baker 1979), in cubic time in the length, once for each sequence; from
+    the root down, they give the distribution of each split. The network sees the words around the split, the parent
+    and the left sister, and adds its logits for what depends on more than a context-free rule.
+
+    Args:
+        environment: forests from the root down, under conditions that have as many numbers for each word.
+        hidden: width of the network.
+        layers: number of layers of the recurrent network that reads the words.
+        n_conditions: not supported, must be 0.
+        heads: not supported, must be 1.
+
+    Raises:
+        ValueError: the environment is another one.
+    """
+
+    kind = "chart"
+    is_markov = False
+
+    def __init__(
+        self, environment: Environment, hidden: int = 64, layers: int = 1, n_conditions: int = 0, heads: int = 1
+    ) -> None:
+        space = environment.environment if isinstance(environment, Conditioned) else None
+        if not isinstance(environment, Conditioned) or not isinstance(space, Forests) or space.order != "top_down":
+            raise ValueError("policy: chart requires forests under conditions, with order: top_down")
+        super().__init__(environment, space.length, "words", n_conditions, heads)
+        self._space, self._k = space, space.n_labels
+        self._n_classes = min(self._width, 2 * self._k, _MOST_CLASSES)
+        self._n_symbols = self._k + self._n_classes
+        self.root = nn.Parameter(torch.zeros(self._k))
+        self.rule = nn.Parameter(0.1 * torch.randn(self._k, self._n_symbols, self._n_symbols))
+        self.word = nn.Linear(self._width, self._n_classes)
+        self.reader = nn.GRU(self._width, hidden, layers, batch_first=True, bidirectional=True)
+        self.part = nn.Linear(4 * hidden, hidden)
+        self.halves = nn.Linear(4 * hidden, hidden)
+        self.above = nn.ModuleList([nn.Embedding(size, hidden) for size in (self._k + 1, self._k + 2)])
+        self.label = nn.Linear(hidden, self._k)
+        self.flow = nn.Linear(hidden, 1)
+        for layer in (self.label, self.flow):  # begin without corrections
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    # -- once for each sequence ----------------------------------------------------------------------------------------
+
+    def _read(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is computed once for each sequence, of states with n sequences.
+
+        Returns:
+            The words as the network reads them, shape n x length x 2 hidden; the log-weights of the symbols of each
+            part, by its width less 1 and its first word, shape n x length x length x symbols; and those of its splits,
+            shape n x length x length x n_gaps x labels.
+        """
+        index, row = torch.unique(states[:, 0], return_inverse=True)
+        first = torch.empty_like(index).scatter_(0, row, torch.arange(len(row), device=row.device))
+        words = self._observed(states[first])
+        read, _ = self.reader(words)
+        parts, splits = self._chart(_GAIN * self.word(words))
+        return read[row], parts[row], splits[row]
+
+    def _chart(self, words: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log-weights of the parts and of the splits of n sequences, as in ``_read``.
+
+        Args:
+            words: log-weights of the classes of each word, shape n x length x classes.
+        """
+        n, length, _ = words.shape
+        rule = (_GAIN * self.rule).exp().permute(2, 0, 1).flatten(1)  # right symbols x labels and left symbols
+        leaf = pad(words, (self._k, 0), value=_NEVER)
+        # by width: all parts of that width, shape n x length + 1 - width x symbols
+        by_width: list[Tensor] = [leaf]
+        splits = []
+        for width in range(2, length + 1):
+            n_parts = length + 1 - width
+            left = torch.stack([by_width[w - 1][:, :n_parts] for w in range(1, width)], 2)
+            right = torch.stack([by_width[width - w - 1][:, w : w + n_parts] for w in range(1, width)], 2)
+            largest = left.detach().amax(3, keepdim=True), right.detach().amax(3, keepdim=True)
+            pair = ((right - largest[1]).exp() @ rule).unflatten(3, (self._k, self._n_symbols))
+            weight = (pair * (left - largest[0]).exp()[:, :, :, None]).sum(4)
+            split = weight.clamp(min=1e-30).log() + largest[0] + largest[1]
+            splits.append(split)
+            by_width.append(pad(split.logsumexp(2), (0, self._n_classes), value=_NEVER))
+        parts = torch.stack([pad(row, (0, 0, 0, length - row.shape[1])) for row in by_width], 1)
+        blank = words.new_full((n, length, 1, self._k), _NEVER)
+        table = torch.stack(
+            [blank.expand(-1, -1, length - 1, -1)]
+            + [pad(row, (0, 0, 0, length - 1 - row.shape[2], 0, length - row.shape[1])) for row in splits],
+            1,
+        )
+        return parts, table
+
+    # -- in each state -------------------------------------------------------------------------------------------------
+
+    def _outputs(self, memory: tuple[Tensor, Tensor, Tensor], states: Tensor) -> Tensor:
+        """Return the logits of the actions and the log-flow, shape n x T x n_actions + 1.
+
+        Args:
+            memory: what ``_read`` returns for n sequences.
+            states: states of each, shape n x T x state_size.
+        """
+        read, parts, splits = memory
+        n, steps, _ = states.shape
+        space, trees = self._space, states.flatten(0, 1)[:, 1:]
+        row = torch.arange(n, device=states.device).repeat_interleave(steps)
+        first, last = space.part(trees)
+        width = last - first
+        parent, sister, begin, end = self._above(trees, first, last)
+        # the context-free guess: by the parent and the sister, and by what is inside
+        guess = self._by_parent(parts, row, first, last, parent, sister, begin, end)
+        gap = torch.arange(space.n_gaps, device=states.device)
+        split = (gap - first[:, None]).clamp(min=0)
+        inside = splits[row, width, first].gather(1, split[..., None].expand(-1, -1, self._k))
+        known = guess[:, None] + inside
+        # the network's correction
+        last_word = self._length - 1
+        at_part = torch.cat([read[row, first], read[row, last]], 1)
+        around = torch.cat([read[:, :-1], read[:, 1:]], 2)
+        above = self.above[0](parent) + self.above[1](sister)
+        hidden = self.part(at_part) + above
+        learned = self.label(gelu(hidden[:, None] + self.halves(around)[row]))
+        logits = (known + learned).flatten(1)
+        is_start = (first == 0) & (last == (trees[:, 0] - 1).clamp(max=last_word)) & (parent == self._k)
+        total = (guess + parts[row, width, first][:, : self._k]).logsumexp(1)
+        flow = self.flow(gelu(hidden))[:, 0] + torch.where(is_start, total, 0.0)
+        return torch.cat([logits, flow[:, None]], 1).view(n, steps, -1)
+
+    def _above(self, trees: Tensor, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the parent and the left sister of the part that is split next, shape n each.
+
+        Args:
+            trees: states of the forests.
+            first: first words of the parts.
+            last: last words.
+
+        Returns:
+            The label of the parent (``n_labels``: there is none); the label of the left sister (``n_labels`` if it is a
+            word, ``n_labels + 1`` if there is none); and the first and the last word of the sister, left or right.
+        """
+        label, left, right = self._space.nodes(trees)
+        gap = torch.arange(label.shape[1], device=label.device)
+        is_node = label < self._k
+        of_left = is_node & (left == first[:, None]) & (gap == last[:, None])
+        of_right = is_node & (gap + 1 == first[:, None]) & (right == last[:, None])
+        is_parent = of_left | of_right
+        parent = torch.where(is_parent, label, self._k).amin(1)
+        begin = torch.where(of_left, gap + 1, torch.where(of_right, left, -1)).amax(1).clamp(min=0)
+        end = torch.where(of_left, right, torch.where(of_right, gap, -1)).amax(1).clamp(min=0)
+        is_sister = is_node & (left == begin[:, None]) & (right == end[:, None])
+        sister = torch.where(is_sister, label, self._k).amin(1)
+        return parent, torch.where(of_right.any(1), sister, self._k + 1), begin, end
+
+    def _by_parent(
+        self,
+        parts: Tensor,
+        row: Tensor,
+        first: Tensor,
+        last: Tensor,
+        parent: Tensor,
+        sister: Tensor,
+        begin: Tensor,
+        end: Tensor,
+    ) -> Tensor:
+        """Return the log-weights of the labels of parts by their parents and sisters, shape m x labels."""
+        k, rule = self._k, (_GAIN * self.rule)[parent.clamp(max=self._k - 1)]
+        weight = parts[row, end - begin, begin]  # of the symbols of the sister
+        is_node = (sister < k)[:, None]
+        symbol = torch.arange(self._n_symbols, device=row.device)
+        right = torch.where(is_node, torch.where(symbol == sister[:, None], 0.0, _NEVER), weight)
+        as_left = (rule[:, :k] + weight[:, None]).logsumexp(2)
+        as_right = (rule[:, :, :k] + right[..., None]).logsumexp(1)
+        of_parent = torch.where((sister == k + 1)[:, None], as_left, as_right)
+        return torch.where((parent == k)[:, None], _GAIN * self.root, of_parent)
+
+    def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
+        return self._outputs(self._read(states), states[:, None])[:, 0, :-1]
+
+    def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:
+        return torch.zeros(len(states), self._space.n_backward_actions, device=states.device)
+
+    def log_flow(self, states: Tensor, context: Context | None = None) -> Tensor:
+        return self._outputs(self._read(states), states[:, None])[:, 0, -1]
+
+    def along(self, states: Tensor, context: Context | None = None) -> Logits:
+        """Return all outputs along whole trajectories, for which each sequence is read once."""
+        steps, n, _ = states.shape
+        outputs = self._outputs(self._read(states[0]), states.transpose(0, 1)).transpose(0, 1)
+        backward = torch.zeros(steps, n, self._space.n_backward_actions, device=states.device)
+        return Logits(outputs[..., :-1], backward, outputs[..., -1])
+
+    def start_from(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is computed once for each sequence of the roll-outs."""
+        return self._read(states)
+
+    def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
+        known = memory if rows is None else tuple(part.index_select(0, rows) for part in memory)
+        return self._outputs(known, states[:, None])[:, 0, :-1]
