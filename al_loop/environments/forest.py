@@ -149,7 +149,7 @@ class Forests(Environment):
         return self.nodes(states)[2].amax(1, keepdim=True)
 
     def backward_mask(self, states: Tensor) -> Tensor:
-        """Return the gaps of the roots, from left to right that of the last root; from the root down, the last node's."""
+        """Return the gaps of the nodes that may have arisen last: roots, or from the root down, the last in order."""
         label, left, right = self.nodes(states)
         if self._is_top_down:  # a node comes after those that begin before it, and after its ancestors
             rank = torch.where(label < self.n_labels, left * self.length - right, -self.length)

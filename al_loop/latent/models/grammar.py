@@ -39,7 +39,7 @@ class Grammar(OfWords, MultinomialModel):
         smoothing: pseudo-count of each probability in the M-step.
         order: the order in which the sampler builds the nodes of a tree: ``any``; or one in which each tree has one
             history, so that the sampler has less to learn (and needs no backward policy: ``em.backward: uniform``):
-            ``left_to_right``, or ``top_down``, where a learned context-free grammar guesses (policy ``chart``).
+            ``left_to_right``, or ``top_down``, where a learned grammar guesses (policies ``chart``, ``sister_chart``).
     """
 
     kind = "grammar"
@@ -69,7 +69,8 @@ class Grammar(OfWords, MultinomialModel):
         self.words = Words(words, length)
         self._order = order
         if order == "top_down":  # partial trees lack the ends of rules
-            self.policy, self.is_partial = "chart", False  # type: ignore[misc]
+            self.policy = "sister_chart" if context == "sibling" else "chart"  # type: ignore[misc]
+            self.is_partial = False  # type: ignore[misc]
         self._k, self._n_symbols = nonterminals, nonterminals + preterminals
         #: contexts of a node: none (the root and left children), each left sister, and a word as the left sister
         self._n_contexts = nonterminals + 2 if context == "sibling" else 1

@@ -36,6 +36,7 @@ EXPECTED = {
     ("policy", "language"): POLICY,
     ("policy", "mlp"): POLICY,
     ("policy", "pairing"): POLICY,
+    ("policy", "sister_chart"): POLICY,
     ("policy", "tagging"): POLICY,
     ("policy", "transformer"): POLICY,
     ("property", "gc_content"): {"alphabet"},

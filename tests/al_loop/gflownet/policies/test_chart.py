@@ -10,6 +10,7 @@ from al_loop.gflownet.conditioned import Conditioned
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.policies.chart import _GAIN, ChartPolicy
 from al_loop.gflownet.policies.forest import ForestPolicy
+from al_loop.gflownet.policies.sister_chart import SisterChartPolicy
 
 LENGTH, LABELS = 5, ["A", "B"]
 
@@ -28,31 +29,38 @@ class Sentences(Conditioned):
         return torch.cat([index[:, None], self.environment.start(self.lengths[index])], 1)
 
 
-def policy_of(sentences):
+def policy_of(kind, sentences):
     environment = Sentences(sentences)
     torch.manual_seed(0)
-    policy = ChartPolicy(environment, hidden=8)
+    policy = kind(environment, hidden=8)
     with torch.no_grad():
         policy.rule.copy_(0.3 * torch.randn_like(policy.rule))
         policy.root.copy_(torch.randn_like(policy.root))
+        if kind is SisterChartPolicy:
+            policy.by_sister.copy_(0.3 * torch.randn_like(policy.by_sister))
     return environment, policy
 
 
-def without_network(policy):
-    for layer in (policy.label, policy.flow):
-        torch.nn.init.zeros_(layer.weight)
-        torch.nn.init.zeros_(layer.bias)
+def log_weights(policy, words, node, sister=None):
+    """Return the log-weights of a part as each symbol.
 
-
-def log_weights(policy, words, node):
-    """Return the log-weights of a part as each symbol, given its tree in nested tuples, or the place of its word."""
+    Args:
+        policy: the policy.
+        words: the one-hot words.
+        node: its tree in nested tuples, or the place of its word.
+        sister: its left sister; None: it has none.
+    """
     k, total = len(LABELS), torch.full((policy.rule.shape[1],), -torch.inf)
     if isinstance(node, int):
         total[k:] = _GAIN * policy.word(words[node])
         return total
     label, left, right = node
-    pair = log_weights(policy, words, left)[:, None] + log_weights(policy, words, right)
-    total[label] = (_GAIN * policy.rule[label] + pair).logsumexp((0, 1))
+    rule = policy.rule[label]
+    if isinstance(policy, SisterChartPolicy):
+        context = 0 if sister is None else k + 1 if isinstance(sister, int) else 1 + sister[0]
+        rule = rule + policy.by_sister[context, label]
+    pair = log_weights(policy, words, left)[:, None] + log_weights(policy, words, right, left)
+    total[label] = (_GAIN * rule + pair).logsumexp((0, 1))
     return total
 
 
@@ -63,11 +71,11 @@ def parse(text):
     return ast.literal_eval(text)
 
 
+@pytest.mark.parametrize("kind", [ChartPolicy, SisterChartPolicy])
 @pytest.mark.parametrize("sentence", ["ab", "cba", "abca", "bacca"])
 @torch.no_grad()
-def test_trees_are_drawn_in_proportion_to_the_weights_of_their_rules(sentence):
-    environment, policy = policy_of(["aaaaa", sentence])
-    without_network(policy)
+def test_trees_are_drawn_in_proportion_to_the_weights_of_their_rules(sentence, kind):
+    environment, policy = policy_of(kind, ["aaaaa", sentence])  # the network begins without corrections
     start = environment.start(torch.tensor([1]))
     states, q = terminal_distribution(environment, policy, start)
     words = environment.condition_of(start).view(LENGTH, 3)
@@ -79,9 +87,12 @@ def test_trees_are_drawn_in_proportion_to_the_weights_of_their_rules(sentence):
     assert float(policy.log_flow(start)) == pytest.approx(float(total.logsumexp(0)), abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", [ChartPolicy, SisterChartPolicy])
 @torch.no_grad()
-def test_outputs_along_a_trajectory_equal_those_of_single_states():
-    environment, policy = policy_of(["abcab", "bca"])
+def test_outputs_along_a_trajectory_equal_those_of_single_states(kind):
+    environment, policy = policy_of(kind, ["abcab", "bca"])
+    for layer in (policy.label, policy.flow):
+        torch.nn.init.normal_(layer.weight)
     states = [environment.start(torch.tensor([0, 1, 0]))]
     for action in ([2 * 1, 2 * 1 + 1, 2 * 3], [2 * 0 + 1, 0, 2 * 0]):
         states.append(environment.step(states[-1], torch.tensor(action)))
