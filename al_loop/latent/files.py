@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from al_loop.config.build import build
 from al_loop.config.plugins import Part
+from al_loop.datafiles.arrays import is_array_file, read_array
 from al_loop.datafiles.object_lists import read_objects
 from al_loop.errors import ConfigError, summary
 from al_loop.gflownet.saved_models import DrawableModel, read_model, write_model
@@ -126,8 +126,8 @@ def read_data(path: str | Path, model: LatentModel) -> torch.Tensor:
     """
     path = Path(path)
     try:
-        if path.suffix.casefold() == ".npy":
-            return model.read(np.load(path, allow_pickle=False))
+        if is_array_file(path):
+            return model.read(read_array(path))
         return model.read_text(read_objects(path)) if model.reads_text else model.read(_numbers(path))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None

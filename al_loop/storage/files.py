@@ -85,17 +85,24 @@ def require_free(path: str | Path, *, force: bool = False) -> None:
 
 
 def require_folder(output: Path, what: str = "") -> None:
-    """Raise ConfigError if the folder of a command's output does not exist, before the work that is to be written.
+    """Raise ConfigError if a command's output cannot be written to its folder, before the work that is to be written.
 
     Args:
         output: the file.
         what: its name before the path in the message, with a space.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: there is no such folder, or no file can be created in it.
     """
-    if not output.absolute().parent.is_dir():
+    folder = output.absolute().parent
+    if not folder.is_dir():
         raise ConfigError(f"cannot write {what}{output}: its folder does not exist; choose another with -o")
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix=f".{output.name}."):
+            pass
+    except OSError as error:
+        reason = error.strerror or summary(error)
+        raise ConfigError(f"cannot write {what}{output}: {reason}; choose another with -o") from None
 
 
 def write_output(path: str | Path, content: bytes, *, force: bool = False) -> None:
