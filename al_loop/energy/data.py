@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from al_loop.datafiles.number_tables import read_array
 from al_loop.datafiles.object_lists import read_objects
 from al_loop.environments.base import Environment
-from al_loop.errors import ConfigError, counted, summary
+from al_loop.errors import ConfigError, counted
 from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.reward import AnyReward
 from al_loop.gflownet.sources import Entries, Source
@@ -65,10 +66,9 @@ def read_data(path: str | Path) -> list[str] | np.ndarray[Any, Any]:
     """
     if Path(path).suffix.casefold() != ".npy":
         return read_objects(path)
-    try:
-        rows: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or summary(error)}") from None
+    rows = read_array(path)
+    if rows.dtype.kind == "U":
+        return [str(text) for text in rows.reshape(-1)]
     if rows.ndim != 2 or not len(rows):
         raise ConfigError(f"{path}: expected an array of n objects x places, at least one, got the shape {rows.shape}")
     return rows

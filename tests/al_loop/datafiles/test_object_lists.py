@@ -56,3 +56,9 @@ def test_data_files_that_cannot_be_read(name, content, reason, tmp_path):
 def test_tables_headers_and_other_files(tmp_path, name, content, objects):
     (tmp_path / name).write_text(content)
     assert read_objects(tmp_path / name) == objects
+
+
+def test_a_header_and_fasta_are_not_taken_for_objects(tmp_path):
+    (tmp_path / "a.txt").write_text("Sequence\nACGT\nACGA\n")
+    (tmp_path / "b.fasta").write_text(">one first\nAC\nGT\n\n>two\nACGA\n>three, of which nothing is known\n")
+    assert read_objects(tmp_path / "a.txt") == read_objects(tmp_path / "b.fasta") == ["ACGT", "ACGA"]
