@@ -41,11 +41,10 @@ def fit_latent(
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.cli.terminal import progress_bar
         from al_loop.latent.config import load_latent_config
-        from al_loop.storage.files import require_folder, require_free
+        from al_loop.storage.files import require_writable
 
         settings = load_latent_config(config, overrides or ())
-        require_free(output, force=force)
-        require_folder(output)
+        require_writable(output, force=force)
         from al_loop.latent.task import fit_file
 
         with _samplers_at(address) as samplers:

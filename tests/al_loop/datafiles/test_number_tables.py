@@ -57,7 +57,7 @@ def test_rows_are_read_in_every_notation(tmp_path, content):
 )
 def test_each_fault_is_named_with_its_line(tmp_path, content, message):
     (tmp_path / "points.csv").write_bytes(content)
-    with pytest.raises(ConfigError, match="points.csv") as caught:
+    with pytest.raises(ConfigError, match=r"points\.csv") as caught:
         read_numbers(tmp_path / "points.csv")
     assert message in str(caught.value)
 
