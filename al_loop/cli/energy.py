@@ -55,14 +55,13 @@ def learn_energy(
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.config.energy_schema import EnergyConfig, of_file, parts_of_energy
         from al_loop.config.task_files import load_task
-        from al_loop.storage.files import require_folder, require_free
+        from al_loop.storage.files import require_writable
 
         settings = load_task(config, overrides or (), EnergyConfig, parts_of_energy, of_file)
         if job_server is not None:
             _submit(job_server, config, settings, overrides or (), data, output.absolute())
             return
-        require_free(output, force=force)
-        require_folder(output)
+        require_writable(output, force=force)
         _learn(settings, data, output, address)
 
 

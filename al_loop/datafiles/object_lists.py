@@ -17,8 +17,8 @@ def read_objects(path: str | Path) -> list[str]:
 
     ``.smi`` and ``.smiles`` have a SMILES and optionally a name in each line. Tables (``.csv``, ``.tsv``, ``.xlsx``,
     ``.parquet``, ``.sdf``) have their objects in the column that ``find_objects`` finds; a single column
-    that is not called smiles, sequence or object is a list without a header. Any other file has one object per line.
-    Text may be compressed (``.gz``, ``.xz``, ``.bz2``).
+    that is not called smiles, sequence or object is a list without a header. Any other file has one object per line,
+    or sequences in FASTA. Text may be compressed (``.gz``, ``.xz``, ``.bz2``).
 
     Raises:
         ConfigError: the file cannot be read or contains no object, or it is not certain which column contains them.

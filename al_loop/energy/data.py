@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from al_loop.datafiles.arrays import is_array_file, read_array
+from al_loop.datafiles.number_tables import read_array
 from al_loop.datafiles.object_lists import read_objects
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError, counted
@@ -67,11 +67,11 @@ def read_data(path: str | Path) -> list[str] | np.ndarray[Any, Any]:
     Raises:
         ConfigError: the file cannot be read, or contains no object.
     """
-    if not is_array_file(path):
+    if Path(path).suffix.casefold() != ".npy":
         return read_objects(path)
     rows = read_array(path)
     if _are_texts(rows):
-        return [str(name) for name in rows.tolist()]
+        return [str(text) for text in rows.reshape(-1)]
     if rows.ndim != 2 or not len(rows):
         raise ConfigError(f"{path}: expected an array of n objects x places, at least one, got the shape {rows.shape}")
     return rows
@@ -92,8 +92,8 @@ def read_library(path: str | Path, environment: Environment) -> list[str]:
 
 
 def _are_texts(rows: np.ndarray[Any, Any]) -> bool:
-    """Return whether an array is a list of texts."""
-    return rows.ndim == 1 and rows.dtype.kind in "UO" and len(rows) > 0
+    """Return whether an array consists of texts."""
+    return rows.dtype.kind == "U" or (rows.ndim == 1 and rows.dtype.kind == "O")
 
 
 def encode_data(
@@ -117,7 +117,7 @@ def encode_data(
     if not len(objects):
         raise ConfigError("data: there is no object to learn from")
     if isinstance(objects, np.ndarray) and _are_texts(objects):
-        objects = objects.tolist()
+        objects = objects.reshape(-1).tolist()
     if isinstance(objects, np.ndarray | Tensor):
         return ObjectData(states_of_rows(environment, objects), tuple(range(len(objects))))
     rows: list[Tensor] = []

@@ -88,7 +88,6 @@ def test_an_interrupted_tuning_resumes(task, monkeypatch):
         (["tune.max_tokens=20"], "the 16 tokens that the model reads"),
         (["tune.forbidden=[a, b, c]"], "no token is left"),
         (["tune.objective=tb"], "objective: 'tb' is not one of"),
-        (["-o", "/proc/none.pt"], "cannot write /proc/none.pt"),
     ],
 )
 def test_what_is_wrong_is_said(task, overrides, message):

@@ -66,3 +66,9 @@ def test_texts_keep_their_spaces(tmp_path):
     (tmp_path / "empty.txt").write_text(" \n")
     with pytest.raises(ConfigError, match="contains no text"):
         read_texts(tmp_path / "empty.txt")
+
+
+def test_a_header_and_fasta_are_not_taken_for_objects(tmp_path):
+    (tmp_path / "a.txt").write_text("Sequence\nACGT\nACGA\n")
+    (tmp_path / "b.fasta").write_text(">one first\nAC\nGT\n\n>two\nACGA\n>three, of which nothing is known\n")
+    assert read_objects(tmp_path / "a.txt") == read_objects(tmp_path / "b.fasta") == ["ACGT", "ACGA"]

@@ -91,7 +91,7 @@ def test_arrays_of_letters_and_of_spins_are_states() -> None:
         (np.full((1, 4), 0.5), "not whole numbers"),
         (np.full((1, 4), np.inf), "not whole numbers"),
         (np.zeros((1, 4), dtype=complex), "the type complex128"),
-        (np.array([["0", "1", "0", "1"]]), "the type <U1"),
+        (np.array([["0", "1"], ["1", "1"]]), "none of 4 objects is in the space"),
         (np.zeros((1, 4), dtype="datetime64[s]"), "the type datetime64"),
         (np.zeros((0, 4)), "no object to learn from"),
     ],
