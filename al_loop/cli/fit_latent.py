@@ -41,17 +41,14 @@ def fit_latent(
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.cli.terminal import progress_bar
         from al_loop.latent.config import load_latent_config
-        from al_loop.storage.files import require_folder, require_free
+        from al_loop.storage.files import require_writable
 
         settings = load_latent_config(config, overrides or ())
-        require_free(output, force=force)
-        require_folder(output)
-        from al_loop.latent.task import describe, fit_file
+        require_writable(output, force=force)
+        from al_loop.latent.task import fit_file
 
         with _samplers_at(address) as samplers:
-            result = fit_file(settings, data, output, bar=progress_bar, report=typer.echo, samplers=samplers)
-        if result.rounds and result.rounds[-1].report is None:
-            typer.echo(describe(result.rounds[-1], settings.em.rounds))
+            fit_file(settings, data, output, bar=progress_bar, report=typer.echo, samplers=samplers)
         typer.echo(f"written: {output}; draw from it with: al-loop draw {output}")
 
 

@@ -49,14 +49,13 @@ def pretrain(
     message = "interrupted: no prior was written"
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.config import load_config
-        from al_loop.storage.files import require_folder, require_free
+        from al_loop.storage.files import require_writable
 
         options, config_overrides = _split_overrides(overrides or ())
         if "data" not in options:
             raise ConfigError("data: missing; add data=FILE, a text file with one object per line")
         settings = load_config(config, config_overrides)
-        require_free(output, force=force)
-        require_folder(output, "the prior ")
+        require_writable(output, force=force, what="the prior ")
         _pretrain(settings, output, **options)
 
 

@@ -31,10 +31,9 @@ def tune_language(
     message = "interrupted; to resume, run the same command again"
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.cli.terminal import progress_bar
-        from al_loop.storage.files import require_folder, require_free
+        from al_loop.storage.files import require_writable
 
-        require_free(output, force=force)
-        require_folder(output)
+        require_writable(output, force=force)
         from al_loop.language.config import load_language_config
 
         settings = load_language_config(config, overrides or ())

@@ -48,13 +48,12 @@ def vocabulary(
 ) -> None:
     """Make a vocabulary of blocks (ring systems, chains) from a file of molecules, for the environment fragments."""
     with exit_codes(verbose=verbose, when_interrupted="interrupted: nothing was written"), stop_on_signals():
-        from al_loop.storage.files import require_folder, require_free
+        from al_loop.storage.files import require_writable
 
         sizes = sorted(set(size or [1000]))
         files = {n: output if len(sizes) == 1 else _named_after(output, n) for n in sizes}
         for path in files.values():
-            require_free(path, force=force)
-        require_folder(output)
+            require_writable(path, force=force)
         builder = _survey(molecules, limit)
         shown = sorted({*sizes, *(n for n in _SIZES if n < sizes[-1])}) if size is None else sizes
         for n in shown:

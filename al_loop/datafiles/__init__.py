@@ -11,6 +11,7 @@ Every table that a user provides is read by these rules:
 - ``object_tables``: tables of objects with measured values or other data, by column.
 - ``result_tables``, ``headings``, ``units``: tables of results, with a column per objective.
 - ``lists``, ``object_lists``: lists of objects only.
+- ``number_tables``: tables and arrays of numbers alone, such as points or pixels.
 - ``nested``: conversion of nested mappings to flat ones.
 
 None of them loads torch; RDKit is loaded when molecules are converted to canonical SMILES.

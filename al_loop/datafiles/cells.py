@@ -85,6 +85,8 @@ class NumberNotation:
         if is_bound(text):
             return "is a bound, not a measurement", ""
         point, comma = _readings(text)
+        if any(number is not None and math.isinf(number) for number in (point, comma)):
+            return "is too large", ""
         if point is not None and comma is not None and point != comma:
             return (
                 f"is not a number for certain: it may mean {point:.12g} or {comma:.12g}",

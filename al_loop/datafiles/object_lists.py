@@ -17,8 +17,8 @@ def read_objects(path: str | Path) -> list[str]:
 
     ``.smi`` and ``.smiles`` have a SMILES and optionally a name in each line. Tables (``.csv``, ``.tsv``, ``.xlsx``,
     ``.parquet``, ``.sdf``) have their objects in the column that ``find_objects`` finds; a single column
-    that is not called smiles, sequence or object is a list without a header. Any other file has one object per line.
-    Text may be compressed (``.gz``, ``.xz``, ``.bz2``).
+    that is not called smiles, sequence or object is a list without a header. Any other file has one object per line,
+    or sequences in FASTA. Text may be compressed (``.gz``, ``.xz``, ``.bz2``).
 
     Raises:
         ConfigError: the file cannot be read or contains no object, or it is not certain which column contains them.
@@ -31,6 +31,24 @@ def read_objects(path: str | Path) -> list[str]:
     if not objects:
         raise ConfigError(f"{path} contains no object; expected a text file with one object per line")
     return objects
+
+
+def read_texts(path: str | Path) -> list[str]:
+    """Return the texts in a file, in order, with their leading and trailing spaces, which language models read.
+
+    Tables and ``.smi`` files are those of ``read_objects``; any other file has one text per line, and blank lines are
+    left out.
+
+    Raises:
+        ConfigError: the file cannot be read or contains no text, or it is not certain which column contains them.
+    """
+    file = read_content(Path(path))
+    if file.suffix in TABLE_SUFFIXES or file.suffix in SMILES_SUFFIXES:
+        return read_objects(path)
+    texts = [line for line in file.text().splitlines() if line.strip()]
+    if not texts:
+        raise ConfigError(f"{path} contains no text; expected one per line")
+    return texts
 
 
 def _objects_of_table(file: FileContent) -> list[str]:

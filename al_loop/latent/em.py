@@ -34,6 +34,8 @@ from al_loop.system import stopping
 
 #: most observations of which a round's report draws latents
 _REPORTED = 1000
+#: most pairs of an observation and a latent that a round's report enumerates
+_PAIRS = 50_000
 #: share of the learning rate that is left after the final E-steps
 _LEAST_RATE = 0.01
 
@@ -140,7 +142,8 @@ class Alternation:
         """
         generator = torch.Generator().manual_seed(derive_seed(self._seed, "report"))
         rows = torch.randperm(len(self.x), generator=generator)[:_REPORTED]
-        return self.posterior.report(self.x.cpu()[rows], n, seed=derive_seed(self._seed, "report"))
+        seed = derive_seed(self._seed, "report")
+        return self.posterior.report(self.x.cpu()[rows], n, seed=seed, n_pairs=_PAIRS)
 
     # -- E-steps -------------------------------------------------------------------------------------------------------
 

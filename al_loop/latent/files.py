@@ -11,6 +11,7 @@ import torch
 
 from al_loop.config.build import build
 from al_loop.config.plugins import Part
+from al_loop.datafiles.number_tables import read_array, read_numbers
 from al_loop.datafiles.object_lists import read_objects
 from al_loop.errors import ConfigError, summary
 from al_loop.gflownet.saved_models import DrawableModel, read_model, write_model
@@ -117,36 +118,31 @@ def read_data(path: str | Path, model: LatentModel) -> torch.Tensor:
     """Return the observations in a file.
 
     Args:
-        path: an array (``.npy``), a table of numbers (``.csv``, ``.tsv``) for models of numbers, otherwise a list or
-            table of objects.
+        path: an array (``.npy``); otherwise a table of numbers for models of numbers, and a list or table of objects
+            for others.
         model: the model that they are for.
 
     Raises:
         ConfigError: the file cannot be read, or does not contain observations of the model.
     """
-    path = Path(path)
+    is_array = Path(path).suffix.casefold() == ".npy"
     try:
-        if path.suffix.casefold() == ".npy":
-            return model.read(np.load(path, allow_pickle=False))
-        return model.read_text(read_objects(path)) if model.reads_text else model.read(_numbers(path))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
+        if not model.reads_text:
+            return model.read(_array(path, "biuf", "numbers") if is_array else read_numbers(path))
+        return model.read_text(_array(path, "U", "texts").reshape(-1).tolist() if is_array else read_objects(path))
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _numbers(path: Path) -> list[list[float]]:
-    """Return the rows of a table of numbers, with or without a heading."""
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        cells = line.replace("\t", ",").replace(";", ",").split(",")
-        if not line.strip():
-            continue
-        try:
-            rows.append([float(cell) for cell in cells])
-        except ValueError:
-            if number > 1:
-                raise ValueError(f"line {number}: {line!r:.80} is not a row of numbers") from None
-    if len({len(row) for row in rows}) > 1:
-        raise ValueError("its rows have different numbers of columns")
-    return rows
+def _array(path: str | Path, kinds: str, what: str) -> np.ndarray[Any, Any]:
+    """Return the array in a file, of a kind that the model reads.
+
+    Args:
+        path: the file.
+        kinds: the kinds of arrays that are accepted.
+        what: what they contain, for the message.
+    """
+    array = read_array(path)
+    if array.dtype.kind not in kinds:
+        raise ConfigError(f"{path}: the model reads {what}, and the array has values of type {array.dtype}")
+    return array

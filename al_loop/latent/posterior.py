@@ -56,7 +56,7 @@ class Report:
         log_likelihood: log p(x), if the model computes it exactly; otherwise NaN.
         kl: KL divergence of q(z|x) from p(z|x): exact for enumerated latents, otherwise an estimate of an upper bound
             from the draws (with the exact log p(x)); NaN without an exact log p(x).
-        is_kl_exact: whether ``kl`` is a sum over all latents.
+        is_kl_exact: whether ``kl`` is a sum over all latents (of as many observations as ``n_pairs`` allows).
     """
 
     bound: float
@@ -156,7 +156,7 @@ class Posterior:
             Probabilities, shape m x n_codes in double precision, and the codes in the same order, n_codes x k.
         """
         observations, policy = self._bind(x)
-        return _code_probabilities(observations, policy, self.model), self.model.codes
+        return _code_probabilities(observations, policy, self.model, observations.n_observed), self.model.codes
 
     @torch.no_grad()
     def importance(self, x: Any, n: int = 100, *, seed: int = 0) -> Tensor:
@@ -172,16 +172,19 @@ class Posterior:
         _, log_weights = _weighted_draws(observations, policy, self.model, n, generator, self.backward)
         return log_weights.logsumexp(1) - math.log(n)
 
-    def report(self, x: Any, n: int = 16, *, seed: int = 0) -> Report:
+    def report(self, x: Any, n: int = 16, *, seed: int = 0, n_pairs: int | None = None) -> Report:
         """Compare the posterior with the model on observations.
 
         Args:
             x: the observations.
             n: draws for each.
             seed: source of all randomness.
+            n_pairs: most pairs of an observation and a latent that are enumerated for the KL divergence, which is then
+                that of the first observations alone, at least one; None: all pairs.
         """
         observations, policy = self._bind(x)
-        return evaluate(observations, policy, self.model, n, torch.Generator().manual_seed(seed), self.backward)
+        generator = torch.Generator().manual_seed(seed)
+        return evaluate(observations, policy, self.model, n, generator, self.backward, n_pairs)
 
 
 @torch.no_grad()
@@ -219,9 +222,9 @@ def improve(
     return states
 
 
-def _code_probabilities(observations: Observations, policy: Policy, model: LatentModel) -> Tensor:
-    """Return q(z|x) of every code of the observed rows, shape n x n_codes; 0 for codes that are not allowed."""
-    codes, n = model.codes, observations.n_observed
+def _code_probabilities(observations: Observations, policy: Policy, model: LatentModel, n: int) -> Tensor:
+    """Return q(z|x) of every code of the first n rows, shape n x n_codes; 0 for codes that are not allowed."""
+    codes = model.codes
     order = {tuple(row): i for i, row in enumerate(codes.tolist())}
     probabilities = torch.zeros(n, len(codes), dtype=torch.float64)
     for rows in torch.arange(n).split(max(_CHUNK // len(codes), 1)):
@@ -274,6 +277,7 @@ def evaluate(
     n: int,
     generator: torch.Generator,
     backward: Backward = "learned",
+    n_pairs: int | None = None,
 ) -> Report:
     """Return the report of a sampler on all observations of an environment.
 
@@ -284,6 +288,7 @@ def evaluate(
         n: draws for each observation.
         generator: source of all randomness.
         backward: the backward policy.
+        n_pairs: most pairs of an observation and a latent that are enumerated; None: all.
     """
     _, weights = _weighted_draws(observations, policy, model, n, generator, backward)
     importance = weights.logsumexp(1) - math.log(n)
@@ -296,8 +301,9 @@ def evaluate(
     log_likelihood = float(model.log_likelihood(x).double().mean())
     kl, is_exact = log_likelihood - bound, model.has_codes
     if is_exact:
-        q = _code_probabilities(observations, policy, model)
-        log_joint = model.log_joints(x).double()
+        n_enumerated = len(x) if n_pairs is None else min(len(x), max(n_pairs // len(model.codes), 1))
+        q = _code_probabilities(observations, policy, model, n_enumerated)
+        log_joint = model.log_joints(x[:n_enumerated]).double()
         log_p = log_joint - log_joint.logsumexp(1, keepdim=True)
         kl = float(torch.where(q > 0, q * (q.clamp(min=1e-300).log() - log_p), 0.0).sum(1).mean())
     return Report(report.bound, report.importance, report.effective, log_likelihood, kl, is_exact)

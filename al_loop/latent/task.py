@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from al_loop.config.build import build
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 from al_loop.gflownet.pipeline import SamplerGroup
 from al_loop.latent.checkpoint import Checkpoint
 from al_loop.latent.config import LatentConfig
@@ -54,7 +54,7 @@ def fit_file(
     torch.set_num_threads(config.resources.threads)
     model, em = build_model(config.latent), config.em
     x = read_data(data, model)
-    report(f"{len(x)} observations")
+    report(counted(len(x), "observation"))
     model.initialise(x, torch.Generator().manual_seed(derive_seed(config.seed, "model")))
     group = None if samplers is None else samplers(config, Observations(model, x))
     try:
@@ -83,7 +83,7 @@ def fit_file(
         finally:
             sinks.end("finished" if status == "finished" else "stopped")
         posterior = alternation.posterior
-        last = alternation.report()
+        last = (rounds[-1].report if rounds else None) or alternation.report()
         metadata = {"data": Path(data).name, "n": len(x), "rounds": alternation.n_rounds, "seed": config.seed}
         save(output, posterior, config.latent, {**metadata, "bound": last.bound, "log_likelihood": last.log_likelihood})
         checkpoint.path.unlink(missing_ok=True)

@@ -56,11 +56,25 @@ class Words:
             letters = sequence.split() if isinstance(sequence, str) and has_words else list(sequence)
             unknown = [letter for letter in letters if letter not in self._index]
             if unknown:
-                raise ValueError(f"sequence {number}: {unknown[0]!r} is not one of the letters {self.letters!r:.200}")
+                raise ValueError(
+                    f"sequence {number}: {unknown[0]!r} is not one of the letters {self.letters!r:.200}"
+                    + self._hint(unknown[0])
+                )
             if not shortest <= len(letters) <= self.length:
                 raise ValueError(f"sequence {number} has {len(letters)} letters, expected {shortest} to {self.length}")
             rows.append([self._index[letter] for letter in letters] + [PAD] * (self.length - len(letters)))
         return torch.tensor(rows, dtype=torch.int64)
+
+    def _hint(self, unknown: str) -> str:
+        """Return what may be meant by an unknown letter, for a message."""
+        other_case = [letter for letter in (unknown.upper(), unknown.lower()) if letter in self._index]
+        if other_case:
+            return f"; did you mean {other_case[0]!r}? Letters are case-sensitive"
+        nucleotide = {"T": "U", "U": "T"}.get(unknown)
+        if nucleotide in self._index and len(self.letters) == 4:
+            names = {"T": "DNA", "U": "RNA"}
+            return f"; the sequence seems to be {names[unknown]}, and the model is one of {names[nucleotide]}"
+        return ""
 
     def texts(self, x: Tensor) -> list[str]:
         """Return rows as texts, which ``read`` reads."""

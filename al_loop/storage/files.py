@@ -84,18 +84,26 @@ def require_free(path: str | Path, *, force: bool = False) -> None:
         raise ConfigError(f"{path} already exists; choose another name, or pass --force to replace it")
 
 
-def require_folder(output: Path, what: str = "") -> None:
-    """Raise ConfigError if the folder of a command's output does not exist, before the work that is to be written.
+def require_writable(path: str | Path, *, force: bool = False, what: str = "") -> None:
+    """Raise ConfigError unless a file can be written at a path, before the work whose result it is to hold.
 
     Args:
-        output: the file.
+        path: the file, which ``write_whole`` will write.
+        force: whether an existing file may be replaced.
         what: its name before the path in the message, with a space.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: the file exists, or is a folder, a pipe or a device; or its folder does not exist or is read-only.
     """
-    if not output.absolute().parent.is_dir():
-        raise ConfigError(f"cannot write {what}{output}: its folder does not exist; choose another with -o")
+    path = Path(path)
+    if str(path) == "-" or _is_stream(path):
+        raise ConfigError(f"cannot write {what}to {path}: this is not a file; name one with -o")
+    require_free(path, force=force)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"cannot write {what}{path}: its folder does not exist; choose another with -o")
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"cannot write {what}{path}: its folder is read-only; choose another with -o")
 
 
 def write_output(path: str | Path, content: bytes, *, force: bool = False) -> None:

@@ -14,6 +14,7 @@ from al_loop.environments.assignment import Assignments
 from al_loop.environments.base import Environment
 from al_loop.latent.multinomial import MultinomialModel
 from al_loop.latent.words import PAD, OfWords, Words, lengths_of
+from al_loop.system.alphabets import letters_of
 
 
 class HMM(OfWords, MultinomialModel):
@@ -22,7 +23,7 @@ class HMM(OfWords, MultinomialModel):
     The sampler names the states from left to right. ``exact_step`` is Baum-Welch.
 
     Args:
-        alphabet: the letters: a text if each is one character, otherwise a list.
+        alphabet: the letters: a text if each is one character, otherwise a list; or ``dna``, ``rna`` or ``protein``.
         length: number of letters of the longest sequence.
         states: number of states.
         smoothing: pseudo-count of each probability in the M-step.
@@ -43,7 +44,8 @@ class HMM(OfWords, MultinomialModel):
         super().__init__(smoothing, alphabet=alphabet, length=length, states=states)
         if states < 1:
             raise ValueError(f"states: must be at least 1, got {states}")
-        self.words, self._states = Words(alphabet, length), states
+        letters = letters_of(alphabet) if isinstance(alphabet, str) else alphabet
+        self.words, self._states = Words(letters, length), states
         n_letters = len(self.words.letters)
         self.first = nn.Parameter(torch.full((states,), -math.log(states), dtype=torch.float64))
         self.next = nn.Parameter(torch.full((states, states), -math.log(states), dtype=torch.float64))

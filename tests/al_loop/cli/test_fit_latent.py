@@ -114,9 +114,9 @@ def test_bad_configs_are_refused_in_one_line(task: Path, change: tuple[str, ...]
     [
         ("x,y\n1,2\n3,four\n", "line 3"),
         ("1,2,3\n", "n x 2 numbers"),
-        ("1,2\n3\n", "different numbers of columns"),
-        ("1,nan\n", "not finite"),
-        ("", "n x 2 numbers"),
+        ("1,2\n3\n", "line 2: 1 cell, but line 1 has 2"),
+        ("1,nan\n", "is no value"),
+        ("", "no row of numbers"),
     ],
 )
 def test_bad_data_are_refused(task: Path, content: str, message: str) -> None:

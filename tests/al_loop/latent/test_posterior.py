@@ -81,3 +81,13 @@ def test_importance_sampling_approaches_the_likelihood_from_below(result):
     estimate = result.posterior.importance(POINTS, 2000, seed=1)
     assert torch.allclose(estimate, result.model.log_likelihood(POINTS), atol=0.1)
     assert float(result.posterior.importance(POINTS, 1, seed=1).mean()) <= float(estimate.mean()) + 0.5
+
+
+def test_the_divergence_is_that_of_as_many_observations_as_may_be_enumerated(result):
+    n_codes = len(result.model.codes)
+    some = result.posterior.report(POINTS, 2, n_pairs=2 * n_codes)
+    assert some.kl == pytest.approx(result.posterior.report(POINTS[:2], 2).kl)
+    assert some.is_kl_exact
+    assert some.log_likelihood == pytest.approx(float(result.model.log_likelihood(POINTS).mean()))
+    assert result.posterior.report(POINTS, 2, n_pairs=1).kl == pytest.approx(result.posterior.report(POINTS[:1], 2).kl)
+    assert result.posterior.report(POINTS, 2, n_pairs=10**9) == result.posterior.report(POINTS, 2)

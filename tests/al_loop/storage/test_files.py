@@ -10,7 +10,7 @@ import pytest
 from al_loop.errors import CampaignError, ConfigError
 from al_loop.ledger.seals import Head
 from al_loop.storage.bounded_log import BoundedLog
-from al_loop.storage.files import acquire_lock, retry_write, write_output, write_whole
+from al_loop.storage.files import acquire_lock, require_writable, retry_write, write_output, write_whole
 from al_loop.storage.ledger_head import LedgerHead
 from al_loop.storage.run_directory import RunDirectory
 
@@ -82,6 +82,27 @@ def test_output_never_replaces_a_file_a_folder_or_a_link(tmp_path: Path) -> None
     write_output(tmp_path / "b", b"new")
     assert {p.name for p in tmp_path.iterdir()} == {"a", "b", "link"}
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"new"
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_writable(tmp_path / "new.pt")
+    (tmp_path / "old.pt").write_bytes(b"old")
+    require_writable(tmp_path / "old.pt", force=True)
+    os.mkfifo(tmp_path / "pipe")
+    for path, message in [
+        ("-", "not a file"),
+        (tmp_path / "pipe", "not a file"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "old.pt", "already exists"),
+        (tmp_path / "none" / "new.pt", "its folder does not exist"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            require_writable(path)
+    with pytest.raises(ConfigError, match="not a file"):
+        require_writable(tmp_path / "pipe", force=True)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ConfigError, match="read-only"):
+        require_writable(tmp_path / "new.pt")
 
 
 def test_output_through_a_link_keeps_the_link(tmp_path: Path) -> None:
