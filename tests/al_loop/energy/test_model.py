@@ -71,7 +71,7 @@ def test_the_message_on_another_environment_says_what_differs(other: dict[str, A
     settings = {"energy": {"kind": "mlp", "hidden": 4}, "sampler": {"hidden": 4}, "steps": 1, "validations": 1}
     energy.learn(space, ["ACAC"], **settings).save(tmp_path / "e.pt")
     environment = Sequences(**{"alphabet": "AC", "length": 4, **other})
-    expected = rf"environment sequence \(alphabet: AC, length: 4\), .* this sequence \(2 letters\) of length {environment.length};"
+    expected = rf"sequence \(alphabet: AC, length: 4\), .* this sequence \(2 letters\) of length {environment.length};"
     with pytest.raises(ConfigError, match=expected):
         energy.load(tmp_path / "e.pt", environment)
 
