@@ -54,10 +54,18 @@ def draw(
             rows = list(zip(*table.values(), strict=True))
             content = encode_rows(list(table), rows, format_of(output, None, ("csv", "tsv", "jsonl", "xlsx", "sdf")))
         else:
-            content = "".join(f"{name}\n" for name in objects).encode()
+            lines = [_as_line(name) for name in objects]
+            if lines != objects:
+                typer.echo("line breaks are written as \\n; a table (-o draws.csv) keeps them", err=True)
+            content = "".join(f"{line}\n" for line in lines).encode()
         write_output(output, content, force=force)
         if str(output) != "-":
             typer.echo(f"written: {output}: {counted(len(objects), 'object')}, {len(set(objects))} of them distinct")
+
+
+def _as_line(name: str) -> str:
+    """Return a text with its line breaks escaped, so that it is one line of a file."""
+    return name.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def load_drawable(path: Path) -> DrawableModel:

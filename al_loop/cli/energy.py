@@ -114,7 +114,8 @@ def _submit(
 def score(
     model: Annotated[Path, typer.Argument(help="A file of an energy, such as energy.pt.", show_default=False)],
     library: Annotated[
-        Path, typer.Argument(help="The objects: a text file, a .smi file or a table.", show_default=False)
+        Path,
+        typer.Argument(help="The objects: a text file, a .smi file, a table or an array (.npy).", show_default=False),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The table to write (.csv, .tsv, .xlsx, ...); -: print it as CSV.")
@@ -126,15 +127,15 @@ def score(
     """Score the objects of a file by an energy: log p up to one constant, higher for objects like its data."""
     with exit_codes(verbose=verbose, needs_output=str(output) == "-"), stop_on_signals():
         from al_loop.cli.terminal import progress_bar
-        from al_loop.datafiles.object_lists import read_objects
         from al_loop.datafiles.table_formats import encode_rows, format_of
+        from al_loop.energy.data import read_library
         from al_loop.energy.model import load
         from al_loop.storage.files import require_free, write_output
 
         format = format_of(output, None, ("csv", "tsv", "jsonl", "xlsx", "sdf"))
         require_free(output, force=force)
         energy = load(model)
-        objects = read_objects(library)
+        objects = read_library(library, energy.environment)
         with progress_bar("scoring", len(objects)) as advance:
             scores = energy.score(objects, _advancing(advance)).tolist()
         rows = [(name, value, value - energy.log_z) for name, value in zip(objects, scores, strict=True)]

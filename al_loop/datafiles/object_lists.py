@@ -33,6 +33,24 @@ def read_objects(path: str | Path) -> list[str]:
     return objects
 
 
+def read_texts(path: str | Path) -> list[str]:
+    """Return the texts in a file, in order, with their leading and trailing spaces, which language models read.
+
+    Tables and ``.smi`` files are those of ``read_objects``; any other file has one text per line, and blank lines are
+    left out.
+
+    Raises:
+        ConfigError: the file cannot be read or contains no text, or it is not certain which column contains them.
+    """
+    file = read_content(Path(path))
+    if file.suffix in TABLE_SUFFIXES or file.suffix in SMILES_SUFFIXES:
+        return read_objects(path)
+    texts = [line for line in file.text().splitlines() if line.strip()]
+    if not texts:
+        raise ConfigError(f"{path} contains no text; expected one per line")
+    return texts
+
+
 def _objects_of_table(file: FileContent) -> list[str]:
     table = parse_cells(file)
     if len(table.header) == 1 and find_object_column(table.header) is None:

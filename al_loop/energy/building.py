@@ -126,13 +126,37 @@ class EnergyParts:
                 "assignment with order: left_to_right"
             )
         _ = self.settings
+        self._check_objective()
         try:
             find_device(self.config.sampler.device)
-            self.training()
             self.policy()
             self.energy()
         except ValueError as error:
             raise ConfigError(f"sampler.{error}") from None
+
+    def _check_objective(self) -> None:
+        """Check that the objective learns from draws and from walks back from the data.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        try:
+            training = self.training()
+            objective = training.objective
+            assert not isinstance(objective, str)
+            training.check_objective(objective)
+        except ValueError as error:
+            raise ConfigError(f"sampler.{error}") from None
+        name = self.config.sampler.objective.name
+        reason = ""
+        if objective.is_on_policy:
+            reason = "learns from its own draws alone, and an energy's sampler also from the data"
+        elif objective.uses_reference:
+            reason = "requires a prior, and an energy has none"
+        elif objective.uses_stops and not self.environment.has_stop:
+            reason = f"requires objects that may end at each step, and those of {self.environment.name} do not"
+        if reason:
+            raise ConfigError(f"sampler.objective: {name!r} {reason}; use another one, such as trajectory_balance")
 
 
 def parts_from(config: EnergyConfig, environment: Environment | None = None) -> EnergyParts:

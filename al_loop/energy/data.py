@@ -32,10 +32,12 @@ class ObjectData:
 
     Args:
         states: terminal states, shape n x state_size; an object that occurs k times has k rows.
+        rows: for each of the states, the number of its object in the data, from 0.
         refused: objects outside the space, each with the reason.
     """
 
     states: Tensor
+    rows: tuple[int, ...]
     refused: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -47,8 +49,9 @@ class ObjectData:
         """Return lines for the user on what was refused and what occurs repeatedly."""
         total, lines = len(self.states) + len(self.refused), []
         if self.refused:
-            listed = "; ".join(f"{name:.60}: {reason}" for name, reason in self.refused[:_N_LISTED])
-            more = f"; and {len(self.refused) - _N_LISTED} more" if len(self.refused) > _N_LISTED else ""
+            distinct = [*dict.fromkeys(self.refused)]
+            listed = "; ".join(f"{name:.60}: {reason:.200}" for name, reason in distinct[:_N_LISTED])
+            more = f"; and {len(distinct) - _N_LISTED} others" if len(distinct) > _N_LISTED else ""
             lines.append(f"{len(self.refused)} of {counted(total, 'object')} are outside the space: {listed}{more}")
         if n := self.n_duplicates:
             lines.append(f"{n} of {counted(total, 'object')} are duplicates; each occurrence counts")
@@ -67,11 +70,30 @@ def read_data(path: str | Path) -> list[str] | np.ndarray[Any, Any]:
     if Path(path).suffix.casefold() != ".npy":
         return read_objects(path)
     rows = read_array(path)
-    if rows.dtype.kind == "U":
+    if _are_texts(rows):
         return [str(text) for text in rows.reshape(-1)]
     if rows.ndim != 2 or not len(rows):
         raise ConfigError(f"{path}: expected an array of n objects x places, at least one, got the shape {rows.shape}")
     return rows
+
+
+def read_library(path: str | Path, environment: Environment) -> list[str]:
+    """Return the objects of a file by name, also those of an array of letter indices (``.npy``).
+
+    Args:
+        path: the file.
+        environment: the space of the array's objects.
+
+    Raises:
+        ConfigError: the file cannot be read, contains no object, or is an array of something else.
+    """
+    objects = read_data(path)
+    return objects if isinstance(objects, list) else environment.decode(states_of_rows(environment, objects))
+
+
+def _are_texts(rows: np.ndarray[Any, Any]) -> bool:
+    """Return whether an array consists of texts."""
+    return rows.dtype.kind == "U" or (rows.ndim == 1 and rows.dtype.kind == "O")
 
 
 def encode_data(
@@ -92,19 +114,24 @@ def encode_data(
     Raises:
         ConfigError: no object is in the space, or too many are outside.
     """
-    if isinstance(objects, np.ndarray | Tensor):
-        return ObjectData(_states_of_rows(environment, torch.as_tensor(objects)))
     if not len(objects):
         raise ConfigError("data: there is no object to learn from")
+    if isinstance(objects, np.ndarray) and _are_texts(objects):
+        objects = objects.reshape(-1).tolist()
+    if isinstance(objects, np.ndarray | Tensor):
+        return ObjectData(states_of_rows(environment, objects), tuple(range(len(objects))))
     rows: list[Tensor] = []
     refused: list[tuple[str, str]] = []
+    numbers: list[int] = []
     for i in range(0, len(objects), _CHUNK):
         stopping.look()
-        _encode_part(environment, list(objects[i : i + _CHUNK]), rows, refused)
+        names = list(objects[i : i + _CHUNK])
+        numbers += [i + place for place in _encode_part(environment, names, rows, refused)]
         for _ in objects[i : i + _CHUNK] if on_object is not None else ():
             assert on_object is not None
             on_object()
-    data = ObjectData(torch.cat(rows) if rows else torch.empty(0, environment.state_size).long(), tuple(refused))
+    states = torch.cat(rows) if rows else torch.empty(0, environment.state_size).long()
+    data = ObjectData(states, tuple(numbers), tuple(refused))
     if not len(data.states):
         name, reason = refused[0]
         raise ConfigError(
@@ -121,25 +148,28 @@ def encode_data(
 
 def _encode_part(
     environment: Environment, names: list[str], rows: list[Tensor], refused: list[tuple[str, str]]
-) -> None:
-    """Encode some objects, and refuse those that the environment's actions do not lead to."""
+) -> list[int]:
+    """Encode some objects, and return the places of those that the environment's actions lead to."""
     known, states = _encoded(environment, names, refused)
     if not known:
-        return
+        return []
     is_buildable = buildable(environment, states)
     rows.append(states[is_buildable])
     reason = "it has a step that the environment never takes, such as a bond between two heteroatoms"
-    refused += [(name, reason) for name, is_good in zip(known, is_buildable.tolist(), strict=True) if not is_good]
+    pairs = list(zip(known, is_buildable.tolist(), strict=True))
+    refused += [(names[place], reason) for place, is_good in pairs if not is_good]
+    return [place for place, is_good in pairs if is_good]
 
 
-def _encoded(environment: Environment, names: list[str], refused: list[tuple[str, str]]) -> tuple[list[str], Tensor]:
-    """Encode some objects at once, and one by one if any of them is refused."""
-    try:
-        return names, environment.encode([str(name) for name in names])
-    except ValueError:
-        pass
-    known, rows = list[str](), list[Tensor]()
-    for name in names:
+def _encoded(environment: Environment, names: list[str], refused: list[tuple[str, str]]) -> tuple[list[int], Tensor]:
+    """Encode some objects, one by one if any of them is refused, and return the places and states of the others."""
+    if all(isinstance(name, str) for name in names):
+        try:
+            return list(range(len(names))), environment.encode(names)
+        except ValueError:
+            pass
+    known, rows = list[int](), list[Tensor]()
+    for place, name in enumerate(names):
         stopping.look()
         if not isinstance(name, str):
             refused.append((str(name), "not a text"))
@@ -149,7 +179,7 @@ def _encoded(environment: Environment, names: list[str], refused: list[tuple[str
         except ValueError as error:
             refused.append((name, str(error)))
             continue
-        known.append(name)
+        known.append(place)
     return known, torch.cat(rows) if rows else torch.empty(0, environment.state_size).long()
 
 
@@ -175,19 +205,41 @@ def buildable(environment: Environment, states: Tensor) -> Tensor:
     return result
 
 
-def _states_of_rows(environment: Environment, rows: Tensor) -> Tensor:
-    """Return the terminal states of rows of letters by index, or of spins."""
+def _whole_numbers(rows: np.ndarray[Any, Any] | Tensor) -> Tensor:
+    """Return an array of whole numbers, of any type of number, as a tensor.
+
+    Raises:
+        ConfigError: the array contains something else.
+    """
+    if isinstance(rows, Tensor):
+        rows = rows.detach().cpu()
+        rows = (rows.double() if rows.is_floating_point() else rows).numpy()
+    if rows.dtype.kind not in "biuf":
+        raise ConfigError(f"data: the array has values of the type {rows.dtype}; expected letter indices")
+    if rows.dtype.kind == "f" and not bool((np.isfinite(rows) & (rows == np.round(rows))).all()):
+        raise ConfigError("data: the array has values that are not whole numbers, such as NaN; expected letter indices")
+    return torch.from_numpy(rows.astype(np.int64))
+
+
+def states_of_rows(environment: Environment, array: np.ndarray[Any, Any] | Tensor) -> Tensor:
+    """Return the terminal states of rows of letters by index, or of spins.
+
+    Args:
+        environment: the space, whose objects are words of one length.
+        array: n x places, whole numbers.
+
+    Raises:
+        ConfigError: the environment has other objects, or the array other values.
+    """
     letters, length = environment.letters() or environment.alphabet, environment.length
     if letters is None or length is None:
         raise ConfigError(
             f"data: an array of indices requires an environment of words, such as assignment, not {environment.name}; "
             "give a list of objects"
         )
-    if rows.ndim != 2 or rows.shape[1] != length:
-        raise ConfigError(f"data: expected an array of n objects x {length} places, got the shape {tuple(rows.shape)}")
-    if rows.is_floating_point() and not bool((rows == rows.round()).all()):  # false for NaN, too
-        raise ConfigError("data: the array has values that are not whole numbers, such as NaN; expected letter indices")
-    rows = rows.long()
+    if array.ndim != 2 or array.shape[1] != length:
+        raise ConfigError(f"data: expected an array of n objects x {length} places, got the shape {tuple(array.shape)}")
+    rows = _whole_numbers(array)
     if len(letters) == 2 and bool((rows == -1).any()) and bool(((rows == -1) | (rows == 1)).all()):
         rows = (rows + 1) // 2
     if bool(((rows < 0) | (rows >= len(letters))).any()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from al_loop.system import stopping
 #: opens a progress bar (name, number of steps); its value is called after each step, with a detail to show
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
 _CHECKPOINT = "energy checkpoint"
+_SAVED_EVERY_S = 60.0  # longest time between two checkpoints
 _MOST_STATES = 200_000  # of a space that is enumerated for exact reports
 _HELD_OUT_OF_BASE, _FEWEST_HELD_OUT = 0.1, 10  # of the training objects, by which the steps of a base are chosen
 _DECAY_OF_BASE = 0.5  # share of a base's steps in which its learning rate falls
@@ -83,7 +85,8 @@ def learn(
         features: input of the energy; None: those that suit the objects.
         sampler: keys of a config's ``sampler``, such as ``{"hidden": 256}``.
         seed: source of all randomness.
-        weights: how much more often an object of the data is drawn than another; None: all are equally likely.
+        weights: how much more often an object of the data is drawn than another, one weight for each; None: all are
+            equally likely.
         monitor: whom to report to.
         settings: fields of ``EnergySettings``, such as ``steps=20_000`` and ``validation=0.1``.
 
@@ -142,17 +145,26 @@ def learn_from_config(
         encoded = encode_data(parts.environment, objects, config.most_refused, advance)
     for line in encoded.notes():
         monitor.report(line)
-    if weights is not None and len(weights) != len(encoded.states):
-        raise ConfigError(
-            f"weights: expected one for each of {counted(len(encoded.states), 'object')} in the space, got "
-            f"{len(weights)}"
-        )
-    row_weights = None if weights is None else torch.tensor(list(weights), dtype=torch.float64)
+    row_weights = None if weights is None else _checked_weights(weights, n_objects)[list(encoded.rows)]
     training = _Training.begin(parts, encoded, row_weights, samplers, device, monitor)
     try:
         return training.run(monitor)
     finally:
         training.trainer.close()
+
+
+def _checked_weights(weights: Sequence[float], n: int) -> Tensor:
+    """Return the weights of n objects.
+
+    Raises:
+        ConfigError: there are more or fewer, or one is not a finite number of at least 0.
+    """
+    if len(weights) != n:
+        raise ConfigError(f"weights: expected one for each of {counted(n, 'object')} of the data, got {len(weights)}")
+    values = torch.tensor([float(weight) for weight in weights], dtype=torch.float64)
+    if not bool((values.isfinite() & (values >= 0)).all()):
+        raise ConfigError("weights: each must be a finite number of at least 0")
+    return values
 
 
 @dataclass
@@ -195,6 +207,8 @@ class _Training:
         is_held_out = _held_out(data.states, config.validation, config.seed)
         train, held_out = data.states[~is_held_out], data.states[is_held_out]
         of_train = None if weights is None else weights[~is_held_out]
+        if of_train is not None and not float(of_train.sum()) > 0:
+            raise ConfigError("weights: no object that is left to train on has a weight above 0")
         left_out = {"sinks", "resources", "name"} | (set() if config.base_steps else {"base_steps"})
         digest = hashlib.sha256(config.model_dump_json(exclude=left_out).encode() + data.states.numpy().tobytes())
         if weights is not None:
@@ -224,6 +238,7 @@ class _Training:
         monitor.report(f"learning from {counted(len(self.train) + len(self.held_out), 'object')}{held_out}")
         self._resume(monitor)
         interval = max(config.steps // config.validations, 1)
+        saved_at = time.monotonic()
         with monitor.bar("training", config.steps) as advance:
             for _ in range(trainer.n_steps):
                 advance()
@@ -231,8 +246,12 @@ class _Training:
                 stopping.look()
                 info = trainer.step()
                 advance(f"loss {info.loss:.2f} gap {info.gap:.2f}")
-                if trainer.n_steps % interval == 0 or trainer.n_steps == config.steps:
+                is_due = trainer.n_steps % interval == 0 or trainer.n_steps == config.steps
+                if is_due:
                     self._validate(monitor, {"loss": info.loss, "gap": info.gap, "share": info.share})
+                if monitor.checkpoint and (is_due or time.monotonic() - saved_at >= _SAVED_EVERY_S):
+                    self._save(monitor.checkpoint)
+                    saved_at = time.monotonic()
         return self._result(monitor)
 
     def _validate(self, monitor: Monitor, info: Mapping[str, float]) -> None:
@@ -252,8 +271,6 @@ class _Training:
             assert self.best is not None
             self.trainer.load_state_dict(self.best)
             self.trainer.settle()
-        if monitor.checkpoint is not None:
-            self._save(monitor.checkpoint)
 
     def _has_waited(self, step: int) -> bool:
         """Return whether the training is to stop early."""
@@ -321,7 +338,7 @@ def _checkpoint_of(identity: str, monitor: Monitor) -> dict[str, Any] | None:
     except ConfigError as error:
         monitor.report(f"the checkpoint cannot be used ({error}); the training starts anew")
         return None
-    if content["identity"] != identity:
+    if content.get("identity") != identity:
         monitor.report(f"{path} is of another training (other data or settings) and is not used")
         return None
     return content

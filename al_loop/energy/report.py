@@ -71,9 +71,11 @@ class EnergyReport:
         return {name: float(value) for name, value in asdict(self).items()} | {"lag": self.lag}
 
     def __str__(self) -> str:
-        error = "" if self.is_exact else f" +- {self.sampler_nll_error:.3f}"
+        error = "" if self.is_exact or math.isnan(self.sampler_nll_error) else f" +- {self.sampler_nll_error:.3f}"
         numbers = [
-            f"energy {self.energy_nll:.3f}, sampler {self.sampler_nll:.3f}{error} nats per held-out object",
+            "no held-out object"
+            if math.isnan(self.worse_nll)
+            else f"energy {self.energy_nll:.3f}, sampler {self.sampler_nll:.3f}{error} nats per held-out object",
             f"log Z {self.log_z:.3f} (learned {self.learned_log_z:.3f})",
             f"KL {'' if self.is_exact else 'at most '}{self.kl_bound:.3f}",
         ]

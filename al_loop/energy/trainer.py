@@ -23,7 +23,7 @@ from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.moving_average import moving_average
 from al_loop.gflownet.pipeline import InlineSampler, Pending, SamplerGroup
 from al_loop.gflownet.policies.base import Policy
-from al_loop.gflownet.reward import StateReward
+from al_loop.gflownet.reward import Diverged, StateReward
 from al_loop.gflownet.sampler import Draw, DrawRequest, Sampler
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.seeding import derive_seed
@@ -122,8 +122,18 @@ class EnergyTrainer:
         """Make one gradient step of the energy and one of the sampler.
 
         Raises:
-            ConfigError: the scores run away, or are not finite.
+            ConfigError: the scores run away, or are not finite, or the sampler's numbers are not.
         """
+        try:
+            return self._step()
+        except Diverged as error:
+            rates = self.training
+            raise ConfigError(
+                f"lr: the training runs away at step {self.n_steps} ({error}) with lr={self.settings.lr:g}, "
+                f"sampler.lr={rates.lr:g} and sampler.lr_log_z={rates.lr_log_z:g}; use smaller ones"
+            ) from None
+
+    def _step(self) -> StepInfo:
         number, settings = self.n_steps, self.settings
         draw = self._draw()
         progress = number / settings.steps

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from al_loop.datafiles.object_lists import read_objects
+from al_loop.datafiles.object_lists import read_texts
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.errors import ConfigError, counted
 from al_loop.language_models.base import LanguageModel
@@ -99,7 +99,9 @@ class Tokens(Environment):
         }
         self.reads_from_device = tool is not None
         self._calculator = None if tool is None else Calculator(tokenizer, self.allowed.tolist())
-        self.prompts = read_objects(prompts) if isinstance(prompts, str) else list(prompts)
+        self.prompts = read_texts(prompts) if isinstance(prompts, str) else list(prompts)
+        if self.object_type == "molecule":
+            self.prompts = [text.strip() for text in self.prompts]
         if not self.prompts:
             raise ConfigError("prompts: expected at least one")
         rows = [self._encode_prompt(text) for text in self.prompts]
@@ -123,10 +125,32 @@ class Tokens(Environment):
             row = self._language_model.tokenizer.encode_prompt(text)
         except ValueError as error:
             raise ConfigError(f"prompts: {error}") from None
-        limit = self._language_model.max_prompt
-        if limit is not None and len(row) > limit:
-            raise ConfigError(f"prompts: {text!r:.80} has {len(row)} tokens, and the model reads at most {limit}")
+        self.check_room(text, len(row))
         return row
+
+    def check_room(self, text: str, n_before: int, n_after: int = 0) -> None:
+        """Check that the model can read a prompt, a continuation of any length, and what follows it.
+
+        Args:
+            text: the prompt, for the message.
+            n_before: its number of tokens.
+            n_after: number of tokens that follow a continuation.
+
+        Raises:
+            ConfigError: they are too long.
+        """
+        model = self._language_model
+        if model.max_prompt is not None and n_before > model.max_prompt:
+            limit = f"the model reads at most {model.max_prompt}"
+        elif model.context is not None and n_before + self.max_tokens + n_after > model.context:
+            follow = f" and {counted(n_after, 'token')} after it" if n_after else ""
+            limit = (
+                f"with a continuation of max_tokens={self.max_tokens}{follow}, there are more than the "
+                f"{model.context} tokens that the model reads; allow fewer tokens, or shorten it"
+            )
+        else:
+            return
+        raise ConfigError(f"prompts: {text!r:.80} has {counted(n_before, 'token')}, and {limit}")
 
     @property
     def language_model(self) -> LanguageModel:

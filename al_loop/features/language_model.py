@@ -61,7 +61,7 @@ class LanguageModelFeatures(Features):
         rows = torch.empty(len(objects), model.width)
         for row, name in enumerate(objects):
             prompt, tokens = model.tokenizer.encode_prompt(name), model.tokenizer.encode(name)
-            if len(prompt) > (model.max_prompt or len(prompt)) or len(tokens) > (model.max_tokens or len(tokens)):
+            if not model.has_room(len(prompt), len(tokens)):
                 raise ValueError(f"{name:.80} has {len(tokens)} tokens, more than {self.model} can read")
             first = torch.tensor([prompt], device=self.device)
             memory, _ = model.read_prompts(first, torch.ones_like(first, dtype=torch.bool))

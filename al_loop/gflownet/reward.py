@@ -115,6 +115,10 @@ def as_log_reward(log_reward: Tensor, n: int) -> Tensor:
     return log_reward[:, 0] if log_reward.dim() == 2 and log_reward.shape[1] == 1 else log_reward
 
 
+class Diverged(ValueError):  # noqa: N818  it is an event more than an error
+    """Raised where numbers of a training are infinite or NaN, usually because of a learning rate that is too large."""
+
+
 def check_log_reward(log_reward: Tensor, n: int) -> None:
     """Raise an error if log-rewards cannot be trained on.
 
@@ -123,7 +127,8 @@ def check_log_reward(log_reward: Tensor, n: int) -> None:
         n: number of objects.
 
     Raises:
-        ValueError: a log-reward is NaN or +inf, all are -inf, or their number is wrong.
+        Diverged: a log-reward is NaN or +inf.
+        ValueError: all are -inf, or their number is wrong.
     """
     if len(log_reward) != n:
         raise ValueError(f"expected one log-reward for each of {n} objects, got shape {tuple(log_reward.shape)}")
@@ -133,7 +138,7 @@ def check_log_reward(log_reward: Tensor, n: int) -> None:
     if not bool(is_too_high | is_zero):
         return
     if bool(is_too_high):
-        raise ValueError("a log-reward is NaN or +inf; rewards must be finite, or 0 (a log-reward of -inf)")
+        raise Diverged("a log-reward is NaN or +inf; rewards must be finite, or 0 (a log-reward of -inf)")
     raise ValueError("every log-reward is -inf, so that no object is preferred to another")
 
 
@@ -141,10 +146,10 @@ def check_losses(losses: Tensor) -> None:
     """Raise an error if a loss is not finite, before a gradient step ruins the weights.
 
     Raises:
-        ValueError: a loss is infinite or NaN.
+        Diverged: a loss is infinite or NaN.
     """
     if not bool(losses.isfinite().all()):
-        raise ValueError(
+        raise Diverged(
             "a loss is infinite or NaN, so no gradient step is made; check the log-rewards, the environment's masks "
             "and the numbers that the policy returns"
         )

@@ -13,6 +13,7 @@ from al_loop.gflownet.action_choice import GumbelNoise, masked_log_softmax, pick
 from al_loop.gflownet.backward_rollout import Backward, backward_rollout
 from al_loop.gflownet.fixed_shapes import packs
 from al_loop.gflownet.policies.base import Context, Policy
+from al_loop.gflownet.reward import Diverged
 from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.unique_rows import unique_rows
 from al_loop.system import stopping
@@ -134,10 +135,10 @@ def _rollout_packed(
                     context = None if context is None else context.rows(alive)
         except (RuntimeError, IndexError):  # an action that is not allowed may cause these
             if checks and not _all_finite(checks):
-                raise ValueError(_NO_ACTION) from None
+                raise Diverged(_NO_ACTION) from None
             raise
         if not _all_finite(checks):
-            raise ValueError(_NO_ACTION)
+            raise Diverged(_NO_ACTION)
         n_steps = len(steps)
         index = torch.cat([rows + t * n for t, (rows, _, _) in enumerate(steps)])
         actions = torch.full((n_steps * n,), -1)
@@ -186,7 +187,7 @@ def _rollout_whole(
         states.append(current)
         actions.append(torch.where(is_alive, action, -1))
     if not _all_finite(checks):
-        raise ValueError(_NO_ACTION)
+        raise Diverged(_NO_ACTION)
     return Trajectories(torch.stack(states), torch.stack(actions))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from al_loop.datafiles.object_lists import read_objects
+from al_loop.datafiles.object_lists import read_texts
 from al_loop.datafiles.text_files import read_content
 from al_loop.environments.tokens import Tokens
 from al_loop.errors import ConfigError
@@ -74,32 +74,33 @@ class TextBuffer(ConditionHeaps):
     def rescore(self, log_reward: AnyReward) -> None:
         """Do nothing, since the rewards at temperature 1 do not change."""
 
-    def seed(self, texts: Sequence[tuple[str | None, str]]) -> int:
+    def seed(self, texts: Sequence[tuple[str | None, str]]) -> dict[str, str]:
         """Add texts from elsewhere.
 
         Args:
             texts: pairs of a prompt, or None for every prompt, and a text.
 
         Returns:
-            The number of texts that were added; those that the space lacks are skipped.
+            The texts that the space of a prompt lacks, which are left out, with the reason.
 
         Raises:
             ConfigError: a prompt is not one of the environment's.
         """
         prompts = self._environment.prompts
         rows = []
+        refused: dict[str, str] = {}
         for prompt, text in texts:
             if prompt is not None and prompt not in prompts:
                 raise ConfigError(f"seeds: {prompt!r:.80} is not one of the prompts")
             for index in range(len(prompts)) if prompt is None else [prompts.index(prompt)]:
                 try:
                     rows.append(self._environment.finished([text], torch.tensor([index])))
-                except ValueError:
-                    continue
+                except ValueError as error:
+                    refused[text] = str(error)
         if rows:
             states = torch.cat(rows)
             self.add([tuple(row) for row in states.tolist()], states, torch.zeros(len(states)))
-        return len(rows)
+        return refused
 
 
 def read_seeds(path: str | Path) -> list[tuple[str | None, str]]:
@@ -114,7 +115,7 @@ def read_seeds(path: str | Path) -> list[tuple[str | None, str]]:
     """
     content = read_content(Path(path))
     if content.suffix != ".jsonl":
-        return [(None, text) for text in read_objects(path)]
+        return [(None, text) for text in read_texts(path)]
     seeds: list[tuple[str | None, str]] = []
     for number, line in enumerate(content.text().splitlines(), start=1):
         if not line.strip():

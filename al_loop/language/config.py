@@ -14,7 +14,7 @@ from al_loop.config.locations import KeyPath
 from al_loop.config.plugins import Part, load_target
 from al_loop.config.resources import Resources
 from al_loop.config.task_files import load_task
-from al_loop.datafiles.object_lists import read_objects
+from al_loop.datafiles.object_lists import read_texts
 from al_loop.datafiles.text_files import read_content
 from al_loop.errors import ConfigError
 from al_loop.language.rewards import Checked, Continuation, Falling, Gap, Infill, LanguageReward
@@ -104,7 +104,7 @@ def texts_of(prompts: str | list[str]) -> list[str]:
     Raises:
         ConfigError: the file cannot be read.
     """
-    return read_objects(prompts) if isinstance(prompts, str) else list(prompts)
+    return read_texts(prompts) if isinstance(prompts, str) else list(prompts)
 
 
 def build_reward(config: LanguageConfig) -> tuple[LanguageReward, list[str]]:

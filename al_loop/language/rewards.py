@@ -50,7 +50,7 @@ class LanguageReward(nn.Module, ABC):
         temperature: divisor of the log-reward.
 
     Raises:
-        ConfigError: the temperature is not positive.
+        ConfigError: the temperature is not positive and finite.
     """
 
     temperature: Tensor
@@ -58,8 +58,10 @@ class LanguageReward(nn.Module, ABC):
     def __init__(self, temperature: float | Falling = 1.0) -> None:
         super().__init__()
         self.schedule = Falling(temperature, temperature, 0) if isinstance(temperature, int | float) else temperature
-        if not (self.schedule.start > 0 and self.schedule.end > 0):
-            raise ConfigError(f"temperature: must be above 0, got {temperature}")
+        if not all(0 < value < math.inf for value in (self.schedule.start, self.schedule.end)):
+            raise ConfigError(f"temperature: must be above 0 and finite, got {temperature}")
+        if self.schedule.steps < 0:
+            raise ConfigError(f"temperature.steps: must be at least 0, got {self.schedule.steps}")
         self.register_buffer("temperature", torch.tensor(float(self.schedule.start)))
         self._environment: list[Tokens] = []
         self._known: dict[int, float] = {}
@@ -119,6 +121,10 @@ class LanguageReward(nn.Module, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_known": {}}  # what is remembered does not travel
+
+    def identity(self) -> dict[str, Any]:
+        """Return plain values that differ between rewards, by which a checkpoint knows its own."""
+        return {"kind": type(self).__name__, **vars(self.schedule)}
 
     def describe(self) -> str:
         """Return a short description for messages."""
@@ -189,6 +195,9 @@ class Infill(LanguageReward):
         self.gaps = list(gaps)
         self._sides: dict[tuple[int, ...], tuple[list[int], list[int]]] = {}
 
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), "gaps": [[gap.before, gap.after, gap.prompt] for gap in self.gaps]}
+
     @property
     def prompts(self) -> list[str]:
         """The prompts of the gaps."""
@@ -203,7 +212,11 @@ class Infill(LanguageReward):
         tokenizer = environment.language_model.tokenizer
         for gap, row in zip(self.gaps, environment.prompt_tokens.tolist(), strict=True):
             prompt = tuple(token for token in row if token >= 0)
-            sides = (tokenizer.encode_prompt(gap.before), tokenizer.encode(gap.after))
+            try:
+                sides = (tokenizer.encode_prompt(gap.before), tokenizer.encode(gap.after))
+            except ValueError as error:
+                raise ConfigError(f"examples: {error}") from None
+            environment.check_room(gap.before, len(sides[0]), len(sides[1]))
             if self._sides.setdefault(prompt, sides) != sides:
                 raise ConfigError(f"prompts: two different gaps have the prompt {gap.prompt or gap.before!r:.80}")
 
@@ -239,7 +252,7 @@ class Checked(LanguageReward):
         likelihood: weight of log p(text | prompt) of the frozen model, which is added.
 
     Raises:
-        ConfigError: ``invalid`` is not finite.
+        ConfigError: ``invalid`` or ``likelihood`` is not finite, or the function cannot be called.
     """
 
     def __init__(
@@ -250,11 +263,18 @@ class Checked(LanguageReward):
         likelihood: float = 0.0,
     ) -> None:
         super().__init__(temperature)
-        if not math.isfinite(invalid):
-            raise ConfigError(f"invalid: must be finite, got {invalid}")
+        for name, value in (("invalid", invalid), ("likelihood", likelihood)):
+            if not math.isfinite(value):
+                raise ConfigError(f"{name}: must be finite, got {value}")
+        if not callable(function):
+            raise ConfigError(f"reward: expected a function of a text, got {function!r:.80}")
         self._function, self._invalid, self._weight = function, invalid, likelihood
-        self._takes_prompt = len(inspect.signature(function).parameters) > 1
+        self._takes_prompt = _takes_prompt(function)
         self._likelihood = Continuation() if likelihood else None
+
+    def identity(self) -> dict[str, Any]:
+        name = f"{self._function.__module__}:{getattr(self._function, '__qualname__', type(self._function).__name__)}"
+        return {**super().identity(), "function": name, "invalid": self._invalid, "likelihood": self._weight}
 
     def bind(self, environment: Tokens) -> None:
         super().bind(environment)
@@ -268,10 +288,32 @@ class Checked(LanguageReward):
             values = [self._function(t, tokenizer.decode(p)) for t, p in zip(decoded, prompts, strict=True)]
         else:
             values = [self._function(text) for text in decoded]
-        rewards = [self._invalid if value is None or not value > -math.inf else float(value) for value in values]
-        if any(value == math.inf for value in rewards):
-            raise ConfigError("reward: a log-reward is +inf; rewards must be finite")
+        rewards = [self._log_reward(value, text) for value, text in zip(values, decoded, strict=True)]
         if self._likelihood is None:
             return rewards
         added = self._likelihood.values(prompts, texts)
         return [reward + self._weight * log_p for reward, log_p in zip(rewards, added, strict=True)]
+
+    def _log_reward(self, value: Any, text: str) -> float:
+        """Return the log-reward that a function's value stands for.
+
+        Raises:
+            ConfigError: the value is no number, or +inf.
+        """
+        if value is None:
+            return self._invalid
+        try:
+            number = float(value) if not isinstance(value, str | bytes) else None
+        except (TypeError, ValueError):
+            number = None
+        if number is None or number == math.inf:
+            raise ConfigError(f"reward: the log-reward of {text!r:.80} is {value!r:.80}; it must be finite, or None")
+        return number if number > -math.inf else self._invalid
+
+
+def _takes_prompt(function: Callable[..., float | None]) -> bool:
+    """Return whether a function has a parameter for the prompt beside that of the text."""
+    try:
+        return len(inspect.signature(function).parameters) > 1
+    except ValueError:  # a function of C, such as ``len``
+        return False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from al_loop.errors import ConfigError
+from al_loop.gflownet.device import find_device
+from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.language_models.loading import DtypeName
 
@@ -43,7 +46,7 @@ class TuneSettings:
         report_draws: continuations of each prompt in a report.
 
     Raises:
-        ConfigError: a number is out of range.
+        ConfigError: a number is out of range, the objective is unknown or does not fit, or the device is not available.
     """
 
     lora: int | None = 16
@@ -71,14 +74,42 @@ class TuneSettings:
     report_draws: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "per_prompt", "buffer_capacity", "report_draws"):
+        for name in ("steps", "batch_size", "per_prompt", "buffer_capacity", "report_draws", "max_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: must be at least 1, got {getattr(self, name)}")
+        for name in ("warmup", "staleness", "report_every", "buffer_distance", "min_tokens"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name}: must be at least 0, got {getattr(self, name)}")
         for name in ("lr", "sampling_temperature"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}: must be above 0, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
+        if not 0 <= self.decay <= 1:
+            raise ConfigError(f"decay: must be between 0 and 1, got {self.decay}")
         if not 0 <= self.buffer_share < 1:
             raise ConfigError(f"buffer_share: must be at least 0 and below 1, got {self.buffer_share}")
+        if self.min_tokens > self.max_tokens:
+            raise ConfigError(f"min_tokens: must be at most max_tokens ({self.max_tokens}), got {self.min_tokens}")
+        if self.lora is not None and self.lora < 0:
+            raise ConfigError(f"lora: must be at least 0, or null to train all weights, got {self.lora}")
+        self._check_engine()
+
+    def _check_engine(self) -> None:
+        """Check the settings that the engine knows.
+
+        Raises:
+            ConfigError: the objective is unknown or does not fit, or the device is not available.
+        """
+        try:
+            find_device(self.device)
+            objective = make_objective(self.objective)
+            self.training(self.steps).check_objective(objective)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        if objective.uses_reference:
+            raise ConfigError(
+                f"objective: {self.objective} multiplies the reward by the model's likelihood; use another one, such "
+                "as trajectory_balance, with this likelihood in the reward (Checked with likelihood: 1)"
+            )
 
     @property
     def space(self) -> dict[str, Any]:
@@ -89,7 +120,7 @@ class TuneSettings:
     @property
     def n_from_buffer(self) -> int:
         """Continuations of a step that come from the buffer."""
-        return round(self.batch_size * self.buffer_share)
+        return min(round(self.batch_size * self.buffer_share), self.batch_size - 1)
 
     def training(self, steps: int) -> TrainingSettings:
         """Return the settings of the engine for a number of steps."""

@@ -19,7 +19,7 @@ from al_loop.language.config import LanguageConfig, build_reward, texts_of
 from al_loop.language.convergence import Report
 from al_loop.language.settings import TuneSettings
 from al_loop.language.tuned import TunedModel
-from al_loop.language.tuning import TuneOptions, tune
+from al_loop.language.tuning import TuneOptions, make_environment, tune
 
 #: opens a progress bar (name, number of steps); its value is called after each step, with a detail to show
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
@@ -61,6 +61,7 @@ def tune_file(
             sinks=[build("sink", part) for part in config.sinks],
             on_step=on_step,
             on_report=lambda numbers, _: report(describe(numbers, config.tune.steps)),
+            on_line=report,
             samplers=samplers,
         )
         tuned = tune(config.model, prompts, reward, seed=config.seed, settings=config.tune, options=options)
@@ -77,7 +78,7 @@ def make_sampler(config: LanguageConfig, device: str) -> Sampler:
         device: where the policy runs.
     """
     _, prompts = build_reward(config)
-    environment = Tokens(config.model, prompts, **config.tune.space)
+    environment = make_environment(config.model, prompts, config.tune)
     return Sampler(environment, LanguagePolicy(environment, lora=config.tune.lora).to(device))
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.tokens import Tokens
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, summary
 from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.policies.language import LanguagePolicy
@@ -217,15 +217,21 @@ class TunedModel(DrawableModel):
             ConfigError: the file cannot be read, or its model is missing or has other weights.
         """
         content = read_model(path, FILE_KIND)
-        weights, facts = content["weights"], content["facts"]
-        environment = Tokens(facts["model"], facts["prompts"], **facts["space"])
-        file = environment.language_model.file
-        if file is not None and file.sha256 != facts["model_sha256"]:
+        try:
+            weights, facts = content["weights"], content["facts"]
+            environment = Tokens(facts["model"], facts["prompts"], **facts["space"])
+            lora, sha256 = facts["lora"], facts["model_sha256"]
+        except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(
-                f"{path} was tuned with other weights of {facts['model']} (SHA-256 {facts['model_sha256']}, and here "
+                f"{path} is not a tuned model that this version can read ({type(error).__name__}: {summary(error)})"
+            ) from None
+        file = environment.language_model.file
+        if file is not None and file.sha256 != sha256:
+            raise ConfigError(
+                f"{path} was tuned with other weights of {facts['model']} (SHA-256 {sha256}, and here "
                 f"{file.sha256}); use the same version of the model"
             )
-        policy = LanguagePolicy(environment, lora=facts["lora"])
+        policy = LanguagePolicy(environment, lora=lora)
         load_prior(environment, policy, Prior(weights, str(path), facts))
         own = {"model", "model_sha256", "prompts", "space", "lora", "environment", "vocabulary", "policy"}
         return cls(environment, policy.to(device), None, {k: v for k, v in facts.items() if k not in own})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
+import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,11 +16,11 @@ from typing import Any
 import torch
 
 from al_loop.environments.tokens import Tokens
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, counted
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.pipeline import InlineSampler, SamplerGroup, pipeline
 from al_loop.gflownet.policies.language import LanguagePolicy
-from al_loop.gflownet.reward import StateReward
+from al_loop.gflownet.reward import Diverged, StateReward
 from al_loop.gflownet.sampler import Sampler
 from al_loop.language.buffer import TextBuffer
 from al_loop.language.convergence import Report, convergence
@@ -32,6 +35,7 @@ from al_loop.storage.files import write_whole
 from al_loop.system import stopping
 
 _LEAST_RATE = 0.1  # share of the learning rate that is left at the end
+_SAVED_EVERY_S = 60.0  # longest time between two checkpoints
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,12 @@ class TuneOptions:
         held_out: prompts of the reports of convergence; empty: those of the training. An ``Infill`` has gaps for the
             prompts of its own only.
         seeds: texts that the buffer starts with, each with its prompt, or None for every prompt; see ``read_seeds``.
-        checkpoint: a file that keeps the state at every report, from which an interrupted training resumes.
+        checkpoint: a file that keeps the state, at every report and once a minute, from which an interrupted training
+            resumes.
         sinks: what receives the numbers of the reports.
         on_step: called with the loss of each step.
         on_report: called with each report, and the sampler as it is then.
+        on_line: called with lines of text for the user, such as that seeds are not in the space.
         samplers: makes the samplers that draw, such as actors of a Ray cluster; None: one in this process.
     """
 
@@ -55,6 +61,7 @@ class TuneOptions:
     sinks: Sequence[Sink] = ()
     on_step: Callable[[float], object] | None = None
     on_report: Callable[[Report, TunedModel], object] | None = None
+    on_line: Callable[[str], object] | None = None
     samplers: Callable[[Tokens, TuneSettings], SamplerGroup] | None = None
 
 
@@ -83,8 +90,8 @@ def tune(
         The sampler.
 
     Raises:
-        ConfigError: a setting is unknown or out of range, the model is missing, or a prompt does not fit it.
-        ValueError: the objective is unknown, or a log-reward is not finite.
+        ConfigError: a setting is unknown or out of range, the model is missing, a prompt does not fit it, or the
+            training runs away.
     """
     try:
         settings = replace(settings or TuneSettings(), **changes)
@@ -94,8 +101,25 @@ def tune(
         raise ConfigError(f"{unknown[0]}: not a setting of tune; expected one of {names}") from None
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     reward = reward if isinstance(reward, LanguageReward) else Checked(reward)
-    environment = Tokens(model if isinstance(model, str) else register(model), prompts, **settings.space)
+    environment = make_environment(model if isinstance(model, str) else register(model), prompts, settings)
     return _Tuning(environment, reward, settings, options or TuneOptions(), seed).run()
+
+
+def make_environment(model: str, prompts: list[str], settings: TuneSettings) -> Tokens:
+    """Return the space of the continuations.
+
+    Args:
+        model: name or path of the model.
+        prompts: the prompts.
+        settings: the settings.
+
+    Raises:
+        ConfigError: the model is missing, or a setting or a prompt does not fit it.
+    """
+    try:
+        return Tokens(model, prompts, **settings.space)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 class _Tuning:
@@ -116,10 +140,19 @@ class _Tuning:
         self._buffer = TextBuffer(environment, reward, capacity, distance, self._learner.device)
         if settings.n_from_buffer:
             self._learner.add_source(self._buffer, settings.n_from_buffer)
-            self._buffer.seed(options.seeds)
+            self._seed_buffer()
         metadata = {"reward": reward.describe(), "seed": seed, "steps": settings.steps}
         self._tuned = TunedModel(environment, policy, reward, metadata)
         self._reported = self._report_on()
+        self._saved_at = time.monotonic()
+
+    def _seed_buffer(self) -> None:
+        """Add the given texts to the buffer, and say how many of them are not in the space."""
+        refused = self._buffer.seed(self._options.seeds)
+        if refused and self._options.on_line is not None:
+            text, reason = next(iter(refused.items()))
+            n = counted(len(refused), "text is", "texts are")
+            self._options.on_line(f"seeds: {n} not in the space and left out; the first, {text!r:.60}: {reason:.200}")
 
     def _report_on(self) -> tuple[TunedModel, LanguageReward]:
         """Return the sampler and the reward for the prompts of the reports."""
@@ -151,7 +184,6 @@ class _Tuning:
             learner.training = settings.training(settings.steps - begun)
             seeds = partial(self._seed_of, begun)
             for loss in pipeline(learner, samplers, seed=seeds):
-                stopping.look()
                 losses.append(loss)
                 step += 1
                 if options.on_step is not None:
@@ -159,7 +191,14 @@ class _Tuning:
                 if step % every == 0 or step == settings.steps:
                     self._report(step, sum(losses) / len(losses))
                     losses = []
+                elif time.monotonic() - self._saved_at >= _SAVED_EVERY_S:
+                    self._keep(step)
+                stopping.look()
                 self._prepare(step)
+        except Diverged as error:
+            raise ConfigError(
+                f"lr: the training runs away at step {step} ({error}) with lr={settings.lr:g}; use a smaller lr"
+            ) from None
         finally:
             samplers.close()
             for sink in options.sinks:
@@ -202,6 +241,8 @@ class _Tuning:
             "prompts": digest(self._environment.prompts),
             "seed": self._seed,
             "model": self._environment.vocabulary()[0],
+            "reward": _digest(self._reward.identity()),
+            "seeds": _digest([list(pair) for pair in self._options.seeds]),
         }
 
     def _keep(self, step: int) -> None:
@@ -209,7 +250,12 @@ class _Tuning:
             return
         buffer = io.BytesIO()
         torch.save({"step": step, "identity": self._identity(), "learner": self._learner.state_dict()}, buffer)
-        write_whole(Path(self._options.checkpoint), buffer.getvalue())
+        path = Path(self._options.checkpoint)
+        try:
+            write_whole(path, buffer.getvalue())
+        except OSError as error:
+            raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+        self._saved_at = time.monotonic()
 
     def _resume(self) -> int:
         """Return the step of the checkpoint, after loading it; 0 without one."""
@@ -218,13 +264,30 @@ class _Tuning:
             return 0
         try:
             content = torch.load(path, map_location=self._learner.device, weights_only=True)
-            step, identity = int(content["step"]), content["identity"]
+            step, identity = int(content["step"]), dict(content["identity"])
         except Exception:  # a damaged file raises almost anything
             raise ConfigError(f"checkpoint: {path} is not a checkpoint of tune, or is corrupt; remove it") from None
-        if identity != self._identity():
-            changed = [key for key, value in self._identity().items() if identity.get(key) != value]
+        if changed := _differences(identity, self._identity()):
             raise ConfigError(
-                f"checkpoint: {path} is of another training ({', '.join(changed)} differ); choose another file"
+                f"checkpoint: {path} is of another training, with other {', '.join(changed)}; remove it to start anew, "
+                "or choose another output"
             )
         self._learner.load_state_dict(content["learner"])
         return min(step, self._settings.steps)
+
+
+def _digest(value: Any) -> str:
+    """Return a hash of plain values."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """Return the names of what differs between two identities; an older one has fewer entries."""
+    names = []
+    for key, value in expected.items():
+        other = found.get(key, value)
+        if isinstance(value, dict) and isinstance(other, dict):
+            names += [f"{key}.{name}" for name in value if other.get(name, value[name]) != value[name]]
+        elif other != value:
+            names.append(key)
+    return names

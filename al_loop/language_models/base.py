@@ -72,6 +72,14 @@ class LanguageModel(nn.Module, ABC):
     max_tokens: int | None = None
     #: largest number of tokens of a prompt, special ones included; None: unlimited
     max_prompt: int | None = None
+    #: largest number of tokens of a prompt and what follows it together; None: unlimited
+    context: int | None = None
+
+    def has_room(self, n_prompt: int, n_after: int) -> bool:
+        """Return whether a prompt and what follows it are short enough to be read, by their numbers of tokens."""
+        total = n_prompt + n_after
+        pairs = ((n_prompt, self.max_prompt), (n_after, self.max_tokens), (total, self.context))
+        return all(limit is None or n <= limit for n, limit in pairs)
 
     @abstractmethod
     def read_prompts(self, tokens: Tensor, is_token: Tensor) -> tuple[Memory, Tensor]:

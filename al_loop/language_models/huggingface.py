@@ -89,6 +89,7 @@ class HuggingFaceModel(LanguageModel):
         self._model, self.file = model, file
         config = model.config.get_text_config()
         self.width = int(config.hidden_size)
+        self.context = getattr(config, "max_position_embeddings", None)
         self.tokenizer = _HuggingFaceTokens(tokenizer, int(config.vocab_size), None)
         parameters = inspect.signature(model.base_model.forward).parameters
         self._takes_positions = "position_ids" in parameters

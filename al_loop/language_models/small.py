@@ -67,7 +67,7 @@ class SmallTransformer(LanguageModel):
             "places": places,
             "object_type": object_type,
         }
-        self.width, self.max_prompt = width, places
+        self.width, self.context = width, places
         self.embedding = nn.Embedding(tokenizer.size, width)
         self.position = nn.Embedding(places, width)
         self.layers = nn.ModuleList([_Layer(width, heads) for _ in range(layers)])

@@ -45,6 +45,9 @@ def test_a_model_is_tuned_written_and_drawn_from(task):
     code, _, err = call("draw", "adapter.pt", "-n", "3")
     assert code == 2
     assert "--prompt" in err[0]
+    code, _, err = call("draw", "adapter.pt", "--prompt", "ab" * 7)
+    assert (code, len(err)) == (2, 1)
+    assert "the 16 tokens that the model reads" in err[0]
 
 
 def test_an_interrupted_tuning_resumes(task, monkeypatch):
@@ -82,6 +85,9 @@ def test_an_interrupted_tuning_resumes(task, monkeypatch):
         (["tune.lr=0"], "above 0"),
         (["tune.stepz=3"], "stepz"),
         (["seeds=seeds.jsonl"], "line 1"),
+        (["tune.max_tokens=20"], "the 16 tokens that the model reads"),
+        (["tune.forbidden=[a, b, c]"], "no token is left"),
+        (["tune.objective=tb"], "objective: 'tb' is not one of"),
     ],
 )
 def test_what_is_wrong_is_said(task, overrides, message):

@@ -6,7 +6,7 @@ import lzma
 
 import pytest
 
-from al_loop.datafiles.object_lists import read_objects
+from al_loop.datafiles.object_lists import read_objects, read_texts
 from al_loop.errors import ConfigError
 
 
@@ -56,6 +56,16 @@ def test_data_files_that_cannot_be_read(name, content, reason, tmp_path):
 def test_tables_headers_and_other_files(tmp_path, name, content, objects):
     (tmp_path / name).write_text(content)
     assert read_objects(tmp_path / name) == objects
+
+
+def test_texts_keep_their_spaces(tmp_path):
+    (tmp_path / "prompts.txt").write_bytes(b"\xef\xbb\xbfA number: \r\n\r\n yes\r\n")
+    assert read_texts(tmp_path / "prompts.txt") == ["A number: ", " yes"]
+    (tmp_path / "hits.smi").write_text("CCO ethanol\n")
+    assert read_texts(tmp_path / "hits.smi") == ["CCO"]
+    (tmp_path / "empty.txt").write_text(" \n")
+    with pytest.raises(ConfigError, match="contains no text"):
+        read_texts(tmp_path / "empty.txt")
 
 
 def test_a_header_and_fasta_are_not_taken_for_objects(tmp_path):

@@ -10,7 +10,7 @@ import torch
 
 from al_loop.config import build
 from al_loop.config.plugins import Part
-from al_loop.energy.data import LiveData, encode_data, read_data
+from al_loop.energy.data import LiveData, encode_data, read_data, read_library
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.fragments import Fragments
 from al_loop.environments.sequence import Sequences
@@ -75,6 +75,10 @@ def test_arrays_of_letters_and_of_spins_are_states() -> None:
     rows = np.array([[0, 1, 1, 0], [1, 1, 1, 1]])
     assert encode_data(BITS, rows).states.equal(torch.from_numpy(rows))
     assert encode_data(BITS, (2 * rows - 1).astype(np.float32)).states.equal(torch.from_numpy(rows))
+    for kind in (">i4", "uint64", "float16", bool):
+        assert encode_data(BITS, rows.astype(kind)).states.equal(torch.from_numpy(rows))
+    assert encode_data(BITS, np.array(["0110", "1111"])).states.equal(torch.from_numpy(rows))
+    assert encode_data(BITS, torch.from_numpy(rows).bfloat16()).states.equal(torch.from_numpy(rows))
     assert encode_data(Sequences("ACGU", 2), np.array([[0, 3]])).states.tolist() == [[0, 3, 2, 0]]
 
 
@@ -85,6 +89,11 @@ def test_arrays_of_letters_and_of_spins_are_states() -> None:
         (np.full((1, 4), 2), "from 0 to 1, or -1 and 1"),
         (np.full((1, 4), np.nan), "not whole numbers, such as NaN"),
         (np.full((1, 4), 0.5), "not whole numbers"),
+        (np.full((1, 4), np.inf), "not whole numbers"),
+        (np.zeros((1, 4), dtype=complex), "the type complex128"),
+        (np.array([["0", "1"], ["1", "1"]]), "none of 4 objects is in the space"),
+        (np.zeros((1, 4), dtype="datetime64[s]"), "the type datetime64"),
+        (np.zeros((0, 4)), "no object to learn from"),
     ],
 )
 def test_arrays_of_anything_else_are_refused(rows: np.ndarray, reason: str) -> None:
@@ -99,10 +108,25 @@ def test_files_are_lists_tables_or_arrays(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "text.npy").write_text("01")
     np.save(tmp_path / "none.npy", np.empty((0, 2)))
+    np.save(tmp_path / "names.npy", np.array(["01", "11"]))
+    np.save(tmp_path / "pickled.npy", np.array([["a", 1]], dtype=object), allow_pickle=True)
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "rows.npy").read_bytes()[:-3])
+    (tmp_path / "no_bytes.npy").write_bytes(b"")
+    assert read_data(tmp_path / "names.npy") == ["01", "11"]
+    assert read_library(tmp_path / "rows.npy", Assignments("01", 2)) == ["01"]
     assert read_data(tmp_path / "rows.npy").tolist() == [[0, 1]]  # type: ignore[union-attr]
     assert read_data(tmp_path / "list.txt") == ["01", "11"]
     assert read_data(tmp_path / "table.csv") == ["01"]
-    for name in ("empty.txt", "text.npy", "none.npy", "missing.npy", "missing.txt"):
+    for name in (
+        "empty.txt",
+        "text.npy",
+        "none.npy",
+        "missing.npy",
+        "missing.txt",
+        "pickled.npy",
+        "cut.npy",
+        "no_bytes.npy",
+    ):
         with pytest.raises(ConfigError, match=name):
             read_data(tmp_path / name)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from al_loop import energy
+from al_loop.energy.trainer import EnergyTrainer
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.pool import Pool
 from al_loop.errors import ConfigError
@@ -134,6 +135,7 @@ def test_overfitting_stops_the_energy_early_and_the_sampler_catches_up() -> None
 def test_one_object_and_no_validation_are_enough() -> None:
     model = energy.learn(Assignments("01", 3), ["010"], steps=10, validations=1, sampler={"hidden": 8})
     assert np.isnan(model.report.energy_nll)
+    assert str(model.report).startswith("no held-out object, log Z")
     assert model.draw(3, seed=0) == model.draw(3, seed=0)
 
 
@@ -144,6 +146,45 @@ def test_weights_say_how_often_an_object_counts() -> None:
             ["000000", "111111"] if weights[0] == 1 else ["111111", "000000"]
         )
         assert float(common - rare) > 0.5
+
+
+def test_weights_belong_to_the_objects_of_the_data_also_if_some_are_refused() -> None:
+    settings = {**SETTINGS, "validation": 0, "steps": 8, "validations": 1, "batch_size": 16, "data_batch": 16}
+    settings["sampler"] = {"hidden": 8}
+    states = []
+    for data, weights in ((["000000", "111111"], [1, 9]), (["000000", "no", "111111"], [1, 5, 9])):
+        states.append(energy.learn(SPACE, data, weights=weights, **settings).energy.state_dict())
+    assert all(states[0][name].equal(states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize(("name", "value"), [("lr", 1e30), ("lr", float("inf")), ("sampler", {"lr": 1e30})])
+def test_any_training_that_runs_away_is_one_clear_error(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"lr: the .* run.? away .* use"):
+        energy.learn(SPACE, words(50), **{**SETTINGS, name: value})
+
+
+def test_a_training_that_is_killed_between_validations_resumes_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("al_loop.energy.learning._SAVED_EVERY_S", 0.0)
+    settings = {**SETTINGS, "steps": 12, "validations": 1, "batch_size": 8, "data_batch": 8}
+    whole = energy.learn(SPACE, words(50), **settings)
+    step = EnergyTrainer.step
+
+    def stop(trainer: EnergyTrainer) -> Any:
+        if trainer.n_steps == 5:
+            raise Stopped
+        return step(trainer)
+
+    monitor = energy.Monitor(checkpoint=tmp_path / "checkpoint", report=(lines := []).append)
+    monkeypatch.setattr(EnergyTrainer, "step", stop)
+    with pytest.raises(Stopped):
+        energy.learn(SPACE, words(50), monitor=monitor, **settings)
+    monkeypatch.setattr(EnergyTrainer, "step", step)
+    resumed = energy.learn(SPACE, words(50), monitor=monitor, **settings)
+    assert any("resuming after step 5" in line for line in lines)
+    for one, other in ((whole.energy, resumed.energy), (whole.policy, resumed.policy)):
+        assert all(one.state_dict()[name].equal(other.state_dict()[name]) for name in one.state_dict())
 
 
 def test_scores_that_run_away_are_one_clear_error() -> None:
@@ -160,6 +201,17 @@ def test_scores_that_run_away_are_one_clear_error() -> None:
         (SPACE, {"energy": {"kind": "mlp", "widht": 3}}, "energy.widht: unknown key"),
         (SPACE, {"energy": "graph"}, "graph requires molecules"),
         (SPACE, {"weights": [1.0]}, "expected one for each of 2 objects"),
+        (SPACE, {"weights": [1.0, float("nan")]}, "finite number of at least 0"),
+        (SPACE, {"weights": [2.0, -1.0]}, "finite number of at least 0"),
+        (SPACE, {"weights": [0.0, 0.0]}, "no object .* has a weight above 0"),
+        (SPACE, {"sampler": {"objective": "entropic_ppo"}}, "sampler.objective: "),
+        (
+            SPACE,
+            {"sampler": {"objective": "vanilla_policy_gradient", "backward": "uniform"}},
+            "sampler.objective: .* learns from its own draws alone",
+        ),
+        (SPACE, {"sampler": {"objective": "relative_trajectory_balance"}}, "sampler.objective: .* requires a prior"),
+        (SPACE, {"sampler": {"objective": "modified_sub_trajectory_balance"}}, "objects that may end at each step"),
         (SPACE, {"negatives": "gibbs"}, "negatives: "),
         (SPACE, {"base_steps": 10}, "base_steps: .* objects with several histories"),
         (SPACE, {"base_steps": -1}, "base_steps: "),

@@ -43,7 +43,7 @@ def texts(buffer, environment, prompt):
 def test_of_two_close_texts_the_better_stays():
     scores = {"aaaaaaaa": 1.0, "aaaaaaab": 2.0, "aaaaaabb": 3.0, "cccccccc": 0.0, "aaaabbbb": 2.5}
     buffer, environment = make(scores.get, distance=0.3)
-    assert buffer.seed([("a", "aaaaaaaa"), ("a", "aaaaaaab"), ("a", "cccccccc")]) == 3
+    assert buffer.seed([("a", "aaaaaaaa"), ("a", "aaaaaaab"), ("a", "cccccccc")]) == {}
     assert texts(buffer, environment, 0) == ["aaaaaaab", "cccccccc"]
     buffer.seed([("a", "aaaaaaaa"), ("a", "aaaaaabb"), ("a", "aaaabbbb")])
     assert texts(buffer, environment, 0) == ["aaaaaabb", "cccccccc"]

@@ -121,15 +121,35 @@ def test_any_function_of_the_text_is_a_reward(function, expected):
     assert torch.allclose(likely(states), torch.tensor(expected) + 0.5 * base(states), atol=1e-5)
 
 
-def test_infinite_rewards_are_refused():
-    reward = Checked(lambda text: float("inf"))
+@pytest.mark.parametrize("value", [float("inf"), "hello", "1.0", 1j, [1.0]])
+def test_rewards_that_are_no_finite_numbers_are_refused(value):
+    reward = Checked(lambda text: value)
     reward.bind(environment := Tokens(tiny_model(), ["a"], max_tokens=2))
-    with pytest.raises(ConfigError, match="must be finite"):
+    with pytest.raises(ConfigError, match=r"log-reward of 'a' is .*must be finite"):
         reward(environment.encode(["a"]))
+
+
+def test_settings_of_rewards_that_cannot_be_are_refused():
     with pytest.raises(ConfigError, match="must be finite"):
         Checked(len, invalid=float("-inf"))
-    with pytest.raises(ConfigError, match="above 0"):
-        Continuation(0.0)
+    with pytest.raises(ConfigError, match="must be finite"):
+        Checked(len, likelihood=float("inf"))
+    with pytest.raises(ConfigError, match="expected a function"):
+        Checked(3)
+    for temperature in (0.0, float("inf"), Falling(1.0, float("nan"), 3)):
+        with pytest.raises(ConfigError, match="above 0"):
+            Continuation(temperature)
+    with pytest.raises(ConfigError, match="at least 0"):
+        Continuation(Falling(2.0, 1.0, -3))
+
+
+def test_a_gap_must_fit_the_model_with_what_follows_it():
+    infill = Infill([Gap("ab", "abcabcabcabca")])
+    with pytest.raises(ConfigError, match=r"'ab' has 3 tokens.*13 tokens after it.*the 16 tokens that the model reads"):
+        infill.bind(Tokens(tiny_model(), infill.prompts, max_tokens=1))
+    unknown = Infill([Gap("ab", "xyz")])
+    with pytest.raises(ConfigError, match="examples: 'xyz' has no token"):
+        unknown.bind(Tokens(tiny_model(), unknown.prompts, max_tokens=1))
 
 
 def test_the_temperature_falls_linearly_and_travels_as_the_only_weight():
