@@ -156,7 +156,8 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
         ),
         "policy": "not needed"
         if policy is None
-        else f"{type(policy).__name__}: {sum(p.numel() for p in policy.parameters()):,} parameters",
+        else f"{type(policy).__name__}: {sum(p.numel() for p in policy.parameters()):,} parameters"
+        + (f", from the prior {settings.sampler.prior}" if settings.sampler.prior else ""),
         "features": f"{_part_name(settings, 'features') or getattr(features, 'kind', '')}: {X.shape[-1]} dimensions, "
         f"{features.kernel} kernel",
     }

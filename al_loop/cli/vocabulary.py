@@ -107,9 +107,11 @@ def _write(builder: VocabularyBuilder, size: int, path: Path | None, molecules: 
     try:
         made = builder.build(size)
     except ValueError as error:
-        raise ConfigError(f"{molecules}: {size} blocks are too few: {error}") from None
+        reason = f"{size} blocks are too few" if builder.n_blocks >= size else "its blocks do not suffice"
+        raise ConfigError(f"{molecules}: {reason}: {error}") from None
     n, share = len(made.blocks), made.source["coverage"]
-    fewer = f" (of {size}; the file has no more)" if n < size else ""
+    left_out = f", but for {builder.n_left_out} that no chain closes" if builder.n_left_out else ""
+    fewer = f" (of {size}; the file has no more{left_out})" if n < size else ""
     text = f"{n} blocks{fewer} cover {share:.1%} of the molecules"
     if path is None:
         typer.echo(f"{text} (not written)")

@@ -236,5 +236,7 @@ def _reason(error: yaml.YAMLError) -> str:
         mark, problem = error.problem_mark, error.problem
         if problem and "'\\t'" in problem:
             problem = "a tab, where YAML accepts only spaces; indent with spaces"
+        if problem and "expected alphabetic or numeric character" in problem:  # an anchor or alias, to YAML
+            problem = f"{problem}; a text that contains * or &, such as '[*]c1ccccc1', must be in quotes"
         return f"{problem} (line {mark.line + 1}, column {mark.column + 1})"
     return str(error).splitlines()[0]

@@ -22,6 +22,7 @@ _MISSING_KEYS = ("missing", "missing_argument", "missing_keyword_only_argument")
 _EXPECTED = {
     "list_type": "a list is expected, such as [...]",
     "tuple_type": "a list is expected, such as [...]",
+    "sequence_str": "a list is expected, such as [...]",
     "dict_type": "a section of keys is expected, such as {key: value}",
     "model_type": "a section of keys is expected, such as {key: value}",
     "dataclass_type": "a section of keys is expected, such as {key: value}",

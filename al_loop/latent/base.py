@@ -215,9 +215,10 @@ class LatentModel(nn.Module, ABC):
         if self.reads_text:
             return self.read(list(lines))
         try:
-            return self.read([[float(number) for number in line.replace(",", " ").split()] for line in lines])
+            rows = [[float(number) for number in line.replace(",", " ").split()] for line in lines]
         except ValueError as error:
             raise ValueError(f"expected numbers separated by commas: {error}") from None
+        return self.read(rows)
 
     def write(self, x: Tensor) -> list[str]:
         """Return observations as one text each, which ``read_text`` reads."""

@@ -109,6 +109,8 @@ class VocabularyBuilder:
         self._frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         self._blocks: list[tuple[Block, int]] = []
         self._next = 0
+        #: blocks that the last vocabulary leaves out, since no chain of these molecules closes their attachment points
+        self.n_left_out = 0
 
     def build(self, size: int) -> Vocabulary:
         """Return the vocabulary of the most frequent blocks, fewer than ``size`` if the molecules have no more.
@@ -128,6 +130,7 @@ class VocabularyBuilder:
                 break
             n += missing
         rows = [(block, count) for block, count in chosen if block.smiles in kept][:size]
+        self.n_left_out = sum(block.smiles not in kept for block, _ in chosen)
         made = Vocabulary(tuple(b for b, _ in rows), tuple(c for _, c in rows), self._joins, {})
         source = {**self._source, **self._counts(), "coverage": round(self.coverage(made), 4)}
         return replace(made, source=source)
@@ -139,6 +142,11 @@ class VocabularyBuilder:
         block = describe_pattern(pattern)
         if block is not None and block.n_atoms <= _MAX_BLOCK_ATOMS:
             self._blocks.append((block, count))
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks known so far: all of the molecules' once a vocabulary is to have more."""
+        return len(self._blocks)
 
     def _counts(self) -> dict[str, int]:
         pieces = self._pieces

@@ -101,8 +101,10 @@ def read_vocabulary(vocabulary: str | None) -> Vocabulary | None:
 def _read(path: Path, changed: int) -> Vocabulary | None:
     try:
         content = json.loads(read_content(path).text())
-    except (ConfigError, ValueError) as error:
-        raise ValueError(f"vocabulary: cannot read {path}: {error}") from None
+    except ConfigError as error:
+        raise ValueError(f"vocabulary: {error}") from None
+    except ValueError:
+        raise ValueError(f"vocabulary: {path} is not a vocabulary; make one with `al-loop vocabulary FILE`") from None
     if isinstance(content, list):
         return None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:

@@ -57,7 +57,8 @@ def test_several_sizes_are_several_files(molecules: str) -> None:
     [
         ("", (), "contains no object"),
         ("hello\nworld", (), "none of 2 lines is a molecule"),
-        ("c1ccccc1\nCCCC", ("--size", "2"), "too few|no molecule"),
+        ("c1ccccc1\nCCCC", ("--size", "2"), "none of 2 lines|its blocks do not suffice"),
+        ("O=C1CCCCCCCCCCCCCCO1\n", (), "its blocks do not suffice: vocabulary: no molecule can be made"),
         ("CCO", ("-o", "no/such/folder.json"), "its folder does not exist"),
     ],
 )

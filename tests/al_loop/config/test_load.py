@@ -18,6 +18,7 @@ def test_a_right_config_loads(write):
         ("name: a\nrounds: {count: 1,\n  count: 2}\n", ["duplicate key 'count'", "line 3"]),
         ("name: [a\nseed: 1\n", ["is not valid YAML", "line"]),
         ("name: a\n\tseed: 1\n", ["is not valid YAML", "line 2"]),
+        ("name: a\nscaffold: [*]c1ccccc1\n", ["a text that contains * or &", "must be in quotes (line 2"]),
         ("- a\n- b\n", ["must be a mapping"]),
         ("", ["must be a mapping"]),
         ("just words", ["must be a mapping"]),

@@ -25,6 +25,10 @@ KEYS_OF_AN_OBJECTIVE = "known keys: goal, name, unit"
         ({"optimise": [{"name": "a"}]}, ["optimise.0: input should be a valid string"]),
         ({"rounds": {"count": "many"}}, ["rounds.count: 'many' is not valid: input should be a valid integer"]),
         ({"constraints": {"kind": "qed"}}, ["constraints: a list is expected"]),
+        (
+            {"constraints": [{"kind": "similarity", "smiles": "CCO", "min": 0.5}]},
+            ["constraints.0.smiles: 'CCO' is not valid: a list is expected, such as [...]"],
+        ),
         ({"oracle": ["human"]}, ["oracle: ['human'] is not valid: a section of keys is expected"]),
         ({"initial_data": 3}, ["initial_data: "]),
         (
