@@ -45,9 +45,9 @@ def draw(
     """Draw objects from a trained model: an energy, a latent-variable model or a tuned language model."""
     with exit_codes(verbose=verbose, needs_output=str(output) == "-"), stop_on_signals():
         from al_loop.datafiles.table_formats import SUFFIXES, encode_rows, format_of
-        from al_loop.storage.files import require_free, write_output
+        from al_loop.storage.files import require_output, write_output
 
-        require_free(output, force=force)
+        require_output(output, force=force)
         table = load_drawable(model).draw_table(n, seed=seed, prompt=prompt)
         objects = [str(name) for name in table["object"]]
         if output.suffix.casefold() in SUFFIXES:

@@ -94,7 +94,19 @@ def _learn(settings: EnergyConfig, data: Path, output: Path, address: str) -> No
     typer.echo(f"written: {output}: {model.report}")
     typer.echo(f"to draw from it: al-loop draw {output}; to use it in a campaign, add to its config one of:")
     typer.echo(f"reward: {{energy: {{file: {output}, weight: 1.0}}}}")
-    typer.echo(f"sampler: {{prior: {output}, objective: relative_trajectory_balance}}")
+    typer.echo(f"sampler: {{prior: {output}, objective: relative_trajectory_balance{_policy_keys(settings)}}}")
+
+
+def _policy_keys(settings: EnergyConfig) -> str:
+    """Return the keys of a campaign's ``sampler`` that give it the policy of the energy, without the defaults."""
+    from al_loop.config.schema import SamplerSettings
+
+    own = {name: getattr(settings.sampler, name) for name in ("hidden", "layers")}
+    keys = [f", {key}: {value}" for key, value in own.items() if value != SamplerSettings.model_fields[key].default]
+    if settings.sampler.policy is not None:
+        section = settings.sampler.policy.model_dump(exclude_none=True)
+        keys.append(f", policy: {{{', '.join(f'{key}: {value}' for key, value in section.items())}}}")
+    return "".join(keys)
 
 
 def _submit(
@@ -130,10 +142,10 @@ def score(
         from al_loop.datafiles.table_formats import encode_rows, format_of
         from al_loop.energy.data import read_library
         from al_loop.energy.model import load
-        from al_loop.storage.files import require_free, write_output
+        from al_loop.storage.files import require_output, write_output
 
         format = format_of(output, None, ("csv", "tsv", "jsonl", "xlsx", "sdf"))
-        require_free(output, force=force)
+        require_output(output, force=force)
         energy = load(model)
         objects = read_library(library, energy.environment)
         with progress_bar("scoring", len(objects)) as advance:

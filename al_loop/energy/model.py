@@ -175,7 +175,8 @@ def load(path: str | Path, environment: Environment | None = None) -> EnergyMode
     content = read_model(path, KIND)
     try:
         config, facts = dict(content["config"]), dict(content["facts"])
-        if config["environment"].get("kind") == _IN_PYTHON:
+        is_named = config["environment"].get("kind") != _IN_PYTHON
+        if not is_named:
             if environment is None:
                 raise ConfigError(
                     f"{path} was learned for {facts.get('environment')}, {_IN_PYTHON}; pass it: "
@@ -183,10 +184,18 @@ def load(path: str | Path, environment: Environment | None = None) -> EnergyMode
                 )
             config["environment"] = {"kind": "sequence", "alphabet": "AC", "length": 1}  # a stand-in
         parts = parts_from(parse_energy(config), environment)
-        _check_environment(path, facts, parts.environment)
+        section = content["config"]["environment"] if is_named else {"kind": facts.get("environment")}
+        other = ConfigError(_other_environment(path, section, parts.environment))
+        if facts.get("vocabulary") != environment_metadata(parts.environment)["vocabulary"]:
+            raise other
         energy, policy = parts.energy(), parts.policy()
-        energy.load_state_dict(content["energy"])
-        policy.load_state_dict(content["weights"])
+        try:
+            energy.load_state_dict(content["energy"])
+            policy.load_state_dict(content["weights"])
+        except RuntimeError:  # objects of other lengths have the same letters
+            if environment is None:
+                raise
+            raise other from None
         report = EnergyReport(**content["report"])
         history = [EnergyReport(**entry) for entry in content["history"]]
         data = content["data"].long()
@@ -195,14 +204,16 @@ def load(path: str | Path, environment: Environment | None = None) -> EnergyMode
     return EnergyModel(parts, energy, policy, report, data, history)
 
 
-def _check_environment(path: str | Path, facts: Mapping[str, Any], environment: Environment) -> None:
-    """Raise an error if an energy was learned for another environment."""
-    expected = environment_metadata(environment)
-    if facts.get("vocabulary") != expected["vocabulary"]:
-        raise ConfigError(
-            f"{path} was learned for the environment {facts.get('environment')}, whose letters, blocks or actions "
-            f"differ from this {expected['environment']}; learn one for it with `al-loop learn-energy`"
-        )
+def _other_environment(path: str | Path, section: Mapping[str, Any], environment: Environment) -> str:
+    """Return the message on an energy that was learned for another environment."""
+    name = section.get("kind") or section.get("target")
+    details = [f"{key}: {value!s:.60}" for key, value in section.items() if key not in ("kind", "target")]
+    learned = f"{name} ({', '.join(details)})" if details else str(name)
+    length = "" if environment.length is None else f" of length {environment.length}"
+    return (
+        f"{path} was learned for the environment {learned}, whose letters, blocks, actions or sizes differ from "
+        f"this {environment.describe()}{length}; learn one for it with `al-loop learn-energy`"
+    )
 
 
 def named_part(value: str | Mapping[str, Any] | Part) -> Part:

@@ -13,6 +13,7 @@ from al_loop.language_models.tokenizers import Tokenizer
 _TOKEN = re.compile(r"\s*(?:([0-9]+)|([-+*x×()]))")
 _MAX_LENGTH = 1000
 _MAX_DIGITS = 100
+_MAX_DEPTH = 50  # of brackets: the value of a text must not depend on how much of Python's stack is left
 _QUESTION = re.compile(r"([-+*x×() \t0-9]*?)( ?)=\Z")
 _REMEMBERED = 100_000
 
@@ -26,17 +27,20 @@ def calculate(text: str) -> int | None:
     if len(text) > _MAX_LENGTH:
         return None
     tokens: list[str] = []
-    place = 0
+    place = depth = 0
     text = text.rstrip()
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None or len(match.group().strip()) > _MAX_DIGITS:
             return None
         tokens.append("*" if match.group().strip() in "x×*" else match.group().strip())
+        depth += {"(": 1, ")": -1}.get(tokens[-1], 0)
+        if depth > _MAX_DEPTH:
+            return None
         place = match.end()
     try:
         value = _Parser(tokens).whole()
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return value if abs(value) < 10**_MAX_DIGITS else None
 
@@ -125,12 +129,12 @@ class _Parser:
         return value
 
     def _factor(self) -> int:
-        token = self._take()
-        if token == "-":
-            return -self._factor()
-        if token == "(":
-            value = self._sum()
-            if self._take() != ")":
-                raise ValueError("a bracket is open")
-            return value
-        return int(token)
+        sign, token = 1, self._take()
+        while token == "-":
+            sign, token = -sign, self._take()
+        if token != "(":
+            return sign * int(token)
+        value = self._sum()
+        if self._take() != ")":
+            raise ValueError("a bracket is open")
+        return sign * value

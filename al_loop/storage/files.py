@@ -98,6 +98,23 @@ def require_writable(path: str | Path, *, force: bool = False, what: str = "") -
     path = Path(path)
     if str(path) == "-" or _is_stream(path):
         raise ConfigError(f"cannot write {what}to {path}: this is not a file; name one with -o")
+    require_output(path, force=force, what=what)
+
+
+def require_output(path: str | Path, *, force: bool = False, what: str = "") -> None:
+    """Raise ConfigError unless ``write_output`` can write to a path, before the work whose result it is to hold.
+
+    Args:
+        path: the file; ``-`` is standard output.
+        force: whether an existing file may be replaced.
+        what: its name before the path in the message, with a space.
+
+    Raises:
+        ConfigError: the file exists, or is a folder; or its folder does not exist or is read-only.
+    """
+    path = Path(path)
+    if str(path) == "-" or _is_stream(path):
+        return
     require_free(path, force=force)
     folder = path.absolute().parent
     if not folder.is_dir():

@@ -33,7 +33,7 @@ def test_an_energy_is_learned_scores_a_library_and_is_drawn_from(data: str, fold
     assert (code, err) == (0, [])
     assert "1 of 33 objects are outside the space: not a word" in out
     assert "step 12 of 12: energy" in out
-    assert "sampler: {prior: e.pt, objective: relative_trajectory_balance}" in out
+    assert "sampler: {prior: e.pt, objective: relative_trajectory_balance, hidden: 8}" in out
     assert not (folder / "e.pt.checkpoint").exists()
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert records[0]["name"] == "words"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -62,6 +63,17 @@ def test_a_model_of_an_environment_object_asks_for_it(tmp_path: Path) -> None:
     assert len(energy.load(tmp_path / "e.pt", space).draw(2)) == 2
     with pytest.raises(ConfigError, match="was learned for the environment assignment"):
         energy.load(tmp_path / "e.pt", Assignments("01", 4))
+
+
+@pytest.mark.parametrize("other", [{"length": 5}, {"length": 3}, {"alphabet": "CA"}])
+def test_the_message_on_another_environment_says_what_differs(other: dict[str, Any], tmp_path: Path) -> None:
+    space = {"kind": "sequence", "alphabet": "AC", "length": 4}
+    settings = {"energy": {"kind": "mlp", "hidden": 4}, "sampler": {"hidden": 4}, "steps": 1, "validations": 1}
+    energy.learn(space, ["ACAC"], **settings).save(tmp_path / "e.pt")
+    environment = Sequences(**{"alphabet": "AC", "length": 4, **other})
+    expected = rf"sequence \(alphabet: AC, length: 4\), .* this sequence \(2 letters\) of length {environment.length};"
+    with pytest.raises(ConfigError, match=expected):
+        energy.load(tmp_path / "e.pt", environment)
 
 
 def test_files_that_are_no_energy_are_refused(tmp_path: Path) -> None:

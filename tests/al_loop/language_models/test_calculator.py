@@ -51,3 +51,14 @@ def test_expressions_agree_with_python(parts, seed):
     for operator, number in parts:
         text = f"({text}) {operator} {number}" if rng.random() < 0.3 else f"{text} {operator} {number}"
     assert calculate(text) == eval(text)
+
+
+def test_nested_brackets_have_a_limit_that_does_not_depend_on_the_stack():
+    def nested(n):
+        return "(" * n + "-" * 300 + "7" + ")" * n
+
+    def deep(frames, text):
+        return calculate(text) if not frames else deep(frames - 1, text)
+
+    assert calculate(nested(50)) == deep(500, nested(50)) == 7
+    assert calculate(nested(51)) is None
