@@ -17,6 +17,7 @@ from al_loop.campaign.reaching import walk_to_constraints
 from al_loop.config import CampaignConfig
 from al_loop.config.check import parts_of
 from al_loop.errors import AlLoopError, ConfigError
+from al_loop.features.base import describable, refusals
 from al_loop.gflownet import random_objects as random
 from al_loop.ledger import Observation
 from al_loop.modelling.constraint_reward import ConstraintReward
@@ -45,11 +46,20 @@ class Rehearsal:
     def __init__(self, parts: CampaignParts, objects: Sequence[str]) -> None:
         self._parts = parts
         self._objects = tuple(dict.fromkeys(objects))[:_N_OBJECTS]
+        #: what to say of the objects that have no features; empty if all have some
+        self.note = ""
 
     def features(self) -> Tensor:
-        """Compute the features of the objects, n x d."""
+        """Compute the features of the objects that have some, n x d; the others take no part, as in a campaign."""
+        features = self._parts.features
         with self._blaming("features", "computing the features of random objects"):
-            X = self._parts.features(list(self._objects))
+            described = describable(features, self._objects)
+            X = features(described or list(self._objects))  # raises if none has features
+        if lacking := refusals(features):
+            name, reason = next(iter(lacking.items()))
+            share = f"{len(lacking)} of {len(self._objects)} random objects"
+            self.note = f"; none for {share}, such as {name:.80}: {reason}"
+        self._objects = tuple(described)
         self._require_finite(X, "features", "feature rows")
         return X
 

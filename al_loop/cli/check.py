@@ -159,7 +159,7 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
         else f"{type(policy).__name__}: {sum(p.numel() for p in policy.parameters()):,} parameters"
         + (f", from the prior {settings.sampler.prior}" if settings.sampler.prior else ""),
         "features": f"{_part_name(settings, 'features') or getattr(features, 'kind', '')}: {X.shape[-1]} dimensions, "
-        f"{features.kernel} kernel",
+        f"{features.kernel} kernel{rehearsal.note}",
     }
     fields |= {section: _part_name(settings, section) for section in ("surrogate", "acquisition", "selector")}
     if about := environment.about():

@@ -83,6 +83,10 @@ class Odd(Features):
     def compute(self, objects):
         if self.way == "raise":
             raise KeyError("no column for U")
+        if self.way == "some":
+            if any(name.startswith("A") for name in objects):
+                raise ValueError("it begins with A")
+            return torch.rand(len(objects), 3, dtype=torch.float64)
         X = torch.rand(len(objects), 3, dtype=torch.float64)
         return X * float("nan") if self.way == "nan" else X[1:]
 
@@ -144,6 +148,16 @@ def test_the_failure_of_each_part_is_one_line_with_its_key(change: str, message:
     assert code == 2, err
     assert len(err) == 1
     assert message in err[0]
+
+
+@pytest.mark.usefixtures("parts")
+def test_objects_without_features_take_no_part_and_are_counted() -> None:
+    code, out, err = call("check", "tiny.yaml", 'features={target: "cli_parts:Odd", way: some}', "--no-oracle")
+    assert (code, err) == (0, [])
+    text = " ".join(out.split())
+    assert "3 dimensions, rbf kernel; none for " in text
+    assert "of 16 random objects, such as A" in text
+    assert ": it begins with A" in text
 
 
 def test_a_device_of_the_cluster_is_a_note() -> None:
