@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from al_loop.errors import ConfigError
 from al_loop.gflownet.device import find_device
 from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.settings import TrainingSettings
@@ -46,7 +45,7 @@ class TuneSettings:
         report_draws: continuations of each prompt in a report.
 
     Raises:
-        ConfigError: a number is out of range, the objective is unknown or does not fit, or the device is not available.
+        ValueError: a number is out of range, the objective is unknown or does not fit, or the device is not available.
     """
 
     lora: int | None = 16
@@ -76,37 +75,34 @@ class TuneSettings:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "per_prompt", "buffer_capacity", "report_draws", "max_tokens"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: must be at least 1, got {getattr(self, name)}")
+                raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
         for name in ("warmup", "staleness", "report_every", "buffer_distance", "min_tokens"):
             if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name}: must be at least 0, got {getattr(self, name)}")
+                raise ValueError(f"{name}: must be at least 0, got {getattr(self, name)}")
         for name in ("lr", "sampling_temperature"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
+                raise ValueError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
         if not 0 <= self.decay <= 1:
-            raise ConfigError(f"decay: must be between 0 and 1, got {self.decay}")
+            raise ValueError(f"decay: must be between 0 and 1, got {self.decay}")
         if not 0 <= self.buffer_share < 1:
-            raise ConfigError(f"buffer_share: must be at least 0 and below 1, got {self.buffer_share}")
+            raise ValueError(f"buffer_share: must be at least 0 and below 1, got {self.buffer_share}")
         if self.min_tokens > self.max_tokens:
-            raise ConfigError(f"min_tokens: must be at most max_tokens ({self.max_tokens}), got {self.min_tokens}")
+            raise ValueError(f"min_tokens: must be at most max_tokens ({self.max_tokens}), got {self.min_tokens}")
         if self.lora is not None and self.lora < 0:
-            raise ConfigError(f"lora: must be at least 0, or null to train all weights, got {self.lora}")
+            raise ValueError(f"lora: must be at least 0, or null to train all weights, got {self.lora}")
         self._check_engine()
 
     def _check_engine(self) -> None:
         """Check the settings that the engine knows.
 
         Raises:
-            ConfigError: the objective is unknown or does not fit, or the device is not available.
+            ValueError: the objective is unknown or does not fit, or the device is not available.
         """
-        try:
-            find_device(self.device)
-            objective = make_objective(self.objective)
-            self.training(self.steps).check_objective(objective)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        find_device(self.device)
+        objective = make_objective(self.objective)
+        self.training(self.steps).check_objective(objective)
         if objective.uses_reference:
-            raise ConfigError(
+            raise ValueError(
                 f"objective: {self.objective} multiplies the reward by the model's likelihood; use another one, such "
                 "as trajectory_balance, with this likelihood in the reward (Checked with likelihood: 1)"
             )

@@ -99,6 +99,8 @@ def tune(
         unknown = sorted(set(changes) - set(vars(TuneSettings())))
         names = ", ".join(vars(TuneSettings()))
         raise ConfigError(f"{unknown[0]}: not a setting of tune; expected one of {names}") from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     reward = reward if isinstance(reward, LanguageReward) else Checked(reward)
     environment = make_environment(model if isinstance(model, str) else register(model), prompts, settings)
