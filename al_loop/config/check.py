@@ -6,6 +6,7 @@ the value, what was expected, the remedy, and where the key was set.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
@@ -154,10 +155,17 @@ def _check_object_types(config: CampaignConfig, locations: Locations) -> None:
     seeds = ("C",) if config.seeds else None  # only whether there are any counts here: a file is read later
     context = BuildContext(alphabet=environment.letters() if config.constraints else None, seeds=seeds)
     for i, constraint in enumerate(config.constraints):
+        where = locations.describe(("constraints", i))
         try:
-            build("property", constraint, context)
+            value = build("property", constraint, context)
         except ConfigError as error:
-            raise ConfigError(f"constraints.{i}: {error} {locations.describe(('constraints', i))}") from error
+            raise ConfigError(f"constraints.{i}: {error} {where}") from error
+        low, high = value.span
+        of = f"{constraint.name} is {f'from {low:g} to {high:g}' if high < math.inf else f'at least {low:g}'}"
+        if constraint.min is not None and constraint.min > high:
+            raise ConfigError(f"constraints.{i}.min: no object has {constraint.min:g}, since {of} {where}")
+        if constraint.max is not None and constraint.max < low:
+            raise ConfigError(f"constraints.{i}.max: no object has {constraint.max:g}, since {of} {where}")
     if config.features is not None and _lacks_letters(config.features):
         letters = BuildContext(alphabet=as_text(environment.alphabet), length=environment.length)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +18,7 @@ class Alerts(MoleculeProperty):
 
     kind = "alerts"
     scale: ClassVar[float] = 1.0
+    span: ClassVar[tuple[float, float]] = (0.0, math.inf)
 
     def __init__(self, catalog: Literal["PAINS", "BRENK", "both"] = "both") -> None:
         if catalog not in ("PAINS", "BRENK", "both"):

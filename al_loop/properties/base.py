@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,6 +25,8 @@ class Property(ABC):
     kind: ClassVar[str] = ""
     #: a distance from the bound that counts as badly violated; scales the penalty in the reward
     scale: ClassVar[float] = 1.0
+    #: the smallest and the largest value that it can have; a bound beyond them is refused
+    span: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     #: the objects that it applies to: "molecule" (SMILES), "sequence", or None for any
     object_type: ClassVar[str | None] = None
 

@@ -22,6 +22,7 @@ class GCContent(Property):
     kind = "gc_content"
     object_type = "sequence"
     scale: ClassVar[float] = 0.2
+    span: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def __init__(self, alphabet: str | list[str] | None = None) -> None:
         if alphabet is not None and not are_nucleotides(alphabet):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from al_loop.properties.base import MoleculeProperty
@@ -17,6 +18,7 @@ class MolWeight(MoleculeProperty):
 
     kind = "mol_weight"
     scale: ClassVar[float] = 50.0
+    span: ClassVar[tuple[float, float]] = (0.0, math.inf)
 
     def of_molecule(self, molecule: Any) -> float:
         from rdkit.Chem.Descriptors import MolWt  # type: ignore[attr-defined]  # RDKit defines it at run time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -40,6 +41,7 @@ class Motif(Property):
     kind = "motif"
     object_type = "sequence"
     scale: ClassVar[float] = 1.0
+    span: ClassVar[tuple[float, float]] = (0.0, math.inf)
 
     def __init__(
         self,

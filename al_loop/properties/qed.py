@@ -12,6 +12,7 @@ class QED(MoleculeProperty):
 
     kind = "qed"
     scale: ClassVar[float] = 0.2
+    span: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def of_molecule(self, molecule: Any) -> float:
         from rdkit.Chem.QED import qed

@@ -12,6 +12,7 @@ class SAScore(MoleculeProperty):
 
     kind = "sa_score"
     scale: ClassVar[float] = 1.0
+    span: ClassVar[tuple[float, float]] = (1.0, 10.0)
 
     def of_molecule(self, molecule: Any) -> float:
         from rdkit.Contrib.SA_Score.sascorer import calculateScore

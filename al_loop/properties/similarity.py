@@ -30,6 +30,7 @@ class SimilarityTo(MoleculeProperty):
 
     kind = "similarity"
     scale: ClassVar[float] = 0.2
+    span: ClassVar[tuple[float, float]] = (0.0, 1.0)
     _N_BITS: ClassVar[int] = 2048
 
     def __init__(self, smiles: Annotated[Sequence[str], Field(min_length=1)] = (), seeds: Sequence[str] = ()) -> None:

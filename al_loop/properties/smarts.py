@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
@@ -20,6 +21,7 @@ class Smarts(MoleculeProperty):
 
     kind = "smarts"
     scale: ClassVar[float] = 1.0
+    span: ClassVar[tuple[float, float]] = (0.0, math.inf)
 
     def __init__(self, patterns: Annotated[Sequence[str], Field(min_length=1)]) -> None:
         self.patterns = tuple(patterns)

@@ -32,6 +32,7 @@ class Structure(Property):
     kind = "structure"
     object_type = "sequence"
     scale: ClassVar[float] = 0.2
+    span: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def __init__(self, file: PathText, pattern: str) -> None:
         if not pattern or set(pattern) - set("()|.N") or set(pattern) == {"N"}:

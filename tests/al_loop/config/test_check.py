@@ -32,6 +32,13 @@ from tests.support.configs import BASE, refused
         ("kind: gc_content", "kind: nothing", 11, ["constraints.0.kind", "'nothing'", "gc_content", "qed"]),
         (", min: 0.2", "", 11, ["constraints.0", "'min', 'max' or both"]),
         ("min: 0.2", "min: 0.8, max: 0.3", 11, ["constraints.0", "min (0.8) is above max (0.3)"]),
+        ("min: 0.2", "min: 40", 11, ["constraints.0.min: no object has 40, since gc_content is from 0 to 1"]),
+        (
+            "{kind: gc_content, min: 0.2}",
+            "{kind: motif, motifs: [GG], max: -1}",
+            11,
+            ["constraints.0.max: no object has -1, since motif is at least 0"],
+        ),
         ("kind: sequence, ", "", 3, ["environment", "either 'kind'", "or 'target'"]),
         ("kind: sequence", "kind: sequence, target: a:b", 3, ["environment", "either 'kind'", "or 'target'"]),
         (
