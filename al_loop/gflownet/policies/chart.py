@@ -72,20 +72,19 @@ class ChartPolicy(ObservedPolicy):
 
     # -- once for each sequence ----------------------------------------------------------------------------------------
 
-    def _read(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what is computed once for each sequence, of states with n sequences.
+    def _read(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what is computed once for each of the m sequences that n states have.
 
         Returns:
-            The words as the network reads them, shape n x length x 2 hidden; the log-weights of the symbols of each
-            part, by its width less 1 and its first word, shape n x length x length x contexts x symbols; and those of
-            its splits, shape n x length x length x n_gaps x contexts x labels.
+            The words as the network reads them, shape m x length x 2 hidden; the log-weights of the symbols of each
+            part, by its width less 1 and its first word, shape m x length x length x contexts x symbols; those of its
+            splits, shape m x length x length x n_gaps x contexts x labels; and the sequence of each state, shape n.
         """
         index, row = torch.unique(states[:, 0], return_inverse=True)
         first = torch.empty_like(index).scatter_(0, row, torch.arange(len(row), device=row.device))
         words = self._observed(states[first])
         read, _ = self.reader(words)
-        parts, splits = self._chart(_GAIN * self.word(words))
-        return read[row], parts[row], splits[row]
+        return read, *self._chart(_GAIN * self.word(words)), row
 
     @property
     def _rules(self) -> Tensor:
@@ -146,17 +145,17 @@ class ChartPolicy(ObservedPolicy):
 
     # -- in each state -------------------------------------------------------------------------------------------------
 
-    def _outputs(self, memory: tuple[Tensor, Tensor, Tensor], states: Tensor) -> Tensor:
+    def _outputs(self, memory: tuple[Tensor, Tensor, Tensor, Tensor], states: Tensor) -> Tensor:
         """Return the logits of the actions and the log-flow, shape n x T x n_actions + 1.
 
         Args:
-            memory: what ``_read`` returns for n sequences.
-            states: states of each, shape n x T x state_size.
+            memory: what ``_read`` returns for the first of them.
+            states: n times T states, shape n x T x state_size.
         """
-        read, parts, splits = memory
+        read, parts, splits, sequence = memory
         n, steps, _ = states.shape
         space, trees = self._space, states.flatten(0, 1)[:, 1:]
-        row = torch.arange(n, device=states.device).repeat_interleave(steps)
+        row = sequence.repeat_interleave(steps)
         first, last = space.part(trees)
         width = last - first
         above = self._above(trees, first, last)
@@ -250,10 +249,11 @@ class ChartPolicy(ObservedPolicy):
         backward = torch.zeros(steps, n, self._space.n_backward_actions, device=states.device)
         return Logits(outputs[..., :-1], backward, outputs[..., -1])
 
-    def start_from(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def start_from(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what is computed once for each sequence of the roll-outs."""
         return self._read(states)
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
-        known = memory if rows is None else tuple(part.index_select(0, rows) for part in memory)
-        return self._outputs(known, states[:, None])[:, 0, :-1]
+        read, parts, splits, sequence = memory
+        sequence = sequence if rows is None else sequence.index_select(0, rows)
+        return self._outputs((read, parts, splits, sequence), states[:, None])[:, 0, :-1]
