@@ -145,8 +145,8 @@ class Tokens(Environment):
         elif model.context is not None and n_before + self.max_tokens + n_after > model.context:
             follow = f" and {counted(n_after, 'token')} after it" if n_after else ""
             limit = (
-                f"with a continuation of max_tokens={self.max_tokens}{follow}, there are more than the "
-                f"{model.context} tokens that the model reads; allow fewer tokens, or shorten it"
+                f"with a continuation of max_tokens={self.max_tokens}{follow} it exceeds the {model.context} tokens "
+                "that the model reads; allow fewer tokens, or shorten it"
             )
         else:
             return
