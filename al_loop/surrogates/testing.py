@@ -191,7 +191,7 @@ class SurrogateContract:
         alone = _fit(surrogate, X, Y)
         first = both.posterior(X[:4].unsqueeze(1)).mean[..., 0]
         # hyperparameters that are optimised together end within the optimiser's tolerance, which depends on the CPU
-        assert torch.allclose(first, alone.posterior(X[:4].unsqueeze(1)).mean[..., 0], rtol=1e-3)
+        assert torch.allclose(first, alone.posterior(X[:4].unsqueeze(1)).mean[..., 0], rtol=2e-4)
         names = set(surrogate.describe(alone))
         assert {name.rpartition("_")[0] for name in surrogate.describe(both)} == names
 

@@ -132,7 +132,10 @@ def test_a_file_of_molecules_is_the_prompts(tmp_path):
         ({"allowed": ["a"], "forbidden": ["a"]}, "no token is left"),
         ({"prompts": []}, "at least one"),
         ({"prompts": ["ax"]}, "no token at 'x'"),
-        ({"prompts": ["a" * 20]}, "21 tokens, and with .* it exceeds the 16 tokens that the model reads"),
+        (
+            {"prompts": ["a" * 20]},
+            "21 tokens, and with a continuation of max_tokens=3 it exceeds the 16 tokens that the model reads",
+        ),
         ({"model": "no such/folder.gguf"}, "does not exist"),
     ],
 )
