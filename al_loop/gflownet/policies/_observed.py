@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from al_loop.gflownet.conditioned import Conditioned
@@ -34,3 +35,14 @@ class ObservedPolicy(Policy):
     def _observed(self, states: Tensor) -> Tensor:
         """Return the inputs of the places of the states' observations, shape n x n_places x width."""
         return self._environment.condition_of(states).view(len(states), self._length, self._width)
+
+    def _observed_once(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the inputs of the m observations that n states have, and which of them each state has, shape n.
+
+        The inputs have the shape m x n_places x width.
+        """
+        index, row = torch.unique(states[:, 0], return_inverse=True)
+        numbers = torch.arange(len(row), device=row.device)
+        if len(index) == len(states):
+            return self._observed(states), numbers
+        return self._observed(states[torch.empty_like(index).scatter_(0, row, numbers)]), row

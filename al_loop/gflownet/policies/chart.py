@@ -80,9 +80,7 @@ class ChartPolicy(ObservedPolicy):
             part, by its width less 1 and its first word, shape m x length x length x contexts x symbols; those of its
             splits, shape m x length x length x n_gaps x contexts x labels; and the sequence of each state, shape n.
         """
-        index, row = torch.unique(states[:, 0], return_inverse=True)
-        first = torch.empty_like(index).scatter_(0, row, torch.arange(len(row), device=row.device))
-        words = self._observed(states[first])
+        words, row = self._observed_once(states)
         read, _ = self.reader(words)
         return read, *self._chart(_GAIN * self.word(words)), row
 

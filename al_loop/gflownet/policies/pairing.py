@@ -118,10 +118,8 @@ class PairingPolicy(ObservedPolicy):
 
     def _pairs_of(self, states: Tensor) -> Tensor:
         """Return ``_pairs`` of the observations of states, computed once for each of them."""
-        index, row = torch.unique(states[:, 0], return_inverse=True)
-        if len(index) == len(states):
-            return self._pairs(self._observed(states))
-        return self._pairs(self._observed(torch.cat([index[:, None], states[: len(index), 1:]], 1)))[row]
+        letters, row = self._observed_once(states)
+        return self._pairs(letters)[row]
 
     def _loop_so_far(self, partners: Tensor, first: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what came before the position, and the branches and lone positions of its loop so far, shape n each.

@@ -54,8 +54,17 @@ def test_nodes_arise_before_their_parents():
     assert space.log_paths(torch.stack([balanced, chain])).tolist() == pytest.approx([math.log(2), 0.0])
 
 
-def test_from_left_to_right_each_tree_has_one_history():
-    space = Forests(["A"], 5, "left_to_right")
+@pytest.mark.parametrize(
+    ("order", "histories", "first", "allowed"),
+    [
+        # after the node over words 2 and 3
+        ("left_to_right", [[0, 3, 2, 1], [0, 2, 1, 3]], 2, [False, True, False, True]),
+        # a node arises after its parent and its left sister; after the split into words 0 and 1, and the rest
+        ("top_down", [[1, 0, 2, 3], [3, 1, 0, 2]], 1, [True, False, False, False]),
+    ],
+)
+def test_in_these_orders_each_tree_has_one_history(order, histories, first, allowed):
+    space = Forests(["A"], 5, order)
     states = space.encode(["(A (A 0 1) (A 2 (A 3 4)))", "(A (A (A 0 1) (A 2 3)) 4)"])
     assert space.log_paths(states).tolist() == [0.0, 0.0]
     gaps = []
@@ -64,24 +73,9 @@ def test_from_left_to_right_each_tree_has_one_history():
         assert mask.sum(1).tolist() == [1, 1]
         gaps.append(mask.int().argmax(1))
         states = space.backward_step(states, gaps[-1])
-    assert torch.stack(gaps[::-1], 1).tolist() == [[0, 3, 2, 1], [0, 2, 1, 3]]
-    after = space.step(space.start(torch.tensor([5])), torch.tensor([2]))  # words 2 and 3
-    assert space.forward_mask(after).tolist() == [[False, True, False, True]]
-
-
-def test_from_the_root_down_a_node_arises_after_its_parent_and_its_left_sister():
-    space = Forests(["A"], 5, "top_down")
-    states = space.encode(["(A (A 0 1) (A 2 (A 3 4)))", "(A (A (A 0 1) (A 2 3)) 4)"])
-    assert space.log_paths(states).tolist() == [0.0, 0.0]
-    gaps = []
-    for _ in range(4):
-        mask = space.backward_mask(states)
-        assert mask.sum(1).tolist() == [1, 1]
-        gaps.append(mask.int().argmax(1))
-        states = space.backward_step(states, gaps[-1])
-    assert torch.stack(gaps[::-1], 1).tolist() == [[1, 0, 2, 3], [3, 1, 0, 2]]
-    after = space.step(space.start(torch.tensor([5])), torch.tensor([1]))  # words 0 and 1, and the rest
-    assert space.forward_mask(after).tolist() == [[True, False, False, False]]
+    assert torch.stack(gaps[::-1], 1).tolist() == histories
+    after = space.step(space.start(torch.tensor([5])), torch.tensor([first]))
+    assert space.forward_mask(after).tolist() == [allowed]
 
 
 def test_an_unknown_order_is_refused():
