@@ -102,7 +102,7 @@ def test_acceptable_objects_without_features_are_not_blamed_on_the_constraints()
 
     parts.features.compute = none
     assert source.why_none() == "features: none of 8 acceptable objects has features: no reference data"
-    strict = prepare(parse_config(CONFIG | {"constraints": [{"kind": "gc_content", "min": 2.0}]}))
+    strict = prepare(parse_config(CONFIG | {"constraints": [{"kind": "gc_content", "min": 0.4, "max": 0.6}]}))
     assert CandidateSource(strict, None).why_none().startswith("constraints: none of")
 
 

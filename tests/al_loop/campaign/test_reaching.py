@@ -14,6 +14,8 @@ from tests.support.project import Project, enter_project
 
 #: met by 1 of 4,096 random words
 ALL_STRONG = {"kind": "gc_content", "min": 1}
+#: met by no word of up to 14 letters
+BETWEEN_COUNTS = {"kind": "gc_content", "min": 0.51, "max": 0.57}
 CONFIG = {
     "name": "words",
     "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 12},
@@ -42,7 +44,7 @@ def test_a_sampler_learns_to_meet_constraints_that_random_words_hardly_meet(tmp_
 
 
 def test_what_nothing_meets_ends_before_the_last_stage_with_nothing(tmp_path):
-    _, reached = reach(tmp_path, constraints=[{"kind": "gc_content", "min": 1.5}])
+    _, reached = reach(tmp_path, constraints=[BETWEEN_COUNTS])
     assert not reached.objects
     assert reached.info["stages"] < MAX_STAGES
 
@@ -69,8 +71,8 @@ def test_a_campaign_begins_inside_rare_constraints_and_stays_there_also_if_it_is
 
 
 def test_constraints_that_cannot_be_met_are_an_error_with_the_pass_rate_of_each(project):
-    bounds = "constraints=[{kind: gc_content, min: 0.5}, {kind: gc_content, min: 1.5}]"
-    with pytest.raises(ConfigError, match=r"constraints\.1 \(gc_content, min 1\.5\) is met by 0 \(0\.0%\)") as error:
+    bounds = "constraints=[{kind: gc_content, min: 0.5}, {kind: gc_content, min: 0.51, max: 0.57}]"
+    with pytest.raises(ConfigError, match=r"constraints\.1 \(gc_content, min 0\.51, max 0\.57\) is met by 0 \(0\.0%\)") as error:
         project.run(bounds, "sampler.steps=2")
     assert "constraints.0 (gc_content, min 0.5) is met by" in str(error.value)
     assert project.objects() == []
@@ -88,8 +90,8 @@ def test_with_earlier_data_the_sampler_is_trained_towards_rare_constraints_befor
 
 def test_constraints_that_leave_nothing_in_a_later_round_do_not_end_it_as_finished(project):
     project.run("rounds.count=1", "sampler.steps=2")
-    with pytest.raises(CampaignError, match=r"round 2: none of .*gc_content, min 1\.5\) is met by 0"):
-        project.start("rounds.count=2", "sampler.steps=2", "constraints=[{kind: gc_content, min: 1.5}]")
+    with pytest.raises(CampaignError, match=r"round 2: none of .*gc_content, min 0\.51, max 0\.57\) is met by 0"):
+        project.start("rounds.count=2", "sampler.steps=2", "constraints=[{kind: gc_content, min: 0.51, max: 0.57}]")
     assert open_run(project / "run").status().closed_rounds == 2
 
 
@@ -107,4 +109,4 @@ def test_a_check_says_that_constraints_are_met_after_moves_only():
     assert all(set(word) <= {"G", "C"} for word in accepted)
     assert how.startswith("met by ")
     with pytest.raises(ConfigError, match=r"is met by 0 \(0\.0%\)"):
-        objects_to_rehearse(prepare(parse_config(CONFIG | {"constraints": [{"kind": "gc_content", "min": 1.5}]})))
+        objects_to_rehearse(prepare(parse_config(CONFIG | {"constraints": [BETWEEN_COUNTS]})))
