@@ -54,7 +54,7 @@ def learn_energy(
     message = f"interrupted: no energy was written; to resume, run the same command again ({output}.checkpoint)"
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.config.energy_schema import EnergyConfig, of_file, parts_of_energy
-        from al_loop.config.task_files import load_task
+        from al_loop.config.task_files import load_task, naming_places
         from al_loop.storage.files import require_writable
 
         settings = load_task(config, overrides or (), EnergyConfig, parts_of_energy, of_file)
@@ -62,7 +62,8 @@ def learn_energy(
             _submit(job_server, config, settings, overrides or (), data, output.absolute())
             return
         require_writable(output, force=force)
-        _learn(settings, data, output, address)
+        with naming_places(config, overrides or ()):
+            _learn(settings, data, output, address)
 
 
 def _learn(settings: EnergyConfig, data: Path, output: Path, address: str) -> None:

@@ -40,6 +40,7 @@ def fit_latent(
     message = "interrupted; to resume, run the same command again"
     with exit_codes(verbose=verbose, when_interrupted=message), stop_on_signals():
         from al_loop.cli.terminal import progress_bar
+        from al_loop.config.task_files import naming_places
         from al_loop.latent.config import load_latent_config
         from al_loop.storage.files import require_writable
 
@@ -47,7 +48,7 @@ def fit_latent(
         require_writable(output, force=force)
         from al_loop.latent.task import fit_file
 
-        with _samplers_at(address) as samplers:
+        with naming_places(config, overrides or ()), _samplers_at(address) as samplers:
             fit_file(settings, data, output, bar=progress_bar, report=typer.echo, samplers=samplers)
         typer.echo(f"written: {output}; draw from it with: al-loop draw {output}")
 

@@ -34,6 +34,7 @@ def tune_language(
         from al_loop.storage.files import require_writable
 
         require_writable(output, force=force)
+        from al_loop.config.task_files import naming_places
         from al_loop.language.config import load_language_config
 
         settings = load_language_config(config, overrides or ())
@@ -46,7 +47,8 @@ def tune_language(
 
             connect(address)
             samplers = language_samplers(settings)
-        tuned = tune_file(settings, output, bar=progress_bar, report=typer.echo, samplers=samplers)
+        with naming_places(config, overrides or ()):
+            tuned = tune_file(settings, output, bar=progress_bar, report=typer.echo, samplers=samplers)
         size = output.stat().st_size / 1e6
         typer.echo(f"written: {output} ({size:.1f} MB); draw from it with:")
         typer.echo(f"al-loop draw {output} --prompt {tuned.environment.prompts[0]!r}")

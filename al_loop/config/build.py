@@ -21,6 +21,7 @@ from al_loop.system.tracebacks import describe_with_place
 
 #: config section -> the values of a BuildContext that its parts may receive
 SUPPLIED: Mapping[str, tuple[str, ...]] = {
+    "energy": ("environment", "features"),
     "evolution": ("alphabet",),
     "features": ("alphabet", "length"),
     "property": ("alphabet", "seeds"),
@@ -45,7 +46,8 @@ class BuildContext:
         kernel: for surrogates: the kernel that suits the features.
         layout: for surrogates: the layout of a feature row, which encoders require (a ``RowLayout``).
         n_fidelities: for surrogates: the number of fidelities that the campaign chooses among.
-        environment: for policies: the environment whose actions the policy chooses.
+        environment: for policies: the environment whose actions the policy chooses; for energies: the space of objects.
+        features: for energies: what describes the objects.
         hidden: for policies: width of a layer.
         layers: for policies: number of layers.
         heads: for policies: members of an ensemble of policies.
@@ -59,6 +61,7 @@ class BuildContext:
     layout: Any = None
     n_fidelities: int | None = None
     environment: Any = None
+    features: Any = None
     hidden: int | None = None
     layers: int | None = None
     heads: int | None = None

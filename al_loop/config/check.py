@@ -118,7 +118,7 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
             yield from messages(refused, arguments, model, path, locations)
             if not (is_adapted and all(is_supplied)):
                 return  # the part cannot be built without the values that the campaign supplies
-    if section in ("policy", "property"):  # these can only be built for an environment
+    if section in ("policy", "property", "energy"):  # these can only be built for an environment
         return
     if section == "features" and _lacks_letters(part):  # it is built with those of the environment
         return

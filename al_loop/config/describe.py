@@ -22,8 +22,6 @@ from al_loop.config.schema import CampaignConfig, Constraint
 from al_loop.config.spelling import same_word
 from al_loop.errors import ConfigError, suggestion
 
-#: what `al-loop learn-energy` gives to an energy
-_OF_ENERGIES = ("environment", "features")
 #: what a user may call the parts of a room -> the room
 _OTHER_NAMES = {"constraints": "property", "sinks": "sink", "searches": "search"}
 _ROOM_NAMES = _OTHER_NAMES | {room: room for room in plugins.ROOMS}
@@ -116,8 +114,7 @@ def _parts(names: Sequence[str]) -> Iterator[Explanation]:
 def _explain_part(info: PartInfo) -> Explanation:
     factory = plugins.find(info.section, info.kind)
     model = arguments_of(factory, is_function=True)
-    supplied = _OF_ENERGIES if info.section == "energy" else SUPPLIED.get(info.section, ())
-    keys = list(_keys_of(model, supplied)) if model is not None else []
+    keys = list(_keys_of(model, SUPPLIED.get(info.section, ()))) if model is not None else []
     if info.section == "property":
         keys += [key for key in _keys_of(Constraint) if key.name in ("min", "max")]
     return Explanation(f"{info.section} {info.kind}", info.summary, keys)

@@ -95,8 +95,9 @@ class EnergyConfig(BaseModel):
 
 
 def parts_of_energy(config: EnergyConfig) -> Iterator[tuple[str, Part, KeyPath]]:
-    """Yield the section (a key of ``plugins.ROOMS``), the part and the key path of each part but the energy."""
+    """Yield the section (a key of ``plugins.ROOMS``), the part and the key path of each part."""
     yield "environment", config.environment, ("environment",)
+    yield "energy", config.energy, ("energy",)
     if config.features is not None:
         yield "features", config.features, ("features",)
     yield "objective", config.sampler.objective, ("sampler", "objective")

@@ -42,15 +42,15 @@ class Locations:
 
     def describe(self, path: KeyPath) -> str:
         """Return ``(file, line n)`` for a key, or for its nearest enclosing key, as a suffix of an error message."""
+        inner = ", ".join(brief(text) for key, text in self.overrides.items() if path and key[: len(path)] == path)
         for length in range(len(path), -1, -1):
             enclosing = path[:length]
             if enclosing in self.overrides:
                 return f"(from {brief(self.overrides[enclosing])} on the command line)"
             if length and enclosing in self.lines:
-                inner = [brief(text) for key, text in self.overrides.items() if key[: len(path)] == path]
-                suffix = f", with {', '.join(inner)} on the command line" if inner else ""
+                suffix = f", with {inner} on the command line" if inner else ""
                 return f"({self.file}, line {self.lines[enclosing]}{suffix})"
-        return f"({self.file})"
+        return f"(from {inner} on the command line)" if inner else f"({self.file})"
 
     def is_override(self, path: KeyPath) -> bool:
         """Return whether a key, or a section that contains it, was set on the command line."""

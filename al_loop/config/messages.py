@@ -48,8 +48,12 @@ def messages(
     lines: dict[tuple[KeyPath, bool], list[str]] = {}
     for refusal in _of_the_best_alternatives([_Refusal(error, tuple(_steps(error, data))) for error in errors]):
         is_about_key = refusal.error["type"] in (*_UNKNOWN_KEYS, *_MISSING_KEYS)
-        found = lines.setdefault(((*path, *refusal.keys), is_about_key), [])
-        if (text := _text(refusal, model)) not in found:
+        keys, text = refusal.keys, _text(refusal, model)
+        name, separator, rest = text.partition(": ")
+        if separator and name in _keys_of(model, keys):  # a section that refuses the value of one of its keys
+            keys, text = (*keys, name), rest
+        found = lines.setdefault(((*path, *keys), is_about_key), [])
+        if text not in found:
             found.append(text)
     for (key_path, _), texts in lines.items():
         location = "" if locations is None else f" {locations.describe(key_path)}"
@@ -136,7 +140,15 @@ def _sections_in(annotation: Any) -> list[Any]:
     return [found for inner in get_args(annotation) for found in _sections_in(inner)]
 
 
+def _is_object_of_ours(annotation: Any) -> bool:
+    """Return whether a value is an object that only al-loop can supply, such as an environment."""
+    if inspect.isclass(annotation):
+        is_written = issubclass(annotation, BaseModel | str | int | float) or is_dataclass(annotation)
+        return annotation.__module__.startswith("al_loop.") and not is_written
+    return any(_is_object_of_ours(inner) for inner in get_args(annotation))
+
+
 def _names(section: Any) -> list[str]:
     if issubclass(section, BaseModel):
-        return list(section.model_fields)
+        return [name for name, field in section.model_fields.items() if not _is_object_of_ours(field.annotation)]
     return [field.name for field in fields(section) if field.init]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +48,40 @@ def load_task(
     content, lines, origins = read_content_with_places(path, overrides)
     add_to_path((str(path.resolve().parent), str(Path.cwd())))
     return parse_task(adapt(content), schema, parts_of, Locations(str(path), lines, origins), path.absolute().parent)
+
+
+_KEY = re.compile(r"([A-Za-z_][\w.]*): ")  # how an error about a value of a config begins
+
+
+@contextmanager
+def naming_places(path: str | Path, overrides: Sequence[str]) -> Iterator[None]:
+    """Add the file and line of a key to each line of a ``ConfigError`` that begins with the key and lacks them.
+
+    For errors that are found after the config was loaded, such as those of parts that do not fit the data.
+
+    Args:
+        path: the YAML file.
+        overrides: items of the form ``a.b=value``, with the value in YAML.
+
+    Raises:
+        ConfigError: that of the body.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        _, lines, origins = read_content_with_places(Path(path), overrides)
+        locations = Locations(str(path), lines, origins)
+        raise ConfigError("\n".join(_with_place(line, locations) for line in str(error).splitlines())) from error
+
+
+def _with_place(line: str, locations: Locations) -> str:
+    found = _KEY.match(line)
+    if found is None:
+        return line
+    key: KeyPath = tuple(int(part) if part.isdigit() else part for part in found[1].split("."))
+    is_known = key[:1] in {path[:1] for path in (*locations.lines, *locations.overrides)}
+    place = locations.describe(key)
+    return f"{line} {place}" if is_known and not line.endswith(place) else line
 
 
 def parse_task(

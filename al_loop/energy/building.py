@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,6 @@ from al_loop.config import BuildContext, build
 from al_loop.config.energy_schema import EnergyConfig, parts_of_energy
 from al_loop.config.plugins import Part
 from al_loop.config.task_files import parse_task
-from al_loop.energy.energies import build_energy, check_energy, find_energy
 from al_loop.energy.energies.base import Energy
 from al_loop.energy.likelihood import PolicyLikelihood
 from al_loop.energy.settings import EnergySettings
@@ -19,6 +19,7 @@ from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError
 from al_loop.features.base import Features
 from al_loop.gflownet.device import find_device
+from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.settings import TrainingSettings
@@ -73,7 +74,7 @@ class EnergyParts:
         if part is None:
             if environment.object_type != "molecule":
                 return None
-            part = Part(kind=find_energy(self.config.energy).default_features)
+            part = Part(kind=self.config.energy.declared("energy", "default_features", Energy.default_features))
         context = BuildContext(alphabet=environment.alphabet, length=environment.length)
         features: Features = build("features", part, context)
         if features.object_type not in (None, environment.object_type):
@@ -87,7 +88,11 @@ class EnergyParts:
         """Build the energy, and the policy of its base if it has one, with weights that depend on the config's seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.config.seed, "energy"))
-            energy = build_energy(self.config.energy, self.environment, self.features())
+            part, features = self.config.energy, self.features()
+            if features is not None and "features" not in inspect.signature(part.factory("energy")).parameters:
+                raise ConfigError(f"features: the energy {part.name!r} does not use any; remove them")
+            context = BuildContext(environment=self.environment, features=features)
+            energy: Energy = build("energy", part, context)
         if self.config.base_steps:
             energy.base = PolicyLikelihood(self.environment, self.policy())
             energy.begin_at_zero()
@@ -140,14 +145,8 @@ class EnergyParts:
         Raises:
             ConfigError: it does not.
         """
-        try:
-            training = self.training()
-            objective = training.objective
-            assert not isinstance(objective, str)
-            training.check_objective(objective)
-        except ValueError as error:
-            raise ConfigError(f"sampler.{error}") from None
-        name = self.config.sampler.objective.name
+        part = self.config.sampler.objective
+        objective: Objective = build("objective", part)
         reason = ""
         if objective.is_on_policy:
             reason = "learns from its own draws alone, and an energy's sampler also from the data"
@@ -156,7 +155,11 @@ class EnergyParts:
         elif objective.uses_stops and not self.environment.has_stop:
             reason = f"requires objects that may end at each step, and those of {self.environment.name} do not"
         if reason:
-            raise ConfigError(f"sampler.objective: {name!r} {reason}; use another one, such as trajectory_balance")
+            raise ConfigError(f"sampler.objective: {part.name!r} {reason}; use another one, such as trajectory_balance")
+        try:
+            self.training().check_objective(objective)
+        except ValueError as error:
+            raise ConfigError(f"sampler.{error}") from None
 
 
 def parts_from(config: EnergyConfig, environment: Environment | None = None) -> EnergyParts:
@@ -169,7 +172,6 @@ def parts_from(config: EnergyConfig, environment: Environment | None = None) -> 
     Raises:
         ConfigError: the environment's or the energy's arguments are refused.
     """
-    check_energy(config.energy)
     if environment is not None:
         return EnergyParts(config, environment, is_named=False)
     built: Environment = build("environment", config.environment)

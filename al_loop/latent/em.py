@@ -96,7 +96,8 @@ class Alternation:
         self._dreamer = model if device.type == "cpu" else copy.deepcopy(model).cpu()
         self.observations = Observations(model, self.x, em.n_dreams)
         if em.forward_looking and not model.is_partial:
-            raise ValueError(f"forward_looking: {type(model).__name__} has no partial log-joint; set it to false")
+            name = type(model).__name__
+            raise ValueError(f"forward_looking: this {name} has no log-joint of unfinished latents; set it to false")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "policy"))
             policy = make_policy(self.observations, em.hidden, em.layers).to(device)

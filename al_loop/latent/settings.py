@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from al_loop.gflownet.backward_rollout import Backward
+from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.settings import TrainingSettings
 
 
@@ -124,6 +125,26 @@ class EM:
             )
         if self.final_threshold is not None and not self.threshold:
             raise ValueError("final_threshold: requires a threshold above 0, from which it changes")
+        self._check_objective()
+
+    def _check_objective(self) -> None:
+        """Check that the objective can learn a posterior.
+
+        Raises:
+            ValueError: it is unknown, or cannot.
+        """
+        objective = make_objective(self.objective)
+        reason = ""
+        if objective.uses_reference:
+            reason = "requires a prior of its own; use another one, such as trajectory_balance"
+        elif objective.uses_stops:
+            reason = "requires objects that may end at each step, and latents do not; use another one, such as "
+            reason += "sub_trajectory_balance"
+        elif objective.is_on_policy and self.backward == "learned":
+            reason = "requires a backward policy that it does not train; set backward: uniform"
+        if reason:
+            raise ValueError(f"objective: {self.objective} {reason}")
+        self.training.check_objective(objective)
 
     def threshold_of(self, number: int) -> float:
         """Return the threshold of a round, 0 if there is none.

@@ -72,7 +72,9 @@ def test_a_campaign_begins_inside_rare_constraints_and_stays_there_also_if_it_is
 
 def test_constraints_that_cannot_be_met_are_an_error_with_the_pass_rate_of_each(project):
     bounds = "constraints=[{kind: gc_content, min: 0.5}, {kind: gc_content, min: 0.51, max: 0.57}]"
-    with pytest.raises(ConfigError, match=r"constraints\.1 \(gc_content, min 0\.51, max 0\.57\) is met by 0 \(0\.0%\)") as error:
+    with pytest.raises(
+        ConfigError, match=r"constraints\.1 \(gc_content, min 0\.51, max 0\.57\) is met by 0 \(0\.0%\)"
+    ) as error:
         project.run(bounds, "sampler.steps=2")
     assert "constraints.0 (gc_content, min 0.5) is met by" in str(error.value)
     assert project.objects() == []

@@ -61,14 +61,18 @@ def test_a_campaigns_config_serves_as_well(data: str, folder: Path) -> None:
 
 def test_bad_input_is_one_line(data: str, folder: Path) -> None:
     (folder / "empty.txt").write_text("")
+    (folder / "graph.yaml").write_text(CONFIG.replace("kind: mlp, hidden: 8", "kind: graph, hidden: 8"))
     (folder / "others.txt").write_text("ACGUAC\nCCC\nGGG\n")
     for arguments, reason in (
         (("energy.yaml", "empty.txt"), "contains no object"),
         (("energy.yaml", "others.txt"), "more than most_refused=0.5"),
         (("energy.yaml", "missing.txt"), "cannot read missing.txt"),
         (("energy.yaml", data, "stepps=3"), "unknown key; did you mean 'steps'"),
-        (("energy.yaml", data, "energy.kind=gnn"), "is not one of graph, mlp, pairwise"),
-        (("energy.yaml", data, "lr=1e6", "steps=60"), "run away"),
+        (("energy.yaml", data, "energy.kind=gnn"), "is not one of graph, mlp, pairwise (from 'energy.kind=gnn'"),
+        (("energy.yaml", data, "energy.kind=graph"), "graph requires molecules, and sequence has others"),
+        (("graph.yaml", data), "use mlp (graph.yaml, line 4)"),
+        (("energy.yaml", data, "features.kind=morgan"), "(from 'features.kind=morgan' on the command line)"),
+        (("energy.yaml", data, "lr=1e6", "steps=60"), "use a smaller lr, or a larger l2 (from 'lr=1e6'"),
         (("energy.yaml", data, "-o", "no/e.pt"), "folder does not exist"),
         (("missing.yaml", data), "cannot read the config"),
     ):

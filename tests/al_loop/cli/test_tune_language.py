@@ -87,8 +87,8 @@ def test_an_interrupted_tuning_resumes(task, monkeypatch):
         (["seeds=seeds.jsonl"], "line 1"),
         (["tune.max_tokens=20"], "the 16 tokens that the model reads"),
         (["tune.forbidden=[a, b, c]"], "no token is left"),
-        (["tune.objective=tb"], "tune: objective: 'tb' is not one of"),
-        (["tune.steps=-3"], "tune: steps: must be at least 1, got -3 (language.yaml, line 5"),
+        (["tune.objective=tb"], "tune.objective: 'tb' is not one of"),
+        (["tune.steps=-3"], "tune.steps: must be at least 1, got -3 (from 'tune.steps=-3' on the command line)"),
     ],
 )
 def test_what_is_wrong_is_said(task, overrides, message):

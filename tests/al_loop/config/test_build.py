@@ -15,6 +15,7 @@ CONTEXT = BuildContext(
     layout="layout",
     n_fidelities=2,
     environment="environment",
+    features="features",
     hidden=8,
     layers=2,
     heads=3,
@@ -23,6 +24,9 @@ CONTEXT = BuildContext(
 POLICY = {"environment", "hidden", "layers", "heads", "n_conditions"}
 #: what each built-in part is supplied with; a renamed parameter would silently go without
 EXPECTED = {
+    ("energy", "graph"): {"environment", "features"},
+    ("energy", "mlp"): {"environment", "features"},
+    ("energy", "pairwise"): {"environment"},
     ("evolution", "letters"): {"alphabet"},
     ("features", "joined"): {"alphabet", "length"},
     ("features", "kmers"): {"alphabet"},
@@ -77,7 +81,12 @@ def test_every_built_in_part_that_names_a_value_of_the_context_gets_it():
 
 
 def test_no_built_in_part_of_a_supplied_section_names_a_value_that_its_section_is_not_supplied_with():
-    own_arguments = {("surrogate", "deep_kernel"): {"hidden"}, ("surrogate", "ensemble"): {"hidden"}}
+    own_arguments = {
+        ("energy", "graph"): {"hidden", "layers"},
+        ("energy", "mlp"): {"hidden", "layers"},
+        ("surrogate", "deep_kernel"): {"hidden"},
+        ("surrogate", "ensemble"): {"hidden"},
+    }
     for section, names in SUPPLIED.items():
         for info in plugins.built_in(section):
             parameters = set(inspect.signature(plugins.find(section, info.kind)).parameters) & set(FIELDS)
