@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from al_loop.environments._per_device import PerDevice
-from al_loop.environments.fragments.blocks import Block, without
+from al_loop.environments.fragments.block_features import block_features
+from al_loop.environments.fragments.blocks import without
 from al_loop.environments.fragments.closing import Closing, Focus
 from al_loop.environments.fragments.pattern_crossover import HalfCrossover
 from al_loop.environments.fragments.states import SizeLimits, read_slots
 from al_loop.environments.fragments.trees import BlockTrees
-from al_loop.environments.fragments.vocabulary_file import read_vocabulary
+from al_loop.environments.fragments.vocabulary_file import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from al_loop.environments.fragments.pattern_encoding import PatternEncoder
+
+
+@lru_cache(maxsize=4)  # a command builds the environment several times
+def _closing_of(patterns: Vocabulary, exclude: tuple[str, ...], name: str) -> Closing:
+    return Closing.of(without(list(patterns.blocks), exclude, name), patterns.joins, name)
+
+
+@lru_cache(maxsize=2)
+def _features_of(closing: Closing) -> tuple[Tensor, Tensor]:
+    return block_features(closing.blocks)
 
 
 class ClosedFragments(BlockTrees):
@@ -59,8 +71,7 @@ class ClosedFragments(BlockTrees):
                 f"got {max_fragments}"
             )
         self._source = dict(patterns.source)
-        blocks = without(list(patterns.blocks), exclude, str(vocabulary))
-        closing = self._close(blocks, patterns.joins, str(vocabulary))
+        closing = self._close(patterns, tuple(exclude), str(vocabulary))
         smallest = closing.smallest()
         if smallest > max_atoms:
             raise ValueError(f"max_atoms: {max_atoms} is below the smallest molecule, which has {smallest} heavy atoms")
@@ -71,9 +82,13 @@ class ClosedFragments(BlockTrees):
         self.n_actions, self.n_backward_actions = self.n_entries, 1
         self.max_steps = max_fragments
 
-    def _close(self, blocks: Sequence[Block], joins: Mapping[frozenset[str], int], name: str) -> Closing:
+    def _close(self, patterns: Vocabulary, exclude: tuple[str, ...], name: str) -> Closing:
         """Return the tables of a vocabulary's blocks."""
-        return Closing.of(blocks, joins, name)
+        return _closing_of(patterns, exclude, name)
+
+    def block_features(self) -> tuple[Tensor, Tensor]:
+        """Return numbers that say what each block and each of its sites are; see ``block_features``."""
+        return _features_of(self._closing)
 
     def closing(self, device: torch.device) -> Closing:
         """Return what decides which blocks may be bonded, on a device."""

@@ -34,7 +34,7 @@ def rank_of(block: Block) -> tuple[bool, bool, int, str]:
     return block.is_ring, len(block.sites) > 1, block.n_atoms, block.smiles
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Closing:
     """Tables with which each state is known to have a way to its end.
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from al_loop.environments.fragments.blocks import Block
+from al_loop.environments.fragments.blocks import Block, without
 from al_loop.environments.fragments.closed import ClosedFragments
 from al_loop.environments.fragments.closing import Closing, Focus
 from al_loop.environments.fragments.growth import NEVER
 from al_loop.environments.fragments.states import read_slots
-from al_loop.environments.fragments.vocabulary_file import DEFAULT_VOCABULARY, read_vocabulary
+from al_loop.environments.fragments.vocabulary_file import DEFAULT_VOCABULARY, Vocabulary, read_vocabulary
 
 #: symbols of atoms that may be bonded to a scaffold's carbon where the vocabulary has no bond of its kind
 _PARTNERS_OF_CARBON = {"C", "N", "O", "S", "P", "F", "Cl", "Br", "I"}
@@ -65,7 +65,8 @@ class ScaffoldFragments(ClosedFragments):
                 f"{sum(s.block.n_atoms for s in self._scaffolds)} heavy atoms itself"
             )
 
-    def _close(self, blocks: Sequence[Block], joins: Mapping[frozenset[str], int], name: str) -> Closing:
+    def _close(self, patterns: Vocabulary, exclude: tuple[str, ...], name: str) -> Closing:
+        blocks, joins = without(list(patterns.blocks), exclude, name), patterns.joins
         own = [replace(scaffold.block, is_ring=True) for scaffold in self._scaffolds]  # so that none is a mere end
         classes = sorted({kind for block in blocks for kind in block.classes})
         closing = Closing.of([*blocks, *own], {**joins, **_joins_of(own, joins, classes)}, name)

@@ -30,7 +30,7 @@ NAMED_VOCABULARIES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Vocabulary:
     """A vocabulary of patterns, all of whose sites have to be bonded.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from al_loop.environments.base import Environment
-from al_loop.environments.fragments.block_features import N_BLOCK_FEATURES, N_SITE_FEATURES, block_features
+from al_loop.environments.fragments.block_features import N_BLOCK_FEATURES, N_SITE_FEATURES
 from al_loop.environments.fragments.closed import ClosedFragments
 from al_loop.gflownet.fixed_shapes import packs
 from al_loop.gflownet.policies.base import Context, Heads, Policy
@@ -48,7 +48,7 @@ class BlockPolicy(Policy):
                 f"{environment.describe()}; use another policy"
             )
         self._environment, self.heads = environment, heads
-        of_blocks, of_sites = block_features(environment.blocks)
+        of_blocks, of_sites = environment.block_features()
         sites = torch.cat([of_blocks[:, None].expand(-1, of_sites.shape[1], -1), of_sites], -1)
         #: features of the blocks and of all their sites: constants of the environment, not weights
         self.register_buffer("_block_features", of_blocks, persistent=False)
