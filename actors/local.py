@@ -166,7 +166,7 @@ class LocalWorker(OracleWorker):
             process = self._process
             if process is not None and process.pid is not None:
                 if process.is_alive():
-                    end_tree(process.pid)
+                    _end(process)
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)  # descendants of a process that had died before
                 process.join(timeout=10)
@@ -180,6 +180,19 @@ class LocalWorker(OracleWorker):
     def close(self) -> None:
         self._is_closed = True
         self._kill(keep_connection=self._is_calling)  # the call closes it when it has read what is there
+
+
+def _end(process: Any) -> None:
+    """Kill a worker's process and all that it started.
+
+    One that has no session of its own yet has started nothing, and has no watchdog, which would end it if this process
+    were killed after it has stopped the tree.
+    """
+    with suppress(ProcessLookupError):
+        if os.getsid(process.pid) == process.pid:
+            end_tree(process.pid)
+        else:
+            process.kill()
 
 
 def _serve(
@@ -200,10 +213,10 @@ def _serve(
         path: The driver's import path.
         has_safe_path: Whether the user has set ``PYTHONSAFEPATH``, so that the oracle's programs inherit it.
     """
-    os.setsid()
-    start_watchdog(lifeline.fileno(), log)
-    adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    start_watchdog(lifeline.fileno(), log)
+    os.setsid()  # from now on the oracle may start processes; see _end
+    adopt_orphans()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if not has_safe_path:
         os.environ.pop(SAFE_PATH, None)

@@ -44,6 +44,7 @@ def start_watchdog(lifeline: int, log: Path | None = None) -> None:
 
 def _watch(lifeline: int, worker: int, log: BoundedLog | None) -> None:
     """Wait until the driver or the worker is gone; in the first case end the worker and all that it has started."""
+    os.setsid()
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     null = os.open(os.devnull, os.O_RDWR)

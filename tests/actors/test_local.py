@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from al_loop.actors import local
 from al_loop.actors.local import LocalExecutor
 from al_loop.campaign.executor import MemoryExceeded
 from al_loop.config import CampaignConfig
@@ -73,15 +75,36 @@ def test_the_process_that_watches_a_worker_ends_with_it(placed: CampaignConfig, 
     worker = LocalExecutor(placed, tmp_path).oracle_worker(0)
     answer = call(worker, ["pid"], 60)[0].values
     assert answer is not None
-    session = os.getsid(int(answer[0]))
-    watchers = [p for p in psutil.process_iter() if sid(p.pid) == session and p.pid != session]
+    pid = int(answer[0])
+    watchers = [p.pid for p in psutil.process_iter() if p.pid != pid and is_of_this_test(p)]
     assert len(watchers) == 1
+    assert len({os.getsid(each) for each in (os.getpid(), pid, *watchers)}) == 3
     worker.close()
-    wait_until_ended(watchers[0].pid)
+    wait_until_ended(watchers[0])
 
 
-def sid(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return -1
+def is_of_this_test(process: psutil.Process) -> bool:
+    """Return whether a process was started by this test; the environment is that of its start."""
+    name = "PYTEST_CURRENT_TEST"
+    with suppress(psutil.Error):
+        return process.environ().get(name) == os.environ[name] and process.ppid() != os.getpid()
+    return False
+
+
+def test_a_worker_without_a_watchdog_is_never_left_stopped(
+    placed: CampaignConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Had the driver been killed between stopping and killing it, it would have stayed so for ever."""
+    monkeypatch.setattr(local, "_serve", stay)
+    monkeypatch.setattr(local, "end_tree", lambda pid: pytest.fail("a process that starts has no tree"))
+    worker = LocalExecutor(placed, tmp_path).oracle_worker(0)
+    before = {child.pid for child in psutil.Process().children()}
+    worker.start()
+    (pid,) = [p.pid for p in psutil.Process().children() if p.pid not in before and "spawn_main" in str(p.cmdline())]
+    worker.close()
+    wait_until_ended(pid)
+
+
+def stay(*_: object) -> None:
+    """Never get as far as a worker that has its watchdog."""
+    time.sleep(600)

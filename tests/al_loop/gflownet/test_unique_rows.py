@@ -17,5 +17,6 @@ def test_distinct_rows_are_found():
     assert len(row_keys(torch.arange(100_000)[:, None]).unique()) == 100_000
     grid = torch.cartesian_prod(*[torch.arange(-1, 15)] * 4)
     assert len(row_keys(grid).unique()) == 16**4
+    assert torch.equal(row_keys(grid.short()), row_keys(grid))
     swapped = row_keys(torch.tensor([[0, 1], [1, 0], [-1, 2]]))
     assert len(swapped.unique()) == 3
