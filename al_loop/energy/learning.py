@@ -91,7 +91,8 @@ def learn(
         settings: fields of ``EnergySettings``, such as ``steps=20_000`` and ``validation=0.1``.
 
     Raises:
-        ConfigError: a setting is invalid, the data cannot be used, or the scores run away.
+        ConfigError: a setting is invalid, the data cannot be used, the checkpoint is of another training, or the scores
+            run away.
     """
     is_named = not isinstance(environment, Environment)
     # the part of an environment that is given as an object stands for it
@@ -133,7 +134,7 @@ def learn_from_config(
         device: a torch device in place of the config's.
 
     Raises:
-        ConfigError: the data cannot be used, or the scores run away.
+        ConfigError: the data cannot be used, the checkpoint is of another training, or the scores run away.
     """
     monitor = monitor or Monitor()
     torch.set_num_threads(config.resources.threads)
@@ -329,18 +330,23 @@ class _Training:
 
 
 def _checkpoint_of(identity: str, monitor: Monitor) -> dict[str, Any] | None:
-    """Return the content of the checkpoint of a training, if there is one."""
+    """Return the content of the checkpoint of a training, if there is one.
+
+    Raises:
+        ConfigError: it cannot be read, or is of another training.
+    """
     path = monitor.checkpoint
     if path is None or not path.exists():
         return None
     try:
         content: dict[str, Any] = read_model(path, _CHECKPOINT)
     except ConfigError as error:
-        monitor.report(f"the checkpoint cannot be used ({error}); the training starts anew")
-        return None
+        raise ConfigError(f"{error}; remove it to start anew") from None
     if content.get("identity") != identity:
-        monitor.report(f"{path} is of another training (other data or settings) and is not used")
-        return None
+        raise ConfigError(
+            f"{path} is the checkpoint of another training, with other data or settings; remove it to start anew, or "
+            "choose another output"
+        )
     return content
 
 

@@ -79,9 +79,13 @@ def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path) -> 
         for name, weight in a.state_dict().items():
             assert weight.equal(b.state_dict()[name]), name
     assert whole.history == resumed.history
-    lines.clear()
-    energy.learn(SPACE, words(201), monitor=monitor, **settings)  # other data
-    assert any("another training" in line for line in lines)
+    kept = file.read_bytes()
+    with pytest.raises(ConfigError, match=r"checkpoint of another training.*remove it to start anew"):
+        energy.learn(SPACE, words(201), monitor=monitor, **settings)  # other data
+    assert file.read_bytes() == kept
+    file.write_bytes(kept[:100])
+    with pytest.raises(ConfigError, match="corrupt; remove it to start anew"):
+        energy.learn(SPACE, words(200), monitor=monitor, **settings)
 
 
 def test_with_a_base_energy_and_sampler_agree_from_the_start(tmp_path: Path) -> None:
