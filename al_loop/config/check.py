@@ -243,6 +243,17 @@ def _check_sampler(config: CampaignConfig, locations: Locations) -> None:
     if unsupported is not None:
         path, reason = unsupported
         raise ConfigError(f"{'.'.join(path)}: {reason} {locations.describe(path)}")
+    is_language = config.environment.declared("environment", "random_policy", "") != ""
+    if config.sampler.kind == "gflownet" and not is_language:
+        objective, reason = build("objective", config.sampler.objective), ""
+        if objective.uses_reference and config.sampler.prior is None:
+            reason = "requires sampler.prior, such as a file of `al-loop pretrain`; set it, or use trajectory_balance"
+        elif objective.uses_stops:
+            reason = "requires a reward of unfinished objects, which language models alone have (environment: tokens); "
+            reason += "use sub_trajectory_balance"
+        if reason:
+            where = locations.describe(("sampler", "objective"))
+            raise ConfigError(f"sampler.objective: {config.sampler.objective.name!r} {reason} {where}")
     if config.sampler.pool < config.rounds.batch_size:
         raise ConfigError(
             f"sampler.pool: {config.sampler.pool} is smaller than rounds.batch_size ({config.rounds.batch_size}), too "

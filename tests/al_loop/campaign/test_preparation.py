@@ -56,6 +56,8 @@ def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
             ("optimise=[up, down]", "acquisition.kind=qlognehvi", "sampler.objective.kind=flow_matching"),
             "does not learn log Z",
         ),
+        (("sampler.objective=relative_trajectory_balance",), r"sampler\.objective: .*requires sampler\.prior"),
+        (("sampler.objective=modified_sub_trajectory_balance",), "requires a reward of unfinished objects"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_runs(project: Project, overrides: tuple, message: str) -> None:
