@@ -127,7 +127,7 @@ def training_settings(config: CampaignConfig, device: str | None = None) -> Trai
         device: a torch device in place of the config's.
 
     Raises:
-        ConfigError: the objective cannot be combined with the other settings.
+        ConfigError: the objective or the execution cannot be combined with the other settings.
     """
     from al_loop.gflownet.conditioning import Conditioning
     from al_loop.gflownet.settings import TrainingSettings
@@ -144,6 +144,10 @@ def training_settings(config: CampaignConfig, device: str | None = None) -> Trai
         per_condition=config.environment.declared("environment", "trajectories_per_condition", 1),
     )
     if config.sampler.kind == "gflownet":
+        if training.execution == "graphed" and not training.device.startswith("cuda"):
+            raise ConfigError(
+                f"sampler.execution: graphed requires a GPU, not the device {training.device!r}; use compiled, or auto"
+            )
         try:
             training.check_objective(objective)
         except ValueError as error:

@@ -15,6 +15,7 @@ from al_loop.campaign.executor import SamplerTraining, TrainingStep
 from al_loop.campaign.sampler_quality import sampler_quality
 from al_loop.config import CampaignConfig
 from al_loop.environments.base import Environment
+from al_loop.errors import CampaignError
 from al_loop.gflownet.device import find_device
 from al_loop.gflownet.execution.choice import choose_execution
 from al_loop.gflownet.learner import Learner
@@ -22,7 +23,7 @@ from al_loop.gflownet.parallel_scoring import ParallelScorer, Workers
 from al_loop.gflownet.pipeline import PipelineStats, SamplerGroup, pipeline
 from al_loop.gflownet.priors import read_prior
 from al_loop.gflownet.replicas import Replicas
-from al_loop.gflownet.reward import LogReward
+from al_loop.gflownet.reward import Diverged, LogReward
 from al_loop.gflownet.sampler import DrawRequest, Sampler
 from al_loop.gflownet.saved_state import read_state
 from al_loop.gflownet.worker_processes import WorkerProcesses
@@ -115,14 +116,20 @@ class GFlowNetTraining(SamplerTraining):
         learner.start_from(seeds, reward)
         stats, losses = PipelineStats(), []
         with GpuWatch(learner.device) as gpu:
-            for loss in pipeline(
-                learner,
-                self._samplers,
-                seed=lambda purpose, step: derive_seed(seed, number, purpose, step),
-                stats=stats,
-            ):
-                losses.append(loss)
-                yield TrainingStep(len(losses) - 1, loss)
+            try:
+                for loss in pipeline(
+                    learner,
+                    self._samplers,
+                    seed=lambda purpose, step: derive_seed(seed, number, purpose, step),
+                    stats=stats,
+                ):
+                    losses.append(loss)
+                    yield TrainingStep(len(losses) - 1, loss)
+            except Diverged as error:
+                raise CampaignError(
+                    f"sampler.lr: the training runs away at step {len(losses)} ({error}) with sampler.lr="
+                    f"{training.lr:g} and sampler.lr_log_z={training.lr_log_z:g}; use smaller ones, and start it again"
+                ) from None
         seconds = max(stats.seconds, 1e-9)
         self._info = {
             "loss_first": losses[0],

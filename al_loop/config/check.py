@@ -127,7 +127,12 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
     try:
         build(section, part)
     except ConfigError as error:
-        yield f"{key}: {error} {locations.describe(path)}"
+        text = str(error).removeprefix(f"{key}.")
+        name, separator, rest = text.partition(": ")
+        if separator and model is not None and name in model.model_fields:  # it refuses the value of this argument
+            yield f"{key}.{name}: {rest} {locations.describe((*path, name) if name in part.arguments else path)}"
+        else:
+            yield f"{key}: {error} {locations.describe(path)}"
 
 
 def _lacks_letters(part: Part) -> bool:

@@ -56,6 +56,7 @@ def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
             ("optimise=[up, down]", "acquisition.kind=qlognehvi", "sampler.objective.kind=flow_matching"),
             "does not learn log Z",
         ),
+        (("sampler.execution=graphed",), r"sampler\.execution: graphed requires a GPU, not the device 'cpu'"),
         (("sampler.objective=relative_trajectory_balance",), r"sampler\.objective: .*requires sampler\.prior"),
         (("sampler.objective=modified_sub_trajectory_balance",), "requires a reward of unfinished objects"),
     ],

@@ -107,3 +107,14 @@ def test_a_slow_constructor_is_no_call(project: Project) -> None:
     project.start(*ONE_ROUND, "evaluation.timeout_s=1")
     with Ledger(f"sqlite:///{project / 'run'}/ledger.db") as ledger:
         assert {e.failure_kind for e in ledger.evaluations()} == {None}
+
+
+def test_a_training_that_runs_away_is_one_line_and_smaller_steps_go_on(project: Project) -> None:
+    settings = ("rounds.count=1", "sampler.steps=4", "evaluation.workers=1")
+    with pytest.raises(CampaignError, match=r"sampler\.lr: the training runs away at step .* use smaller ones"):
+        project.run(*settings, "sampler.lr=1e12")
+    measured = project.objects()
+    assert measured
+    project.start(*settings)
+    assert project.objects()[: len(measured)] == measured
+    assert len(project.objects()) > len(measured)

@@ -29,6 +29,14 @@ KEYS_OF_AN_OBJECTIVE = "known keys: goal, name, unit"
             {"constraints": [{"kind": "similarity", "smiles": "CCO", "min": 0.5}]},
             ["constraints.0.smiles: 'CCO' is not valid: a list is expected, such as [...]"],
         ),
+        (
+            {"environment": {"kind": "sequence", "alphabet": "AA", "length": 3}},
+            ["environment.alphabet: 'AA' must contain at least one letter"],
+        ),
+        (
+            {"environment": {"kind": "sequence", "alphabet": "AC", "length": 0}},
+            ["environment.min_length: must be between 1 and length (0), got 0 (config)"],
+        ),
         ({"oracle": ["human"]}, ["oracle: ['human'] is not valid: a section of keys is expected"]),
         ({"initial_data": 3}, ["initial_data: "]),
         (
