@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from al_loop.errors import ConfigError
 from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.device import find_device
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.pipeline import InlineSampler, SamplerGroup, pipeline
 from al_loop.gflownet.policies import make_policy
-from al_loop.gflownet.reward import StateReward
+from al_loop.gflownet.reward import Diverged, StateReward
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.sampler import Sampler
 from al_loop.gflownet.trajectory_terms import log_probabilities
@@ -124,13 +125,23 @@ class Alternation:
         return self._dreamer
 
     def round(self) -> Round:
-        """Make the E-steps and M-steps of the next round."""
+        """Make the E-steps and M-steps of the next round.
+
+        Raises:
+            ConfigError: the training runs away.
+        """
         number = self.n_rounds
-        loss, n_e_steps = self._e_steps(number)
-        accepted = self._m_steps(number)
-        self.n_rounds += 1
-        if self.n_rounds == self.em.rounds:
-            self._final_steps()
+        try:
+            loss, n_e_steps = self._e_steps(number)
+            accepted = self._m_steps(number)
+            self.n_rounds += 1
+            if self.n_rounds == self.em.rounds:
+                self._final_steps()
+        except Diverged as error:
+            rates = f"em.lr={self.em.lr:g} and em.lr_model={self.em.lr_model:g}"
+            raise ConfigError(
+                f"em.lr: the training runs away in round {number + 1} ({error}) with {rates}; use smaller ones"
+            ) from None
         is_due = self.n_rounds % self.em.report_every == 0 or self.n_rounds == self.em.rounds
         return Round(self.n_rounds, loss, n_e_steps, accepted, self.report() if is_due else None)
 

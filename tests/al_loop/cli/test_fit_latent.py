@@ -103,6 +103,7 @@ def test_a_checkpoint_of_another_fit_or_a_corrupt_one_is_refused(task: Path) -> 
         (("em.objective=entropic_ppo",), "set backward: uniform"),
         (("em.objective=entropic_ppo", "em.backward=uniform", "em.staleness=1"), "set staleness: 0"),
         (("em.device=gpu",), "device"),
+        (("em.lr=1e9",), "em.lr: the training runs away in round"),
         (("latnt.groups=3",), "latnt"),
     ],
 )
