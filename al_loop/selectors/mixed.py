@@ -43,6 +43,7 @@ class Mixed(Selector):
         self.share = share
         self.by = by
         self.selector: Selector = build("selector", selector)
+        self.bonuses = self.selector.bonuses
 
     def select(self, context: SelectionContext) -> list[int]:
         n_picks, X, X_pending = context.n_picks, context.X, context.X_pending

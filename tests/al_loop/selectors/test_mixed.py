@@ -76,3 +76,8 @@ def test_settings_out_of_range_and_missing_facts_are_refused():
         Mixed(by="chance")
     with pytest.raises(ValueError, match=r"SelectionContext\.predict"):
         Mixed(share=0.5).select(SelectionContext(4, SCORES, X, closeness))
+
+
+def test_the_evolution_searches_for_the_shares_of_the_selector_within() -> None:
+    within = Part(kind="graded", bonuses=[0.0, 2.0])
+    assert Mixed(selector=within).bonuses == (0.0, 2.0)
