@@ -25,6 +25,7 @@ from al_loop.campaign.building import build_oracle
 from al_loop.campaign.preparation import CampaignParts, prepare
 from al_loop.config import CampaignConfig
 from al_loop.config.load import parse_config
+from al_loop.errors import counted
 from al_loop.oracles.base import Oracle, evaluate_all
 from benchmarks.support.plots import plot_mean, save_means
 from benchmarks.support.resumable import measure_missing
@@ -285,10 +286,17 @@ def report(task: Task, table: pd.DataFrame, arms: Sequence[str], out: Path) -> N
         if arm.startswith("loop, "):
             style["linestyle"] = "--"  # type: ignore[assignment]
         plot_mean(axes, table[table["arm"] == arm], "calls", task.column, label, **style)
-    for name, value in task.peers.items():
+    low, high = axes.get_ylim()
+    labels: list[tuple[float, list[str]]] = []  # lines that lie close together have one label
+    for name, value in sorted(task.peers.items(), key=lambda peer: peer[1]):
         axes.axhline(value, color="0.5", linestyle=":", linewidth=1)
-        axes.annotate(name, (axes.get_xlim()[0], value), fontsize=6, color="0.4", va="bottom")
+        if not labels or value - labels[-1][0] > 0.03 * (high - low):
+            labels.append((value, []))
+        labels[-1][1].append(name)
+    for value, names in labels:
+        axes.annotate(", ".join(names), (axes.get_xlim()[0], value), fontsize=6, color="0.4", va="bottom")
     if task.level is not None:
         axes.axhline(task.level, color="0.2", linewidth=0.8, label=f"level: {task.level}")
     axes.set(xlabel="oracle calls", ylabel=task.column)
-    save_means(figure, axes, f"{task.title}, {table['seed'].nunique()} seeds", out / f"{task.name}.png", fontsize=7)
+    title = f"{task.title}, {counted(table['seed'].nunique(), 'seed')}"
+    save_means(figure, axes, title, out / f"{task.name}.png", fontsize=7)
