@@ -16,7 +16,7 @@ from al_loop.config.build import SUPPLIED, BuildContext, adapter_for, build, has
 from al_loop.config.energy_terms import energy_items
 from al_loop.config.given import GivenPart
 from al_loop.config.locations import KeyPath, Locations
-from al_loop.config.messages import messages
+from al_loop.config.messages import messages, split_key
 from al_loop.config.plugins import Part, built_in
 from al_loop.config.schema import CampaignConfig
 from al_loop.errors import ConfigError
@@ -127,12 +127,10 @@ def _part_problems(section: str, part: Part, path: KeyPath, locations: Locations
     try:
         build(section, part)
     except ConfigError as error:
-        text = str(error).removeprefix(f"{key}.")
-        name, separator, rest = text.partition(": ")
-        if separator and model is not None and name in model.model_fields:  # it refuses the value of this argument
-            yield f"{key}.{name}: {rest} {locations.describe((*path, name) if name in part.arguments else path)}"
-        else:
-            yield f"{key}: {error} {locations.describe(path)}"
+        known = () if model is None else model.model_fields
+        inner, text = split_key(str(error).removeprefix(f"{key}."), known)  # a part that refuses one of its arguments
+        place = (*path, *(name for name in inner if name in part.arguments))
+        yield f"{'.'.join((key, *inner))}: {text if inner else error} {locations.describe(place)}"
 
 
 def _lacks_letters(part: Part) -> bool:

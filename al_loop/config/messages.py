@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -49,15 +49,25 @@ def messages(
     for refusal in _of_the_best_alternatives([_Refusal(error, tuple(_steps(error, data))) for error in errors]):
         is_about_key = refusal.error["type"] in (*_UNKNOWN_KEYS, *_MISSING_KEYS)
         keys, text = refusal.keys, _text(refusal, model)
-        name, separator, rest = text.partition(": ")
-        if separator and name in _keys_of(model, keys):  # a section that refuses the value of one of its keys
-            keys, text = (*keys, name), rest
+        inner, text = split_key(text, _keys_of(model, keys))  # a section that refuses the value of one of its keys
+        keys += inner
         found = lines.setdefault(((*path, *keys), is_about_key), [])
         if text not in found:
             found.append(text)
     for (key_path, _), texts in lines.items():
         location = "" if locations is None else f" {locations.describe(key_path)}"
         yield f"{'.'.join(map(str, key_path)) or 'config'}: {', or '.join(texts)}{location}"
+
+
+def split_key(text: str, known: Iterable[str]) -> tuple[tuple[str, ...], str]:
+    """Return the key that a message begins with, as in ``lr: must be above 0``, or (), and the rest of the message.
+
+    Args:
+        text: the message.
+        known: the keys that it may be.
+    """
+    name, separator, rest = text.partition(": ")
+    return ((name,), rest) if separator and name in known else ((), text)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def naming_places(path: str | Path, overrides: Sequence[str]) -> Iterator[None]:
 
 def _with_place(line: str, locations: Locations) -> str:
     found = _KEY.match(line)
-    if found is None:
+    if found is None or Path(found[1]).exists():  # it may be about a file, such as latent.csv
         return line
     key: KeyPath = tuple(int(part) if part.isdigit() else part for part in found[1].split("."))
     is_known = key[:1] in {path[:1] for path in (*locations.lines, *locations.overrides)}
