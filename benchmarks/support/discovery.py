@@ -281,7 +281,9 @@ def report(task: Task, table: pd.DataFrame, arms: Sequence[str], out: Path) -> N
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")
     axes = figure.subplots()
     for arm in present:
-        label = f"{arm}: {mean.loc[arm, task.column]:.3f}"
+        n_seeds = int(mean.loc[arm, "seeds"])
+        of_fewer = f" ({counted(n_seeds, 'seed')})" if n_seeds < table["seed"].nunique() else ""
+        label = f"{arm}: {mean.loc[arm, task.column]:.3f}{of_fewer}"
         style = {"linewidth": 2.4} if arm == "loop" else {"linewidth": 1.2}
         if arm.startswith("loop, "):
             style["linestyle"] = "--"  # type: ignore[assignment]
