@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -19,9 +20,10 @@ def adopt_orphans() -> None:
 
 
 def end_tree(pid: int) -> None:
-    """Kill a process and all its descendants, including those in other sessions and process groups.
+    """Kill a process and all its descendants, including those in other sessions and process groups, but not this one.
 
-    The tree is stopped first, from the root down, so that it cannot grow while it is being traversed.
+    The tree is stopped first, from the root down, so that it cannot grow while it is being traversed. This process may
+    be part of it: a watchdog is, for a moment, a descendant of the worker that it may have to end at once.
 
     Args:
         pid: the process at the root of the tree.
@@ -31,6 +33,8 @@ def end_tree(pid: int) -> None:
         pending = [psutil.Process(pid)]
         while pending:
             process = pending.pop()
+            if process.pid == os.getpid():
+                continue
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 process.send_signal(signal.SIGSTOP)
                 stopped.append(process)
