@@ -130,6 +130,7 @@ def training_settings(config: CampaignConfig, device: str | None = None) -> Trai
         ConfigError: the objective or the execution cannot be combined with the other settings.
     """
     from al_loop.gflownet.conditioning import Conditioning
+    from al_loop.gflownet.execution.choice import check_execution
     from al_loop.gflownet.settings import TrainingSettings
 
     objective = build("objective", config.sampler.objective)
@@ -144,11 +145,8 @@ def training_settings(config: CampaignConfig, device: str | None = None) -> Trai
         per_condition=config.environment.declared("environment", "trajectories_per_condition", 1),
     )
     if config.sampler.kind == "gflownet":
-        if training.execution == "graphed" and not training.device.startswith("cuda"):
-            raise ConfigError(
-                f"sampler.execution: graphed requires a GPU, not the device {training.device!r}; use compiled, or auto"
-            )
         try:
+            check_execution(config.sampler.execution, training.device)
             training.check_objective(objective)
         except ValueError as error:
             raise ConfigError(f"sampler.{error}") from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from al_loop.config import BuildContext, build
+from al_loop.config.build import supplied_arguments
 from al_loop.config.energy_schema import EnergyConfig, parts_of_energy
 from al_loop.config.plugins import Part
 from al_loop.config.task_files import parse_task
@@ -88,10 +88,11 @@ class EnergyParts:
         """Build the energy, and the policy of its base if it has one, with weights that depend on the config's seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.config.seed, "energy"))
-            part, features = self.config.energy, self.features()
-            if features is not None and "features" not in inspect.signature(part.factory("energy")).parameters:
+            part = self.config.energy
+            context = BuildContext(environment=self.environment, features=self.features())
+            supplied = supplied_arguments("energy", part.factory("energy"), context)
+            if context.features is not None and "features" not in supplied:
                 raise ConfigError(f"features: the energy {part.name!r} does not use any; remove them")
-            context = BuildContext(environment=self.environment, features=features)
             energy: Energy = build("energy", part, context)
         if self.config.base_steps:
             energy.base = PolicyLikelihood(self.environment, self.policy())

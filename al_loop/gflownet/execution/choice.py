@@ -47,6 +47,22 @@ class Execution:
         return function if self.capture is None else Recorded(function, self.capture, preserve, warm_ups)
 
 
+def check_execution(name: str, device: str) -> None:
+    """Raise an error if a device cannot execute a training in a way.
+
+    Args:
+        name: the name of the way.
+        device: a torch device.
+
+    Raises:
+        ValueError: there is no such way, or it requires a GPU.
+    """
+    if name not in get_args(ExecutionName):
+        raise ValueError(f"execution: {not_one_of(name, get_args(ExecutionName))}")
+    if name == "graphed" and not device.startswith("cuda"):
+        raise ValueError(f"execution: graphed requires a GPU, not the device {device!r}; use compiled, or auto")
+
+
 def choose_execution(name: ExecutionName | Execution, device: torch.device, steps: int) -> Execution | None:
     """Return the way to execute a training; None: plain.
 
@@ -63,14 +79,11 @@ def choose_execution(name: ExecutionName | Execution, device: torch.device, step
     """
     if isinstance(name, Execution):
         return name
-    if name not in get_args(ExecutionName):
-        raise ValueError(f"execution: {not_one_of(name, get_args(ExecutionName))}")
+    check_execution(name, str(device))
     if name == "auto":
         name = "graphed" if device.type == "cuda" and steps >= _WORTH_COMPILING else "plain"
     if name == "plain":
         return None
-    if name == "graphed" and device.type != "cuda":
-        raise ValueError(f"execution: graphed requires a GPU, not the device {str(device)!r}; use compiled, or auto")
     if name == "compiled":
         return Execution(compiled)
     return Execution(partial(compiled, dynamic=None), CudaCapture())
