@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from al_loop.environments._per_device import PerDevice
 from al_loop.environments.base import Environment, ObjectType
 
 
@@ -52,6 +53,7 @@ class Assignments(Environment):
         self.n_backward_actions = length if self._is_any else 1
         self.state_size = self.max_steps = length
         self.n_features = length * (self._n_letters + 1)
+        self._offsets = PerDevice(torch.arange(length) * (self._n_letters + 1))
 
     def initial(self, n: int, device: torch.device | str = "cpu") -> Tensor:
         return torch.full((n, self.length), self._n_letters, dtype=torch.int64, device=device)
@@ -98,9 +100,9 @@ class Assignments(Environment):
         letters = torch.arange(self._n_letters + 1, device=states.device)
         return (states[:, :, None] == letters).flatten(1).float()
 
-    def feature_index(self, states: Tensor) -> Tensor:
-        """Return one index for each place, shape n x length."""
-        return states + torch.arange(self.length, device=states.device) * (self._n_letters + 1)
+    def feature_offsets(self, device: torch.device) -> Tensor:
+        """Return an offset for each place, shape ``length``."""
+        return self._offsets.on(device)
 
     def log_paths(self, states: Tensor) -> Tensor:
         """Return log k! for k filled places in any order, and 0 from left to right."""

@@ -172,9 +172,14 @@ class Environment(ABC):
     def features(self, states: Tensor) -> Tensor:
         """Return the float input of a policy network, shape n x n_features."""
 
+    def feature_offsets(self, device: torch.device) -> Tensor | None:
+        """Return k offsets, if ``features`` is 1 at ``states[:, :k] + offsets`` and 0 elsewhere; otherwise None."""
+        return None
+
     def feature_index(self, states: Tensor) -> Tensor | None:
         """Return the k indices at which ``features`` is 1, shape n x k, if all other features are 0; otherwise None."""
-        return None
+        offsets = self.feature_offsets(states.device)
+        return None if offsets is None else states[:, : len(offsets)] + offsets
 
     @abstractmethod
     def decode(self, states: Tensor) -> list[str]:

@@ -151,9 +151,9 @@ class Sequences(Environment):
         letters = torch.arange(self._n_letters + 1, device=states.device)
         return (states[:, : self.length, None] == letters).flatten(1).float()
 
-    def feature_index(self, states: Tensor) -> Tensor:
-        """Return one index for each position, shape n x length."""
-        return states[:, : self.length] + self._offsets.on(states.device)
+    def feature_offsets(self, device: torch.device) -> Tensor:
+        """Return an offset for each position, shape ``length``."""
+        return self._offsets.on(device)
 
     def log_paths(self, states: Tensor) -> Tensor:
         """Return 0 for words written from left to right, else log 2 for each letter after the first."""

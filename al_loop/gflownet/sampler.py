@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +16,11 @@ from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.device import tf32_products
 from al_loop.gflownet.execution.choice import Execution
-from al_loop.gflownet.execution.chunked_rollout import ChunkedRollout
+from al_loop.gflownet.execution.chunked_rollout import ChunkedRollout, PendingRollout
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.reward import AnyReward, Reward, StateReward
 from al_loop.gflownet.rollout import rollout
-from al_loop.gflownet.scoring import Finished, InlineScorer, PendingScores, Scorer, Scores
+from al_loop.gflownet.scoring import InlineScorer, Scorer, Scores
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 from al_loop.gflownet.sources import Entries
 from al_loop.gflownet.trajectories import Trajectories
@@ -125,17 +126,21 @@ class DrawRequest:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Trajectories whose objects may still be scored by other processes."""
+    """Trajectories that a GPU may still compute, or whose objects may still be scored by other processes.
 
-    trajectories: Trajectories
+    Args:
+        finish: waits for the trajectories and their scores.
+        values: conditions of the trajectories, shape n x n_values.
+    """
+
+    finish: Callable[[], tuple[Trajectories, Scores]]
     values: Tensor
-    scores: PendingScores
 
     def result(self) -> Draw:
         """Wait for the scores, and return the draw."""
-        scores = self.scores.result()
+        trajectories, scores = self.finish()
         values = self.values if self.values.shape[1] else None
-        return Draw(self.trajectories, scores.log_reward, scores.objects, values)
+        return Draw(trajectories, scores.log_reward, scores.objects, values)
 
 
 @dataclass(frozen=True)
@@ -276,11 +281,7 @@ class Sampler:
             values = self._conditioning.fixed(n, beta, weights).to(self.device)
         context = self._context(values, generator)
         drawn: _Drawn | None = None
-        is_cast = self._precision != torch.float32
-        with (
-            tf32_products(self.device, self._uses_tf32),
-            torch.autocast(self.device.type, self._precision, enabled=is_cast),
-        ):
+        with self._arithmetic():
             if n:
                 if start is None:
                     start = self._environment.sample_starts(n, request.per_condition, generator)
@@ -292,12 +293,22 @@ class Sampler:
                 }
                 start = start.to(self.device)
                 if self._chunked is None:
-                    trajectories = rollout(self._environment, self._policy, n, start=start, **options)
+                    pending = PendingRollout(rollout(self._environment, self._policy, n, start=start, **options))
                 else:
-                    trajectories = self._chunked.draw(start, **options)
-                drawn = self._score(trajectories, values) if request.is_scored else self._unscored(trajectories, values)
+                    pending = self._chunked.begin(start, **options)
+                drawn = self._score(pending, values) if request.is_scored else self._unscored(pending, values)
             found = [draw for job in request.jobs for draw in self._search(job, generator)]
         return PendingDraw(drawn, found)
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """Compute in the types of the settings."""
+        is_cast = self._precision != torch.float32
+        with (
+            tf32_products(self.device, self._uses_tf32),
+            torch.autocast(self.device.type, self._precision, enabled=is_cast),
+        ):
+            yield
 
     def _context(self, values: Tensor, generator: torch.Generator) -> Context | None:
         """Return the conditions of trajectories, and a random ensemble member that decides for each of them."""
@@ -307,12 +318,28 @@ class Sampler:
         head = torch.randint(heads, (len(values),), generator=generator, device=self.device) if heads > 1 else None
         return Context(values if values.shape[1] else None, head)
 
-    def _score(self, trajectories: Trajectories, values: Tensor) -> _Drawn:
-        return _Drawn(trajectories, values, self._scorer.begin(trajectories.terminal))
+    def _score(self, rollout: PendingRollout, values: Tensor) -> _Drawn:
+        """Begin to score what is drawn; on a GPU without waiting for it, where a reward is recordable."""
+        reward = self._scorer.log_reward
+        waits = not (isinstance(reward, StateReward) and reward.is_recordable)
+        tentative = rollout.result() if waits else rollout.tentative
+        begun = self._scorer.begin(tentative.terminal)
 
-    def _unscored(self, trajectories: Trajectories, values: Tensor) -> _Drawn:
+        def finish() -> tuple[Trajectories, Scores]:
+            if waits:
+                return tentative, begun.result()
+            with self._arithmetic():
+                trajectories = rollout.result()
+                scores = self._scorer.begin(trajectories.terminal) if rollout.is_repeated else begun
+                return trajectories, scores.result()
+
+        return _Drawn(finish, values)
+
+    def _unscored(self, rollout: PendingRollout, values: Tensor) -> _Drawn:
+        trajectories = rollout.result()
         objects = self._scorer.decode(trajectories.terminal)
-        return _Drawn(trajectories, values, Finished(Scores(torch.zeros(len(objects)), objects)))
+        scores = Scores(torch.zeros(len(objects)), objects)
+        return _Drawn(lambda: (trajectories, scores), values)
 
     def _search(self, job: SearchJob, generator: torch.Generator) -> list[Draw]:
         """Run a search for all its rounds; accepted children replace their parents."""
@@ -325,7 +352,7 @@ class Sampler:
         for _ in range(job.search.rounds):
             stopping.look()
             move = job.search.move(search, Parents(states, self._uncertainty(keys, states)), generator)
-            draw = self._score(move.trajectories, values).result()
+            draw = self._score(PendingRollout(move.trajectories), values).result()
             draws.append(draw)
             reward = self._conditioning.apply(draw.log_reward.to(self.device), values)
             if move.log_ratio is None:

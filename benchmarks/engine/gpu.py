@@ -22,6 +22,7 @@ import json
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,12 @@ from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.hypergrid.rewards import corners
 from al_loop.gflownet import StateReward, Trainer, Training
 from al_loop.gflownet.execution.compiled import compile_time
+from al_loop.gflownet.sampler import DrawRequest, PendingDraw
 from benchmarks.support.tables import append_row
 
 BENCHMARKS = Path(__file__).parents[1]
 PARTS = ("checks", "gfnx", "hypergrid", "fragments")
+WAYS = ("graphed-tf32", "graphed-bfloat16", "graphed-float32", "plain-float32")
 COLUMNS = ("card", "part", "who", "batch", "figure", "value", "level")
 #: gfnx on an H200, 2026-11-26, if it cannot be measured in the same run: roll-outs and training steps per second
 PUBLISHED = {16: (8677, 462), 256: (106790, 337), 4096: (1339852, 166), 65536: (4997902, 20.7)}
@@ -95,10 +98,10 @@ def busy_share(work: Callable[[], object]) -> float:
         work()
     torch.cuda.synchronize()
     began = time.perf_counter()
-    for _ in range(10):
+    for _ in range(50):
         work()
     torch.cuda.synchronize()
-    seconds = (time.perf_counter() - began) / 10
+    seconds = (time.perf_counter() - began) / 50
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         work()
         torch.cuda.synchronize()
@@ -114,6 +117,18 @@ def trainer(environment: Environment, reward: StateReward, batch: int, hidden: i
 
 def grid_reward() -> StateReward:
     return StateReward(lambda states: corners(states, 20), is_recordable=True)
+
+
+def draws_of(one: Trainer, batch: int) -> Callable[[], object]:
+    """Return a function that waits for a draw and has begun the next one, as a training with a staleness does."""
+    seeds = iter(range(10**9))
+    begun: deque[PendingDraw] = deque()
+
+    def draw() -> object:
+        begun.append(one.sampler.begin(DrawRequest(batch, next(seeds))))
+        return begun.popleft().result() if len(begun) > 1 else None
+
+    return draw
 
 
 def checks(table: Table, _: argparse.Namespace) -> None:
@@ -146,8 +161,8 @@ def gfnx(table: Table, options: argparse.Namespace) -> None:
 
 
 def hypergrid(table: Table, options: argparse.Namespace) -> None:
-    ways = [("graphed", "tf32"), ("graphed", "bfloat16"), ("graphed", "float32"), ("plain", "float32")]
-    for execution, precision in ways:
+    for way in options.ways:
+        execution, precision = way.split("-")
         for batch in options.batches if execution == "graphed" else [4096]:
             who = f"{execution}, {precision}"
             if table.value("hypergrid", who, batch, "steps_per_s") is not None:
@@ -157,11 +172,7 @@ def hypergrid(table: Table, options: argparse.Namespace) -> None:
             levels = [factor * (a or b) for a, b in zip(own, PUBLISHED.get(batch, (0, 0)), strict=True)]
             seconds_before = compile_time.seconds
             one = trainer(Hypergrid(4, 20), grid_reward(), batch, 256, execution=execution, precision=precision)
-            seeds = iter(range(10**9))
-
-            def draw(one: Trainer = one, batch: int = batch, seeds: Any = seeds) -> object:
-                return one.sampler.draw(batch, seed=next(seeds))
-
+            draw = draws_of(one, batch)
             speed = rate(draw, options.seconds, 12) * batch
             table.add("hypergrid", who, batch, "trajectories_per_s", speed, levels[0])
             table.add("hypergrid", who, batch, "busy_share", busy_share(draw), 0.9 if batch == 4096 else None)
@@ -192,6 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 256, 4096, 65536])
+    parser.add_argument("--ways", nargs="+", default=WAYS, help="executions and number types")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--peers", default=sys.executable, help="a Python with gfnx")
     parser.add_argument("--out", type=Path, default=BENCHMARKS / "results")

@@ -72,9 +72,9 @@ class Hypergrid(Environment):
         values = torch.arange(self.height, device=states.device)
         return (states[:, :-1, None] == values).flatten(1).float()
 
-    def feature_index(self, states: Tensor) -> Tensor:
-        """Return one index for each coordinate, shape n x dimensions."""
-        return states[:, :-1] + self._offsets.on(states.device)
+    def feature_offsets(self, device: torch.device) -> Tensor:
+        """Return an offset for each coordinate, shape ``dimensions``."""
+        return self._offsets.on(device)
 
     def log_paths(self, states: Tensor) -> Tensor:
         """Return the logarithm of a multinomial coefficient: the orders in which the coordinates can increase."""

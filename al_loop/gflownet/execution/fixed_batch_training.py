@@ -20,6 +20,8 @@ from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.trained_weights import TrainedWeights
 from al_loop.gflownet.trajectories import Trajectories
 
+_MANY_STEPS = 16_384
+
 
 class FixedBatchTraining(BatchTraining):
     """Gradient steps as one function of tensors on one device, in which nothing waits for the device.
@@ -75,9 +77,10 @@ class FixedBatchTraining(BatchTraining):
         states, actions = trajectories.states, trajectories.actions
         if self._execution.capture is not None:  # one length, so that there are few recordings
             missing = self._environment.max_steps - len(actions)
-            states = torch.cat([states, states[-1:].expand(missing, -1, -1)])
-            actions = torch.nn.functional.pad(actions, (0, 0, 0, missing), value=-1)
-            size = min(round_up(trajectories.most_steps, least=16), actions.numel())
+            if missing:
+                states = torch.cat([states, states[-1:].expand(missing, -1, -1)])
+                actions = torch.nn.functional.pad(actions, (0, 0, 0, missing), value=-1)
+            size = min(_padded(trajectories.most_steps), actions.numel())
         else:
             size = int((actions >= 0).sum()) if actions.device.type == "cpu" else trajectories.most_steps
         key = (batch.n_fresh, size)
@@ -142,6 +145,13 @@ class FixedBatchTraining(BatchTraining):
         losses, terms = self._losses(batch, index)
         log_pb = terms.log_pb.sum(0)
         return losses, log_pb, terms.log_reward + log_pb - terms.log_pf.sum(0)
+
+
+def _padded(count: int) -> int:
+    """Return a size for steps, of which there are few enough to record each, and the fewer the cheaper a step is."""
+    size = round_up(count, least=16)
+    smaller = size * 7 // 8
+    return smaller if count <= smaller and size >= _MANY_STEPS else size
 
 
 def steps_that_happened(actions: Tensor, size: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import zip_longest
 
 _FEWEST_ROWS = 64  # fewer rows do not make a step on a GPU faster
 _REMEMBERED = 32  # roll-outs whose needs a new plan meets
@@ -28,34 +29,39 @@ class Plan:
         #: the number of rows of each chunk
         self.sizes: tuple[int, ...] = (n,)
 
-    def met(self, alive: Sequence[int]) -> bool:
-        """Return whether the plan met the need of a roll-out; grow if it did not and can.
+    def met(self, alive: Sequence[int], sizes: tuple[int, ...] | None = None) -> bool:
+        """Return whether a plan met the need of a roll-out; if the present one did not and can, grow.
 
         Args:
-            alive: number of unfinished trajectories after each chunk, among those that took part.
+            alive: number of unfinished trajectories after each chunk.
+            sizes: the number of rows of each chunk of the roll-out; None: those of the present plan.
         """
-        sizes = self.sizes
-        short = [i for i, size in enumerate(sizes[1:]) if alive[i] > size]
+        used = sizes or self.sizes
+        is_present = used == self.sizes
+        short = [i for i, size in enumerate(used[1:]) if alive[i] > size]
         if short:
-            keep = short[0] + 1
-            more = self._rows_for(alive[keep - 1])
-            self.sizes = (*sizes[:keep], *(max(more, size) for size in sizes[keep:]))
+            if is_present:
+                keep = short[0] + 1
+                more = self._rows_for(alive[keep - 1])
+                self.sizes = (*used[:keep], *(max(more, size) for size in used[keep:]))
             return False
-        if alive[-1] and len(sizes) < self._most_chunks:
-            missing = min(round_up(len(sizes) + 1), self._most_chunks) - len(sizes)
-            self.sizes = (*sizes, *[min(sizes[-1], self._rows_for(alive[-1]))] * missing)
+        if alive[-1] and len(used) < self._most_chunks:
+            if is_present:
+                missing = min(round_up(len(used) + 1), self._most_chunks) - len(used)
+                self.sizes = (*used, *[min(used[-1], self._rows_for(alive[-1]))] * missing)
             return False
         self._history.append([count for count in alive if count])
         needed = self._needed()
-        if _cost(sizes) > _WASTE * _cost(needed):
+        if _cost(self.sizes) > _WASTE * _cost(needed):
             self.sizes = needed
         return True
 
     def _needed(self) -> tuple[int, ...]:
         """Return the smallest plan that meets the needs of recent roll-outs."""
-        n_chunks = min(round_up(max(len(alive) for alive in self._history) + 1), self._most_chunks)
-        most = [max(alive[i] if i < len(alive) else 0 for alive in self._history) for i in range(n_chunks - 1)]
-        return (self._n, *(self._rows_for(count) for count in most))
+        most = [max(counts) for counts in zip_longest(*self._history, fillvalue=0)]
+        n_chunks = min(round_up(len(most) + 1), self._most_chunks)
+        most += [0] * (n_chunks - 1 - len(most))
+        return (self._n, *(self._rows_for(count) for count in most[: n_chunks - 1]))
 
     def _rows_for(self, count: int) -> int:
         """Return n divided by a power of two, with a reserve for chance and for a policy that changes."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn, vmap
 from torch.func import functional_call, stack_module_state
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.execution.steps import NO_ACTION, ChunkNoise, take_step, take_steps
+from al_loop.gflownet.execution.steps import NO_ACTION, ChunkNoise, count_outcomes, take_step, take_steps
 from al_loop.gflownet.fixed_shapes import fixed_shapes
 from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.log_z import LogZ
@@ -116,11 +116,12 @@ class SideBySide:
         states, actions = [start[:, None]], []
 
         def steps(policy: Policy, _: LogZ, before: Tensor, noise: Tensor, explores: Tensor | None = None) -> Any:
-            def one(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+            def one(*inputs: Any) -> tuple[Tensor, Tensor]:
                 options: dict[str, Any] = {"temperature": training.temperature, "looks_up": False}
                 return take_step(environment, policy, *inputs, **options)
 
-            return take_steps(environment, one, before, noise, explores, None, None)
+            after, taken = take_steps(one, before, noise, explores, None, None)
+            return after, taken, count_outcomes(environment, after[-1:], taken)
 
         for number in range(-(-environment.max_steps // chunk)):
             stopping.look()
@@ -129,7 +130,7 @@ class SideBySide:
             after, taken, outcome = self._of_each(steps, states[-1][:, -1], *own)
             states.append(after)
             actions.append(taken)
-            n_alive, n_wrong, _ = outcome.sum(0).tolist()
+            n_alive, n_wrong, _ = outcome.sum((0, 1)).tolist()
             if n_wrong:
                 raise ValueError(NO_ACTION)
             if not n_alive:

@@ -14,8 +14,10 @@ from al_loop.gflownet.policies.base import Context, Policy
 
 _BLOCK_BYTES = 2**28
 NO_ACTION = "a state that is not terminal allows no action, or a logit of the policy is not finite"
+#: in place of an action: after the end of a trajectory, and where none could be chosen
+ENDED, INVALID = -1, -2
 #: states, noise, mask of uniform choices (or None), context and memory -> what ``take_step`` returns
-Step = Callable[[Tensor, Tensor, Tensor | None, Context | None, Any], tuple[Tensor, Tensor, Tensor]]
+Step = Callable[[Tensor, Tensor, Tensor | None, Context | None, Any], tuple[Tensor, Tensor]]
 
 
 def take_step(
@@ -28,7 +30,7 @@ def take_step(
     memory: Any,
     temperature: float,
     looks_up: bool = True,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Take a step, as a pure function of tensors on one device; finished trajectories stay where they are.
 
     Args:
@@ -43,7 +45,7 @@ def take_step(
         looks_up: whether policies may look up weights by ``feature_index``, which ``torch.vmap`` does not support.
 
     Returns:
-        The next states; actions, shape m, -1 after the end of a trajectory; a mask of the invalid choices.
+        The next states, and the actions, ``ENDED`` or ``INVALID``, shape m.
     """
     is_alive = ~environment.is_terminal(states)
     mask = environment.forward_mask(states) | ~is_alive[:, None]
@@ -58,44 +60,61 @@ def take_step(
     action, check = choose_actions(logits, mask, noise)
     moved = environment.step(states, torch.where(is_alive, action, environment.n_actions - 1))
     after = torch.where(is_alive[:, None], moved, states)
-    return after, torch.where(is_alive, action, -1), is_alive & ~check.isfinite()
+    return after, torch.where(is_alive, torch.where(check.isfinite(), action, INVALID), ENDED)
 
 
 def take_steps(
-    environment: Environment,
     step: Step,
     states: Tensor,
     noise: Tensor,
     explores: Tensor | None,
     context: Context | None,
     memory: Any,
-) -> tuple[Tensor, Tensor, Tensor]:
+    out: tuple[Tensor, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
     """Take K steps.
 
     Args:
-        environment: the space.
         step: takes one.
         states: states, shape m x state_size.
         noise: random numbers, shape K x m x what ``noise_shape`` says.
         explores: mask of the steps that choose uniformly, shape K x m; None: none.
         context: context of each trajectory.
         memory: the policy's memory.
+        out: tensors to write the result to; None: new ones.
 
     Returns:
-        States after each step, shape K x m x state_size; actions, shape K x m, -1 after the end of a trajectory; the
-        numbers of unfinished trajectories, of invalid choices and of actions, shape 3.
+        States after each step, shape K x m x state_size, and what was done, as from ``take_step``, shape K x m.
     """
-    after, taken, wrong = [], [], []
+    after, taken = [], []
     for k in range(noise.shape[0]):
-        own = None if explores is None else explores[k]
-        states, action, is_wrong = step(states, noise[k], own, context, memory)
+        states, action = step(states, noise[k], None if explores is None else explores[k], context, memory)
         after.append(states)
         taken.append(action)
-        wrong.append(is_wrong)
-    # sums over all trajectories are left to torch: a kernel compiled for few of them would be slow for many
-    n_alive = (~environment.is_terminal(states)).sum()
-    actions = torch.stack(taken)
-    return torch.stack(after), actions, torch.stack([n_alive, torch.stack(wrong).sum(), (actions >= 0).sum()])
+    if out is None:
+        return torch.stack(after), torch.stack(taken)
+    return torch.stack(after, out=out[0]), torch.stack(taken, out=out[1])
+
+
+def count_outcomes(environment: Environment, ends: Tensor, taken: Tensor) -> Tensor:
+    """Return the outcome of chunks of steps.
+
+    Args:
+        environment: the space.
+        ends: states at the end of each of C chunks, shape C x n x state_size.
+        taken: what was done, as from ``take_step``, shape C K x n.
+
+    Returns:
+        The numbers of unfinished trajectories, of invalid choices and of actions, shape C x 3.
+    """
+    chunks = ends.shape[:2]
+    n_alive = (~environment.is_terminal(ends.flatten(0, 1))).view(chunks).sum(1)
+    by_chunk = taken.view(chunks[0], -1)
+    return torch.stack([n_alive, (by_chunk == INVALID).sum(1), (by_chunk >= 0).sum(1)], 1)
+
+
+#: random numbers, and the mask of uniform choices; None: no choice
+NoiseBlock = tuple[Tensor, Tensor | None]
 
 
 class ChunkNoise:
@@ -117,16 +136,25 @@ class ChunkNoise:
         n_bytes = chunk * n * width * (4 if self._dtype == torch.float32 else 8)
         # many small chunks are generated together; how many does not depend on how many are used
         self._shape = (max(1, min(-(-environment.max_steps // chunk), _BLOCK_BYTES // n_bytes)), chunk, n, width)
-        self._chunks: list[tuple[Tensor, Tensor | None]] = []
+        self._blocks: list[NoiseBlock] = []
 
-    def of(self, number: int) -> tuple[Tensor, Tensor | None]:
-        """Return the noise of a chunk, shape K x n x width, and the mask of uniform choices, K x n; None: no choice."""
+    def block(self, number: int) -> NoiseBlock:
+        """Return the noise of several chunks and the mask of their uniform choices, with a leading dimension."""
         device = self._generator.device
-        while len(self._chunks) <= number:
+        while len(self._blocks) <= number:
             noise = torch.rand(self._shape, generator=self._generator, dtype=self._dtype, device=device)
-            explores: list[Tensor] | list[None] = [None] * len(noise)
+            explores = None
             if self._epsilon > 0:
-                uniform = torch.rand(self._shape[:3], generator=self._generator, device=device)
-                explores = [*(uniform < self._epsilon)]
-            self._chunks += zip(noise, explores, strict=True)
-        return self._chunks[number]
+                explores = torch.rand(self._shape[:3], generator=self._generator, device=device) < self._epsilon
+            self._blocks.append((noise, explores))
+        return self._blocks[number]
+
+    def blocks(self, n_chunks: int) -> list[NoiseBlock]:
+        """Return the noise of the first chunks, in blocks."""
+        return [self.block(number) for number in range(-(-n_chunks // self._shape[0]))]
+
+    def of(self, number: int) -> NoiseBlock:
+        """Return the noise of a chunk, shape K x n x width, and the mask of uniform choices, K x n; None: no choice."""
+        block, place = divmod(number, self._shape[0])
+        noise, explores = self.block(block)
+        return noise[place], None if explores is None else explores[place]

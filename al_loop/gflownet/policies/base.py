@@ -69,7 +69,8 @@ class Policy(nn.Module, ABC):
 
     #: whether ``all_logits`` costs little more than one half
     shares_trunk: ClassVar[bool] = False
-    #: whether ``next_logits`` depends only on the states, so that equal states require only one call
+    #: whether ``next_logits`` depends only on the states, so that equal states require only one call, and the value of
+    #: ``start`` serves any roll-outs
     is_markov: ClassVar[bool] = True
     #: whether it reads numbers back from the device, so that it can be neither compiled nor recorded
     reads_from_device: ClassVar[bool] = False

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, linear
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.policies import _fused_mlp
 from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy
+
+
+class _Weights(NamedTuple):
+    """The weights of the trunk for a roll-out, in the type that products have.
+
+    Args:
+        first: those of the first layer by feature, shape n_features x hidden.
+        others: those of the other layers.
+        is_fused: whether one kernel computes all layers.
+    """
+
+    first: Tensor
+    others: list[Tensor]
+    is_fused: bool
 
 
 class MLPPolicy(Policy):
@@ -61,19 +76,32 @@ class MLPPolicy(Policy):
         logits: Tensor = self.forward_head(self._embed(states, context), context.head if context else None)
         return logits
 
-    def start(self, n: int, device: torch.device) -> list[Tensor]:
-        """Return the weights of the trunk in the type that products have, the first by feature: n_features x hidden."""
+    def start(self, n: int, device: torch.device) -> _Weights:
         is_cast = torch.is_autocast_enabled(device.type)
         dtype = torch.get_autocast_dtype(device.type) if is_cast else torch.float32
         weights = [layer.weight for layer in self.trunk if isinstance(layer, nn.Linear)]
-        return [weights[0].t().to(dtype).contiguous(), *(weight.to(dtype) for weight in weights[1:])]
+        by_feature = weights[0].t().to(dtype).contiguous()
+        return _Weights(by_feature, [weight.to(dtype) for weight in weights[1:]], self._is_fused(device, dtype))
+
+    def _is_fused(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Return whether one kernel computes the logits of a roll-out's step; not where float32 is to be exact."""
+        offsets = self._environment.feature_offsets(device)
+        if offsets is None or len(self.trunk) != 2 or self.heads > 1 or self._n_conditions:
+            return False
+        if device.type != "cuda" or torch.get_float32_matmul_precision() == "highest":
+            return False
+        head = self.forward_head.linear
+        n_features = self._environment.n_features
+        return _fused_mlp.works(device, dtype, len(offsets), n_features, head.in_features, head.out_features)
 
     def next_logits(self, states: Tensor, context: Context | None, memory: Any, rows: Tensor | None) -> Tensor:
         """Return ``forward_logits``, by looking up the few non-zero features instead of multiplying all."""
+        first, others, is_fused = memory
+        if is_fused:
+            return self._fused_logits(states, memory)
         index = None if self._n_conditions else self._environment.feature_index(states)
         if index is None:
             return self.forward_logits(states, context)
-        first, *others = memory
         bias = self.trunk[0].bias
         if torch.compiler.is_compiling() or first.dtype != torch.float32:  # compiled, this is one kernel
             x = first[index].float().sum(1) + bias
@@ -86,6 +114,22 @@ class MLPPolicy(Policy):
         for layer, weight in zip(self.trunk[1:], others, strict=True):
             x = leaky_relu(linear(x, weight, layer.bias), inplace=True)  # type: ignore[arg-type]
         logits: Tensor = self.forward_head(x, context.head if context else None)
+        return logits
+
+    def _fused_logits(self, states: Tensor, weights: _Weights) -> Tensor:
+        """Return ``next_logits`` from one kernel."""
+        first_bias, second_bias = (layer.bias for layer in self.trunk)
+        head = self.forward_head.linear
+        logits: Tensor = _fused_mlp.fused_mlp(
+            states,
+            self._environment.feature_offsets(states.device),
+            weights.first,
+            first_bias,
+            weights.others[0],
+            second_bias,
+            head.weight,
+            head.bias,
+        )
         return logits
 
     def backward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:

@@ -28,6 +28,7 @@ from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.language import LanguagePolicy
 from al_loop.gflownet.policies.mlp import MLPPolicy
 from al_loop.gflownet.policies.transformer import TransformerPolicy
+from al_loop.gflownet.sampler import DrawRequest
 from tests.support.engine import EagerCapture, no_waiting
 from tests.support.language import tiny_model
 
@@ -108,6 +109,39 @@ def test_a_plan_with_too_few_rows_is_corrected():
     assert torch.equal(planned.terminal, fresh.terminal)
 
 
+def test_several_roll_outs_in_progress_are_those_drawn_one_by_one():
+    policy = policy_for(GRID)
+    for execution in (Execution(), recorded_execution()):
+        rollout = ChunkedRollout(GRID, policy, execution, chunk=2, is_planned=True)
+        pending = [rollout.begin(GRID.initial(300), generator(seed)) for seed in range(4)]
+        assert rollout.n_reads == 0
+        found = [one.result() for one in pending]
+        assert pending[0].is_repeated  # the first plan has one chunk
+        for seed, drawn in enumerate(found):
+            alone = ChunkedRollout(GRID, policy, Execution(), chunk=2).draw(
+                GRID.initial(300), generator=generator(seed)
+            )
+            assert torch.equal(drawn.states, alone.states)
+            assert torch.equal(drawn.actions, alone.actions)
+
+
+@pytest.mark.parametrize("is_recordable", [False, True])
+def test_draws_that_are_repeated_have_the_rewards_of_their_own_objects(is_recordable):
+    trainer = Trainer(
+        GRID,
+        StateReward(at_the_edge, is_recordable=is_recordable),
+        Training(batch_size=8, hidden=16, layers=1, replay_size=0, execution=recorded_execution()),
+    )
+    trainer.sampler._chunked._is_planned = True
+    trainer.sampler._chunked._chunk = 2
+    pending = [trainer.sampler.begin(DrawRequest(300, seed)) for seed in range(3)]
+    assert (trainer.sampler._chunked.n_reads == 0) == is_recordable
+    for one in pending:
+        draw = one.result()
+        assert GRID.is_terminal(draw.trajectories.terminal).all()
+        assert torch.equal(draw.log_reward, at_the_edge(draw.trajectories.terminal))
+
+
 def test_a_policy_with_a_memory_and_one_with_a_context_draw_in_chunks():
     environment = Sequences("ACG", 5, 2)
     torch.manual_seed(0)
@@ -162,7 +196,7 @@ def test_nothing_waits_in_the_steps_of_a_roll_out(name):
     with torch.no_grad(), fixed_shapes(), no_waiting():
         for k in range(3):
             explores = torch.zeros(8, dtype=torch.bool)
-            states, _, _ = take_step(environment, policy, states, noise[k], explores, None, memory, 1.0)
+            states, _ = take_step(environment, policy, states, noise[k], explores, None, memory, 1.0)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

@@ -45,3 +45,13 @@ def test_a_plan_has_at_most_all_chunks():
     lengths(plan, [16, 16, 16, 9])
     assert plan.sizes == (16,) * 5
     assert plan.met([16, 16, 16, 9, 1])  # what is left then is the caller's error
+
+
+def test_a_roll_out_of_an_earlier_plan_is_judged_by_that_plan():
+    plan = Plan(1024, 10)
+    lengths(plan, [600, 100, 3])
+    earlier, before = (1024, 64), plan.sizes
+    assert not plan.met([600, 0], earlier)
+    assert not plan.met([50, 9], earlier)
+    assert plan.sizes == before  # it has grown since
+    assert plan.met([50, 0], earlier)
