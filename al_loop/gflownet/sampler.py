@@ -201,8 +201,9 @@ class Sampler:
     def set_reward(self, log_reward: AnyReward) -> None:
         """Set the reward of later draws."""
         if self._execution is not None and isinstance(log_reward, StateReward) and log_reward.is_recordable:
-            function = log_reward.function
-            recorded = self._execution.record(lambda states: (function(states),), warm_ups=1)
+            function = self._execution.compile(log_reward.function)
+            # twice, since the first call runs uncompiled
+            recorded = self._execution.record(lambda states: (function(states),), warm_ups=2)
             log_reward = replace(log_reward, function=lambda states: recorded(states)[0].clone())
         self._scorer.set_reward(log_reward)
 

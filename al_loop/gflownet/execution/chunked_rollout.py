@@ -13,6 +13,7 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.execution.choice import Execution
+from al_loop.gflownet.execution.compiled import whole_reductions
 from al_loop.gflownet.execution.graphs import MOST_FAILURES, Recorded
 from al_loop.gflownet.execution.plan import Plan
 from al_loop.gflownet.execution.steps import (
@@ -76,7 +77,7 @@ class ChunkedRollout:
         policy: the policy.
         execution: how steps are executed.
         precision: dtype of the policy's arithmetic.
-        chunk: number of steps in a chunk.
+        chunk: number of steps in a chunk; None: 16 where a plan is made, since chunks cost more than rows, else 8.
         is_planned: whether to plan; None: on all devices but the CPU, whose values can be read at once.
     """
 
@@ -86,11 +87,14 @@ class ChunkedRollout:
         policy: Policy,
         execution: Execution,
         precision: torch.dtype = torch.float32,
-        chunk: int = 8,
+        chunk: int | None = None,
         is_planned: bool | None = None,
     ) -> None:
         self._environment, self._policy, self._execution = environment, policy, execution
-        self._precision, self._is_planned = precision, is_planned
+        self._precision = precision
+        device = next(policy.parameters()).device
+        self._is_planned = device.type != "cpu" if is_planned is None else is_planned
+        chunk = chunk or (16 if self._is_planned else 8)
         # a policy with a memory takes all steps in one chunk
         self._chunk = min(chunk, environment.max_steps) if policy.is_markov else environment.max_steps
         self._advances: dict[tuple[float, bool], Callable[..., Any]] = {}
@@ -133,8 +137,7 @@ class ChunkedRollout:
     ) -> PendingRollout:
         """Begin to draw, on a GPU without waiting for it; see ``draw`` for the arguments."""
         noise = ChunkNoise(self._environment, len(start), self._chunk, epsilon, generator)
-        is_planned = start.device.type != "cpu" if self._is_planned is None else self._is_planned
-        if not is_planned:
+        if not self._is_planned:
             with torch.no_grad(), fixed_shapes():
                 drawn = self._draw_in_turn(start, noise, temperature, context)
             return PendingRollout(drawn)
@@ -322,7 +325,12 @@ class ChunkedRollout:
         step = self._step(temperature)
         if self._policy.is_markov:
             step = self._execution.compile(self._in_precision(step))
-            return self._in_precision(lambda *inputs: take_steps(step, *inputs))
+
+            def each(*inputs: Any) -> tuple[Tensor, Tensor]:
+                with whole_reductions():
+                    return take_steps(step, *inputs)
+
+            return self._in_precision(each)
         whole = self._steps_in_turn(temperature)
 
         def several(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _log = logging.getLogger(__name__)
@@ -75,6 +76,18 @@ def compiled(
         return result
 
     return call
+
+
+@contextmanager
+def whole_reductions() -> Iterator[None]:
+    """Compile a reduction over few values as one, which what follows can be part of, and not as separate operations.
+
+    The choice of one of a few actions and the step that it makes are then one kernel.
+    """
+    import torch._inductor.config as config  # takes a second, and only compiled trainings need it
+
+    with config.patch(unroll_reductions_threshold=1):
+        yield
 
 
 def first_words(error: Exception) -> str:
