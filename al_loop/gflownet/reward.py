@@ -63,7 +63,7 @@ class StateReward:
         uncertainty: terminal states (n x state_size) -> the uncertainty about them, see ``Reward.uncertainty``; None:
             unknown.
         is_recordable: whether the function is nothing but operations on tensors, none of which waits for a GPU, and
-            never changes. Where roll-outs are compiled and recorded (see ``TrainingSettings.execution``), it then is, too.
+            never changes. Where roll-outs are compiled and recorded (see ``TrainingSettings.execution``), it is, too.
     """
 
     function: Callable[[Tensor], Tensor]

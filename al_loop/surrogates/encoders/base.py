@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ class Trunk(torch.nn.Module, ABC):
         width: length of their outputs.
         generator: of the weights.
     """
+
+    #: whether it encodes a DNA or RNA word and its reverse complement alike
+    sees_strands: ClassVar[bool] = False
 
     def __init__(self, n_members: int, width: int, generator: torch.Generator) -> None:
         super().__init__()

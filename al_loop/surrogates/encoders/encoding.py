@@ -10,7 +10,7 @@ from torch import Tensor
 
 from al_loop.features.row_layout import GraphLayout, Layout, SequenceLayout
 from al_loop.surrogates.encoders.base import Trunk
-from al_loop.surrogates.encoders.convolution import Convolution
+from al_loop.surrogates.encoders.convolution import Convolution, StrandConvolution
 from al_loop.surrogates.encoders.graph import MessagePassing
 from al_loop.surrogates.encoders.perceptron import Perceptron
 from al_loop.surrogates.encoders.reverse_complement import reverse_complement
@@ -82,7 +82,8 @@ class Encoding:
             raise ValueError(f"X must have the {self.layout.d} columns of {self.layout}, got {X.shape[1]}")
         if self.kind == "mlp":
             return Perceptron(X.shape[1], norm, n_members, hidden, n_layers, generator), norm
-        return _FORMS[self.kind].form(self.layout, n_members, hidden, n_layers, generator), norm
+        form = StrandConvolution if self.is_tied and self.kind == "cnn" else _FORMS[self.kind].form
+        return form(self.layout, n_members, hidden, n_layers, generator), norm  # type: ignore[arg-type]
 
     def n_flat(self, X: Tensor) -> int:
         """Return the number of columns for kernels: those before a graph."""
