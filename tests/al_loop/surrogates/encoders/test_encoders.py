@@ -159,3 +159,27 @@ def test_layouts_are_those_of_the_features():
     assert Morgan().layout is None
     for features in (DNA, Graph(max_atoms=10)):
         assert features.layout.d == features.d
+
+
+def test_a_motif_of_either_strand_is_known_at_places_where_it_was_never_seen():
+    generator = torch.Generator().manual_seed(0)
+    one_hot = OneHot("ACGT", 9)
+
+    def words(places, n):
+        rows = torch.randint(4, (n, 9), generator=generator)
+        texts = ["".join("ACGT"[i] for i in row) for row in rows.tolist()]
+        if not places:
+            return [text for text in texts if "GATA" not in text and "TATC" not in text]
+        motifs = ["GATA" if i % 2 else "TATC" for i in range(n)]
+        starts = [places[i % len(places)] for i in range(n)]
+        return [t[:p] + motif + t[p + 4 :] for t, p, motif in zip(texts, starts, motifs, strict=True)]
+
+    others, seen = words([], 500), words([0, 5], 200)
+    values = torch.tensor([0.0] * len(others) + [1.0] * len(seen), dtype=torch.float64)[:, None]
+    surrogate = DeepEnsemble(
+        2, "cnn", one_hot.layout, reverse_complement=True, hidden=32, max_epochs=30, learning_rate=3e-3
+    )
+    model = surrogate.fit(one_hot(others + seen), values)
+    unseen = model.mean_and_variance(one_hot(words([2, 3], 100)))[0]
+    without = model.mean_and_variance(one_hot(words([], 100)))[0]
+    assert float((unseen[:, None] > without).double().mean()) > 0.95
