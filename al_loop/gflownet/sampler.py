@@ -297,6 +297,8 @@ class Sampler:
                     pending = PendingRollout(rollout(self._environment, self._policy, n, start=start, **options))
                 else:
                     pending = self._chunked.begin(start, **options)
+                if request.jobs:  # these go on with the generator
+                    pending = PendingRollout(pending.result())
                 drawn = self._score(pending, values) if request.is_scored else self._unscored(pending, values)
             found = [draw for job in request.jobs for draw in self._search(job, generator)]
         return PendingDraw(drawn, found)

@@ -97,7 +97,7 @@ class ChunkedRollout:
         chunk = chunk or (16 if self._is_planned else 8)
         # a policy with a memory takes all steps in one chunk
         self._chunk = min(chunk, environment.max_steps) if policy.is_markov else environment.max_steps
-        self._advances: dict[tuple[float, bool], Callable[..., Any]] = {}
+        self._advances: dict[float, Callable[..., Any]] = {}
         self._planned: OrderedDict[tuple[float, tuple[int, ...]], Callable[..., Any]] = OrderedDict()
         self._plans: dict[int, Plan] = {}
         #: number of times that values were read from the device
@@ -171,7 +171,7 @@ class ChunkedRollout:
         rows, current, size = None, start, len(start)
         states, actions = [start[None]], []
         outcomes: list[list[int]] = []
-        advance = self._function(temperature, is_planned=False)
+        advance = self._chunk_function(temperature)
         while not outcomes or (outcomes[-1][0] and len(outcomes) < self._n_chunks):
             stopping.look()
             rows, current = self._unfinished(rows, current, size)
@@ -260,7 +260,7 @@ class ChunkedRollout:
             States, shape C K + 1 x n x state_size, of C chunks of K steps; actions, C K x n; outcomes, C x 3.
         """
         n, chunk = len(start), self._chunk
-        advance = self._function(temperature, is_planned=True)
+        advance = self._chunk_function(temperature)
         memory = self._in_precision(self._policy.start_from)(start) if self._policy.is_markov else None
         states = start.new_empty((chunk * len(sizes) + 1, *start.shape))
         states[0] = start
@@ -296,12 +296,12 @@ class ChunkedRollout:
         order = self._environment.is_terminal(states).byte().argsort(stable=True)[:size]
         return order if rows is None else rows[order], states[order]
 
-    def _function(self, temperature: float, is_planned: bool) -> Callable[..., Any]:
+    def _chunk_function(self, temperature: float) -> Callable[..., Any]:
         """Return the function of a chunk for one temperature."""
-        key = (temperature, is_planned)
-        if key not in self._advances:
-            self._advances[key] = self._planned_steps(temperature) if is_planned else self._steps_in_turn(temperature)
-        return self._advances[key]
+        if temperature not in self._advances:
+            make = self._planned_steps if self._is_planned else self._steps_in_turn
+            self._advances[temperature] = make(temperature)
+        return self._advances[temperature]
 
     def _steps_in_turn(self, temperature: float) -> Callable[..., Any]:
         """Return the compiled function of a chunk, without a memory, which also counts the outcome."""
@@ -342,6 +342,7 @@ class ChunkedRollout:
         return several
 
     def _step(self, temperature: float) -> Step:
+        """Return ``take_step`` for one temperature."""
         environment, policy = self._environment, self._policy
 
         def one(states: Tensor, noise: Tensor, explores: Tensor | None, context: Context | None, memory: Any) -> Any:
