@@ -43,10 +43,10 @@ class Encoder(Network):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return encoded rows: n x d, float32 -> n x latent."""
-        strands = self.encoding.strands(inputs)
-        encoded = sum(dot(x, self.linear) + self.trunk(x)[0] @ self.last for x in strands)
-        sized: Tensor = self.log_size.exp() * encoded / len(strands)
-        return sized
+        strands, seen = self.encoding.strands(inputs), self.encoding.inputs_of(self.trunk, inputs)
+        linear = sum(dot(x, self.linear) for x in strands) / len(strands)
+        encoded: Tensor = linear + sum(self.trunk(x)[0] @ self.last for x in seen) / len(seen)
+        return self.log_size.exp() * encoded
 
     def rows(self, X: Tensor) -> Rows:
         """Return encoded n x d feature rows, for the kernel."""

@@ -45,7 +45,7 @@ class Networks(Network):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the members' predictions: n x d float32 -> n_members x n."""
-        strands = [inputs] if self.trunk.sees_strands else self.encoding.strands(inputs)
+        strands = self.encoding.inputs_of(self.trunk, inputs)
         values = sum(torch.bmm(self.trunk(x), self.last).squeeze(-1) for x in strands)
         predicted: Tensor = values / len(strands) + self.constant
         return predicted

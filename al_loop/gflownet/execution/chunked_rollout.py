@@ -57,7 +57,14 @@ class PendingRollout:
 
 @dataclass(frozen=True)
 class _Launched:
-    """What a device computes by a plan: states, actions, and how to wait for the outcome of each chunk."""
+    """A roll-out that a device was given to compute.
+
+    Args:
+        sizes: the plan, see ``Plan.sizes``.
+        states: states of all trajectories.
+        actions: their actions.
+        read: waits for the device, and returns the outcome of each chunk, see ``count_outcomes``.
+    """
 
     sizes: tuple[int, ...]
     states: Tensor
@@ -149,7 +156,6 @@ class ChunkedRollout:
                 outcomes = launched.read()
                 if plan.met([n_alive for n_alive, _, _ in outcomes], launched.sizes):
                     return self._finished(launched.states, launched.actions, outcomes), launched is not first
-                stopping.look()
                 launched = self._launch(start, noise, temperature, context)
 
         return PendingRollout(Trajectories(first.states, first.actions), confirm)

@@ -140,30 +140,13 @@ if HAS_TRITON:
         return out
 
     @fused_mlp.register_fake
-    def _shape(
-        states: Tensor,
-        offsets: Tensor,
-        first: Tensor,
-        first_bias: Tensor,
-        second: Tensor,
-        second_bias: Tensor,
-        head: Tensor,
-        head_bias: Tensor,
-    ) -> Tensor:
-        return torch.empty(states.shape[0], head.shape[0], device=states.device)
+    def _shape(states: Tensor, offsets: Tensor, *weights: Tensor) -> Tensor:
+        return torch.empty(len(states), len(weights[-1]), device=states.device)
 
 
-def reference(
-    states: Tensor,
-    offsets: Tensor,
-    first: Tensor,
-    first_bias: Tensor,
-    second: Tensor,
-    second_bias: Tensor,
-    head: Tensor,
-    head_bias: Tensor,
-) -> Tensor:
-    """Return what ``fused_mlp`` does, by torch, up to rounding."""
+def reference(states: Tensor, offsets: Tensor, *weights: Tensor) -> Tensor:
+    """Return what ``fused_mlp`` does for the same arguments, by torch, up to rounding."""
+    first, first_bias, second, second_bias, head, head_bias = weights
     with torch.autocast(states.device.type, enabled=False):
         x = leaky_relu(first[states[:, : len(offsets)] + offsets].float().sum(1) + first_bias)
         x = leaky_relu(linear(x.to(second.dtype), second).float() + second_bias)

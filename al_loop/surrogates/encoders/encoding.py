@@ -89,6 +89,10 @@ class Encoding:
         """Return the number of columns for kernels: those before a graph."""
         return self.layout.n_bits if isinstance(self.layout, GraphLayout) else X.shape[1]
 
+    def inputs_of(self, trunk: Trunk, inputs: Tensor) -> list[Tensor]:
+        """Return the rows whose encodings by a trunk are averaged: both strands, unless it sees both itself."""
+        return [inputs] if trunk.sees_strands else self.strands(inputs)
+
     def strands(self, inputs: Tensor) -> list[Tensor]:
         """Return the rows, and those of the reverse complements if these are the same objects."""
         if not self.is_tied:
