@@ -192,6 +192,7 @@ class Sampler:
         self._scorer = scorer or InlineScorer(environment)
         self._execution = execution
         self._chunked = None if execution is None else ChunkedRollout(environment, policy, execution, precision)
+        self._pending: list[PendingRollout] = []
 
     @property
     def device(self) -> torch.device:
@@ -213,6 +214,9 @@ class Sampler:
         Args:
             weights: see ``Learner.weights``.
         """
+        with self._arithmetic():
+            for rollout in self._pending:  # one that is repeated has the weights with which it began
+                rollout.result()
         self._policy.load_trainable_state({k: v for k, v in weights.items() if not k.startswith(REWARD_PREFIX)})
         reward = {k.removeprefix(REWARD_PREFIX): v for k, v in weights.items() if k.startswith(REWARD_PREFIX)}
         log_reward = self._scorer.log_reward
@@ -297,6 +301,7 @@ class Sampler:
                     pending = PendingRollout(rollout(self._environment, self._policy, n, start=start, **options))
                 else:
                     pending = self._chunked.begin(start, **options)
+                    self._pending = [one for one in (*self._pending, pending) if not one.is_finished]
                 if request.jobs:  # these go on with the generator
                     pending = PendingRollout(pending.result())
                 drawn = self._score(pending, values) if request.is_scored else self._unscored(pending, values)

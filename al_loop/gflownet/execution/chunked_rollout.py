@@ -43,16 +43,21 @@ class PendingRollout:
     """
 
     def __init__(self, tentative: Trajectories, confirm: Callable[[], tuple[Trajectories, bool]] | None = None) -> None:
-        self.tentative, self._confirm = tentative, confirm
+        self.tentative, self._result, self._confirm = tentative, tentative, confirm
         #: after ``result``, whether it is not ``tentative``
         self.is_repeated = False
 
     def result(self) -> Trajectories:
-        """Wait for the trajectories; see ``ChunkedRollout.draw``."""
-        if self._confirm is None:
-            return self.tentative
-        trajectories, self.is_repeated = self._confirm()
-        return trajectories
+        """Wait for the trajectories; see ``ChunkedRollout.draw``. It must be called before the weights change."""
+        if self._confirm is not None:
+            self._result, self.is_repeated = self._confirm()
+            self._confirm = None
+        return self._result
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is pending."""
+        return self._confirm is None
 
 
 @dataclass(frozen=True)

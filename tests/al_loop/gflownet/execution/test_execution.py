@@ -142,6 +142,20 @@ def test_draws_that_are_repeated_have_the_rewards_of_their_own_objects(is_record
         assert torch.equal(draw.log_reward, at_the_edge(draw.trajectories.terminal))
 
 
+def test_a_draw_that_is_repeated_has_the_weights_with_which_it_began():
+    training = Training(batch_size=8, hidden=16, layers=1, replay_size=0, execution=recorded_execution())
+
+    def draw(is_changed):
+        sampler = Trainer(GRID, StateReward(at_the_edge, is_recordable=True), training, seed=3).sampler
+        sampler._chunked._is_planned, sampler._chunked._chunk = True, 2
+        pending = sampler.begin(DrawRequest(300, 1))
+        if is_changed:
+            sampler.set_weights({k: v + 1.0 for k, v in sampler._policy.trainable_state().items()})
+        return pending.result().trajectories.states
+
+    assert torch.equal(draw(is_changed=True), draw(is_changed=False))
+
+
 def test_a_policy_with_a_memory_and_one_with_a_context_draw_in_chunks():
     environment = Sequences("ACG", 5, 2)
     torch.manual_seed(0)
