@@ -104,6 +104,14 @@ class Assignments(Environment):
         """Return an offset for each place, shape ``length``."""
         return self._offsets.on(device)
 
+    def histories(self, states: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the prefixes of words that are written from left to right, and their letters; None in any order."""
+        if self._is_any:
+            return None
+        place = torch.arange(self.length, device=states.device)
+        n_filled = torch.arange(self.length + 1, device=states.device)[:, None, None]
+        return torch.where(place < n_filled, states, self._n_letters), states.t()
+
     def log_paths(self, states: Tensor) -> Tensor:
         """Return log k! for k filled places in any order, and 0 from left to right."""
         n_filled = self._n_filled(states).double()

@@ -223,6 +223,14 @@ class Environment(ABC):
         is_step = time[:-1] < length
         return forward, torch.where(is_step, torch.stack(actions)[(length - 1 - time[:-1]).clamp(min=0), column], -1)
 
+    def histories(self, states: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return what ``retrace`` returns of the only history of each terminal state; None: it has to be walked back.
+
+        Args:
+            states: terminal states, shape n x state_size.
+        """
+        return None
+
     def log_paths(self, states: Tensor) -> Tensor:
         """Return the log of the number of ways to build each state from the initial one, shape n, double precision.
 

@@ -203,6 +203,20 @@ class EnvironmentContract:
         assert environment.is_terminal(states[-1]).all()
         assert environment.decode(states[-1]) == objects, "a trajectory ends in another object"
 
+    def test_histories_are_those_of_walks(self) -> None:
+        """Check that histories that are written down at once are the only ones, and those of backward walks."""
+        environment = self.make()
+        terminal = self._rollouts(environment).terminal
+        found = environment.histories(terminal)
+        if found is None:
+            return
+        choices = self._backward_walks(environment, terminal)[:-1]
+        states, actions = environment.retrace(terminal, choices)
+        for name, written, walked in (("states", found[0], states), ("actions", found[1], actions)):
+            assert torch.equal(written, walked[: len(written)]), f"the {name} of histories are not those of a walk"
+        assert torch.equal(found[0][-1], terminal), "histories do not end in their objects"
+        assert (environment.backward_mask(states.flatten(0, 1)).sum(1) <= 1).all(), "an object has several histories"
+
     def _backward_walks(self, environment: Environment, states: Tensor) -> Tensor:
         """Return random backward actions to the initial state, shape T x n, -1 after the end of a walk.
 

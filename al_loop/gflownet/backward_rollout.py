@@ -39,6 +39,9 @@ def backward_rollout(
         backward: the type of backward policy, if ``policy`` is not None.
         context: context of each state.
     """
+    only = environment.histories(states)
+    if only is not None:
+        return Trajectories(*only)
     current, choices = states, []
     is_packed = packs(states.device)
     for _ in range(environment.max_steps):

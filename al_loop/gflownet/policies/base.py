@@ -30,6 +30,20 @@ class Context:
         return Context(*(None if part is None else part[index] for part in (self.values, self.head)))
 
 
+def condition_values(context: Context | None) -> Tensor:
+    """Return the conditions of the reward, which a conditioned policy requires, shape n x n_conditions.
+
+    Args:
+        context: the context of n states.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if context is None or context.values is None:
+        raise ValueError("the policy is conditioned, and requires a context with values")
+    return context.values
+
+
 @dataclass(frozen=True)
 class Logits:
     """All outputs of a policy for n states.

@@ -11,7 +11,7 @@ from al_loop.environments.base import Environment
 from al_loop.environments.fragments.block_features import N_BLOCK_FEATURES, N_SITE_FEATURES
 from al_loop.environments.fragments.closed import ClosedFragments
 from al_loop.gflownet.fixed_shapes import packs
-from al_loop.gflownet.policies.base import Context, Heads, Policy
+from al_loop.gflownet.policies.base import Context, Heads, Policy, condition_values
 
 #: embeddings of blocks (n_blocks + 1 x width), of sites (n_blocks + 1 times n_sites x width), and of entries
 _Tables = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -123,9 +123,7 @@ class BlockPolicy(Policy):
         x = tables[0][block]
         condition: Tensor | None = None
         if self.condition is not None:
-            if context is None or context.values is None:
-                raise ValueError("the policy is conditioned, and requires a context with values")
-            condition = self.condition(context.values)
+            condition = self.condition(condition_values(context))
             x = x + condition[row]
         x = x * present
         for message, update in zip(self.messages, self.updates, strict=True):

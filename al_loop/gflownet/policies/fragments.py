@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from al_loop.environments.base import Environment
 from al_loop.environments.fragments import Fragments
 from al_loop.gflownet.fixed_shapes import packs
-from al_loop.gflownet.policies.base import Context, Heads, Policy
+from al_loop.gflownet.policies.base import Context, Heads, Policy, condition_values
 
 
 class FragmentPolicy(Policy):
@@ -141,9 +141,7 @@ class FragmentPolicy(Policy):
         """Add the embedded conditions of the reward to an embedding (n x width, or n x slots x width)."""
         if layer is None:
             return x
-        if context is None or context.values is None:
-            raise ValueError("the policy is conditioned, and requires a context with values")
-        condition: Tensor = layer(context.values)
+        condition: Tensor = layer(condition_values(context))
         return x + (condition if x.dim() == 2 else condition[:, None])
 
     def _unlabelled(self, states: Tensor, context: Context | None) -> tuple[Tensor, Tensor]:

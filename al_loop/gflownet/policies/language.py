@@ -15,7 +15,7 @@ from al_loop.environments.base import Environment
 from al_loop.environments.tokens import Tokens
 from al_loop.errors import ConfigError
 from al_loop.gflownet.large_vocabulary import chosen_log_probs
-from al_loop.gflownet.policies.base import ChosenSteps, Context, Policy
+from al_loop.gflownet.policies.base import ChosenSteps, Context, Policy, condition_values
 from al_loop.gflownet.unique_rows import unique_rows
 from al_loop.language_models.base import LanguageModel, Memory, with_shared_weights
 
@@ -166,9 +166,7 @@ class LanguagePolicy(Policy):
 
     def _float_logits(self, hidden: Tensor, values: Tensor | None) -> Tensor:
         if self.condition is not None:
-            if values is None:
-                raise ValueError("the policy is conditioned, and requires a context with values")
-            hidden = hidden + self.condition(values)
+            hidden = hidden + self.condition(condition_values(Context(values)))
         if self._trains_all:
             head = self.trunk.head
             bias = None if head.bias is None else head.bias[self._rows].float()

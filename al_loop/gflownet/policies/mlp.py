@@ -11,7 +11,7 @@ from torch.nn.functional import leaky_relu, linear
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.policies import _fused_mlp
-from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy
+from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy, condition_values
 
 
 class _Weights(NamedTuple):
@@ -57,9 +57,7 @@ class MLPPolicy(Policy):
     def _embed(self, states: Tensor, context: Context | None) -> Tensor:
         x = self._environment.features(states)
         if self._n_conditions:
-            if context is None or context.values is None:
-                raise ValueError("the policy is conditioned, and requires a context with values")
-            x = torch.cat([x, context.values], 1)
+            x = torch.cat([x, condition_values(context)], 1)
         return self.embed(x)
 
     def embed(self, x: Tensor) -> Tensor:

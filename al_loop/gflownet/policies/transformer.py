@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from al_loop.environments.base import Environment
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet.fixed_shapes import packs
-from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy
+from al_loop.gflownet.policies.base import Context, Heads, Logits, Policy, condition_values
 
 
 class Layer(nn.Module):
@@ -114,9 +114,7 @@ class TransformerPolicy(Policy):
         positions = torch.arange(start, start + letters.shape[1], device=letters.device)
         x: Tensor = self.letter(letters) + self.position(positions)
         if start == 0 and self.condition is not None:
-            if context is None or context.values is None:
-                raise ValueError("the policy is conditioned, and requires a context with values")
-            condition = self.condition(context.values)[:, None]
+            condition = self.condition(condition_values(context))[:, None]
             x = torch.cat([x[:, :1] + condition, x[:, 1:]], dim=1)
         return x
 

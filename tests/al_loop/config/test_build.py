@@ -38,6 +38,7 @@ EXPECTED = {
     ("policy", "fragment_transformer"): POLICY,
     ("policy", "fragments"): POLICY,
     ("policy", "language"): POLICY,
+    ("policy", "masked_autoregressive"): POLICY,
     ("policy", "mlp"): POLICY,
     ("policy", "pairing"): POLICY,
     ("policy", "sister_chart"): POLICY,

@@ -5,6 +5,7 @@ import torch
 
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.testing import EnvironmentContract
+from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.exact_distribution import terminal_distribution
 
 
@@ -22,6 +23,17 @@ class TestLeftToRight(EnvironmentContract):
 
     def make(self):
         return Assignments(["Cu", "Au", "Ag"], 4, order="left_to_right")
+
+
+def test_the_only_history_of_a_word_is_that_of_a_walk_back():
+    environment = Assignments(["Cu", "Au", "Ag"], 4, order="left_to_right")
+    words = environment.encode(["CuAuAgCu", "AgAgAgAg", "AuCuCuAg"])
+    states, actions = environment.histories(words)
+    walked, taken = environment.retrace(words, torch.zeros(4, 3, dtype=torch.int64))
+    assert torch.equal(states, walked)
+    assert torch.equal(actions, taken)
+    assert torch.equal(backward_rollout(environment, None, words, generator=torch.Generator()).states, walked)
+    assert Assignments("01", 4).histories(torch.zeros(1, 4, dtype=torch.int64)) is None
 
 
 def test_each_word_has_as_many_histories_as_orders():

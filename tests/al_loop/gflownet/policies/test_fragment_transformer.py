@@ -110,6 +110,7 @@ def halogens(objects):
     return torch.tensor([0.3 * o.count("F") - 0.2 * o.count("n") for o in objects])
 
 
+@pytest.mark.slow
 def test_molecules_are_sampled_in_proportion_to_the_reward(small):
     training = Training(steps=180, batch_size=48, replay_size=8, lr=5e-3)
     learner, _ = train(small, halogens, training, policy=make(small, seed=0, hidden=32))

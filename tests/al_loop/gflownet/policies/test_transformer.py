@@ -13,6 +13,7 @@ from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.transformer import Layer, TransformerPolicy
 from al_loop.gflownet.rollout import _rollout_whole, rollout
 from al_loop.gflownet.trajectory_terms import log_probabilities
+from tests.support.policies import assert_a_whole_pass_agrees
 
 WORDS = [Sequences("ACGU", 6), Sequences("ACGU", 6, 2), Sequences(["Ala", "Arg", "Gly"], 5, 1)]
 
@@ -62,14 +63,7 @@ def test_a_whole_pass_gives_the_logits_of_every_prefix(environment, settings):
     policy = make(environment, **settings)
     told = context(32, **settings)
     states = rollout(environment, None, 32, generator=generator()).states
-    at_once = policy.along(states, told)
-    for t, here in enumerate(states):
-        one = policy.all_logits(here, told)
-        for name in ("forward", "backward", "log_flow"):
-            torch.testing.assert_close(getattr(at_once, name)[t], getattr(one, name), rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(policy.forward_logits(here, told), one.forward)
-        torch.testing.assert_close(policy.log_flow(here, told), one.log_flow)
-        assert policy.backward_logits(here, told).shape == (32, 1)
+    assert_a_whole_pass_agrees(policy, states, told)
 
 
 @pytest.mark.parametrize("environment", WORDS, ids=["fixed", "variable", "tokens"])
