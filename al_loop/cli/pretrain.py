@@ -36,8 +36,8 @@ def pretrain(
             metavar="data=FILE [KEY=VALUE]...",
             help="The data: a text file with one object per line (or .xz, .gz), or the first column of a .smi file. "
             "Further keys: steps=1000, batch_size=64, lr=0.001, decay=0 (the last share of the steps, in which lr "
-            "falls to 0), validation=0.1 (the held-out share), limit=N (a random sample of N objects), and changes to "
-            "the config.",
+            "falls to 0), validation=0.1 (the held-out share, at most 5000 objects), limit=N (a random sample of N "
+            "objects), and changes to the config.",
             show_default=False,
         ),
     ] = None,

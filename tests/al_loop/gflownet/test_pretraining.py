@@ -8,7 +8,7 @@ import torch
 from al_loop.environments.sequence import Sequences
 from al_loop.environments.set import Sets
 from al_loop.errors import ConfigError
-from al_loop.gflownet import Conditioning
+from al_loop.gflownet import Conditioning, pretraining
 from al_loop.gflownet.exact_distribution import object_distribution
 from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.mlp import MLPPolicy
@@ -41,6 +41,13 @@ def test_the_likelihood_of_words_becomes_the_best_there_is(kind):
     assert sum(p[word] for word in DATA) > 0.9
     drawn = WORDS.decode(rollout(WORDS, policy, 200, generator=torch.Generator().manual_seed(0)).terminal)
     assert sum(word in DATA for word in drawn) > 170
+
+
+@pytest.mark.parametrize(("n", "held_out"), [(5, 4), (10, 5)])
+def test_no_more_objects_are_held_out_than_tell_anything(n, held_out, monkeypatch):
+    monkeypatch.setattr(pretraining, "MOST_HELD_OUT", 5)
+    found = pretrain(WORDS, DATA * n, made(), PretrainingSettings(steps=2))
+    assert (found.n_train, found.n_validation) == (8 * n - held_out, held_out)
 
 
 def test_the_weights_that_are_kept_are_those_with_the_best_validation():
