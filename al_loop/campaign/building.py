@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from al_loop.campaign.provenance import oracle_files
 from al_loop.config import BuildContext, CampaignConfig, Part, build
 from al_loop.config.given import GivenPart
 from al_loop.errors import ConfigError
@@ -60,6 +59,8 @@ def oracle_identity(config: CampaignConfig, oracle: Oracle) -> str:
         config: the campaign's config.
         oracle: the oracle that was built from it.
     """
+    from al_loop.campaign.provenance import oracle_files  # loads SQLAlchemy, which an oracle worker does without
+
     content: dict[str, Any] = {"part": config.oracle.model_dump(mode="json"), "version": oracle.version}
     content["objectives"] = [o.name for o in oracle.objectives]
     content["libraries"] = {name: metadata.version(name) for name in oracle.libraries}
