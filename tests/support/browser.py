@@ -39,6 +39,7 @@ class Visit:
         self.context = opened.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
         )
+        self.context.set_default_timeout(600_000)  # RDKit alone took more than 20 s to load on a busy machine
         self.page = self.context.new_page()
         self.complaints, self.requests = [], []
         self.page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(m.text))
@@ -46,7 +47,7 @@ class Visit:
         self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}") or dialog.dismiss())
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(url)
-        self.page.wait_for_selector(ready, timeout=60_000)
+        self.page.wait_for_selector(ready)
 
     def scroll(self):
         """Look at the whole page, so that every chart is drawn."""
@@ -55,6 +56,18 @@ class Visit:
             for y in range(0, height, 700):
                 self.page.evaluate(f"scrollTo({{top: {y}, behavior: 'instant'}})")
                 self.page.wait_for_timeout(30)
+
+    def shifts(self):
+        """Look at the whole page, and return what moved under the reader's pointer meanwhile."""
+        self.page.evaluate("""() => {
+            window.shifts = [];
+            const keep = (entries) => shifts.push(...entries.map((e) => e.sources.map((s) => s.node?.outerHTML)));
+            window.watcher = new PerformanceObserver((list) => keep(list.getEntries()));
+            watcher.observe({ type: "layout-shift" });
+            window.keepLast = () => { keep(watcher.takeRecords()); return shifts; };
+        }""")
+        self.scroll()
+        return self.page.evaluate("keepLast()")
 
     def violations(self):
         """Return what axe-core finds."""
@@ -68,7 +81,7 @@ class Visit:
 
     def download(self, selector):
         """Press a button, and return the file that it saves."""
-        with self.page.expect_download(timeout=60_000) as info:
+        with self.page.expect_download() as info:
             self.page.click(selector)
         return info.value.path().read_text(encoding="utf-8")
 

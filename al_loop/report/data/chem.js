@@ -6,16 +6,19 @@ alLoop.chem = (() => {
   const load = () => loading ??= (async () => {
     const [code, wasm] = await Promise.all([alLoop.packed("rdkit-js").then((r) => r.text()), alLoop.packed("rdkit-wasm").then((r) => r.arrayBuffer())]);
     if (typeof initRDKitModule === "undefined") { const script = document.createElement("script"); script.textContent = code; document.head.append(script); }
-    const RDKit = await initRDKitModule({ instantiateWasm: (imports, receive) => { WebAssembly.instantiate(wasm, imports).then((result) => receive(result.instance)); return {}; }, print: () => {}, printErr: () => {} });
+    // where the browser cannot compile it, RDKit itself would wait for ever
+    const RDKit = await new Promise((resolve, reject) => {
+      const instantiateWasm = (imports, receive) => { WebAssembly.instantiate(wasm, imports).then((result) => receive(result.instance)).catch(reject); return {}; };
+      initRDKitModule({ instantiateWasm, print: () => {}, printErr: () => {} }).then(resolve, reject);
+    });
     RDKit.prefer_coordgen?.(false);
     try { RDKit.disable_logging?.(); } catch { /* an older build */ }
     return RDKit;
   })();
   // an svg element of the structure, or null; RDKit's text is parsed as an image's XML, so nothing in it can run
   const draw = async (smiles, width, height) => {
-    const RDKit = await load();
-    let molecule = null;
-    try { molecule = RDKit.get_mol(smiles); } catch { return null; }
+    let RDKit = null, molecule = null;
+    try { RDKit = await load(); molecule = RDKit.get_mol(smiles); } catch { return null; }
     if (!molecule) return null;
     try {
       const text = molecule.get_svg_with_highlights(JSON.stringify({ width, height, clearBackground: false, padding: 0.06 }));

@@ -138,7 +138,7 @@ alLoop.candidates = (facts, root) => {
     element("fieldset", {}, element("legend", {}, "Limits"), which, low, high),
     element("button", { type: "button", id: "reset", onclick: reset }, "Reset"),
     element("button", { type: "button", id: "save-csv", onclick: csv }, "Download CSV"),
-    type === "molecule" && alLoop.chem.has() ? element("button", { type: "button", id: "save-sdf", onclick: sdf }, "Download SDF") : null,
+    type === "molecule" && alLoop.chem.has() ? element("button", { type: "button", id: "save-sdf", onclick: () => sdf().catch((error) => { count.textContent = `no SDF: ${error.message}`; }) }, "Download SDF") : null,
     type === "sequence" ? element("button", { type: "button", id: "save-fasta", onclick: fasta }, "Download FASTA") : null,
     type === "molecule" && alLoop.chem.has() ? element("button", { type: "button", id: "draw", "aria-pressed": "false", onclick: (event) => { drawn = !drawn; event.currentTarget.setAttribute("aria-pressed", String(drawn)); grid.classList.toggle("drawn", drawn); filter(); } }, "Draw structures") : null);
   const inner = element("table", { "aria-rowcount": String(table.n + 1) }, element("caption", { class: "skip" }, "All candidates"), element("thead", {}, element("tr", { "aria-rowindex": "1" }, ...table.columns.map((column) => {

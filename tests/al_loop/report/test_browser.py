@@ -32,7 +32,7 @@ def rows(visit):
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)], ids=["desktop", "phone, dark"])
 def test_a_report_is_whole_quiet_and_accessible(chromium, page, width, dark):
     visit = Visit(chromium, page, width=width, dark=dark)
-    visit.scroll()
+    assert visit.shifts() == []
     assert visit.page.locator(".plot svg").count() >= 8
     assert visit.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert visit.violations() == []
@@ -46,8 +46,9 @@ def test_the_table_is_filtered_sorted_searched_and_saved(chromium, page):
     visit.page.select_option("#f-status", "measured")
     assert rows(visit) == 33
     visit.page.click("#reset")
+    assert rows(visit) == 48
     visit.page.fill("#f-pattern", "c1ccccc1")
-    visit.page.locator("#count", has_text="20 of").wait_for(timeout=20_000)
+    visit.page.locator("#count", has_text="20 of").wait_for()
     saved = list(csv.DictReader(io.StringIO(visit.download("#save-csv"))))
     assert len(saved) == 20
     assert all("c1ccccc1" in row["object"] for row in saved)
@@ -57,6 +58,16 @@ def test_the_table_is_filtered_sorted_searched_and_saved(chromium, page):
     assert visit.page.locator("th[aria-sort=ascending]").count() == 1
     cells = [row["energy"] for row in csv.DictReader(io.StringIO(visit.download("#save-csv"))) if row["energy"]]
     assert list(map(float, cells)) == sorted(map(float, cells))
+    assert visit.complaints == []
+
+
+def test_a_browser_that_cannot_load_rdkit_says_so(chromium, page):
+    visit = Visit(chromium, page)
+    visit.page.evaluate("() => { WebAssembly.instantiate = () => Promise.reject(new Error('out of memory')); }")
+    visit.page.fill("#f-pattern", "c1ccccc1")
+    visit.page.locator("#count", has_text="c1ccccc1: out of memory").wait_for()
+    visit.page.click("#save-sdf")
+    visit.page.locator("#count", has_text="no SDF: out of memory").wait_for()
     assert visit.complaints == []
 
 
@@ -76,5 +87,5 @@ def test_the_map_shows_the_object_in_focus(chromium, page):
     visit.scroll()
     visit.page.focus("#chart-map")
     visit.page.keyboard.press("ArrowRight")
-    visit.page.wait_for_selector("#map-object svg", timeout=20_000)
+    visit.page.wait_for_selector("#map-object svg")
     assert "energy" in visit.page.locator("#map-object").inner_text()

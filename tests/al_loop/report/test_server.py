@@ -131,7 +131,7 @@ def test_a_browser_takes_over_news_and_keeps_filters(tmp_path):
         visit = Visit(chromium, f"http://127.0.0.1:{dashboard.port}/run/0/")
         visit.page.fill("#f-text", "cc")
         answer_all(folder)
-        visit.page.locator("#best strong", has_text="-9.5").first.wait_for(timeout=30_000)
+        visit.page.locator("#best strong", has_text="-9.5").first.wait_for()
         assert visit.page.input_value("#f-text") == "cc"
         visit.scroll()
         assert visit.violations() == []

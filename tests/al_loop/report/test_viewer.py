@@ -27,12 +27,12 @@ def test_a_dropped_ledger_is_shown_and_searched(tmp_path):
         visit.page.set_input_files("#file", tmp_path / "viewer.html")
         visit.page.locator("#message", has_text="not a SQLite file").wait_for()
         visit.page.set_input_files("#file", folder / "ledger.db")
-        visit.page.locator("#message", has_text="nowhere but in this browser").wait_for(timeout=30_000)
+        visit.page.locator("#message", has_text="nowhere but in this browser").wait_for()
         assert visit.page.locator("#best .smiles").first.inner_text() == best
         assert visit.page.locator("#count").inner_text() == "48 of 48 candidates"
         assert visit.page.locator(".plot svg").count() >= 4
         visit.page.fill("#f-pattern", "c1ccccc1")
-        visit.page.locator("#count", has_text="20 of").wait_for(timeout=20_000)
+        visit.page.locator("#count", has_text="20 of").wait_for()
         assert visit.violations() == []
         assert visit.complaints == []
         assert visit.foreign() == []
