@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from al_loop.config.energy_schema import EnergyConfig
 from al_loop.config.plugins import Part
@@ -36,6 +37,7 @@ ProgressBar = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
 _CHECKPOINT = "energy checkpoint"
 _SAVED_EVERY_S = 60.0  # longest time between two checkpoints
 _MOST_STATES = 200_000  # of a space that is enumerated for exact reports
+_MOST_COMPARED = 10_000  # held-out objects by which two energies are compared
 _HELD_OUT_OF_BASE, _FEWEST_HELD_OUT = 0.1, 10  # of the training objects, by which the steps of a base are chosen
 _DECAY_OF_BASE = 0.5  # share of a base's steps in which its learning rate falls
 _N_OF_WEIGHTED = 4  # rows of a base for each object, if objects have weights
@@ -233,12 +235,12 @@ class _Training:
         return cls(parts, trainer, train, held_out, digest.hexdigest(), can_enumerate, checkpoint)
 
     def run(self, monitor: Monitor) -> EnergyModel:
-        """Train, and return the model of the best held-out likelihood."""
+        """Train, and return the model."""
         config, trainer = self.parts.config, self.trainer
         held_out = f", {len(self.held_out)} of them held out" if len(self.held_out) else ", none of them held out"
         monitor.report(f"learning from {counted(len(self.train) + len(self.held_out), 'object')}{held_out}")
         self._resume(monitor)
-        interval = max(config.steps // config.validations, 1)
+        interval, ends = max(config.steps // config.validations, 1), (trainer.settles_after, config.steps)
         saved_at = time.monotonic()
         with monitor.bar("training", config.steps) as advance:
             for _ in range(trainer.n_steps):
@@ -247,23 +249,22 @@ class _Training:
                 stopping.look()
                 info = trainer.step()
                 advance(f"loss {info.loss:.2f} gap {info.gap:.2f}")
-                is_due = trainer.n_steps % interval == 0 or trainer.n_steps == config.steps
-                if is_due:
+                if is_due := trainer.n_steps % interval == 0 or trainer.n_steps in ends:
                     self._validate(monitor, {"loss": info.loss, "gap": info.gap, "share": info.share})
                 if monitor.checkpoint and (is_due or time.monotonic() - saved_at >= _SAVED_EVERY_S):
                     self._save(monitor.checkpoint)
                     saved_at = time.monotonic()
-        return self._result(monitor)
+        policy = trainer.learner.sampling_policy
+        return EnergyModel(self.parts, trainer.energy, policy, self.history[-1], self.train, self.history)
 
     def _validate(self, monitor: Monitor, info: Mapping[str, float]) -> None:
         report = self.report()
         self.history.append(report)
         monitor.report(f"step {report.step} of {self.parts.config.steps}: {report}")
         monitor.log(report.step, {f"energy/{name}": value for name, value in {**report.as_metrics(), **info}.items()})
-        is_best = self.best_report is None or not report.worse_nll > self.best_report.worse_nll
-        if is_best:
+        if self.best_report is None or not report.worse_nll > self.best_report.worse_nll:
             self.best, self.best_report = self.trainer.state_dict(), report
-        elif self._has_waited(report.step):
+        elif self._has_waited(report.step) or (report.step == self.trainer.settles_after and self._is_worse(report)):
             monitor.report(
                 f"no better held-out likelihood since step {self.best_report.step if self.best_report else 0}: the "
                 "energy goes back there and stays as it is, and the sampler catches up"
@@ -272,6 +273,8 @@ class _Training:
             assert self.best is not None
             self.trainer.load_state_dict(self.best)
             self.trainer.settle()
+            if self.best_report and self.trainer.n_steps == self.parts.config.steps:  # there is nothing left to settle
+                self.history.append(self.best_report)
 
     def _has_waited(self, step: int) -> bool:
         """Return whether the training is to stop early."""
@@ -279,6 +282,17 @@ class _Training:
         if not patience or self.has_stopped or self.trainer.is_settling or self.best_report is None:
             return False
         return sum(report.step > self.best_report.step for report in self.history) >= patience
+
+    @torch.no_grad()
+    def _is_worse(self, report: EnergyReport) -> bool:
+        """Return whether the energy is worse than the best one by more than the standard error of the difference."""
+        assert self.best is not None
+        assert self.best_report is not None
+        energy, states = self.trainer.energy, self.held_out[:_MOST_COMPARED].to(self.trainer.device)
+        best: Tensor = functional_call(energy, self.best["energy"], (states,))
+        loss = (best.double() - self.best_report.log_z) - (energy(states).double() - report.log_z)
+        error = math.hypot(float(loss.std()) / len(loss) ** 0.5, report.log_z_error, self.best_report.log_z_error)
+        return float(loss.mean()) > error
 
     def report(self) -> EnergyReport:
         """Return the current state."""
@@ -291,18 +305,6 @@ class _Training:
         return estimated_report(
             environment, trainer.energy, policy, self.held_out, log_z, step, backward=backward, generator=generator
         )
-
-    def _result(self, monitor: Monitor) -> EnergyModel:
-        last = self.history[-1]
-        is_last = self.best is None or self.best_report is None or self.best_report.step == last.step
-        if not is_last and not math.isnan(last.worse_nll):
-            assert self.best is not None
-            assert self.best_report is not None
-            self.trainer.load_state_dict(self.best)
-            last = self.best_report
-            monitor.report(f"the state after step {last.step} was the best: {last}")
-        policy = self.trainer.learner.sampling_policy
-        return EnergyModel(self.parts, self.trainer.energy, policy, last, self.train, self.history)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ class EnergyReport:
 
     @property
     def worse_nll(self) -> float:
-        """The larger of the two likelihoods' negatives, by which the best state of a training is chosen."""
+        """The larger of the two likelihoods' negatives, by which a training finds the state to go back to."""
         return max(self.energy_nll, self.sampler_nll)
 
     def as_metrics(self) -> dict[str, float]:

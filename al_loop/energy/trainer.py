@@ -108,14 +108,18 @@ class EnergyTrainer:
         self.n_steps = 0
 
     @property
+    def settles_after(self) -> int:
+        """Number of steps after which the energy stays as it is, and the sampler catches up."""
+        return round((1 - self.settings.settle) * self.settings.steps)
+
+    @property
     def is_settling(self) -> bool:
         """Whether the energy stays as it is from now on."""
-        return self.n_steps >= round((1 - self.settings.settle) * self.settings.steps)
+        return self.n_steps >= self.settles_after
 
     def settle(self) -> None:
         """Skip the remaining steps of the energy, so that only those are left in which the sampler catches up."""
-        first = round((1 - self.settings.settle) * self.settings.steps)
-        self.n_steps = self._n_begun = max(self.n_steps, first)
+        self.n_steps = self._n_begun = max(self.n_steps, self.settles_after)
         self._in_progress.clear()
 
     def step(self) -> StepInfo:
@@ -141,7 +145,7 @@ class EnergyTrainer:
         if not self.is_settling:
             rate = 0.5 + 0.5 * math.cos(math.pi * progress / (1 - settings.settle))
             gap, share = self._energy_step(draw, number, rate)
-            if self.n_steps + 1 >= round((1 - settings.settle) * settings.steps) and self._average is not None:
+            if self.n_steps + 1 >= self.settles_after and self._average is not None:
                 averaged = self._average.module
                 self.energy.load_state_dict(averaged.state_dict())
         rate = _LOWEST_RATE + (1 - _LOWEST_RATE) * (0.5 + 0.5 * math.cos(math.pi * progress))

@@ -50,7 +50,7 @@ def test_actors_learn_what_one_process_learns(config: EnergyConfig, tmp_path: Pa
             learn_on_ray(config, ["none"], monitor=energy.Monitor(), address="auto")
     finally:
         ray.shutdown()
-    assert steps == [3, 6]
+    assert steps == [3, 4, 6]  # the energy settles after the fourth
     assert any("step 6 of 6" in line for line in lines)
     for name, weight in here.energy.state_dict().items():
         assert weight.equal(there.energy.state_dict()[name])

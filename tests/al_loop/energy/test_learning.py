@@ -57,7 +57,7 @@ def test_energy_and_sampler_agree_with_the_data(negatives: str) -> None:
     assert float((scores.exp() - q).abs().sum()) == pytest.approx(report.l1)
     assert report.l1 < 0.15
     assert abs(report.learned_log_z - report.log_z) < 0.1
-    assert [entry.step for entry in model.history] == [60, 120, 180, 240]
+    assert [entry.step for entry in model.history] == [60, 120, 168, 180, 240]
 
 
 def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
@@ -124,16 +124,34 @@ def test_a_base_follows_the_weights_of_the_data() -> None:
     assert float(common - rare) == pytest.approx(np.log(9), abs=0.7)
 
 
-def test_overfitting_stops_the_energy_early_and_the_sampler_catches_up() -> None:
+@pytest.mark.parametrize(("patience", "settle"), [(2, 0.3), (0, 0.3), (2, 0), (0, 0)])
+def test_an_energy_that_overfits_goes_back_and_the_sampler_catches_up(patience: int, settle: float) -> None:
     lines: list[str] = []
     model = energy.learn(
         SPACE,
         words(24),
         monitor=energy.Monitor(report=lines.append),
-        **{**SETTINGS, "lr": 3e-2, "validations": 20, "patience": 2, "validation": 0.4},
+        **{**SETTINGS, "lr": 3e-2, "validations": 20, "patience": patience, "validation": 0.4, "settle": settle},
     )
     assert any("the energy goes back there" in line for line in lines)
-    assert model.report.worse_nll <= min(entry.worse_nll for entry in model.history) + 1e-9
+    of_best = min(model.history, key=lambda entry: entry.worse_nll)
+    assert model.report.energy_nll == pytest.approx(of_best.energy_nll, abs=1e-6)
+    states, _ = terminal_distribution(model.environment, None)
+    scores = model.score(model.environment.decode(states))
+    assert float(scores.logsumexp(0)) == pytest.approx(model.report.log_z, abs=1e-4)
+    if settle:
+        assert model.report.l1 <= of_best.l1 + 0.02
+    else:
+        assert model.report.worse_nll <= of_best.worse_nll + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_settled_is_kept_unless_an_earlier_energy_was_clearly_better(seed: int) -> None:
+    settings = {**SETTINGS, "base_steps": 150, "steps": 80, "validations": 8, "validation": 0.02, "lr": 3e-2}
+    model = energy.learn({**SPACE, "order": "left_to_right"}, words(4000), seed=seed, **settings)
+    assert model.report.step == 80
+    assert model.report.learned_log_z == pytest.approx(model.report.log_z, abs=0.03)
+    assert model.report.l1 < 0.1
 
 
 def test_one_object_and_no_validation_are_enough() -> None:
