@@ -13,6 +13,7 @@ Level: likelihood and distance of the tuned sampler are on no curve of the other
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -20,6 +21,8 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+
+sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop.environments.tokens import Tokens
 from al_loop.gflownet.policies.language import LanguagePolicy
@@ -119,8 +122,12 @@ def draw_figure(table: pd.DataFrame, path: Path) -> None:
     axis = figure.subplots()
     for arm, row in table.groupby("arm")[["best", "distance"]].mean().iterrows():
         axis.scatter(row["distance"], row["best"], color="#d1603d" if arm == "gflownet" else "#1f6f8b")
-        axis.annotate(str(arm), (row["distance"], row["best"]), fontsize=8)
-    axis.set_xlabel("mean edit distance between the texts of a prompt")
+        label = str(arm).replace("sampling_", "sampling at ").replace("_", " ").replace("gflownet", "GFlowNet")
+        below = (0, -11) if arm == "gflownet" else (0, 5)
+        place = (row["distance"], row["best"])
+        axis.annotate(label, place, below, textcoords="offset points", ha="center", fontsize=8)
+    axis.margins(0.15)
+    axis.set_xlabel("mean edit distance between the texts of a prompt / length")
     axis.set_ylabel("log-likelihood per token of the best text")
     figure.savefig(path, dpi=150)
 

@@ -18,12 +18,15 @@ Level: at most .02 on training prompts, at most .1 on held-out ones.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+
+sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop.environments.tokens import Tokens
 from al_loop.gflownet.policies.language import LanguagePolicy

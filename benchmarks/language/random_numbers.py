@@ -16,12 +16,15 @@ hours: .0102, PPO infinite.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+
+sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop.environments.tokens import Tokens
 from al_loop.gflownet.policies.language import LanguagePolicy
