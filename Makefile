@@ -5,8 +5,6 @@ READY := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PYTEST_ARGS ?= -n 3 --dist loadfile
-# Slow tests start Ray clusters, which miss their own time limits on an overloaded machine.
-PYTEST_SLOW_ARGS ?= -n 2 --dist loadfile
 # The versions to install. constraints-oldest.txt contains the lower bounds of pyproject.toml; an empty value installs the
 # newest releases. Each set requires its own environment:
 #   make test VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt
@@ -26,9 +24,9 @@ run: setup
 test: setup
 	$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
-# The tests marked slow: crash tests, fault injection, Ray clusters.
+# The tests marked slow: whole campaigns, crash tests, fault injection, Ray clusters.
 test-slow: setup
-	$(VENV)/bin/python -m pytest -m slow $(PYTEST_SLOW_ARGS)
+	$(VENV)/bin/python -m pytest -m slow $(PYTEST_ARGS)
 
 # An hour of campaigns beside a database server that is stopped and killed again and again; benchmarks/campaign/soak.py.
 soak: setup

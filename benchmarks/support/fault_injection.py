@@ -243,6 +243,16 @@ class Postgresql(Scene):
         self._server.__exit__()
 
 
+#: to notice a killed node soon: the connection to it is refused at once; a long time-out spares nodes that
+#: answer late on a busy machine
+FAST_DETECTION = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 60_000,
+    "health_check_failure_threshold": 4,
+}
+
+
 class RayCluster(Scene):
     """Several Ray nodes on this machine; the oracle's workers run on the nodes that may be lost."""
 
@@ -251,13 +261,7 @@ class RayCluster(Scene):
         os.environ |= {"RAY_AUTH_MODE": "disabled", "HOME": self._home.name, "PYTHONPATH": str(ROOT)}
         from ray.cluster_utils import Cluster
 
-        fast_detection = {
-            "health_check_initial_delay_ms": 0,
-            "health_check_period_ms": 500,
-            "health_check_timeout_ms": 500,
-            "health_check_failure_threshold": 2,
-        }
-        arguments = {"num_cpus": 1, "include_dashboard": False, "_system_config": fast_detection}
+        arguments = {"num_cpus": 1, "include_dashboard": False, "_system_config": FAST_DETECTION}
         self._cluster: Any = Cluster(initialize_head=True, head_node_args=arguments)
         self._nodes = [self._cluster.add_node(num_cpus=1) for _ in range(2)]
         self.address = self._cluster.address

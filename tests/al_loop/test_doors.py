@@ -12,6 +12,8 @@ import pytest
 
 from tests.golden import golden
 
+pytestmark = pytest.mark.slow
+
 SECRET = "pl4nt3d-s3cr3t"
 #: of objects; files with control characters are refused
 NAMES = ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3", "d\u202etxt", "title", "<script>f</script>", "plain"]
@@ -79,7 +81,7 @@ COMMANDS = [
     "export RUN --table candidates -o out/candidates.csv",
     "export RUN --table changes -o out/changes.csv",
     "review RUN",
-    f"plan doors.yaml ledger=postgresql://lab:{SECRET}@127.0.0.1:9/db --goal 20",
+    f"plan doors.yaml ledger=postgresql://lab:{SECRET}@127.0.0.1:9/db --goal 20 --simulations 2",
     f"compare postgresql://lab:{SECRET}@127.0.0.1:9/db RUN",
     f"dashboard postgresql+odd://lab:{SECRET}@127.0.0.1:9/db",
     f"watch --once postgresql://lab:{SECRET}@127.0.0.1:9/db?password={SECRET}",

@@ -63,6 +63,14 @@ def test_a_command_shows_how_it_is_called_and_the_readme_lists_it(path: Path) ->
         assert f"`{name_of(path)}`" in (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("path", COMMANDS, ids=name_of)
+def test_a_command_finds_the_other_benchmarks_without_pythonpath(path: Path) -> None:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    own = [line for line in body if isinstance(line, ast.ImportFrom) and (line.module or "").startswith("benchmarks")]
+    added = [line for line in body if isinstance(line, ast.Expr) and "sys.path.append(" in ast.unparse(line)]
+    assert not own or (added and added[0].lineno < own[0].lineno)
+
+
 def test_every_benchmark_and_result_that_is_named_somewhere_exists() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     files = [ROOT / line for line in listed.splitlines() if line.endswith(PROSE)]
@@ -71,7 +79,7 @@ def test_every_benchmark_and_result_that_is_named_somewhere_exists() -> None:
     named = {}
     for path in files:
         if path.is_file():
-            for place in re.findall(r"\bbenchmarks/[\w/]+(?:\.\w+)+", path.read_text(encoding="utf-8")):
+            for place in re.findall(r"\b(?:tests/)?benchmarks/[\w/]+(?:\.\w+)+", path.read_text(encoding="utf-8")):
                 named.setdefault(place, path)
     assert len(named) > 20
     assert {place: path for place, path in named.items() if not (ROOT / place).exists()} == {}

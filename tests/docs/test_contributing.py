@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCKS = {
@@ -55,7 +57,6 @@ def test_a_campaign_of_all_five_is_valid_and_runs(folder):
     assert not any(a == b for word in words for a, b in pairwise(word))
 
 
-@pytest.mark.slow
 def test_the_parts_keep_their_contracts(folder):
     report = run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_parts.py")
     assert re.search(r"^\d\d+ passed", report, flags=re.MULTILINE), report

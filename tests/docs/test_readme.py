@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ("campaigns", "measured", "analysis", "on_a_cluster", "sampler")
@@ -16,6 +18,7 @@ def blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_oracle_in_ten_lines_runs_from_the_command_line_in_another_folder(tmp_path: Path) -> None:
     oracle = next(b for b in blocks("python") if b.startswith("# my_oracle.py"))
     config = next(b for b in blocks("yaml") if b.startswith("# my_campaign.yaml"))

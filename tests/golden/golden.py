@@ -45,6 +45,13 @@ start_ray()
 sys.argv = ["al-loop", *sys.argv[1:], "--address", "auto"]
 main()
 """
+_ALL = """
+import json, sys
+from tests.golden import golden
+answers = [golden.call(*words) for words in json.load(sys.stdin)]
+with open(sys.argv[1], "w") as file:
+    json.dump(answers, file)
+"""
 
 
 # -- the command line ------------------------------------------------------------------------------------------------
@@ -99,6 +106,27 @@ def call(*arguments: str) -> tuple[int, str, str]:
         except SystemExit as end:
             code = end.code or 0
     return int(code), out.getvalue(), err.getvalue()
+
+
+def run_all(commands: Sequence[Sequence[str]], folder: Path, **variables: str) -> list[tuple[int, str, str]]:
+    """Run commands of ``al-loop`` one after another in one new process and a folder; return what ``call`` returns.
+
+    What was written past Python's streams is added to the last standard error.
+    """
+    answers = folder / "answers.json"
+    done = subprocess.run(
+        [sys.executable, "-c", _ALL, str(answers)],
+        input=json.dumps(commands),
+        cwd=folder,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    *rest, (code, out, err) = json.loads(answers.read_text())
+    answers.unlink()
+    return [*map(tuple, rest), (code, out, err + done.stdout + done.stderr)]
 
 
 def copy_campaigns(folder: Path) -> Path:

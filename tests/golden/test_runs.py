@@ -14,6 +14,8 @@ import pytest
 
 from tests.golden import golden
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("words", "fidelities")
 
 

@@ -83,6 +83,7 @@ def test_installed_packages_bring_parts_by_the_same_groups(tmp_path: Path, monke
     assert found.keys() == set(GROUPS.values())
 
 
+@pytest.mark.slow
 def test_a_new_ledger_has_all_that_one_had_before(finished: Callable[[str], Path]) -> None:
     assert golden.missing(snapshot("ledger.json"), golden.design(finished("pool") / "ledger.db")) == []
 
@@ -159,6 +160,7 @@ def test_another_campaign_is_not_written_into_a_run(project: Path, finished: Cal
     assert "another campaign" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_campaign_that_is_told_to_end_exits_with_the_same_code(which: int, code: int, project: Path) -> None:
     process = subprocess.Popen(

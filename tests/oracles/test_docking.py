@@ -95,6 +95,7 @@ def test_the_score_is_that_of_vina_and_meeko_called_by_hand(tmp_path, scoring):
     assert score(Docking(**SMALL, scoring=scoring), "c1ccccc1") == expected
 
 
+@pytest.mark.slow
 @needs_vina
 @needs_dockstring
 def test_scores_are_those_that_dockstring_publishes():

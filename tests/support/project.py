@@ -19,7 +19,7 @@ environment: {kind: sequence, alphabet: ACGU, length: 6}
 oracle: {target: "ORACLE:measure"}
 sampler: {steps: 8, batch_size: 16, hidden: 16, pool: 32}
 rounds: {initial: 6, batch_size: 6, count: 2}
-evaluation: {workers: 2, timeout_s: 20}
+evaluation: {workers: 1, timeout_s: 20}
 """
 WORDS_ORACLE = """
 def measure(word):

@@ -19,6 +19,7 @@ from al_loop import Campaign, open_run
 from al_loop.campaign.reporter import Phase, Reporter
 from al_loop.config import CampaignConfig, load_config
 from al_loop.errors import ConfigError
+from benchmarks.support.fault_injection import FAST_DETECTION
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.slow
@@ -53,13 +54,6 @@ def measure(word, log):
     time.sleep(0.3)
     return word.count("G") + 0.5 * word.count("GA")
 """
-# the connection to a killed node is refused at once; a long time-out spares nodes that answer late on a busy machine
-SOON = {
-    "health_check_initial_delay_ms": 0,
-    "health_check_period_ms": 500,
-    "health_check_timeout_ms": 60_000,
-    "health_check_failure_threshold": 4,
-}
 
 
 class Nodes:
@@ -71,7 +65,7 @@ class Nodes:
 
         self.dashboard_port = free_port()
         head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": self.dashboard_port}
-        head |= {"_system_config": SOON, "object_store_memory": 100_000_000}
+        head |= {"_system_config": FAST_DETECTION, "object_store_memory": 100_000_000}
         head |= {"dashboard_agent_listen_port": free_port()}  # jobs go through it; the default is taken by other tests
         self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         self._nodes: dict[str, Any] = {}
@@ -171,8 +165,8 @@ def test_a_node_killed_in_each_phase_of_a_round_loses_nothing_and_changes_nothin
     (tmp_path / "paid.log").unlink()
 
     nodes.remove_all()
-    for _ in range(3):
-        nodes.add(num_cpus=5)
+    for _ in range(4):  # of two places each, so that a node takes few roles with it
+        nodes.add(num_cpus=2)
     # round -> phase, step within it, the role whose node is killed, and how long after the step
     plan = {
         1: ("fit", 0, "SurrogateActor", 0.5),
@@ -195,8 +189,8 @@ def test_a_node_killed_in_each_phase_of_a_round_loses_nothing_and_changes_nothin
             else:
                 kill(role)
         if name == "select" and step == -1:
-            for _ in range(3 - len(nodes._nodes)):
-                nodes.add(num_cpus=5)
+            for _ in range(4 - len(nodes._nodes)):
+                nodes.add(num_cpus=2)
 
     reporter = Watching(on_step)
     with Campaign(config, tmp_path / "run", RayExecutor(config, "auto", reporter.note), reporter) as campaign:

@@ -43,9 +43,13 @@ def test_a_learner_that_dies_in_the_middle_comes_to_the_same_result(placed: Camp
     assert len([note for note in notes if "learner died" in note]) == 2
 
 
+def _refuses(objects: Any) -> Any:
+    raise CampaignError("the licence server is gone")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-def test_a_damaged_state_is_refused_and_leaves_fresh_weights(placed: CampaignConfig) -> None:
+def test_a_damaged_state_leaves_fresh_weights_and_a_failed_search_is_one_line(placed: CampaignConfig) -> None:
     from al_loop.actors.cluster.learner import RayTraining
     from al_loop.actors.cluster.slots import OracleSlots
 
@@ -56,21 +60,8 @@ def test_a_damaged_state_is_refused_and_leaves_fresh_weights(placed: CampaignCon
         with pytest.raises(Exception, match=r"."):
             there.load(b"not a checkpoint")
         assert there.draw(8, seed=1) == here.draw(8, seed=1)
-
-
-def _refuses(objects: Any) -> Any:
-    raise CampaignError("the licence server is gone")
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("ray_cluster")
-def test_what_goes_wrong_in_the_search_is_one_line(placed: CampaignConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    from al_loop.actors.cluster.learner import RayTraining
-    from al_loop.actors.cluster.slots import OracleSlots
-
-    with RayTraining(placed, print, OracleSlots(placed, print)) as training:
         with pytest.raises(CampaignError) as told:
-            list(training.train(1, _refuses, ["GGGGGG"]))
+            list(there.train(1, _refuses, ["GGGGGG"]))
         assert str(told.value) == "the licence server is gone"
 
 

@@ -27,6 +27,8 @@ from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.rollout import rollout
 from tests.support.local_ray import start_ray
 
+pytestmark = pytest.mark.slow
+
 SEQUENCE = {"kind": "sequence", "alphabet": "ACGU", "length": 5}
 ORACLE = {"target": "math:sqrt"}  # never asked
 GRID = {"kind": "hypergrid", "dimensions": 2, "height": 8}
@@ -290,7 +292,6 @@ def test_a_policy_without_values_of_states_is_refused():
         PPOTraining(config, seed=0)
 
 
-@pytest.mark.slow
 def test_alone_it_starts_ray_says_nothing_and_leaves_nothing(tmp_path):
     program = """
 import torch, ray

@@ -28,6 +28,8 @@ from al_loop.config import load_config
 from tests.support.local_ray import start_ray
 from tests.support.sweeps import sweep_folder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -125,7 +127,6 @@ def test_a_trial_is_the_campaign_that_runs_alone(swept: Result, folder: Path) ->
         assert trial.config == alone.config
 
 
-@pytest.mark.slow
 def test_the_same_sweep_again_measures_nothing_and_more_rounds_go_on(swept: Result, folder: Path) -> None:
     before, table = n_calls(folder), pd.read_csv("all/sweep.csv")
     again = CliRunner().invoke(app, ["sweep", "swept.yaml", *GRID, "--run-dir", "all"])
@@ -197,7 +198,6 @@ def test_every_wrong_combination_is_named_before_ray_starts(folder: Path) -> Non
     assert not (folder / "none").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("send", "number", "code"),
     [(os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)],

@@ -20,6 +20,8 @@ from al_loop.actors.sweeps.trial import ProcessContext, TrialProcess
 from al_loop.config import load_config
 from tests.support.sweeps import sweep_folder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SLOW = ["oracle.pause=0.3", "rounds.count=50"]
 

@@ -19,6 +19,8 @@ from al_loop.ledger import Answer, Ledger
 from al_loop.oracles.base import Outcome
 from tests.support.project import Notes, Project, enter_project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:

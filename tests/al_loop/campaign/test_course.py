@@ -15,6 +15,8 @@ from al_loop.ledger.records import SessionRow
 from al_loop.oracles.base import Objective
 from tests.support.project import Project, enter_project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:

@@ -32,7 +32,7 @@ def measure(word, log):
     time.sleep(0.03)
     return word.count("G") + 0.5 * word.count("GA")
 """
-N_KILLS = 32
+N_KILLS = 16
 
 
 def run(driver: Driver, folder: Path, kill_at: tuple[int, float] | None = None) -> int:

@@ -12,6 +12,8 @@ from al_loop.errors import ConfigError
 from al_loop.ledger import Ledger
 from tests.support.project import Project, enter_project
 
+pytestmark = pytest.mark.slow
+
 ORACLE = """
 import os
 from pathlib import Path

@@ -12,6 +12,8 @@ from al_loop.errors import CampaignError, ConfigError
 from al_loop.modelling.constraint_reward import ConstraintReward
 from tests.support.project import Project, enter_project
 
+pytestmark = pytest.mark.slow
+
 #: met by 1 of 4,096 random words
 ALL_STRONG = {"kind": "gc_content", "min": 1}
 #: met by no word of up to 14 letters

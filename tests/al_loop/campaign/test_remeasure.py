@@ -15,6 +15,8 @@ from al_loop.modelling.objectives import CampaignObjectives
 from al_loop.people.imports import open_import
 from tests.support.project import CHOOSES_FIDELITIES, FIDELITIES_ORACLE, VALUES_CONFIG, Project, enter_project
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime.now(UTC)
 #: the n-th measurement of a word has the same noise in each campaign
 NOISY_ORACLE = """

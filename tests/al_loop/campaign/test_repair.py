@@ -9,6 +9,8 @@ from al_loop.errors import CampaignError
 from al_loop.ledger import Ledger
 from tests.support.project import WORDS_ORACLE, Project, enter_project
 
+pytestmark = pytest.mark.slow
+
 ONE_ROUND = ("rounds.count=0", "evaluation.workers=1", "evaluation.backoff_s=0.01")
 
 BROKEN = {

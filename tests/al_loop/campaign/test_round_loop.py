@@ -12,6 +12,8 @@ from tests.support.project import (
     enter_project,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
@@ -81,7 +83,7 @@ def test_a_straggler_counts_for_the_round_in_which_it_arrives(project: Project) 
         f"    while word == {slow!r} and len(list(MEASURED.iterdir())) < 7:\n        time.sleep(0.02)\n"
         "    return word.count('G')\n",
     )
-    notes = project.run("rounds.close_share=0.8", run_dir="again")
+    notes = project.run("rounds.close_share=0.8", "evaluation.workers=2", run_dir="again")
     table = open_run(project / "again").evaluations.set_index("object")
     assert table.loc[slow, "round"] == 0
     assert table.loc[slow, "arrived"] > 0

@@ -5,6 +5,8 @@ import pytest
 from al_loop import open_run
 from tests.support.project import VALUES_CONFIG, VALUES_ORACLE, Project, enter_project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:

@@ -10,6 +10,8 @@ from al_loop.cli.app import app
 from al_loop.cli.run import run_dir_note
 from tests.support.project import Project, enter_project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:

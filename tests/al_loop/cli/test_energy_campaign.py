@@ -57,6 +57,7 @@ def run(folder: Path, name: str, *changes: str) -> list[tuple[str, str]]:
 SEARCH = ("sampler.steps=60", "sampler.batch_size=32", "sampler.lr=0.01", "sampler.pool=64", "reward.beta=0.5")
 
 
+@pytest.mark.slow
 def test_the_reward_term_and_the_first_batch_keep_to_the_series(energies: Path) -> None:
     term = "reward.energy={file: a.pt, weight: 3}"
     plain = run(energies, "plain", *SEARCH)

@@ -38,13 +38,13 @@ def test_shipped_configs_are_valid_by_the_schema_and_a_typo_is_not() -> None:
     schema = json.loads(out)
     assert code == 0
     jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
     configs = sorted((ROOT / "configs").glob("*.yaml"))
     assert configs
     for path in configs:
         content = yaml.safe_load(path.read_text())
-        jsonschema.validate(content, schema)
-        with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({**content, "surogate": {"kind": "gp"}}, schema)
+        validator.validate(content)
+        assert not validator.is_valid({**content, "surogate": {"kind": "gp"}})
 
 
 @pytest.mark.parametrize(("name", "kind"), [("property", "smarts"), ("constraints", "smarts"), ("surrogate", "gp")])

@@ -16,6 +16,8 @@ import pytest
 from al_loop.analysis import open_run
 from tests.support.command_line import call
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -16,6 +16,8 @@ import al_loop
 from al_loop.errors import ConfigError
 from al_loop.oracles.base import Objective, Oracle
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 WORDS: dict[str, Any] = {
     "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 6},

@@ -87,6 +87,7 @@ def test_smiles_that_are_canonical_already_are_taken_as_they_are(write):
     assert Pool(write("smiles\nOCC\nCCO\n"), is_canonical=True).objects == ["CCO", "OCC"]
 
 
+@pytest.mark.slow
 def test_the_shipped_tables_are_pools():
     assert len(Pool("tfbind8").objects) == 4**8
     assert len(Pool("enamine10k").objects) == 10_446

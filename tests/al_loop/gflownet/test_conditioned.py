@@ -14,6 +14,8 @@ from al_loop.gflownet.learner import Learner
 from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.searches.local_search import LocalSearch
 
+pytestmark = pytest.mark.slow
+
 CONDITIONS = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, -1.0]])
 
 

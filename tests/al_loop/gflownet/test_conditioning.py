@@ -131,6 +131,7 @@ def test_one_network_samples_at_every_temperature():
     torch.testing.assert_close(sampler.draw(5, seed=1, beta=2.0).values, torch.full((5, 1), 1 / 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scalarisation", ["sum", "chebyshev"])
 def test_one_network_samples_for_every_preference(scalarisation):
     conditioning = Conditioning(objectives=2, scalarisation=scalarisation)

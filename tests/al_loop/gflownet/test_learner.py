@@ -89,6 +89,7 @@ def test_words_are_sampled_in_proportion_to_the_reward():
     check(*train(environment, letters, WORDS), environment, letters, 0.08)
 
 
+@pytest.mark.slow
 def test_molecules_are_sampled_in_proportion_to_the_reward(fragments):
     check(*train(fragments, halogens, TREES), fragments, halogens, 0.2)
 
@@ -103,6 +104,7 @@ def test_the_bound_on_words_tells_a_wrong_temperature():
     assert distance(Sequences("ACGU", 5, 3), letters, trained.policy)[0] > 1.5 * 0.08
 
 
+@pytest.mark.slow
 def test_the_bound_on_molecules_tells_a_missing_multiplicity(fragments, monkeypatch):
     monkeypatch.setattr(fragments, "log_multiplicity", lambda states: torch.zeros(len(states)))
     trained, _ = train(fragments, halogens, TREES)

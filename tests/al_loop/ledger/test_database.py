@@ -175,6 +175,7 @@ def test_a_full_disk_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", str(disk)], check=False)
 
 
+@pytest.mark.slow
 def test_a_restart_of_the_server_in_the_middle_loses_nothing() -> None:
     notes: list[str] = []
     with (

@@ -19,6 +19,8 @@ from al_loop.oracles.base import Outcome
 from al_loop.storage.ledger_head import LedgerHead
 from tests.support.ledgers import START, begin, open_round
 
+pytestmark = pytest.mark.slow
+
 VALUES = st.floats(-1e6, 1e6, allow_nan=False)
 
 

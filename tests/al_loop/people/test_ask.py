@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from al_loop.people.ask import ask, candidates_to_ask
 from tests.support.results import IC50, begin
+
+pytestmark = pytest.mark.slow
 
 
 def test_what_was_asked_for_is_not_asked_for_again_unless_wanted(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def log_pb(environment, policy, states, choices):
     return log_p.gather(1, choices[:, None])[:, 0]
 
 
+@pytest.mark.slow
 def test_retraced_trajectories_go_through_the_same_molecules_as_the_walk(drawn):
     environment, terminal = drawn
     walked, choices = walks(environment, terminal, 1)

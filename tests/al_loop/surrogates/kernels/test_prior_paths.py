@@ -8,6 +8,8 @@ from al_loop.surrogates.kernels.expression import kernel_of
 from al_loop.surrogates.kernels.prior_paths import draw_prior
 from al_loop.surrogates.variational import SparseGP
 
+pytestmark = pytest.mark.slow
+
 GENERATOR = torch.Generator().manual_seed(0)
 COUNTS = torch.randint(0, 4, (12, 30), generator=GENERATOR).double()
 WORDS = torch.eye(3).double()[torch.randint(0, 3, (12, 10), generator=GENERATOR)].flatten(1)
