@@ -7,7 +7,7 @@ reward, and what the objects that nobody measured are worth, cannot be known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,8 @@ def replay(
     Raises:
         ConfigError: there is no such round, its batch was not chosen by a model, or the parts do not exist or fit.
     """
+    from al_loop.campaign.round_state import RoundState
+
     row = _round(run, number)
     parts, observations = _parts(run, acquisition, selector), run.ledger.observations(until=row.info["n_answers"])
     if parts.fidelities.are_several:
@@ -84,7 +86,8 @@ def replay(
     later = values[(values["round"] >= row.number) & (values["origin"] != IMPORTED) & ~values["object"].isin(known)]
     later = later.drop_duplicates("object")
     batch = {c.object for c in candidates if c.round == row.number}
-    table, would = _scored(run, parts, models, later, row.number, len(batch))
+    tied = RoundState.read(run.ledger, parts, until=row.info["n_answers"]).tied()
+    table, would = _scored(run, parts, models, later, tied, row.number, len(batch))
     table["was_chosen"] = table["object"].isin(batch)
     table["would_be_chosen"] = would
     table = table.sort_values("score", ascending=False)
@@ -128,7 +131,13 @@ def _parts(run: RunTables, acquisition: Choice | None, selector: Choice | None) 
 
 
 def _scored(
-    run: RunTables, parts: CampaignParts, models: FittedModels, later: pd.DataFrame, number: int, n: int
+    run: RunTables,
+    parts: CampaignParts,
+    models: FittedModels,
+    later: pd.DataFrame,
+    tied: Sequence[str],
+    number: int,
+    n: int,
 ) -> tuple[pd.DataFrame, list[bool]]:
     """Return the candidates with their scores and predictions, and whether each would be chosen."""
     from al_loop.features.base import describable
@@ -153,6 +162,7 @@ def _scored(
         predict=models.mean_and_variance,
         draw=models.draw,
         seed=derive_seed(parts.config.seed, number, "select"),
+        X_best=parts.features(best) if (best := describable(parts.features, tied)) else None,
     )
     picked = set(parts.selector.select(context))
     means, stds = models.predict(X)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 
 from al_loop.acquisitions.base import MultiFidelityAcquisition
 from al_loop.campaign.candidates import CandidatePool
 from al_loop.campaign.preparation import CampaignParts
+from al_loop.campaign.round_state import RoundState
+from al_loop.features.base import describable
 from al_loop.modelling.fidelity_selection import BatchLimits, select_with_fidelities
 from al_loop.modelling.fitted import FittedModels
 from al_loop.selectors.base import SelectionContext
@@ -38,7 +40,7 @@ def pick(
     models: FittedModels,
     pool: CandidatePool,
     limits: BatchLimits,
-    highest_levels: Mapping[str, int],
+    state: RoundState,
     seed: int,
 ) -> list[tuple[int, int]]:
     """Return the rows of a pool that become the batch, each with the index of its fidelity.
@@ -48,20 +50,26 @@ def pick(
         models: the fitted models.
         pool: the candidates.
         limits: when the batch is full.
-        highest_levels: the index of the highest fidelity at which each object was proposed.
+        state: of the campaign.
         seed: of random choices.
     """
     fidelities = parts.fidelities
     if not fidelities.are_several:
-        return [(row, 0) for row in parts.selector.select(_selection(parts, models, pool, limits.n, seed))]
+        return [
+            (row, 0) for row in parts.selector.select(_selection(parts, models, pool, limits.n, state.tied(), seed))
+        ]
     levels = torch.arange(len(fidelities))
+    highest_levels = state.highest_levels
     is_open = torch.stack([levels > highest_levels.get(name, -1) for name in pool.objects])
     acquisition = parts.acquisition
     assert isinstance(acquisition, MultiFidelityAcquisition)
     return select_with_fidelities(models, acquisition, pool.X, is_open, fidelities.costs, limits)
 
 
-def _selection(parts: CampaignParts, models: FittedModels, pool: CandidatePool, n: int, seed: int) -> SelectionContext:
+def _selection(
+    parts: CampaignParts, models: FittedModels, pool: CandidatePool, n: int, tied: Sequence[str], seed: int
+) -> SelectionContext:
+    best = describable(parts.features, tied)
     return SelectionContext(
         n=n,
         scores=pool.scores,
@@ -74,4 +82,5 @@ def _selection(parts: CampaignParts, models: FittedModels, pool: CandidatePool, 
         predict=models.mean_and_variance,
         draw=models.draw,
         seed=seed,
+        X_best=parts.features(best) if best else None,
     )

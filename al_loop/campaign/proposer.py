@@ -279,7 +279,7 @@ class Proposer:
             else:
                 limit -= len(again) * self._parts.fidelities.costs[-1]
                 seed = derive_seed(self._config.seed, number, "select")
-                picks = pick(self._parts, models, pool, BatchLimits(n_new, limit), state.highest_levels, seed)
+                picks = pick(self._parts, models, pool, BatchLimits(n_new, limit), state, seed)
                 batch = pool.take([row for row, _ in picks]).at([level for _, level in picks])
                 top = len(self._parts.fidelities) - 1
                 at_target = pool.take(sorted({row for row, level in picks if level == top}))

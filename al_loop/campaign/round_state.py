@@ -122,6 +122,12 @@ class RoundState:
         sign = self.objectives.signs[0]
         return [name for name, values in self._results() if sign * values[0] >= sign * value]
 
+    def tied(self) -> list[str]:
+        """Return the objects that share the best value, in the order of the candidates; none of several objectives."""
+        results = [] if self.objectives.are_several else self._results()
+        best = max((self.objectives.signs[0] * values[0] for _, values in results), default=None)
+        return [name for name, values in results if self.objectives.signs[0] * values[0] == best]
+
     def ranked(self) -> list[str]:
         """Return the objects that count as results, the best first; of several objectives, the Pareto front first."""
         results = self._results()

@@ -158,7 +158,7 @@ class Simulation:
         left = budget - self._spent
         n = min(self._variant.batch_size, math.ceil(left / min(parts.fidelities.costs or (1.0,)) - 1e-9))
         limits = BatchLimits(n, min(parts.config.rounds.batch_cost or math.inf, left))
-        picks = pick(parts, models, pool, limits, state.highest_levels, derive_seed(self._seed, number, "select"))
+        picks = pick(parts, models, pool, limits, state, derive_seed(self._seed, number, "select"))
         batch = pool.take([row for row, _ in picks]).at([level for _, level in picks])
         means, stds = models.predict(batch.X, batch.levels)
         nearest = parts.features.similarity(batch.X, models.X).max(dim=1).values

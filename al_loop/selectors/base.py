@@ -57,6 +57,8 @@ class SelectionContext:
         predict: posterior means and variances of single feature rows, n x d -> n, n; larger is better.
         draw: (rows n x d, number of draws k, seed) -> k joint draws from the posterior of their values, k x n.
         seed: of random choices, another one for each round.
+        X_best: k x d features of the measured objects that share the best value; None: not known, or there are several
+            objectives.
     """
 
     n: int
@@ -70,6 +72,7 @@ class SelectionContext:
     predict: Callable[[Tensor], tuple[Tensor, Tensor]] = _PREDICT
     draw: Callable[[Tensor, int, int], Tensor] = _DRAW
     seed: int = 0
+    X_best: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.X_pending is not None and not len(self.X_pending):

@@ -68,3 +68,25 @@ def test_a_state_that_grows_equals_one_that_is_read_as_a_whole(tmp_path: Path, m
             check(n_reads)
         assert [o.values for o in states.current().observations] == [(1.0,), (5.0,)]
         assert [o.values for o in states.until(1).observations] == [(3.0,)]
+
+
+@pytest.mark.parametrize(
+    ("goals", "tied"), [(("maximise",), ["a", "d"]), (("minimise",), ["c"]), (("maximise",) * 2, [])]
+)
+def test_tied_objects_share_the_best_value(tmp_path: Path, goals: tuple[str, ...], tied: list[str]) -> None:
+    names = ("g", "h")[: len(goals)]
+    parts: Any = SimpleNamespace(
+        objectives=CampaignObjectives(tuple(range(len(goals))), names, goals), fidelities=Fidelities(("",), (1.0,))
+    )
+    with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        objectives = [Objective(name) for name in names]
+        ledger.begin_campaign(
+            name="c", config={}, fingerprint="f", seed=0, objectives=objectives, versions={"al-loop": "0"}
+        )
+        assert RoundState.read(ledger, parts).tied() == []
+        proposals = [Proposal(o, "random") for o in "abcde"]
+        candidates = ledger.open_round(0, proposals, seed=0, seconds={}, info={})
+        outcomes = [Outcome((v,) * len(goals)) for v in (3.0, 2.0, 1.0, 3.0)]
+        outcomes.append(Outcome.failed("permanent", "broken"))
+        ledger.commit_answers([_answer(c, o) for c, o in zip(candidates, outcomes, strict=True)])
+        assert RoundState.read(ledger, parts).tied() == tied
