@@ -92,10 +92,10 @@ class Conditioned(Environment):
         return self.environment.is_terminal(states[:, 1:])
 
     def condition_of(self, states: Tensor) -> Tensor:
-        """Return the vectors of the states' conditions, shape n x k, on the device of the states."""
+        """Return the vectors of the states' conditions, shape ... x k, on the device of the states."""
         if self.conditions.device != states.device:
             self.conditions = self.conditions.to(states.device)
-        return self.conditions[states[:, 0]]
+        return self.conditions[states[..., 0]]
 
     def features(self, states: Tensor) -> Tensor:
         """Return the features of the object, then the vector of the condition."""

@@ -27,11 +27,10 @@ class ConditionedPolicy(Policy):
         self._environment, self.policy, self.heads = environment, policy, policy.heads
         self.shares_trunk, self.is_markov = policy.shares_trunk, policy.is_markov  # type: ignore[misc]
         self.reads_from_device = policy.reads_from_device  # type: ignore[misc]
-        self.register_buffer("conditions", environment.conditions.clone(), persistent=False)
 
     def _split(self, states: Tensor, context: Context | None) -> tuple[Tensor, Context]:
         """Return the states of the objects, and the context with the vectors of their conditions."""
-        vectors = self.get_buffer("conditions")[states[..., 0]]
+        vectors = self._environment.condition_of(states)
         if context is None:
             return states[..., 1:], Context(vectors)
         values = vectors if context.values is None else torch.cat([vectors, context.values], -1)

@@ -3,7 +3,8 @@
 import torch
 
 from al_loop.environments.testing import EnvironmentContract
-from al_loop.latent import Mixture
+from al_loop.gflownet.policies import make_policy
+from al_loop.latent import DiscreteVAE, Mixture
 from al_loop.latent.observations import Observations
 
 MODEL = Mixture(groups=2, petals=3)
@@ -34,6 +35,19 @@ def test_a_dream_becomes_an_observation():
     assert torch.equal(latents, z)
     assert torch.equal(observations.features(states)[:, -2:], x.float())
     assert bool(observations.is_terminal(states).all())
+
+
+def test_every_network_sees_dreams():
+    model = DiscreteVAE(2, 2, 2, 3, 4, sampler="masked_autoregressive")
+    images = torch.tensor([[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 1.0, 1.0]])
+    observations = Observations(model, images, n_dreams=1)
+    policy = make_policy(observations, 8, 1)
+    _, z = model.sample(1, torch.Generator().manual_seed(0))
+    dream = observations.dream(images[1:], z)
+    start = observations.start(torch.cat([torch.tensor([0, 1]), dream[:, 0]]))
+    logits = policy.forward_logits(start)
+    assert torch.equal(logits[1], logits[2])
+    assert not torch.equal(logits[0], logits[2])
 
 
 def test_codes_outside_the_model_are_not_allowed():

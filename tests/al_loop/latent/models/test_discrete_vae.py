@@ -36,8 +36,9 @@ def test_dreams_have_the_probabilities_of_the_model():
     assert z.shape == (4000, 1)
 
 
-def test_gradient_steps_raise_the_likelihood():
-    model = DiscreteVAE(3, 3, 2, 2, 16)
+@pytest.mark.parametrize("sampler", ["mlp", "masked_autoregressive"])
+def test_gradient_steps_raise_the_likelihood(sampler):
+    model = DiscreteVAE(3, 3, 2, 2, 16, sampler)
     em = EM(
         rounds=12, e_steps=8, m_steps=8, lr_model=2e-2, lr=5e-3, batch_size=32, hidden=32, layers=1, report_every=12
     )
@@ -48,6 +49,7 @@ def test_gradient_steps_raise_the_likelihood():
     report = result.rounds[-1].report
     assert report.log_likelihood > before + 1
     assert report.is_kl_exact
+    assert type(result.posterior.model)(**model.arguments).latents().default_policy == sampler
 
 
 @pytest.mark.parametrize(
@@ -67,3 +69,8 @@ def test_a_decoder_has_no_closed_step():
     model = DiscreteVAE(3, 3)
     with pytest.raises(ValueError, match="gradient of log_evidence"):
         model.exact_step(model.read(images(2)))
+
+
+def test_an_unknown_sampler_is_refused():
+    with pytest.raises(ValueError, match="sampler: 'cnn' is not one of mlp, masked_autoregressive"):
+        DiscreteVAE(sampler="cnn")
