@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
-    parser.add_argument("--steps", type=int, default=40, help="steps of the GFlowNet")
+    parser.add_argument("--steps", type=int, default=85, help="steps of the GFlowNet")
     parser.add_argument("--sft-steps", type=int, default=30)
     parser.add_argument("--limit", type=float, default=800.0, help="CPU seconds of PPO")
     parser.add_argument("--tests", type=int, default=20, help="new questions of each size")
