@@ -28,7 +28,7 @@ class DiscreteVAE(LatentModel):
         codes: number of codes to choose from in each place.
         hidden: width of the decoder, which has two hidden layers.
         sampler: kind of the sampler's network: ``masked_autoregressive`` reads an image once for all of its codes, and
-            learns many codes in a third of the time; ``mlp`` reads it again for each code.
+            learns many of them in less time; ``mlp`` reads it again for each code.
 
     Raises:
         ValueError: a size is below 1, or there is no such sampler.
