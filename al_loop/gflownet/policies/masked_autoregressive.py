@@ -125,7 +125,8 @@ class MaskedAutoregressivePolicy(Policy):
         """Return ``forward_logits`` of unfinished words, from the outputs of their next places only."""
         embedded = self._embed(states, context, memory.trunk)
         place = self._n_filled(states).clamp(max=self._length - 1)
-        if place.device.type == "cpu" and len(place) and bool((place == place[0]).all()):  # as in most roll-outs
+        can_look = place.device.type == "cpu" and not torch.compiler.is_compiling()
+        if can_look and len(place) and bool((place == place[0]).all()):  # as in most roll-outs
             return linear(embedded, memory.head[place[0]], memory.bias[place[0]])
         return torch.baddbmm(memory.bias[place].unsqueeze(2), memory.head[place], embedded.unsqueeze(2))[..., 0]
 
