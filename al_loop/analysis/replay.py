@@ -162,7 +162,7 @@ def _scored(
         predict=models.mean_and_variance,
         draw=models.draw,
         seed=derive_seed(parts.config.seed, number, "select"),
-        X_best=parts.features(best) if (best := describable(parts.features, tied)) else None,
+        X_best=parts.features(describable(parts.features, tied)),
     )
     picked = set(parts.selector.select(context))
     means, stds = models.predict(X)

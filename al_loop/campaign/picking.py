@@ -55,9 +55,8 @@ def pick(
     """
     fidelities = parts.fidelities
     if not fidelities.are_several:
-        return [
-            (row, 0) for row in parts.selector.select(_selection(parts, models, pool, limits.n, state.tied(), seed))
-        ]
+        context = _selection(parts, models, pool, limits.n, state.tied(), seed)
+        return [(row, 0) for row in parts.selector.select(context)]
     levels = torch.arange(len(fidelities))
     highest_levels = state.highest_levels
     is_open = torch.stack([levels > highest_levels.get(name, -1) for name in pool.objects])
@@ -69,7 +68,6 @@ def pick(
 def _selection(
     parts: CampaignParts, models: FittedModels, pool: CandidatePool, n: int, tied: Sequence[str], seed: int
 ) -> SelectionContext:
-    best = describable(parts.features, tied)
     return SelectionContext(
         n=n,
         scores=pool.scores,
@@ -82,5 +80,5 @@ def _selection(
         predict=models.mean_and_variance,
         draw=models.draw,
         seed=seed,
-        X_best=parts.features(best) if best else None,
+        X_best=parts.features(describable(parts.features, tied)),
     )

@@ -57,8 +57,8 @@ class SelectionContext:
         predict: posterior means and variances of single feature rows, n x d -> n, n; larger is better.
         draw: (rows n x d, number of draws k, seed) -> k joint draws from the posterior of their values, k x n.
         seed: of random choices, another one for each round.
-        X_best: k x d features of the measured objects that share the best value; None: not known, or there are several
-            objectives.
+        X_best: k x d features of the measured objects that share the best value, no rows if there are several
+            objectives; None: not known.
     """
 
     n: int

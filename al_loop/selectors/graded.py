@@ -55,10 +55,16 @@ class Graded(Selector):
         deviations = context.predict(X)[1].double().clamp_min(0).sqrt()
         nearest = nearest_pending(X, context.similarity, context.X_pending)
         is_free = torch.ones(len(X), dtype=torch.bool)
-        picked = _covering(context)
-        for row in picked:
+        picked: list[int] = []
+
+        def take(row: int) -> None:
+            nonlocal nearest
+            picked.append(row)
             is_free[row] = False
             nearest = torch.maximum(nearest, context.similarity(X, X[row : row + 1]).double().squeeze(1))
+
+        for row in _covering(context):
+            take(row)
         for share, bonus in enumerate(self.bonuses, start=1):
             n = round(n_picks * share / len(self.bonuses))
             order = torch.tensor(best_first(context.scores.double() + bonus * deviations))
@@ -67,10 +73,7 @@ class Graded(Selector):
                 free = is_free[order]
                 is_apart = free & (nearest[order] <= self.max_similarity)
                 allowed = is_apart if bool(is_apart.any()) else free
-                best = int(order[allowed.int().argmax()])
-                picked.append(best)
-                is_free[best] = False
-                nearest = torch.maximum(nearest, context.similarity(X, X[best : best + 1]).double().squeeze(1))
+                take(int(order[allowed.int().argmax()]))
         return picked
 
 
