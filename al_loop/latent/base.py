@@ -58,6 +58,25 @@ class LatentModel(nn.Module, ABC):
             ValueError: the data are not observations of this model; the message names the first that is not.
         """
 
+    def checked(self, x: Tensor) -> Tensor:
+        """Return observations that a user gives as a tensor; by default, unchecked.
+
+        Args:
+            x: observations, shape n x width.
+
+        Raises:
+            ValueError: they are not observations of this model.
+        """
+        return x
+
+    def rows_of(self, data: Any) -> Tensor:
+        """Return observations, shape n x width, from a tensor of them or from data that ``read`` accepts.
+
+        Raises:
+            ValueError: the data are not observations of this model.
+        """
+        return self.checked(data) if isinstance(data, Tensor) else self.read(data)
+
     @abstractmethod
     def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
         """Return log p(x, z) of n pairs, shape n, with gradients with respect to the model's parameters.
@@ -131,7 +150,7 @@ class LatentModel(nn.Module, ABC):
 
     @property
     def is_exact(self) -> bool:
-        """Whether ``log_likelihood`` and ``exact_step`` are available."""
+        """Whether ``log_likelihood`` is available, and ``exact_step`` if the model has a closed M-step."""
         return self.has_codes
 
     @cached_property
@@ -183,7 +202,7 @@ class LatentModel(nn.Module, ABC):
         Raises:
             ValueError: there is no exact inference for this model.
         """
-        return self.log_evidence(data if isinstance(data, Tensor) else self.read(data))
+        return self.log_evidence(self.rows_of(data))
 
     @torch.no_grad()
     def exact_step(self, x: Tensor) -> float:
@@ -237,6 +256,8 @@ class LatentModel(nn.Module, ABC):
     @torch.no_grad()
     def exact_summaries(self, x: Tensor) -> Tensor | None:
         """Return the exact posterior means of ``summaries``, shape n x d; None if they are not available.
+
+        A model with a closed M-step that returns them has ``exact_step``, too.
 
         Args:
             x: observations, shape n x width.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from al_loop.latent.base import LatentModel
+from al_loop.latent.checks import in_range
 
 #: most latents that are counted at a time
 _CHUNK = 20_000
@@ -28,9 +29,7 @@ class MultinomialModel(LatentModel):
 
     def __init__(self, smoothing: float, **arguments: Any) -> None:
         super().__init__(smoothing=smoothing, **arguments)
-        if not smoothing >= 0:
-            raise ValueError(f"smoothing: must be at least 0, got {smoothing}")
-        self._smoothing = smoothing
+        self._smoothing = in_range("smoothing", smoothing, 0, 1e9)
 
     @abstractmethod
     def tables(self) -> list[nn.Parameter]:

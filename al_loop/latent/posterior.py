@@ -18,6 +18,7 @@ from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.latent.base import LatentModel
+from al_loop.latent.checks import at_least_one
 from al_loop.latent.observations import Observations
 
 #: most trajectories that are drawn at a time
@@ -85,8 +86,7 @@ class Posterior:
         self.hidden, self.layers, self.backward = hidden, layers, backward
 
     def _bind(self, x: Any) -> tuple[Observations, Policy]:
-        rows = x if isinstance(x, Tensor) else self.model.read(x)
-        observations = Observations(self.model, rows)
+        observations = Observations(self.model, self.model.rows_of(x))
         with torch.random.fork_rng(devices=[]):
             policy = make_policy(observations, self.hidden, self.layers)
         policy.load_state_dict(self.weights)
@@ -107,10 +107,13 @@ class Posterior:
             Terminal states of the latents, shape m x n x k.
 
         Raises:
-            ValueError: n is below 1, or the data are not observations of the model.
+            ValueError: a number is out of range, or the data are not observations of the model.
         """
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
+        at_least_one("n", n)
+        if isinstance(moves, bool) or not isinstance(moves, int) or moves < 0:
+            raise ValueError(f"moves: must be a whole number of at least 0, got {moves!r:.80}")
+        if not 0 < undone <= 1:
+            raise ValueError(f"undone: must be above 0 and at most 1, got {undone}")
         observations, policy = self._bind(x)
         m = observations.n_observed
         index = torch.arange(m).repeat_interleave(n)
@@ -139,8 +142,7 @@ class Posterior:
         Raises:
             ValueError: n is below 1, or the data are not observations of the model.
         """
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
+        at_least_one("n", n)
         observations, policy = self._bind(x)
         generator = torch.Generator().manual_seed(seed)
         states, log_weights = _weighted_draws(observations, policy, self.model, n, generator, self.backward)
@@ -166,7 +168,11 @@ class Posterior:
             x: the observations.
             n: draws for each.
             seed: source of all randomness.
+
+        Raises:
+            ValueError: n is below 1, or the data are not observations of the model.
         """
+        at_least_one("n", n)
         observations, policy = self._bind(x)
         generator = torch.Generator().manual_seed(seed)
         _, log_weights = _weighted_draws(observations, policy, self.model, n, generator, self.backward)
@@ -181,7 +187,11 @@ class Posterior:
             seed: source of all randomness.
             n_pairs: most pairs of an observation and a latent that are enumerated for the KL divergence, which is then
                 that of the first observations alone, at least one; None: all pairs.
+
+        Raises:
+            ValueError: n is below 1, or the data are not observations of the model.
         """
+        at_least_one("n", n)
         observations, policy = self._bind(x)
         generator = torch.Generator().manual_seed(seed)
         return evaluate(observations, policy, self.model, n, generator, self.backward, n_pairs)

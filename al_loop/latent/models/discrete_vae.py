@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, softp
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.base import Environment
 from al_loop.latent.base import LatentModel
+from al_loop.latent.checks import at_least_one, numbered, read_numbers
 
 
 class DiscreteVAE(LatentModel):
@@ -48,11 +48,9 @@ class DiscreteVAE(LatentModel):
     ) -> None:
         arguments: dict[str, Any] = {} if sampler == "mlp" else {"sampler": sampler}
         super().__init__(height=height, width=width, grid=grid, codes=codes, hidden=hidden, **arguments)
-        if min(height, width, grid, codes, hidden) < 1:
-            raise ValueError(
-                "height, width, grid, codes and hidden must be at least 1, got "
-                f"{height}, {width}, {grid}, {codes} and {hidden}"
-            )
+        for name, size in self.arguments.items():
+            if name != "sampler":
+                at_least_one(name, size)
         if sampler not in ("mlp", "masked_autoregressive"):
             raise ValueError(f"sampler: {sampler!r} is not one of mlp, masked_autoregressive")
         self._sampler = sampler
@@ -69,12 +67,12 @@ class DiscreteVAE(LatentModel):
             )
 
     def latents(self) -> Environment:
-        space = Assignments([f"{i:03d}" for i in range(self._n_codes)], self._n_places, order="left_to_right")
+        space = Assignments(numbered(self._n_codes), self._n_places, order="left_to_right")
         space.default_policy = self._sampler  # type: ignore[misc]
         return space
 
     def read(self, data: Any) -> Tensor:
-        images = torch.as_tensor(np.asarray(data, dtype=np.float32))
+        images = read_numbers(data, "images of zeros and ones").float()
         height, width = self._shape
         if images.ndim == 3 and images.shape[1:] == self._shape:
             images = images.flatten(1)
@@ -84,6 +82,9 @@ class DiscreteVAE(LatentModel):
         if len(bad):
             raise ValueError(f"image {int(bad[0]) + 1} has pixels other than 0 and 1; apply a threshold first")
         return images
+
+    def checked(self, x: Tensor) -> Tensor:
+        return self.read(x)
 
     def _prior_of(self, z: Tensor) -> Tensor:
         return self.prior.log_softmax(1)[torch.arange(self._n_places, device=z.device), z].sum(1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch import Tensor
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.base import Environment
 from al_loop.latent.base import LatentModel, log_normal
+from al_loop.latent.checks import at_least_one, in_range, numbered, read_numbers
 
 
 class Mixture(LatentModel):
@@ -35,20 +35,19 @@ class Mixture(LatentModel):
         self,
         groups: Annotated[int, Field(ge=1)] = 4,
         petals: Annotated[int, Field(ge=1)] = 4,
-        radius: Annotated[float, Field(ge=0)] = 1.0,
-        sigma: Annotated[float, Field(gt=0)] = 0.25,
+        radius: Annotated[float, Field(ge=0, le=1e9)] = 1.0,
+        sigma: Annotated[float, Field(ge=1e-6, le=1e9)] = 0.25,
     ) -> None:
         super().__init__(groups=groups, petals=petals, radius=radius, sigma=sigma)
-        if groups < 1 or petals < 1 or not sigma > 0:
-            raise ValueError(f"groups and petals must be at least 1 and sigma above 0, got {groups}, {petals}, {sigma}")
-        self._groups, self._petals, self._sigma = groups, petals, sigma
+        self._groups, self._petals = at_least_one("groups", groups), at_least_one("petals", petals)
+        self._sigma = in_range("sigma", sigma, 1e-6, 1e9)
+        in_range("radius", radius, 0, 1e9)
         angle = (torch.arange(petals, dtype=torch.float64) + 0.5) * 2 * math.pi / petals
         self.register_buffer("petal", radius * torch.stack([angle.cos(), angle.sin()], 1))
         self.centre = torch.nn.Parameter(torch.zeros(groups, 2, dtype=torch.float64))
 
     def latents(self) -> Environment:
-        letters = [f"{i:02d}" for i in range(max(self._groups, self._petals))]
-        return Assignments(letters, 2, order="left_to_right")
+        return Assignments(numbered(max(self._groups, self._petals)), 2, order="left_to_right")
 
     def allowed(self, x: Tensor, z: Tensor) -> Tensor | None:
         """Return the groups for the first letter, and the petals for the second."""
@@ -59,13 +58,13 @@ class Mixture(LatentModel):
         return torch.arange(n_letters, device=z.device) < n_choices[:, None]
 
     def read(self, data: Any) -> Tensor:
-        points = torch.as_tensor(np.asarray(data, dtype=np.float64))
+        points = read_numbers(data, "points in the plane")
         if points.ndim != 2 or points.shape[1] != 2 or not len(points):
             raise ValueError(f"expected points in the plane, n x 2 numbers, got the shape {tuple(points.shape)}")
-        bad = (~points.isfinite().all(1)).nonzero()
-        if len(bad):
-            raise ValueError(f"row {int(bad[0]) + 1}: {points[int(bad[0])].tolist()} is not finite")
         return points
+
+    def checked(self, x: Tensor) -> Tensor:
+        return self.read(x)
 
     def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
         group, petal = z[:, 0], z[:, 1]

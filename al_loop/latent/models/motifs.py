@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.base import Environment
+from al_loop.latent.checks import at_least_one, numbered
 from al_loop.latent.multinomial import MultinomialModel
 from al_loop.latent.words import PAD, OfWords, Words, lengths_of
 from al_loop.system.alphabets import letters_of
@@ -39,11 +40,12 @@ class Motifs(OfWords, MultinomialModel):
         length: Annotated[int, Field(ge=1)],
         motifs: Annotated[int, Field(ge=1)] = 2,
         width: Annotated[int, Field(ge=1)] = 3,
-        smoothing: Annotated[float, Field(ge=0)] = 0.1,
+        smoothing: Annotated[float, Field(ge=0, le=1e9)] = 0.1,
     ) -> None:
         super().__init__(smoothing, alphabet=alphabet, length=length, motifs=motifs, width=width)
-        if motifs < 1 or not 1 <= width <= length:
-            raise ValueError(f"expected at least one motif, and a width of 1 to {length}, got {motifs} and {width}")
+        at_least_one("motifs", motifs)
+        if at_least_one("width", width) > at_least_one("length", length):
+            raise ValueError(f"width: must be at most the length of the sequences, {length}, got {width}")
         self.words = Words(str(letters_of(alphabet)), length)
         self._motifs, self._width, self._n_starts = motifs, width, length - width + 1
         n_letters, double = len(self.words.letters), torch.float64
@@ -60,7 +62,7 @@ class Motifs(OfWords, MultinomialModel):
 
     def latents(self) -> Environment:
         """Return the starts of the motifs; the last letter stands for an absent one."""
-        return Assignments([f"{i:03d}" for i in range(self._n_starts + 1)], self._motifs, order="left_to_right")
+        return Assignments(numbered(self._n_starts + 1), self._motifs, order="left_to_right")
 
     def explain(self, x: Tensor, z: Tensor) -> list[str]:
         """Return the letters that the motifs cover, such as ``1:GGA@4 2:-``."""

@@ -72,9 +72,22 @@ def test_no_move_leaves_the_states(result):
     assert improve(observations, policy, result.model, states, 0, 0.5, "learned", generator) is states
 
 
-def test_it_refuses_no_draws(result):
-    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
-        result.posterior.draw(POINTS, 0)
+@pytest.mark.parametrize("n", [0, -1, 1.5, True])
+@pytest.mark.parametrize("method", ["draw", "weighted", "importance", "report"])
+def test_numbers_of_draws_that_are_none_are_refused(result, method, n):
+    with pytest.raises(ValueError, match="n: must be a whole number of at least 1, got"):
+        getattr(result.posterior, method)(POINTS, n)
+
+
+@pytest.mark.parametrize(("settings", "name"), [({"moves": -1}, "moves"), ({"moves": 1, "undone": 0.0}, "undone")])
+def test_moves_out_of_range_are_refused(result, settings, name):
+    with pytest.raises(ValueError, match=f"{name}: must be"):
+        result.posterior.draw(POINTS, 2, **settings)
+
+
+def test_a_tensor_that_is_no_observation_is_refused(result):
+    with pytest.raises(ValueError, match="got the shape"):
+        result.posterior.draw(torch.zeros(2, 3))
 
 
 def test_importance_sampling_approaches_the_likelihood_from_below(result):

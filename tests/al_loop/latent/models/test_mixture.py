@@ -72,8 +72,35 @@ def test_a_group_without_points_keeps_its_centre():
         ([[1.0, 2.0, 3.0]], "got the shape"),
         ([[0.0, 0.0], [np.nan, 1.0]], "row 2"),
         (np.zeros((0, 2)), "got the shape"),
+        ([[0.0, 0.0], [1e30, 1.0]], "row 2: 1e\\+30 is larger than 1e\\+09; rescale"),
+        ([[1.0, 2.0], [1.0]], "expected points in the plane: "),
+        ([[1j, 2.0]], "expected points in the plane"),
+        ({"x": 1}, "expected points in the plane: "),
+        (torch.zeros(2, 3, requires_grad=True), "got the shape"),
     ],
 )
 def test_points_that_are_none_are_refused(data, message):
     with pytest.raises(ValueError, match=message):
         Mixture().read(data)
+    with pytest.raises(ValueError, match=message):
+        Mixture().log_likelihood(data)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sigma": math.inf}, "sigma: must be a number from 1e-06 to 1e"),
+        ({"sigma": 1e-200}, "sigma: must be"),
+        ({"radius": -1.0}, "radius: must be a number from 0"),
+        ({"radius": math.nan}, "radius: must be"),
+        ({"groups": 2.5}, "groups: must be a whole number of at least 1, got 2.5"),
+        ({"petals": 0}, "petals: must be a whole number of at least 1, got 0"),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Mixture(**arguments)
+
+
+def test_there_may_be_more_than_a_thousand_groups():
+    assert len(Mixture(groups=1200, petals=1).latents().alphabet) == 1200

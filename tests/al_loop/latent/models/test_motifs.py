@@ -95,7 +95,9 @@ def test_drawn_and_exact_posterior_means_agree():
     assert torch.allclose(exact, by_hand)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [((4, 0, 2), "at least one motif"), ((4, 1, 5), "width of 1 to 4")])
+@pytest.mark.parametrize(
+    ("arguments", "message"), [((4, 0, 2), "motifs: must be"), ((4, 1, 5), "width: must be at most")]
+)
 def test_impossible_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Motifs("AB", *arguments)
