@@ -17,7 +17,7 @@ from al_loop.campaign.reaching import walk_to_constraints
 from al_loop.config import CampaignConfig
 from al_loop.config.check import parts_of
 from al_loop.errors import AlLoopError, ConfigError
-from al_loop.features.base import describable, refusals
+from al_loop.features.base import Features, describable, refusals
 from al_loop.gflownet import random_objects as random
 from al_loop.ledger import Observation
 from al_loop.modelling.constraint_reward import ConstraintReward
@@ -54,12 +54,16 @@ class Rehearsal:
         features = self._parts.features
         with self._blaming("features", "computing the features of random objects"):
             described = describable(features, self._objects)
-            X = features(described or list(self._objects))  # raises if none has features
+            features(described or list(self._objects))  # raises if none has features
         if lacking := refusals(features):
             name, reason = next(iter(lacking.items()))
             share = f"{len(lacking)} of {len(self._objects)} random objects"
             self.note = f"; none for {share}, such as {name:.80}: {reason}"
         self._objects = tuple(described)
+        with self._blaming("features", "adapting the features to made-up answers"):
+            if isinstance(features, Features):
+                features.refit(described, [float(i) for i in range(len(described))], seed=0)
+            X = features(described)
         self._require_finite(X, "features", "feature rows")
         return X
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from al_loop.errors import summary
+from al_loop.errors import ConfigError, summary
 from al_loop.features.molecules.graphs import MolecularGraphs
 from al_loop.features.row_cache import RowCache
 from al_loop.features.row_layout import Layout
@@ -113,14 +113,22 @@ class Features(ABC):
         return None
 
     def describable(self, objects: Sequence[str]) -> list[str]:
-        """Return the objects that have features, in their order; the reasons for the others are in ``refused``."""
+        """Return the objects that have features, in their order; the reasons for the others are in ``refused``.
+
+        Raises:
+            ConfigError: no object can have features, such as without a file that they need.
+        """
         objects = [o for o in objects if o not in self.refused]
         try:
             self.remember(objects)
+        except ConfigError:  # such as a file that cannot be read: it concerns no single object
+            raise
         except Exception:  # third-party code raises anything
             for name in dict.fromkeys(objects):
                 try:
                     self.remember([name])
+                except ConfigError:
+                    raise
                 except Exception as error:
                     self.refused[name] = summary(error)
         return [o for o in objects if o not in self.refused]

@@ -67,7 +67,7 @@ class PosteriorFeatures:
         other = copy.copy(self)
         model = copy.deepcopy(self._posterior.model)
         x, posterior = model.read_text(objects), self._posterior
-        if model.is_exact:
+        if model.has_closed_form and model.exact_summaries(x[:1]) is not None:  # the sampler is not used
             for _ in range(rounds):
                 model.exact_step(x)
             weights = posterior.weights

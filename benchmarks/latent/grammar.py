@@ -85,15 +85,6 @@ def problem(arm: str, seed: int, n_train: int = 1000) -> tuple[Grammar, Grammar,
     return truth, model, x, test, trees
 
 
-def spans(model: Grammar, z: Tensor) -> Tensor:
-    """Return an indicator of the spans of trees, shape n x length x length."""
-    label, left, right = model.latents().nodes(z)
-    rows, gap = (label < 5).nonzero(as_tuple=True)
-    indicator = torch.zeros(len(z), 10, 10, dtype=torch.float64)
-    indicator[rows, left[rows, gap], right[rows, gap]] = 1
-    return indicator
-
-
 def decode(probability: Tensor, n_words: int) -> set[tuple[int, int]]:
     """Return the spans of the tree with the largest expected number of correct ones, the whole sentence aside."""
     best = {(i, i): (0.0, frozenset[tuple[int, int]]()) for i in range(n_words)}
@@ -110,7 +101,7 @@ def decode(probability: Tensor, n_words: int) -> set[tuple[int, int]]:
 def f1(model: Grammar, probability: Tensor, x: Tensor, trees: Tensor) -> float:
     """Return the F1 of spans over all sentences, the whole sentences aside."""
     right = n_found = n_true = 0
-    for row, tree, n in zip(probability, spans(model, trees), lengths_of(x).tolist(), strict=True):
+    for row, tree, n in zip(probability, model.spans(trees), lengths_of(x).tolist(), strict=True):
         found = decode(row, n)
         true = {(i, j) for i, j in tree.nonzero().tolist()} - {(0, n - 1)}
         right, n_found, n_true = right + len(found & true), n_found + len(found), n_true + len(true)
@@ -122,7 +113,7 @@ def drawn_spans(posterior: Posterior, x: Tensor, n: int = 100) -> Tensor:
     assert isinstance(posterior.model, Grammar)
     model = posterior.model
     drawn = posterior.draw(x, n, seed=1)
-    return torch.stack([spans(model, z).mean(0) for z in drawn])
+    return torch.stack([model.spans(z).mean(0) for z in drawn])
 
 
 def show(model: Grammar, x: Tensor, done: Round) -> None:

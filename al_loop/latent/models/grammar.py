@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from al_loop.environments.forest import Forests, Order
+from al_loop.latent.checks import at_least_one
 from al_loop.latent.multinomial import MultinomialModel
 from al_loop.latent.words import OfWords, Words, lengths_of
 
@@ -54,17 +55,18 @@ class Grammar(OfWords, MultinomialModel):
         nonterminals: Annotated[int, Field(ge=1)] = 5,
         preterminals: Annotated[int, Field(ge=1)] = 5,
         context: Literal["none", "sibling"] = "none",
-        smoothing: Annotated[float, Field(ge=0)] = 0.01,
+        smoothing: Annotated[float, Field(ge=0, le=1e9)] = 0.01,
         order: Order = "any",
     ) -> None:
         arguments: dict[str, Any] = {"nonterminals": nonterminals, "preterminals": preterminals, "context": context}
         if order != "any":
             arguments["order"] = order
         super().__init__(smoothing, words=words, length=length, **arguments)
-        if length < 2 or nonterminals < 1 or preterminals < 1 or context not in ("none", "sibling"):
+        at_least_one("nonterminals", nonterminals)
+        at_least_one("preterminals", preterminals)
+        if at_least_one("length", length) < 2 or context not in ("none", "sibling"):
             raise ValueError(
-                "expected a length of at least 2, at least one nonterminal and preterminal, and the context none or "
-                f"sibling, got {length}, {nonterminals}, {preterminals} and {context!r}"
+                f"expected a length of at least 2, and the context none or sibling, got {length} and {context!r}"
             )
         self.words = Words(words, length)
         self._order = order
@@ -228,6 +230,25 @@ class Grammar(OfWords, MultinomialModel):
 
     # -- exact inference -----------------------------------------------------------------------------------------------
 
+    def spans(self, z: Tensor) -> Tensor:
+        """Return an indicator of the spans of trees, by first and last word, shape n x length x length.
+
+        Args:
+            z: trees, shape n x k.
+        """
+        label, left, right = self.latents().nodes(z)
+        rows, gap = (label < self._k).nonzero(as_tuple=True)
+        indicator = torch.zeros(len(z), self.words.length, self.words.length, dtype=torch.float64, device=z.device)
+        indicator[rows, left[rows, gap], right[rows, gap]] = 1
+        return indicator
+
+    def summaries(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return which spans of words are nodes of trees, shape n x (length * (length - 1) / 2)."""
+        return _above_diagonal(self.spans(z))
+
+    def exact_summaries(self, x: Tensor) -> Tensor:
+        return _above_diagonal(self.span_probabilities(x))
+
     @property
     def is_exact(self) -> bool:
         return True
@@ -247,24 +268,31 @@ class Grammar(OfWords, MultinomialModel):
         n, length = x.shape
         emitted = torch.nn.functional.pad(self.emission.exp()[:, x.clamp(min=0)].permute(1, 2, 0), (self._k, 0))
         rule = self.rule.exp().unflatten(-1, (self._n_symbols, self._n_symbols))
-        # of each span: the probability by symbol and context; that of a word does not depend on the context
-        chart = {(i, i): emitted[:, i, :, None].expand(-1, -1, self._n_contexts) for i in range(length)}
+        # of each span: the probability by symbol and context, as a share of the largest, whose logarithm is kept apart
+        # so that long sentences do not underflow; that of a word does not depend on the context
+        chart, log_scale = {}, {}
+        for i in range(length):
+            chart[i, i], log_scale[i, i] = _scaled(emitted[:, i, :, None].expand(-1, -1, self._n_contexts))
         context_of = [min(symbol, self._k) + 1 if self._n_contexts > 1 else 0 for symbol in range(self._n_symbols)]
         padding = (0, 0, 0, self._n_symbols - self._k)
         for width in range(2, length + 1):
             for i in range(length - width + 1):
                 j = i + width - 1
-                pairs = sum(
-                    chart[i, k][:, :, 0, None] * chart[k + 1, j][:, :, context_of].transpose(1, 2) for k in range(i, j)
-                )
+                splits = range(i, j)
+                logs = torch.stack([log_scale[i, k] + log_scale[k + 1, j] for k in splits])
+                largest = logs.amax(0)
+                left = torch.stack([chart[i, k][:, :, 0] for k in splits]) * (logs - largest).exp()[..., None]
+                right = torch.stack([chart[k + 1, j] for k in splits])[..., context_of]
+                pairs = torch.einsum("knb,kncb->nbc", left, right)
                 total = torch.einsum("acbd,nbd->nac", rule, pairs)
                 if weight is not None:
                     total = total * weight[:, i, j, None, None]
-                chart[i, j] = torch.nn.functional.pad(total, padding)
-        n_words = lengths_of(x)
-        whole = torch.stack([chart[0, j][:, : self._k, 0] for j in range(length)], 1)
-        last = whole[torch.arange(n, device=x.device), n_words - 1]
-        return (last @ self.root.exp()).clamp(min=1e-300).log()
+                total, log_total = _scaled(total)
+                chart[i, j], log_scale[i, j] = torch.nn.functional.pad(total, padding), largest + log_total
+        n_words, row = lengths_of(x), torch.arange(n, device=x.device)
+        whole = torch.stack([chart[0, j][:, : self._k, 0] for j in range(length)], 1)[row, n_words - 1]
+        log_whole = torch.stack([log_scale[0, j] for j in range(length)], 1)[row, n_words - 1]
+        return (whole @ self.root.exp()).clamp(min=1e-300).log() + log_whole
 
     def span_probabilities(self, x: Tensor) -> Tensor:
         """Return the exact posterior probability of each span of words, shape n x length x length.
@@ -276,6 +304,18 @@ class Grammar(OfWords, MultinomialModel):
             weight = torch.ones(len(x), x.shape[1], x.shape[1], dtype=torch.float64, requires_grad=True)
             (gradient,) = torch.autograd.grad(self.inside(x, weight).sum(), [weight])
         return gradient
+
+
+def _above_diagonal(table: Tensor) -> Tensor:
+    """Return the entries above the diagonals of n tables, shape n x (length * (length - 1) / 2)."""
+    rows, columns = torch.triu_indices(table.shape[1], table.shape[2], 1, device=table.device)
+    return table[:, rows, columns]
+
+
+def _scaled(probability: Tensor) -> tuple[Tensor, Tensor]:
+    """Return probabilities as shares of the largest of each row, and its logarithm, shape n, a constant."""
+    largest = probability.detach().flatten(1).amax(1).clamp(min=1e-300)
+    return probability / largest.view(-1, *[1] * (probability.ndim - 1)), largest.log()
 
 
 def _uniform(*shape: int) -> nn.Parameter:

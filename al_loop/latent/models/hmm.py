@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.base import Environment
+from al_loop.latent.checks import at_least_one, numbered
 from al_loop.latent.multinomial import MultinomialModel
 from al_loop.latent.words import PAD, OfWords, Words, lengths_of
 from al_loop.system.alphabets import letters_of
@@ -39,11 +40,10 @@ class HMM(OfWords, MultinomialModel):
         alphabet: str | list[str],
         length: Annotated[int, Field(ge=1)],
         states: Annotated[int, Field(ge=1)] = 5,
-        smoothing: Annotated[float, Field(ge=0)] = 0.01,
+        smoothing: Annotated[float, Field(ge=0, le=1e9)] = 0.01,
     ) -> None:
         super().__init__(smoothing, alphabet=alphabet, length=length, states=states)
-        if states < 1:
-            raise ValueError(f"states: must be at least 1, got {states}")
+        at_least_one("states", states)
         letters = letters_of(alphabet) if isinstance(alphabet, str) else alphabet
         self.words, self._states = Words(letters, length), states
         n_letters = len(self.words.letters)
@@ -57,7 +57,7 @@ class HMM(OfWords, MultinomialModel):
 
     def latents(self) -> Environment:
         """Return the states of all places; those after the end of a sequence are uniform."""
-        return Assignments([f"{i:03d}" for i in range(self._states)], self.words.length, order="left_to_right")
+        return Assignments(numbered(self._states), self.words.length, order="left_to_right")
 
     def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
         return self.log_partial(x, z)
@@ -77,11 +77,22 @@ class HMM(OfWords, MultinomialModel):
 
     def log_evidence(self, x: Tensor) -> Tensor:
         """Return log p(x), shape n, by the forward algorithm."""
-        forward = self.first + self.emission[:, x[:, 0].clamp(min=0)].T
+        return self._forward(self.emission[:, x.clamp(min=0)].permute(1, 2, 0), x)
+
+    def _forward(self, emitted: Tensor, x: Tensor) -> Tensor:
+        """Return log p(x), shape n, given the log-probabilities of the letters, shape n x length x states."""
+        forward = self.first + emitted[:, 0]
         for t in range(1, x.shape[1]):
-            step = (forward[:, :, None] + self.next).logsumexp(1) + self.emission[:, x[:, t].clamp(min=0)].T
+            step = (forward[:, :, None] + self.next).logsumexp(1) + emitted[:, t]
             forward = torch.where((x[:, t] != PAD)[:, None], step, forward)
         return forward.logsumexp(1)
+
+    def exact_summaries(self, x: Tensor) -> Tensor:
+        """Return the exact probabilities of the states of all places, shape n x (length * states)."""
+        with torch.enable_grad():  # the forward-backward algorithm, as the derivative of the forward one
+            emitted = self.emission[:, x.clamp(min=0)].permute(1, 2, 0).detach().requires_grad_()
+            (marginals,) = torch.autograd.grad(self._forward(emitted, x).sum(), [emitted])
+        return torch.where((x != PAD)[..., None], marginals, 1 / self._states).flatten(1)
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw sequences with the lengths of those that the model was initialised with, and their states."""

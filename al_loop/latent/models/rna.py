@@ -13,6 +13,7 @@ from torch import Tensor
 from al_loop.environments.pairing import Pairings
 from al_loop.errors import ConfigError
 from al_loop.latent.base import LatentModel
+from al_loop.latent.checks import in_range
 from al_loop.latent.words import OfWords, Words, lengths_of
 
 #: pairs of the letters ACGU, by index
@@ -28,7 +29,7 @@ class RNAStructures(OfWords, LatentModel):
 
     Args:
         length: number of letters of the longest word.
-        temperature: in degrees Celsius.
+        temperature: in degrees Celsius, from -100 to 1,000.
         sampler: kind of the sampler's network: ``folding`` has learned weights of loops, ``pairing`` has not.
     """
 
@@ -37,7 +38,7 @@ class RNAStructures(OfWords, LatentModel):
     def __init__(
         self,
         length: Annotated[int, Field(ge=1)] = 30,
-        temperature: float = 37.0,
+        temperature: Annotated[float, Field(ge=-100, le=1000)] = 37.0,
         sampler: Literal["pairing", "folding"] = "pairing",
     ) -> None:
         arguments: dict[str, Any] = {} if sampler == "pairing" else {"sampler": sampler}
@@ -45,8 +46,7 @@ class RNAStructures(OfWords, LatentModel):
         if sampler not in ("pairing", "folding"):
             raise ValueError(f"sampler: {sampler!r} is not one of pairing, folding")
         self.policy = sampler  # type: ignore[misc]
-        if not temperature > -273.15:
-            raise ValueError(f"temperature: must be above -273.15 degrees Celsius, got {temperature}")
+        in_range("temperature", temperature, -100, 1000)
         self.words, self._temperature = Words("ACGU", length), temperature
         self._log_kt = math.log(1.98717e-3 * (temperature + 273.15))  # kcal/mol, ViennaRNA's gas constant
         self.register_buffer("n_lengths", torch.tensor([0.0] * length + [1.0]))
@@ -110,6 +110,7 @@ class RNAStructures(OfWords, LatentModel):
         rna = library()
         model = rna.md()
         model.temperature, model.uniq_ML = self._temperature, 1
+        model.pf_smooth = 0  # otherwise energies at other temperatures than 37 are not those of ``log_joint``
         return rna.fold_compound(word, model)
 
     def initialise(self, x: Tensor, generator: torch.Generator) -> None:
@@ -118,6 +119,14 @@ class RNAStructures(OfWords, LatentModel):
 
     def maximise(self, x: Tensor, z: Tensor, weight: Tensor) -> None:
         """Do nothing, since the energies are given."""
+
+    def exact_step(self, x: Tensor) -> float:
+        """Return the mean log-likelihood, of which nothing can be improved.
+
+        Args:
+            x: words, shape n x length.
+        """
+        return float(self.log_evidence(x).mean())
 
     @property
     def has_codes(self) -> bool:

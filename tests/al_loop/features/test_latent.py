@@ -10,7 +10,7 @@ from al_loop.errors import ConfigError
 from al_loop.features.joined import Joined
 from al_loop.features.latent import Latent
 from al_loop.features.testing import FeaturesContract
-from al_loop.latent import EM, Mixture, Motifs, fit, save
+from al_loop.latent import EM, HMM, Grammar, Mixture, Motifs, RNAStructures, fit, save
 
 SEQUENCES = ["ACGTAC", "GGATAA", "ACCGGA", "TTGGAT"]
 
@@ -93,3 +93,28 @@ def test_files_of_other_models_are_refused(tmp_path):
         Latent(str(tmp_path / "m.pt"))(["ACGT"])
     with pytest.raises(ConfigError, match="cannot read"):
         Latent("missing.pt")(["ACGT"])
+
+
+@pytest.mark.parametrize(
+    ("model", "sequences", "changes"),
+    [
+        (HMM("ACGT", 6, 2), SEQUENCES, True),  # its codes can be enumerated
+        (HMM("ACGT", 6, 7), SEQUENCES, True),  # these cannot
+        (Grammar("ACGT", 6, 2, 2, order="top_down"), SEQUENCES, True),
+        (RNAStructures(6), ["GAAAUC", "GGAACC", "GCAAGC"], False),  # its energies are given
+    ],
+)
+def test_a_model_of_any_kind_describes_sequences_and_is_refitted(tmp_path, model, sequences, changes):
+    if model.kind == "rna":
+        pytest.importorskip("RNA")
+    save(tmp_path / "l.pt", fit(model, sequences, EM(rounds=1, e_steps=2, hidden=4, layers=1, moves=0)).posterior)
+    features = Latent(str(tmp_path / "l.pt"), rounds=2)
+    before = features(sequences)
+    assert before.shape == (len(sequences), features.d)
+    features.refit(sequences, [float(i) for i in range(len(sequences))], seed=0)
+    assert torch.equal(features(sequences), before) != changes
+
+
+def test_a_missing_file_is_one_error_and_not_a_reason_for_each_object():
+    with pytest.raises(ConfigError, match=r"cannot read nofile\.pt"):
+        Latent("nofile.pt").describable(SEQUENCES)

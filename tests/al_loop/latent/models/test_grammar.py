@@ -154,7 +154,9 @@ def test_trees_are_written_with_their_words():
     assert model.explain(model.read(["the cat cat"]), z) == ["(N0 (N0 the cat) cat)"]
 
 
-@pytest.mark.parametrize(("sentence", "message"), [("a", "has 1 letters"), ("ac", "'c' is not one of"), ("aaaaa", "5")])
+@pytest.mark.parametrize(
+    ("sentence", "message"), [("a", "has 1 letter, expected 2 to 4"), ("ac", "'c' is not one of"), ("aaaaa", "5")]
+)
 def test_sentences_outside_the_grammar_are_refused(sentence, message):
     with pytest.raises(ValueError, match=message):
         grammar().read([sentence])
@@ -166,3 +168,26 @@ def test_a_grammar_without_short_sentences_is_reported():
         model.rule.copy_(torch.tensor([[[0.0, -99.0, -99.0, -99.0]]]))
     with pytest.raises(ValueError, match="hardly any sentence"):
         model.sample(1, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("context", ["none", "sibling"])
+def test_exact_summaries_are_the_posterior_probabilities_of_spans(context):
+    model = grammar(context)
+    x = model.read(["abba", "bab"])
+    for i, sentence in enumerate(["abba", "bab"]):
+        rows, z = trees(model, sentence)
+        weight = model.log_joint(rows, z).softmax(0)
+        by_hand = (weight[:, None] * model.summaries(rows, z)).sum(0)
+        assert torch.allclose(model.exact_summaries(x)[i], by_hand)
+
+
+def test_long_sentences_do_not_underflow():
+    model = Grammar([f"w{i}" for i in range(1000)], 60, 1, 1)
+    x = model.read([" ".join(f"w{i}" for i in range(60))])
+    with torch.no_grad():
+        model.emission.fill_(-20.0)
+        low = float(model.log_likelihood(x)[0])
+        model.emission.fill_(-1.0)
+        high = float(model.log_likelihood(x)[0])
+    assert low < -1000
+    assert high - low == pytest.approx(60 * 19)

@@ -75,19 +75,41 @@ def test_the_sampler_learns_the_posterior_of_paths():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (["ABC"], "sequence 1: 'C' is not one of the letters"),
-        (["AB", "ABABA"], "sequence 2 has 5 letters, expected 1 to 4"),
-        ([""], "sequence 1 has 0 letters"),
+        (["ABC"], "sequence 1, 'ABC': 'C' is not one of the letters"),
+        (["AB", "ABABA"], "sequence 2, 'ABABA', has 5 letters, expected 1 to 4"),
+        ([""], "sequence 1, '', has 0 letters"),
         ([], "at least one sequence"),
-        ("AB", "at least one sequence"),
+        ("AB", "expected a list of sequences, got str"),
+        ([[["A"]]], "is not one of the letters"),
+        ([b"AB"], "expected a text or a list of letters"),
+        (torch.tensor([[0, 5, -1, -1]]), "sequence 1: expected at least 1 of the letters 0 to 1"),
+        (torch.tensor([[0, -1, 1, -1]]), "then -1 after the end"),
+        (torch.tensor([[-1, -1, -1, -1]]), "sequence 1: expected at least 1"),
+        (torch.zeros(2, 3, dtype=torch.int64), "expected rows of 4 letters"),
+        (torch.zeros(2, 4), "as whole numbers"),
         ([3], "sequence 1: expected a text"),
     ],
 )
 def test_sequences_that_are_none_are_refused(data, message):
     with pytest.raises(ValueError, match=message):
         model().read(data)
+    if isinstance(data, torch.Tensor):
+        with pytest.raises(ValueError, match=message):
+            model().log_likelihood(data)
 
 
 def test_letters_of_several_characters_are_separated_by_blanks():
     hmm = HMM(["NN", "VB"], 3, 2)
     assert hmm.read(["NN VB NN", ["VB"]]).tolist() == [[0, 1, 0], [1, -1, -1]]
+
+
+def test_exact_summaries_are_the_posterior_probabilities_of_the_states():
+    hmm = HMM("AB", 4, 3)
+    hmm.randomise(torch.Generator().manual_seed(1))
+    x = hmm.read(["ABBA", "AB", "B"])
+    weight = hmm.log_joints(x).softmax(1)
+    by_hand = [
+        (w[:, None] * hmm.summaries(row.expand(len(hmm.codes), -1), hmm.codes)).sum(0)
+        for w, row in zip(weight, x, strict=True)
+    ]
+    assert torch.allclose(hmm.exact_summaries(x), torch.stack(by_hand))

@@ -1,5 +1,7 @@
 """RNA structures: energies, partition function and pair probabilities are ViennaRNA's; the sampler learns to fold."""
 
+import math
+
 import pytest
 import torch
 
@@ -18,17 +20,18 @@ def every_structure(model, word):
     return x.expand(len(z), -1), z
 
 
+@pytest.mark.parametrize("temperature", [5.0, 37.0, 60.0])
 @pytest.mark.parametrize("word", WORDS)
-def test_the_partition_function_sums_over_all_structures(word):
-    model = RNAStructures(12)
+def test_the_partition_function_sums_over_all_structures(word, temperature):
+    model = RNAStructures(12, temperature)
     x, z = every_structure(model, word)
     log_joint = model.log_joint(x, z)
-    assert float(model.log_likelihood([word])) == pytest.approx(float(log_joint.logsumexp(0)), abs=1e-3)
+    assert float(model.log_likelihood([word])) == pytest.approx(float(log_joint.logsumexp(0)), abs=1e-5)
     weight = log_joint.softmax(0)
     pairs = (model.pairs(z) * weight[:, None, None]).sum(0)
-    assert torch.allclose(pairs, model.pair_probabilities(x[:1])[0], atol=1e-3)
+    assert torch.allclose(pairs, model.pair_probabilities(x[:1])[0], atol=1e-5)
     summaries = (model.summaries(x, z) * weight[:, None]).sum(0)
-    assert torch.allclose(summaries, model.exact_summaries(x[:1])[0], atol=1e-3)
+    assert torch.allclose(summaries, model.exact_summaries(x[:1])[0], atol=1e-5)
 
 
 def test_only_letters_that_can_pair_are_paired():
@@ -66,9 +69,10 @@ def test_the_sampler_learns_to_fold():
     assert not after.is_kl_exact
 
 
-def test_impossible_temperatures_are_refused():
-    with pytest.raises(ValueError, match="must be above"):
-        RNAStructures(10, -300.0)
+@pytest.mark.parametrize("temperature", [-300.0, 1e5, math.inf, math.nan])
+def test_impossible_temperatures_are_refused(temperature):
+    with pytest.raises(ValueError, match="temperature: must be a number from -100 to 1000"):
+        RNAStructures(10, temperature)
 
 
 def test_a_folding_sampler_is_kept_in_the_file_and_folds_new_words(tmp_path):
