@@ -51,7 +51,7 @@ class Checkpoint:
             alternation: the fit.
 
         Raises:
-            ConfigError: the file is corrupt, or belongs to another fit.
+            ConfigError: the file is corrupt, belongs to another fit, or is of a later round than the fit has.
         """
         if not self.path.exists():
             return False
@@ -64,6 +64,12 @@ class Checkpoint:
             raise ConfigError(
                 f"{self.path} belongs to a fit with another config or other data; remove it to start anew, or choose "
                 "another output with -o"
+            )
+        n_done, n_rounds = content["state"]["n_rounds"], alternation.em.rounds
+        if n_done > n_rounds:
+            raise ConfigError(
+                f"em.rounds: {self.path} is of round {n_done}, and the fit now has {n_rounds}; set it to at least "
+                f"{n_done}, or remove the file to start anew"
             )
         alternation.load_state_dict(content["state"])
         return True

@@ -139,8 +139,9 @@ class Alternation:
                 self._final_steps()
         except Diverged as error:
             rates = f"em.lr={self.em.lr:g} and em.lr_model={self.em.lr_model:g}"
+            scale = "" if self.model.reads_text else f", or rescale the data, of up to {float(self.x.abs().max()):g}"
             raise ConfigError(
-                f"em.lr: the training runs away in round {number + 1} ({error}) with {rates}; use smaller ones"
+                f"em.lr: the training runs away in round {number + 1} ({error}) with {rates}; use smaller ones{scale}"
             ) from None
         is_due = self.n_rounds % self.em.report_every == 0 or self.n_rounds == self.em.rounds
         return Round(self.n_rounds, loss, n_e_steps, accepted, self.report() if is_due else None)

@@ -47,8 +47,8 @@ def fit(
         initialise: whether to set the model's parameters to random values that suit the data first.
         samplers: the samplers that draw trajectories for E-steps; None: one in this process.
         on_round: called after each round.
-        checkpoint: a file for the state after each round; a fit that was interrupted resumes there, bit for bit. It is
-            removed in the end.
+        checkpoint: a file for the state after each round; a fit that was interrupted resumes there, bit for bit, and
+            its result lists the rounds since. It is removed in the end.
 
     Raises:
         ValueError: the data are not observations of the model, or the settings do not suit it.
@@ -58,7 +58,7 @@ def fit(
     if initialise:
         model.initialise(x, torch.Generator().manual_seed(derive_seed(seed, "model")))
     alternation = Alternation(model, x, em, seed, samplers)
-    saved = None if checkpoint is None else Checkpoint(checkpoint, _fingerprint(model, em, seed), x)
+    saved = None if checkpoint is None else Checkpoint(checkpoint, _fingerprint(model, em, seed, initialise), x)
     if saved is not None:
         saved.load(alternation)
     rounds = []
@@ -74,7 +74,11 @@ def fit(
     return Result(model, alternation.posterior, rounds)
 
 
-def _fingerprint(model: LatentModel, em: EM, seed: int) -> str:
-    """Return a hash of what a fit depends on beside the data."""
+def _fingerprint(model: LatentModel, em: EM, seed: int, initialise: bool) -> str:
+    """Return a hash of what a fit depends on beside the data: settings, and the parameters that are not set anew."""
     content = repr([type(model).__name__, sorted(model.arguments.items()), em, seed])
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    key = hashlib.sha256(content.encode())
+    if not initialise:
+        for name, value in model.state_dict().items():
+            key.update(name.encode() + value.cpu().numpy().tobytes())
+    return key.hexdigest()[:16]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import get_args
 
+from al_loop.errors import not_one_of
 from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.settings import TrainingSettings
@@ -45,9 +47,9 @@ class EM:
         objective: the sampler's loss, by its kind.
         backward: the backward policy.
         forward_looking: whether flows are learned relative to the partial log-joint.
-        per_observation: trajectories for each observation in an E-step.
+        per_observation: trajectories for each observation in an E-step, at least 2 for ``log_partition_variance``.
         floor: log-joints lower than the best of the same observation in a batch by more than this count as that much
-            lower.
+            lower; above 0.
         epsilon: share of uniform actions in E-steps.
         temperature: divisor of the policy's logits in E-steps.
         lr: learning rate of the sampler.
@@ -100,15 +102,22 @@ class EM:
             ("draws", 1), ("m_steps", 1), ("per_observation", 1), ("report_every", 1), ("staleness", 0), ("hidden", 1),
             ("layers", 1),
         ):  # fmt: skip
-            if getattr(self, name) < low:
-                raise ValueError(f"{name}: must be at least {low}, got {getattr(self, name)}")
-        if self.m_batch is not None and self.m_batch < 1:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise ValueError(f"{name}: must be a whole number of at least {low}, got {value!r:.80}")
+        if self.m_batch is not None and (not isinstance(self.m_batch, int) or self.m_batch < 1):
             raise ValueError(f"m_batch: must be at least 1, or null for all observations, got {self.m_batch}")
-        for name in ("threshold", "sleep", "floor", "final_threshold"):
+        if self.backward not in get_args(Backward):
+            raise ValueError(f"backward: {not_one_of(self.backward, get_args(Backward))}")
+        if self.per_observation > self.batch_size:
+            raise ValueError(
+                f"per_observation: must be at most the batch_size of {self.batch_size}, got {self.per_observation}"
+            )
+        for name in ("threshold", "sleep", "final_threshold"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name}: must be at least 0 and finite, got {value}")
-        for name in ("lr", "lr_model", "temperature"):
+        for name in ("lr", "lr_model", "temperature", "floor"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
         if not 0 <= self.smoothing < 1:
@@ -140,6 +149,8 @@ class EM:
         elif objective.uses_stops:
             reason = "requires objects that may end at each step, and latents do not; use another one, such as "
             reason += "sub_trajectory_balance"
+        elif objective.uses_groups and self.per_observation < 2:
+            reason = "compares the trajectories of an observation; set per_observation to at least 2, such as 4"
         elif objective.is_on_policy and self.backward == "learned":
             reason = "requires a backward policy that it does not train; set backward: uniform"
         if reason:

@@ -129,8 +129,14 @@ def test_the_ablations_run(best, moves):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"e_steps": 0}, "e_steps: must be at least 1, got 0"),
-        ({"final_steps": -1}, "final_steps: must be at least 0, got -1"),
+        ({"e_steps": 0}, "e_steps: must be a whole number of at least 1, got 0"),
+        ({"final_steps": -1}, "final_steps: must be a whole number of at least 0, got -1"),
+        ({"rounds": 1.5}, "rounds: must be a whole number"),
+        ({"rounds": "3"}, "rounds: must be a whole number"),
+        ({"backward": "learnt"}, "backward: 'learnt' is not one of .*did you mean 'learned'"),
+        ({"floor": 0.0}, "floor: must be above 0"),
+        ({"per_observation": 9, "batch_size": 8}, "per_observation: must be at most the batch_size of 8"),
+        ({"objective": "log_partition_variance"}, "objective: log_partition_variance .* per_observation to at least 2"),
         ({"sleep": -1.0}, "sleep"),
         ({"undone": 0.0}, "undone"),
         ({"final_threshold": 1.0}, "requires a threshold"),
