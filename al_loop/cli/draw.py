@@ -47,7 +47,7 @@ def draw(
         from al_loop.datafiles.table_formats import SUFFIXES, encode_rows, format_of
         from al_loop.storage.files import require_output, write_output
 
-        require_output(output, force=force)
+        require_output(output, force=force, inputs=(model,))
         table = load_drawable(model).draw_table(n, seed=seed, prompt=prompt)
         objects = [str(name) for name in table["object"]]
         if output.suffix.casefold() in SUFFIXES:

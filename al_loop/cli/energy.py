@@ -61,7 +61,7 @@ def learn_energy(
         if job_server is not None:
             _submit(job_server, config, settings, overrides or (), data, output.absolute())
             return
-        require_writable(output, force=force)
+        require_writable(output, force=force, inputs=(config, data))
         with naming_places(config, overrides or ()):
             _learn(settings, data, output, address)
 
@@ -146,7 +146,7 @@ def score(
         from al_loop.storage.files import require_output, write_output
 
         format = format_of(output, None, ("csv", "tsv", "jsonl", "xlsx", "sdf"))
-        require_output(output, force=force)
+        require_output(output, force=force, inputs=(model, library))
         energy = load(model)
         objects = read_library(library, energy.environment)
         with progress_bar("scoring", len(objects)) as advance:

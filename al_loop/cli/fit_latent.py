@@ -45,7 +45,7 @@ def fit_latent(
         from al_loop.storage.files import require_writable
 
         settings = load_latent_config(config, overrides or ())
-        require_writable(output, force=force)
+        require_writable(output, force=force, inputs=(config, data))
         from al_loop.latent.task import fit_file
 
         with naming_places(config, overrides or ()), _samplers_at(address) as samplers:

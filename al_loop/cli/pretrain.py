@@ -55,7 +55,7 @@ def pretrain(
         if "data" not in options:
             raise ConfigError("data: missing; add data=FILE, a text file with one object per line")
         settings = load_config(config, config_overrides)
-        require_writable(output, force=force, what="the prior ")
+        require_writable(output, force=force, what="the prior ", inputs=(config, options["data"]))
         _pretrain(settings, output, **options)
 
 

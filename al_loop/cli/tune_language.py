@@ -33,7 +33,7 @@ def tune_language(
         from al_loop.cli.terminal import progress_bar
         from al_loop.storage.files import require_writable
 
-        require_writable(output, force=force)
+        require_writable(output, force=force, inputs=(config,))
         from al_loop.config.task_files import naming_places
         from al_loop.language.config import load_language_config
 

@@ -53,7 +53,7 @@ def vocabulary(
         sizes = sorted(set(size or [1000]))
         files = {n: output if len(sizes) == 1 else _named_after(output, n) for n in sizes}
         for path in files.values():
-            require_writable(path, force=force)
+            require_writable(path, force=force, inputs=(molecules,))
         builder = _survey(molecules, limit)
         shown = sorted({*sizes, *(n for n in _SIZES if n < sizes[-1])}) if size is None else sizes
         for n in shown:

@@ -8,7 +8,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -84,37 +84,44 @@ def require_free(path: str | Path, *, force: bool = False) -> None:
         raise ConfigError(f"{path} already exists; choose another name, or pass --force to replace it")
 
 
-def require_writable(path: str | Path, *, force: bool = False, what: str = "") -> None:
+def require_writable(
+    path: str | Path, *, force: bool = False, what: str = "", inputs: Iterable[str | Path] = ()
+) -> None:
     """Raise ConfigError unless a file can be written at a path, before the work whose result it is to hold.
 
     Args:
         path: the file, which ``write_whole`` will write.
         force: whether an existing file may be replaced.
         what: its name before the path in the message, with a space.
+        inputs: the files that the command reads, none of which may be replaced.
 
     Raises:
-        ConfigError: the file exists, or is a folder, a pipe or a device; or its folder does not exist or is read-only.
+        ConfigError: the file exists, or is an input, a folder, a pipe or a device; or its folder does not exist or is
+            read-only.
     """
     path = Path(path)
     if str(path) == "-" or _is_stream(path):
         raise ConfigError(f"cannot write {what}to {path}: this is not a file; name one with -o")
-    require_output(path, force=force, what=what)
+    require_output(path, force=force, what=what, inputs=inputs)
 
 
-def require_output(path: str | Path, *, force: bool = False, what: str = "") -> None:
+def require_output(path: str | Path, *, force: bool = False, what: str = "", inputs: Iterable[str | Path] = ()) -> None:
     """Raise ConfigError unless ``write_output`` can write to a path, before the work whose result it is to hold.
 
     Args:
         path: the file; ``-`` is standard output.
         force: whether an existing file may be replaced.
         what: its name before the path in the message, with a space.
+        inputs: the files that the command reads, none of which may be replaced.
 
     Raises:
-        ConfigError: the file exists, or is a folder; or its folder does not exist or is read-only.
+        ConfigError: the file exists, or is an input or a folder; or its folder does not exist or is read-only.
     """
     path = Path(path)
     if str(path) == "-" or _is_stream(path):
         return
+    if any(path.exists() and Path(one).exists() and path.samefile(one) for one in inputs):
+        raise ConfigError(f"cannot write {what}to {path}: the command reads this file; choose another with -o")
     require_free(path, force=force)
     folder = path.absolute().parent
     if not folder.is_dir():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from al_loop.latent import EM, Mixture, fit
+from al_loop.latent import EM, Alternation, Mixture, fit
 from al_loop.latent.files import load, save
 from tests.support.command_line import call
 
@@ -88,12 +88,40 @@ def test_a_checkpoint_of_another_fit_or_a_corrupt_one_is_refused(task: Path) -> 
     assert "another config or other data" in err[0]
 
 
+def test_a_checkpoint_of_a_later_round_is_refused(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from al_loop.latent.checkpoint import Checkpoint
+
+    save = Checkpoint.save
+
+    def interrupted(self: Checkpoint, alternation: Alternation) -> None:
+        save(self, alternation)
+        if alternation.n_rounds == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoint, "save", interrupted)
+    assert call("fit-latent", "latent.yaml", "points.csv", "-o", "m.pt", "em.rounds=3")[0] == 130
+    code, _, err = call("fit-latent", "latent.yaml", "points.csv", "-o", "m.pt", "em.rounds=1")
+    assert (code, len(err)) == (2, 1)
+    assert "em.rounds: m.pt.checkpoint is of round 2, and the fit now has 1; set it to at least 2" in err[0]
+
+
+@pytest.mark.parametrize("name", ["points.csv", "latent.yaml", "./points.csv"])
+def test_no_input_is_replaced(task: Path, name: str) -> None:
+    before = (task / name).read_text()
+    code, _, err = call("fit-latent", "latent.yaml", "points.csv", "-o", name, "--force")
+    assert (code, (task / name).read_text()) == (2, before)
+    assert "the command reads this file" in err[0]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (("latent.kind=mixtur",), "did you mean 'mixture'"),
         (("latent.groups=0",), "latent.groups"),
-        (("em.e_steps=0",), "em.e_steps: must be at least 1, got 0 (from 'em.e_steps=0' on the command line)"),
+        (
+            ("em.e_steps=0",),
+            "em.e_steps: must be a whole number of at least 1, got 0 (from 'em.e_steps=0' on the command line)",
+        ),
         (("em.estep=3",), "did you mean 'e_steps'"),
         (("em.forward_looking=true", "em.objective=sub_trajectory_balance"), "forward_looking"),
         (("em.forward_looking=true",), "forward_looking"),
@@ -104,6 +132,11 @@ def test_a_checkpoint_of_another_fit_or_a_corrupt_one_is_refused(task: Path) -> 
         (("em.objective=entropic_ppo", "em.backward=uniform", "em.staleness=1"), "set staleness: 0"),
         (("em.device=gpu",), "device"),
         (("em.lr=1e9",), "em.lr: the training runs away in round"),
+        (("em.lr=1e9",), "or rescale the data, of up to 2"),
+        (("latent.sigma=.inf",), "latent.sigma: "),
+        (("latent.sigma=1e-200",), "latent.sigma: "),
+        (("latent.radius=1e300",), "latent.radius: "),
+        (("latent.groups=101", "em.rounds=-1"), "em.rounds: must be"),
         (("latnt.groups=3",), "latnt"),
     ],
 )
@@ -121,6 +154,7 @@ def test_bad_configs_are_refused_in_one_line(task: Path, change: tuple[str, ...]
         ("1,2,3\n", "n x 2 numbers"),
         ("1,2\n3\n", "line 2: 1 cell, but line 1 has 2"),
         ("1,nan\n", "is no value"),
+        ("1,2\n3,1e200\n", "row 2: 1e+200 is larger than 1e+09; rescale the data"),
         ("", "no row of numbers"),
     ],
 )

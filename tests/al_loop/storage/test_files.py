@@ -100,6 +100,8 @@ def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path, monke
             require_writable(path)
     with pytest.raises(ConfigError, match="not a file"):
         require_writable(tmp_path / "pipe", force=True)
+    with pytest.raises(ConfigError, match="the command reads this file"):
+        require_writable(tmp_path / "old.pt", force=True, inputs=[tmp_path / "none", tmp_path / "old.pt"])
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(ConfigError, match="read-only"):
         require_writable(tmp_path / "new.pt")
