@@ -117,7 +117,9 @@ class CampaignParts:
 
         if not self.config.constraints:
             return Constraints()
-        context = BuildContext(alphabet=self.environment.letters(), seeds=self.seeds.objects or None)
+        context = BuildContext(
+            alphabet=self.environment.letters(), lengths=self.environment.lengths(), seeds=self.seeds.objects or None
+        )
         return Constraints(
             tuple(PropertyBound(build("property", c, context), c.min, c.max) for c in self.config.constraints)
         )

@@ -24,7 +24,7 @@ SUPPLIED: Mapping[str, tuple[str, ...]] = {
     "energy": ("environment", "features"),
     "evolution": ("alphabet",),
     "features": ("alphabet", "length"),
-    "property": ("alphabet", "seeds"),
+    "property": ("alphabet", "lengths", "seeds"),
     "policy": ("environment", "hidden", "layers", "heads", "n_conditions"),
     "surrogate": ("kernel", "layout", "n_fidelities"),
 }
@@ -43,6 +43,7 @@ class BuildContext:
     Args:
         alphabet: for features, properties and evolution: the letters of the environment's sequences.
         length: for features: the length of the environment's longest sequence.
+        lengths: for properties: the lengths of its shortest and its longest sequence.
         kernel: for surrogates: the kernel that suits the features.
         layout: for surrogates: the layout of a feature row, which encoders require (a ``RowLayout``).
         n_fidelities: for surrogates: the number of fidelities that the campaign chooses among.
@@ -57,6 +58,7 @@ class BuildContext:
 
     alphabet: Sequence[str] | None = None
     length: int | None = None
+    lengths: tuple[int, int] | None = None
     kernel: str | None = None
     layout: Any = None
     n_fidelities: int | None = None

@@ -156,7 +156,11 @@ def _check_object_types(config: CampaignConfig, locations: Locations) -> None:
                 f"{config.environment.name!r} produces {object_type}s; change one of them {locations.describe(path)}"
             )
     seeds = ("C",) if config.seeds else None  # only whether there are any counts here: a file is read later
-    context = BuildContext(alphabet=environment.letters() if config.constraints else None, seeds=seeds)
+    context = BuildContext(
+        alphabet=environment.letters() if config.constraints else None,
+        lengths=environment.lengths() if config.constraints else None,
+        seeds=seeds,
+    )
     for i, constraint in enumerate(config.constraints):
         where = locations.describe(("constraints", i))
         try:

@@ -296,6 +296,14 @@ class Environment(ABC):
             return sorted(set("".join(self.objects)))
         return self.alphabet if self.alphabet is None or isinstance(self.alphabet, str) else list(self.alphabet)
 
+    def lengths(self) -> tuple[int, int] | None:
+        """Return the numbers of letters of the shortest and the longest sequence; None if they are unknown."""
+        if self.object_type != "sequence":
+            return None
+        if self.objects is not None:
+            return min(map(len, self.objects)), max(map(len, self.objects))
+        return None if self.length is None else (getattr(self, "min_length", self.length), self.length)
+
     def details(self, objects: Sequence[str]) -> list[Mapping[str, Any] | None]:
         """Return what is known about objects beside their structure, such as ids and prices; None for nothing."""
         return [None] * len(objects)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_loop.config.plugins import load_target
+from al_loop.errors import ConfigError
 from al_loop.properties.base import Property
 from al_loop.system.path_texts import PathText
 
@@ -27,6 +28,10 @@ class Structure(Property):
         file: a file of the latent model ``rna``, written by ``al-loop fit-latent``.
         pattern: for each position ``(`` (paired with one to its right), ``)`` (to its left), ``|`` (with either), ``.``
             (alone) or ``N`` (any).
+        lengths: the lengths of the shortest and the longest word, which the campaign takes from its environment.
+
+    Raises:
+        ValueError: the pattern has other characters, or no word is as long as it.
     """
 
     kind = "structure"
@@ -34,9 +39,12 @@ class Structure(Property):
     scale: ClassVar[float] = 0.2
     span: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
-    def __init__(self, file: PathText, pattern: str) -> None:
+    def __init__(self, file: PathText, pattern: str, lengths: tuple[int, int] | None = None) -> None:
         if not pattern or set(pattern) - set("()|.N") or set(pattern) == {"N"}:
             raise ValueError(f"pattern: expected the characters ( ) | . N, not all of them N, got {pattern!r}")
+        if lengths is not None and not lengths[0] <= len(pattern) <= lengths[1]:
+            words = f"{lengths[1]}" if lengths[0] == lengths[1] else f"{lengths[0]} to {lengths[1]}"
+            raise ValueError(f"pattern: has {len(pattern)} characters, and the words of the environment have {words}")
         self.file, self.pattern = file, pattern
         self._read: list[Any] = []
 
@@ -45,14 +53,15 @@ class Structure(Property):
             self._read.append(load_target(_READER)(self.file))
         features = self._read[0]
         if features.kind != "rna":
-            raise ValueError(f"structure: {self.file} is a model of kind {features.kind!r}, expected 'rna'")
+            raise ConfigError(f"structure: {self.file} is a model of kind {features.kind!r}, expected 'rna'")
         length = features.d // 2
+        if len(self.pattern) > length:
+            raise ConfigError(
+                f"structure: the pattern has {len(self.pattern)} characters, and the words of the model of {self.file} "
+                f"have at most {length}"
+            )
         values = np.full(len(objects), np.nan)
-        rows = [
-            i
-            for i, name in enumerate(objects)
-            if len(name) == len(self.pattern) <= length and not set(name) - set("ACGU")
-        ]
+        rows = [i for i, name in enumerate(objects) if len(name) == len(self.pattern) and not set(name) - set("ACGU")]
         if rows:
             opened, closed = np.split(features([objects[i] for i in rows]).numpy(), 2, axis=1)
             wanted = {"(": opened, ")": closed, "|": opened + closed, ".": 1 - opened - closed}

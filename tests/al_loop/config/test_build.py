@@ -11,6 +11,7 @@ FIELDS = [field.name for field in fields(BuildContext)]
 CONTEXT = BuildContext(
     alphabet="ACGU",
     length=6,
+    lengths=(6, 6),
     kernel="hamming",
     layout="layout",
     n_fidelities=2,
@@ -46,6 +47,7 @@ EXPECTED = {
     ("policy", "transformer"): POLICY,
     ("property", "gc_content"): {"alphabet"},
     ("property", "motif"): {"alphabet"},
+    ("property", "structure"): {"lengths"},
     ("surrogate", "auto"): {"kernel"},
     ("surrogate", "deep_kernel"): {"kernel", "layout"},
     ("surrogate", "ensemble"): {"layout"},
