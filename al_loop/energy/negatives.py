@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from al_loop.gflownet.back_and_forth import back_and_forth, fixed_steps, metropo
 from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.trajectories import Trajectories
-from al_loop.gflownet.trajectory_terms import LogRewardOfStates, log_probabilities
+from al_loop.gflownet.trajectory_terms import log_probabilities
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def n_undone(step: int, steps: int, warmup: float, longest: int) -> int:
 def fresh(
     environment: Environment,
     policy: Policy,
-    score: LogRewardOfStates,
+    score: Callable[[Tensor], Tensor],
     trajectories: Trajectories,
     *,
     backward: Backward,
@@ -78,7 +79,7 @@ def fresh(
 def moved(
     environment: Environment,
     policy: Policy,
-    score: LogRewardOfStates,
+    score: Callable[[Tensor], Tensor],
     states: Tensor,
     k: int,
     *,

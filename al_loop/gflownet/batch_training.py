@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.log_z import LogZ
 from al_loop.gflownet.objectives.base import Objective, Terms
 from al_loop.gflownet.policies.base import Context, Policy
-from al_loop.gflownet.reward import StateReward, check_losses
+from al_loop.gflownet.reward import StateReward, as_log_reward, check_losses
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.team import Team
 from al_loop.gflownet.trained_weights import TrainedWeights
@@ -33,6 +34,8 @@ class Batch:
         n_fresh: number of those among them that were just drawn, which come first.
         is_first: whether log Z is to be estimated from them.
         is_new: whether they are the first of a draw that are trained on, so that the present policy drew them.
+        lowest: the log-reward below which rewards of other states of each trajectory count as that, shape n; None:
+            there is none.
     """
 
     trajectories: Trajectories
@@ -43,6 +46,7 @@ class Batch:
     n_fresh: int
     is_first: bool
     is_new: bool = True
+    lowest: Tensor | None = None
 
     def part(self, rows: Tensor) -> Batch:
         """Return the part of the batch with these trajectories."""
@@ -56,6 +60,7 @@ class Batch:
             self.n_fresh,
             self.is_first,
             self.is_new,
+            None if self.lowest is None else self.lowest[rows],
         )
 
     def to(self, device: torch.device | str) -> Batch:
@@ -66,7 +71,8 @@ class Batch:
             context = Context(*(None if part is None else part.to(device) for part in parts))
         group = None if self.group is None else self.group.to(device)
         moved = self.trajectories.to(device), self.log_reward.to(device), context, group
-        return Batch(*moved, self.n, self.n_fresh, self.is_first, self.is_new)
+        lowest = None if self.lowest is None else self.lowest.to(device)
+        return Batch(*moved, self.n, self.n_fresh, self.is_first, self.is_new, lowest)
 
 
 class BatchTraining:
@@ -160,7 +166,7 @@ class BatchTraining:
 
     def _terms_of(self, batch: Batch, policy: Policy, log_z: LogZ, step_index: Tensor | None = None) -> Terms:
         training, objective = self._training, self.objective
-        function = None if self.state_reward is None else self.state_reward.function
+        function = None if self.state_reward is None else partial(self._reward_of_states, self.state_reward, batch)
         return compute_terms(
             self._environment,
             policy,
@@ -176,6 +182,21 @@ class BatchTraining:
             group=batch.group,
             step_index=step_index,
         )
+
+    def _reward_of_states(self, reward: StateReward, batch: Batch, states: Tensor, rows: Tensor) -> Tensor:
+        """Return log-rewards of states that need not be the batch's last ones, as those of the batch are computed.
+
+        Args:
+            reward: the reward.
+            batch: the batch.
+            states: states, shape m x state_size.
+            rows: the trajectory of each, shape m.
+        """
+        log_reward = as_log_reward(reward.function(states), len(states))
+        values = None if batch.context is None else batch.context.values
+        values = log_reward.new_zeros(len(states), 0) if values is None else values[rows]
+        log_reward = self._training.conditioning.apply(log_reward, values)
+        return log_reward if batch.lowest is None else torch.maximum(log_reward, batch.lowest[rows].to(log_reward))
 
     @torch.no_grad()
     def _estimate_log_z(self, batch: Batch) -> None:

@@ -57,11 +57,20 @@ class Conditions:
             log_reward: log-rewards before conditioning, shape n or n x objectives.
             floor: largest distance from the best.
         """
+        return self.reward(log_reward).clamp(min=self.lowest(log_reward, floor))
+
+    def lowest(self, log_reward: Tensor, floor: float) -> Tensor:
+        """Return the least conditioned log-reward that counts as itself for each trajectory, shape n, or one for all.
+
+        Args:
+            log_reward: log-rewards before conditioning, shape n or n x objectives.
+            floor: largest distance from the best; see ``floored``.
+        """
         rewards = self.reward(log_reward)
         best = self._highest(log_reward, rewards)
         if best.dim():
             best = torch.where(best == -torch.inf, rewards.max(), best)
-        return rewards.clamp(min=best - floor)
+        return best - floor
 
     def _highest(self, log_reward: Tensor, rewards: Tensor) -> Tensor:
         """Return the largest log-reward under each trajectory's condition, shape n; if all share one, a scalar."""

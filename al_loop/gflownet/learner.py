@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import methodcaller
 from typing import Any
 
@@ -18,7 +18,7 @@ from al_loop.gflownet.device import find_device, tf32_products
 from al_loop.gflownet.execution.choice import choose_execution
 from al_loop.gflownet.execution.fixed_batch_training import FixedBatchTraining
 from al_loop.gflownet.learner_sources import LearnerSources
-from al_loop.gflownet.log_z import LogZ
+from al_loop.gflownet.log_z import LogZ, total_flow
 from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.policies import make_policy
@@ -68,6 +68,7 @@ class Learner:
         n_conditions = training.conditioning.n_values
         has_starts = bool(environment.condition_size) and self.objective.uses_log_z
         training.check_objective(self.objective)
+        training.check_groups(self.objective, environment.n_conditions)
         with torch.random.fork_rng(devices=[]):  # the weights depend on the seed, the global generator is unaffected
             torch.manual_seed(seed)
             sizes = (training.hidden, training.layers, n_conditions, training.heads)
@@ -111,7 +112,6 @@ class Learner:
             return self.log_z_of(self._environment.initial(1, self.device))[0]
         return self._log_z.level.detach().mean()
 
-    @torch.no_grad()
     def log_z_of(self, start: Tensor, values: Tensor | None = None) -> Tensor:
         """Return the log of the total flow under conditions, shape n.
 
@@ -119,26 +119,14 @@ class Learner:
             start: initial states, such as those of conditions, shape n x state_size.
             values: temperatures and preferences, shape n x n_values, as from ``Conditioning.fixed``; None: the reward
                 is not conditioned on any.
-        """
-        start = start.to(self.device)
-        context = None if values is None or not values.shape[1] else Context(values.to(self.device))
-        log_z: Tensor = self._log_z(self.policy, start, context)
-        if not self.objective.uses_edges and not self.objective.uses_stops:
-            return log_z
-        mask = self._environment.forward_mask(start)
-        logits = self.policy.forward_logits(start, context).masked_fill(~mask, -torch.inf)
-        if self.objective.uses_edges:
-            return logits.logsumexp(1)
-        if self._state_function is None:
-            return log_z
-        stop = torch.full((len(start),), self._environment.n_actions - 1, device=self.device)
-        reward = self._state_function(self._environment.step(start, stop))
-        return torch.where(mask[:, -1], reward - logits.log_softmax(1)[:, -1], log_z)
 
-    @property
-    def _state_function(self) -> Callable[[Tensor], Tensor] | None:
-        """The reward as a function of states; None if it is one of objects, or before the start."""
-        return self._log_reward.function if isinstance(self._log_reward, StateReward) else None
+        Raises:
+            ValueError: values are missing, or the objective learns no flow of a condition.
+        """
+        parts = (self._environment, self.objective, self._log_z, self.policy, start.to(self.device))
+        reward = self._log_reward if isinstance(self._log_reward, StateReward) else None
+        values = None if values is None else values.to(self.device)
+        return total_flow(*parts, values, self.training.conditioning, reward)
 
     @property
     def replay(self) -> Replay:
@@ -178,8 +166,6 @@ class Learner:
         """
         if self.objective.is_on_policy:
             raise ValueError(f"{type(self.objective).__name__} learns from its own draws alone, not from a source")
-        if self._log_reward is not None:
-            source.rescore(self._log_reward)
         self._sources.add_source(source, size)
 
     def scale_rates(self, share: float) -> None:
@@ -293,10 +279,16 @@ class Learner:
         trajectories, values = Trajectories.join(batch), torch.cat(conditions)
         starts = trajectories.states[0][:, : self._environment.condition_size]
         joined = Conditions(starts, values, training.conditioning)
-        log_reward = joined.floored(torch.cat(rewards), training.floor)
+        plain = torch.cat(rewards)
+        log_reward = joined.floored(plain, training.floor)
+        lowest = None
+        if self._batches.state_reward is not None:  # rewards of other states than the last ones
+            lowest = joined.lowest(plain, training.floor).expand(len(plain)).contiguous()
         group = joined.group if self.objective.uses_groups else None
         context = self._context(values, generator)
-        joined_batch = Batch(trajectories, log_reward, context, group, len(trajectories), n, self._is_fresh, is_new)
+        joined_batch = Batch(
+            trajectories, log_reward, context, group, len(trajectories), n, self._is_fresh, is_new, lowest
+        )
         self._is_fresh = False
         if self._replicas is None:
             with tf32_products(self.device, training.uses_tf32):

@@ -17,8 +17,8 @@ from al_loop.gflownet.policies.base import ChosenSteps, Context, Logits, Policy
 from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.unique_rows import unique_rows
 
-#: log-rewards of states: n x state_size -> n
-LogRewardOfStates = Callable[[Tensor], Tensor]
+#: log-rewards of m states, each under the condition of a trajectory: m x state_size, m (rows of the batch) -> m
+LogRewardOfStates = Callable[[Tensor, Tensor], Tensor]
 
 
 def log_probabilities(
@@ -309,7 +309,9 @@ def _flows(
     environment = steps.environment
     flow = network_flow - steps.spread(environment.log_multiplicity(steps.after).to(network_flow.dtype))
     if partial_log_reward is not None:
-        flow = flow + steps.spread(partial_log_reward(steps.after).to(flow.dtype))
+        with torch.no_grad():  # a live reward is trained by whoever changes it
+            partial = partial_log_reward(steps.after, steps.index % steps.n)
+        flow = flow + steps.spread(partial.to(flow.dtype))
     is_inside = torch.cat([steps.is_step[1:], torch.zeros_like(steps.is_step[:1])])  # another step follows
     return torch.cat([log_z[None], torch.where(is_inside, flow, log_reward)])
 
@@ -339,7 +341,9 @@ def _stops(
         log_stop = chosen.log_stop[rows]
     stopped = environment.step(before, actions)
     with torch.no_grad():
-        reward = stopped_log_reward(stopped).to(log_stop) - environment.log_multiplicity(stopped).to(log_stop)
+        reward = stopped_log_reward(stopped, steps.index[rows] % steps.n).to(log_stop) - environment.log_multiplicity(
+            stopped
+        ).to(log_stop)
     never = log_stop.new_full((len(may_stop),), -torch.inf)
     log_stop = torch.where(may_stop, never.index_copy(0, rows, log_stop), -torch.inf)
     reward = torch.zeros_like(never).index_copy(0, rows, reward).masked_fill(~may_stop, 0.0)

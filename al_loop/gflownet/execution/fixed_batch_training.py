@@ -89,7 +89,7 @@ class FixedBatchTraining(BatchTraining):
             step = self._steps[key] = self._execution.record(self._prepare(*key), self.weights.preserved)
         values, head = (None, None) if batch.context is None else (batch.context.values, batch.context.head)
         with fixed_shapes():
-            (result,) = step(states, actions, batch.log_reward, values, head, batch.group)
+            (result,) = step(states, actions, batch.log_reward, values, head, batch.group, batch.lowest)
         return result.clone()  # type: ignore[no-any-return]
 
     def _prepare(self, n_fresh: int, size: int) -> Callable[..., Any]:
@@ -103,9 +103,10 @@ class FixedBatchTraining(BatchTraining):
             values: Tensor | None,
             head: Tensor | None,
             group: Tensor | None,
+            lowest: Tensor | None,
         ) -> tuple[Tensor]:
             index = steps_that_happened(actions, size)
-            losses, log_pb, estimate = losses_of(states, actions, log_reward, values, head, group, index)
+            losses, log_pb, estimate = losses_of(states, actions, log_reward, values, head, group, lowest, index)
             is_valid = losses.detach().isfinite().all()
             if self._reports_log_z:
                 level = self.weights.log_z.level
@@ -137,11 +138,13 @@ class FixedBatchTraining(BatchTraining):
         values: Tensor | None,
         head: Tensor | None,
         group: Tensor | None,
+        lowest: Tensor | None,
         index: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return losses, log P_B of the trajectories, and their estimates of log Z, shape n each."""
         context = None if values is None and head is None else Context(values, head)
-        batch = Batch(Trajectories(states, actions), log_reward, context, group, len(log_reward), 0, False)
+        trajectories, n = Trajectories(states, actions), len(log_reward)
+        batch = Batch(trajectories, log_reward, context, group, n, 0, False, lowest=lowest)
         losses, terms = self._losses(batch, index)
         log_pb = terms.log_pb.sum(0)
         return losses, log_pb, terms.log_reward + log_pb - terms.log_pf.sum(0)

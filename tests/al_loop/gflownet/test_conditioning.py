@@ -193,3 +193,51 @@ def test_a_reward_of_objects_may_be_conditioned_too():
     for _ in range(3):
         assert math.isfinite(trainer.step())
     assert trainer.sampler.draw(4, seed=0, beta=1.5, weights=[1, 3]).log_reward.shape == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("objective", "options"),
+    [("modified_sub_trajectory_balance", {}), ("detailed_balance", {"forward_looking": True})],
+)
+def test_rewards_of_unfinished_objects_are_conditioned_and_have_the_floor(objective, options):
+    grid = Hypergrid(2, 3)
+    table = torch.rand(3, 3, generator=torch.Generator().manual_seed(0)) * 2
+    table[0, 1] = -math.inf
+    reward = StateReward(lambda states: table[states[:, 0], states[:, 1]], is_partial=True)
+    conditioning = Conditioning(beta=(0.25, 2.0))
+    training = Training(
+        steps=500, batch_size=32, hidden=32, lr=5e-3, objective=objective, conditioning=conditioning, replay_size=0,
+        epsilon=0.2, floor=4.0, **options,
+    )  # fmt: skip
+    learner, _ = train(grid, reward, training)
+    best = float(table.max())
+    for beta in (0.25, 2.0):
+        lowest = beta * best - 4.0
+
+        def floored(states, beta=beta, lowest=lowest):
+            return (beta * reward.function(states)).clamp(min=lowest)
+
+        assert l1(learner.policy, conditioning.fixed(1, beta), floored, grid) < 0.15
+
+
+def test_preferences_apply_to_the_reward_of_stopping():
+    training = Training(
+        steps=2, batch_size=4, objective="modified_sub_trajectory_balance", conditioning=WEIGHTS, replay_size=0
+    )
+    learner, _ = train(GRID, StateReward(lambda states: states[:, :2].float(), is_partial=True), training)
+    with pytest.raises(ValueError, match="values: expected 1 x 2, as from"):
+        _ = learner.log_z
+    assert learner.log_z_of(GRID.initial(1), WEIGHTS.fixed(1, weights=[1, 0])).shape == (1,)
+
+
+@pytest.mark.parametrize("conditioning", [BETAS, Conditioning()])
+def test_an_objective_without_log_z_says_that_it_knows_none_of_a_condition(conditioning):
+    training = Training(
+        steps=1, batch_size=8, objective="log_partition_variance", conditioning=conditioning, per_condition=4
+    )
+    learner, _ = train(GRID, StateReward(lambda states: states[:, 0].float()), training)
+    if not conditioning.n_values:
+        assert learner.log_z_of(GRID.initial(1)) == learner.log_z
+        return
+    with pytest.raises(ValueError, match="LogPartitionVariance learns no log Z of a condition"):
+        learner.log_z_of(GRID.initial(1), BETAS.fixed(1, 1.0))

@@ -49,7 +49,7 @@ def losses_and_gradients(environment, policy, trajectories, kind, **options):
         objective,
         log_z=torch.zeros(()),
         log_reward=log_reward,
-        stopped_log_reward=(lambda states: states.float().sum(1) / 10) if objective.uses_stops else None,
+        stopped_log_reward=(lambda states, rows: states.float().sum(1) / 10) if objective.uses_stops else None,
         **options,
     )
     losses = objective(terms)

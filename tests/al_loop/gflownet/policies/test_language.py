@@ -157,7 +157,8 @@ def test_stop_and_flow_come_from_the_same_pass():
     reward = StateReward(lambda states: states[:, -2].float())
     terms = compute_terms(
         environment, policy, trajectories, make_objective("modified_sub_trajectory_balance"), log_z=torch.zeros(()),
-        log_reward=reward.function(trajectories.terminal), stopped_log_reward=reward.function,
+        log_reward=reward.function(trajectories.terminal),
+        stopped_log_reward=lambda states, rows: reward.function(states),
     )  # fmt: skip
     flows = compute_terms(
         environment, policy, trajectories, make_objective("sub_trajectory_balance"), log_z=torch.zeros(()),
