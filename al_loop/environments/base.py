@@ -67,6 +67,8 @@ class Environment(ABC):
     has_stop: bool = True
     #: number of leading columns of a state that contain a condition, which no action changes
     condition_size: int = 0
+    #: number of conditions; None: unknown, or there are none
+    n_conditions: int | None = None
     #: whether a step reads numbers back from the device, so that it can be neither compiled nor recorded
     reads_from_device: bool = False
 

@@ -104,6 +104,7 @@ class Tokens(Environment):
             self.prompts = [text.strip() for text in self.prompts]
         if not self.prompts:
             raise ConfigError("prompts: expected at least one")
+        self.n_conditions = len(self.prompts)
         rows = [self._encode_prompt(text) for text in self.prompts]
         self.condition_size = max(map(len, rows))
         #: token ids of the prompts, padded on the left with -1, shape n_prompts x condition_size

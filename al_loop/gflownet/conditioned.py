@@ -36,7 +36,7 @@ class Conditioned(Environment):
         if environment.condition_size:
             raise ValueError(f"environment: {environment.name} is conditioned already")
         self.environment = environment
-        self.conditions = conditions.float()
+        self.conditions, self.n_conditions = conditions.float(), len(conditions)
         self.object_type = environment.object_type  # type: ignore[misc]
         self.n_actions, self.n_backward_actions = environment.n_actions, environment.n_backward_actions
         self.state_size, self.max_steps = environment.state_size + 1, environment.max_steps

@@ -73,8 +73,9 @@ def evidence_bounds(
     reference: Tensor | None = None,
     backward: Backward = "learned",
     context: Context | None = None,
+    start: Tensor | None = None,
 ) -> EvidenceBounds:
-    """Estimate bounds on log Z.
+    """Estimate bounds on log Z, under one condition.
 
     Args:
         environment: the space.
@@ -85,22 +86,45 @@ def evidence_bounds(
         reference: terminal states distributed in proportion to the reward, shape m x state_size, such as those of a
             long Markov chain; None: there is no upper bound.
         backward: the backward policy.
-        context: context of the trajectories, shape n, if the policy is conditioned; without a reference only.
+        context: context of the trajectories, of which the first row counts, if the policy is conditioned.
+        start: initial state, shape 1 x state_size, which a conditioned environment requires.
 
     Raises:
-        ValueError: n is below 1.
+        ValueError: n is below 1, a condition is missing, or the references have another one.
     """
-    drawn = rollout(environment, policy, n, generator=generator, context=context)
-    log_weights = _log_weights(environment, policy, drawn, log_reward, backward, context)
+    if (start is None) != (not environment.condition_size):
+        reason = "required, since" if start is None else "superfluous, since it is not"
+        raise ValueError(f"start: {reason} the environment is conditioned")
+    if start is not None:
+        if start.shape != (1, environment.state_size):
+            raise ValueError(f"start: expected the shape 1 x {environment.state_size}, got {tuple(start.shape)}")
+        own = start[:, : environment.condition_size]
+        if reference is not None and bool((reference[:, : environment.condition_size] != own).any()):
+            raise ValueError("reference: some of the objects have another condition than start")
+        start = start.expand(n, -1)
+    context_of_drawn = _repeated(context, n)
+    drawn = rollout(environment, policy, n, generator=generator, context=context_of_drawn, start=start)
+    log_weights = _log_weights(environment, policy, drawn, log_reward, backward, context_of_drawn)
     elbo, elbo_error = _mean(log_weights)
     share = effective_share(log_weights)
     eubo = eubo_error = math.nan
     if reference is not None:
-        histories = backward_rollout(environment, policy, reference, generator=generator, backward=backward)
-        eubo, eubo_error = _mean(_log_weights(environment, policy, histories, log_reward, backward, None))
+        own_context = _repeated(context, len(reference))
+        histories = backward_rollout(
+            environment, policy, reference, generator=generator, backward=backward, context=own_context
+        )
+        eubo, eubo_error = _mean(_log_weights(environment, policy, histories, log_reward, backward, own_context))
     log_z = float(log_weights.logsumexp(0)) - math.log(n)
     log_z_error = math.sqrt(max(1 / share - 1, 0.0) / n)
     return EvidenceBounds(elbo, elbo_error, eubo, eubo_error, share, log_z, log_z_error)
+
+
+def _repeated(context: Context | None, n: int) -> Context | None:
+    """Return the context of n trajectories from one that is the same for all."""
+    if context is None:
+        return None
+    parts = (context.values, context.head)
+    return Context(*(None if part is None else part[:1].expand(n, *part.shape[1:]) for part in parts))
 
 
 def effective_share(log_weights: Tensor) -> float:
@@ -145,6 +169,7 @@ def log_likelihood(
     *,
     generator: torch.Generator,
     backward: Backward = "learned",
+    context: Context | None = None,
 ) -> Tensor:
     """Estimate the log-probability with which a policy draws each object, by importance sampling of its histories.
 
@@ -157,6 +182,7 @@ def log_likelihood(
         n_histories: number of histories of each object, at least 1.
         generator: source of all randomness, on the device of the states.
         backward: the backward policy.
+        context: context of each object, if the policy is conditioned.
 
     Returns:
         Log-probabilities of the objects, shape n, in double precision.
@@ -166,10 +192,11 @@ def log_likelihood(
     """
     if n_histories < 1:
         raise ValueError(f"n_histories must be at least 1, got {n_histories}")
-    histories = backward_rollout(
-        environment, policy, states.repeat_interleave(n_histories, 0), generator=generator, backward=backward
-    )
-    log_pf, log_pb = log_probabilities(environment, policy, histories, backward=backward)
+    if context is not None:
+        context = context.rows(torch.arange(len(states), device=states.device).repeat_interleave(n_histories))
+    rows = states.repeat_interleave(n_histories, 0)
+    histories = backward_rollout(environment, policy, rows, generator=generator, backward=backward, context=context)
+    log_pf, log_pb = log_probabilities(environment, policy, histories, backward=backward, context=context)
     ratios = (log_pf.double().sum(0) - log_pb.double().sum(0)).view(len(states), n_histories)
     # each of an object's states is as likely as the one that its history ends in
     multiplicity = environment.log_multiplicity(states).double()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from al_loop.gflownet.replay import Replay
 from al_loop.gflownet.reward import AnyReward, StateReward, score
 from al_loop.gflownet.sampler import Draw, SearchJob
 from al_loop.gflownet.settings import TrainingSettings
-from al_loop.gflownet.sources import Source, keys_of_states
+from al_loop.gflownet.sources import Entries, Source, keys_of_states
 
 _MEASURED_CAPACITY = 1_000_000
 _AT_ONCE = 50  # encoded together; where one of them is not in the space, they are encoded again
@@ -35,6 +36,7 @@ class LearnerSources:
         #: objects that the oracle measured
         self.measured = Replay(_MEASURED_CAPACITY)
         self._added: list[tuple[Source, int]] = []
+        self._log_reward: AnyReward | None = None
         self._places: dict[str, int | None] = {}  # rows of the states; None outside the space
         self._states = environment.initial(0)
 
@@ -46,18 +48,21 @@ class LearnerSources:
 
     def add_source(self, source: Source, size: int) -> None:
         """Add a source, with the number of its objects in each step."""
+        if self._log_reward is not None:
+            self._rescore(source, self._log_reward)
         self._added.append((source, size))
 
     def rescore(self, log_reward: AnyReward) -> None:
         """Replace the log-reward of every object by that of a new reward."""
-        for replay in (self.replay, self.measured):
-            is_of_states = isinstance(log_reward, StateReward)
-            if any(
-                isinstance(key, str) == is_of_states for key in replay.keys
-            ):  # the last reward was of the other kind
-                replay.rename(self._keys(replay.states) if is_of_states else self._environment.decode(replay.states))
+        self._log_reward = log_reward
         for source, _ in self.sizes:
-            source.rescore(log_reward)
+            self._rescore(source, log_reward)
+
+    def _rescore(self, source: Source, log_reward: AnyReward) -> None:
+        """Score the objects of a source, which the last reward may have identified in another way."""
+        are_objects = not isinstance(log_reward, StateReward)
+        source.rename(self._environment.decode if are_objects else self._keys, are_objects)
+        source.rescore(log_reward)
 
     @property
     def best_objects(self) -> list[str]:
@@ -143,8 +148,15 @@ class LearnerSources:
         for search in self._training.searches:
             source = self.measured if search.source == "measured" else self.replay
             if len(source):
-                jobs.append(SearchJob(search, source.sample(search.size, generator)))
+                jobs.append(SearchJob(search, self._current(source.sample(search.size, generator))))
         return jobs
+
+    def _current(self, entries: Entries) -> Entries:
+        """Return entries with their present log-rewards, which a search compares with those of new objects."""
+        reward = self._log_reward
+        if not isinstance(reward, StateReward) or not reward.is_live:
+            return entries
+        return replace(entries, log_reward=score(reward, entries.keys, entries.states))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for ``load_state_dict``, as plain data."""

@@ -121,12 +121,17 @@ class PipelineStats:
 def split(request: DrawRequest, shares: int) -> list[DrawRequest]:
     """Divide a request into parts of about equal size, and one for each of its searches, each with its own seed.
 
+    Trajectories of one condition that are compared with each other stay together.
+
     Args:
         request: the request.
-        shares: number of parts, fewer if there are fewer trajectories.
+        shares: number of parts, fewer if there are fewer trajectories or conditions.
     """
-    shares = max(min(shares, request.n), 1)
-    sizes = [request.n // shares + (i < request.n % shares) for i in range(shares)]
+    n_blocks = -(-request.n // request.per_condition)
+    shares = max(min(shares, n_blocks), 1)
+    blocks = [n_blocks // shares + (i < n_blocks % shares) for i in range(shares)]
+    sizes = [request.per_condition * k for k in blocks]
+    sizes[-1] -= sum(sizes) - request.n  # the last condition may have fewer
     parts = [replace(request, n=n, jobs=()) for n in sizes]
     parts += [replace(request, n=0, jobs=(job,)) for job in request.jobs]
     return [replace(part, seed=derive_seed(request.seed, i)) for i, part in enumerate(parts)]

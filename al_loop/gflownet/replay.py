@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -54,14 +53,18 @@ class Replay(Source):
         assert self._entries is not None, "the replay is empty"
         return self._entries.states
 
-    def rename(self, keys: Sequence[Hashable]) -> None:
-        """Identify the objects by other keys, given in their order; the best (or newest) of equal ones remains."""
+    def rename(self, name: Callable[[Tensor], Sequence[Hashable]], are_objects: bool) -> None:
+        """Identify the objects as a reward requires; the best (or newest) of equal ones remains.
+
+        Args:
+            name: terminal states, shape k x state_size -> the identity of each.
+            are_objects: whether it returns the objects themselves.
+        """
         entries = self._entries
-        if entries is not None:
-            first = {key: row for row, key in reversed(list(enumerate(keys)))}
-            self._entries = replace(
-                entries.pick(torch.tensor(sorted(first.values()))), keys=sorted(first, key=first.__getitem__)
-            )
+        named = None if entries is None else entries.named(name, are_objects)
+        if named is not None and named is not entries:
+            first = {key: row for row, key in reversed(list(enumerate(named.keys)))}
+            self._entries = named.pick(torch.tensor(sorted(first.values())))
 
     def add(self, keys: Sequence[Hashable], states: Tensor, log_reward: Tensor) -> None:
         """Add objects, which replace earlier ones of the same key, and drop those beyond the capacity.

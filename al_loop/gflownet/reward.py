@@ -89,10 +89,15 @@ def score(log_reward: AnyReward, keys: Sequence[Hashable], states: Tensor) -> Te
         log_reward: the reward.
         keys: the objects, for a reward of objects.
         states: their terminal states, shape n x state_size.
+
+    Raises:
+        ValueError: the reward is one of objects, and a key is not one.
     """
     if isinstance(log_reward, StateReward):
         return as_log_reward(log_reward.function(states), len(states))
-    return as_log_reward(log_reward([str(key) for key in keys]), len(keys)).to(states.device)
+    if not all(isinstance(key, str) for key in keys):
+        raise ValueError("a reward of objects requires the objects, and only their states are known")
+    return as_log_reward(log_reward([*keys]), len(keys)).to(states.device)  # type: ignore[list-item]
 
 
 def as_log_reward(log_reward: Tensor, n: int) -> Tensor:

@@ -112,6 +112,24 @@ class TrainingSettings:
                 f"{self.floor}, {self.per_condition} and {self.epochs}"
             )
 
+    def check_groups(self, objective: Objective, n_conditions: int | None) -> None:
+        """Raise an error if an objective that compares trajectories of one condition hardly ever gets two of them.
+
+        Args:
+            objective: the objective.
+            n_conditions: number of conditions in the start states; None: there are none, or it is unknown.
+
+        Raises:
+            ValueError: it does.
+        """
+        n = self.batch_size + self.replay_size + self.measured_size
+        n_pairs = n * (n - 1) / 2 / (n_conditions or 1)
+        if objective.uses_groups and self.per_condition < 2 and n_pairs < 1:
+            raise ValueError(
+                f"per_condition: {type(objective).__name__} compares trajectories of the same condition, and a "
+                f"batch of {self.batch_size} hardly has two of one among {n_conditions}; set it to at least 2"
+            )
+
     def check_objective(self, objective: Objective) -> None:
         """Raise an error if an objective cannot be combined with the settings.
 
@@ -123,6 +141,13 @@ class TrainingSettings:
         """
         name = type(objective).__name__
         compares = objective.uses_groups and self.per_condition > 1
+        if objective.uses_groups and self.batch_size < 2:
+            raise ValueError(f"batch_size: {name} compares trajectories, at least 2, got {self.batch_size}")
+        if self.per_condition > self.batch_size or (self.updates > 1 and self.batch_size % self.per_condition):
+            raise ValueError(
+                f"per_condition: must be at most the batch_size of {self.batch_size}, and divide it if there are "
+                f"several updates, got {self.per_condition}"
+            )
         if self.conditioning.n_values and not (objective.uses_log_z or objective.uses_edges or compares):
             remedy = "set per_condition to at least 2, or use" if objective.uses_groups else "use"
             raise ValueError(

@@ -31,6 +31,12 @@ class Entries:
     states: Tensor
     log_reward: Tensor
 
+    def named(self, name: Callable[[Tensor], Sequence[Hashable]], are_objects: bool) -> Entries:
+        """Return the entries, identified by a function of states unless all are objects, or none is, as it returns."""
+        if all(isinstance(key, str) == are_objects for key in self.keys):
+            return self
+        return Entries(list(name(self.states)), self.states, self.log_reward)
+
     def pick(self, rows: Tensor) -> Entries:
         """Return the entries at indices, which may repeat."""
         keys = [self.keys[row] for row in rows.tolist()]
@@ -68,6 +74,14 @@ class Source(ABC):
     def rescore(self, log_reward: AnyReward) -> None:
         """Replace the log-reward of every object by that of a new reward."""
 
+    def rename(self, name: Callable[[Tensor], Sequence[Hashable]], are_objects: bool) -> None:  # noqa: B027
+        """Identify the objects as a reward requires, unless they are identified so. By default, nothing is done.
+
+        Args:
+            name: terminal states, shape k x state_size -> the identity of each.
+            are_objects: whether it returns the objects themselves.
+        """
+
     def add(self, keys: Sequence[Hashable], states: Tensor, log_reward: Tensor) -> None:  # noqa: B027
         """Consider new objects, such as those of a draw. By default, none is added.
 
@@ -90,7 +104,7 @@ class DataSet(Source):
 
     Args:
         states: terminal states, shape n x state_size; a state may occur several times. There is at least one.
-        objects: the objects, which a reward of objects requires; None: the reward is a function of states.
+        objects: the objects; None: a learner decodes them from the states where its reward requires them.
 
     Raises:
         ValueError: there is no state, or not one object for each.
@@ -110,6 +124,9 @@ class DataSet(Source):
     def sample(self, n: int, generator: torch.Generator) -> Entries:
         return self._entries.pick(torch.randint(len(self), (n,), generator=generator))
 
+    def rename(self, name: Callable[[Tensor], Sequence[Hashable]], are_objects: bool) -> None:
+        self._entries = self._entries.named(name, are_objects)
+
     def rescore(self, log_reward: AnyReward) -> None:
         entries = self._entries
         self._entries = Entries(entries.keys, entries.states, score(log_reward, entries.keys, entries.states))
@@ -124,7 +141,8 @@ class ConditionHeaps(Source):
     """The best objects of each condition, no two of which are close (the reward buffer of Hu et al. 2024).
 
     An object that is closer than ``distance`` to others of its condition replaces them if it is better than all of
-    them, and is dropped otherwise. Conditions are equally likely in a sample, and so are the objects of one.
+    them, and is dropped otherwise. Conditions are equally likely in a sample, and so are the objects of one. Under a
+    live reward, what counts is an object's log-reward when it was added.
 
     Args:
         condition_size: number of leading columns of a state that contain its condition.
@@ -201,6 +219,9 @@ class ConditionHeaps(Source):
             torch.stack([heap.states[row] for heap, row in rows]),
             torch.stack([heap.log_reward[row] for heap, row in rows]),
         )
+
+    def rename(self, name: Callable[[Tensor], Sequence[Hashable]], are_objects: bool) -> None:
+        self._heaps = {condition: heap.named(name, are_objects) for condition, heap in self._heaps.items()}
 
     def rescore(self, log_reward: AnyReward) -> None:
         for condition, heap in self._heaps.items():

@@ -57,6 +57,8 @@ class SideBySide:
     def __init__(
         self, environment: Environment, log_reward: StateReward, training: TrainingSettings, seeds: Sequence[int]
     ) -> None:
+        if not isinstance(log_reward, StateReward):
+            raise ValueError(f"log_reward: expected a StateReward, got {type(log_reward).__name__}")
         learners = [Learner(environment, training, seed) for seed in seeds]
         if not learners:
             raise ValueError("seeds: expected at least one")
@@ -84,6 +86,8 @@ class SideBySide:
             "ema": training.ema > 0,
             "heads": training.heads > 1,
             "updates": training.updates > 1,
+            "epochs": training.epochs > 1,
+            "forward_looking": training.forward_looking,
             "conditioning": training.conditioning.n_values > 0,
             "precision": training.precision == "bfloat16",
             "environment": environment.condition_size > 0 or not learner.policy.is_markov,
@@ -163,19 +167,21 @@ class SideBySide:
             terms = terms_of(*inputs)
             return (terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0) - terms.log_z).mean()
 
-        def losses(*inputs: Any) -> tuple[Tensor, Tensor]:
+        def losses(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
             terms = terms_of(*inputs)
             given = terms if training.backward_loss == "balance" else terms.with_fixed_backward()
             mean = objective(given).mean()
             total = mean - terms.log_pb.sum(0).mean() if training.backward_loss == "likelihood" else mean
-            return total, mean
+            return total, mean, (terms.log_reward + terms.log_pb.sum(0) - terms.log_pf.sum(0)).mean()
 
         if self.n_steps == 0 and objective.uses_log_z:
             with torch.no_grad():
                 gap = self._of_each(estimate, drawn.states, drawn.actions, reward)
                 self._weights["log_z.level"] += gap[:, None]
-        total, mean = self._of_each(losses, drawn.states, drawn.actions, reward)
+        total, mean, level = self._of_each(losses, drawn.states, drawn.actions, reward)
         check_losses(mean)
+        if not objective.uses_log_z and not objective.uses_edges:  # an estimate for reports
+            self._weights["log_z.level"].data.copy_(level.detach()[:, None])
         self._optimizer.zero_grad()
         torch.autograd.backward(total.sum())
         self._clip()
@@ -204,4 +210,13 @@ class SideBySide:
     @property
     def log_z(self) -> Tensor:
         """Log of the total flow of each training, shape of the seeds."""
+        if self._objective.uses_edges:
+            start = self._environment.initial(1, self._device)
+            mask = self._environment.forward_mask(start)
+
+            def flow(policy: Policy, _: LogZ) -> Tensor:
+                return policy.forward_logits(start, None).masked_fill(~mask, -torch.inf).logsumexp(1)[0]
+
+            with torch.no_grad():
+                return self._of_each(flow)  # type: ignore[no-any-return]
         return self._weights["log_z.level"].detach().mean(1)

@@ -7,8 +7,11 @@ import torch
 
 from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
+from al_loop.gflownet.conditioned import Conditioned
+from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.evaluation import correlation, evidence_bounds, log_likelihood
 from al_loop.gflownet.exact_distribution import terminal_distribution
+from al_loop.gflownet.policies.base import Context
 from al_loop.gflownet.policies.mlp import MLPPolicy
 from al_loop.gflownet.reward import StateReward
 
@@ -88,3 +91,40 @@ def test_no_histories_are_refused():
     space = SPACES["grid"]
     with pytest.raises(ValueError, match="n_histories"):
         log_likelihood(space, policy_of(space), space.initial(1), 0, generator=torch.Generator())
+
+
+def test_bounds_are_those_of_one_condition():
+    space = Conditioned(Sequences("AC", 3), torch.tensor([[0.0], [1.0]]))
+    uniform = MLPPolicy(space, hidden=4)
+    for parameter in uniform.parameters():
+        torch.nn.init.zeros_(parameter)
+    reward = StateReward(lambda states: 2.0 * states[:, 0].float())
+    start = space.start(torch.tensor([1]))
+    states, _ = terminal_distribution(space, None, start)
+    make = lambda: torch.Generator().manual_seed(0)  # noqa: E731
+    bounds = evidence_bounds(space, uniform, reward, 20, generator=make(), start=start, reference=states)
+    assert (bounds.elbo, bounds.eubo) == pytest.approx((2 + math.log(8), 2 + math.log(8)), abs=1e-5)
+    with pytest.raises(ValueError, match="start: required, since the environment is conditioned"):
+        evidence_bounds(space, uniform, reward, 20, generator=make())
+    other = space.start(torch.tensor([0]))
+    with pytest.raises(ValueError, match="reference: some of the objects have another condition than start"):
+        evidence_bounds(space, uniform, reward, 20, generator=make(), start=other, reference=states)
+    with pytest.raises(ValueError, match="start: superfluous"):
+        evidence_bounds(Sequences("AC", 3), uniform, reward, 20, generator=make(), start=start)
+
+
+def test_a_conditioned_policy_has_bounds_and_likelihoods():
+    space, conditioning = Sequences("AC", 3), Conditioning(beta=(0.5, 2.0))
+    uniform = MLPPolicy(space, hidden=4, n_conditions=1)
+    for parameter in uniform.parameters():
+        torch.nn.init.zeros_(parameter)
+    states, _ = terminal_distribution(space, None)
+    context = Context(conditioning.fixed(1, 1.0))
+    bounds = evidence_bounds(
+        space, uniform, StateReward(lambda s: torch.ones(len(s))), 20, generator=torch.Generator().manual_seed(0),
+        reference=states, context=context,
+    )  # fmt: skip
+    assert bounds.eubo == pytest.approx(1 + math.log(8), abs=1e-5)
+    own = Context(conditioning.fixed(len(states), 1.0))
+    found = log_likelihood(space, uniform, states, 2, generator=torch.Generator().manual_seed(0), context=own)
+    assert found.tolist() == pytest.approx([-math.log(8)] * 8, abs=1e-5)

@@ -173,3 +173,10 @@ def test_an_order_is_split_into_even_parts_with_searches_by_themselves():
     assert len(split(DrawRequest(2, seed=4), 5)) == 2
     found = sampler.fill(parts[-1])
     assert len(found.trajectories) == 3 * job.search.rounds
+
+
+@pytest.mark.parametrize(("n", "per_condition", "shares", "sizes"), [(8, 4, 8, [4, 4]), (10, 4, 2, [8, 2]),
+                                                                     (9, 1, 2, [5, 4]), (3, 4, 2, [3])])  # fmt: skip
+def test_trajectories_of_one_condition_stay_together(n, per_condition, shares, sizes):
+    parts = split(DrawRequest(n, seed=0, per_condition=per_condition), shares)
+    assert [part.n for part in parts] == sizes

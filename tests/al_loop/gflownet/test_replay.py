@@ -116,8 +116,9 @@ def test_no_capacity_is_refused():
 def test_objects_that_get_equal_names_are_one_object():
     replay = Replay(10)
     _, states, _ = drawn(3)
-    replay.add(["a", "b", "c"], states, torch.tensor([3.0, 2.0, 1.0]))
-    replay.rename(["x", "y", "x"])
+    replay.add([1, 2, 3], states, torch.tensor([3.0, 2.0, 1.0]))
+    replay.rename(lambda rows: ["x", "y", "x"], are_objects=True)
+    replay.rename(lambda rows: ["p", "q"], are_objects=True)  # they are objects already
     assert replay.objects == ["x", "y"]
     assert torch.equal(replay.states, states[:2])
     assert replay.state_dict()["log_reward"].tolist() == [3.0, 2.0]

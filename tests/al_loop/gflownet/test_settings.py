@@ -8,6 +8,7 @@ import torch
 
 from al_loop import gflownet
 from al_loop.config import CampaignConfig
+from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.settings import TrainingSettings
 
 SECTION = CampaignConfig.model_fields["sampler"].annotation
@@ -44,3 +45,29 @@ def test_dtype_is_that_of_the_precision(precision, dtype):
 
 def test_the_old_name_still_works():
     assert gflownet.Training is TrainingSettings
+
+
+@pytest.mark.parametrize(
+    ("settings", "n_conditions", "message"),
+    [
+        ({"batch_size": 1}, None, "batch_size: LogPartitionVariance compares trajectories, at least 2, got 1"),
+        ({"batch_size": 8}, 2000, "per_condition: .* hardly has two of one among 2000; set it to at least 2"),
+        ({"batch_size": 4, "per_condition": 8}, None, "per_condition: must be at most the batch_size of 4"),
+        ({"batch_size": 4, "per_condition": 3, "updates": 2}, None, "divide it if there are several updates, got 3"),
+        ({"batch_size": 48}, 10, ""),
+        ({"batch_size": 8, "per_condition": 2}, 2000, ""),
+    ],
+)
+def test_an_objective_that_compares_trajectories_needs_some_of_one_condition(settings, n_conditions, message):
+    training = TrainingSettings(objective="log_partition_variance", replay_size=0, **settings)
+    objective = make_objective(training.objective)
+
+    def check():
+        training.check_objective(objective)
+        training.check_groups(objective, n_conditions)
+
+    if not message:
+        check()
+        return
+    with pytest.raises(ValueError, match=message):
+        check()

@@ -9,6 +9,7 @@ from al_loop.environments.assignment import Assignments
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet import StateReward, TrainingSettings
 from al_loop.gflownet.exact_distribution import terminal_distribution
+from al_loop.gflownet.searches.local_search import LocalSearch
 from al_loop.gflownet.sources import ConditionHeaps, DataSet
 from al_loop.gflownet.trainer import Trainer
 
@@ -164,3 +165,40 @@ def test_stops_as_terms_require_a_stop_and_a_reward_of_states():
         Trainer(BITS, StateReward(Energy()), settings)
     with pytest.raises(ValueError, match="StateReward"):
         Trainer(Sequences("AC", 4, 1), lambda objects: torch.zeros(len(objects)), settings)
+
+
+def test_a_source_of_states_is_decoded_for_a_reward_of_objects():
+    ones = lambda objects: torch.tensor([float(o.count("1")) for o in objects])  # noqa: E731
+    data, heaps = DataSet(BITS.encode(["0110", "1111"])), ConditionHeaps(0)
+    states = BITS.encode(["0111", "0000"])
+    heaps.add([tuple(row) for row in states.tolist()], states, torch.zeros(2))
+    trainer = Trainer(BITS, ones, TrainingSettings(batch_size=4, hidden=8), seed=0)
+    for source in (data, heaps):
+        trainer.learner.add_source(source, 2)
+    assert set(data.sample(50, torch.Generator().manual_seed(0)).log_reward.tolist()) == {2, 4}
+    assert heaps.heap(()).keys[0] == "0111"
+    assert heaps.heap(()).log_reward.tolist() == [3, 0]
+    trainer.step()
+
+
+def test_states_alone_are_not_taken_for_objects():
+    with pytest.raises(ValueError, match="requires the objects, and only their states are known"):
+        DataSet(BITS.encode(["0110"])).rescore(lambda objects: torch.zeros(len(objects)))
+
+
+def test_searches_start_from_the_present_values_of_a_live_reward():
+    energy = Energy(0.3)
+    training = TrainingSettings(batch_size=8, hidden=8, searches=(LocalSearch(size=4),))
+    trainer = Trainer(BITS, StateReward(energy, is_live=True), training, seed=0)
+    trainer.step()
+    with torch.no_grad():
+        energy.weight.fill_(5.0)
+    parents = trainer.learner.jobs(0)[0].parents
+    assert torch.equal(parents.log_reward, energy(parents.states))
+
+
+def test_forward_looking_flows_leave_no_gradients_in_a_live_reward():
+    energy = Energy(0.3)
+    training = TrainingSettings(batch_size=8, hidden=8, objective="detailed_balance", forward_looking=True)
+    Trainer(BITS, StateReward(energy, is_partial=True, is_live=True), training, seed=0).step()
+    assert energy.weight.grad is None
