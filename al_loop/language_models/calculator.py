@@ -14,7 +14,11 @@ _TOKEN = re.compile(r"\s*(?:([0-9]+)|([-+*x×()]))")
 _MAX_LENGTH = 1000
 _MAX_DIGITS = 100
 _MAX_DEPTH = 50  # of brackets: the value of a text must not depend on how much of Python's stack is left
-_QUESTION = re.compile(r"([-+*x×() \t0-9]*?)( ?)=\Z")
+_CHARACTERS = "-+*x×() \t0123456789"  # of an expression
+_OPENERS = '=<>[{"“'  # an expression may follow them directly
+_PAUSES = ":;,?"  # an expression, also one with a sign, may follow them and a space
+_ENDS = ".!)]}\"”'"  # an expression without a sign may follow them and a space
+_EQUATION = re.compile(rf"([{re.escape(_CHARACTERS)}]+)= ?(-?[0-9]{{1,{_MAX_DIGITS}}}),\Z")
 _REMEMBERED = 100_000
 
 
@@ -84,15 +88,55 @@ class Calculator:
 
     def _value(self, text: str) -> list[int] | None:
         """Return the tokens of the value of the expression at the end of a text, before its last "="."""
-        match = _QUESTION.search(text)
-        value = None if match is None else calculate(match.group(1).lstrip("+*x× \t"))
-        if match is None or value is None:
+        before = text[:-1]
+        value = _value_of_the_end(before)
+        if value is None:
             return None
         try:
-            tokens = self._tokenizer.encode(f"{match.group(2)}{value}")
+            tokens = self._tokenizer.encode(f"{' ' if before.endswith(' ') else ''}{value}")
         except ValueError:
             return None
         return tokens if self._allowed.issuperset(tokens) else None
+
+
+def _value_of_the_end(text: str) -> int | None:
+    """Return the value of the longest expression that a text ends with; None if there is none.
+
+    What may be the rest of a longer expression, which the parser cannot read, is none: "1" in "0.5 + 1" or "x + 1".
+    """
+    start = len(text.rstrip(_CHARACTERS))
+    for place in range(start, len(text)):
+        if text[place] in "-+(0123456789" and _may_start(text[:place], is_sign=text[place] in "-+"):
+            value = calculate(text[place:].removeprefix("+"))
+            if value is not None:
+                return value
+    return None
+
+
+def _may_start(before: str, *, is_sign: bool) -> bool:
+    """Return whether an expression may start after a text.
+
+    Args:
+        before: the text.
+        is_sign: whether the expression starts with + or -, which connect it with a number or a name before it.
+    """
+    rest = before.rstrip()
+    gap, last = before[len(rest) :], rest[-1:]
+    if not rest or last in _OPENERS:
+        return True
+    if not gap:
+        # a comma may group digits, unless it ends an equation
+        equation = _EQUATION.search(rest)
+        return equation is not None and calculate(equation[1].lstrip("+*x× \t")) == int(equation[2])
+    if last in _PAUSES:
+        return not rest[-2:-1].isspace()  # "10 : 5" is a ratio
+    if is_sign:
+        return False
+    if last == ")" and "\n" not in gap:  # "1) 3 + 4", but not "f(1) 3"
+        return re.search(r"(?m)^[ \t]*\(?[0-9A-Za-z]+\)\Z", rest) is not None
+    if re.search(r"(?:\A|[^A-Za-z])[xX]\Z", rest):  # an operator, or a name that is multiplied
+        return False
+    return last in _ENDS or last.isalpha() or ("\n" in gap and last.isalnum())
 
 
 class _Parser:
