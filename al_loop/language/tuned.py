@@ -21,6 +21,8 @@ from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.saved_models import DrawableModel, read_model, write_model
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.language.rewards import LanguageReward
+from al_loop.language_models.base import LanguageModel
+from al_loop.language_models.loading import locate, register
 
 _MOST_ENUMERATED = 100_000  # continuations of a prompt
 _ROWS = 64  # continuations that are scored at a time
@@ -191,10 +193,11 @@ class TunedModel(DrawableModel):
             ConfigError: the file cannot be written.
         """
         environment = self.environment
-        file = environment.language_model.file
+        model = environment.language_model
         content = {
             "model": environment.model_name,
-            "model_sha256": None if file is None else file.sha256,
+            "model_sha256": model.checksum(),
+            "is_in_memory": model.file is None,
             "prompts": list(environment.prompts),
             "space": environment.settings(),
             "lora": self.policy.lora,
@@ -206,12 +209,14 @@ class TunedModel(DrawableModel):
         write_model(path, FILE_KIND, {"weights": weights, "facts": facts})
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu") -> TunedModel:
+    def load(cls, path: str | Path, device: str = "cpu", model: str | LanguageModel | None = None) -> TunedModel:
         """Return the sampler that ``save`` wrote.
 
         Args:
             path: the file.
             device: where it runs.
+            model: the language model, or its name or path; None: the one that the file names, whose path may also be
+                relative to the file.
 
         Raises:
             ConfigError: the file cannot be read, or its model is missing or has other weights.
@@ -219,21 +224,33 @@ class TunedModel(DrawableModel):
         content = read_model(path, FILE_KIND)
         try:
             weights, facts = content["weights"], content["facts"]
-            environment = Tokens(facts["model"], facts["prompts"], **facts["space"])
-            lora, sha256 = facts["lora"], facts["model_sha256"]
+            prompts, space, lora, sha256 = facts["prompts"], facts["space"], facts["lora"], facts["model_sha256"]
+            if model is None:
+                model = locate(facts["model"], Path(path).parent)
+            environment = Tokens(model if isinstance(model, str) else register(model), prompts, **space)
+        except ConfigError as error:
+            if model == facts["model"] and facts.get("is_in_memory", sha256 is None):
+                reason = "which is in no file; pass it: TunedModel.load(path, model=...)"
+            else:
+                reason = f"which cannot be used: {str(error).removeprefix('model: ')}"
+            raise ConfigError(f"{path} was tuned from the model {facts['model']!r}, {reason}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{path} is not a tuned model that this version can read ({type(error).__name__}: {summary(error)})"
             ) from None
-        file = environment.language_model.file
-        if file is not None and file.sha256 != sha256:
+        here = environment.language_model
+        if sha256 != here.checksum() and sha256 != here.weights_checksum():
             raise ConfigError(
-                f"{path} was tuned with other weights of {facts['model']} (SHA-256 {sha256}, and here "
-                f"{file.sha256}); use the same version of the model"
+                f"{path} was tuned with other weights of {facts['model']} (SHA-256 {sha256 or 'not recorded'}, and "
+                f"here {here.checksum()}); use the same version of the model"
             )
         policy = LanguagePolicy(environment, lora=lora)
-        load_prior(environment, policy, Prior(weights, str(path), facts))
-        own = {"model", "model_sha256", "prompts", "space", "lora", "environment", "vocabulary", "policy"}
+        # the weights and the space are the same: the fingerprint also depends on whether the weights are in a file
+        load_prior(
+            environment, policy, Prior(weights, str(path), {k: v for k, v in facts.items() if k != "vocabulary"})
+        )
+        own = {"model", "model_sha256", "is_in_memory", "prompts", "space", "lora"}
+        own |= {"environment", "vocabulary", "policy"}
         return cls(environment, policy.to(device), None, {k: v for k, v in facts.items() if k not in own})
 
 

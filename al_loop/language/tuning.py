@@ -242,7 +242,7 @@ class _Tuning:
             "settings": settings | {"device": ""},
             "prompts": digest(self._environment.prompts),
             "seed": self._seed,
-            "model": self._environment.vocabulary()[0],
+            "model": self._environment.language_model.checksum(),
             "reward": _digest(self._reward.identity()),
             "seeds": _digest([list(pair) for pair in self._options.seeds]),
         }

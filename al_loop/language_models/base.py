@@ -81,6 +81,18 @@ class LanguageModel(nn.Module, ABC):
         pairs = ((n_prompt, self.max_prompt), (n_after, self.max_tokens), (total, self.context))
         return all(limit is None or n <= limit for n, limit in pairs)
 
+    def checksum(self) -> str:
+        """Return the SHA-256 of the weights, in hexadecimal digits: that of their file, if they are in one."""
+        return self.weights_checksum() if self.file is None else self.file.sha256
+
+    def weights_checksum(self) -> str:
+        """Return the SHA-256 of the weights in memory, in hexadecimal digits."""
+        digest = hashlib.sha256()
+        for name, weight in sorted(self.state_dict().items()):
+            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)} ".encode())
+            digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
     @abstractmethod
     def read_prompts(self, tokens: Tensor, is_token: Tensor) -> tuple[Memory, Tensor]:
         """Read n prompts.

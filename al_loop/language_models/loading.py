@@ -43,6 +43,18 @@ def register(model: LanguageModel, name: str | None = None) -> str:
     return name
 
 
+def locate(name: str, folder: Path) -> str:
+    """Return the name of a model that a file mentions: a path that is missing here may be relative to that file.
+
+    Args:
+        name: the name or path.
+        folder: the folder of the file that mentions it.
+    """
+    if name in _REGISTERED or name in _PACKAGES or Path(name).exists():
+        return name
+    return str(folder / name) if (folder / name).exists() else name
+
+
 def weights_in_package(name: str) -> Path:
     """Return the file of weights in an installed package, without importing the package.
 

@@ -5,7 +5,10 @@ import torch
 
 from al_loop.errors import ConfigError
 from al_loop.language import Checked, Continuation, Gap, Infill, TunedModel, TuneOptions, tune
+from al_loop.language_models import loading
 from al_loop.language_models.loading import load_language_model
+from al_loop.language_models.small import SmallTransformer
+from al_loop.language_models.tokenizers import ListedTokens
 from al_loop.sinks.jsonl import JSONLines
 from tests.support.language import tiny_model
 
@@ -88,13 +91,53 @@ def test_a_saved_sampler_is_small_and_draws_the_same(tmp_path):
     with torch.no_grad():
         model.output.bias.add_(1.0)
     model.save(tmp_path / "model.pt")
-    from al_loop.language_models import loading
-
     loading._load.cache_clear()
     with pytest.raises(ConfigError, match="other weights"):
         TunedModel.load(tmp_path / "adapter.pt")
     with torch.no_grad():
         model.output.bias.sub_(1.0)
+
+
+def make_model(seed):
+    torch.manual_seed(seed)
+    return SmallTransformer(ListedTokens(["<s>", "</s>", "a", "b", "c"], start="<s>", end="</s>"), width=16, places=16)
+
+
+def test_adapters_of_a_model_in_memory_know_its_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_REGISTERED", {})
+    tuned = tune(make_model(0), PROMPTS, Checked(wanted), steps=2, **SMALL)
+    tuned.save(tmp_path / "adapter.pt")
+    expected = tuned.log_prob("ab", ["a"])
+    assert TunedModel.load(tmp_path / "adapter.pt").log_prob("ab", ["a"]).equal(expected)
+    monkeypatch.setattr(loading, "_REGISTERED", {})  # as in another process
+    with pytest.raises(ConfigError, match=r"tuned from the model 'model 1', which is in no file; pass it"):
+        TunedModel.load(tmp_path / "adapter.pt")
+    tune(make_model(1), PROMPTS, Checked(wanted), steps=1, **SMALL)  # another model 1
+    with pytest.raises(ConfigError, match="other weights of model 1"):
+        TunedModel.load(tmp_path / "adapter.pt")
+    make_model(0).save(tmp_path / "model.pt")
+    for model in (make_model(0), str(tmp_path / "model.pt")):
+        assert TunedModel.load(tmp_path / "adapter.pt", model=model).log_prob("ab", ["a"]).equal(expected)
+
+
+def test_a_checkpoint_of_a_model_in_memory_knows_its_weights(tmp_path):
+    options = TuneOptions(checkpoint=tmp_path / "checkpoint")
+    tune(make_model(0), PROMPTS, Checked(wanted), steps=1, options=options, **SMALL)
+    with pytest.raises(ConfigError, match="with other model;"):
+        tune(make_model(1), PROMPTS, Checked(wanted), steps=1, options=options, **SMALL)
+
+
+def test_the_path_of_a_model_may_be_relative_to_the_adapters(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_model(0).save("model.pt")
+    tuned = tune("model.pt", PROMPTS, Checked(wanted), steps=1, **SMALL)
+    tuned.save("adapter.pt")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert TunedModel.load("../adapter.pt").draw("ab", 3).log_prob.equal(tuned.draw("ab", 3).log_prob)
+    (tmp_path / "model.pt").unlink()
+    with pytest.raises(ConfigError, match=r"\.\./adapter.pt was tuned from the model 'model.pt', which cannot be used"):
+        TunedModel.load("../adapter.pt")
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", None])
