@@ -98,6 +98,7 @@ class PipelineStats:
     """Statistics of a training, updated while it runs.
 
     Args:
+        steps: number of gradient steps.
         seconds: total time, in seconds.
         waited_s: time that the learner waited for draws, in seconds.
         trajectories: number of trajectories drawn, including those of searches.
@@ -108,6 +109,7 @@ class PipelineStats:
         lost: number of samplers that died.
     """
 
+    steps: int = 0
     seconds: float = 0.0
     waited_s: float = 0.0
     trajectories: int = 0
@@ -196,6 +198,7 @@ def pipeline(
         stats.staleness.append(n_done - version)
         loss = learner.updates(draw, seed=seed("replay", n_done))
         n_done += 1
+        stats.steps = n_done
         send_weights()
         begin_draws()
         stats.seconds, stats.lost = time.monotonic() - began, samplers.n_lost - n_lost

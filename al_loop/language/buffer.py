@@ -14,7 +14,7 @@ from al_loop.datafiles.text_files import read_content
 from al_loop.environments.tokens import Tokens
 from al_loop.errors import ConfigError
 from al_loop.gflownet.reward import AnyReward
-from al_loop.gflownet.sources import ConditionHeaps
+from al_loop.gflownet.sources import ConditionHeaps, Entries
 from al_loop.language.rewards import LanguageReward
 
 
@@ -73,6 +73,11 @@ class TextBuffer(ConditionHeaps):
 
     def rescore(self, log_reward: AnyReward) -> None:
         """Do nothing, since the rewards at temperature 1 do not change."""
+
+    def recompute(self) -> None:
+        """Compute the rewards of all texts anew, such as after a change of the reward's code."""
+        for condition, heap in self._heaps.items():
+            self._heaps[condition] = self._thin(Entries(heap.keys, heap.states, self._reward.untempered(heap.states)))
 
     def seed(self, texts: Sequence[tuple[str | None, str]]) -> dict[str, str]:
         """Add texts from elsewhere.

@@ -6,7 +6,6 @@ each continuation, and for all prefixes of one in as few passes as possible.
 
 from __future__ import annotations
 
-import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,6 +19,8 @@ from al_loop.environments.tokens import Tokens
 from al_loop.errors import ConfigError
 from al_loop.gflownet.unique_rows import row_keys
 from al_loop.language.scoring import score_prefixes
+from al_loop.language.user_functions import code_digest, name_of, takes_prompt
+from al_loop.system.tracebacks import describe_with_place
 
 _REMEMBERED = 200_000  # values of continuations
 
@@ -122,9 +123,22 @@ class LanguageReward(nn.Module, ABC):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_known": {}}  # what is remembered does not travel
 
+    def state_of_values(self) -> dict[str, Any]:
+        """Return the values that are remembered, as plain data for ``load_values``."""
+        keys, values = torch.tensor(list(self._known)), torch.tensor(list(self._known.values()), dtype=torch.float64)
+        return {"keys": keys.long(), "values": values}
+
+    def load_values(self, state: dict[str, Any]) -> None:
+        """Remember the values that ``state_of_values`` returned, of a reward with the same environment."""
+        self._known = dict(zip(state["keys"].tolist(), state["values"].tolist(), strict=True))
+
     def identity(self) -> dict[str, Any]:
         """Return plain values that differ between rewards, by which a checkpoint knows its own."""
         return {"kind": type(self).__name__, **vars(self.schedule)}
+
+    def code(self) -> str:
+        """Return a hash of the user's code, after a change of which values are computed anew; empty: there is none."""
+        return ""
 
     def describe(self) -> str:
         """Return a short description for messages."""
@@ -246,13 +260,14 @@ class Checked(LanguageReward):
     """Any function of the text.
 
     Args:
-        function: text -> log-reward, or text and prompt -> log-reward; None, -inf or NaN: the text is not valid.
+        function: text -> log-reward, or text and prompt -> log-reward; None, -inf or NaN: the text is not valid. It is
+            called once for each text, and its second parameter is the prompt if it has no default, or this name.
         invalid: the log-reward of texts that are not valid, finite.
         temperature: divisor of the log-reward.
         likelihood: weight of log p(text | prompt) of the frozen model, which is added.
 
     Raises:
-        ConfigError: ``invalid`` or ``likelihood`` is not finite, or the function cannot be called.
+        ConfigError: ``invalid`` or ``likelihood`` is not finite, or the function cannot be called with a text.
     """
 
     def __init__(
@@ -266,15 +281,33 @@ class Checked(LanguageReward):
         for name, value in (("invalid", invalid), ("likelihood", likelihood)):
             if not math.isfinite(value):
                 raise ConfigError(f"{name}: must be finite, got {value}")
-        if not callable(function):
+        if isinstance(function, type) and issubclass(function, LanguageReward):
+            raise ConfigError(f"reward: expected {function.__name__}(...), got the class itself")
+        if not callable(function) or isinstance(function, LanguageReward):
             raise ConfigError(f"reward: expected a function of a text, got {function!r:.80}")
-        self._function, self._invalid, self._weight = function, invalid, likelihood
-        self._takes_prompt = _takes_prompt(function)
+        self._function: Callable[..., float | None] = function
+        self._invalid, self._weight = invalid, likelihood
+        self._takes_prompt = takes_prompt(function)
         self._likelihood = Continuation() if likelihood else None
+        #: prompt (empty if it is not taken) and text -> value of the function
+        self._paid: dict[tuple[str, str], float] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_paid": {}}
+
+    def state_of_values(self) -> dict[str, Any]:
+        return {**super().state_of_values(), "paid": [[*key, value] for key, value in self._paid.items()]}
+
+    def load_values(self, state: dict[str, Any]) -> None:
+        super().load_values(state)
+        self._paid = {(prompt, text): value for prompt, text, value in state["paid"]}
 
     def identity(self) -> dict[str, Any]:
-        name = f"{self._function.__module__}:{getattr(self._function, '__qualname__', type(self._function).__name__)}"
+        name = name_of(self._function)
         return {**super().identity(), "function": name, "invalid": self._invalid, "likelihood": self._weight}
+
+    def code(self) -> str:
+        return code_digest(self._function)
 
     def bind(self, environment: Tokens) -> None:
         super().bind(environment)
@@ -283,16 +316,30 @@ class Checked(LanguageReward):
 
     def values(self, prompts: Sequence[tuple[int, ...]], texts: Sequence[tuple[int, ...]]) -> Sequence[float]:
         tokenizer = self.environment.language_model.tokenizer
-        decoded = [tokenizer.decode(text) for text in texts]
-        if self._takes_prompt:
-            values = [self._function(t, tokenizer.decode(p)) for t, p in zip(decoded, prompts, strict=True)]
-        else:
-            values = [self._function(text) for text in decoded]
-        rewards = [self._log_reward(value, text) for value, text in zip(values, decoded, strict=True)]
+        asked = [tokenizer.decode(prompt) if self._takes_prompt else "" for prompt in prompts]
+        if len(self._paid) > _REMEMBERED:
+            self._paid = {}
+        rewards = [self._paid_value(prompt, tokenizer.decode(text)) for prompt, text in zip(asked, texts, strict=True)]
         if self._likelihood is None:
             return rewards
         added = self._likelihood.values(prompts, texts)
         return [reward + self._weight * log_p for reward, log_p in zip(rewards, added, strict=True)]
+
+    def _paid_value(self, prompt: str, text: str) -> float:
+        """Return the log-reward of a text by the function, which is called once for it.
+
+        Raises:
+            ConfigError: the function fails, or returns what is no log-reward.
+        """
+        if (prompt, text) not in self._paid:
+            try:
+                value = self._function(text, prompt) if self._takes_prompt else self._function(text)
+            except Exception as error:  # whatever a user's function raises
+                raise ConfigError(
+                    f"reward: {name_of(self._function)} fails on {text!r:.80}: {describe_with_place(error)}"
+                ) from error
+            self._paid[prompt, text] = self._log_reward(value, text)
+        return self._paid[prompt, text]
 
     def _log_reward(self, value: Any, text: str) -> float:
         """Return the log-reward that a function's value stands for.
@@ -309,11 +356,3 @@ class Checked(LanguageReward):
         if number is None or number == math.inf:
             raise ConfigError(f"reward: the log-reward of {text!r:.80} is {value!r:.80}; it must be finite, or None")
         return number if number > -math.inf else self._invalid
-
-
-def _takes_prompt(function: Callable[..., float | None]) -> bool:
-    """Return whether a function has a parameter for the prompt beside that of the text."""
-    try:
-        return len(inspect.signature(function).parameters) > 1
-    except ValueError:  # a function of C, such as ``len``
-        return False

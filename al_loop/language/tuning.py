@@ -8,6 +8,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from al_loop.environments.tokens import Tokens
 from al_loop.errors import ConfigError, counted
 from al_loop.gflownet.learner import Learner
-from al_loop.gflownet.pipeline import InlineSampler, SamplerGroup, pipeline
+from al_loop.gflownet.pipeline import InlineSampler, PipelineStats, SamplerGroup, pipeline
 from al_loop.gflownet.policies.language import LanguagePolicy
 from al_loop.gflownet.reward import Diverged, StateReward
 from al_loop.gflownet.sampler import Sampler
@@ -46,8 +47,8 @@ class TuneOptions:
         held_out: prompts of the reports of convergence; empty: those of the training. An ``Infill`` has gaps for the
             prompts of its own only.
         seeds: texts that the buffer starts with, each with its prompt, or None for every prompt; see ``read_seeds``.
-        checkpoint: a file that keeps the state, at every report and once a minute, from which an interrupted training
-            resumes.
+        checkpoint: a file that keeps the state, from which an interrupted training resumes: at every report, once a
+            minute, and where the training is stopped or a reward fails.
         sinks: what receives the numbers of the reports.
         on_step: called with the loss of each step.
         on_report: called with each report, and the sampler as it is then.
@@ -132,6 +133,10 @@ class _Tuning:
     ) -> None:
         self._environment, self._reward, self._settings = environment, reward, settings
         self._options, self._seed = options, seed
+        if settings.staleness and options.samplers is None:
+            raise ConfigError(
+                f"staleness: samplers lag behind on Ray only; use 0, or --address auto, got {settings.staleness}"
+            )
         reward.bind(environment)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "adapters"))
@@ -142,7 +147,11 @@ class _Tuning:
         self._buffer = TextBuffer(environment, reward, capacity, distance, self._learner.device)
         if settings.n_from_buffer:
             self._learner.add_source(self._buffer, settings.n_from_buffer)
-            self._seed_buffer()
+        elif options.seeds:
+            raise ConfigError(
+                f"seeds: no continuation of a step comes from the buffer (buffer_share={settings.buffer_share:g}, "
+                f"batch_size={settings.batch_size}); use a larger buffer_share or batch_size, or no seeds"
+            )
         metadata = {"reward": reward.describe(), "seed": seed, "steps": settings.steps}
         self._tuned = TunedModel(environment, policy, reward, metadata)
         self._reported = self._report_on()
@@ -151,10 +160,14 @@ class _Tuning:
     def _seed_buffer(self) -> None:
         """Add the given texts to the buffer, and say how many of them are not in the space."""
         refused = self._buffer.seed(self._options.seeds)
-        if refused and self._options.on_line is not None:
+        if refused:
             text, reason = next(iter(refused.items()))
             n = counted(len(refused), "text is", "texts are")
-            self._options.on_line(f"seeds: {n} not in the space and left out; the first, {text!r:.60}: {reason:.200}")
+            self._say(f"seeds: {n} not in the space and left out; the first, {text!r:.60}: {reason:.200}")
+
+    def _say(self, line: str) -> None:
+        if self._options.on_line is not None:
+            self._options.on_line(line)
 
     def _report_on(self) -> tuple[TunedModel, LanguageReward]:
         """Return the sampler and the reward for the prompts of the reports."""
@@ -170,9 +183,40 @@ class _Tuning:
 
     def run(self) -> TunedModel:
         """Train, and return the sampler."""
+        if stopping.current_request() is not None:
+            return self._run()
+        with stopping.stop_on_unhandled_signals(stopping.StopRequest()):
+            return self._run()
+
+    def _run(self) -> TunedModel:
+        self._learner.start(self._live)
+        begun, stats = self._resume(), PipelineStats()
+        try:
+            if not begun:
+                self._seed_buffer()
+            self._train(begun, stats)
+        except Diverged as error:
+            raise ConfigError(
+                f"lr: the training runs away at step {begun + stats.steps} ({error}) with lr={self._settings.lr:g}; "
+                "use a smaller lr"
+            ) from None
+        except (Exception, stopping.Stopped):
+            # the reward of a step fails before the weights change, and a first stop waits for the end of a step
+            request = stopping.current_request()
+            if request is None or not request.is_urgent:
+                self._keep_at_the_end(begun + stats.steps)
+            raise
+        self._reward.set_step(self._settings.steps)
+        return self._tuned
+
+    def _train(self, begun: int, stats: PipelineStats) -> None:
+        """Train from a step on.
+
+        Args:
+            begun: number of steps of the checkpoint.
+            stats: has the number of steps since then, also where the training fails.
+        """
         settings, options, learner = self._settings, self._options, self._learner
-        learner.start(self._live)
-        begun = self._resume()
         for sink in options.sinks:
             sink.begin("tune-language", digest(self._environment.prompts), vars(settings))
         make = options.samplers or self._inline
@@ -185,7 +229,7 @@ class _Tuning:
             samplers.set_reward(self._live)
             learner.training = settings.training(settings.steps - begun)
             seeds = partial(self._seed_of, begun)
-            for loss in pipeline(learner, samplers, seed=seeds):
+            for loss in pipeline(learner, samplers, seed=seeds, stats=stats):
                 losses.append(loss)
                 step += 1
                 if options.on_step is not None:
@@ -197,16 +241,10 @@ class _Tuning:
                     self._keep(step)
                 stopping.look()
                 self._prepare(step)
-        except Diverged as error:
-            raise ConfigError(
-                f"lr: the training runs away at step {step} ({error}) with lr={settings.lr:g}; use a smaller lr"
-            ) from None
         finally:
             samplers.close()
             for sink in options.sinks:
                 sink.end("finished" if step == settings.steps else "stopped")
-        self._reward.set_step(settings.steps)
-        return self._tuned
 
     def _seed_of(self, begun: int, purpose: str, step: int) -> int:
         return derive_seed(self._seed, purpose, begun + step)
@@ -247,11 +285,25 @@ class _Tuning:
             "seeds": _digest([list(pair) for pair in self._options.seeds]),
         }
 
+    def _keep_at_the_end(self, step: int) -> None:
+        """Write a checkpoint of a training that fails or is stopped, unless nothing has been done yet."""
+        if step or self._reward.state_of_values().get("paid"):
+            with suppress(ConfigError):  # the error that ends the training says more
+                self._keep(step)
+
     def _keep(self, step: int) -> None:
         if self._options.checkpoint is None:
             return
         buffer = io.BytesIO()
-        torch.save({"step": step, "identity": self._identity(), "learner": self._learner.state_dict()}, buffer)
+        content = {
+            "step": step,
+            "identity": self._identity(),
+            # a reward may fail in the first step, after the learner has begun it
+            "learner": self._learner.state_dict() | {"is_fresh": step == 0},
+            "code": self._reward.code(),
+            "values": self._reward.state_of_values(),
+        }
+        torch.save(content, buffer)
         path = Path(self._options.checkpoint)
         try:
             write_whole(path, buffer.getvalue())
@@ -275,6 +327,11 @@ class _Tuning:
                 "or choose another output"
             )
         self._learner.load_state_dict(content["learner"])
+        if content.get("code") == self._reward.code():
+            self._reward.load_values(content["values"])
+        elif "code" in content:
+            self._say("the code of the reward has changed since the checkpoint; rewards are computed anew")
+            self._buffer.recompute()
         return min(step, self._settings.steps)
 
 

@@ -1,4 +1,5 @@
 import pickle
+from functools import partial
 
 import pytest
 import torch
@@ -106,6 +107,12 @@ def test_gaps_that_the_sampler_could_not_tell_apart_are_refused():
         (lambda text: float("-inf") if text == "a" else 0.5, [-7.0, 0.5]),
         (lambda text: float("nan") if text == "a" else 0.5, [-7.0, 0.5]),
         (lambda text, prompt: float(prompt == "cb") + len(text), [2.0, 3.0]),
+        (lambda x, y: float(y == "cb") + len(x), [2.0, 3.0]),
+        (lambda text, prompt="": float(prompt == "cb") + len(text), [2.0, 3.0]),
+        (lambda text, k=3: k, [3.0, 3.0]),
+        (lambda text, **k: len(k), [0.0, 0.0]),
+        (lambda text, *, k=1: k, [1.0, 1.0]),
+        (lambda *texts: len(texts), [1.0, 1.0]),
     ],
 )
 def test_any_function_of_the_text_is_a_reward(function, expected):
@@ -134,8 +141,11 @@ def test_settings_of_rewards_that_cannot_be_are_refused():
         Checked(len, invalid=float("-inf"))
     with pytest.raises(ConfigError, match="must be finite"):
         Checked(len, likelihood=float("inf"))
-    with pytest.raises(ConfigError, match="expected a function"):
-        Checked(3)
+    for function in (3, Continuation(), lambda: 1.0, lambda a, b, c: 1.0, lambda text, *, k: 1.0, lambda **k: 1.0):
+        with pytest.raises(ConfigError, match="reward: expected a function"):
+            Checked(function)
+    with pytest.raises(ConfigError, match=r"reward: expected Continuation\(...\), got the class"):
+        Checked(Continuation)
     for temperature in (0.0, float("inf"), Falling(1.0, float("nan"), 3)):
         with pytest.raises(ConfigError, match="above 0"):
             Continuation(temperature)
@@ -174,3 +184,17 @@ def test_a_reward_is_sent_without_the_model():
     content = pickle.dumps(reward)
     assert len(content) < 5000
     assert pickle.loads(content)(environment.encode(["ab"])).equal(value)
+
+
+def test_a_function_is_called_once_for_a_text_and_known_by_its_code():
+    environment = Tokens(tiny_model(), ["a", "b"], max_tokens=2)
+    calls = []
+    reward = Checked(lambda text: calls.append(text) or 1.0)
+    reward.bind(environment)
+    reward(environment.finished(["a", "a", "b"], torch.tensor([0, 1, 0])))
+    assert calls == ["a", "b"]
+    same = [Checked(lambda text: float(text == "a")).code() for _ in range(2)]
+    other = [lambda text: float(text == "b"), lambda text: int(text == "a"), partial(max, "a"), lambda text, k=2: k]
+    codes = [Checked(function).code() for function in other]
+    assert same[0] == same[1]
+    assert len({same[0], *codes}) == 5

@@ -10,6 +10,7 @@ from al_loop.language_models.loading import load_language_model
 from al_loop.language_models.small import SmallTransformer
 from al_loop.language_models.tokenizers import ListedTokens
 from al_loop.sinks.jsonl import JSONLines
+from al_loop.system import stopping
 from tests.support.language import tiny_model
 
 pytest.importorskip("peft")
@@ -243,6 +244,7 @@ def test_reports_go_to_sinks_and_may_be_of_held_out_prompts(tmp_path):
             ({name: -1}, f"{name}: must be at least 0")
             for name in ("warmup", "staleness", "report_every", "min_tokens")
         ),
+        ({"staleness": 2}, "staleness: samplers lag behind on Ray only"),
         ({"buffer_distance": float("nan")}, "buffer_distance: must be at least 0"),
         ({"model": "annalogg"}, "annalogg"),
     ],
@@ -252,3 +254,77 @@ def test_settings_that_cannot_be_are_refused(changes, message, monkeypatch):
     model = changes.pop("model", tiny_model())
     with pytest.raises(ConfigError, match=message):
         tune(model, PROMPTS, Checked(wanted), **{**SMALL, **changes})
+
+
+def run_with(function, checkpoint, lines=None, **changes):
+    options = TuneOptions(checkpoint=checkpoint, on_line=(lines if lines is not None else []).append)
+    return tune(tiny_model(), PROMPTS, function, steps=6, report_every=3, options=options, **{**SMALL, **changes})
+
+
+@pytest.mark.parametrize("n_calls", [0, 1, 5])
+def test_a_training_whose_reward_fails_resumes_bit_for_bit_and_pays_nothing_twice(tmp_path, n_calls):
+    calls, limit = [], [n_calls]
+
+    def service(text):
+        if limit == [len(calls)]:
+            raise RuntimeError("service down")
+        calls.append(text)
+        return wanted(text)
+
+    message = r"reward: .*service fails on '.*': RuntimeError: service down \(test_tuning.py, line \d+\)"
+    with pytest.raises(ConfigError, match=message):
+        run_with(service, tmp_path / "checkpoint")
+    assert (tmp_path / "checkpoint").exists() == (n_calls > 0)
+    limit.clear()
+    resumed = run_with(service, tmp_path / "checkpoint")
+    assert sorted(calls) == sorted(set(calls))
+    assert resumed.draw("ab", 20).log_prob.equal(run_with(wanted, None).draw("ab", 20).log_prob)
+
+
+@pytest.mark.parametrize("level", [stopping.STOP, stopping.URGENT])
+def test_a_stop_keeps_the_last_step_unless_it_interrupts_one(tmp_path, level):
+    request, rest = stopping.StopRequest(), []
+
+    def stop(loss):
+        rest.append(loss)
+        request.level = level * (len(rest) == 2)
+
+    options = TuneOptions(checkpoint=tmp_path / "checkpoint", on_step=stop)
+    with request.in_force(), pytest.raises(stopping.Stopped):
+        tune(tiny_model(), PROMPTS, Checked(wanted), steps=4, report_every=4, options=options, **SMALL)
+    assert (tmp_path / "checkpoint").exists() == (level == stopping.STOP)
+    if level == stopping.STOP:
+        options = TuneOptions(checkpoint=tmp_path / "checkpoint", on_step=rest.append)
+        tune(tiny_model(), PROMPTS, Checked(wanted), steps=4, report_every=4, options=options, **SMALL)
+        assert len(rest) == 4
+
+
+@pytest.mark.parametrize(
+    "make", [Continuation, lambda: Checked(wanted, likelihood=0.5), lambda: Infill([Gap("ab", "c"), Gap("c", "a")])]
+)
+def test_rewards_of_the_model_resume_with_the_values_that_they_had(tmp_path, make):
+    first = tune(tiny_model(), PROMPTS, make(), steps=2, options=TuneOptions(checkpoint=tmp_path / "a"), **SMALL)
+    values = torch.load(tmp_path / "a", weights_only=True)["values"]
+    other = make()
+    other.bind(first.environment)
+    other.load_values(values)
+    texts = first.environment.encode(["a", "b", "ab"])
+    assert other(texts).equal(first.reward(texts))
+    assert values["keys"].tolist() == list(first.reward._known)
+
+
+def test_a_reward_whose_code_has_changed_scores_the_buffer_anew(tmp_path):
+    lines, calls = [], []
+    run_with(lambda text: float(len(text)), tmp_path / "checkpoint", lines)
+    run_with(lambda text: calls.append(text) or 1.0, tmp_path / "checkpoint", lines, report_draws=9)
+    assert lines == ["the code of the reward has changed since the checkpoint; rewards are computed anew"]
+    assert {"a", "b"} <= set(calls)
+    n_calls = len(calls)
+    run_with(lambda text: calls.append(text) or 1.0, tmp_path / "missing", report_draws=9)
+    assert len(calls) > n_calls
+
+
+@pytest.mark.parametrize("changes", [{"buffer_share": 0.0}, {"batch_size": 1, "per_prompt": 1}])
+def test_seeds_without_a_buffer_are_refused(changes):
+    with pytest.raises(ConfigError, match="seeds: no continuation of a step comes from the buffer"):
+        tune(tiny_model(), PROMPTS, wanted, options=TuneOptions(seeds=[(None, "a")]), **{**SMALL, **changes})
