@@ -35,7 +35,7 @@ def draw(
             "line; -: print them.",
         ),
     ] = Path("-"),
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same objects.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 64) - 1, help="The same seed draws the same objects.")] = 0,
     prompt: Annotated[
         str | None, typer.Option(help="What the objects continue, for models that have prompts.", show_default=False)
     ] = None,

@@ -17,7 +17,8 @@ from al_loop.config.task_files import load_task
 from al_loop.datafiles.object_lists import read_texts
 from al_loop.datafiles.text_files import read_content
 from al_loop.errors import ConfigError
-from al_loop.language.rewards import Checked, Continuation, Falling, Gap, Infill, LanguageReward
+from al_loop.language.checked import Checked
+from al_loop.language.rewards import Continuation, Falling, Gap, Infill, LanguageReward
 from al_loop.language.settings import TuneSettings
 from al_loop.system.path_texts import PathOrName, PathText
 

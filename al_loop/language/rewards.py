@@ -1,4 +1,4 @@
-"""Rewards of continuations: what a language model says of them, or any function of their text.
+"""Rewards of continuations: what a language model says of them.
 
 All are log-rewards divided by a temperature, which may fall while the sampler is tuned. They are evaluated once for
 each continuation, and for all prefixes of one in as few passes as possible.
@@ -6,9 +6,10 @@ each continuation, and for all prefixes of one in as few passes as possible.
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,11 @@ from al_loop.environments.tokens import Tokens
 from al_loop.errors import ConfigError
 from al_loop.gflownet.unique_rows import row_keys
 from al_loop.language.scoring import score_prefixes
-from al_loop.language.user_functions import code_digest, name_of, takes_prompt
-from al_loop.system.tracebacks import describe_with_place
 
-_REMEMBERED = 200_000  # values of continuations
+#: values of continuations that a reward remembers
+REMEMBERED = 200_000
+#: largest size of a log-reward: losses square it in single precision
+LARGEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class LanguageReward(nn.Module, ABC):
     """
 
     temperature: Tensor
+    #: whether it also rewards continuations of prompts outside the training
+    has_any_prompt = True
 
     def __init__(self, temperature: float | Falling = 1.0) -> None:
         super().__init__()
@@ -83,6 +87,20 @@ class LanguageReward(nn.Module, ABC):
         self._environment = [environment]
         self._known = {}
 
+    def for_environment(self, environment: Tokens) -> LanguageReward:
+        """Return a copy for another space, which shares the user's code.
+
+        Raises:
+            ConfigError: the reward does not fit its prompts.
+        """
+        other = copy.deepcopy(self, {id(part): part for part in self._shared_parts()})
+        other.bind(environment)
+        return other
+
+    def _shared_parts(self) -> list[Any]:
+        """Return the parts that copies share."""
+        return []
+
     def set_step(self, step: int) -> None:
         """Set the temperature of a step of the training."""
         self.temperature.fill_(self.schedule.at(step))
@@ -101,6 +119,9 @@ class LanguageReward(nn.Module, ABC):
 
         Args:
             states: terminal states, shape n x state_size.
+
+        Raises:
+            ConfigError: one of them is too large, or not finite.
         """
         keys = row_keys(states).tolist()
         rows = {key: row for row, key in enumerate(keys) if key not in self._known}
@@ -110,15 +131,20 @@ class LanguageReward(nn.Module, ABC):
             prompts = [tuple(t for t in row[:size] if t >= 0) for row in new]
             texts = [tuple(row[size : size + row[-2]]) for row in new]
             values = self.values(prompts, texts)
-            if len(self._known) + len(rows) > _REMEMBERED:
+            if len(self._known) + len(rows) > REMEMBERED:
                 kept = {key: self._known[key] for key in keys if key in self._known}
                 self._known = kept
             self._known.update(zip(rows, values, strict=True))
-        return torch.tensor([self._known[key] for key in keys], device=states.device)
+        return _check_size(torch.tensor([self._known[key] for key in keys], device=states.device), "")
 
     def forward(self, states: Tensor) -> Tensor:
-        """Return log-rewards of terminal states, shape n."""
-        return self.untempered(states) / self.temperature.to(states.device)
+        """Return log-rewards of terminal states, shape n.
+
+        Raises:
+            ConfigError: one of them is too large, or not finite.
+        """
+        divisor = f", divided by the temperature of {float(self.temperature):g}"
+        return _check_size(self.untempered(states) / self.temperature.to(states.device), divisor)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_known": {}}  # what is remembered does not travel
@@ -143,6 +169,22 @@ class LanguageReward(nn.Module, ABC):
     def describe(self) -> str:
         """Return a short description for messages."""
         return f"{type(self).__name__} at temperature {self.schedule.end:g}"
+
+
+def _check_size(log_reward: Tensor, divisor: str) -> Tensor:
+    """Return log-rewards, if none is too large.
+
+    Args:
+        log_reward: log-rewards, shape n.
+        divisor: what they were divided by, in words.
+
+    Raises:
+        ConfigError: one is too large, or not finite.
+    """
+    wrong = log_reward[~(log_reward.abs() <= LARGEST)]
+    if len(wrong):
+        raise ConfigError(f"reward: a log-reward is {float(wrong[0]):g}{divisor}; expected at most {LARGEST:g} in size")
+    return log_reward
 
 
 def _longest(texts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> tuple[list[int], list[int]]:
@@ -204,6 +246,8 @@ class Infill(LanguageReward):
         temperature: divisor of the log-reward.
     """
 
+    has_any_prompt = False
+
     def __init__(self, gaps: Sequence[Gap], temperature: float | Falling = 1.0) -> None:
         super().__init__(temperature)
         self.gaps = list(gaps)
@@ -254,105 +298,3 @@ class Chain(Infill):
 
     def __init__(self, examples: Sequence[tuple[str, str]], temperature: float | Falling = 1.0) -> None:
         super().__init__([Gap(question, answer) for question, answer in examples], temperature)
-
-
-class Checked(LanguageReward):
-    """Any function of the text.
-
-    Args:
-        function: text -> log-reward, or text and prompt -> log-reward; None, -inf or NaN: the text is not valid. It is
-            called once for each text, and its second parameter is the prompt if it has no default, or this name.
-        invalid: the log-reward of texts that are not valid, finite.
-        temperature: divisor of the log-reward.
-        likelihood: weight of log p(text | prompt) of the frozen model, which is added.
-
-    Raises:
-        ConfigError: ``invalid`` or ``likelihood`` is not finite, or the function cannot be called with a text.
-    """
-
-    def __init__(
-        self,
-        function: Callable[..., float | None],
-        invalid: float = -12.0,
-        temperature: float | Falling = 1.0,
-        likelihood: float = 0.0,
-    ) -> None:
-        super().__init__(temperature)
-        for name, value in (("invalid", invalid), ("likelihood", likelihood)):
-            if not math.isfinite(value):
-                raise ConfigError(f"{name}: must be finite, got {value}")
-        if isinstance(function, type) and issubclass(function, LanguageReward):
-            raise ConfigError(f"reward: expected {function.__name__}(...), got the class itself")
-        if not callable(function) or isinstance(function, LanguageReward):
-            raise ConfigError(f"reward: expected a function of a text, got {function!r:.80}")
-        self._function: Callable[..., float | None] = function
-        self._invalid, self._weight = invalid, likelihood
-        self._takes_prompt = takes_prompt(function)
-        self._likelihood = Continuation() if likelihood else None
-        #: prompt (empty if it is not taken) and text -> value of the function
-        self._paid: dict[tuple[str, str], float] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_paid": {}}
-
-    def state_of_values(self) -> dict[str, Any]:
-        return {**super().state_of_values(), "paid": [[*key, value] for key, value in self._paid.items()]}
-
-    def load_values(self, state: dict[str, Any]) -> None:
-        super().load_values(state)
-        self._paid = {(prompt, text): value for prompt, text, value in state["paid"]}
-
-    def identity(self) -> dict[str, Any]:
-        name = name_of(self._function)
-        return {**super().identity(), "function": name, "invalid": self._invalid, "likelihood": self._weight}
-
-    def code(self) -> str:
-        return code_digest(self._function)
-
-    def bind(self, environment: Tokens) -> None:
-        super().bind(environment)
-        if self._likelihood is not None:
-            self._likelihood.bind(environment)
-
-    def values(self, prompts: Sequence[tuple[int, ...]], texts: Sequence[tuple[int, ...]]) -> Sequence[float]:
-        tokenizer = self.environment.language_model.tokenizer
-        asked = [tokenizer.decode(prompt) if self._takes_prompt else "" for prompt in prompts]
-        if len(self._paid) > _REMEMBERED:
-            self._paid = {}
-        rewards = [self._paid_value(prompt, tokenizer.decode(text)) for prompt, text in zip(asked, texts, strict=True)]
-        if self._likelihood is None:
-            return rewards
-        added = self._likelihood.values(prompts, texts)
-        return [reward + self._weight * log_p for reward, log_p in zip(rewards, added, strict=True)]
-
-    def _paid_value(self, prompt: str, text: str) -> float:
-        """Return the log-reward of a text by the function, which is called once for it.
-
-        Raises:
-            ConfigError: the function fails, or returns what is no log-reward.
-        """
-        if (prompt, text) not in self._paid:
-            try:
-                value = self._function(text, prompt) if self._takes_prompt else self._function(text)
-            except Exception as error:  # whatever a user's function raises
-                raise ConfigError(
-                    f"reward: {name_of(self._function)} fails on {text!r:.80}: {describe_with_place(error)}"
-                ) from error
-            self._paid[prompt, text] = self._log_reward(value, text)
-        return self._paid[prompt, text]
-
-    def _log_reward(self, value: Any, text: str) -> float:
-        """Return the log-reward that a function's value stands for.
-
-        Raises:
-            ConfigError: the value is no number, or +inf.
-        """
-        if value is None:
-            return self._invalid
-        try:
-            number = float(value) if not isinstance(value, str | bytes) else None
-        except (TypeError, ValueError):
-            number = None
-        if number is None or number == math.inf:
-            raise ConfigError(f"reward: the log-reward of {text!r:.80} is {value!r:.80}; it must be finite, or None")
-        return number if number > -math.inf else self._invalid

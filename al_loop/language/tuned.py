@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from al_loop.language_models.base import LanguageModel
 from al_loop.language_models.loading import locate, register
 
 _MOST_ENUMERATED = 100_000  # continuations of a prompt
+_MOST_DRAWN = 1_000_000
+_DRAWN_AT_ONCE = 256  # each has a memory of its own in the model
 _ROWS = 64  # continuations that are scored at a time
 FILE_KIND = "language"
 
@@ -50,10 +53,12 @@ class Texts:
 class Posterior:
     """The exact distribution of all continuations of a prompt.
 
+    It is unknown under the reward if the sampler has none, or has gaps for the prompts of the training only.
+
     Args:
         texts: all token sequences, as texts; a text occurs several times if several sequences have it.
         sampler: their probabilities under the sampler, shape n, double precision.
-        exact: their probabilities under the reward, shape n; None: the sampler has no reward.
+        exact: their probabilities under the reward, shape n; None: unknown.
     """
 
     texts: list[str]
@@ -119,15 +124,24 @@ class TunedModel(DrawableModel):
             temperature: divisor of the sampler's logits; ``log_prob`` is that at temperature 1.
 
         Raises:
-            ConfigError: the model does not read the prompt.
+            ConfigError: the model does not read the prompt, n is too large, or the seed or the temperature is out of
+                range.
             ValueError: n is below 1.
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
+        if n > _MOST_DRAWN:
+            raise ConfigError(f"n: at most {_MOST_DRAWN} continuations are drawn at a time, got {n}")
+        if not 0 < temperature < math.inf:
+            raise ConfigError(f"temperature: must be above 0 and finite, got {temperature}")
+        check_seed(seed)
         environment, start = self._starts(prompt, n)
         generator = torch.Generator(self._device).manual_seed(seed)
-        trajectories = rollout(environment, self.policy, n, generator=generator, temperature=temperature, start=start)
-        states = trajectories.terminal
+        parts = [
+            rollout(environment, self.policy, len(rows), generator=generator, temperature=temperature, start=rows)
+            for rows in start.split(_DRAWN_AT_ONCE)
+        ]
+        states = torch.cat([part.terminal for part in parts])
         return Texts(prompt, environment.decode(states), self._log_prob(environment, states), states)
 
     def draw_table(self, n: int, *, seed: int, prompt: str | None = None) -> Mapping[str, Sequence[Any]]:
@@ -144,9 +158,13 @@ class TunedModel(DrawableModel):
         """Return the log-probabilities of texts as continuations of a prompt, shape n, by their usual tokens.
 
         Raises:
-            ConfigError: the model does not read the prompt.
+            ConfigError: the model does not read the prompt, or the texts are not a list.
             ValueError: a text is not in the space.
         """
+        if isinstance(texts, str):
+            raise ConfigError(f"texts: expected a list of texts, got a single one; use [{texts!r:.80}]")
+        if not texts:
+            return torch.zeros(0, dtype=torch.float64)
         environment, _ = self._starts(prompt, 1)
         index = environment.prompts.index(prompt)
         states = environment.finished(texts, torch.full((len(texts),), index))
@@ -174,9 +192,10 @@ class TunedModel(DrawableModel):
         Raises:
             ValueError: there are too many.
         """
-        if self.n_continuations() > _MOST_ENUMERATED:
+        n = self.n_continuations()
+        if n > _MOST_ENUMERATED:
             raise ValueError(
-                f"there are {self.n_continuations()} continuations, and at most {_MOST_ENUMERATED} can be enumerated; "
+                f"there are about 10^{math.log10(n):.0f} continuations, at most {_MOST_ENUMERATED} can be enumerated; "
                 "allow fewer tokens, or use log_prob for texts of interest"
             )
         environment, start = self._starts(prompt, 1)
@@ -184,6 +203,8 @@ class TunedModel(DrawableModel):
         exact = None
         if self.reward is not None and environment is self.environment:
             exact = self.reward(states).double().softmax(0)
+        elif self.reward is not None and self.reward.has_any_prompt:
+            exact = self.reward.for_environment(environment)(states).double().softmax(0)
         return Posterior(environment.texts(states), p, exact)
 
     def save(self, path: str | Path) -> None:
@@ -262,3 +283,13 @@ def load_drawable(path: str | Path) -> TunedModel:
 def digest(prompts: Sequence[str]) -> str:
     """Return a short hash of prompts, by which a checkpoint knows its own."""
     return hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:16]
+
+
+def check_seed(seed: int) -> None:
+    """Check that a seed has at most 64 bits.
+
+    Raises:
+        ConfigError: it is out of range.
+    """
+    if not -(1 << 63) <= seed < 1 << 64:
+        raise ConfigError(f"seed: must be below 2^64, got {seed}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import io
 import json
@@ -24,10 +23,11 @@ from al_loop.gflownet.policies.language import LanguagePolicy
 from al_loop.gflownet.reward import Diverged, StateReward
 from al_loop.gflownet.sampler import Sampler
 from al_loop.language.buffer import TextBuffer
+from al_loop.language.checked import Checked
 from al_loop.language.convergence import Report, convergence
-from al_loop.language.rewards import Checked, Infill, LanguageReward
+from al_loop.language.rewards import LanguageReward
 from al_loop.language.settings import TuneSettings
-from al_loop.language.tuned import TunedModel, digest
+from al_loop.language.tuned import TunedModel, check_seed, digest
 from al_loop.language_models.base import LanguageModel
 from al_loop.language_models.loading import register
 from al_loop.seeding import derive_seed
@@ -133,6 +133,7 @@ class _Tuning:
     ) -> None:
         self._environment, self._reward, self._settings = environment, reward, settings
         self._options, self._seed = options, seed
+        check_seed(seed)
         if settings.staleness and options.samplers is None:
             raise ConfigError(
                 f"staleness: samplers lag behind on Ray only; use 0, or --address auto, got {settings.staleness}"
@@ -174,11 +175,10 @@ class _Tuning:
         held_out = list(self._options.held_out)
         if not held_out:
             return self._tuned, self._reward
-        if isinstance(self._reward, Infill):
+        if not self._reward.has_any_prompt:
             raise ConfigError("held_out: an infill has gaps for its own prompts only; leave held_out empty")
         environment = self._environment.with_prompts(held_out)
-        reward = copy.deepcopy(self._reward)
-        reward.bind(environment)
+        reward = self._reward.for_environment(environment)
         return TunedModel(environment, self._tuned.policy, reward), reward
 
     def run(self) -> TunedModel:

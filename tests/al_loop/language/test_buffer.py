@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from al_loop.environments.tokens import Tokens
 from al_loop.errors import ConfigError
 from al_loop.language.buffer import TextBuffer, edit_distance, read_seeds
-from al_loop.language.rewards import Checked, Falling
+from al_loop.language.checked import Checked
+from al_loop.language.rewards import Falling
 from tests.support.language import tiny_model
 
 WORDS = st.text("abc", max_size=6)

@@ -7,7 +7,8 @@ import torch
 from al_loop.environments.tokens import Tokens
 from al_loop.errors import ConfigError
 from al_loop.gflownet.exact_distribution import terminal_states
-from al_loop.language.rewards import Chain, Checked, Continuation, Falling, Gap, Infill
+from al_loop.language.checked import Checked
+from al_loop.language.rewards import Chain, Continuation, Falling, Gap, Infill
 from al_loop.language_models.loading import load_language_model
 from tests.support.language import tiny_model
 

@@ -1,12 +1,11 @@
 import json
+import threading
 
 import pytest
 import torch
 
 from al_loop.errors import ConfigError
-from al_loop.language import Checked, Continuation, Gap, Infill, TunedModel, TuneOptions, tune
-from al_loop.language_models import loading
-from al_loop.language_models.loading import load_language_model
+from al_loop.language import Checked, Continuation, Gap, Infill, TuneOptions, tune
 from al_loop.language_models.small import SmallTransformer
 from al_loop.language_models.tokenizers import ListedTokens
 from al_loop.sinks.jsonl import JSONLines
@@ -56,23 +55,6 @@ def test_rewards_of_the_model_are_sampled_from(make, lora):
         assert tuned.posterior(prompt).kl < max(0.7 * start.posterior(prompt).kl, 0.01)
 
 
-def test_draws_and_log_probabilities_agree_for_any_prompt():
-    tuned = tune(tiny_model(), PROMPTS, Checked(wanted), steps=2, **SMALL)
-    drawn = tuned.draw("ab", 6, seed=1)
-    assert drawn.objects == tuned.draw("ab", 6, seed=1).objects
-    assert torch.allclose(tuned.log_prob("ab", drawn.objects), drawn.log_prob, atol=1e-6)
-    posterior = tuned.posterior("ab")
-    for text, log_prob in zip(drawn.objects, drawn.log_prob.tolist(), strict=True):
-        assert float(posterior.sampler[posterior.texts.index(text)].log()) == pytest.approx(log_prob, abs=1e-5)
-    other = tuned.draw("abcabc", 3)
-    assert len(other.objects) == 3
-    assert tuned.posterior("abcabc").exact is None
-    with pytest.raises(ConfigError, match="no token"):
-        tuned.draw("?", 3)
-    with pytest.raises(ValueError, match="at least 1"):
-        tuned.draw("ab", 0)
-
-
 def test_a_function_of_the_text_and_a_single_prompt_are_enough():
     tuned = tune(tiny_model(), "ab", lambda text: float(len(text)), steps=1, **SMALL)
     posterior = tuned.posterior("ab")
@@ -80,45 +62,9 @@ def test_a_function_of_the_text_and_a_single_prompt_are_enough():
     assert tuned.reward.describe() == "Checked at temperature 1"
 
 
-def test_a_saved_sampler_is_small_and_draws_the_same(tmp_path):
-    model = load_language_model(tiny_model(width=32, layers=2))
-    model.save(tmp_path / "model.pt")
-    tuned = tune(str(tmp_path / "model.pt"), PROMPTS, Checked(wanted), steps=3, lr=0.05, **{**SMALL, "lora": 1})
-    tuned.save(tmp_path / "adapter.pt")
-    assert (tmp_path / "adapter.pt").stat().st_size < (tmp_path / "model.pt").stat().st_size / 2
-    loaded = TunedModel.load(tmp_path / "adapter.pt")
-    assert loaded.draw("ab", 9, seed=3).log_prob.equal(tuned.draw("ab", 9, seed=3).log_prob)
-    assert loaded.metadata["reward"] == "Checked at temperature 1"
-    with torch.no_grad():
-        model.output.bias.add_(1.0)
-    model.save(tmp_path / "model.pt")
-    loading._load.cache_clear()
-    with pytest.raises(ConfigError, match="other weights"):
-        TunedModel.load(tmp_path / "adapter.pt")
-    with torch.no_grad():
-        model.output.bias.sub_(1.0)
-
-
 def make_model(seed):
     torch.manual_seed(seed)
     return SmallTransformer(ListedTokens(["<s>", "</s>", "a", "b", "c"], start="<s>", end="</s>"), width=16, places=16)
-
-
-def test_adapters_of_a_model_in_memory_know_its_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "_REGISTERED", {})
-    tuned = tune(make_model(0), PROMPTS, Checked(wanted), steps=2, **SMALL)
-    tuned.save(tmp_path / "adapter.pt")
-    expected = tuned.log_prob("ab", ["a"])
-    assert TunedModel.load(tmp_path / "adapter.pt").log_prob("ab", ["a"]).equal(expected)
-    monkeypatch.setattr(loading, "_REGISTERED", {})  # as in another process
-    with pytest.raises(ConfigError, match=r"tuned from the model 'model 1', which is in no file; pass it"):
-        TunedModel.load(tmp_path / "adapter.pt")
-    tune(make_model(1), PROMPTS, Checked(wanted), steps=1, **SMALL)  # another model 1
-    with pytest.raises(ConfigError, match="other weights of model 1"):
-        TunedModel.load(tmp_path / "adapter.pt")
-    make_model(0).save(tmp_path / "model.pt")
-    for model in (make_model(0), str(tmp_path / "model.pt")):
-        assert TunedModel.load(tmp_path / "adapter.pt", model=model).log_prob("ab", ["a"]).equal(expected)
 
 
 def test_a_checkpoint_of_a_model_in_memory_knows_its_weights(tmp_path):
@@ -126,28 +72,6 @@ def test_a_checkpoint_of_a_model_in_memory_knows_its_weights(tmp_path):
     tune(make_model(0), PROMPTS, Checked(wanted), steps=1, options=options, **SMALL)
     with pytest.raises(ConfigError, match="with other model;"):
         tune(make_model(1), PROMPTS, Checked(wanted), steps=1, options=options, **SMALL)
-
-
-def test_the_path_of_a_model_may_be_relative_to_the_adapters(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    make_model(0).save("model.pt")
-    tuned = tune("model.pt", PROMPTS, Checked(wanted), steps=1, **SMALL)
-    tuned.save("adapter.pt")
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert TunedModel.load("../adapter.pt").draw("ab", 3).log_prob.equal(tuned.draw("ab", 3).log_prob)
-    (tmp_path / "model.pt").unlink()
-    with pytest.raises(ConfigError, match=r"\.\./adapter.pt was tuned from the model 'model.pt', which cannot be used"):
-        TunedModel.load("../adapter.pt")
-
-
-@pytest.mark.parametrize("content", [b"", b"nothing", None])
-def test_other_files_are_refused(tmp_path, content):
-    path = tmp_path / "x.pt"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(ConfigError, match="cannot read" if content is None else "not a model of al-loop"):
-        TunedModel.load(path)
 
 
 def test_an_interrupted_tuning_resumes_bit_for_bit(tmp_path):
@@ -244,6 +168,7 @@ def test_reports_go_to_sinks_and_may_be_of_held_out_prompts(tmp_path):
             ({name: -1}, f"{name}: must be at least 0")
             for name in ("warmup", "staleness", "report_every", "min_tokens")
         ),
+        ({"seed": 1 << 70}, r"seed: must be below 2\^64"),
         ({"staleness": 2}, "staleness: samplers lag behind on Ray only"),
         ({"buffer_distance": float("nan")}, "buffer_distance: must be at least 0"),
         ({"model": "annalogg"}, "annalogg"),
@@ -328,3 +253,32 @@ def test_a_reward_whose_code_has_changed_scores_the_buffer_anew(tmp_path):
 def test_seeds_without_a_buffer_are_refused(changes):
     with pytest.raises(ConfigError, match="seeds: no continuation of a step comes from the buffer"):
         tune(tiny_model(), PROMPTS, wanted, options=TuneOptions(seeds=[(None, "a")]), **{**SMALL, **changes})
+
+
+def test_a_reward_that_cannot_be_copied_is_reported_on_held_out_prompts():
+    class Counter:
+        def __init__(self):
+            self.lock, self.texts = threading.Lock(), []
+
+        def __call__(self, text):
+            self.texts.append(text)
+            return wanted(text)
+
+    reports, counter = [], Counter()
+    options = TuneOptions(held_out=["abab"], on_report=lambda report, _: reports.append(report))
+    tune(tiny_model(), PROMPTS, counter, steps=1, options=options, **SMALL)
+    assert len(reports) == 1
+    assert len(counter.texts) == len(set(counter.texts))
+
+
+@pytest.mark.parametrize(
+    "reward",
+    [lambda text: 1e39, lambda text: -1e39, lambda text: 10**400, lambda text: 1e20 * len(text)],
+)
+def test_extreme_rewards_are_named(reward):
+    with pytest.raises(ConfigError, match="reward: "):
+        tune(tiny_model(), PROMPTS, reward, steps=1, **SMALL)
+    with pytest.raises(ConfigError, match=r"reward: a log-reward is .*divided by the temperature of "):
+        tune(tiny_model(), PROMPTS, Checked(lambda text: 1.0, temperature=1e-40), steps=1, **SMALL)
+    with pytest.raises(ConfigError, match="invalid: must be finite, and at most 1e"):
+        Checked(wanted, invalid=-1e300)
