@@ -235,6 +235,11 @@ class Gap:
     prompt: str = ""
 
 
+def _some(texts: Sequence[str]) -> str:
+    """Return the first texts of a list, for a message."""
+    return ", ".join(f"{text!r:.40}" for text in texts[:3]) + (", ..." if len(texts) > 3 else "")
+
+
 class Infill(LanguageReward):
     """log p(filled gap, text after it | text before it) under the frozen model.
 
@@ -242,7 +247,7 @@ class Infill(LanguageReward):
     learns to draw what stands between them, p(chain | question, answer), from the question alone.
 
     Args:
-        gaps: one for each prompt, in their order.
+        gaps: one for each prompt, in any order.
         temperature: divisor of the log-reward.
     """
 
@@ -268,15 +273,22 @@ class Infill(LanguageReward):
                 f"prompts: expected one for each of the {len(self.gaps)} gaps, got {len(environment.prompts)}"
             )
         tokenizer = environment.language_model.tokenizer
-        for gap, row in zip(self.gaps, environment.prompt_tokens.tolist(), strict=True):
-            prompt = tuple(token for token in row if token >= 0)
+        self._sides = {}
+        for gap, text in zip(self.gaps, self.prompts, strict=True):
             try:
+                prompt = tuple(tokenizer.encode_prompt(text))
                 sides = (tokenizer.encode_prompt(gap.before), tokenizer.encode(gap.after))
             except ValueError as error:
                 raise ConfigError(f"examples: {error}") from None
             environment.check_room(gap.before, len(sides[0]), len(sides[1]))
             if self._sides.setdefault(prompt, sides) != sides:
-                raise ConfigError(f"prompts: two different gaps have the prompt {gap.prompt or gap.before!r:.80}")
+                raise ConfigError(f"prompts: two different gaps have the prompt {text!r:.80}")
+        rows = [tuple(token for token in row if token >= 0) for row in environment.prompt_tokens.tolist()]
+        for row, text in zip(rows, environment.prompts, strict=True):
+            if row not in self._sides:
+                raise ConfigError(f"prompts: {text!r:.80} is the prompt of no gap; expected {_some(self.prompts)}")
+        if missing := [text for text in self.prompts if tuple(tokenizer.encode_prompt(text)) not in rows]:
+            raise ConfigError(f"prompts: expected those of all gaps, {_some(missing)} is missing")
 
     def values(self, prompts: Sequence[tuple[int, ...]], texts: Sequence[tuple[int, ...]]) -> Sequence[float]:
         if missing := [prompt for prompt in prompts if prompt not in self._sides]:

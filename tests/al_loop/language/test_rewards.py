@@ -100,6 +100,19 @@ def test_gaps_that_the_sampler_could_not_tell_apart_are_refused():
         reward.bind(Tokens(tiny_model(), ["a"], max_tokens=2))
 
 
+def test_gaps_belong_to_prompts_by_their_text():
+    gaps = [Gap("ab", "c"), Gap("c", "a")]
+    values = []
+    for order in (1, -1):
+        reward = Infill(gaps[::order])
+        reward.bind(environment := Tokens(tiny_model(), ["c", "ab"], max_tokens=2))
+        values.append(reward(environment.finished(["a", "a", "bb"], torch.tensor([0, 1, 1]))))
+    assert values[0].equal(values[1])
+    for prompts, message in ((["ab", "a"], "'a' is the prompt of no gap; expected 'ab', 'c'"), (["c", "c"], "'ab' is")):
+        with pytest.raises(ConfigError, match=f"prompts: .*{message}"):
+            Infill(gaps).bind(Tokens(tiny_model(), prompts, max_tokens=2))
+
+
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
