@@ -79,7 +79,7 @@ class Checked(LanguageReward):
 
     def values(self, prompts: Sequence[tuple[int, ...]], texts: Sequence[tuple[int, ...]]) -> Sequence[float]:
         tokenizer = self.environment.language_model.tokenizer
-        asked = [tokenizer.decode(prompt) if self._takes_prompt else "" for prompt in prompts]
+        asked = [tokenizer.decode_prompt(prompt) if self._takes_prompt else "" for prompt in prompts]
         if len(self._paid) > REMEMBERED:
             self._paid.clear()
         rewards = [self._paid_value(prompt, tokenizer.decode(text)) for prompt, text in zip(asked, texts, strict=True)]

@@ -36,7 +36,11 @@ def _require(package: str) -> Any:
 
 
 class _HuggingFaceTokens(Tokenizer):
-    """A tokenizer of Hugging Face."""
+    """A tokenizer of Hugging Face.
+
+    Tokenizers in the manner of SentencePiece put a space before a text that begins, and drop it in decoding. A
+    continuation does not begin: it is encoded and decoded after a short text, whose tokens are removed.
+    """
 
     def __init__(self, tokenizer: Any, size: int, end: int | None) -> None:
         self._tokenizer, self.size = tokenizer, size
@@ -44,15 +48,40 @@ class _HuggingFaceTokens(Tokenizer):
         if end is None:
             raise ConfigError("model: its tokenizer has no token that ends a text")
         self.end = int(end)
-        self.special = frozenset(int(token) for token in tokenizer.all_special_ids)
+        # a vocabulary may be padded with ids that are no tokens
+        unused = set(range(size)) - set(tokenizer.get_vocab().values())
+        self.special = frozenset(unused | {int(token) for token in tokenizer.all_special_ids})
         self._start = [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
+        # the text after which a continuation stands; empty where a tokenizer treats it like a text that begins
+        self._before = next((text for text in ("\n", ",", ".", "a", "1") if self._marks_begin(text)), "")
+        self._before_tokens = self._encode_whole(self._before) if self._before else []
+        self._decoded_before = self._decode_whole(self._before_tokens) if self._before else ""
 
-    def encode(self, text: str) -> list[int]:
+    def _marks_begin(self, before: str) -> bool:
+        """Return whether a text is encoded otherwise where it follows another one, whose tokens stay the same."""
+        alone, text = self._encode_whole(before), "b2"
+        whole = self._encode_whole(before + text)
+        return whole[: len(alone)] == alone and whole[len(alone) :] != self._encode_whole(text)
+
+    def _encode_whole(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False))
 
-    def decode(self, tokens: Sequence[int]) -> str:
+    def _decode_whole(self, tokens: Sequence[int]) -> str:
         kept = [token for token in tokens if token not in self.special]
         return str(self._tokenizer.decode(kept, clean_up_tokenization_spaces=False))
+
+    def encode(self, text: str) -> list[int]:
+        whole, n = self._encode_whole(self._before + text), len(self._before_tokens)
+        return whole[n:] if whole[:n] == self._before_tokens else self._encode_whole(text)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        whole = self._decode_whole([*self._before_tokens, *tokens])
+        if whole.startswith(self._decoded_before):
+            return whole[len(self._decoded_before) :]
+        return self._decode_whole(tokens)
+
+    def decode_prompt(self, tokens: Sequence[int]) -> str:
+        return self._decode_whole(tokens)
 
     def encode_prompt(self, text: str) -> list[int]:
         # the tokenizer's own way, which puts a start before the text where the model expects one
@@ -88,10 +117,17 @@ class HuggingFaceModel(LanguageModel):
         super().__init__()
         self._model, self.file = model, file
         config = model.config.get_text_config()
-        self.width = int(config.hidden_size)
+        self.width = int(self.head.in_features)
         self.context = getattr(config, "max_position_embeddings", None)
         self.tokenizer = _HuggingFaceTokens(tokenizer, int(config.vocab_size), None)
         parameters = inspect.signature(model.base_model.forward).parameters
+        kinds = set(getattr(config, "layer_types", None) or ())
+        has_cache = bool({"cache", "past_key_values"} & set(parameters))
+        if not has_cache or "linear_attention" in kinds or not all(kind.endswith("attention") for kind in kinds):
+            raise ConfigError(
+                f"model: {config.model_type} has layers that are not attention, whose memory cannot be shared among "
+                "continuations; use a model of attention layers alone, such as Llama or GPT-2"
+            )
         self._takes_positions = "position_ids" in parameters
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"  # renamed in 5.x
         names = {name.rpartition(".")[2] for name, layer in model.base_model.named_modules() if _is_linear(layer)}

@@ -14,12 +14,12 @@ class Tokenizer(ABC):
     size: int
     #: the token that ends a text
     end: int
-    #: tokens that stand for no text, such as the start of a text or padding; ``end`` may be one of them
+    #: ids that stand for no text, such as the start of a text or padding; ``end`` may be one of them
     special: frozenset[int] = frozenset()
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text, without any special token.
+        """Return the tokens of a text that follows another one, without any special token.
 
         Raises:
             ValueError: a part of the text has no token.
@@ -27,7 +27,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def decode(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens; special tokens have none."""
+        """Return the text of tokens that follow others; special tokens have none."""
 
     def encode_prompt(self, text: str) -> list[int]:
         """Return the tokens that the model reads for a prompt, special tokens included.
@@ -36,6 +36,10 @@ class Tokenizer(ABC):
             ValueError: a part of the text has no token, or there is no token at all.
         """
         return self.encode(text)
+
+    def decode_prompt(self, tokens: Sequence[int]) -> str:
+        """Return the text of a prompt's tokens."""
+        return self.decode(tokens)
 
     def token(self, text: str) -> int:
         """Return the token that has exactly a text.

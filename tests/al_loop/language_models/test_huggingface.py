@@ -108,6 +108,72 @@ def test_a_package_that_is_missing_is_named_with_the_command(monkeypatch, name):
         loading.weights_in_package(name)
 
 
+def save_tiny(path, tokenizer, config, **tokens):
+    """Write a model with random weights and a tokenizer of the package tokenizers."""
+    torch.manual_seed(0)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(path)
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **tokens).save_pretrained(path)
+    return str(path)
+
+
+def pieces():
+    """Return a tokenizer in the manner of SentencePiece, which puts a space before a text that begins."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
+    tokenizer.train_from_iterator(
+        ["the cat sat on the mat, b a"] * 9 + ["1", "2", "+", "="],
+        trainers.BpeTrainer(vocab_size=40, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False),
+    )
+    return tokenizer
+
+
+def test_a_continuation_is_encoded_and_decoded_as_what_follows(tmp_path):
+    sizes = {**SIZES, "vocab_size": 50, "bos_token_id": 1, "eos_token_id": 2}
+    config = transformers.LlamaConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, **sizes
+    )
+    path = save_tiny(tmp_path, pieces(), config, unk_token="<unk>", eos_token="</s>", bos_token="<s>")
+    environment = Tokens(path, ["the cat"], max_tokens=9, allowed=["1", "+", "=", "2"], tool="calculator")
+    assert environment.n_actions == 5
+    assert environment.texts(environment.encode(["1+1=2"])) == ["1+1=2"]
+    tokenizer = environment.language_model.tokenizer
+    for text in (" mat", "mat", "1", " 1", "", "t on", "  a", "at, b"):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+    prompt = tokenizer.encode_prompt("the cat")
+    assert tokenizer.decode_prompt(prompt) == "the cat"
+    assert [*prompt, *tokenizer.encode(" sat")] == tokenizer.encode_prompt("the cat sat")
+
+
+def test_ids_that_are_no_tokens_are_never_written(folder, tmp_path):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    config = transformers.GPT2Config(n_embd=16, n_layer=1, n_head=2, **{**SIZES, "vocab_size": 9})
+    path = save_tiny(tmp_path, tokenizer.backend_tokenizer, config, eos_token="<end>")
+    environment = Tokens(path, ["ab"], max_tokens=2)
+    assert environment.allowed.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_the_hidden_states_have_the_width_of_the_head(folder, tmp_path):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    config = transformers.OPTConfig(
+        hidden_size=16, word_embed_proj_dim=8, ffn_dim=16, num_hidden_layers=1, num_attention_heads=2, pad_token_id=0,
+        **SIZES,
+    )  # fmt: skip
+    environment = Tokens(save_tiny(tmp_path, tokenizer.backend_tokenizer, config, eos_token="<end>"), ["ab"], 2)
+    policy = LanguagePolicy(environment, lora=2)
+    rollout(environment, policy, 3, generator=torch.Generator().manual_seed(0))
+
+
+def test_models_without_attention_are_refused(folder, tmp_path):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    config = transformers.MambaConfig(hidden_size=16, num_hidden_layers=1, state_size=4, pad_token_id=0, **SIZES)
+    path = save_tiny(tmp_path, tokenizer.backend_tokenizer, config, eos_token="<end>")
+    with pytest.raises(ConfigError, match="model: mamba has layers that are not attention"):
+        load_language_model(path)
+
+
 @pytest.mark.slow
 @torch.no_grad()
 def test_smollm2_knows_the_capital_of_france():
