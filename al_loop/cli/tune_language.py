@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -51,4 +52,4 @@ def tune_language(
             tuned = tune_file(settings, output, bar=progress_bar, report=typer.echo, samplers=samplers)
         size = output.stat().st_size / 1e6
         typer.echo(f"written: {output} ({size:.1f} MB); draw from it with:")
-        typer.echo(f"al-loop draw {output} --prompt {tuned.environment.prompts[0]!r}")
+        typer.echo(shlex.join(["al-loop", "draw", str(output), "--prompt", tuned.environment.prompts[0]]))

@@ -45,7 +45,7 @@ def read_texts(path: str | Path) -> list[str]:
     file = read_content(Path(path))
     if file.suffix in TABLE_SUFFIXES or file.suffix in SMILES_SUFFIXES:
         return read_objects(path)
-    texts = [line for line in file.text().splitlines() if line.strip()]
+    texts = [line for line in file.lines() if line.strip()]
     if not texts:
         raise ConfigError(f"{path} contains no text; expected one per line")
     return texts

@@ -71,6 +71,16 @@ class FileContent:
                 return text
         raise ConfigError(f"cannot read {self.name}: it is not UTF-8 text; save a spreadsheet as 'CSV UTF-8'")
 
+    def lines(self) -> list[str]:
+        """Return the lines of the text, which end in line feeds or carriage returns alone.
+
+        ``str.splitlines`` also splits at characters that texts and JSON contain, such as U+2028.
+
+        Raises:
+            ConfigError: it is not text.
+        """
+        return self.text().replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
 
 def read_content(path: Path, name: str | None = None) -> FileContent:
     """Read a file, decompressed if it ends in ``.gz``, ``.xz`` or ``.bz2``.

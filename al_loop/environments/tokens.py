@@ -14,6 +14,7 @@ from al_loop.errors import ConfigError, counted
 from al_loop.language_models.base import LanguageModel
 from al_loop.language_models.calculator import Calculator
 from al_loop.language_models.loading import DtypeName, load_language_model
+from al_loop.language_models.tokenizers import Tokenizer
 from al_loop.smiles import canonical_smiles
 from al_loop.system.path_texts import PathOrName, PathText
 
@@ -73,17 +74,19 @@ class Tokens(Environment):
         self._language_model = language_model = load_language_model(model, dtype)
         tokenizer = language_model.tokenizer
         self.object_type = language_model.object_type
-        if not 0 <= min_tokens <= max_tokens or max_tokens < 1:
+        if max_tokens < 1:
+            raise ValueError(f"max_tokens: must be at least 1, got {max_tokens}")
+        if not 0 <= min_tokens <= max_tokens:
             raise ValueError(f"min_tokens: must be between 0 and max_tokens ({max_tokens}), got {min_tokens}")
         limit = language_model.max_tokens
         if limit is not None and max_tokens > limit:
             raise ValueError(f"max_tokens: the model {model} writes at most {limit} tokens, got {max_tokens}")
         self.min_tokens, self.max_tokens = min_tokens, max_tokens
-        self.end = tokenizer.end if end is None else tokenizer.token(end)
-        banned = {tokenizer.token(text) for text in forbidden or ()} | {self.end}
+        self.end = tokenizer.end if end is None else _token(tokenizer, "end", end)
+        banned = {_token(tokenizer, "forbidden", text) for text in forbidden or ()} | {self.end}
         chosen = set(range(tokenizer.size)) - tokenizer.special
         if allowed is not None:
-            chosen = {tokenizer.token(text) for text in allowed}
+            chosen = {_token(tokenizer, "allowed", text) for text in allowed}
         if not chosen - banned:
             raise ValueError("allowed: no token is left besides the end")
         #: ids of the tokens that may occur; action i writes the i-th of them
@@ -320,6 +323,18 @@ class Tokens(Environment):
 
     def describe(self) -> str:
         return f"{self.name} ({self.model_name}, {counted(self.n_actions - 1, 'token')})"
+
+
+def _token(tokenizer: Tokenizer, key: str, text: str) -> int:
+    """Return the token that has exactly a text.
+
+    Raises:
+        ValueError: the text is not a single token; the message begins with the key that has it.
+    """
+    try:
+        return tokenizer.token(text)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
 
 
 def _build(model: str, prompts: list[str], arguments: dict[str, Any]) -> Tokens:

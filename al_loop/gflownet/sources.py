@@ -140,9 +140,10 @@ def hamming(state: Tensor, others: Tensor) -> Tensor:
 class ConditionHeaps(Source):
     """The best objects of each condition, no two of which are close (the reward buffer of Hu et al. 2024).
 
-    An object that is closer than ``distance`` to others of its condition replaces them if it is better than all of
-    them, and is dropped otherwise. Conditions are equally likely in a sample, and so are the objects of one. Under a
-    live reward, what counts is an object's log-reward when it was added.
+    Of two objects of a condition that are closer than ``distance``, measured from the worse one, the better stays: a
+    new object replaces those close to it if it is better than all of them, and is dropped otherwise. Conditions are
+    equally likely in a sample, and so are the objects of one. Under a live reward, what counts is an object's
+    log-reward when it was added.
 
     Args:
         condition_size: number of leading columns of a state that contain its condition.

@@ -45,13 +45,14 @@ def edit_distance(state: Tensor, others: Tensor) -> Tensor:
 class TextBuffer(ConditionHeaps):
     """The best continuations of each prompt (the reward buffer of Hu et al. 2024), by their reward at temperature 1.
 
-    A newcomer that is closer to others than a share of its length replaces them only if it is better than all of them.
+    Of two continuations whose edit distance is below a share of the length of the worse one, the better stays,
+    whichever came first.
 
     Args:
         environment: the space.
         reward: the reward, after ``bind``.
         capacity: largest number of continuations of a prompt.
-        distance: smallest edit distance between two of them, as a share of the length.
+        distance: smallest edit distance between two of them, as a share of the worse one's length.
         device: the device of the training.
     """
 
@@ -122,7 +123,7 @@ def read_seeds(path: str | Path) -> list[tuple[str | None, str]]:
     if content.suffix != ".jsonl":
         return [(None, text) for text in read_texts(path)]
     seeds: list[tuple[str | None, str]] = []
-    for number, line in enumerate(content.text().splitlines(), start=1):
+    for number, line in enumerate(content.lines(), start=1):
         if not line.strip():
             continue
         try:

@@ -124,7 +124,10 @@ def build_reward(config: LanguageConfig) -> tuple[LanguageReward, list[str]]:
     if not prompts:
         raise ConfigError("prompts: expected a file or a list, with at least one prompt")
     if section.target is not None:
-        function = load_target(section.target)
+        try:
+            function = load_target(section.target)
+        except ConfigError as error:
+            raise ConfigError(f"target: {error}") from None
         return Checked(function, section.invalid, section.temperature, section.likelihood), prompts
     return Continuation(section.temperature), prompts
 
@@ -138,7 +141,7 @@ def _gaps(section: RewardConfig) -> list[Gap]:
     assert section.examples is not None
     names = ("question", "answer") if section.kind == "chain" else ("before", "after")
     gaps = []
-    for number, line in enumerate(read_content(Path(section.examples)).text().splitlines(), start=1):
+    for number, line in enumerate(read_content(Path(section.examples)).lines(), start=1):
         if not line.strip():
             continue
         entry = _entry(line)

@@ -30,7 +30,7 @@ class TuneSettings:
         decay: share of the steps, the last ones, in which it falls to a tenth.
         buffer_share: share of a step's continuations that come from the buffer, once it contains any.
         buffer_capacity: continuations of each prompt in the buffer.
-        buffer_distance: smallest edit distance between two of them, as a share of the length.
+        buffer_distance: smallest edit distance between two of them, as a share of the length of the worse one.
         sampling_temperature: divisor of the sampler's logits while training.
         max_tokens: largest number of tokens of a continuation.
         min_tokens: smallest number.

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 
 from al_loop.config.build import build
 from al_loop.environments.tokens import Tokens
+from al_loop.errors import ConfigError
 from al_loop.gflownet.pipeline import SamplerGroup
 from al_loop.gflownet.policies.language import LanguagePolicy
 from al_loop.gflownet.sampler import Sampler
 from al_loop.language.buffer import read_seeds
-from al_loop.language.config import LanguageConfig, build_reward, texts_of
+from al_loop.language.config import LanguageConfig, RewardConfig, build_reward, texts_of
 from al_loop.language.convergence import Report
 from al_loop.language.settings import TuneSettings
 from al_loop.language.tuned import TunedModel
@@ -46,7 +48,8 @@ def tune_file(
         ConfigError: a file, the model or a setting is refused.
     """
     torch.set_num_threads(config.resources.threads)
-    reward, prompts = build_reward(config)
+    with _naming_keys():
+        reward, prompts = build_reward(config)
     checkpoint = Path(output).with_name(f"{Path(output).name}.checkpoint")
     with ExitStack() as stack:
         advance = stack.enter_context(bar("tuning", config.tune.steps))
@@ -64,10 +67,27 @@ def tune_file(
             on_line=report,
             samplers=samplers,
         )
-        tuned = tune(config.model, prompts, reward, seed=config.seed, settings=config.tune, options=options)
+        with _naming_keys():
+            tuned = tune(config.model, prompts, reward, seed=config.seed, settings=config.tune, options=options)
     tuned.save(output)
     checkpoint.unlink(missing_ok=True)
     return tuned
+
+
+@contextmanager
+def _naming_keys() -> Iterator[None]:
+    """Put the section of the config before the key of a setting that a ``ConfigError`` begins with.
+
+    Raises:
+        ConfigError: that of the body.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        key = re.match(r"\w+(?=[.:])", str(error))
+        sections = {"tune": set(vars(TuneSettings())), "reward": set(RewardConfig.model_fields)}
+        section = next((f"{name}." for name, keys in sections.items() if key and key[0] in keys), "")
+        raise ConfigError(f"{section}{error}") from error
 
 
 def make_sampler(config: LanguageConfig, device: str) -> Sampler:

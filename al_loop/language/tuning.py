@@ -177,7 +177,10 @@ class _Tuning:
             return self._tuned, self._reward
         if not self._reward.has_any_prompt:
             raise ConfigError("held_out: an infill has gaps for its own prompts only; leave held_out empty")
-        environment = self._environment.with_prompts(held_out)
+        try:
+            environment = self._environment.with_prompts(held_out)
+        except ConfigError as error:
+            raise ConfigError(f"held_out: {str(error).removeprefix('prompts: ')}") from None
         reward = self._reward.for_environment(environment)
         return TunedModel(environment, self._tuned.policy, reward), reward
 
@@ -326,13 +329,18 @@ class _Tuning:
                 f"checkpoint: {path} is of another training, with other {', '.join(changed)}; remove it to start anew, "
                 "or choose another output"
             )
+        if step > self._settings.steps:
+            raise ConfigError(
+                f"steps: {path} has made {step} steps already, more than {self._settings.steps}; remove it to start "
+                "anew, or choose another output"
+            )
         self._learner.load_state_dict(content["learner"])
         if content.get("code") == self._reward.code():
             self._reward.load_values(content["values"])
         elif "code" in content:
             self._say("the code of the reward has changed since the checkpoint; rewards are computed anew")
             self._buffer.recompute()
-        return min(step, self._settings.steps)
+        return step
 
 
 def _digest(value: Any) -> str:

@@ -86,6 +86,8 @@ def load_language_model(name: str, dtype: DtypeName = "float32") -> LanguageMode
     """
     if name in _REGISTERED:
         return _REGISTERED[name]
+    if not name.strip():
+        raise ConfigError("model: expected a name or a path, got an empty text")
     path = Path(name)
     key = str(path.resolve()) if path.exists() and name not in _PACKAGES else name
     return _load(key, dtype)

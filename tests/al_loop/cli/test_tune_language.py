@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shlex
 
 import pytest
 
@@ -23,7 +24,9 @@ tune: {steps: 4, batch_size: 8, max_tokens: 3, lora: 2, report_every: 2, report_
 def task(folder):
     copy.deepcopy(load_language_model(tiny_model())).save(folder / "model.pt")
     (folder / "language.yaml").write_text(CONFIG)
-    (folder / "my_language_rewards.py").write_text("def length(text):\n    return float(len(text))\n")
+    (folder / "my_language_rewards.py").write_text(
+        "def length(text):\n    return float(len(text))\ndef fails(text):\n    return len(text) / text.count('a')\n"
+    )
     return folder
 
 
@@ -34,6 +37,7 @@ def test_a_model_is_tuned_written_and_drawn_from(task):
     assert "step 4 of 4" in out
     assert "exact KL" in out
     assert not (task / "adapter.pt.checkpoint").exists()
+    assert out.splitlines()[-1] == "al-loop draw adapter.pt --prompt ab"
     records = [json.loads(line) for line in (task / "metrics.jsonl").read_text().splitlines()]
     assert sum("tune/kl" in record.get("metrics", {}) for record in records) == 2
     code, out, _ = call("draw", "adapter.pt", "-n", "5", "--prompt", "abab")
@@ -71,6 +75,15 @@ def test_an_interrupted_tuning_resumes(task, monkeypatch):
     assert "step 2 of 4" not in out
 
 
+def test_the_command_that_draws_is_quoted_for_the_shell(task):
+    prompt = "it's a $b"
+    copy.deepcopy(load_language_model(tiny_model("".join(sorted(set(prompt)))))).save(task / "model.pt")
+    changes = ["tune.steps=1", f"prompts={json.dumps([prompt])}"]
+    code, out, err = call("tune-language", "language.yaml", "-o", "q.pt", *changes)
+    assert (code, err) == (0, [])
+    assert shlex.split(out.splitlines()[-1]) == ["al-loop", "draw", "q.pt", "--prompt", prompt]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -81,7 +94,19 @@ def test_an_interrupted_tuning_resumes(task, monkeypatch):
         (["reward.kind=chain"], "examples"),
         (["reward={kind: chain, examples: chains.jsonl}"], "remove them"),
         (["reward={kind: chain, examples: chains.jsonl}", "prompts=[]"], "line 2"),
-        (["reward.target=my_language_rewards:nothing"], "nothing"),
+        (["reward.target=my_language_rewards:nothing"], "reward.target: the module 'my_language_rewards' has no"),
+        (["reward.target=nomod:f"], "reward.target: cannot import 'nomod'"),
+        (["reward.target=my_language_rewards:fails"], "fails on 'cc': ZeroDivisionError"),
+        (["reward.temperature=0"], "reward.temperature: must be above 0 and finite, got 0.0 (from "),
+        (["reward.invalid=.inf"], "reward.invalid: must be finite"),
+        (["held_out=[ax]"], "held_out: 'ax' has no token at 'x' (from "),
+        (["tune.allowed=[ab]"], "tune.allowed: 'ab' is 2 tokens of this model, expected a single one (from "),
+        (["tune.forbidden=[zz]"], "tune.forbidden: 'zz' has no token at 'zz' (from "),
+        (["tune.end=ab"], "tune.end: 'ab' is 2 tokens"),
+        (["tune.lr=1e30"], "tune.lr: the training runs away"),
+        (["tune.staleness=1"], "tune.staleness: samplers lag behind on Ray only"),
+        (["model="], "model: "),
+        (["reward={kind: infill, examples: chains.jsonl}", "prompts=[]"], "line 1"),
         (["tune.lr=0"], "above 0"),
         (["tune.stepz=3"], "stepz"),
         (["seeds=seeds.jsonl"], "line 1"),
@@ -96,4 +121,5 @@ def test_what_is_wrong_is_said(task, overrides, message):
     (task / "seeds.jsonl").write_text("text\n")
     code, _, err = call("tune-language", "language.yaml", "-o", "none.pt", *overrides)
     assert code == 2
+    assert len(err) == 1
     assert message in " ".join(err)

@@ -61,6 +61,9 @@ def test_tables_headers_and_other_files(tmp_path, name, content, objects):
 def test_texts_keep_their_spaces(tmp_path):
     (tmp_path / "prompts.txt").write_bytes(b"\xef\xbb\xbfA number: \r\n\r\n yes\r\n")
     assert read_texts(tmp_path / "prompts.txt") == ["A number: ", " yes"]
+    texts = ["one\u2028line", "one\x85line", "one\x0bline", "one\x0cline"]
+    (tmp_path / "prompts.txt").write_text("\n".join(texts), encoding="utf-8")
+    assert read_texts(tmp_path / "prompts.txt") == texts
     (tmp_path / "hits.smi").write_text("CCO ethanol\n")
     assert read_texts(tmp_path / "hits.smi") == ["CCO"]
     (tmp_path / "empty.txt").write_text(" \n")

@@ -128,7 +128,9 @@ def test_a_file_of_molecules_is_the_prompts(tmp_path):
     [
         ({"max_tokens": 0}, "between 0 and max_tokens"),
         ({"min_tokens": 5}, "between 0 and max_tokens"),
-        ({"end": "ab"}, "2 tokens of this model"),
+        ({"end": "ab"}, "^end: .*2 tokens of this model"),
+        ({"allowed": ["ab"]}, "^allowed: .*2 tokens of this model"),
+        ({"max_tokens": 0}, "^max_tokens: must be at least 1, got 0"),
         ({"allowed": ["a"], "forbidden": ["a"]}, "no token is left"),
         ({"prompts": []}, "at least one"),
         ({"prompts": ["ax"]}, "no token at 'x'"),

@@ -51,6 +51,15 @@ def test_of_two_close_texts_the_better_stays():
     assert texts(buffer, environment, 1) == []
 
 
+@pytest.mark.parametrize(("distance", "expected"), [(0.6, ["aaaa"]), (0.5, ["aaaa", "aaaaaaaa"])])
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_distance_is_a_share_of_the_length_of_the_worse_text(distance, expected, order):
+    buffer, environment = make({"aaaaaaaa": 1.0, "aaaa": 2.0}.get, distance=distance)
+    for text in ["aaaaaaaa", "aaaa"][::order]:
+        buffer.seed([("a", text)])
+    assert texts(buffer, environment, 0) == expected
+
+
 def test_rewards_are_kept_at_temperature_one():
     buffer, environment = make(distance=0.0, capacity=2)
     buffer.seed([(None, "ab"), (None, "abc"), (None, "a"), (None, "xyz")])
@@ -65,6 +74,8 @@ def test_seeds_are_read_from_lists_and_from_json_lines(tmp_path):
     assert read_seeds(tmp_path / "seeds.txt") == [(None, "ab"), (None, "abc")]
     (tmp_path / "seeds.jsonl").write_text('{"prompt": "a", "text": "b"}\n\n{"text": "c"}\n')
     assert read_seeds(tmp_path / "seeds.jsonl") == [("a", "b"), (None, "c")]
+    (tmp_path / "seeds.jsonl").write_text('{"text": "b\u2028c"}\r\n{"text": "c"}', encoding="utf-8")
+    assert read_seeds(tmp_path / "seeds.jsonl") == [(None, "b\u2028c"), (None, "c")]
     (tmp_path / "bad.jsonl").write_text('{"text": "c"}\n["b"]\n')
     with pytest.raises(ConfigError, match="line 2"):
         read_seeds(tmp_path / "bad.jsonl")

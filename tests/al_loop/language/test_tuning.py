@@ -158,12 +158,14 @@ def test_reports_go_to_sinks_and_may_be_of_held_out_prompts(tmp_path):
         ({"objective": "vanilla_policy_gradient"}, "objective: "),
         ({"device": "cuda:99"}, "device: "),
         ({"min_tokens": 3}, "at most max_tokens"),
+        ({"allowed": ["ab"]}, "allowed: 'ab' is 2 tokens"),
+        ({"model": " "}, "model: expected a name or a path"),
         ({"max_tokens": 0}, "max_tokens: must be at least 1"),
         ({"max_tokens": 14}, "'ab' has 3 tokens, and with a continuation of max_tokens=14.* 16 tokens"),
         ({"forbidden": ["a", "b", "c"]}, "no token is left"),
-        ({"forbidden": ["zz"]}, "no token at 'zz'"),
+        ({"forbidden": ["zz"]}, "forbidden: .*no token at 'zz'"),
         ({"allowed": []}, "no token is left"),
-        ({"end": "ab"}, "2 tokens of this model"),
+        ({"end": "ab"}, "end: .*2 tokens of this model"),
         *(
             ({name: -1}, f"{name}: must be at least 0")
             for name in ("warmup", "staleness", "report_every", "min_tokens")
@@ -282,3 +284,10 @@ def test_extreme_rewards_are_named(reward):
         tune(tiny_model(), PROMPTS, Checked(lambda text: 1.0, temperature=1e-40), steps=1, **SMALL)
     with pytest.raises(ConfigError, match="invalid: must be finite, and at most 1e"):
         Checked(wanted, invalid=-1e300)
+
+
+def test_a_checkpoint_of_more_steps_is_refused(tmp_path):
+    run_with(wanted, tmp_path / "checkpoint")
+    options = TuneOptions(checkpoint=tmp_path / "checkpoint")
+    with pytest.raises(ConfigError, match=r"steps: .*checkpoint has made 6 steps already, more than 4"):
+        tune(tiny_model(), PROMPTS, wanted, steps=4, report_every=3, options=options, **SMALL)
