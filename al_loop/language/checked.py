@@ -37,8 +37,8 @@ class Checked(LanguageReward):
     ) -> None:
         super().__init__(temperature)
         for name, value in (("invalid", invalid), ("likelihood", likelihood)):
-            if not abs(value) <= LARGEST:
-                raise ConfigError(f"{name}: must be finite, and at most {LARGEST:g} in size, got {value}")
+            if not isinstance(value, int | float) or not abs(value) <= LARGEST:
+                raise ConfigError(f"{name}: must be finite, and at most {LARGEST:g} in size, got {value!r:.80}")
         _check_function(function)
         self._function, self._invalid, self._weight = function, invalid, likelihood
         self._takes_prompt = takes_prompt(function)

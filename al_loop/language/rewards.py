@@ -53,7 +53,7 @@ class LanguageReward(nn.Module, ABC):
         temperature: divisor of the log-reward.
 
     Raises:
-        ConfigError: the temperature is not positive and finite.
+        ConfigError: the temperature is not a positive and finite number.
     """
 
     temperature: Tensor
@@ -62,7 +62,11 @@ class LanguageReward(nn.Module, ABC):
 
     def __init__(self, temperature: float | Falling = 1.0) -> None:
         super().__init__()
+        if not isinstance(temperature, int | float | Falling) or isinstance(temperature, bool):
+            raise ConfigError(f"temperature: expected a number or Falling(...), got {temperature!r:.80}")
         self.schedule = Falling(temperature, temperature, 0) if isinstance(temperature, int | float) else temperature
+        if not all(isinstance(value, int | float) for value in vars(self.schedule).values()):
+            raise ConfigError(f"temperature: expected numbers, got {temperature}")
         if not all(0 < value < math.inf for value in (self.schedule.start, self.schedule.end)):
             raise ConfigError(f"temperature: must be above 0 and finite, got {temperature}")
         if self.schedule.steps < 0:
@@ -249,12 +253,18 @@ class Infill(LanguageReward):
     Args:
         gaps: one for each prompt, in any order.
         temperature: divisor of the log-reward.
+
+    Raises:
+        ConfigError: a gap is not one of texts.
     """
 
     has_any_prompt = False
 
     def __init__(self, gaps: Sequence[Gap], temperature: float | Falling = 1.0) -> None:
         super().__init__(temperature)
+        for gap in gaps:
+            if not isinstance(gap, Gap) or not all(isinstance(text, str) for text in vars(gap).values()):
+                raise ConfigError(f"gaps: expected Gap(before, after) of texts, got {gap!r:.80}")
         self.gaps = list(gaps)
         self._sides: dict[tuple[int, ...], tuple[list[int], list[int]]] = {}
 
@@ -306,7 +316,13 @@ class Chain(Infill):
     Args:
         examples: pairs of a question, which is the prompt, and its answer.
         temperature: divisor of the log-reward.
+
+    Raises:
+        ConfigError: an example is not a pair of texts.
     """
 
     def __init__(self, examples: Sequence[tuple[str, str]], temperature: float | Falling = 1.0) -> None:
+        for pair in examples:
+            if not isinstance(pair, list | tuple) or len(pair) != 2:
+                raise ConfigError(f"examples: expected pairs of a question and its answer, got {pair!r:.80}")
         super().__init__([Gap(question, answer) for question, answer in examples], temperature)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any, Literal, get_args
 
 from al_loop.gflownet.device import find_device
 from al_loop.gflownet.objectives import make_objective
@@ -12,6 +14,35 @@ from al_loop.gflownet.settings import TrainingSettings
 from al_loop.language_models.loading import DtypeName
 
 _NO_FLOOR = 1e6  # log-rewards of long texts are far apart
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a real number, and no bool."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_texts(value: object) -> bool:
+    """Return whether a value is a list or tuple of texts."""
+    return isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+#: annotation of a setting -> what its values are, and in words
+_TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "int": (_is_whole, "a whole number"),
+    "float": (is_number, "a number"),
+    "str": (_is_text, "a text"),
+    "list[str]": (is_texts, "a list of texts"),
+    "Literal['calculator']": (("calculator",).__contains__, "'calculator'"),
+    "DtypeName": (get_args(DtypeName).__contains__, f"one of {', '.join(get_args(DtypeName))}"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +76,8 @@ class TuneSettings:
         report_draws: continuations of each prompt in a report.
 
     Raises:
-        ValueError: a number is out of range, the objective is unknown or does not fit, or the device is not available.
+        ValueError: a setting has another type or is out of range, the objective is unknown or does not fit, or the
+            device is not available.
     """
 
     lora: int | None = 16
@@ -73,6 +105,11 @@ class TuneSettings:
     report_draws: int = 32
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), str(field.type)
+            is_valid, expected = _TYPES[kind.removesuffix(" | None")]
+            if not is_valid(value) and not (value is None and kind.endswith(" | None")):
+                raise ValueError(f"{field.name}: expected {expected}, got {value!r:.80}")
         for name in ("steps", "batch_size", "per_prompt", "buffer_capacity", "report_draws", "max_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from al_loop.language.buffer import TextBuffer
 from al_loop.language.checked import Checked
 from al_loop.language.convergence import Report, convergence
 from al_loop.language.rewards import LanguageReward
-from al_loop.language.settings import TuneSettings
+from al_loop.language.settings import TuneSettings, is_texts
 from al_loop.language.tuned import TunedModel, check_seed, digest
 from al_loop.language_models.base import LanguageModel
 from al_loop.language_models.loading import register
@@ -67,7 +67,7 @@ class TuneOptions:
 
 
 def tune(
-    model: str | LanguageModel,
+    model: str | Path | LanguageModel,
     prompts: str | Sequence[str],
     reward: LanguageReward | Callable[..., float | None],
     *,
@@ -94,18 +94,50 @@ def tune(
         ConfigError: a setting is unknown or out of range, the model is missing, a prompt does not fit it, or the
             training runs away.
     """
+    options = TuneOptions() if options is None else options
+    settings = TuneSettings() if settings is None else settings
+    for name, value, kind in (("settings", settings, TuneSettings), ("options", options, TuneOptions)):
+        if not isinstance(value, kind):
+            raise ConfigError(f"{name}: expected {kind.__name__}(...), got {value!r:.80}")
+    names = [field.name for field in fields(TuneSettings)]
+    if unknown := sorted(set(changes) - set(names)):
+        raise ConfigError(f"{unknown[0]}: not a setting of tune; expected one of {', '.join(names)}")
     try:
-        settings = replace(settings or TuneSettings(), **changes)
-    except TypeError:
-        unknown = sorted(set(changes) - set(vars(TuneSettings())))
-        names = ", ".join(vars(TuneSettings()))
-        raise ConfigError(f"{unknown[0]}: not a setting of tune; expected one of {names}") from None
+        settings = replace(settings, **changes)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+    prompts = [prompts] if isinstance(prompts, str) else prompts
+    _check_texts(prompts, options)
     reward = reward if isinstance(reward, LanguageReward) else Checked(reward)
-    environment = make_environment(model if isinstance(model, str) else register(model), prompts, settings)
-    return _Tuning(environment, reward, settings, options or TuneOptions(), seed).run()
+    environment = make_environment(_name_of(model), list(prompts), settings)
+    return _Tuning(environment, reward, settings, options, seed).run()
+
+
+def _check_texts(prompts: object, options: TuneOptions) -> None:
+    """Check the types of the texts that are given to ``tune``.
+
+    Raises:
+        ConfigError: prompts are not texts, or seeds are not pairs.
+    """
+    for name, texts in (("prompts", prompts), ("held_out", options.held_out)):
+        if not is_texts(texts):
+            raise ConfigError(f"{name}: expected a list of texts, got {texts!r:.80}")
+    for pair in options.seeds:
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not is_texts([pair[0] or "", pair[1]]):
+            raise ConfigError(f"seeds: expected pairs of a prompt (or None) and a text, got {pair!r:.80}")
+
+
+def _name_of(model: str | Path | LanguageModel) -> str:
+    """Return the name of a model, after registering one that is in memory.
+
+    Raises:
+        ConfigError: it is no model.
+    """
+    if isinstance(model, LanguageModel):
+        return register(model)
+    if not isinstance(model, str | Path):
+        raise ConfigError(f"model: expected a language model, or its name or path, got {model!r:.80}")
+    return str(model)
 
 
 def make_environment(model: str, prompts: list[str], settings: TuneSettings) -> Tokens:
@@ -133,6 +165,8 @@ class _Tuning:
     ) -> None:
         self._environment, self._reward, self._settings = environment, reward, settings
         self._options, self._seed = options, seed
+        if not isinstance(seed, int):
+            raise ConfigError(f"seed: expected a whole number, got {seed!r:.80}")
         check_seed(seed)
         if settings.staleness and options.samplers is None:
             raise ConfigError(

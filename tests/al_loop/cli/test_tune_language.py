@@ -77,8 +77,8 @@ def test_an_interrupted_tuning_resumes(task, monkeypatch):
 
 def test_the_command_that_draws_is_quoted_for_the_shell(task):
     prompt = "it's a $b"
-    copy.deepcopy(load_language_model(tiny_model("".join(sorted(set(prompt)))))).save(task / "model.pt")
-    changes = ["tune.steps=1", f"prompts={json.dumps([prompt])}"]
+    copy.deepcopy(load_language_model(tiny_model("".join(sorted(set(prompt)))))).save(task / "quoted.pt")
+    changes = ["model=quoted.pt", "tune.steps=1", f"prompts={json.dumps([prompt])}"]
     code, out, err = call("tune-language", "language.yaml", "-o", "q.pt", *changes)
     assert (code, err) == (0, [])
     assert shlex.split(out.splitlines()[-1]) == ["al-loop", "draw", "q.pt", "--prompt", prompt]

@@ -126,7 +126,6 @@ def test_a_file_of_molecules_is_the_prompts(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_tokens": 0}, "between 0 and max_tokens"),
         ({"min_tokens": 5}, "between 0 and max_tokens"),
         ({"end": "ab"}, "^end: .*2 tokens of this model"),
         ({"allowed": ["ab"]}, "^allowed: .*2 tokens of this model"),
