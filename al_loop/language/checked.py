@@ -108,7 +108,7 @@ class Checked(LanguageReward):
         """Return the log-reward that a function's value stands for.
 
         Raises:
-            ConfigError: the value is no number, or +inf.
+            ConfigError: the value is no number, +inf, or too large.
         """
         if value is None:
             return self._invalid
@@ -116,8 +116,11 @@ class Checked(LanguageReward):
             number = float(value) if not isinstance(value, str | bytes) else None
         except (TypeError, ValueError, OverflowError):
             number = None
-        if number is None or number == math.inf:
-            raise ConfigError(f"reward: the log-reward of {text!r:.80} is {value!r:.80}; it must be finite, or None")
+        if number is None or (number != -math.inf and abs(number) > LARGEST):
+            raise ConfigError(
+                f"reward: the log-reward of {text!r:.80} is {value!r:.80}; it must be finite, or None, and at most "
+                f"{LARGEST:g} in size"
+            )
         return number if number > -math.inf else self._invalid
 
 

@@ -161,9 +161,9 @@ class TunedModel(DrawableModel):
             ConfigError: the model does not read the prompt, or the texts are not a list.
             ValueError: a text is not in the space.
         """
-        if isinstance(texts, str):
-            raise ConfigError(f"texts: expected a list of texts, got a single one; use [{texts!r:.80}]")
-        if not texts:
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise ConfigError(f"texts: expected a list of texts, got {texts!r:.80}")
+        if not len(texts):
             return torch.zeros(0, dtype=torch.float64)
         environment, _ = self._starts(prompt, 1)
         index = environment.prompts.index(prompt)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -107,9 +107,10 @@ def tune(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     prompts = [prompts] if isinstance(prompts, str) else prompts
+    prompts = list(prompts) if isinstance(prompts, Iterable) else prompts
     _check_texts(prompts, options)
     reward = reward if isinstance(reward, LanguageReward) else Checked(reward)
-    environment = make_environment(_name_of(model), list(prompts), settings)
+    environment = make_environment(_name_of(model), prompts, settings)
     return _Tuning(environment, reward, settings, options, seed).run()
 
 

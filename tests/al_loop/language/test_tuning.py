@@ -56,6 +56,8 @@ def test_rewards_of_the_model_are_sampled_from(make, lora):
 
 
 def test_a_function_of_the_text_and_a_single_prompt_are_enough():
+    tuned = tune(tiny_model(), (text for text in ["ab"]), lambda text: float(len(text)), steps=1, **SMALL)
+    assert tuned.environment.prompts == ["ab"]
     tuned = tune(tiny_model(), "ab", lambda text: float(len(text)), steps=1, **SMALL)
     posterior = tuned.posterior("ab")
     assert len(posterior.texts[int(posterior.exact.argmax())]) == 2
