@@ -54,8 +54,8 @@ class TuneSettings:
         steps: number of gradient steps.
         batch_size: continuations in a step.
         per_prompt: continuations of each prompt that are drawn together.
-        objective: ``modified_sub_trajectory_balance``, ``sub_trajectory_balance``, ``trajectory_balance`` or
-            ``log_partition_variance`` (VarGrad).
+        objective: ``modified_sub_trajectory_balance``, ``sub_trajectory_balance``, ``trajectory_balance``,
+            ``log_partition_variance`` (VarGrad), ``detailed_balance`` or ``flow_matching``.
         lr: learning rate (Adam).
         warmup: number of steps in which the learning rate grows to ``lr``.
         decay: share of the steps, the last ones, in which it falls to a tenth.

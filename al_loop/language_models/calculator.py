@@ -126,7 +126,7 @@ def _may_start(before: str, *, is_sign: bool) -> bool:
         return True
     if not gap:
         # a comma may group digits, unless it ends an equation
-        equation = _EQUATION.search(rest)
+        equation = _EQUATION.search(rest) if last == "," else None
         return equation is not None and calculate(equation[1].lstrip("+*x× \t")) == int(equation[2])
     if last in _PAUSES:
         return not rest[-2:-1].isspace()  # "10 : 5" is a ratio

@@ -55,6 +55,20 @@ def test_rewards_of_the_model_are_sampled_from(make, lora):
         assert tuned.posterior(prompt).kl < max(0.7 * start.posterior(prompt).kl, 0.01)
 
 
+@pytest.mark.parametrize("objective", ["detailed_balance", "flow_matching"])
+def test_objectives_of_edges_reach_the_posterior_too(objective):
+    tuned = tune(
+        tiny_model(),
+        ["ab"],
+        Checked(wanted, invalid=-3),
+        steps=40,
+        lr=0.02,
+        objective=objective,
+        **{**SMALL, "lora": 16},
+    )
+    assert tuned.posterior("ab").kl < 0.1
+
+
 def test_a_function_of_the_text_and_a_single_prompt_are_enough():
     tuned = tune(tiny_model(), (text for text in ["ab"]), lambda text: float(len(text)), steps=1, **SMALL)
     assert tuned.environment.prompts == ["ab"]
