@@ -164,6 +164,7 @@ def objects_to_rehearse(parts: CampaignParts) -> tuple[list[str], str]:
         ConfigError: no object is found, or a part fails.
     """
     generator = torch.Generator().manual_seed(derive_seed(parts.config.seed, "check"))
+    _ = parts.seeds  # their errors name their own key, also where a constraint is the first to read them
     drawn: list[str] = []
     for _ in range(_MAX_DRAWS):
         with _blaming(parts.config, "environment", "drawing random objects"):

@@ -113,7 +113,9 @@ class KeyType:
 
     def _of(self, annotations: Sequence[Any]) -> KeyType:
         inner = [key_type(annotation) for annotation in annotations] or [KeyType((Any,))]
-        metadata = (*(m for t in inner for m in t.metadata), *self.metadata)
+        # a text that may be a path does not make the items of a list paths: these have a mark of their own
+        outer = (m for m in self.metadata if not isinstance(m, FilePath))
+        metadata = (*(m for t in inner for m in t.metadata), *outer)
         return KeyType(tuple(a for t in inner for a in t.alternatives), metadata, self.is_loose)
 
 

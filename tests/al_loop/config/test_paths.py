@@ -81,3 +81,22 @@ def test_a_file_that_is_only_in_the_working_directory_is_still_found(project):
 
 def test_here_is_the_working_directory_when_the_config_is_there(project):
     assert with_folder("{here}/a", Path.cwd()) == "{here}/a"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("seeds", "seeds: {}"),
+        ("environment.prompts", "environment: {{kind: tokens, model: annalog, max_tokens: 9, prompts: {}}}"),
+    ],
+)
+def test_where_a_file_or_a_list_is_expected_only_the_file_is_a_path(project, key, text):
+    def read(value):
+        path = project / "configs" / "list.yaml"
+        content = CONFIG.replace("environment: {kind: pool, file: pool.csv}", "") + text.format(value)
+        path.write_text(content + ("" if "environment" in text else "\nenvironment: fragments"))
+        config = load_config("configs/list.yaml")
+        return config.seeds if key == "seeds" else config.environment.arguments["prompts"]
+
+    assert list(read("[CCO, CC(=O)Nc1ccccc1]")) == ["CCO", "CC(=O)Nc1ccccc1"]
+    assert read("pool.csv") == "configs/pool.csv"
