@@ -178,8 +178,8 @@ class CandidateSource:
         return CandidatePool(tuple(names), ("remeasured",) * len(names), X, models.scores(X), (target,) * len(names))
 
     def can_be_proposed(self, name: str) -> bool:
-        """Return whether an object satisfies the constraints and has features."""
-        return bool(self._proposable([name], frozenset()))
+        """Return whether an object from any source is admitted, satisfies the constraints and has features."""
+        return self._parts.environment.admits([name])[0] and bool(self._proposable([name], frozenset()))
 
     def random(self, n: int, closed: Set[str], on_accepted: Callable[[], object] = lambda: None) -> list[str]:
         """Return up to n new acceptable objects, drawn at random.

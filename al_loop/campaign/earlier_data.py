@@ -131,6 +131,8 @@ class _Names:
         listed = self._listed
         if listed is not None:
             self.n_outside += sum(name not in listed for name in with_features)
+        else:
+            self.n_outside += self._parts.environment.admits(list(with_features)).count(False)
         return [name if (name := names[text]) in with_features else None for text in texts]
 
     @cached_property

@@ -55,7 +55,11 @@ def evolved(
         return [float(s) for s in scores]
 
     def acceptable(objects: Sequence[str]) -> list[str]:
-        return describable(features, parts.constraints.acceptable(list(objects)))
+        accepted = parts.constraints.acceptable(list(objects))
+        admitted = parts.environment.admits(accepted)
+        return describable(
+            features, [name for name, is_admitted in zip(accepted, admitted, strict=True) if is_admitted]
+        )
 
     def thin(objects: Sequence[str]) -> list[str]:
         assert distinct is not None

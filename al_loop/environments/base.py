@@ -191,6 +191,17 @@ class Environment(ABC):
         """Return whether an object that ``decode`` returned is one, and not what a model failed to write."""
         return True
 
+    def admits(self, objects: Sequence[str]) -> list[bool]:
+        """Return whether each object has what every object of the space must have, such as a scaffold.
+
+        An object that this admits need not be one that actions build: other sources than the environment, such as an
+        evolution or a library, may propose it. The default admits all.
+
+        Args:
+            objects: objects from any source, in the notation of the environment.
+        """
+        return [True] * len(objects)
+
     @abstractmethod
     def encode(self, objects: Sequence[str]) -> Tensor:
         """Return terminal states of objects, shape n x state_size.

@@ -41,7 +41,8 @@ class Evolution(ABC):
     """A genetic algorithm whose fitness is the acquisition, so that it costs no oracle call.
 
     It starts from the objects that were measured as the best, and from the best draws of the sampler. All children that
-    are new and acceptable join the candidates of the round; they need not be objects that the environment can build.
+    are new and acceptable join the candidates of the round; they need not be objects that the environment can build,
+    but they have what it requires of all, such as a scaffold.
 
     Args:
         children: children in each generation, at least 1.

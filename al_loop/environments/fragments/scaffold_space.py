@@ -117,6 +117,12 @@ class ScaffoldFragments(ClosedFragments):
         allowed = torch.where(is_end, True, needed <= room[:, None])
         return mask & torch.where(is_there[:, None], ~is_end, allowed)
 
+    def admits(self, objects: Sequence[str]) -> list[bool]:
+        """Return whether each molecule has the scaffold, bonded at its attachment points and nowhere else."""
+        from al_loop.environments.fragments.scaffolds import has_scaffolds
+
+        return [has_scaffolds(smiles, self._scaffolds) for smiles in objects]
+
     # -- molecules with a scaffold at several places -------------------------------------------------------------------
 
     def _row(self, smiles: str) -> list[int]:

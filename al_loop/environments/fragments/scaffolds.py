@@ -11,7 +11,7 @@ from rdkit import Chem
 from al_loop.environments.fragments.blocks import SCAFFOLD_MARK, Block
 from al_loop.environments.fragments.pattern_blocks import describe_pattern
 from al_loop.environments.fragments.patterns import MAX_SITES, CutMolecule, canonical_pattern, cut_at, is_cut, unusable
-from al_loop.smiles import without_messages
+from al_loop.smiles import parse_smiles
 
 _MOST_MATCHES = 10_000
 _EXAMPLE = "such as c1ccc([*:1])cc1[*:2]"
@@ -68,8 +68,7 @@ def read_scaffolds(given: str | Sequence[str]) -> list[Scaffold]:
 
 def _read(text: str, number: int) -> Scaffold:
     """Return a scaffold, and give its block a name of its own."""
-    with without_messages():
-        mol = Chem.MolFromSmiles(text)
+    mol = parse_smiles(text)
     if mol is None or not mol.GetNumAtoms():
         raise ValueError(f"scaffold: {text!r} is not a SMILES that RDKit can read")
     points = [atom for atom in mol.GetAtoms() if not atom.GetAtomicNum()]
@@ -143,6 +142,21 @@ def cuts_of(mol: Any, scaffolds: Sequence[Scaffold]) -> Iterator[CutMolecule]:
                     pieces[number] = replace(pieces[number], pattern=name)
         if sum(SCAFFOLD_MARK in piece.pattern for piece in pieces) == len(scaffolds):  # else a configuration is another
             yield CutMolecule(pieces, molecule.classes)
+
+
+def has_scaffolds(smiles: str, scaffolds: Sequence[Scaffold]) -> bool:
+    """Return whether a molecule has the scaffolds, each bonded at its attachment points and nowhere else.
+
+    Whatever else it is made of need not be in a vocabulary. Two scaffolds must have a linker between them.
+
+    Args:
+        smiles: a text, which need not be a molecule.
+        scaffolds: one or two.
+    """
+    mol = parse_smiles(smiles)
+    if mol is None or len(Chem.GetMolFrags(mol)) != 1 or any(not atom.GetAtomicNum() for atom in mol.GetAtoms()):
+        return False
+    return any(len(molecule.pieces) > len(scaffolds) for molecule in cuts_of(mol, scaffolds))
 
 
 def n_choices(smiles: str, scaffolds: Sequence[Scaffold]) -> int:

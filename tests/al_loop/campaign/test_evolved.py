@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from al_loop.campaign.candidates import CandidateSource
+from al_loop.campaign.evolved import evolved
 from al_loop.campaign.preparation import prepare
 from al_loop.config.load import parse_config
 from al_loop.errors import ConfigError
@@ -37,7 +38,7 @@ class Models:
     scale = Scale()
 
     def scores(self, X: torch.Tensor) -> torch.Tensor:
-        return X.reshape(len(X), 4, 5)[:, :, 0].sum(1)
+        return X.reshape(len(X), 4, 5)[:, :, 0].sum(1) if X.shape[-1] == 20 else X.sum(1)
 
 
 class State:
@@ -86,3 +87,24 @@ def test_operators_for_other_objects_are_refused():
 def test_sequences_evolve_with_all_letters_of_the_environment():
     evolution = prepare(parse_config(CONFIG | {"sampler": {"evolution": {"kind": "letters"}}})).evolution
     assert evolution.alphabet == ("A", "C", "G", "U")
+
+
+def test_children_and_immigrants_have_the_scaffold_of_the_environment(tmp_path):
+    (tmp_path / "library.smi").write_text("Cc1ccc(C)cc1\nCCOc1ccc(N)cc1\nCCO\nCc1ccccc1\n")
+    evolution = {"kind": "graph_edits", "children": 60, "generations": 2, "library": str(tmp_path / "library.smi")}
+    parts = prepare(
+        parse_config(
+            {
+                "name": "t",
+                "environment": {"kind": "fragments", "scaffold": "[*:1]c1ccc([*:2])cc1"},
+                "oracle": {"kind": "rdkit_properties", "properties": ["qed"]},
+                "sampler": {"evolution": evolution},
+            }
+        )
+    )
+    measured = ["Cc1ccc(F)cc1", "CCCc1ccccc1"]  # earlier data need not have it
+    found = evolved(parts, Models(), measured, [], set(measured), 1)
+    assert {"evolved", "library"} == set(found.values())
+    assert all(parts.environment.admits(list(found)))
+    source = CandidateSource(parts, None)
+    assert [source.can_be_proposed(name) for name in measured] == [True, False]

@@ -216,3 +216,23 @@ def test_seeds_without_the_scaffold_are_listed_with_the_reason(vocabulary):
 def test_a_misspelt_key_of_the_environment_is_refused(settings):
     with pytest.raises(ConfigError, match="max_atom"):
         build("environment", Part(kind="fragments", max_atom=20, **settings))
+
+
+@pytest.mark.parametrize(
+    ("scaffold", "admitted", "refused"),
+    [
+        # what is bonded at its attachment points need not be in the vocabulary
+        ("c1ccc([*:1])cc1[*:2]", ["[SiH3]c1cccc(C2CC2)c1"], ["Cc1ccccc1", "Cc1cc(C)cc(C)c1", "c1ccc2c(c1)CC2", "CC"]),
+        ("[*]C[C@H](N)c1cc([*])ccc1", ["CC[C@H](N)c1cccc(I)c1"], ["CC[C@@H](N)c1cccc(I)c1", "CCC(N)c1cccc(I)c1"]),
+        ([PHENYL, MORPHOLINE], ["c1ccc(C2CC(N3CCOCC3)C2)cc1"], ["c1ccc(N2CCOCC2)cc1", "c1ccc(C2CCC2)cc1"]),
+        (PHENYL, ["Ic1ccccc1"], ["Ic1ccccc1.Ic1ccccc1", "[*]c1ccccc1", "no molecule", ""]),
+    ],
+)
+def test_molecules_from_other_sources_are_admitted_if_they_have_the_scaffold(vocabulary, scaffold, admitted, refused):
+    environment = with_scaffold(vocabulary, scaffold)
+    assert environment.admits([*admitted, *refused]) == [True] * len(admitted) + [False] * len(refused)
+
+
+def test_whatever_is_built_is_admitted(vocabulary):
+    environment = with_scaffold(vocabulary, "c1ccc([*:1])cc1[*:2]")
+    assert all(environment.admits(environment.decode(terminal_states(environment))[:200]))
