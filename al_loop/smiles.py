@@ -12,6 +12,8 @@ _MAX_ITERATIONS = 8
 def read_smiles(smiles: str) -> Any:
     """Return the sanitised RDKit molecule, or None if RDKit cannot parse the SMILES; its messages are suppressed.
 
+    Map numbers of atoms are dropped, except those of attachment points: they are no part of a molecule.
+
     The molecule is cached and shared, so it must not be modified. Each object of a draw passes through several
     properties and a fingerprint, and parsing takes a third of their time.
     """
@@ -20,10 +22,22 @@ def read_smiles(smiles: str) -> Any:
 
 def parse_smiles(smiles: str) -> Any:
     """Return what ``read_smiles`` does, a molecule of the caller's own, which may be modified."""
+    with without_messages():
+        return _parsed(smiles)
+
+
+def _parsed(smiles: str) -> Any:
+    """Return the molecule of a SMILES without the map numbers of its atoms; attachment points (dummies) keep theirs."""
     from rdkit import Chem
 
-    with without_messages():
-        return Chem.MolFromSmiles(smiles)
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None or ":" not in smiles:
+        return molecule
+    mapped = [atom for atom in molecule.GetAtoms() if atom.GetAtomMapNum() and atom.GetAtomicNum()]
+    for atom in mapped:
+        atom.SetAtomMapNum(0)
+    # read again, since an atom in brackets has no implicit hydrogens
+    return Chem.MolFromSmiles(Chem.MolToSmiles(molecule)) if mapped else molecule
 
 
 def without_messages() -> Any:
@@ -37,14 +51,15 @@ def canonical_smiles(smiles: str) -> str | None:
     r"""Return the canonical SMILES of a molecule, or None if RDKit cannot parse it; RDKit's messages are suppressed.
 
     RDKit's canonical SMILES of a molecule may have another canonical SMILES (``[H]/N=C1\CCCCC1`` becomes
-    ``[H]N=C1CCCCC1``, which becomes ``N=C1CCCCC1``), so it is read again until it does not change.
+    ``[H]N=C1CCCCC1``, which becomes ``N=C1CCCCC1``), so it is read again until it does not change. Map numbers of atoms
+    are dropped.
     """
     from rdkit import Chem
 
     spellings: list[str] = []
     with without_messages():
         for _ in range(_MAX_ITERATIONS):
-            molecule = Chem.MolFromSmiles(smiles)
+            molecule = _parsed(smiles)
             if molecule is None or not molecule.GetNumAtoms():
                 break
             smiles = str(Chem.MolToSmiles(molecule))

@@ -19,6 +19,8 @@ from typing import Any
 
 from rdkit import Chem
 
+from al_loop.smiles import parse_smiles
+
 #: elements of the molecules that can be cut
 ELEMENTS = {5, 6, 7, 8, 9, 14, 15, 16, 17, 35, 53}
 #: most attachment points of a block
@@ -178,7 +180,7 @@ def read_parent(smiles: str, on_salt: Callable[[], None] | None = None) -> Any:
         smiles: the molecule.
         on_salt: called if other components were stripped.
     """
-    mol = Chem.MolFromSmiles(smiles)
+    mol = parse_smiles(smiles)
     if mol is None or not mol.GetNumAtoms():
         return None
     mol, is_stripped = parent_of(mol)

@@ -23,6 +23,7 @@ from rdkit import Chem, RDLogger
 
 from al_loop.errors import ConfigError
 from al_loop.features.molecules.reading import atom_row
+from al_loop.smiles import parse_smiles
 from al_loop.storage.files import require_free, write_output
 
 ELEMENTS = {6, 7, 8, 9, 16, 17, 35}
@@ -177,7 +178,7 @@ def describe_graph(smiles: str) -> dict[str, Any]:
 
 def _clean(smiles: Iterable[str]) -> Iterator[Any]:
     for line in smiles:
-        mol = Chem.MolFromSmiles(line)
+        mol = parse_smiles(line)
         if mol is None or any(
             a.GetAtomicNum() not in ELEMENTS or a.GetFormalCharge() or a.GetIsotope() or a.GetNumRadicalElectrons()
             for a in mol.GetAtoms()

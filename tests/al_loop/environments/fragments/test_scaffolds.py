@@ -236,3 +236,9 @@ def test_molecules_from_other_sources_are_admitted_if_they_have_the_scaffold(voc
 def test_whatever_is_built_is_admitted(vocabulary):
     environment = with_scaffold(vocabulary, "c1ccc([*:1])cc1[*:2]")
     assert all(environment.admits(environment.decode(terminal_states(environment))[:200]))
+
+
+def test_map_numbers_of_atoms_are_no_part_of_a_scaffold_or_a_molecule(vocabulary):
+    mapped, plain = (with_scaffold(vocabulary, text) for text in ("[CH3:5]c1ccc([*:1])cc1", "Cc1ccc([*:1])cc1"))
+    assert [block.smiles for block in mapped.blocks] == [block.smiles for block in plain.blocks]
+    assert mapped.decode(mapped.encode(["[CH3:2][c:1]1ccc(Cl)cc1"])) == ["Cc1ccc(Cl)cc1"]
