@@ -14,6 +14,8 @@ from al_loop.smiles import canonical_smiles
 ObjectType = Literal["molecule", "sequence", "other"]
 
 _N_SAMPLE_CELLS = 50
+#: headings such as No and CO are no molecules
+_LONGEST_ABBREVIATION = 2
 #: names of columns that usually contain structures
 _STRUCTURES = re.compile(r"(?:.*[ _-])?(?:structures?|molecules?|mols?|compounds?|ligands?)(?:[ _-].*)?", re.IGNORECASE)
 #: names of columns that do not contain objects, if another column may
@@ -46,7 +48,7 @@ def object_type_in(column: str, cells: Sequence[str]) -> ObjectType:
     return "molecule" if is_written_as_smiles or _STRUCTURES.fullmatch(column) else "other"
 
 
-def find_objects(columns: Mapping[str, Sequence[str]], file: str, key: str) -> str:
+def find_objects(columns: Mapping[str, Sequence[str]], file: str, key: str | None = None) -> str:
     """Return the name of the column of objects.
 
     It is called smiles, sequence or object, or its name mentions SMILES or a sequence, or it is the only one with
@@ -55,13 +57,27 @@ def find_objects(columns: Mapping[str, Sequence[str]], file: str, key: str) -> s
     Args:
         columns: the cells of each column.
         file: name of the file in messages.
-        key: the setting by which the user can name the column, for messages.
+        key: the setting by which the user can name the column, for messages; None: there is none.
 
     Raises:
-        ConfigError: several columns may be meant.
+        ConfigError: several columns may be meant, or a molecule stands in place of the column's heading.
     """
     if (exact := find_object_column(columns)) is not None:
+        alike = [name for name in columns if name.casefold() == exact.casefold()]
+        if len(alike) > 1:
+            raise _uncertain(alike, file, key)
         return exact
+    name = _likely_objects(columns, file, key)
+    if len(name) > _LONGEST_ABBREVIATION and _are_smiles([name, *columns[name]]):
+        raise ConfigError(
+            f"{file}: the first row has the molecule {name!r:.80} in place of a heading; add a row of headings, such "
+            "as smiles,name"
+        )
+    return name
+
+
+def _likely_objects(columns: Mapping[str, Sequence[str]], file: str, key: str | None) -> str:
+    """Return the name of the column of objects, which is not called smiles, sequence or object."""
     names = list(columns)
     for word in ("smiles", "sequence"):
         mentioning = [name for name in names if word in name.casefold()]
@@ -83,11 +99,12 @@ def find_objects(columns: Mapping[str, Sequence[str]], file: str, key: str) -> s
     return choices[0]
 
 
-def _uncertain(names: Sequence[str], file: str, key: str) -> ConfigError:
+def _uncertain(names: Sequence[str], file: str, key: str | None) -> ConfigError:
     shown = ", ".join(map(repr, names))
+    by_key = f"name it with {key}, or " if key else ""
     return ConfigError(
-        f"{file}: it is not certain which column contains the objects: {shown}; name it with {key}, or call it smiles, "
-        "sequence or object"
+        f"{file}: it is not certain which column contains the objects: {shown}; {by_key}call it alone smiles, sequence "
+        "or object"
     )
 
 

@@ -56,4 +56,4 @@ def _objects_of_table(file: FileContent) -> list[str]:
     if len(table.header) == 1 and find_object_column(table.header) is None:
         return [*table.header, *(cells[0] for cells in table.rows)]
     columns = dict(zip(table.header, zip(*table.rows, strict=True), strict=False)) if table.rows else {}
-    return [cell for cell in columns[find_objects(columns, file.name, "its heading")] if cell] if columns else []
+    return [cell for cell in columns[find_objects(columns, file.name)] if cell] if columns else []

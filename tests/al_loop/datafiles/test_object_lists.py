@@ -75,3 +75,16 @@ def test_a_header_and_fasta_are_not_taken_for_objects(tmp_path):
     (tmp_path / "a.txt").write_text("Sequence\nACGT\nACGA\n")
     (tmp_path / "b.fasta").write_text(">one first\nAC\nGT\n\n>two\nACGA\n>three, of which nothing is known\n")
     assert read_objects(tmp_path / "a.txt") == read_objects(tmp_path / "b.fasta") == ["ACGT", "ACGA"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("CC(=O)Nc1ccccc1,a\nCCOc1ccccc1,b\n", "a.csv: the first row has the molecule"),
+        ("Structure,Molecule\nCC(=O)O,CCN\n", "'Structure', 'Molecule'; call it alone smiles"),
+    ],
+)
+def test_a_table_whose_objects_are_not_certain_is_refused(tmp_path, content, reason):
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(ConfigError, match=reason):
+        read_objects(tmp_path / "a.csv")

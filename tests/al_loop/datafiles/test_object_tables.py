@@ -121,6 +121,7 @@ def test_the_column_of_objects_is_recognised_by_its_cells(write, columns, row, f
     [
         ("Reagent,Product", "CC(=O)O,CC(=O)OC"),
         ("smiles_a,smiles_b", "CCO,CCO"),
+        ("Smiles,SMILES", "CCO,CCN"),
         ("word,translation", "AB,CD-"),
         ("x,y", "1,2"),
     ],
@@ -129,6 +130,25 @@ def test_an_uncertain_column_of_objects_is_asked_for(write, columns, row):
     first, second = columns.split(",")
     with pytest.raises(ConfigError, match=f"not certain which column.*'{first}', '{second}'; name it with column"):
         read_table(write(f"{columns}\n{row}\n")).object_column()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "CC(=O)Nc1ccccc1,a\nCCOC(=O)c1ccc(N)cc1,b\n",
+        "a;CC(=O)Nc1ccccc1\nb;CC(=O)O\n",
+        "CCO,note\nCCN,b\n",
+        "CC(=O)Nc1ccccc1\nCCOC(=O)c1ccc(N)cc1\n",
+    ],
+)
+def test_a_molecule_in_place_of_a_heading_is_not_dropped(write, content):
+    with pytest.raises(ConfigError, match=r"the first row has the molecule 'C.* add a row of headings"):
+        read_table(write(content)).object_column()
+
+
+@pytest.mark.parametrize("heading", ["CO", "No", "drug", "IC50"])
+def test_an_abbreviation_that_is_a_molecule_as_well_is_a_heading(write, heading):
+    assert read_table(write(f"{heading},Price\nCC(=O)O,5\n")).object_column() == heading
 
 
 def test_molecules_are_canonical_whatever_way_they_are_written(write):
