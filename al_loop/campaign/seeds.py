@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from al_loop.campaign.charge_states import charge_states
 from al_loop.datafiles.object_lists import read_objects
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError, counted, summary
-from al_loop.smiles import canonical_smiles, largest_part, neutral_smiles
+from al_loop.smiles import canonical_smiles, largest_part
 
 _MAX_NAMED = 10  # objects of one kind in a message
 
@@ -29,8 +30,8 @@ class Seeds:
 def read_seeds(environment: Environment, given: str | Sequence[str]) -> Seeds:
     """Read the seeds of a config.
 
-    Of a salt or mixture of molecules, the largest part counts. A charged molecule that is not in the space counts as
-    its neutral form, if that is.
+    Of a salt or mixture of molecules, the largest part counts. A molecule that is not in the space counts in
+    another charge state that is: as the neutral molecule, or as the ion.
 
     Args:
         environment: the space.
@@ -56,7 +57,7 @@ def read_seeds(environment: Environment, given: str | Sequence[str]) -> Seeds:
             continue
         objects[name] = text
         for change in changed:
-            changes.setdefault(change, []).append(f"{text:.80}")
+            changes.setdefault(change, []).append(f"{text:.80} as {name:.80}")
     if not objects:
         what = f"none of the {len(texts)} objects of {source}" if len(texts) > 1 else f"the object of {source}"
         raise ConfigError(
@@ -106,6 +107,5 @@ def _forms(text: str) -> Iterator[tuple[str, list[str]]]:
         name = largest_part(name) or name
         changes.append("salts and mixtures, of which the largest part counts")
     yield name, changes
-    neutral = neutral_smiles(name)
-    if neutral is not None and neutral != name:
-        yield neutral, [*changes, "charged, counted as the neutral molecule"]
+    for state, change in charge_states(name):
+        yield state, [*changes, change]

@@ -21,6 +21,9 @@ from al_loop.environments.fragments.vocabulary_file import Vocabulary, read_voca
 if TYPE_CHECKING:
     from al_loop.environments.fragments.pattern_encoding import PatternEncoder
 
+#: blocks of a carboxylic acid and of its ion
+_ACID, _CARBOXYLATE = "[1*]C(=O)O", "[1*]C(=O)[O-]"
+
 
 @lru_cache(maxsize=4)  # a command builds the environment several times
 def _closing_of(patterns: Vocabulary, exclude: tuple[str, ...], name: str) -> Closing:
@@ -202,6 +205,12 @@ class ClosedFragments(BlockTrees):
         source = ""
         if {"file", "coverage"} <= self._source.keys():
             source = f"made from {self._source['file']}, of which they make {self._source['coverage']:.0%}"
+        limits = []
+        if _ACID not in names and _CARBOXYLATE in names:
+            limits.append("carboxylic acids as their ions alone")
+        n_alone, n_defined = self._reader().n_defined_alone() if n_stereo else (0, 0)
+        if n_alone:
+            limits.append(f"{n_alone} of {n_defined} blocks with a stereochemistry in a defined configuration alone")
         return [
             f"molecules of 2 to {self.max_fragments} blocks and at most {self.max_atoms} heavy atoms",
             f"{len(names)} blocks ({n_rings} ring systems and {len(names) - n_rings} chains; {n_stereo} with a defined "
@@ -209,6 +218,7 @@ class ClosedFragments(BlockTrees):
             "it cannot make other ring systems or chains, blocks that are substituted at other places or have another "
             "configuration, salts, isotopes and radicals; a centre without a defined configuration means either, or a "
             "mixture",
+            *([f"it has {', and '.join(limits)}"] if limits else []),
         ]
 
     def vocabulary(self) -> list[Any]:

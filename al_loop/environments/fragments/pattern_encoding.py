@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -35,7 +36,6 @@ class PatternEncoder:
         self._blocks, self._limits = closing.blocks, limits
         self._writer = TreeWriter(closing, limits)
         self._index = {block.smiles: i for i, block in enumerate(closing.blocks, start=1)}
-        self._flat: dict[str, list[tuple[int, tuple[int, ...]]]] | None = None
 
     def encode(self, smiles: str) -> list[int]:
         """Return the finished state of a molecule, as a row of ``state_size`` numbers.
@@ -83,15 +83,21 @@ class PatternEncoder:
         if n_atoms > self._limits.max_atoms:
             most = f"max_atoms ({self._limits.max_atoms})"
             raise NotInSpaceError(smiles, f"it has more heavy atoms than {most}", str(n_atoms))
-        target, reason = canonical_smiles(smiles), ""
+        target, reason, other = canonical_smiles(smiles), "", ""
         for blocks, bonds in self._trees(smiles, molecule):
             row = self._writer.write(blocks, bonds)
             if isinstance(row, str):
                 reason = reason or row
-            elif decode(torch.tensor([row]), self._blocks)[0] == target:
+                continue
+            name = decode(torch.tensor([row]), self._blocks)[0]
+            if name == target:
                 return row
+            other = other or name
         if missing := next((p.pattern for p in molecule.pieces if p.pattern not in self._index), ""):
-            raise NotInSpaceError(smiles, _MISSING, missing)
+            # the vocabulary has it with configurations that are not this one, see ``_variants``
+            which = "another" if any(mark in missing for mark in "@/\\") else "a defined"
+            reason = f"the vocabulary has one of its blocks only with {which} configuration"
+            raise NotInSpaceError(smiles, reason, missing, other and f"it has {other}")
         raise NotInSpaceError(smiles, reason or "its configuration (stereochemistry) cannot be expressed by its blocks")
 
     def _trees(self, smiles: str, molecule: CutMolecule) -> Iterator[tuple[list[int], Bonds]]:
@@ -120,20 +126,31 @@ class PatternEncoder:
                 bonds[b][b_site] = a, a_site
             yield [block for block, _ in choice], bonds
 
+    @cached_property
+    def _defined(self) -> dict[str, list[tuple[int, tuple[int, ...]]]]:
+        """The blocks with a configuration, each with the order of its sites, by their pattern without it."""
+        found: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+        for i, block in enumerate(self._blocks, start=1):
+            if SCAFFOLD_MARK not in block.smiles and any(mark in block.smiles for mark in "@/\\"):
+                for flat, order in _flat_orders(block.smiles, is_every=False):
+                    found[flat].append((i, order))
+        return found
+
+    def n_defined_alone(self) -> tuple[int, int]:
+        """Return how many blocks there are only with a defined configuration, and how many with one at all.
+
+        Blocks that differ in their configuration alone count once.
+        """
+        return sum(flat not in self._index for flat in self._defined), len(self._defined)
+
     def _variants(self, pattern: str) -> list[tuple[int, tuple[int, ...]]]:
         """Return the blocks that differ from a pattern in their configuration alone.
 
         Each with the sites of the pattern in the order of the block's own, in every way that the graph allows.
         """
-        if self._flat is None:
-            self._flat = defaultdict(list)
-            for i, block in enumerate(self._blocks, start=1):
-                if SCAFFOLD_MARK not in block.smiles and any(mark in block.smiles for mark in "@/\\"):
-                    for flat, order in _flat_orders(block.smiles, is_every=False):
-                        self._flat[flat].append((i, order))
         found = []
         for flat, order in _flat_orders(pattern, is_every=True):
-            for number, own in self._flat.get(flat, ()):
+            for number, own in self._defined.get(flat, ()):
                 place = [0] * len(own)
                 for i, site in enumerate(own):
                     place[site] = order[i]

@@ -42,6 +42,32 @@ def test_a_charged_molecule_outside_the_space_counts_as_the_neutral_one(smiles):
     assert "neutral" in " ".join(seeds.notes)
 
 
+@pytest.fixture(scope="module")
+def patterns():
+    return Fragments(vocabulary="zinc")
+
+
+@pytest.mark.parametrize(
+    ("smiles", "name"),
+    [
+        ("CC(=O)Oc1ccccc1C(=O)O", "CC(=O)Oc1ccccc1C(=O)[O-]"),
+        ("CC(=O)Oc1ccccc1C(=O)[O-].[Na+]", "CC(=O)Oc1ccccc1C(=O)[O-]"),
+        ("CN1CCC(c2ccc(C(=O)O)cc2)CC1", "CN1CCC(c2ccc(C(=O)[O-])cc2)CC1"),
+    ],
+)
+def test_an_acid_counts_as_the_ion_that_is_in_the_space(patterns, smiles, name):
+    seeds = read_seeds(patterns, [smiles])
+    assert seeds.objects == (name,)
+    assert any(note.endswith(f"{smiles} as {name}") for note in seeds.notes)
+
+
+def test_the_reason_for_a_racemate_names_an_isomer_that_is_in_the_space(patterns):
+    with pytest.raises(ConfigError, match="only with a defined configuration") as refusal:
+        read_seeds(patterns, ["CN1CCCC1c1cccnc1"])
+    isomer = str(refusal.value).rpartition("it has ")[2]
+    assert read_seeds(patterns, [isomer]).objects == (isomer,)
+
+
 def test_what_is_not_in_the_space_is_listed_with_the_reason(molecules):
     text = notes(molecules, ["Cc1ccccc1", "CCO", "[Fe]", "no molecule", *["C1CCCCCCCCCC1"] * 12])
     assert "15 not in the space" in text

@@ -107,3 +107,15 @@ def test_check_says_which_share_of_a_file_can_be_made(molecules: str) -> None:
     assert "it contains a block that is not in the vocabulary; most often [1*]" in out
     assert "no block has such an atom; most often the element Fe (1)" in out
     assert "it is not a molecule" in out
+
+
+def test_check_states_what_charges_and_stereocentres_a_space_lacks(molecules: str) -> None:
+    Path("x.yaml").write_text(CONFIG.replace("VOCABULARY", "zinc_small"))
+    Path("hits.smi").write_text("CC(=O)Oc1ccccc1C(=O)O\nCc1ccccc1\nCC1CCC[NH+](Cc2ccccc2)C1\nCC[Fe]\n")
+    code, out, err = call("check", "x.yaml", "--covers", "hits.smi")
+    assert (code, err) == (0, [])
+    text = " ".join(out.split())
+    assert "it has carboxylic acids as their ions alone" in text
+    assert "blocks with a stereochemistry in a defined configuration alone" in text
+    assert "25.0% cannot as written, but in another charge state" in text
+    assert "only with a defined configuration; most often [1*]C1CCC[NH+]([2*])C1 (1)" in text
