@@ -33,6 +33,7 @@ from al_loop.config import CampaignConfig, build
 from al_loop.config.initial_data import earlier_data_items
 from al_loop.config.method import described
 from al_loop.config.plugins import load_target
+from al_loop.config.space_defaults import former_blocks_note
 from al_loop.errors import counted, summary
 from al_loop.ledger import Lease, Ledger
 from al_loop.ledger.engines import parse_url, sqlite_url
@@ -126,6 +127,8 @@ class Campaign:
             self.is_new = self._begin(ledger, parts, previous, accept_change)
             if self.is_new and config.method is not None:
                 self._note(described(config))
+            if self.is_new and (note := former_blocks_note(config)):
+                self._note(note)
             row = ledger.campaign()
             assert row is not None
             self._uid = row.uid

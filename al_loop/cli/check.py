@@ -86,10 +86,12 @@ def _print_coverage(settings: CampaignConfig, file: Path) -> None:
     from al_loop.campaign.building import build_environment
     from al_loop.campaign.coverage import MOST, coverage
     from al_loop.cli.terminal import progress_bar
+    from al_loop.config.space_defaults import former_blocks_note
     from al_loop.datafiles.object_lists import read_objects
 
     objects, environment = read_objects(file), build_environment(settings)
-    for line in environment.about():
+    note = former_blocks_note(settings)
+    for line in [*([note] if note else []), *environment.about()]:
         typer.echo(line)
     with progress_bar("encoding", min(len(objects), MOST)) as advance:
         found = coverage(environment, objects, settings.seed, advance)
@@ -133,6 +135,7 @@ def _on_a_device_of_this_machine(settings: CampaignConfig) -> tuple[CampaignConf
 def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
     """Run every part, and return a random object that meets the constraints, with a description of each part."""
     from al_loop.campaign.rehearsal import Rehearsal, objects_to_rehearse
+    from al_loop.config.space_defaults import former_blocks_note
 
     settings, environment = parts.config, parts.environment
     policy = parts.build_policy() if parts.has_sampler else None
@@ -162,6 +165,8 @@ def _describe_parts(parts: CampaignParts) -> tuple[str, dict[str, str]]:
         f"{features.kernel} kernel{rehearsal.note}",
     }
     fields |= {section: _part_name(settings, section) for section in ("surrogate", "acquisition", "selector")}
+    if note := former_blocks_note(settings):
+        fields["vocabulary"] = note
     if about := environment.about():
         fields["space"] = "; ".join(about)
     names = ", ".join(c.kind or c.target or "" for c in settings.constraints)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 #: the blocks of a config that names none (see ``al_loop.environments.fragments.vocabulary_file``)
 _VOCABULARY, _FORMER_VOCABULARY = "zinc", "bengio72"
 #: included vocabularies of patterns, for which there is an included prior
@@ -76,14 +78,36 @@ def _prior_for(environment: Mapping[str, Any]) -> str | None:
     return _PRIOR if environment.get("vocabulary") in _WITH_PRIOR else None
 
 
-def _needs_former_blocks(environment: Mapping[str, Any], sampler: Mapping[str, Any]) -> bool:
-    """Return whether a config was written for the blocks of earlier versions: it names them or their policy."""
+def former_blocks_note(config: BaseModel) -> str:
+    """Return one line for the user if a config has the blocks of earlier versions for one of its keys; else nothing.
+
+    Args:
+        config: a campaign's config.
+    """
+    content = config.model_dump(mode="json", exclude_unset=True)
+    environment, sampler = content["environment"], content.get("sampler") or {}
+    is_former = environment.get("kind") == "fragments" and not environment.keys() & {"vocabulary", "scaffold"}
+    key = _needs_former_blocks(environment, sampler) if is_former else ""
+    if not key:
+        return ""
+    return (
+        f"{key} has a meaning for the vocabulary {_FORMER_VOCABULARY} alone, the 72 blocks of earlier versions without "
+        f"stereochemistry and charges, which is used; to use the default, {_VOCABULARY}, remove this key"
+    )
+
+
+def _needs_former_blocks(environment: Mapping[str, Any], sampler: Mapping[str, Any]) -> str:
+    """Return the key and the value for which a config needs the blocks of earlier versions, or an empty text."""
     excluded = environment.get("exclude") or ()
-    if isinstance(excluded, (list, tuple)) and any("*" not in str(smiles) for smiles in excluded):
-        return True
+    if isinstance(excluded, (list, tuple)):
+        former = [str(smiles) for smiles in excluded if "*" not in str(smiles)]
+        if former:
+            return f"environment.exclude: {former[0]}"
     least = environment.get("min_fragments")
-    policy = _part(sampler.get("policy")) or {}
-    return (isinstance(least, int) and least > 2) or policy.get("kind") in _FORMER_POLICIES
+    if isinstance(least, int) and least > 2:
+        return f"environment.min_fragments: {least}"
+    kind = (_part(sampler.get("policy")) or {}).get("kind")
+    return f"sampler.policy: {kind}" if kind in _FORMER_POLICIES else ""
 
 
 def _is_plain(sampler: Mapping[str, Any]) -> bool:

@@ -119,3 +119,11 @@ def test_check_states_what_charges_and_stereocentres_a_space_lacks(molecules: st
     assert "blocks with a stereochemistry in a defined configuration alone" in text
     assert "25.0% cannot as written, but in another charge state" in text
     assert "only with a defined configuration; most often [1*]C1CCC[NH+]([2*])C1 (1)" in text
+
+
+def test_check_says_that_a_key_has_changed_the_blocks(molecules: str) -> None:
+    Path("x.yaml").write_text("name: x\nenvironment: {kind: fragments, min_fragments: 3}\noracle: {kind: human}\n")
+    for options in ((), ("--covers", molecules)):
+        code, out, err = call("check", "x.yaml", *options)
+        assert (code, err) == (0, [])
+        assert "environment.min_fragments: 3 has a meaning for the vocabulary bengio72 alone" in " ".join(out.split())

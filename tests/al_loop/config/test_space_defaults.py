@@ -4,7 +4,7 @@ import pytest
 
 from al_loop.config import parse_config
 from al_loop.config.schema import CampaignConfig
-from al_loop.config.space_defaults import with_space_defaults
+from al_loop.config.space_defaults import former_blocks_note, with_space_defaults
 from al_loop.errors import ConfigError
 
 
@@ -33,6 +33,25 @@ def test_a_config_that_was_written_for_the_former_blocks_keeps_them(environment,
     config = parsed(environment, **more)
     assert config.environment.arguments.get("vocabulary") is None
     assert "environment.vocabulary" not in config.assumed
+
+
+@pytest.mark.parametrize(
+    ("environment", "more", "key"),
+    [
+        ({"kind": "fragments", "exclude": ["c1ccccc1"]}, {}, "environment.exclude: c1ccccc1"),
+        ({"kind": "fragments", "min_fragments": 3}, {}, "environment.min_fragments: 3"),
+        ("fragments", {"sampler": {"policy": "fragments"}}, "sampler.policy: fragments"),
+    ],
+)
+def test_a_key_that_changes_the_blocks_is_named(environment, more, key):
+    assert former_blocks_note(parsed(environment, **more)).startswith(
+        f"{key} has a meaning for the vocabulary bengio72"
+    )
+
+
+@pytest.mark.parametrize("environment", ["fragments", "selfies", {"kind": "fragments", "vocabulary": "bengio72"}])
+def test_blocks_that_no_key_changes_need_no_note(environment):
+    assert former_blocks_note(parsed(environment)) == ""
 
 
 def test_the_former_blocks_by_name_are_the_campaign_that_did_not_name_them():
