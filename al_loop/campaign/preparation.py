@@ -118,7 +118,7 @@ class CampaignParts:
         if not self.config.constraints:
             return Constraints()
         context = BuildContext(
-            alphabet=self.environment.letters(), lengths=self.environment.lengths(), seeds=self.seeds.objects or None
+            alphabet=self.environment.letters(), lengths=self.environment.lengths(), seeds=self.seeds.references or None
         )
         return Constraints(
             tuple(PropertyBound(build("property", c, context), c.min, c.max) for c in self.config.constraints)

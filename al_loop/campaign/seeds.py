@@ -20,10 +20,13 @@ class Seeds:
 
     Args:
         objects: distinct objects of the space, in the order of the config.
+        references: what similarity to the seeds means: the objects, and the molecules that were read but are not in
+            the space, in the order of the config.
         notes: what was read, changed and left out.
     """
 
     objects: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -44,6 +47,7 @@ def read_seeds(environment: Environment, given: str | Sequence[str]) -> Seeds:
     source = given if isinstance(given, str) else "the config"
     changes: dict[str, list[str]] = {}
     objects: dict[str, str] = {}
+    references: dict[str, None] = {}
     outside: list[str] = []
     n_twice = 0
     for text in texts:
@@ -51,7 +55,10 @@ def read_seeds(environment: Environment, given: str | Sequence[str]) -> Seeds:
             name, changed = _in_space(environment, text)
         except ValueError as error:
             outside.append(f"{text:.80}: {summary(error)}")
+            if environment.object_type == "molecule" and (molecule := largest_part(text)) is not None:
+                references[molecule] = None
             continue
+        references[name] = None
         if name in objects:
             n_twice += 1
             continue
@@ -68,7 +75,7 @@ def read_seeds(environment: Environment, given: str | Sequence[str]) -> Seeds:
     notes += [f"{change}: {_listed(which)}" for change, which in changes.items()]
     notes += [f"{counted(n_twice, 'duplicate')} left out"] if n_twice else []
     notes += [f"{len(outside)} not in the space: {_listed(outside)}"] if outside else []
-    return Seeds(tuple(objects), tuple(notes))
+    return Seeds(tuple(objects), tuple(references), tuple(notes))
 
 
 def _listed(items: Sequence[str]) -> str:

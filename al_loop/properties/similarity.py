@@ -24,7 +24,8 @@ class SimilarityTo(MoleculeProperty):
     campaign that starts from ``seeds`` proposes analogues of them, neither too near nor too far.
 
     Args:
-        smiles: the reference molecules; if omitted, the campaign's ``seeds``.
+        smiles: the reference molecules; if omitted, the campaign's ``seeds``, also those that the environment cannot
+            build.
         seeds: the reference molecules where there are no others.
     """
 

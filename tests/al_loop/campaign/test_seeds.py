@@ -1,6 +1,8 @@
 import pytest
 
+from al_loop.campaign.preparation import prepare
 from al_loop.campaign.seeds import read_seeds
+from al_loop.config import parse_config
 from al_loop.environments.fragments import Fragments
 from al_loop.environments.pool import Pool
 from al_loop.environments.selfies import Selfies
@@ -117,3 +119,18 @@ def test_a_campaign_says_what_it_read_and_begins_with_it(tmp_path, monkeypatch):
     assert any(note.startswith("seeds: 2 of 3 objects of the config are in the space") for note in notes.notes)
     assert any("GAGAG: 'GAGAG' has 5 letters" in note for note in notes.notes)
     assert project.objects()[:2] == ["GAGAGA", "CCCCCC"]
+
+
+def test_similarity_to_the_seeds_counts_those_outside_of_the_space():
+    outside = "C1CCCCCCCCCC1"
+    content = {
+        "name": "t",
+        "environment": {"kind": "fragments", "vocabulary": "bengio72"},
+        "oracle": {"kind": "rdkit_properties", "properties": ["qed"]},
+        "constraints": [{"kind": "similarity", "min": 0.9}],
+        "seeds": [f"{outside}.Cl", "Cc1ccccc1", "no molecule"],
+    }
+    parts = prepare(parse_config(content))
+    assert parts.seeds.objects == ("Cc1ccccc1",)
+    assert parts.seeds.references == (outside, "Cc1ccccc1")
+    assert parts.constraints.acceptable([outside, "CCO"]) == [outside]
