@@ -108,11 +108,15 @@ def _write(builder: VocabularyBuilder, size: int, path: Path | None, molecules: 
         made = builder.build(size)
     except ValueError as error:
         reason = f"{size} blocks are too few" if builder.n_blocks >= size else "its blocks do not suffice"
-        raise ConfigError(f"{molecules}: {reason}: {error}") from None
+        left_out = _left_out(builder)
+        raise ConfigError(f"{molecules}: {reason}: {error}{left_out and '; left out: '}{left_out}") from None
     n, share = len(made.blocks), made.source["coverage"]
-    left_out = f", but for {builder.n_left_out} that no chain closes" if builder.n_left_out else ""
-    fewer = f" (of {size}; the file has no more{left_out})" if n < size else ""
-    text = f"{n} blocks{fewer} cover {share:.1%} of the molecules"
+    left_out = _left_out(builder)
+    if n < size:
+        note = f" (of {size}; the file has no more{left_out and ', but for '}{left_out})"
+    else:
+        note = f" (without {left_out})" if left_out else ""
+    text = f"{n} blocks{note} cover {share:.1%} of the molecules"
     if path is None:
         typer.echo(f"{text} (not written)")
         return
@@ -122,3 +126,12 @@ def _write(builder: VocabularyBuilder, size: int, path: Path | None, molecules: 
     write_output(path, content, force=force)
     limits = f"in molecules of at most {MAX_FRAGMENTS} blocks and {MAX_ATOMS} heavy atoms"
     typer.echo(f"{text}, {limits}; written: {path}")
+    if not share:
+        typer.echo(f"warning: no molecule of {molecules} can be made of these blocks; use a file with more molecules")
+
+
+def _left_out(builder: VocabularyBuilder) -> str:
+    """Return how many blocks of the molecules the last vocabulary leaves out, by the reason; empty if there is none."""
+    groups = [f"{len(patterns)} with {reason}, such as {patterns[0]}" for reason, patterns in builder.refused.items()]
+    groups += [f"{builder.n_left_out} that no chain closes"] if builder.n_left_out else []
+    return "; ".join(groups)

@@ -14,19 +14,30 @@ from al_loop.environments.fragments.patterns import MAX_SITES, site_class, symme
 from al_loop.features.molecules.graphs import HYDROGENS
 from al_loop.features.molecules.reading import atom_row
 
-_MAX_CENTRES = 6
+#: most stereocentres of a block
+MAX_CENTRES = 6
 _SYMBOL = re.compile(r"\[[^]]*\]|Cl|Br|[A-Za-z*]")
 _BRACKET = re.compile(r"\[(?P<symbol>[A-Za-z][a-z]?)(?P<rest>.*)\]")
 
 
-def describe_pattern(pattern: str) -> Block | None:
-    """Return the block of a canonical pattern, or None if it cannot be written without losing something."""
+class NotABlockError(ValueError):
+    """A pattern cannot be a block; the message is the reason, in a few words."""
+
+
+def describe_pattern(pattern: str) -> Block:
+    """Return the block of a canonical pattern.
+
+    Raises:
+        NotABlockError: it cannot be written without losing something.
+    """
     mol = Chem.MolFromSmiles(pattern)
     if mol is None:
-        return None
+        raise NotABlockError("a part of a molecule that RDKit cannot read")
     dummies = sorted((atom for atom in mol.GetAtoms() if not atom.GetAtomicNum()), key=lambda atom: atom.GetIsotope())
-    if not 1 <= len(dummies) <= MAX_SITES:
-        return None
+    if not dummies:
+        raise NotABlockError("no attachment point")
+    if len(dummies) > MAX_SITES:
+        raise NotABlockError(f"more than {MAX_SITES} attachment points")
     heavy = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum()]
     text = Chem.MolFragmentToSmiles(mol, heavy, isomericSmiles=False)
     order = [i for i in mol.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"] if i in set(heavy)]
@@ -49,15 +60,21 @@ def describe_pattern(pattern: str) -> Block | None:
         )
         if _write_alone(block) == pattern:
             return block
-    return None
+    raise NotABlockError("a configuration that cannot be kept")
 
 
 def _writings(mol: Any, text: str, order: list[int]) -> list[list[str]]:
-    """Return the text cut behind each atom symbol, for each configuration of the stereocentres."""
+    """Return the text cut behind each atom symbol, for each configuration of the stereocentres.
+
+    Raises:
+        NotABlockError: there are too many stereocentres.
+    """
     ends = [match.end() for match in _SYMBOL.finditer(text)]
     tokens = [text[a:b] for a, b in itertools.pairwise([0, *ends, len(text)])]
     centres = [i for i, index in enumerate(order) if mol.GetAtomWithIdx(index).GetChiralTag() in _TETRAHEDRAL]
-    if len(ends) != len(order) or len(centres) > _MAX_CENTRES:
+    if len(centres) > MAX_CENTRES:
+        raise NotABlockError(f"more than {MAX_CENTRES} stereocentres")
+    if len(ends) != len(order):
         return []
     writings = []
     for marks in (

@@ -9,7 +9,7 @@ from typing import Any
 from rdkit import Chem
 
 from al_loop.environments.fragments.blocks import SCAFFOLD_MARK, Block
-from al_loop.environments.fragments.pattern_blocks import describe_pattern
+from al_loop.environments.fragments.pattern_blocks import NotABlockError, describe_pattern
 from al_loop.environments.fragments.patterns import MAX_SITES, CutMolecule, canonical_pattern, cut_at, is_cut, unusable
 from al_loop.smiles import parse_smiles
 
@@ -91,9 +91,10 @@ def _read(text: str, number: int) -> Scaffold:
     if fault := unusable(heavy):
         raise ValueError(f"scaffold: {text!r} has {fault}, which no block may have")
     pattern, _ = canonical_pattern(Chem.MolToSmiles(mol))
-    block = describe_pattern(pattern)
-    if block is None:
-        raise ValueError(f"scaffold: {text!r} cannot be a block, since its configurations cannot be kept")
+    try:
+        block = describe_pattern(pattern)
+    except NotABlockError as error:
+        raise ValueError(f"scaffold: {text!r} cannot be a block, since it has {error}") from None
     classes = [own_class(name) for name in block.classes]
     own = replace(block, smiles=f"{pattern}{SCAFFOLD_MARK} {number}", classes=classes)
     return Scaffold(own, *_query(pattern))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from al_loop.environments.fragments.blocks import Block
 from al_loop.environments.fragments.closing import Closing
-from al_loop.environments.fragments.pattern_blocks import describe_pattern
+from al_loop.environments.fragments.pattern_blocks import NotABlockError, describe_pattern
 from al_loop.environments.fragments.patterns import cut, read_parent, unusable
 from al_loop.environments.fragments.vocabulary_file import Vocabulary
 from al_loop.smiles import without_messages
@@ -21,7 +21,8 @@ MAX_ATOMS = 38
 MAX_FRAGMENTS = 10
 #: a bond between two classes of atoms must occur once in so many molecules
 _RARE = 20_000
-_MAX_BLOCK_ATOMS = 30
+#: most heavy atoms of a block
+MAX_BLOCK_ATOMS = 30
 
 
 @dataclass
@@ -108,6 +109,7 @@ class VocabularyBuilder:
         self._joins = {pair: n for pair, n in sorted(bonds.items(), key=lambda item: sorted(item[0])) if n >= least}
         self._frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         self._blocks: list[tuple[Block, int]] = []
+        self._refused: defaultdict[str, list[str]] = defaultdict(list)
         self._next = 0
         #: blocks that the last vocabulary leaves out, since no chain of these molecules closes their attachment points
         self.n_left_out = 0
@@ -139,9 +141,19 @@ class VocabularyBuilder:
         stopping.look()
         pattern, count = self._frequent[self._next]
         self._next += 1
-        block = describe_pattern(pattern)
-        if block is not None and block.n_atoms <= _MAX_BLOCK_ATOMS:
+        try:
+            block = describe_pattern(pattern)
+            if block.n_atoms > MAX_BLOCK_ATOMS:
+                raise NotABlockError(f"more than {MAX_BLOCK_ATOMS} heavy atoms")
+        except NotABlockError as error:
+            self._refused[str(error)].append(pattern)
+        else:
             self._blocks.append((block, count))
+
+    @property
+    def refused(self) -> Mapping[str, Sequence[str]]:
+        """Patterns among the most frequent that cannot be blocks, by what they have that no block may have."""
+        return self._refused
 
     @property
     def n_blocks(self) -> int:

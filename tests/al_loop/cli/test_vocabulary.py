@@ -127,3 +127,20 @@ def test_check_says_that_a_key_has_changed_the_blocks(molecules: str) -> None:
         code, out, err = call("check", "x.yaml", *options)
         assert (code, err) == (0, [])
         assert "environment.min_fragments: 3 has a meaning for the vocabulary bengio72 alone" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["Cc1ccccc1F", "CC1" + "C" * 30 + "1"],
+            "the file has no more, but for 1 with more than 30 heavy atoms, such as",
+        ),
+        (["CC1" + "C" * 30 + "1"], "left out: 1 with more than 30 heavy atoms, such as"),
+        (["CCO" + "CO" * 12], "warning: no molecule of few.smi can be made of these blocks"),
+    ],
+)
+def test_what_a_vocabulary_leaves_out_is_said(lines: list[str], message: str, molecules: str) -> None:
+    Path("few.smi").write_text("\n".join(lines))
+    _, out, err = call("vocabulary", "few.smi", "-o", "few.json")
+    assert message in " ".join([*out.split(), *err])

@@ -242,3 +242,8 @@ def test_map_numbers_of_atoms_are_no_part_of_a_scaffold_or_a_molecule(vocabulary
     mapped, plain = (with_scaffold(vocabulary, text) for text in ("[CH3:5]c1ccc([*:1])cc1", "Cc1ccc([*:1])cc1"))
     assert [block.smiles for block in mapped.blocks] == [block.smiles for block in plain.blocks]
     assert mapped.decode(mapped.encode(["[CH3:2][c:1]1ccc(Cl)cc1"])) == ["Cc1ccc(Cl)cc1"]
+
+
+def test_a_scaffold_with_too_many_stereocentres_is_refused_with_the_reason():
+    with pytest.raises(ValueError, match="cannot be a block, since it has more than 6 stereocentres"):
+        read_scaffolds("[*][C@H]1CC[C@H]2[C@@H]3CC[C@H]4CCCC[C@]4(C)[C@H]3CC[C@]12C")
