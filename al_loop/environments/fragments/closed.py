@@ -11,7 +11,7 @@ from torch import Tensor
 
 from al_loop.environments._per_device import PerDevice
 from al_loop.environments.fragments.block_features import block_features
-from al_loop.environments.fragments.blocks import without
+from al_loop.environments.fragments.blocks import SCAFFOLD_MARK, without
 from al_loop.environments.fragments.closing import Closing, Focus
 from al_loop.environments.fragments.pattern_crossover import HalfCrossover
 from al_loop.environments.fragments.states import SizeLimits, read_slots
@@ -73,7 +73,7 @@ class ClosedFragments(BlockTrees):
                 f"max_fragments: must be at least 2 with the vocabulary {vocabulary}, whose blocks have to be bonded, "
                 f"got {max_fragments}"
             )
-        self._source = dict(patterns.source)
+        self._source, self._n_patterns = dict(patterns.source), len(patterns.blocks)
         closing = self._close(patterns, tuple(exclude), str(vocabulary))
         smallest = closing.smallest()
         if smallest > max_atoms:
@@ -198,27 +198,32 @@ class ClosedFragments(BlockTrees):
         return {**super().__getstate__(), "_encoder": None}
 
     def about(self) -> list[str]:
-        names = [block.smiles for block in self.blocks]
-        n_rings = sum(block.is_ring for block in self.blocks)
+        from al_loop.environments.fragments.vocabulary_building import MAX_ATOMS, MAX_FRAGMENTS
+
+        blocks = [block for block in self.blocks if SCAFFOLD_MARK not in block.smiles]
+        names = [block.smiles for block in blocks]
+        n_rings = sum(block.is_ring for block in blocks)
         n_stereo = sum("@" in name or "/" in name for name in names)
         n_charged = sum("+" in name or "-]" in name for name in names)
-        source = ""
-        if {"file", "coverage"} <= self._source.keys():
-            source = f"made from {self._source['file']}, of which they make {self._source['coverage']:.0%}"
-        limits = []
+        source = f", made from {self._source['file']}" if "file" in self._source else ""
+        # the share that the vocabulary's file states is that of all its blocks, within the usual limits
+        is_usual = (self.max_fragments, self.max_atoms) == (MAX_FRAGMENTS, MAX_ATOMS)
+        if source and is_usual and "coverage" in self._source and len(blocks) == len(self.blocks) == self._n_patterns:
+            source += f", of which they make {self._source['coverage']:.0%}"
+        lacking = []
         if _ACID not in names and _CARBOXYLATE in names:
-            limits.append("carboxylic acids as their ions alone")
+            lacking.append("carboxylic acids as their ions alone")
         n_alone, n_defined = self._reader().n_defined_alone() if n_stereo else (0, 0)
         if n_alone:
-            limits.append(f"{n_alone} of {n_defined} blocks with a stereochemistry in a defined configuration alone")
+            lacking.append(f"{n_alone} of {n_defined} blocks with a stereochemistry in a defined configuration alone")
         return [
             f"molecules of 2 to {self.max_fragments} blocks and at most {self.max_atoms} heavy atoms",
             f"{len(names)} blocks ({n_rings} ring systems and {len(names) - n_rings} chains; {n_stereo} with a defined "
-            f"stereochemistry, {n_charged} with charges)" + (f", {source}" if source else ""),
+            f"stereochemistry, {n_charged} with charges){source}",
             "it cannot make other ring systems or chains, blocks that are substituted at other places or have another "
             "configuration, salts, isotopes and radicals; a centre without a defined configuration means either, or a "
             "mixture",
-            *([f"it has {', and '.join(limits)}"] if limits else []),
+            *([f"it has {', and '.join(lacking)}"] if lacking else []),
         ]
 
     def vocabulary(self) -> list[Any]:

@@ -15,6 +15,7 @@ from al_loop.environments.fragments.closing import Closing, Focus
 from al_loop.environments.fragments.growth import NEVER
 from al_loop.environments.fragments.states import read_slots
 from al_loop.environments.fragments.vocabulary_file import DEFAULT_VOCABULARY, Vocabulary, read_vocabulary
+from al_loop.errors import counted
 
 #: symbols of atoms that may be bonded to a scaffold's carbon where the vocabulary has no bond of its kind
 _PARTNERS_OF_CARBON = {"C", "N", "O", "S", "P", "F", "Cl", "Br", "I"}
@@ -195,9 +196,19 @@ class ScaffoldFragments(ClosedFragments):
         is_child &= keeps
         return torch.where(is_child[:, None], states, a), is_child
 
+    def about(self) -> list[str]:
+        sizes, *others = super().about()
+        return [
+            f"{sizes}, each with the scaffold {self._pattern}, which counts as {counted(len(self._own), 'block')}",
+            *others,
+        ]
+
     def describe(self) -> str:
-        parts = ".".join(scaffold.block.smiles.split()[0] for scaffold in self._scaffolds)
-        return f"{super().describe()}, with {parts}"
+        return f"{self.name} ({len(self.blocks) - len(self._own)} blocks), with {self._pattern}"
+
+    @property
+    def _pattern(self) -> str:
+        return ".".join(scaffold.block.smiles.split()[0] for scaffold in self._scaffolds)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_places": {}}

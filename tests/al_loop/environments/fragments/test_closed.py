@@ -142,3 +142,20 @@ def test_graphs_of_states_are_those_of_their_molecules(path):
         assert int(graphs.atoms[i, :, 2].sum()) == Chem.GetFormalCharge(mol)
     features = Circular()
     assert torch.equal(features.of_graphs(graphs), features(names))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says_share"),
+    [
+        ({}, True),
+        ({"max_atoms": 10}, False),
+        ({"max_fragments": 3}, False),
+        ({"exclude": ["[1*]F"]}, False),
+        ({"scaffold": "[*]c1ccccc1"}, False),
+    ],
+)
+def test_what_a_space_is_said_to_hold_is_true_of_its_settings(settings, says_share):
+    about = "; ".join(Fragments(vocabulary="zinc_small", **settings).about())
+    assert ("of which they make 44%" in about) is says_share
+    assert ("299 blocks" if "exclude" in settings else "300 blocks") in about
+    assert ("each with the scaffold [1*]c1ccccc1" in about) is ("scaffold" in settings)
