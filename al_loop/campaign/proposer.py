@@ -77,7 +77,8 @@ class Proposer:
         Raises:
             CampaignError: the checkpoints cannot be reached.
         """
-        if self._training is None or (not number and "reached" not in self._ledger.rounds()[0].info):
+        info = self._ledger.rounds()[number].info
+        if self._training is None or ((not number or "is_first" in info) and "reached" not in info):
             return
         reporter = self._context.reporter
         if keys := retrained_for(self._ledger, number + 1):
@@ -109,7 +110,24 @@ class Proposer:
             return f"the checkpoint {checkpoints.name(number)} cannot be used ({reason}); "
         return None
 
-    def first_batch(self, n: int, known: Set[str] = frozenset()) -> Batch:
+    def n_first(self, number: int, n_answers: int) -> int | None:
+        """Return how many objects a round has if it is a first batch, which no model selects; None if it is not.
+
+        It is one if it begins the campaign, or if nothing measured has a value and ``rounds.initial`` was raised.
+
+        Args:
+            number: the round.
+            n_answers: the answers up to which the batch is decided.
+        """
+        if not number:
+            return self._config.rounds.initial
+        state = self._context.states.until(n_answers)
+        if any(o.values is not None for o in state.observations):
+            return None
+        n_more = self._config.rounds.initial - sum(c.origin not in ("told", "imported") for c in state.candidates)
+        return n_more if n_more > 0 else None
+
+    def first_batch(self, n: int, known: Set[str] = frozenset(), number: int = 0) -> Batch:
         """Return objects for n calls, random or drawn by the sampler of an energy.
 
         Of several fidelities some objects are measured at each, and the others at the cheapest.
@@ -117,27 +135,28 @@ class Proposer:
         Args:
             n: number of calls; with earlier data it may be 0.
             known: objects with earlier measurements, which are left out.
+            number: the round.
         """
         if not n and not self.source.must_reach(0):
             return Batch([], {})
         closed = self._ledger.known_objects() | known
-        with self._context.reporter.phase(0, "first batch", n) as phase:
+        with self._context.reporter.phase(number, "first batch", n) as phase:
             found = self.source.first(n, closed, phase.advance)
         if self.source.must_reach(n - len(found)):
-            found += self._reached(n - len(found), closed | {name for name, _ in found})
+            found += self._reached(n - len(found), closed | {name for name, _ in found}, number)
         self._note_left_out(refusals(self._parts.features), "proposed")
         calls = first_calls(found, n, self._parts.fidelities.names)
         proposals = [Proposal(object=name, origin=origin, fidelity=fidelity) for name, origin, fidelity in calls]
         reached = self.source.reached
         return Batch(proposals, {} if reached is None else {"reached": reached.info})
 
-    def _reached(self, n: int, closed: Set[str]) -> list[tuple[str, str]]:
+    def _reached(self, n: int, closed: Set[str], number: int) -> list[tuple[str, str]]:
         """Train the sampler towards the constraints, keep its state, and return up to n objects that meet them."""
         n_steps = MAX_STAGES * self._config.sampler.steps
-        with self._context.reporter.phase(0, "towards the constraints", n_steps) as phase:
+        with self._context.reporter.phase(number, "towards the constraints", n_steps) as phase:
             found = self.source.reach(n, closed, on_step=phase.advance)
         assert self._training is not None
-        self._context.checkpoints.save(0, self._training.state())
+        self._context.checkpoints.save(number, self._training.state())
         if self.source.reached is not None and self.source.reached.objects:
             self._context.note(self.source.reached.summary)
         return found
@@ -214,9 +233,11 @@ class Proposer:
     def _all_failed(self) -> str:
         failures = [e for e in self._ledger.evaluations() if e.failure_kind]
         first = f"; the first failure: {failures[0].failure_kind}: {failures[0].reason}" if failures else ""
+        retry, initial = f"al-loop retry {self._context.directory.path}", self._config.rounds.initial
         return (
             f"the oracle gave no value for any of {counted(len(failures), 'object')}, so nothing can be learned{first}"
-            f". Correct the oracle, then: al-loop retry {self._context.directory.path}, and run the same command again"
+            f". Correct the oracle, then: {retry}, and run the same command again; if the objects are to blame, raise "
+            f"rounds.initial ({initial}) to measure others first"
         )
 
     # -- the sampler ---------------------------------------------------------------------------------------------------

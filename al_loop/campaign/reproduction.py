@@ -191,12 +191,13 @@ def _again(
     proposer: Any, config: CampaignConfig, row: RoundRow, n_recorded: int, known: set[str], cost: float
 ) -> list[tuple[str, str]]:
     """Return the objects that a round proposes, each with its fidelity."""
-    planned = config.rounds.batch_size if row.number else config.rounds.initial
+    n_answers = row.info.get("n_answers", 0)
+    n_first = proposer.n_first(row.number, n_answers)
+    planned = config.rounds.batch_size if n_first is None else n_first
     n = planned if config.budget.calls is None else n_recorded
-    if row.number == 0:
-        batch = proposer.first_batch(n, known)
+    if n_first is not None:
+        batch = proposer.first_batch(n, known, row.number)
     else:
-        n_answers = row.info["n_answers"]
         models = proposer.fit(row.number, n_answers)
         proposer.train(row.number, n_answers, models, lambda: None)
         left = math.inf if config.budget.cost is None else max(config.budget.cost - cost, 0.0)

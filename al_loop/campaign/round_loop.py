@@ -123,10 +123,14 @@ class RoundLoop:
             reporter.note(self._parts.environment.source)
         for note in self._parts.seeds.notes if number == 0 else ():
             self._context.note(f"seeds: {note}")
-        n = self._affordable(rounds.batch_size if number else rounds.initial)
+        n_answers = self._ledger.n_answers()
+        n_first = proposer.n_first(number, n_answers)
+        n = self._affordable(rounds.batch_size if n_first is None else n_first)
         if not (n or earlier) or (number and self._stops(number, None)):
             return False
-        info: dict[str, Any] = {"n_answers": self._ledger.n_answers()}
+        info: dict[str, Any] = {"n_answers": n_answers}
+        if number and n_first is not None:
+            info["is_first"] = True
         if self._parts.fidelities.are_several:
             info["fidelities"] = list(self._parts.fidelities.names)
         began = time.monotonic()
@@ -188,9 +192,9 @@ class RoundLoop:
     def _propose(self, number: int, proposer: Proposer, n: int, info: dict[str, Any], known: Set[str]) -> Batch:
         """Return the batch of a round, and add its numbers to info; known objects are not in the first batch."""
         times, n_answers = self._times, info["n_answers"]
-        if number == 0:
-            with times.measure(0, "select"):
-                batch = proposer.first_batch(n, known)
+        if number == 0 or "is_first" in info:
+            with times.measure(number, "select"):
+                batch = proposer.first_batch(n, known, number)
             info |= batch.info
             return batch
         with times.measure(number, "fit"):

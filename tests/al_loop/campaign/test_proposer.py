@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from al_loop import open_run
+from al_loop.campaign.reproduction import reproduced
 from al_loop.errors import CampaignError
 from tests.support.project import Project, enter_project
 
@@ -82,3 +83,19 @@ def test_a_quota_of_scaffolds_holds_in_each_batch(project: Project) -> None:
     candidates = open_run(project / "run").candidates
     for _, batch in candidates[candidates["round"] > 0].groupby("round"):
         assert batch["object"].map(scaffold).is_unique
+
+
+def test_a_campaign_without_a_value_measures_more_objects_first_if_initial_is_raised(project: Project) -> None:
+    project.set_oracle("def measure(word):\n    n = word.count('G')\n    return n if n > 2 else float('nan')\n")
+    with pytest.raises(CampaignError, match=r"gave no value for any of 2 objects.*raise rounds.initial \(2\)"):
+        project.run("rounds.initial=2", "rounds.count=3", "seed=4")
+    with pytest.raises(CampaignError, match="gave no value for any of 2 objects"):
+        project.run("rounds.initial=2", "rounds.count=3", "seed=4")
+    again = project.run("rounds.initial=20", "rounds.count=3", "seed=4")
+    assert not any("checkpoint" in note for note in again.notes)
+    table = open_run(project / "run").candidates
+    assert table["round"].value_counts().sort_index().tolist() == [2, 18, 6, 6]
+    assert table["object"].is_unique
+    assert table["predicted_mean"].notna().tolist() == [False] * 20 + [True] * 12
+    with project.ledger() as ledger:
+        assert all(batch.is_same for batch in reproduced(ledger, project / "run"))
