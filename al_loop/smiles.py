@@ -86,6 +86,22 @@ def _n_heavy_atoms(smiles: str) -> int:
     return 0 if molecule is None else int(molecule.GetNumHeavyAtoms())
 
 
+def without_hydrogens(smiles: str) -> str | None:
+    """Return the canonical SMILES without hydrogens that define the configuration of a double bond, as in ``[H]/N=C``.
+
+    None if RDKit cannot parse it.
+    """
+    from rdkit import Chem
+
+    molecule = read_smiles(smiles)
+    if molecule is None:
+        return None
+    settings: Any = Chem.RemoveHsParameters()
+    settings.removeDefiningBondStereo = True
+    with without_messages():
+        return canonical_smiles(Chem.MolToSmiles(Chem.RemoveHs(molecule, settings)))
+
+
 def neutral_smiles(smiles: str) -> str | None:
     """Return the canonical SMILES of a molecule without the charges that protons can balance; None if it is none."""
     from rdkit import Chem

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from al_loop.campaign.charge_states import charge_states
-from al_loop.datafiles.object_lists import read_objects
+from al_loop.datafiles.object_lists import read_object_list
 from al_loop.environments.base import Environment
 from al_loop.errors import ConfigError, counted, summary
-from al_loop.smiles import canonical_smiles, largest_part
+from al_loop.smiles import canonical_smiles, largest_part, without_hydrogens
 
 _MAX_NAMED = 10  # objects of one kind in a message
 
@@ -38,23 +38,23 @@ def read_seeds(environment: Environment, given: str | Sequence[str]) -> Seeds:
 
     Args:
         environment: the space.
-        given: a file, see ``read_objects``, or the objects.
+        given: a file, see ``read_object_list``, or the objects.
 
     Raises:
         ConfigError: the file cannot be read, or none of the objects is in the space.
     """
-    texts = read_objects(given) if isinstance(given, str) else list(given)
+    texts, places, n_blank = _texts(given)
     source = given if isinstance(given, str) else "the config"
     changes: dict[str, list[str]] = {}
     objects: dict[str, str] = {}
     references: dict[str, None] = {}
     outside: list[str] = []
     n_twice = 0
-    for text in texts:
+    for text, place in zip(texts, places, strict=True):
         try:
             name, changed = _in_space(environment, text)
         except ValueError as error:
-            outside.append(f"{text:.80}: {summary(error)}")
+            outside.append(f"{place}{text:.80}: {summary(error)}")
             if environment.object_type == "molecule" and (molecule := largest_part(text)) is not None:
                 references[molecule] = None
             continue
@@ -71,11 +71,27 @@ def read_seeds(environment: Environment, given: str | Sequence[str]) -> Seeds:
             f"seeds: {what} is {'' if len(texts) > 1 else 'not '}in the space of the environment "
             f"({environment.describe()}): {_listed(outside)}"
         )
-    notes = [f"{len(objects)} of {counted(len(texts), 'object')} of {source} are in the space"]
+    verb = "is" if len(objects) == 1 else "are"
+    notes = [f"{len(objects)} of {counted(len(texts), 'object')} of {source} {verb} in the space"]
     notes += [f"{change}: {_listed(which)}" for change, which in changes.items()]
+    notes += [f"{counted(n_blank, 'row')} without an object left out"] if n_blank else []
     notes += [f"{counted(n_twice, 'duplicate')} left out"] if n_twice else []
     notes += [f"{len(outside)} not in the space: {_listed(outside)}"] if outside else []
     return Seeds(tuple(objects), tuple(references), tuple(notes))
+
+
+def _texts(given: str | Sequence[str]) -> tuple[Sequence[str], Sequence[str], int]:
+    """Return the texts of seeds, the beginning of a message about each, and the number of rows without an object."""
+    if not isinstance(given, str):
+        other = next((text for text in given if not isinstance(text, str)), None)
+        if other is not None:
+            raise ConfigError(f"seeds: expected texts, got {other!r:.80}")
+        return list(given), [""] * len(given), 0
+    try:
+        read = read_object_list(given)
+    except ConfigError as error:
+        raise ConfigError(f"seeds: {error}") from None
+    return read.objects, [f"{read.unit} {line}, " for line in read.lines], read.n_blank
 
 
 def _listed(items: Sequence[str]) -> str:
@@ -114,5 +130,8 @@ def _forms(text: str) -> Iterator[tuple[str, list[str]]]:
         name = largest_part(name) or name
         changes.append("salts and mixtures, of which the largest part counts")
     yield name, changes
+    if "[H]" in name and (bare := without_hydrogens(name)) is not None:
+        name = bare
+        yield name, changes
     for state, change in charge_states(name):
         yield state, [*changes, change]

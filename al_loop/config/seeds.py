@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from al_loop.config.plugins import Part
+from al_loop.config.plugins import Part, is_built_in
 from al_loop.system.path_texts import PathText
 
 Seeds = Annotated[
@@ -31,7 +31,7 @@ def with_scaffold(content: Any) -> Any:
     """Return a config's content with a ``scaffold`` at its top as the argument of the environment that it is short for.
 
     Raises:
-        ValueError: the environment has another one.
+        ValueError: the environment has another one, or takes none.
     """
     if not isinstance(content, Mapping) or content.get("scaffold") is None:
         return content
@@ -41,6 +41,11 @@ def with_scaffold(content: Any) -> Any:
         part = part.model_dump(exclude_none=True)
     if not isinstance(part, Mapping):
         return content
+    kind = part.get("kind")
+    if isinstance(kind, str) and kind != "fragments" and is_built_in("environment", kind):
+        raise ValueError(
+            f"scaffold: {kind} builds no molecules from a scaffold; use environment: fragments, or remove it"
+        )
     if part.get("scaffold") not in (None, content["scaffold"]):
         raise ValueError("scaffold: environment.scaffold is another one; keep one of them")
     rest = {key: value for key, value in content.items() if key != "scaffold"}

@@ -33,6 +33,7 @@ class TableCells:
         lines: the line number of each row in the file (of its last line, if a cell contains line breaks).
         delimiter: comma, semicolon or tab; empty if the file stores cells in another way.
         unit: what ``lines`` counts, for messages.
+        header_line: the line number of the header.
     """
 
     header: tuple[str, ...]
@@ -40,6 +41,7 @@ class TableCells:
     lines: tuple[int, ...]
     delimiter: str = ""
     unit: str = "line"
+    header_line: int = 1
 
 
 def parse_delimited(text: str, file: str) -> TableCells:
@@ -108,7 +110,7 @@ def regular_table(
         header = tuple(header[i] for i in kept)
         fitted = [tuple(row[i] for i in kept) for row in fitted]
     _check_header(header, [name for name, n in Counter(header).items() if n > 1], file, f"{unit} {lines[0]}")
-    return TableCells(header, tuple(fitted), tuple(lines[1:]), delimiter, unit)
+    return TableCells(header, tuple(fitted), tuple(lines[1:]), delimiter, unit, lines[0])
 
 
 def find_object_column(columns: Iterable[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from al_loop.datafiles.delimited import find_object_column
@@ -12,8 +13,30 @@ from al_loop.datafiles.text_files import FileContent, read_content
 from al_loop.errors import ConfigError
 
 
+@dataclass(frozen=True)
+class ObjectList:
+    """The objects in a file, in order.
+
+    Args:
+        objects: the objects.
+        lines: the line number of each.
+        unit: what ``lines`` counts, for messages.
+        n_blank: number of rows of a table without an object.
+    """
+
+    objects: tuple[str, ...]
+    lines: tuple[int, ...]
+    unit: str = "line"
+    n_blank: int = 0
+
+
 def read_objects(path: str | Path) -> list[str]:
-    """Return the objects in a file, in order.
+    """Return the objects in a file, in order; see ``read_object_list``."""
+    return list(read_object_list(path).objects)
+
+
+def read_object_list(path: str | Path) -> ObjectList:
+    """Read the objects in a file.
 
     ``.smi`` and ``.smiles`` have a SMILES and optionally a name in each line. Tables (``.csv``, ``.tsv``, ``.xlsx``,
     ``.parquet``, ``.sdf``) have their objects in the column that ``find_objects`` finds; a single column
@@ -25,12 +48,12 @@ def read_objects(path: str | Path) -> list[str]:
     """
     file = read_content(Path(path))
     if file.suffix in TABLE_SUFFIXES:
-        objects = _objects_of_table(file)
+        found = _objects_of_table(file)
     else:
-        objects = list(parse_list(file.text(), is_smiles=file.suffix in SMILES_SUFFIXES)[0])
-    if not objects:
+        found = ObjectList(*parse_list(file.text(), is_smiles=file.suffix in SMILES_SUFFIXES))
+    if not found.objects:
         raise ConfigError(f"{path} contains no object; expected a text file with one object per line")
-    return objects
+    return found
 
 
 def read_texts(path: str | Path) -> list[str]:
@@ -51,9 +74,13 @@ def read_texts(path: str | Path) -> list[str]:
     return texts
 
 
-def _objects_of_table(file: FileContent) -> list[str]:
+def _objects_of_table(file: FileContent) -> ObjectList:
     table = parse_cells(file)
     if len(table.header) == 1 and find_object_column(table.header) is None:
-        return [*table.header, *(cells[0] for cells in table.rows)]
+        cells = (*table.header, *(cells[0] for cells in table.rows))
+        return ObjectList(cells, (table.header_line, *table.lines), table.unit)
     columns = dict(zip(table.header, zip(*table.rows, strict=True), strict=False)) if table.rows else {}
-    return [cell for cell in columns[find_objects(columns, file.name)] if cell] if columns else []
+    cells = columns[find_objects(columns, file.name)] if columns else ()
+    rows = [(cell, line) for cell, line in zip(cells, table.lines, strict=False) if cell]
+    objects, lines = tuple(cell for cell, _ in rows), tuple(line for _, line in rows)
+    return ObjectList(objects, lines, table.unit, len(cells) - len(rows))

@@ -51,7 +51,9 @@ class Auto(Surrogate):
 
     def explain(self, n: int) -> str:
         if n <= self.max_exact:
-            return f"surrogate gp: {n:,} measurements, up to {self.max_exact:,} are fitted exactly"
+            return (
+                f"surrogate gp: {n:,} measurement{'' if n == 1 else 's'}, up to {self.max_exact:,} are fitted exactly"
+            )
         return (
             f"surrogate variational on {min(self.n_inducing, n):,} inducing rows: {n:,} measurements, "
             f"more than the {self.max_exact:,} that are fitted exactly (surrogate.max_exact)"

@@ -82,7 +82,8 @@ class GPEnsemble(Surrogate):
 
     def explain(self, n: int) -> str:
         exactly = "exactly" if n <= self.max_exact else f"sparsely, more than {self.max_exact:,} (surrogate.max_exact)"
-        return f"surrogate gp_ensemble of {len(self.kernels)}: {n:,} measurements are fitted {exactly}"
+        are_fitted = "measurement is fitted" if n == 1 else "measurements are fitted"
+        return f"surrogate gp_ensemble of {len(self.kernels)}: {n:,} {are_fitted} {exactly}"
 
     def fit(self, X: Tensor, Y: Tensor, Yvar: Tensor | None = None) -> Model:
         """Fit the members to each target, and their weights."""

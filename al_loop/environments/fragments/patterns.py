@@ -87,10 +87,12 @@ def is_cut(bond: Any) -> bool:
 def unusable(mol: Any) -> str:
     """Return why a molecule cannot be cut, or an empty text."""
     for atom in mol.GetAtoms():
+        if atom.GetIsotope() and atom.GetAtomicNum():
+            return "an isotope"
+        if atom.GetAtomicNum() == 1:
+            return "a hydrogen that defines a configuration" if atom.GetDegree() else "the element H"
         if atom.GetAtomicNum() not in ELEMENTS:
             return f"the element {atom.GetSymbol()}"
-        if atom.GetIsotope():
-            return "an isotope"
         if atom.GetNumRadicalElectrons():
             return "an unpaired electron"
     return ""

@@ -76,7 +76,8 @@ class ScaffoldFragments(ClosedFragments):
         least = closing.least[places]
         if not all(places) or bool((least >= NEVER).any()):
             raise ValueError(
-                f"scaffold: no block of the vocabulary {name} may be bonded to one of its attachment points"
+                f"scaffold: no chain of the vocabulary {name} may end the molecule at one of its attachment points, at "
+                "most ring systems may be bonded there; add the next atoms to the scaffold"
             )
         table = tables.joins.clone()
         is_root = tables.entry_block == places[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from al_loop.environments.fragments.patterns import MAX_SITES, CutMolecule, cano
 from al_loop.smiles import parse_smiles
 
 _MOST_MATCHES = 10_000
+_FILE = re.compile(r"\.(smi|smiles|csv|tsv|txt|sdf|mol|mol2|xlsx|json)$", re.IGNORECASE)
 _EXAMPLE = "such as c1ccc([*:1])cc1[*:2]"
 
 
@@ -52,7 +54,12 @@ def read_scaffolds(given: str | Sequence[str]) -> list[Scaffold]:
     Raises:
         ValueError: it is no such SMILES; the message gives the reason.
     """
-    texts = [part for text in ([given] if isinstance(given, str) else given) for part in text.strip().split(".")]
+    listed = [given] if isinstance(given, str) else given
+    if not isinstance(listed, Sequence) or not all(isinstance(text, str) for text in listed):
+        raise ValueError(f"scaffold: expected a SMILES with attachment points, {_EXAMPLE}, got {given!r}")
+    if file := next((text for text in listed if _FILE.search(text)), None):
+        raise ValueError(f"scaffold: {file!r} is the name of a file; give the SMILES itself, {_EXAMPLE}")
+    texts = [part for text in listed for part in text.strip().split(".")]
     if not any(texts):
         raise ValueError(f"scaffold: expected a SMILES with attachment points, {_EXAMPLE}, got {given!r}")
     if len(texts) > 2:

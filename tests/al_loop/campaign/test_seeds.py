@@ -109,8 +109,27 @@ def test_files_of_several_kinds_are_read(molecules, tmp_path, name, text):
 
 
 def test_a_missing_file_is_named(molecules, tmp_path):
-    with pytest.raises(ConfigError, match=r"none\.smi"):
+    with pytest.raises(ConfigError, match=r"^seeds: cannot read .*none\.smi"):
         read_seeds(molecules, str(tmp_path / "none.smi"))
+
+
+def test_notes_name_the_lines_and_count_rows_without_an_object(molecules, tmp_path):
+    (tmp_path / "hits.csv").write_text("id,smiles\n1,Cc1ccccc1\n2,\n3,C1CCCCCCCCCC1\n")
+    text = notes(molecules, str(tmp_path / "hits.csv"))
+    assert "1 of 2 objects" in text
+    assert "csv is in the space" in text
+    assert "1 row without an object left out" in text
+    assert "line 4, C1CCCCCCCCCC1: " in text
+
+
+def test_a_hydrogen_that_defines_a_double_bond_may_be_left_out():
+    space = Selfies(alphabet=["[C]", "[=C]", "[N]", "[=N]", "[Branch1]", "[Ring1]", "[=Branch1]"])
+    assert read_seeds(space, ["[H]/N=C(\\C)c1ccccc1"]).objects == ("CC(=N)c1ccccc1",)
+
+
+def test_seeds_that_are_no_texts_are_refused(molecules):
+    with pytest.raises(ConfigError, match="seeds: expected texts, got 5"):
+        read_seeds(molecules, [5])
 
 
 def test_a_campaign_says_what_it_read_and_begins_with_it(tmp_path, monkeypatch):

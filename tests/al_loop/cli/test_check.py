@@ -24,7 +24,7 @@ def test_check_shows_which_seeds_were_read_and_why_others_were_not(folder: Path)
     code, out, err = call("check", "tiny.yaml", "--no-oracle", "seeds=hits.csv")
     assert (code, err) == (0, [])
     text = " ".join(out.split())
-    assert "1 of 3 objects of hits.csv are in the space" in text
+    assert "1 of 3 objects of hits.csv is in the space" in text
     assert "1 duplicate left out" in text
     assert "ACG: 'ACG' has 3 letters" in text
     code, _, err = call("check", "tiny.yaml", "--no-oracle", "seeds=[XYZ]")

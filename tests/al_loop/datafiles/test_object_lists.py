@@ -6,7 +6,7 @@ import lzma
 
 import pytest
 
-from al_loop.datafiles.object_lists import read_objects, read_texts
+from al_loop.datafiles.object_lists import read_object_list, read_objects, read_texts
 from al_loop.errors import ConfigError
 
 
@@ -88,3 +88,17 @@ def test_a_table_whose_objects_are_not_certain_is_refused(tmp_path, content, rea
     (tmp_path / "a.csv").write_text(content)
     with pytest.raises(ConfigError, match=reason):
         read_objects(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lines", "n_blank"),
+    [
+        ("a.smi", "\nCCO ethanol\n\nC\n", (2, 4), 0),
+        ("a.csv", "name,smiles\na,CCO\nb,\n\nc,C\n", (2, 5), 1),
+        ("a.csv", "\nCCO\nC\n", (2, 3), 0),
+    ],
+)
+def test_objects_have_their_lines(tmp_path, name, content, lines, n_blank):
+    (tmp_path / name).write_text(content)
+    found = read_object_list(tmp_path / name)
+    assert (found.objects, found.lines, found.n_blank) == (("CCO", "C"), lines, n_blank)

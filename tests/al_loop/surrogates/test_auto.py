@@ -37,6 +37,7 @@ def test_the_amount_of_data_decides(n, kind, alone):
 
 def test_it_says_what_it_chose_and_why():
     surrogate = Auto(kernel="rbf", max_exact=1000, n_inducing=256)
+    assert surrogate.explain(1) == "surrogate gp: 1 measurement, up to 1,000 are fitted exactly"
     assert surrogate.explain(1000) == "surrogate gp: 1,000 measurements, up to 1,000 are fitted exactly"
     assert surrogate.explain(1001).startswith("surrogate variational on 256 inducing rows: 1,001 measurements")
     assert "surrogate.max_exact" in surrogate.explain(1001)

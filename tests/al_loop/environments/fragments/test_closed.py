@@ -92,6 +92,8 @@ def test_configurations_that_differ_are_different_objects(path):
         ("Cc1ccc(-c2ccccc2)cc1", {"max_atoms": 12}, r"more heavy atoms than max_atoms \(12\)"),
         ("c1ccccc1", {}, "single block"),
         ("[13CH3]c1ccc(C)cc1", {}, "an isotope"),
+        ("[2H]c1ccc(C)cc1", {}, "an isotope"),
+        ("[H]/N=C(\\C)c1ccccc1", {}, "a hydrogen that defines a configuration"),
     ],
 )
 def test_a_molecule_that_no_actions_build_is_refused_with_the_reason(path, smiles, settings, reason):

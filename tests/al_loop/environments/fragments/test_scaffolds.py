@@ -247,3 +247,24 @@ def test_map_numbers_of_atoms_are_no_part_of_a_scaffold_or_a_molecule(vocabulary
 def test_a_scaffold_with_too_many_stereocentres_is_refused_with_the_reason():
     with pytest.raises(ValueError, match="cannot be a block, since it has more than 6 stereocentres"):
         read_scaffolds("[*][C@H]1CC[C@H]2[C@@H]3CC[C@H]4CCCC[C@]4(C)[C@H]3CC[C@]12C")
+
+
+@pytest.mark.parametrize(
+    ("scaffold", "reason"),
+    [
+        ("core.smi", "'core.smi' is the name of a file; give the SMILES itself"),
+        (5, "expected a SMILES with attachment points.*got 5"),
+        ([5], r"expected a SMILES with attachment points.*got \[5\]"),
+        ("[*]F", "no chain of the vocabulary zinc_small may end the molecule at one of its attachment points"),
+    ],
+)
+def test_what_is_no_scaffold_is_refused_with_the_reason(scaffold, reason):
+    with pytest.raises(ValueError, match=f"^scaffold: {reason}"):
+        Fragments(vocabulary="zinc_small", scaffold=scaffold)
+
+
+@pytest.mark.parametrize("environment", ["selfies", {"kind": "sequence", "alphabet": "AC", "length": 3}])
+def test_a_scaffold_of_another_environment_is_refused_under_its_own_key(environment):
+    content = {"name": "t", "environment": environment, "oracle": {"kind": "human"}, "scaffold": PHENYL}
+    with pytest.raises(ConfigError, match=r"^scaffold: \w+ builds no molecules from a scaffold"):
+        parse_config(content)
