@@ -10,6 +10,7 @@ from al_loop.campaign import building
 from al_loop.campaign.oracle_description import describe_oracle
 from al_loop.config import BuildContext, CampaignConfig, build
 from al_loop.config.energy_terms import energy_items
+from al_loop.config.space_defaults import former_blocks_note
 from al_loop.errors import ConfigError
 from al_loop.modelling.fidelities import Fidelities
 from al_loop.modelling.objective_names import check_objective_names
@@ -92,7 +93,13 @@ class CampaignParts:
         """The objects from which the campaign starts."""
         from al_loop.campaign.seeds import Seeds, read_seeds
 
-        return read_seeds(self.environment, self.config.seeds) if self.config.seeds else Seeds()
+        if not self.config.seeds:
+            return Seeds()
+        try:
+            return read_seeds(self.environment, self.config.seeds)
+        except ConfigError as error:
+            note = former_blocks_note(self.config)
+            raise ConfigError(f"{error}{note and '; '}{note}") from None
 
     def details(self, objects: Sequence[str]) -> list[dict[str, Any]]:
         """Return what the library says about each object, except values that the oracle measures."""

@@ -293,6 +293,7 @@ class EnvironmentContract:
         assert states.shape == (len(objects), environment.state_size)
         assert environment.is_terminal(states).all(), "encode must return terminal states"
         assert environment.decode(states) == objects
+        assert all(environment.admits(objects)), "what actions build has what the environment requires of all objects"
 
     def test_encoded_states_are_reached_by_forward_actions(self) -> None:
         environment = self.make()

@@ -153,3 +153,14 @@ def test_similarity_to_the_seeds_counts_those_outside_of_the_space():
     assert parts.seeds.objects == ("Cc1ccccc1",)
     assert parts.seeds.references == (outside, "Cc1ccccc1")
     assert parts.constraints.acceptable([outside, "CCO"]) == [outside]
+
+
+def test_an_error_about_seeds_names_the_key_that_has_changed_the_blocks():
+    content = {
+        "name": "t",
+        "environment": {"kind": "fragments", "min_fragments": 3},
+        "oracle": {"kind": "rdkit_properties", "properties": ["qed"]},
+        "seeds": ["C[C@H](N)c1ccccc1"],
+    }
+    with pytest.raises(ConfigError, match=r"environment\.min_fragments: 3 has a meaning for the vocabulary bengio72"):
+        _ = prepare(parse_config(content)).seeds
