@@ -128,7 +128,7 @@ def training_settings(config: CampaignConfig, device: str | None = None) -> Trai
         device: a torch device in place of the config's.
 
     Raises:
-        ConfigError: the objective or the execution cannot be combined with the other settings.
+        ConfigError: a setting is out of range, or cannot be combined with the others.
     """
     from al_loop.gflownet.conditioning import Conditioning
     from al_loop.gflownet.execution.choice import check_execution
@@ -138,19 +138,20 @@ def training_settings(config: CampaignConfig, device: str | None = None) -> Trai
     is_conditioned = config.has_several_objectives and config.reward.preferences
     settings = {name: value for name, value in config.sampler if name not in _NOT_TRAINING_SETTINGS}
     settings["device"] = device or config.sampler.device
-    training = TrainingSettings(
-        **settings,
-        objective=objective,
-        searches=tuple(build("search", part) for part in config.sampler.searches),
-        conditioning=Conditioning(objectives=len(config.optimise or "") if is_conditioned else 1),
-        per_condition=config.environment.declared("environment", "trajectories_per_condition", 1),
-    )
-    if config.sampler.kind == "gflownet":
-        try:
+    searches = tuple(build("search", part) for part in config.sampler.searches)
+    try:
+        training = TrainingSettings(
+            **settings,
+            objective=objective,
+            searches=searches,
+            conditioning=Conditioning(objectives=len(config.optimise or "") if is_conditioned else 1),
+            per_condition=config.environment.declared("environment", "trajectories_per_condition", 1),
+        )
+        if config.sampler.kind == "gflownet":
             check_execution(config.sampler.execution, training.device)
             training.check_objective(objective)
-        except ValueError as error:
-            raise ConfigError(f"sampler.{error}") from None
+    except ValueError as error:
+        raise ConfigError(f"sampler.{error}") from None
     return training
 
 

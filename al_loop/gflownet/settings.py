@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -14,6 +14,20 @@ from al_loop.gflownet.execution.choice import Execution, ExecutionName
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.replay import Priority
 from al_loop.gflownet.searches.base import Search
+from al_loop.system.checks import in_range, instance_of, one_of, whole_number
+
+Order = Literal["fixed", "arrival"]
+BackwardLoss = Literal["balance", "likelihood"]
+Precision = Literal["auto", "float32", "tf32", "bfloat16"]
+
+_WHOLE_NUMBERS = {
+    "steps": 0, "batch_size": 1, "updates": 1, "epochs": 1, "staleness": 0, "shares": 1, "replay_size": 0,
+    "replay_capacity": 1, "measured_size": 0, "heads": 1, "per_condition": 1, "hidden": 1, "layers": 1,
+}  # fmt: skip
+_CHOICES = {
+    "order": Order, "backward": Backward, "backward_loss": BackwardLoss, "replay_priority": Priority,
+    "precision": Precision,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,7 @@ class TrainingSettings:
             another order.
 
     Raises:
-        ValueError: ``epochs``, ``per_condition`` or ``floor`` is out of range.
+        ValueError: a setting is out of range, or not of its type.
     """
 
     steps: int = 200
@@ -78,11 +92,11 @@ class TrainingSettings:
     updates: int = 1
     epochs: int = 1
     staleness: int = 0
-    order: Literal["fixed", "arrival"] = "fixed"
+    order: Order = "fixed"
     shares: int = 1
     objective: Objective | str = "trajectory_balance"
     backward: Backward = "learned"
-    backward_loss: Literal["balance", "likelihood"] = "balance"
+    backward_loss: BackwardLoss = "balance"
     forward_looking: bool = False
     replay_size: int = 16
     replay_capacity: int = 1000
@@ -102,15 +116,31 @@ class TrainingSettings:
     hidden: int = 128
     layers: int = 2
     device: str = "cpu"
-    precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     execution: ExecutionName | Execution = "auto"
 
     def __post_init__(self) -> None:
-        if not self.floor >= 0 or self.per_condition < 1 or self.epochs < 1:
-            raise ValueError(
-                "floor must be at least 0, per_condition and epochs at least 1, got "
-                f"{self.floor}, {self.per_condition} and {self.epochs}"
-            )
+        for name, least in _WHOLE_NUMBERS.items():
+            whole_number(name, getattr(self, name), least)
+        for name, choices in _CHOICES.items():
+            one_of(name, getattr(self, name), get_args(choices))
+        for name in ("lr", "lr_log_z", "temperature"):
+            in_range(name, getattr(self, name), 0, above=True, below=True)
+        if self.clip_norm is not None:
+            in_range("clip_norm", self.clip_norm, 0, above=True)
+        in_range("epsilon", self.epsilon, 0, 1)
+        in_range("ema", self.ema, 0, 1, below=True)
+        in_range("floor", self.floor, 0)
+        instance_of("forward_looking", self.forward_looking, bool, "true or false")
+        instance_of("device", self.device, str, "the name of a device, such as cpu")
+        instance_of("conditioning", self.conditioning, Conditioning, "a Conditioning")
+        if not isinstance(self.objective, str):
+            instance_of("objective", self.objective, Objective, "the kind of an objective, or an Objective")
+        if not isinstance(self.execution, Execution):
+            one_of("execution", self.execution, get_args(ExecutionName))
+        instance_of("searches", self.searches, (list, tuple), "a list of searches")
+        for search in self.searches:
+            instance_of("searches", search, Search, "a list of searches, such as LocalSearch()")
 
     def check_groups(self, objective: Objective, n_conditions: int | None) -> None:
         """Raise an error if an objective that compares trajectories of one condition hardly ever gets two of them.

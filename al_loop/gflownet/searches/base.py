@@ -14,6 +14,7 @@ from al_loop.gflownet.back_and_forth import Move
 from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.trajectories import Trajectories
+from al_loop.system.checks import whole_number
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Search(ABC):
     source: ClassVar[Literal["replay", "measured"]] = "replay"
 
     def __init__(self, size: int = 16, rounds: int = 1) -> None:
-        if size < 1 or rounds < 1:
-            raise ValueError(f"size and rounds must be at least 1, got {size} and {rounds}")
+        whole_number("size", size, 1)
+        whole_number("rounds", rounds, 1)
         self.size, self.rounds = size, rounds
 
     @abstractmethod

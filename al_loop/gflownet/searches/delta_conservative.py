@@ -10,6 +10,7 @@ from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.rollout import Guide, rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 from al_loop.gflownet.trajectories import Trajectories
+from al_loop.system.checks import in_range
 
 
 class DeltaConservative(Search):
@@ -36,8 +37,9 @@ class DeltaConservative(Search):
         self, delta: float = 0.5, shrink: float = 0.25, least: float = 0.05, size: int = 16, rounds: int = 1
     ) -> None:
         super().__init__(size, rounds)
-        if not 0 <= least <= delta <= 1 or shrink < 0:
-            raise ValueError(f"expected 0 <= least <= delta <= 1 and shrink >= 0, got {least=}, {delta=}, {shrink=}")
+        in_range("delta", delta, 0, 1)
+        in_range("least", least, 0, delta)
+        in_range("shrink", shrink, 0, below=True)
         self.delta, self.shrink, self.least = delta, shrink, least
 
     def propose(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:

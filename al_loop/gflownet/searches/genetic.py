@@ -10,6 +10,7 @@ from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.rollout import Guide, rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 from al_loop.gflownet.trajectories import Trajectories
+from al_loop.system.checks import in_range
 
 
 class Genetic(Search):
@@ -31,8 +32,7 @@ class Genetic(Search):
 
     def __init__(self, mutation: float = 0.1, size: int = 16, rounds: int = 1) -> None:
         super().__init__(size, rounds)
-        if not 0 <= mutation <= 1:
-            raise ValueError(f"mutation: must be between 0 and 1, got {mutation}")
+        in_range("mutation", mutation, 0, 1)
         self.mutation = mutation
 
     def propose(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:

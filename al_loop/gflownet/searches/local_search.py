@@ -6,11 +6,11 @@ from typing import Literal, get_args
 
 import torch
 
-from al_loop.errors import not_one_of
 from al_loop.gflownet.back_and_forth import Move, back_and_forth, rebuild, share_of_steps
 from al_loop.gflownet.backward_rollout import backward_rollout
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 from al_loop.gflownet.trajectories import Trajectories
+from al_loop.system.checks import in_range, one_of
 
 Acceptance = Literal["better", "metropolis_hastings"]
 
@@ -33,10 +33,8 @@ class LocalSearch(Search):
 
     def __init__(self, back: float = 0.5, size: int = 16, rounds: int = 1, accept: Acceptance = "better") -> None:
         super().__init__(size, rounds)
-        if not 0 < back <= 1:
-            raise ValueError(f"back: must be above 0 and at most 1, got {back}")
-        if accept not in get_args(Acceptance):
-            raise ValueError(f"accept: {not_one_of(accept, get_args(Acceptance))}")
+        in_range("back", back, 0, 1, above=True)
+        one_of("accept", accept, get_args(Acceptance))
         self.back, self.accept = back, accept
 
     def propose(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Trajectories:

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from al_loop.campaign.building import build_oracle, oracle_identity
+from al_loop.campaign.building import build_oracle, oracle_identity, training_settings
 from al_loop.config import parse_config
+from al_loop.errors import ConfigError
 
 
 def test_a_cache_tells_oracles_apart_by_all_that_changes_their_answers(tmp_path: Path) -> None:
@@ -36,3 +37,10 @@ def test_every_kind_of_target_has_an_identity(tmp_path: Path, monkeypatch: pytes
         content = {"name": "x", "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 4}}
         config = parse_config({**content, "oracle": {"target": name}})
         assert '"code": "' in oracle_identity(config, build_oracle(config))
+
+
+def test_a_setting_of_the_sampler_that_the_engine_refuses_is_named() -> None:
+    content = {"name": "x", "environment": {"kind": "sequence", "alphabet": "ACGU", "length": 4}}
+    config = parse_config({**content, "oracle": {"kind": "rna"}, "sampler": {"temperature": float("inf")}})
+    with pytest.raises(ConfigError, match=r"^sampler\.temperature: must be a number above 0 and finite, got inf$"):
+        training_settings(config)

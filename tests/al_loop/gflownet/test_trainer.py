@@ -158,7 +158,7 @@ def test_a_relative_objective_draws_in_proportion_to_reward_times_reference():
         ({"forward_looking": True}, "does not use flows of partial objects"),
         ({"forward_looking": True, "objective": "detailed_balance"}, "requires a StateReward"),
         ({"objective": "nonsense"}, "objective: 'nonsense' is not one of"),
-        ({"batch_size": 0}, "n must be at least 1"),
+        ({"batch_size": 0}, "batch_size: must be a whole number of at least 1, got 0"),
         ({"objective": "relative_trajectory_balance"}, "requires a prior"),
     ],
 )

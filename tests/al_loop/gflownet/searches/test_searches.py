@@ -88,10 +88,14 @@ def test_mutation_is_the_share_of_random_letters():
         lambda: DeltaConservative(delta=0.1, least=0.2),
         lambda: Genetic(mutation=2),
         lambda: LocalSearch(size=0),
+        lambda: LocalSearch(size=2.5),
+        lambda: Genetic(rounds=True),
+        lambda: DeltaConservative(shrink=float("nan")),
+        lambda: LocalSearch(accept="mh"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make):
-    with pytest.raises(ValueError, match=r"back|least|mutation|size"):
+    with pytest.raises(ValueError, match=r"^(back|least|mutation|size|rounds|shrink|accept): "):
         make()
 
 
