@@ -12,6 +12,7 @@ from torch import Tensor
 from al_loop.environments.base import Environment
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.terminal_states import check_terminal_states
 from al_loop.gflownet.trajectories import Trajectories
 
 
@@ -131,6 +132,10 @@ class EnvironmentContract:
         assert not differs.any(), (
             f"action {int(action[differs][0])} of {before[differs][0].tolist()} is not undone by its backward action"
         )
+
+    def test_finished_objects_are_taken_apart_and_built_again(self) -> None:
+        environment = self.make()
+        check_terminal_states(environment, self._rollouts(environment).terminal)
 
     def test_backward_steps_lead_where_forward_actions_lead_back(self) -> None:
         """Check that every backward step can be redone: some action leads back to the same object.

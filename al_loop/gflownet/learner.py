@@ -162,7 +162,8 @@ class Learner:
             size: number of its objects in each step.
 
         Raises:
-            ValueError: the objective learns from its own draws alone.
+            ValueError: the objective learns from its own draws alone, an object of the source is not in the space, or
+                a log-reward is NaN or +inf.
         """
         if self.objective.is_on_policy:
             raise ValueError(f"{type(self.objective).__name__} learns from its own draws alone, not from a source")
@@ -265,8 +266,6 @@ class Learner:
         draw = draw.to(self.device)
         training, n = self.training, len(draw.trajectories)
         reward = self._current(draw.trajectories.terminal, draw.log_reward)
-        if self.execution is None or self._is_fresh:  # later, a step of fixed shape is not made if a loss is not finite
-            check_log_reward(reward, n)
         generator = torch.Generator(self.device).manual_seed(seed)
         values = draw.values if draw.values is not None else torch.zeros(n, 0, device=self.device)
         batch, rewards, conditions = [draw.trajectories], [reward], [values]
@@ -276,6 +275,8 @@ class Learner:
                 batch.append(history)
                 rewards.append(self._current(history.terminal, entries.log_reward))
                 conditions.append(entry_values)
+        if self.execution is None or self._is_fresh:  # later, a step of fixed shape is not made if a loss is not finite
+            check_log_reward(reward, n, rewards[1:])
         trajectories, values = Trajectories.join(batch), torch.cat(conditions)
         starts = trajectories.states[0][:, : self._environment.condition_size]
         joined = Conditions(starts, values, training.conditioning)

@@ -16,6 +16,7 @@ from al_loop.gflownet.reward import AnyReward, StateReward, score
 from al_loop.gflownet.sampler import Draw, SearchJob
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.sources import Entries, Source, keys_of_states
+from al_loop.system.checks import whole_number
 
 _MEASURED_CAPACITY = 1_000_000
 _AT_ONCE = 50  # encoded together; where one of them is not in the space, they are encoded again
@@ -47,7 +48,18 @@ class LearnerSources:
         return [(self.replay, training.replay_size), (self.measured, training.measured_size), *self._added]
 
     def add_source(self, source: Source, size: int) -> None:
-        """Add a source, with the number of its objects in each step."""
+        """Add a source.
+
+        Args:
+            source: the source.
+            size: number of its objects in each step.
+
+        Raises:
+            ValueError: the number is negative, an object of the source is not in the space, or its log-reward is NaN or
+                +inf.
+        """
+        whole_number("size", size, 0)
+        source.check(self._environment, self._training.conditioning.objectives)
         if self._log_reward is not None:
             self._rescore(source, self._log_reward)
         self._added.append((source, size))

@@ -124,12 +124,16 @@ class Diverged(ValueError):  # noqa: N818  it is an event more than an error
     """Raised where numbers of a training are infinite or NaN, usually because of a learning rate that is too large."""
 
 
-def check_log_reward(log_reward: Tensor, n: int) -> None:
+_TOO_HIGH = "a log-reward is NaN or +inf; rewards must be finite, or 0 (a log-reward of -inf)"
+
+
+def check_log_reward(log_reward: Tensor, n: int, others: Sequence[Tensor] = ()) -> None:
     """Raise an error if log-rewards cannot be trained on.
 
     Args:
-        log_reward: log-rewards, shape n or n x objectives.
+        log_reward: log-rewards of a draw, shape n or n x objectives.
         n: number of objects.
+        others: log-rewards of other objects in the batch, which may all be -inf.
 
     Raises:
         Diverged: a log-reward is NaN or +inf.
@@ -137,14 +141,33 @@ def check_log_reward(log_reward: Tensor, n: int) -> None:
     """
     if len(log_reward) != n:
         raise ValueError(f"expected one log-reward for each of {n} objects, got shape {tuple(log_reward.shape)}")
-    # one synchronisation with a GPU instead of three
-    is_too_high = log_reward.isnan().any() | (log_reward == torch.inf).any()
+    # one synchronisation with a GPU instead of several
+    is_too_high = _is_too_high(log_reward)
+    for other in others:
+        is_too_high |= _is_too_high(other)
     is_zero = (log_reward == -torch.inf).all()
     if not bool(is_too_high | is_zero):
         return
     if bool(is_too_high):
-        raise Diverged("a log-reward is NaN or +inf; rewards must be finite, or 0 (a log-reward of -inf)")
+        raise Diverged(_TOO_HIGH)
     raise ValueError("every log-reward is -inf, so that no object is preferred to another")
+
+
+def check_not_too_high(log_reward: Tensor) -> None:
+    """Raise an error if log-rewards cannot be compared.
+
+    Args:
+        log_reward: log-rewards, of any shape.
+
+    Raises:
+        Diverged: a log-reward is NaN or +inf.
+    """
+    if bool(_is_too_high(log_reward)):
+        raise Diverged(_TOO_HIGH)
+
+
+def _is_too_high(log_reward: Tensor) -> Tensor:
+    return log_reward.isnan().any() | (log_reward == torch.inf).any()
 
 
 def check_losses(losses: Tensor) -> None:

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
-from al_loop.gflownet.reward import AnyReward, score
+from al_loop.gflownet.reward import AnyReward, check_not_too_high, score
+from al_loop.gflownet.terminal_states import check_terminal_states
+from al_loop.system.checks import in_range, whole_number
 
 #: distance of one state from k others: (state_size), (k x state_size) -> k
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -91,6 +93,17 @@ class Source(ABC):
             log_reward: log-rewards, shape n or n x objectives.
         """
 
+    def check(self, environment: Environment, objectives: int = 1) -> None:  # noqa: B027
+        """Check that a learner can train on the objects, when the source is added to it. By default, it can.
+
+        Args:
+            environment: the learner's space.
+            objectives: number of log-rewards of each object.
+
+        Raises:
+            ValueError: an object is not in the space, or the source cannot store that many log-rewards.
+        """
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state for ``load_state_dict``, as plain data; empty if there is none."""
         return {}
@@ -116,6 +129,7 @@ class DataSet(Source):
         if objects is not None and len(objects) != len(states):
             raise ValueError(f"objects: expected one for each of {len(states)} states, got {len(objects)}")
         keys: list[Hashable] = [tuple(row) for row in states.tolist()] if objects is None else list(objects)
+        self._objects = objects
         self._entries = Entries(keys, states, torch.zeros(len(states), device=states.device))
 
     def __len__(self) -> int:
@@ -124,12 +138,17 @@ class DataSet(Source):
     def sample(self, n: int, generator: torch.Generator) -> Entries:
         return self._entries.pick(torch.randint(len(self), (n,), generator=generator))
 
+    def check(self, environment: Environment, objectives: int = 1) -> None:
+        check_terminal_states(environment, self._entries.states, self._objects)
+
     def rename(self, name: Callable[[Tensor], Sequence[Hashable]], are_objects: bool) -> None:
         self._entries = self._entries.named(name, are_objects)
 
     def rescore(self, log_reward: AnyReward) -> None:
         entries = self._entries
-        self._entries = Entries(entries.keys, entries.states, score(log_reward, entries.keys, entries.states))
+        rewards = score(log_reward, entries.keys, entries.states)
+        check_not_too_high(rewards)
+        self._entries = Entries(entries.keys, entries.states, rewards)
 
 
 def hamming(state: Tensor, others: Tensor) -> Tensor:
@@ -158,11 +177,9 @@ class ConditionHeaps(Source):
     def __init__(
         self, condition_size: int, capacity: int = 50, distance: float = 0.0, metric: Distance = hamming
     ) -> None:
-        if capacity < 1 or condition_size < 0 or distance < 0:
-            raise ValueError(
-                "capacity must be at least 1, condition_size and distance at least 0, got "
-                f"{capacity}, {condition_size} and {distance}"
-            )
+        whole_number("condition_size", condition_size, 0)
+        whole_number("capacity", capacity, 1)
+        in_range("distance", distance, 0)
         self._size, self._capacity, self._distance, self._metric = condition_size, capacity, distance, metric
         self._heaps: dict[tuple[int, ...], Entries] = {}
 
@@ -180,6 +197,7 @@ class ConditionHeaps(Source):
     def add(self, keys: Sequence[Hashable], states: Tensor, log_reward: Tensor) -> None:
         if log_reward.ndim != 1:
             raise ValueError(f"log_reward: expected one value for each object, got shape {tuple(log_reward.shape)}")
+        check_not_too_high(log_reward)
         conditions: dict[tuple[int, ...], list[int]] = {}
         for row, condition in enumerate(states[:, : self._size].tolist()):
             conditions.setdefault(tuple(condition), []).append(row)
@@ -210,7 +228,23 @@ class ConditionHeaps(Source):
             chosen.append(row)
         return entries.pick(torch.tensor(chosen, device=entries.states.device))
 
+    def check(self, environment: Environment, objectives: int = 1) -> None:
+        if objectives > 1:
+            raise ValueError(
+                f"objectives: heaps are ordered by one log-reward, and objects have {objectives}; use a DataSet, or "
+                "the replay"
+            )
+        if self._size > environment.condition_size:
+            raise ValueError(
+                f"condition_size: {self._size} columns of a state contain its condition, but the environment "
+                f"{environment.name} has {environment.condition_size}"
+            )
+        for heap in self._heaps.values():
+            check_terminal_states(environment, heap.states)
+
     def sample(self, n: int, generator: torch.Generator) -> Entries:
+        if not self._heaps:
+            raise ValueError("there are no objects in the heaps yet, from which to draw")
         heaps = list(self._heaps.values())
         condition = torch.randint(len(heaps), (n,), generator=generator).tolist()
         share = torch.rand(n, generator=generator).tolist()
@@ -227,6 +261,7 @@ class ConditionHeaps(Source):
     def rescore(self, log_reward: AnyReward) -> None:
         for condition, heap in self._heaps.items():
             rewards = score(log_reward, heap.keys, heap.states)
+            check_not_too_high(rewards)
             self._heaps[condition] = self._thin(Entries(heap.keys, heap.states, rewards))
 
     def state_dict(self) -> dict[str, Any]:

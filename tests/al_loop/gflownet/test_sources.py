@@ -1,14 +1,20 @@
 """Sources of objects: data sets, heaps for each condition, and rewards that change from step to step."""
 
 import io
+import math
+import re
 
 import pytest
 import torch
 
 from al_loop.environments.assignment import Assignments
+from al_loop.environments.hypergrid import Hypergrid
 from al_loop.environments.sequence import Sequences
 from al_loop.gflownet import StateReward, TrainingSettings
+from al_loop.gflownet.conditioning import Conditioning
 from al_loop.gflownet.exact_distribution import terminal_distribution
+from al_loop.gflownet.learner import Learner
+from al_loop.gflownet.reward import Diverged
 from al_loop.gflownet.searches.local_search import LocalSearch
 from al_loop.gflownet.sources import ConditionHeaps, DataSet
 from al_loop.gflownet.trainer import Trainer
@@ -88,11 +94,70 @@ def test_heaps_are_ordered_by_a_new_reward_and_survive_saving():
     assert again.heap([0]).log_reward.tolist() == [4, 0]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("capacity", 0), ("capacity", 2.5), ("distance", math.nan), ("condition_size", -1)]
+)
+def test_heaps_out_of_range_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=f"^{name}: must be a"):
+        ConditionHeaps(**{"condition_size": 1, name: value})
+
+
 def test_invalid_heaps_are_refused():
-    with pytest.raises(ValueError, match="capacity"):
-        ConditionHeaps(1, capacity=0)
     with pytest.raises(ValueError, match="one value"):
         ConditionHeaps(0).add([0], BITS.encode(["0000"]), torch.zeros(1, 2))
+    with pytest.raises(Diverged, match="NaN"):
+        ConditionHeaps(0).add([0], BITS.encode(["0000"]), torch.tensor([math.nan]))
+    with pytest.raises(ValueError, match="no objects in the heaps yet"):
+        ConditionHeaps(0).sample(1, torch.Generator())
+
+
+GRID, WORDS = Hypergrid(2, 4), Sequences("ACG", 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("environment", "data", "reason"),
+    [
+        (GRID, lambda: DataSet(torch.tensor([[1, 2, 1], [1, 1, 0]])), "[1, 1, 0] is not a finished object"),
+        (GRID, lambda: DataSet(torch.tensor([[-1, 2, 1]])), "[-1, 2, 1] is not a finished object"),
+        (GRID, lambda: DataSet(torch.tensor([[9, 9, 1]])), "[9, 9, 1] is not a finished object"),
+        (GRID, lambda: DataSet(GRID.initial(1)), "is not a finished object of the environment hypergrid"),
+        (GRID, lambda: DataSet(torch.tensor([[1, 1]])), "expected n x 3 numbers of type int64"),
+        (GRID, lambda: DataSet(torch.tensor([[1.0, 1.0, 1.0]])), "expected n x 3 numbers of type int64"),
+        (WORDS, lambda: DataSet(WORDS.step(WORDS.initial(1), torch.tensor([0]))), "is not a finished object"),
+        (WORDS, lambda: DataSet(WORDS.encode(["AAA"]), ["CCC"]), "objects: 'CCC' stands beside the state of 'AAA'"),
+        (WORDS, lambda: DataSet(WORDS.encode(["AAA"]), ["XXX"]), "objects: 'XXX' is not in the space"),
+        (GRID, lambda: ConditionHeaps(99), "condition_size: 99 columns"),
+    ],
+)
+def test_a_learner_refuses_a_source_with_objects_outside_the_space(environment, data, reason):
+    learner = Learner(environment, TrainingSettings(hidden=8), 0)
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        learner.add_source(data(), 4)
+
+
+def test_a_learner_refuses_a_source_that_it_cannot_use():
+    learner = Learner(GRID, TrainingSettings(hidden=8, conditioning=Conditioning(objectives=2)), 0)
+    with pytest.raises(ValueError, match="objectives: heaps are ordered by one log-reward, and objects have 2"):
+        learner.add_source(ConditionHeaps(0), 4)
+    with pytest.raises(ValueError, match="size: must be a whole number of at least 0, got -1"):
+        learner.add_source(DataSet(torch.tensor([[1, 1, 1]])), -1)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_log_reward_of_a_source_that_cannot_be_compared_is_named(value):
+    trainer = Trainer(GRID, StateReward(lambda states: states[:, 0] * value), TrainingSettings(hidden=8))
+    with pytest.raises(Diverged, match=r"a log-reward is NaN or \+inf"):
+        trainer.learner.add_source(DataSet(torch.tensor([[3, 3, 1]])), 4)
+
+
+def test_a_log_reward_of_a_source_that_changes_to_nan_is_named():
+    def log_reward(states):  # NaN for the objects of the source
+        return torch.full((len(states),), math.nan if len(states) == 3 else 0.0)
+
+    trainer = Trainer(GRID, StateReward(log_reward, is_live=True), TrainingSettings(batch_size=8, hidden=8))
+    trainer.learner.add_source(DataSet(torch.tensor([[3, 3, 1]])), 3)
+    with pytest.raises(Diverged, match=r"a log-reward is NaN or \+inf"):
+        trainer.step()
 
 
 def test_a_live_reward_is_followed_without_a_new_start():
