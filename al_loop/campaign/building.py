@@ -162,8 +162,12 @@ def build_policy(config: CampaignConfig, environment: Environment, settings: Tra
         config: the campaign's config.
         environment: the environment whose actions the policy chooses.
         settings: the settings of sampler training, see ``training_settings``.
+
+    Raises:
+        ConfigError: the policy of the config contradicts the settings.
     """
     from al_loop.gflownet.policies import make_policy
+    from al_loop.gflownet.policy_checks import check_policy
 
     arguments: dict[str, Any] = {
         "hidden": settings.hidden,
@@ -174,6 +178,10 @@ def build_policy(config: CampaignConfig, environment: Environment, settings: Tra
     if config.sampler.policy is None:
         return make_policy(environment, **arguments)
     policy: Policy = build("policy", config.sampler.policy, BuildContext(environment=environment, **arguments))
+    try:
+        check_policy(policy, environment, settings)
+    except ValueError as error:
+        raise ConfigError(f"sampler.{error}") from None
     return policy
 
 

@@ -23,6 +23,7 @@ from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.objectives.base import Objective
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.policies.base import Context, Policy
+from al_loop.gflownet.policy_checks import check_policy
 from al_loop.gflownet.priors import load_prior
 from al_loop.gflownet.replay import Replay
 from al_loop.gflownet.replicas import Replicas, on_cpu
@@ -48,7 +49,7 @@ class Learner:
         replicas: other processes that share each batch; None: the learner trains alone.
 
     Raises:
-        ValueError: the device is not available, or the settings cannot be combined.
+        ValueError: the device is not available, or the settings cannot be combined with each other or the policy.
         ConfigError: the prior is for another environment or policy.
     """
 
@@ -76,6 +77,8 @@ class Learner:
             self._log_z = LogZ(n_conditions, training.heads, has_starts).to(self.device)
         if prior is not None:
             load_prior(environment, self.policy, prior)
+        if policy is not None:
+            check_policy(self.policy, environment, training)
         self._weights = TrainedWeights(self.policy, self._log_z, training)
         #: the way to execute roll-outs and gradient steps; None: plain, as where steps are not all alike
         self.execution = None

@@ -6,11 +6,14 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
+
+if TYPE_CHECKING:
+    from al_loop.environments.base import Environment
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,12 @@ class Policy(nn.Module, ABC):
     reads_from_device: ClassVar[bool] = False
     #: number of members of its ensemble of forward heads
     heads: int = 1
+
+    @property
+    def made_for(self) -> Environment | None:
+        """The environment that the policy was given, which it stores as ``_environment``; None: not known."""
+        environment: Environment | None = self.__dict__.get("_environment")
+        return environment
 
     @abstractmethod
     def forward_logits(self, states: Tensor, context: Context | None = None) -> Tensor:

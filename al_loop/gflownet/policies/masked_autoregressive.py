@@ -80,6 +80,7 @@ class MaskedAutoregressivePolicy(Policy):
             )
         if heads != 1:
             raise ValueError(f"policy: masked_autoregressive has no ensemble of heads; set heads to 1, not {heads}")
+        self._environment = environment
         self._length, self._n_letters, self._n_conditions = environment.length, environment.n_actions, n_conditions
         n_outputs = self._n_letters + 1  # of each place, and of the whole word: its letters and its flow
         # the number of first places that an input, a unit and an output know; a condition is known from the start

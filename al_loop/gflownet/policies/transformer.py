@@ -98,7 +98,7 @@ class TransformerPolicy(Policy):
             )
         if hidden % attention_heads:
             raise ValueError(f"hidden: must be a multiple of attention_heads ({attention_heads}), got {hidden}")
-        self.heads = heads
+        self._environment, self.heads = environment, heads
         self._length, self._shape = environment.length, (layers, attention_heads, hidden // attention_heads)
         # the last embedding represents no letter, for the first token
         self.letter = nn.Embedding(len(environment.alphabet) + 1, hidden)
