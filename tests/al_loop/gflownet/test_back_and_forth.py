@@ -1,6 +1,7 @@
 """Detailed balance of back-and-forth moves with Metropolis-Hastings, by enumerating every path on small spaces."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -150,6 +151,27 @@ def test_rules_out_of_range_are_refused():
         share_of_steps(0.0)
     with pytest.raises(ValueError, match="above 0"):
         random_shares(0.0, 1, torch.Generator())
+    with pytest.raises(ValueError, match=r"^n: must be a whole number"):
+        fixed_steps(math.nan)
+
+
+@pytest.mark.parametrize(
+    ("share", "length", "expected"),
+    [
+        (0.3, 100, 30),
+        (0.6, 100, 60),
+        (0.55, 100, 55),
+        (0.7, 10, 7),
+        (0.31, 100, 31),
+        (0.301, 100, 31),
+        (1.0, 7, 7),
+        (1e-09, 5, 1),
+        (0.5, 0, 0),
+        (0.5, 5, 3),
+    ],
+)
+def test_a_share_of_the_steps_is_rounded_up_from_its_decimal(share, length, expected):
+    assert share_of_steps(share)(torch.tensor([length])).tolist() == [expected]
 
 
 @pytest.mark.parametrize("mean", [0.25, 0.5, 1.0])
