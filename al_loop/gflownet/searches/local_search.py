@@ -54,8 +54,12 @@ class LocalSearch(Search):
 
     def move(self, search: SearchContext, parents: Parents, generator: torch.Generator) -> Move:
         """Return the children, with the log-ratios of the moves if Metropolis-Hastings decides."""
-        if self.accept == "better" or search.policy is None:
+        if self.accept == "better":
             return super().move(search, parents, generator)
+        if search.policy is None:
+            raise ValueError(
+                "accept: metropolis_hastings compares the log-probabilities of a policy, and there is none; use better"
+            )
         return back_and_forth(
             search.environment,
             search.policy,

@@ -99,6 +99,12 @@ def test_settings_that_make_no_sense_are_refused(make):
         make()
 
 
+def test_metropolis_hastings_requires_a_policy():
+    search = LocalSearch(accept="metropolis_hastings")
+    with pytest.raises(ValueError, match=r"^accept: metropolis_hastings compares .*; use better$"):
+        search.move(SearchContext(WORDS, None), Parents(A), generator())
+
+
 def count_a(objects):
     return torch.tensor([2.0 * o.count("A") for o in objects])
 
