@@ -10,6 +10,7 @@ from torch import Tensor
 
 from al_loop.environments._per_device import PerDevice
 from al_loop.environments.base import Environment, ObjectType
+from al_loop.system.checks import whole_number
 
 
 class Assignments(Environment):
@@ -42,8 +43,7 @@ class Assignments(Environment):
         sizes = {len(letter) for letter in alphabet}
         if len(sizes) > 1:
             raise ValueError(f"alphabet: the letters of {alphabet!r} must have the same size, not {sorted(sizes)}")
-        if length < 1:
-            raise ValueError(f"length: must be at least 1, got {length}")
+        whole_number("length", length, 1)
         if order not in ("any", "left_to_right"):
             raise ValueError(f"order: {order!r} is not one of any, left_to_right")
         self.alphabet, self.length, self.order = alphabet, length, order

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from al_loop.environments.base import Environment
+from al_loop.system.checks import whole_number
 
 #: in which the nodes of a tree arise
 Order = Literal["any", "left_to_right", "top_down"]
@@ -53,8 +54,7 @@ class Forests(Environment):
             raise ValueError(f"labels: expected at least one name, none of them twice, got {self.labels!r}")
         if any(not label or set(label) & set(" ()") or label.isdigit() for label in self.labels):
             raise ValueError(f"labels: expected names without blanks and parentheses, got {self.labels!r}")
-        if length < 2:
-            raise ValueError(f"length: must be at least 2, got {length}")
+        whole_number("length", length, 2)
         if order not in get_args(Order):
             raise ValueError(f"order: {order!r} is not one of {', '.join(get_args(Order))}")
         self.order, self._is_any, self._is_top_down = order, order == "any", order == "top_down"

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from al_loop.environments.base import Environment
+from al_loop.system.checks import whole_number
 
 
 class Pairings(Environment):
@@ -35,8 +36,8 @@ class Pairings(Environment):
     length: int
 
     def __init__(self, length: Annotated[int, Field(ge=1)], loop: Annotated[int, Field(ge=0)] = 3) -> None:
-        if length < 1 or loop < 0:
-            raise ValueError(f"length must be at least 1 and loop at least 0, got {length} and {loop}")
+        whole_number("length", length, 1)
+        whole_number("loop", loop, 0)
         self.length, self.loop = length, loop
         self.n_actions = self.max_steps = length
         self.state_size = length + 1

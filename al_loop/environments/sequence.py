@@ -13,6 +13,7 @@ from torch import Tensor
 from al_loop.environments._per_device import PerDevice
 from al_loop.environments.base import Environment, ObjectType
 from al_loop.system.alphabets import as_text, codes_of, letters_of
+from al_loop.system.checks import whole_number
 
 
 def _is_uniquely_decodable(letters: Sequence[str]) -> bool:
@@ -66,6 +67,9 @@ class Sequences(Environment):
                 f"alphabet: different words over {alphabet!r} have the same text; write the letters in brackets, such "
                 "as '[A]'"
             )
+        whole_number("length", length, 1)
+        if min_length is not None:
+            whole_number("min_length", min_length, 1)
         self.alphabet, self.length = alphabet, length
         self.min_length = length if min_length is None else min_length
         if not 1 <= self.min_length <= length:

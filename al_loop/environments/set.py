@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.system.checks import whole_number
 
 
 class Sets(Environment):
@@ -36,6 +37,9 @@ class Sets(Environment):
         invalid = [name for name in self.items if not name or "," in name]
         if invalid:
             raise ValueError(f"items: {invalid} are not valid names; a name must not be empty or contain a comma")
+        whole_number("size", size, 1)
+        if min_size is not None:
+            whole_number("min_size", min_size, 1)
         self.size, self.min_size = size, size if min_size is None else min_size
         if not 1 <= size <= len(self.items):
             raise ValueError(f"size: must be between 1 and the number of items ({len(self.items)}), got {size}")

@@ -12,7 +12,7 @@ from torch import Tensor
 from al_loop.environments.base import Environment
 from al_loop.gflownet.exact_distribution import terminal_distribution
 from al_loop.gflownet.rollout import rollout
-from al_loop.gflownet.terminal_states import check_terminal_states
+from al_loop.gflownet.state_checks import check_terminal_states
 from al_loop.gflownet.trajectories import Trajectories
 
 

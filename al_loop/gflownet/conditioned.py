@@ -20,7 +20,7 @@ class Conditioned(Environment):
 
     Args:
         environment: the environment of the objects.
-        conditions: one vector for each condition, shape n_conditions x k; there is at least one.
+        conditions: one vector for each condition, shape n_conditions x k; there is at least one, and k is at least 1.
 
     Raises:
         ValueError: the conditions are not a finite matrix, or the environment is conditioned already.
@@ -29,9 +29,10 @@ class Conditioned(Environment):
     condition_size = 1
 
     def __init__(self, environment: Environment, conditions: Tensor) -> None:
-        if conditions.ndim != 2 or not len(conditions) or not bool(conditions.isfinite().all()):
+        if conditions.ndim != 2 or not conditions.numel() or not bool(conditions.isfinite().all()):
             raise ValueError(
-                f"conditions: expected a finite matrix, n_conditions x k, got shape {tuple(conditions.shape)}"
+                "conditions: expected a finite matrix, n_conditions x k, with at least one row and one column, got "
+                f"shape {tuple(conditions.shape)}"
             )
         if environment.condition_size:
             raise ValueError(f"environment: {environment.name} is conditioned already")
@@ -55,6 +56,21 @@ class Conditioned(Environment):
             index: indices of the conditions, shape n.
         """
         return self._join(index, self.environment.initial(len(index), index.device))
+
+    def check_index(self, index: Tensor) -> None:
+        """Check that there are conditions of some indices.
+
+        Args:
+            index: indices of conditions, shape n.
+
+        Raises:
+            ValueError: an index is below 0, or not below the number of conditions.
+        """
+        is_outside = (index < 0) | (index >= len(self.conditions))
+        if bool(is_outside.any()):
+            raise ValueError(
+                f"condition: expected an index from 0 to {len(self.conditions) - 1}, got {int(index[is_outside][0])}"
+            )
 
     def sample_starts(self, n: int, repeats: int, generator: torch.Generator) -> Tensor:
         """Return initial states of conditions drawn uniformly, each for ``repeats`` successive rows."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from al_loop.errors import not_one_of
+from al_loop.system.checks import in_range, whole_number
 
 #: the combination of the rewards r_j of several objectives with weights w_j
 Scalarisation = Literal["sum", "product", "chebyshev"]
@@ -34,7 +35,7 @@ class Conditioning:
       corners of the simplex, objects above it in the one objective that counts differ only by the small second term.
 
     Args:
-        beta: range of the inverse temperature, (lowest, highest), above 0; None: fixed at 1.
+        beta: range of the inverse temperature, (lowest, highest), above 0 and finite; None: fixed at 1.
         objectives: number of objectives, each with its own log-reward; 1: no preferences.
         scalarisation: the combination of the rewards of several objectives.
 
@@ -49,10 +50,12 @@ class Conditioning:
     def __post_init__(self) -> None:
         if self.scalarisation not in get_args(Scalarisation):
             raise ValueError(f"scalarisation: {not_one_of(self.scalarisation, get_args(Scalarisation))}")
-        if self.beta is not None and not 0 < self.beta[0] < self.beta[1]:
-            raise ValueError(f"beta: expected two positive numbers, the lowest first, got {self.beta}")
-        if self.objectives < 1:
-            raise ValueError(f"objectives: must be at least 1, got {self.objectives}")
+        if self.beta is not None:
+            if not isinstance(self.beta, tuple | list) or len(self.beta) != 2 or self.beta[0] == self.beta[1]:
+                raise ValueError(f"beta: expected two different positive numbers, the lowest first, got {self.beta!r}")
+            in_range("beta[0]", self.beta[0], 0, above=True, below=True)
+            in_range("beta[1]", self.beta[1], self.beta[0], above=True, below=True)
+        whole_number("objectives", self.objectives, 1)
 
     @property
     def n_values(self) -> int:
@@ -98,9 +101,18 @@ class Conditioning:
             if not low <= beta <= high:
                 raise ValueError(f"beta: {beta} is outside the trained range, {low} to {high}")
             row.append(2 * math.log(beta / low) / math.log(high / low) - 1)
+        if self.objectives == 1 and weights is not None:
+            raise ValueError("weights cannot be used, since they are not a condition of the sampler")
         if self.objectives > 1:
-            if weights is None or len(weights) != self.objectives or min(weights) < 0 or not sum(weights) > 0:
-                raise ValueError(f"weights: expected {self.objectives} non-negative numbers, not all 0, got {weights}")
+            if (
+                weights is None
+                or len(weights) != self.objectives
+                or not all(0 <= w < math.inf for w in weights)
+                or not 0 < sum(weights) < math.inf
+            ):
+                raise ValueError(
+                    f"weights: expected {self.objectives} finite, non-negative numbers, not all 0, got {weights}"
+                )
             row += [w / sum(weights) for w in weights]
         return torch.tensor([row]).expand(n, -1).contiguous()
 
@@ -134,6 +146,11 @@ class Conditioning:
         if self.scalarisation == "sum":
             return (log_reward + weights.log()).logsumexp(1)
         if self.scalarisation == "product":
-            return (weights * log_reward).sum(1)
-        weighted = weights / weights.max(1, keepdim=True).values * log_reward
+            return _weighted(weights, log_reward).sum(1)
+        weighted = _weighted(weights / weights.max(1, keepdim=True).values, log_reward)
         return weighted.min(1).values + _AUGMENTATION * weighted.sum(1)
+
+
+def _weighted(weights: Tensor, log_reward: Tensor) -> Tensor:
+    """Return products, which are 0 for a weight of 0, also of a log-reward of -inf."""
+    return torch.where(weights == 0, 0.0, weights * log_reward)

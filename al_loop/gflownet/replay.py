@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from al_loop.gflownet.reward import AnyReward, score
 from al_loop.gflownet.sources import Entries, Source
+from al_loop.system.checks import one_of, whole_number
 
 Priority = Literal["reward", "recency"]
 
@@ -25,12 +26,12 @@ class Replay(Source):
         priority: the criterion for retaining objects.
 
     Raises:
-        ValueError: the capacity is below 1.
+        ValueError: the capacity is below 1, or there is no such priority.
     """
 
     def __init__(self, capacity: int, priority: Priority = "reward") -> None:
-        if capacity < 1:
-            raise ValueError(f"capacity: must be at least 1, got {capacity}")
+        whole_number("capacity", capacity, 1)
+        one_of("priority", priority, get_args(Priority))
         self.capacity, self.priority = capacity, priority
         self._entries: Entries | None = None
 

@@ -23,8 +23,10 @@ from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.scoring import InlineScorer, Scorer, Scores
 from al_loop.gflownet.searches.base import Parents, Search, SearchContext
 from al_loop.gflownet.sources import Entries
+from al_loop.gflownet.state_checks import check_starts
 from al_loop.gflownet.trajectories import Trajectories
 from al_loop.system import stopping
+from al_loop.system.checks import in_range, whole_number
 
 #: prefix of the names of a live reward's weights among those that a learner sends
 REWARD_PREFIX = "reward:"
@@ -113,7 +115,11 @@ class SearchJob:
 
 @dataclass(frozen=True)
 class DrawRequest:
-    """Arguments of ``Sampler.draw``, as they are sent to a sampler."""
+    """Arguments of ``Sampler.draw``, as they are sent to a sampler.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
 
     n: int
     seed: int
@@ -122,6 +128,12 @@ class DrawRequest:
     jobs: Sequence[SearchJob] = ()
     is_scored: bool = True
     per_condition: int = 1
+
+    def __post_init__(self) -> None:
+        whole_number("n", self.n, 0)
+        whole_number("per_condition", self.per_condition, 1)
+        in_range("epsilon", self.epsilon, 0, 1)
+        in_range("temperature", self.temperature, 0, above=True, below=True)
 
 
 @dataclass(frozen=True)
@@ -258,12 +270,15 @@ class Sampler:
             jobs: searches to run in addition.
             is_scored: whether to evaluate the reward; if not, all log-rewards are 0.
             per_condition: successive objects of each condition, where conditions are drawn at random.
-            start: states from which to start, shape n x state_size; None: the environment draws conditions at random,
-                if it has any.
+            start: unfinished states from which to start, shape n x state_size; None: the environment draws conditions
+                at random, if it has any.
 
         Raises:
-            ValueError: nothing is to be drawn, or the conditions are out of range.
+            ValueError: nothing is to be drawn, an argument or the conditions are out of range, or a state to start from
+                is finished.
         """
+        if start is not None:
+            check_starts(self._environment, start, n)
         request = DrawRequest(n, seed, epsilon, temperature, jobs, is_scored, per_condition)
         return self.begin(request, beta, weights, start).result()
 

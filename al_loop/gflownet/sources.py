@@ -12,7 +12,7 @@ from torch import Tensor
 
 from al_loop.environments.base import Environment
 from al_loop.gflownet.reward import AnyReward, check_not_too_high, score
-from al_loop.gflownet.terminal_states import check_terminal_states
+from al_loop.gflownet.state_checks import check_terminal_states
 from al_loop.system.checks import in_range, whole_number
 
 #: distance of one state from k others: (state_size), (k x state_size) -> k

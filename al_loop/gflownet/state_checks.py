@@ -1,4 +1,4 @@
-"""A check that states from elsewhere are finished objects of a space."""
+"""Checks of states from elsewhere: those to start from, and finished objects of a space."""
 
 from __future__ import annotations
 
@@ -8,8 +8,33 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.gflownet.conditioned import Conditioned
 
 _MOST_WALKED = 4096  # states of a large data set that are taken apart; of all, it would cost as much as a training
+
+
+def check_starts(environment: Environment, start: Tensor, n: int) -> None:
+    """Raise an error unless n trajectories can start from states.
+
+    Args:
+        environment: the space.
+        start: states, shape n x state_size.
+        n: number of trajectories.
+
+    Raises:
+        ValueError: the shape differs, there is no such condition, or a state is finished.
+    """
+    if start.shape != (n, environment.state_size) or start.dtype != torch.int64:
+        raise ValueError(
+            f"start: expected {n} x {environment.state_size} numbers of type int64, got shape {tuple(start.shape)} of "
+            f"{start.dtype}"
+        )
+    if isinstance(environment, Conditioned):
+        environment.check_index(start[:, 0])
+    is_finished = environment.is_terminal(start)
+    if bool(is_finished.any()):
+        row = str(start[is_finished][0].tolist())
+        raise ValueError(f"start: {row:.200} is finished, so that no step can follow")
 
 
 @torch.no_grad()
@@ -32,6 +57,8 @@ def check_terminal_states(environment: Environment, states: Tensor, objects: Seq
             f"states: expected n x {environment.state_size} numbers of type int64, the states of the environment "
             f"{environment.name}, got shape {tuple(states.shape)} of {states.dtype}"
         )
+    if isinstance(environment, Conditioned):
+        environment.check_index(states[:, 0])
     _refuse(environment, states, ~environment.is_terminal(states))
     spaced = torch.linspace(0, len(states) - 1, min(len(states), _MOST_WALKED), dtype=torch.float64).round().long()
     some = states[spaced.to(states.device)]

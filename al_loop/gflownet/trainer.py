@@ -17,6 +17,7 @@ from al_loop.gflownet.scoring import Scorer
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.seeding import derive_seed
 from al_loop.system import stopping
+from al_loop.system.checks import whole_number
 
 
 class Trainer:
@@ -48,6 +49,7 @@ class Trainer:
         scorer: Scorer | None = None,
         replicas: int = 1,
     ) -> None:
+        whole_number("replicas", replicas, 1)
         self.training = training or TrainingSettings()
         self._seed = seed
         others = LocalReplicas(replicas) if replicas > 1 else None

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from al_loop.system.checks import whole_number
+
 
 @dataclass(frozen=True)
 class SizeLimits:
@@ -21,11 +23,18 @@ class SizeLimits:
         min_fragments: smallest number of blocks in a molecule.
         max_fragments: largest number of blocks in a molecule, at least ``min_fragments``.
         max_atoms: largest number of heavy atoms in a molecule.
+
+    Raises:
+        ValueError: a size is below 1, or no whole number.
     """
 
     min_fragments: int
     max_fragments: int
     max_atoms: int
+
+    def __post_init__(self) -> None:
+        for name in ("min_fragments", "max_fragments", "max_atoms"):
+            whole_number(name, getattr(self, name), 1)
 
     @property
     def state_size(self) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from al_loop.environments._per_device import PerDevice
 from al_loop.environments.base import Environment
+from al_loop.system.checks import whole_number
 
 
 class Hypergrid(Environment):
@@ -27,8 +28,8 @@ class Hypergrid(Environment):
     kind = "hypergrid"
 
     def __init__(self, dimensions: int = 2, height: int = 8) -> None:
-        if dimensions < 1 or height < 2:
-            raise ValueError(f"dimensions must be at least 1 and height at least 2, got {dimensions} and {height}")
+        whole_number("dimensions", dimensions, 1)
+        whole_number("height", height, 2)
         self.dimensions, self.height = dimensions, height
         self.n_actions = self.n_backward_actions = dimensions + 1  # the last one: stop, and undoing it
         self.state_size = dimensions + 1  # coordinates, then whether the point is finished

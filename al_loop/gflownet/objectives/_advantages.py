@@ -9,6 +9,7 @@ from torch import Tensor
 
 from al_loop.gflownet.losses import LossName
 from al_loop.gflownet.objectives.base import Objective, Terms
+from al_loop.system.checks import in_range
 
 
 class PolicyGradientObjective(Objective):
@@ -32,10 +33,8 @@ class PolicyGradientObjective(Objective):
 
     def __init__(self, trace: float, value_weight: float, loss: LossName) -> None:
         super().__init__(loss)
-        if not 0 <= trace <= 1:
-            raise ValueError(f"trace: must be from 0 to 1, got {trace}")
-        if not value_weight > 0:
-            raise ValueError(f"value_weight: must be above 0, got {value_weight}")
+        in_range("trace", trace, 0, 1)
+        in_range("value_weight", value_weight, 0, above=True, below=True)
         self.trace, self.value_weight = trace, value_weight
 
     def advantages(self, terms: Terms) -> Tensor:

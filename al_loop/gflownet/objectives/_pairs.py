@@ -7,23 +7,23 @@ from torch import Tensor
 
 from al_loop.gflownet.losses import LossName
 from al_loop.gflownet.objectives.base import Objective, Terms
+from al_loop.system.checks import in_range
 
 
 class PairwiseObjective(Objective):
     """A loss of sub-trajectories, those of k steps with weight lambda^(k - 1).
 
     Args:
-        weight: lambda, above 0.
+        weight: lambda, above 0 and finite.
         loss: the regression loss.
 
     Raises:
-        ValueError: the weight is not positive.
+        ValueError: the weight is out of range.
     """
 
     def __init__(self, weight: float, loss: LossName) -> None:
         super().__init__(loss)
-        if not weight > 0:
-            raise ValueError(f"weight: lambda must be above 0, got {weight}")
+        in_range("weight", weight, 0, above=True, below=True)
         self.weight = weight
 
     def mean_over_pairs(self, terms: Terms, log_flow: Tensor, has_flow: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from al_loop.gflownet.losses import LossName
 from al_loop.gflownet.objectives._advantages import PolicyGradientObjective
 from al_loop.gflownet.objectives.base import Terms
+from al_loop.system.checks import in_range
 
 _MAX_LOG_RATIO = 20.0  # beyond it, the exponential's gradient may overflow
 
@@ -39,8 +40,7 @@ class EntropicPPO(PolicyGradientObjective):
         self, trace: float = 0.7, clip: float = 0.2, value_weight: float = 1.0, loss: LossName = "squared"
     ) -> None:
         super().__init__(trace, value_weight, loss)
-        if not clip > 0:
-            raise ValueError(f"clip: must be above 0, got {clip}")
+        in_range("clip", clip, 0, above=True)
         self.clip = clip
 
     def __call__(self, terms: Terms) -> Tensor:

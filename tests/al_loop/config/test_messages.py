@@ -35,7 +35,7 @@ KEYS_OF_AN_OBJECTIVE = "known keys: goal, name, unit"
         ),
         (
             {"environment": {"kind": "sequence", "alphabet": "AC", "length": 0}},
-            ["environment.min_length: must be between 1 and length (0), got 0 (config)"],
+            ["environment.length: must be a whole number of at least 1, got 0 (config)"],
         ),
         ({"oracle": ["human"]}, ["oracle: ['human'] is not valid: a section of keys is expected"]),
         ({"initial_data": 3}, ["initial_data: "]),

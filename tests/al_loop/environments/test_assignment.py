@@ -62,6 +62,7 @@ def test_any_order_is_exact_on_3_to_the_12_states():
     [
         (("00", 3), "none twice"),
         ((["a", "bc"], 3), "same size"),
+        (("01", 2.5), "length: must be a whole number of at least 1, got 2.5"),
         (("01", 0), "at least 1"),
         (("01", 3, "random"), "any, left_to_right"),
     ],

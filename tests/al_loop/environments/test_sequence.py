@@ -187,6 +187,8 @@ def test_features_are_one_hot_letters_and_blanks():
         ((["AB", "AB"], 3), "none empty and none twice"),
         (("AC", 3, 4), "min_length"),
         (("AC", 0), "length"),
+        (("AC", 2.5), "length: must be a whole number of at least 1, got 2.5"),
+        (("AC", 3, 1.5), "min_length: must be a whole number of at least 1, got 1.5"),
         (("AC", 3, 2, "prepend"), "order: 'prepend' is not one of append, prepend_append"),
     ],
 )

@@ -86,6 +86,7 @@ def test_a_full_set_needs_no_stop():
         ((["a", ""], 1), "must not be empty"),
         ((3, 4), "size: .* got 4"),
         ((3, 0), "size: .* got 0"),
+        ((3, 2.5), "size: must be a whole number of at least 1, got 2.5"),
         ((3, 2, 3), "min_size: .* got 3"),
         ((3, 2, 0), "min_size: .* got 0"),
     ],

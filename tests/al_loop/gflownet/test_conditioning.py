@@ -46,8 +46,12 @@ def test_fixed_conditions_are_what_apply_understands():
         (BETAS, {"beta": 5.0}, "outside the trained range, 0.5 to 4.0"),
         (BETAS, {"weights": [1.0]}, "beta is required"),
         (WEIGHTS, {"beta": 1.0, "weights": [1, 1]}, "beta cannot be used"),
-        (WEIGHTS, {"weights": [1, 1, 1]}, "expected 2 non-negative numbers"),
-        (WEIGHTS, {"weights": [0, 0]}, "expected 2 non-negative numbers"),
+        (WEIGHTS, {"weights": [1, 1, 1]}, "expected 2 finite, non-negative numbers"),
+        (WEIGHTS, {"weights": [0, 0]}, "expected 2 finite, non-negative numbers"),
+        (WEIGHTS, {"weights": [math.inf, 1]}, "expected 2 finite, non-negative numbers"),
+        (WEIGHTS, {"weights": [math.nan, 1]}, "expected 2 finite, non-negative numbers"),
+        (BETAS, {"beta": 1.0, "weights": [1, 2]}, "weights cannot be used"),
+        (Conditioning(), {"weights": [1, 2]}, "weights cannot be used"),
     ],
 )
 def test_conditions_that_were_not_trained_are_refused(conditioning, what, reason):
@@ -56,11 +60,24 @@ def test_conditions_that_were_not_trained_are_refused(conditioning, what, reason
 
 
 @pytest.mark.parametrize(
-    "settings", [{"beta": (2.0, 1.0)}, {"beta": (0.0, 1.0)}, {"objectives": 0}, {"scalarisation": "max"}]
+    "settings",
+    [
+        *({"beta": beta} for beta in ((2.0, 1.0), (0.0, 1.0), (1.0, math.inf), (1.0, 2.0, 3.0), 3.0, (1.0, 1.0))),
+        {"objectives": 0},
+        {"objectives": 1.5},
+        {"scalarisation": "max"},
+    ],
 )
 def test_impossible_conditionings_are_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         Conditioning(**settings)
+
+
+@pytest.mark.parametrize("scalarisation", ["sum", "product", "chebyshev"])
+def test_an_objective_without_weight_does_not_count_even_where_it_is_minus_infinity(scalarisation):
+    assert scalarised(scalarisation, [[0.0, -torch.inf]], [1, 0]).tolist() == [0]
+    expected = math.log(0.75) if scalarisation == "sum" else -torch.inf
+    assert scalarised(scalarisation, [[0.0, -torch.inf]], [3, 1]).item() == pytest.approx(expected)
 
 
 def scalarised(scalarisation, log_rewards, weights):

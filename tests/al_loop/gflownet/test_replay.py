@@ -111,6 +111,8 @@ def test_state_survives_saving():
 def test_no_capacity_is_refused():
     with pytest.raises(ValueError, match="capacity"):
         Replay(0)
+    with pytest.raises(ValueError, match="priority: 'best' is not one of reward, recency"):
+        Replay(1, "best")
 
 
 def test_objects_that_get_equal_names_are_one_object():

@@ -1,9 +1,12 @@
 """The sampler's draws: requests, parts, and scores."""
 
+import re
+
 import pytest
 import torch
 
 from al_loop.environments.sequence import Sequences
+from al_loop.gflownet.conditioned import Conditioned
 from al_loop.gflownet.policies import make_policy
 from al_loop.gflownet.reward import StateReward
 from al_loop.gflownet.sampler import Draw, DrawRequest, Sampler
@@ -29,6 +32,36 @@ def test_a_draw_depends_on_its_request_alone():
 def test_nothing_to_draw_is_refused():
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         sampler().draw(0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"n": -1}, "n: must be a whole number of at least 0, got -1"),
+        ({"per_condition": 0}, "per_condition: must be a whole number of at least 1, got 0"),
+        ({"epsilon": 2}, "epsilon: must be a number from 0 to 1, got 2"),
+        ({"temperature": -1}, "temperature: must be a number above 0 and finite, got -1"),
+        ({"weights": [1, 2]}, "weights cannot be used, since they are not a condition of the sampler"),
+        ({"start": WORDS.encode(["ACGU", "ACGU"])}, "is finished, so that no step can follow"),
+        ({"start": WORDS.initial(3)}, "start: expected 2 x 6 numbers of type int64, got shape (3, 6)"),
+    ],
+)
+def test_arguments_of_a_draw_that_make_no_sense_are_refused(arguments, reason):
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        sampler().draw(**{"n": 2, "seed": 0, **arguments})
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_a_condition_that_there_is_not_is_refused(index):
+    space = Conditioned(WORDS, torch.eye(3))
+    start = space.start(torch.tensor([index]))
+    with pytest.raises(ValueError, match=f"condition: expected an index from 0 to 2, got {index}"):
+        Sampler(space, make_policy(space, 8, 1)).draw(1, seed=0, start=start)
+
+
+def test_conditions_without_a_column_are_refused():
+    with pytest.raises(ValueError, match="at least one row and one column"):
+        Conditioned(WORDS, torch.zeros(2, 0))
 
 
 def test_a_draw_without_scores_calls_no_reward():

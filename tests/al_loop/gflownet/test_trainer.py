@@ -167,6 +167,11 @@ def test_bad_settings_are_refused(settings, reason):
         Trainer(WORDS, letters, Training(**settings)).step()
 
 
+def test_a_negative_number_of_replicas_is_refused():
+    with pytest.raises(ValueError, match="replicas: must be a whole number of at least 1, got -1"):
+        Trainer(WORDS, letters, Training(hidden=8), replicas=-1)
+
+
 def test_rewards_of_minus_infinity_everywhere_are_refused():
     with pytest.raises(ValueError, match="every log-reward is -inf"):
         Trainer(WORDS, lambda objects: torch.full((len(objects),), -torch.inf), Training(hidden=8)).step()

@@ -195,8 +195,12 @@ def test_unknown_names_are_refused_with_the_known_ones():
         make_objective("trajectory")
     with pytest.raises(ValueError, match=r"'cubic' is not one of squared, huber, cosh, linex"):
         TrajectoryBalance("cubic")
-    with pytest.raises(ValueError, match="lambda must be above 0"):
-        SubTrajectoryBalance(0)
+
+
+@pytest.mark.parametrize("weight", [0, -1, math.inf, math.nan, "1"])
+def test_a_weight_of_sub_trajectories_out_of_range_is_refused(weight):
+    with pytest.raises(ValueError, match=r"^weight: must be a number above 0 and finite"):
+        SubTrajectoryBalance(weight)
 
 
 @pytest.mark.parametrize("objective", ALL)
