@@ -211,7 +211,7 @@ def correlation(log_reward: Tensor, log_likelihoods: Tensor) -> tuple[float, flo
         log_likelihoods: log-likelihoods under the sampler, shape n.
 
     Returns:
-        Pearson's and Spearman's coefficient; NaN where one of the two does not vary.
+        Pearson's and Spearman's coefficient; NaN where one of the two does not vary, or has a value that is not finite.
 
     Raises:
         ValueError: the numbers differ, or are below 2.
@@ -219,6 +219,8 @@ def correlation(log_reward: Tensor, log_likelihoods: Tensor) -> tuple[float, flo
     a, b = log_reward.double().flatten(), log_likelihoods.double().flatten()
     if len(a) != len(b) or len(a) < 2:
         raise ValueError(f"expected as many log-rewards as log-likelihoods, at least 2, got {len(a)} and {len(b)}")
+    if any(bool((x == x[0]).all()) or not bool(x.isfinite().all()) for x in (a, b)):
+        return math.nan, math.nan
     pearson, spearman = (torch.corrcoef(torch.stack(pair))[0, 1] for pair in ((a, b), (_ranks(a), _ranks(b))))
     return float(pearson), float(spearman)
 

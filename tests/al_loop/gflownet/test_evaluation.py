@@ -87,6 +87,12 @@ def test_correlations_of_values_and_of_ranks():
         correlation(a[:1], a[:1])
 
 
+@pytest.mark.parametrize("values", [[0.1, 0.1, 0.1], [0.0, 1.0, -math.inf], [0.0, 1.0, math.nan]])
+def test_a_correlation_is_nan_where_values_are_constant_or_not_finite(values):
+    a, b = torch.tensor(values, dtype=torch.float64), torch.tensor([0.3, 0.1, 0.2], dtype=torch.float64)
+    assert all(math.isnan(value) for value in (*correlation(a, b), *correlation(b, a)))
+
+
 def test_no_histories_are_refused():
     space = SPACES["grid"]
     with pytest.raises(ValueError, match="n_histories"):
