@@ -29,11 +29,15 @@ from al_loop.gflownet.replay import Replay
 from al_loop.gflownet.replicas import Replicas, on_cpu
 from al_loop.gflownet.reward import AnyReward, StateReward, as_log_reward, check_log_reward
 from al_loop.gflownet.sampler import REWARD_PREFIX, Draw, SearchJob
+from al_loop.gflownet.saved_state import check_entries
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.gflownet.sources import Entries, Source
 from al_loop.gflownet.trained_weights import TrainedWeights
 from al_loop.gflownet.trajectories import Trajectories
 from al_loop.seeding import derive_seed
+
+#: entries of a saved state that are always loaded
+_ENTRIES = ("policy", "log_z", "average", "optimizer", "replay", "measured", "reference", "is_fresh")
 
 
 class Learner:
@@ -360,6 +364,7 @@ class Learner:
         Raises:
             Exception: the state does not fit; the type depends on what differs, and this learner's state is unchanged.
         """
+        check_entries(state, _ENTRIES, "Learner.state_dict")
         before, reference = self.state_dict(), self._reference
         try:
             self._load(state)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from al_loop.environments.base import Environment
+from al_loop.errors import counted
 from al_loop.gflownet.replay import Replay
 from al_loop.gflownet.reward import AnyReward, StateReward, score
 from al_loop.gflownet.sampler import Draw, SearchJob
@@ -179,10 +180,20 @@ class LearnerSources:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a state returned by ``state_dict``."""
+        """Restore a state returned by ``state_dict``.
+
+        Raises:
+            ValueError: another number of sources was added.
+        """
+        saved_sources = state.get("sources", ())
+        if len(saved_sources) != len(self._added):
+            raise ValueError(
+                f"state: it was saved with {counted(len(saved_sources), 'added source')}, and this learner has "
+                f"{len(self._added)}; add the same sources in the same order before loading it"
+            )
         self.replay.load_state_dict(state["replay"])
         self.measured.load_state_dict(state["measured"])
-        for (source, _), saved in zip(self._added, state.get("sources", ()), strict=True):
+        for (source, _), saved in zip(self._added, saved_sources, strict=True):
             source.load_state_dict(saved)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -26,6 +26,24 @@ def read_state(content: bytes, device: torch.device | str, weights: tuple[str, .
         if not all(bool(tensor.isfinite().all()) for tensor in _tensors(state.get(name))):
             raise ValueError(f"some weights of its {name} are not finite")
     return state
+
+
+def check_entries(state: object, names: Iterable[str], origin: str) -> None:
+    """Raise an error unless a state has all entries that are loaded.
+
+    Args:
+        state: the state.
+        names: the names of the entries.
+        origin: what returns such states, for the message.
+
+    Raises:
+        ValueError: it is no mapping, or lacks an entry.
+    """
+    if not isinstance(state, Mapping):
+        raise ValueError(f"state: expected what {origin} returns, got {state!r:.80}")
+    missing = [name for name in names if name not in state]
+    if missing:
+        raise ValueError(f"state: expected what {origin} returns, but it has no entry {missing[0]!r}")
 
 
 def _tensors(value: object) -> Iterator[Tensor]:

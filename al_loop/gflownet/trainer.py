@@ -13,6 +13,7 @@ from al_loop.gflownet.local_replicas import LocalReplicas
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.reward import AnyReward
 from al_loop.gflownet.sampler import Sampler
+from al_loop.gflownet.saved_state import check_entries
 from al_loop.gflownet.scoring import Scorer
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.seeding import derive_seed
@@ -97,7 +98,13 @@ class Trainer:
         return {"learner": self.learner.state_dict(), "n_steps": self.n_steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a state returned by ``state_dict``."""
+        """Restore a state returned by ``state_dict``.
+
+        Raises:
+            Exception: the state does not fit, see ``Learner.load_state_dict``.
+        """
+        check_entries(state, ("learner", "n_steps"), "Trainer.state_dict")
+        whole_number("state: n_steps", state["n_steps"], 0)
         self.learner.load_state_dict(state["learner"])
         self.n_steps = state["n_steps"]
 

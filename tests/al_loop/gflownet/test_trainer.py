@@ -18,6 +18,7 @@ from al_loop.gflownet.reward import StateReward
 from al_loop.gflownet.searches.delta_conservative import DeltaConservative
 from al_loop.gflownet.searches.genetic import Genetic
 from al_loop.gflownet.searches.local_search import LocalSearch
+from al_loop.gflownet.sources import ConditionHeaps
 from al_loop.gflownet.trainer import Trainer, train
 
 WORDS = Sequences("ACGU", 5, 3)
@@ -175,3 +176,31 @@ def test_a_negative_number_of_replicas_is_refused():
 def test_rewards_of_minus_infinity_everywhere_are_refused():
     with pytest.raises(ValueError, match="every log-reward is -inf"):
         Trainer(WORDS, lambda objects: torch.full((len(objects),), -torch.inf), Training(hidden=8)).step()
+
+
+def loaded(change, n_saved=0, n_own=0):
+    saved, own = (Trainer(WORDS, letters, Training(hidden=8, batch_size=4)) for _ in range(2))
+    for trainer, n in ((saved, n_saved), (own, n_own)):
+        for _ in range(n):
+            trainer.learner.add_source(ConditionHeaps(0), 2)
+    own.load_state_dict(change(saved.state_dict()))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda state: {}, "expected what Trainer.state_dict returns, but it has no entry 'learner'"),
+        (lambda state: None, "expected what Trainer.state_dict returns, got None"),
+        (lambda state: {**state, "n_steps": -3}, "n_steps: must be a whole number of at least 0, got -3"),
+        (lambda state: {**state, "learner": {}}, "expected what Learner.state_dict returns, but it has no entry"),
+    ],
+)
+def test_a_state_that_lacks_an_entry_is_refused(change, reason):
+    with pytest.raises(ValueError, match=f"^state: {reason}"):
+        loaded(change)
+
+
+@pytest.mark.parametrize(("n_saved", "n_own"), [(1, 0), (0, 1)])
+def test_a_state_with_other_sources_is_refused(n_saved, n_own):
+    with pytest.raises(ValueError, match=f"^state: it was saved with {n_saved} added sources?, .* has {n_own}; add"):
+        loaded(lambda state: state, n_saved, n_own)
