@@ -10,7 +10,7 @@ from torch import Tensor
 from al_loop.environments.base import Environment
 from al_loop.gflownet.conditioned import Conditioned
 
-_MOST_WALKED = 4096  # states of a large data set that are taken apart; of all, it would cost as much as a training
+_MOST_WALKED = 1024  # states of a large data set that are taken apart; of all, it would cost as much as a training
 
 
 def check_starts(environment: Environment, start: Tensor, n: int) -> None:

@@ -9,7 +9,7 @@ from tests.support.configs import refused
     [
         ("rounds.count=many", ["rounds.count", "'many'", "integer"]),
         ("sampler.stepps=3", ["sampler.stepps: unknown key", "did you mean 'steps'"]),
-        ("environment.length=0", ["environment", "min_length"]),
+        ("environment.length=0", ["environment.length", "at least 1, got 0"]),
         ("sampler.pool=2", ["sampler.pool: 2"]),
         ("environment.kind=sequense", ["'sequense'", "hypergrid"]),
     ],
