@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from al_loop.latent.base import LatentModel
-from al_loop.latent.checks import in_range
+from al_loop.system.checks import in_range
 
 #: most latents that are counted at a time
 _CHUNK = 20_000
@@ -29,7 +29,8 @@ class MultinomialModel(LatentModel):
 
     def __init__(self, smoothing: float, **arguments: Any) -> None:
         super().__init__(smoothing=smoothing, **arguments)
-        self._smoothing = in_range("smoothing", smoothing, 0, 1e9)
+        in_range("smoothing", smoothing, 0, 1e9)
+        self._smoothing = smoothing
 
     @abstractmethod
     def tables(self) -> list[nn.Parameter]:

@@ -18,8 +18,8 @@ from al_loop.gflownet.rollout import rollout
 from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.trajectory_terms import log_probabilities
 from al_loop.latent.base import LatentModel
-from al_loop.latent.checks import at_least_one
 from al_loop.latent.observations import Observations
+from al_loop.system.checks import in_range, whole_number
 
 #: most trajectories that are drawn at a time
 _CHUNK = 20_000
@@ -109,11 +109,9 @@ class Posterior:
         Raises:
             ValueError: a number is out of range, or the data are not observations of the model.
         """
-        at_least_one("n", n)
-        if isinstance(moves, bool) or not isinstance(moves, int) or moves < 0:
-            raise ValueError(f"moves: must be a whole number of at least 0, got {moves!r:.80}")
-        if not 0 < undone <= 1:
-            raise ValueError(f"undone: must be above 0 and at most 1, got {undone}")
+        whole_number("n", n, 1)
+        whole_number("moves", moves, 0)
+        in_range("undone", undone, 0, 1, above=True)
         observations, policy = self._bind(x)
         m = observations.n_observed
         index = torch.arange(m).repeat_interleave(n)
@@ -142,7 +140,7 @@ class Posterior:
         Raises:
             ValueError: n is below 1, or the data are not observations of the model.
         """
-        at_least_one("n", n)
+        whole_number("n", n, 1)
         observations, policy = self._bind(x)
         generator = torch.Generator().manual_seed(seed)
         states, log_weights = _weighted_draws(observations, policy, self.model, n, generator, self.backward)
@@ -172,7 +170,7 @@ class Posterior:
         Raises:
             ValueError: n is below 1, or the data are not observations of the model.
         """
-        at_least_one("n", n)
+        whole_number("n", n, 1)
         observations, policy = self._bind(x)
         generator = torch.Generator().manual_seed(seed)
         _, log_weights = _weighted_draws(observations, policy, self.model, n, generator, self.backward)
@@ -191,7 +189,7 @@ class Posterior:
         Raises:
             ValueError: n is below 1, or the data are not observations of the model.
         """
-        at_least_one("n", n)
+        whole_number("n", n, 1)
         observations, policy = self._bind(x)
         generator = torch.Generator().manual_seed(seed)
         return evaluate(observations, policy, self.model, n, generator, self.backward, n_pairs)

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import get_args
 
-from al_loop.errors import not_one_of
 from al_loop.gflownet.backward_rollout import Backward
 from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.settings import TrainingSettings
+from al_loop.system.checks import one_of, whole_number
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,10 @@ class EM:
             ("draws", 1), ("m_steps", 1), ("per_observation", 1), ("report_every", 1), ("staleness", 0), ("hidden", 1),
             ("layers", 1),
         ):  # fmt: skip
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ValueError(f"{name}: must be a whole number of at least {low}, got {value!r:.80}")
+            whole_number(name, getattr(self, name), low)
         if self.m_batch is not None and (not isinstance(self.m_batch, int) or self.m_batch < 1):
             raise ValueError(f"m_batch: must be at least 1, or null for all observations, got {self.m_batch}")
-        if self.backward not in get_args(Backward):
-            raise ValueError(f"backward: {not_one_of(self.backward, get_args(Backward))}")
+        one_of("backward", self.backward, get_args(Backward))
         if self.per_observation > self.batch_size:
             raise ValueError(
                 f"per_observation: must be at most the batch_size of {self.batch_size}, got {self.per_observation}"

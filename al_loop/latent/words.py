@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from al_loop.errors import counted
-from al_loop.latent.checks import at_least_one
+from al_loop.system.checks import whole_number
 
 #: the index that follows the end of a sequence
 PAD = -1
@@ -33,7 +33,8 @@ class Words:
         self._index = {letter: i for i, letter in enumerate(self.letters)}
         if not self.letters or len(self._index) != len(self.letters) or "" in self._index:
             raise ValueError(f"alphabet: expected at least one letter, none empty and none twice, got {alphabet!r}")
-        self.length = at_least_one("length", length)
+        whole_number("length", length, 1)
+        self.length = length
 
     def read(self, data: Any, shortest: int = 1) -> Tensor:
         """Return sequences as rows of indices, shape n x length, -1 after the end.

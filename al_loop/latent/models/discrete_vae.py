@@ -12,7 +12,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, softp
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.base import Environment
 from al_loop.latent.base import LatentModel
-from al_loop.latent.checks import at_least_one, numbered, read_numbers
+from al_loop.latent.numbers import numbered, read_numbers
+from al_loop.system.checks import whole_number
 
 
 class DiscreteVAE(LatentModel):
@@ -50,7 +51,7 @@ class DiscreteVAE(LatentModel):
         super().__init__(height=height, width=width, grid=grid, codes=codes, hidden=hidden, **arguments)
         for name, size in self.arguments.items():
             if name != "sampler":
-                at_least_one(name, size)
+                whole_number(name, size, 1)
         if sampler not in ("mlp", "masked_autoregressive"):
             raise ValueError(f"sampler: {sampler!r} is not one of mlp, masked_autoregressive")
         self._sampler = sampler

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from al_loop.environments.forest import Forests, Order
-from al_loop.latent.checks import at_least_one
 from al_loop.latent.multinomial import MultinomialModel
 from al_loop.latent.words import OfWords, Words, lengths_of
+from al_loop.system.checks import one_of, whole_number
 
 #: trials for each sentence before it counts as too unlikely to be of an accepted length
 _TRIALS = 1000
@@ -62,12 +62,13 @@ class Grammar(OfWords, MultinomialModel):
         if order != "any":
             arguments["order"] = order
         super().__init__(smoothing, words=words, length=length, **arguments)
-        at_least_one("nonterminals", nonterminals)
-        at_least_one("preterminals", preterminals)
-        if at_least_one("length", length) < 2 or context not in ("none", "sibling"):
-            raise ValueError(
-                f"expected a length of at least 2, and the context none or sibling, got {length} and {context!r}"
-            )
+        for name, value, least in (
+            ("nonterminals", nonterminals, 1),
+            ("preterminals", preterminals, 1),
+            ("length", length, 2),
+        ):
+            whole_number(name, value, least)
+        one_of("context", context, ("none", "sibling"))
         self.words = Words(words, length)
         self._order = order
         if order == "top_down":  # partial trees lack the ends of rules

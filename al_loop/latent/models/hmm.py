@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.base import Environment
-from al_loop.latent.checks import at_least_one, numbered
 from al_loop.latent.multinomial import MultinomialModel
+from al_loop.latent.numbers import numbered
 from al_loop.latent.words import PAD, OfWords, Words, lengths_of
 from al_loop.system.alphabets import letters_of
+from al_loop.system.checks import whole_number
 
 
 class HMM(OfWords, MultinomialModel):
@@ -43,7 +44,7 @@ class HMM(OfWords, MultinomialModel):
         smoothing: Annotated[float, Field(ge=0, le=1e9)] = 0.01,
     ) -> None:
         super().__init__(smoothing, alphabet=alphabet, length=length, states=states)
-        at_least_one("states", states)
+        whole_number("states", states, 1)
         letters = letters_of(alphabet) if isinstance(alphabet, str) else alphabet
         self.words, self._states = Words(letters, length), states
         n_letters = len(self.words.letters)

@@ -12,7 +12,8 @@ from torch import Tensor
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.base import Environment
 from al_loop.latent.base import LatentModel, log_normal
-from al_loop.latent.checks import at_least_one, in_range, numbered, read_numbers
+from al_loop.latent.numbers import numbered, read_numbers
+from al_loop.system.checks import in_range, whole_number
 
 
 class Mixture(LatentModel):
@@ -39,9 +40,11 @@ class Mixture(LatentModel):
         sigma: Annotated[float, Field(ge=1e-6, le=1e9)] = 0.25,
     ) -> None:
         super().__init__(groups=groups, petals=petals, radius=radius, sigma=sigma)
-        self._groups, self._petals = at_least_one("groups", groups), at_least_one("petals", petals)
-        self._sigma = in_range("sigma", sigma, 1e-6, 1e9)
+        whole_number("groups", groups, 1)
+        whole_number("petals", petals, 1)
+        in_range("sigma", sigma, 1e-6, 1e9)
         in_range("radius", radius, 0, 1e9)
+        self._groups, self._petals, self._sigma = groups, petals, sigma
         angle = (torch.arange(petals, dtype=torch.float64) + 0.5) * 2 * math.pi / petals
         self.register_buffer("petal", radius * torch.stack([angle.cos(), angle.sin()], 1))
         self.centre = torch.nn.Parameter(torch.zeros(groups, 2, dtype=torch.float64))

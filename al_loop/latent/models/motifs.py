@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from al_loop.environments.assignment import Assignments
 from al_loop.environments.base import Environment
-from al_loop.latent.checks import at_least_one, numbered
 from al_loop.latent.multinomial import MultinomialModel
+from al_loop.latent.numbers import numbered
 from al_loop.latent.words import PAD, OfWords, Words, lengths_of
 from al_loop.system.alphabets import letters_of
+from al_loop.system.checks import whole_number
 
 
 class Motifs(OfWords, MultinomialModel):
@@ -43,8 +44,9 @@ class Motifs(OfWords, MultinomialModel):
         smoothing: Annotated[float, Field(ge=0, le=1e9)] = 0.1,
     ) -> None:
         super().__init__(smoothing, alphabet=alphabet, length=length, motifs=motifs, width=width)
-        at_least_one("motifs", motifs)
-        if at_least_one("width", width) > at_least_one("length", length):
+        for name, value in (("motifs", motifs), ("width", width), ("length", length)):
+            whole_number(name, value, 1)
+        if width > length:
             raise ValueError(f"width: must be at most the length of the sequences, {length}, got {width}")
         self.words = Words(str(letters_of(alphabet)), length)
         self._motifs, self._width, self._n_starts = motifs, width, length - width + 1

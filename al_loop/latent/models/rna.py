@@ -13,8 +13,8 @@ from torch import Tensor
 from al_loop.environments.pairing import Pairings
 from al_loop.errors import ConfigError
 from al_loop.latent.base import LatentModel
-from al_loop.latent.checks import in_range
 from al_loop.latent.words import OfWords, Words, lengths_of
+from al_loop.system.checks import in_range
 
 #: pairs of the letters ACGU, by index
 _CAN_PAIR = torch.tensor([[0, 0, 0, 1], [0, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]], dtype=torch.bool)

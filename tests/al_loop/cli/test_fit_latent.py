@@ -99,10 +99,11 @@ def test_a_checkpoint_of_a_later_round_is_refused(task: Path, monkeypatch: pytes
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Checkpoint, "save", interrupted)
-    assert call("fit-latent", "latent.yaml", "points.csv", "-o", "m.pt", "em.rounds=3")[0] == 130
-    code, _, err = call("fit-latent", "latent.yaml", "points.csv", "-o", "m.pt", "em.rounds=1")
+    code, _, err = call("fit-latent", "latent.yaml", "points.csv", "-o", "later.pt", "em.rounds=3")
+    assert code == 130, err
+    code, _, err = call("fit-latent", "latent.yaml", "points.csv", "-o", "later.pt", "em.rounds=1")
     assert (code, len(err)) == (2, 1)
-    assert "em.rounds: m.pt.checkpoint is of round 2, and the fit now has 1; set it to at least 2" in err[0]
+    assert "em.rounds: later.pt.checkpoint is of round 2, and the fit now has 1; set it to at least 2" in err[0]
 
 
 @pytest.mark.parametrize("name", ["points.csv", "latent.yaml", "./points.csv"])

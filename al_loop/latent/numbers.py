@@ -1,4 +1,4 @@
-"""Checks of arguments and data that several models share."""
+"""Numbers that users give as data, and letters that stand for numbers."""
 
 from __future__ import annotations
 
@@ -10,38 +10,6 @@ from torch import Tensor
 
 #: largest absolute value of an observation: its square is still an ordinary number in single precision
 _LARGEST = 1e9
-
-
-def in_range(name: str, value: float, low: float, high: float) -> float:
-    """Return a number after checking its range.
-
-    Args:
-        name: of the argument, for the message.
-        value: the number.
-        low: the smallest value that is accepted.
-        high: the largest.
-
-    Raises:
-        ValueError: it is outside the range, or not a number.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ValueError(f"{name}: must be a number from {low:g} to {high:g}, got {value!r:.80}")
-    return value
-
-
-def at_least_one(name: str, value: int) -> int:
-    """Return a number of things after checking that it is a whole number of at least 1.
-
-    Args:
-        name: of the argument, for the message.
-        value: the number.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}: must be a whole number of at least 1, got {value!r:.80}")
-    return value
 
 
 def read_numbers(data: Any, what: str) -> Tensor:
