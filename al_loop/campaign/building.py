@@ -145,7 +145,9 @@ def training_settings(config: CampaignConfig, device: str | None = None) -> Trai
             objective=objective,
             searches=searches,
             conditioning=Conditioning(objectives=len(config.optimise or "") if is_conditioned else 1),
-            per_condition=config.environment.declared("environment", "trajectories_per_condition", 1),
+            per_condition=min(
+                config.environment.declared("environment", "trajectories_per_condition", 1), config.sampler.batch_size
+            ),
         )
         if config.sampler.kind == "gflownet":
             check_execution(config.sampler.execution, training.device)

@@ -71,12 +71,13 @@ class Draw:
         """Divide the draw into interleaved parts of about the same size.
 
         Args:
-            count: number of parts.
+            count: number of parts, fewer if there are fewer blocks.
             block: number of successive trajectories that stay together, such as those of one condition.
         """
         if count == 1:
             return [self]
         rows = range(len(self.trajectories))
+        count = min(count, -(-len(rows) // block))
         return [self._pick([row for row in rows if row // block % count == i]) for i in range(count)]
 
     def _pick(self, rows: Sequence[int]) -> Draw:

@@ -173,10 +173,9 @@ class TrainingSettings:
         compares = objective.uses_groups and self.per_condition > 1
         if objective.uses_groups and self.batch_size < 2:
             raise ValueError(f"batch_size: {name} compares trajectories, at least 2, got {self.batch_size}")
-        if self.per_condition > self.batch_size or (self.updates > 1 and self.batch_size % self.per_condition):
+        if self.per_condition > self.batch_size:
             raise ValueError(
-                f"per_condition: must be at most the batch_size of {self.batch_size}, and divide it if there are "
-                f"several updates, got {self.per_condition}"
+                f"per_condition: must be at most the batch_size of {self.batch_size}, got {self.per_condition}"
             )
         if self.conditioning.n_values and not (objective.uses_log_z or objective.uses_edges or compares):
             remedy = "set per_condition to at least 2, or use" if objective.uses_groups else "use"

@@ -85,4 +85,5 @@ def test_parts_of_a_draw_are_the_whole():
     assert sorted(joined.objects) == sorted(draw.objects)
     assert [o.count("A") for o in joined.objects] == joined.log_reward.tolist()
     assert draw.split(1) == [draw]
+    assert len(draw.split(3, block=len(draw.trajectories))) == 1
     assert draw.n_bytes > 0

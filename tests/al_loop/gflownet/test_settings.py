@@ -55,7 +55,6 @@ def test_the_old_name_still_works():
         ({"batch_size": 1}, None, "batch_size: LogPartitionVariance compares trajectories, at least 2, got 1"),
         ({"batch_size": 8}, 2000, "per_condition: .* hardly has two of one among 2000; set it to at least 2"),
         ({"batch_size": 4, "per_condition": 8}, None, "per_condition: must be at most the batch_size of 4"),
-        ({"batch_size": 4, "per_condition": 3, "updates": 2}, None, "divide it if there are several updates, got 3"),
         ({"batch_size": 48}, 10, ""),
         ({"batch_size": 8, "per_condition": 2}, 2000, ""),
     ],
