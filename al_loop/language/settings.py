@@ -71,7 +71,7 @@ class TuneSettings:
         tool: ``calculator``: after each "=" that follows an expression of integers, its value is written, not drawn.
         dtype: dtype of the frozen weights.
         device: ``cpu``, ``cuda``, ...
-        staleness: most steps by which samplers may lag behind; 0 without Ray.
+        staleness: most steps by which samplers on Ray may lag behind; without Ray, 0 is used.
         report_every: steps between reports of convergence; 0: a tenth of the steps.
         report_draws: continuations of each prompt in a report.
 

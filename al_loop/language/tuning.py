@@ -164,15 +164,14 @@ class _Tuning:
     def __init__(
         self, environment: Tokens, reward: LanguageReward, settings: TuneSettings, options: TuneOptions, seed: int
     ) -> None:
-        self._environment, self._reward, self._settings = environment, reward, settings
-        self._options, self._seed = options, seed
+        self._environment, self._reward, self._options, self._seed = environment, reward, options, seed
+        if settings.staleness and options.samplers is None:
+            self._say("staleness: without Ray no sampler lags behind; 0 is used")
+            settings = replace(settings, staleness=0)
+        self._settings = settings
         if not isinstance(seed, int):
             raise ConfigError(f"seed: expected a whole number, got {seed!r:.80}")
         check_seed(seed)
-        if settings.staleness and options.samplers is None:
-            raise ConfigError(
-                f"staleness: samplers lag behind on Ray only; use 0, or --address auto, got {settings.staleness}"
-            )
         reward.bind(environment)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "adapters"))

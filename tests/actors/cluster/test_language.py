@@ -39,7 +39,7 @@ def test_samplers_on_ray_draw_what_one_process_draws(tmp_path, monkeypatch):
                 tune_file(config, tmp_path / f"{name}.pt", bar=progress_bar, report=lines.append, samplers=samplers)
                 for name, samplers in (("ray", language_samplers(config)), ("inline", None))
             ]
-            assert len(lines) == 2
+            assert len([line for line in lines if not line.startswith("staleness")]) == 2
             if staleness == 0:
                 drawn = [sampler.draw("ab", 20).log_prob for sampler in tuned]
                 assert torch.allclose(*drawn, atol=1e-5)

@@ -104,7 +104,6 @@ def test_the_command_that_draws_is_quoted_for_the_shell(task):
         (["tune.forbidden=[zz]"], "tune.forbidden: 'zz' has no token at 'zz' (from "),
         (["tune.end=ab"], "tune.end: 'ab' is 2 tokens"),
         (["tune.lr=1e30"], "tune.lr: the training runs away"),
-        (["tune.staleness=1"], "tune.staleness: samplers lag behind on Ray only"),
         (["model="], "model: "),
         (["reward={kind: infill, examples: chains.jsonl}", "prompts=[]"], "line 1"),
         (["tune.lr=0"], "above 0"),
