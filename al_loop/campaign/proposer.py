@@ -77,8 +77,10 @@ class Proposer:
         Raises:
             CampaignError: the checkpoints cannot be reached.
         """
+        if self._training is None:
+            return
         info = self._ledger.rounds()[number].info
-        if self._training is None or ((not number or "is_first" in info) and "reached" not in info):
+        if (not number or "is_first" in info) and "reached" not in info:
             return
         reporter = self._context.reporter
         if keys := retrained_for(self._ledger, number + 1):

@@ -10,8 +10,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from al_loop.errors import not_one_of
-from al_loop.system.checks import in_range, whole_number
+from al_loop.system.checks import in_range, one_of, whole_number
 
 #: the combination of the rewards r_j of several objectives with weights w_j
 Scalarisation = Literal["sum", "product", "chebyshev"]
@@ -48,8 +47,7 @@ class Conditioning:
     scalarisation: Scalarisation = "sum"
 
     def __post_init__(self) -> None:
-        if self.scalarisation not in get_args(Scalarisation):
-            raise ValueError(f"scalarisation: {not_one_of(self.scalarisation, get_args(Scalarisation))}")
+        one_of("scalarisation", self.scalarisation, get_args(Scalarisation))
         if self.beta is not None:
             if not isinstance(self.beta, tuple | list) or len(self.beta) != 2 or self.beta[0] == self.beta[1]:
                 raise ValueError(f"beta: expected two different positive numbers, the lowest first, got {self.beta!r}")

@@ -57,7 +57,8 @@ class Conditions:
             log_reward: log-rewards before conditioning, shape n or n x objectives.
             floor: largest distance from the best.
         """
-        return self.reward(log_reward).clamp(min=self.lowest(log_reward, floor))
+        rewards = self.reward(log_reward)
+        return rewards.clamp(min=self._lowest(log_reward, rewards, floor))
 
     def lowest(self, log_reward: Tensor, floor: float) -> Tensor:
         """Return the least conditioned log-reward that counts as itself for each trajectory, shape n, or one for all.
@@ -66,7 +67,10 @@ class Conditions:
             log_reward: log-rewards before conditioning, shape n or n x objectives.
             floor: largest distance from the best; see ``floored``.
         """
-        rewards = self.reward(log_reward)
+        return self._lowest(log_reward, self.reward(log_reward), floor)
+
+    def _lowest(self, log_reward: Tensor, rewards: Tensor, floor: float) -> Tensor:
+        """Return ``lowest`` from the log-rewards before and after conditioning."""
         best = self._highest(log_reward, rewards)
         if best.dim():
             best = torch.where(best == -torch.inf, rewards.max(), best)

@@ -13,6 +13,7 @@ from al_loop.gflownet.backward_rollout import Backward, backward_rollout
 from al_loop.gflownet.policies.base import Context, Policy
 from al_loop.gflownet.reward import AnyReward, StateReward, score
 from al_loop.gflownet.rollout import rollout
+from al_loop.gflownet.state_checks import check_starts
 from al_loop.gflownet.trajectories import Trajectories
 from al_loop.gflownet.trajectory_terms import log_probabilities
 
@@ -96,8 +97,7 @@ def evidence_bounds(
         reason = "required, since" if start is None else "superfluous, since it is not"
         raise ValueError(f"start: {reason} the environment is conditioned")
     if start is not None:
-        if start.shape != (1, environment.state_size):
-            raise ValueError(f"start: expected the shape 1 x {environment.state_size}, got {tuple(start.shape)}")
+        check_starts(environment, start, 1)
         own = start[:, : environment.condition_size]
         if reference is not None and bool((reference[:, : environment.condition_size] != own).any()):
             raise ValueError("reference: some of the objects have another condition than start")

@@ -5,24 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from al_loop.gflownet.device import find_device
 from al_loop.gflownet.objectives import make_objective
 from al_loop.gflownet.settings import TrainingSettings
 from al_loop.language_models.loading import DtypeName
+from al_loop.system.checks import is_number, is_whole
 
 _NO_FLOOR = 1e6  # log-rewards of long texts are far apart
-
-
-def is_number(value: object) -> bool:
-    """Return whether a value is a real number, and no bool."""
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_texts(value: object) -> bool:
@@ -36,7 +27,7 @@ def _is_text(value: object) -> bool:
 
 #: annotation of a setting -> what its values are, and in words
 _TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
-    "int": (_is_whole, "a whole number"),
+    "int": (is_whole, "a whole number"),
     "float": (is_number, "a number"),
     "str": (_is_text, "a text"),
     "list[str]": (is_texts, "a list of texts"),

@@ -10,6 +10,16 @@ from typing import Any
 from al_loop.errors import not_one_of
 
 
+def is_number(value: object) -> bool:
+    """Return whether a value is a real number, and no bool."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value is a whole number, and no bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def in_range(
     name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False, below: bool = False
 ) -> None:
@@ -26,7 +36,7 @@ def in_range(
     Raises:
         ValueError: it is outside the range, NaN, or no number.
     """
-    if isinstance(value, Real) and not isinstance(value, bool):
+    if is_number(value):
         number = float(value)
         if (low < number if above else low <= number) and (number < high if below else number <= high):
             return
@@ -51,7 +61,7 @@ def whole_number(name: str, value: Any, least: int) -> None:
     Raises:
         ValueError: it is smaller, or no whole number.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+    if not is_whole(value) or int(value) < least:
         raise ValueError(f"{name}: must be a whole number of at least {least}, got {value!r:.80}")
 
 

@@ -10,6 +10,15 @@ from al_loop.language_models.loading import register, weights_in_package
 from al_loop.language_models.small import SmallTransformer
 from al_loop.language_models.tokenizers import ListedTokens
 
+#: a task of few texts on the tiny model
+PROMPTS = ["ab", "c"]
+SMALL = {"lora": 4, "max_tokens": 2, "forbidden": ["c"], "batch_size": 16, "per_prompt": 4, "report_draws": 8}
+
+
+def wanted(text):
+    """Return the log-reward of a text, or None."""
+    return {"a": 0.0, "b": 1.0, "ab": 2.0, "ba": 1.5}.get(text)
+
 
 @cache
 def tiny_model(letters="abc", width=16, layers=2, seed=0):

@@ -13,7 +13,7 @@ from al_loop.environments.base import Environment
 from al_loop.gflownet.execution.steps import NO_ACTION, ChunkNoise, count_outcomes, take_step, take_steps
 from al_loop.gflownet.fixed_shapes import fixed_shapes
 from al_loop.gflownet.learner import Learner
-from al_loop.gflownet.log_z import LogZ
+from al_loop.gflownet.log_z import LogZ, total_flow
 from al_loop.gflownet.objectives.base import Terms
 from al_loop.gflownet.policies.base import Policy
 from al_loop.gflownet.reward import StateReward, as_log_reward, check_log_reward, check_losses
@@ -212,11 +212,10 @@ class SideBySide:
         """Log of the total flow of each training, shape of the seeds."""
         if self._objective.uses_edges:
             start = self._environment.initial(1, self._device)
-            mask = self._environment.forward_mask(start)
+            parts = (self._environment, self._objective)
 
-            def flow(policy: Policy, _: LogZ) -> Tensor:
-                return policy.forward_logits(start, None).masked_fill(~mask, -torch.inf).logsumexp(1)[0]
+            def flow(policy: Policy, log_z: LogZ) -> Tensor:
+                return total_flow(*parts, log_z, policy, start, None, self._training.conditioning, None)[0]
 
-            with torch.no_grad():
-                return self._of_each(flow)  # type: ignore[no-any-return]
+            return self._of_each(flow)  # type: ignore[no-any-return]
         return self._weights["log_z.level"].detach().mean(1)

@@ -36,7 +36,7 @@ def made(environment=GRID, n_conditions=0, heads=1):
 
 
 def without_weights_of_conditions(policy):
-    """As after a prior that was trained without conditions."""
+    """Set the first layer to 0, as if the policy came from a prior that was trained without conditions."""
     torch.nn.init.zeros_(policy.trunk[0].weight)
     return policy
 

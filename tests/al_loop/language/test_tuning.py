@@ -10,16 +10,9 @@ from al_loop.language_models.small import SmallTransformer
 from al_loop.language_models.tokenizers import ListedTokens
 from al_loop.sinks.jsonl import JSONLines
 from al_loop.system import stopping
-from tests.support.language import tiny_model
+from tests.support.language import PROMPTS, SMALL, tiny_model, wanted
 
 pytest.importorskip("peft")
-
-PROMPTS = ["ab", "c"]
-SMALL = {"lora": 4, "max_tokens": 2, "forbidden": ["c"], "batch_size": 16, "per_prompt": 4, "report_draws": 8}
-
-
-def wanted(text):
-    return {"a": 0.0, "b": 1.0, "ab": 2.0, "ba": 1.5}.get(text)
 
 
 def test_the_sampler_reaches_the_posterior_and_reports_it():
