@@ -26,14 +26,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 import yaml
-from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
 sys.path.append(str(Path(__file__).parents[2]))
 
 from al_loop import Campaign, load_config, open_run
 from al_loop.datafiles.object_lists import read_objects
 from al_loop.features.morgan import Morgan
-from al_loop.monitoring.metrics import mean_pairwise_distance
+from al_loop.monitoring.metrics import mean_pairwise_distance, scaffolds
 from benchmarks.support.resumable import measure_missing
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -75,7 +74,7 @@ def figures(evaluations: pd.DataFrame) -> Mapping[str, float]:
         "best": float(best[OUTCOME].min()),
         "top10": float(best[OUTCOME].mean()),
         "distance": float(mean_pairwise_distance(features.similarity(X, X).numpy())),
-        "scaffolds": len({MurckoScaffoldSmiles(name) for name in names}),
+        "scaffolds": len(scaffolds(names)),
         "similarity": float(to_hits.max(1).values.mean()),
         "failures": int(evaluations[OUTCOME].isna().sum()),
     }
