@@ -109,7 +109,9 @@ def nodes() -> Iterator[Nodes]:
     saved = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as home:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        os.environ |= {"HOME": home, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT), "PATH": path}
+        # jobs find their cluster by a file in Ray's folder, and clusters of other tests write theirs to the default one
+        os.environ |= {"RAY_TMPDIR": home, "HOME": home, "RAY_AUTH_MODE": "disabled"}
+        os.environ |= {"PYTHONPATH": str(ROOT), "PATH": path}
         made = Nodes()
         yield made
         made.close()
