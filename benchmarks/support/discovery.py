@@ -287,7 +287,8 @@ def report(task: Task, table: pd.DataFrame, arms: Sequence[str], out: Path) -> N
         style = {"linewidth": 2.4} if arm == "loop" else {"linewidth": 1.2}
         if arm.startswith("loop, "):
             style["linestyle"] = "--"  # type: ignore[assignment]
-        plot_mean(axes, table[table["arm"] == arm], "calls", task.column, label, **style)
+        rows = table[table["arm"] == arm].dropna(subset=task.column)  # a figure may be missing between two counts
+        plot_mean(axes, rows, "calls", task.column, label, **style)
     low, high = axes.get_ylim()
     labels: list[tuple[float, list[str]]] = []  # lines that lie close together have one label
     for name, value in sorted(task.peers.items(), key=lambda peer: peer[1]):
