@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 from ray.exceptions import RayError
 
 from al_loop.actors.cluster_token import (
@@ -20,6 +22,8 @@ from al_loop.actors.cluster_token import (
     use_token,
 )
 from al_loop.errors import ConfigError, summary
+
+_ANSWERS_S = 10.0  # longest wait for a connection; Ray itself tries an address for many minutes
 
 
 def connect(address: str, **local_settings: Any) -> None:
@@ -33,18 +37,19 @@ def connect(address: str, **local_settings: Any) -> None:
         local_settings: settings of ``ray.init`` for a cluster that is started here.
 
     Raises:
-        ConfigError: The cluster cannot be reached, or refuses the token.
+        ConfigError: The address is none, or the cluster cannot be reached or refuses the token.
     """
+    if address == "auto":
+        is_running = _is_running()
+    elif address != "local":
+        _check(address, "--address")
     settings: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, **local_settings}
     sigterm_handler = signal.getsignal(signal.SIGTERM)
     try:
-        if address == "auto":
-            try:
-                ray.init(address="auto", log_to_driver=False)
-            except ConnectionError:
-                _start(settings)
-        elif address == "local":
+        if address == "local" or (address == "auto" and not is_running):
             _start(settings)
+        elif address == "auto":
+            ray.init(address="auto", log_to_driver=False)
         else:
             use_token()  # Ray itself looks for a token for address="auto" only
             ray.init(address=address, log_to_driver=False)
@@ -56,6 +61,64 @@ def connect(address: str, **local_settings: Any) -> None:
     finally:
         with suppress(ValueError, TypeError):  # outside the main thread, or the handler is not a Python function
             signal.signal(signal.SIGTERM, sigterm_handler)
+
+
+def _is_running() -> bool:
+    """Return whether a cluster runs that Ray joins by ``auto``: that of RAY_ADDRESS, or one on this machine.
+
+    A head that was killed leaves its address behind, in a file from which Ray would take it.
+
+    Raises:
+        ConfigError: RAY_ADDRESS is no address, or nothing answers there.
+    """
+    given = os.environ.get(ray_constants.RAY_ADDRESS_ENVIRONMENT_VARIABLE)
+    if given and given != "auto":
+        _check(given, ray_constants.RAY_ADDRESS_ENVIRONMENT_VARIABLE)
+        return True
+    try:
+        found = services.canonicalize_bootstrap_address("auto")
+    except ConnectionError:
+        return False
+    return found is not None and _refusal(found) is None
+
+
+def _check(address: str, name: str) -> None:
+    """Check that something answers at the address of a cluster.
+
+    Args:
+        address: ``HOST:PORT`` or ``ray://HOST:PORT``; other schemes are left to Ray.
+        name: of the option or variable that has it.
+
+    Raises:
+        ConfigError: It is no such address, or nothing answers there.
+    """
+    scheme, _, place = address.rpartition("://")
+    if scheme not in ("", "ray"):
+        return
+    if _host_and_port(place) is None:
+        raise ConfigError(f"{name}: {address!r} is not the address of a Ray cluster, such as HOST:6379 or auto")
+    refusal = _refusal(place if scheme else services.canonicalize_bootstrap_address(place) or place)
+    if refusal is not None:
+        raise ConfigError(
+            f"{name}: no Ray cluster answers at {address!r} ({refusal}); start its head, or correct the address"
+        )
+
+
+def _refusal(place: str) -> str | None:
+    """Return why nothing answers at ``HOST:PORT``; None if something does."""
+    try:
+        socket.create_connection(_host_and_port(place) or ("", 0), timeout=_ANSWERS_S).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _host_and_port(place: str) -> tuple[str, int] | None:
+    try:
+        parts = urlsplit(f"//{place}")
+        return (parts.hostname, parts.port) if parts.hostname and parts.port else None
+    except ValueError:
+        return None
 
 
 def _start(settings: dict[str, Any]) -> None:
