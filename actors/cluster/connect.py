@@ -95,9 +95,12 @@ def _check(address: str, name: str) -> None:
     scheme, _, place = address.rpartition("://")
     if scheme not in ("", "ray"):
         return
-    if _host_and_port(place) is None:
-        raise ConfigError(f"{name}: {address!r} is not the address of a Ray cluster, such as HOST:6379 or auto")
-    refusal = _refusal(place if scheme else services.canonicalize_bootstrap_address(place) or place)
+    try:
+        refusal = _refusal(place if scheme else services.canonicalize_bootstrap_address(place) or place)
+    except ValueError:
+        raise ConfigError(
+            f"{name}: {address!r} is not the address of a Ray cluster, such as HOST:6379 or auto"
+        ) from None
     if refusal is not None:
         raise ConfigError(
             f"{name}: no Ray cluster answers at {address!r} ({refusal}); start its head, or correct the address"
@@ -105,20 +108,19 @@ def _check(address: str, name: str) -> None:
 
 
 def _refusal(place: str) -> str | None:
-    """Return why nothing answers at ``HOST:PORT``; None if something does."""
+    """Return why nothing answers at ``HOST:PORT``; None if something does.
+
+    Raises:
+        ValueError: It has another form.
+    """
+    parts = urlsplit(f"//{place}")
+    if not parts.hostname or not parts.port:
+        raise ValueError(f"{place!r} is not of the form HOST:PORT")
     try:
-        socket.create_connection(_host_and_port(place) or ("", 0), timeout=_ANSWERS_S).close()
+        socket.create_connection((parts.hostname, parts.port), timeout=_ANSWERS_S).close()
     except OSError as error:
         return error.strerror or str(error)
     return None
-
-
-def _host_and_port(place: str) -> tuple[str, int] | None:
-    try:
-        parts = urlsplit(f"//{place}")
-        return (parts.hostname, parts.port) if parts.hostname and parts.port else None
-    except ValueError:
-        return None
 
 
 def _start(settings: dict[str, Any]) -> None:
