@@ -86,16 +86,21 @@ def _check(address: str, name: str) -> None:
     """Check that something answers at the address of a cluster.
 
     Args:
-        address: ``HOST:PORT`` or ``ray://HOST:PORT``; other schemes are left to Ray.
+        address: ``HOST:PORT`` or ``ray://HOST:PORT``.
         name: of the option or variable that has it.
 
     Raises:
         ConfigError: It is no such address, or nothing answers there.
     """
     scheme, _, place = address.rpartition("://")
-    if scheme not in ("", "ray"):
-        return
+    if scheme in ("http", "https"):
+        raise ConfigError(
+            f"{name}: {address!r} is the address of a job server, which `al-loop submit` takes; this command joins the "
+            "cluster itself, at HOST:6379 or auto"
+        )
     try:
+        if scheme not in ("", "ray"):
+            raise ValueError(scheme)
         refusal = _refusal(place if scheme else services.canonicalize_bootstrap_address(place) or place)
     except ValueError:
         raise ConfigError(

@@ -38,10 +38,17 @@ def test_an_address_at_which_nothing_answers_is_refused_at_once(scheme: str) -> 
         connect(address)
 
 
-@pytest.mark.parametrize("address", ["head", "head:", "head:six", "ray://head", ":6379", "head:70000"])
+@pytest.mark.parametrize(
+    "address", ["head", "head:", "head:six", "ray://head", ":6379", "head:70000", "tcp://head:6379"]
+)
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="is not the address of a Ray cluster, such as HOST:6379 or auto"):
         connect(address)
+
+
+def test_the_address_of_a_job_server_is_told_from_that_of_a_cluster() -> None:
+    with pytest.raises(ConfigError, match=r"--address: 'http://head:8265' is the address of a job server, which `al-l"):
+        connect("http://head:8265")
 
 
 def test_the_address_in_the_environment_is_checked_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
