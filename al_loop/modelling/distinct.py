@@ -10,6 +10,7 @@ from torch import Tensor
 Similarity = Callable[[Tensor, Tensor], Tensor]
 
 _CHUNK = 1024
+_BLOCK = 128  # rows that are compared with all later ones at once
 
 
 class Distinct:
@@ -54,14 +55,16 @@ class Distinct:
         """
         chosen: list[int] = []
         is_free = torch.ones(len(X), dtype=torch.bool)
-        for row in range(len(X)):
-            if not is_free[row]:
-                continue
-            chosen.append(row)
-            if len(chosen) == most:
-                break
-            rest = is_free.nonzero()[:, 0]
-            rest = rest[rest > row]
-            if len(rest):
-                is_free[rest] = (self._similarity(X[row : row + 1], X[rest])[0] <= self._limit).cpu()
+        for start in range(0, len(X), _BLOCK):
+            rest = start + is_free[start:].nonzero()[:, 0]
+            block = rest[rest < start + _BLOCK]  # the first of them
+            is_near = ~(self._similarity(X[block], X[rest]) <= self._limit).cpu()
+            is_taken = torch.zeros(len(rest), dtype=torch.bool)
+            for i, row in enumerate(block.tolist()):
+                if not is_taken[i]:
+                    chosen.append(row)
+                    if len(chosen) == most:
+                        return chosen
+                    is_taken |= is_near[i]
+            is_free[rest[is_taken]] = False
         return chosen

@@ -25,3 +25,21 @@ def test_thinned_rows_are_far_from_all_before_them():
     assert nothing.is_near(rows(0.5)).tolist() == [False]
     assert nothing.thinned(rows(0.5, 0.6, 0.1, 0.9, 0.45)) == [0, 2, 3]
     assert nothing.thinned(rows(0.5, 0.6, 0.1, 0.9, 0.45), most=2) == [0, 2]
+
+
+def test_many_rows_are_thinned_in_few_comparisons_as_one_by_one():
+    values = torch.rand(1000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)[:, None]
+    one_by_one: list[int] = []
+    for row in range(len(values)):
+        if not one_by_one or bool((closeness(values[row : row + 1], values[one_by_one]) <= 1 - 1e-3).all()):
+            one_by_one.append(row)
+    calls: list[int] = []
+
+    def counted(X1: torch.Tensor, X2: torch.Tensor) -> torch.Tensor:
+        calls.append(len(X1))
+        return closeness(X1, X2)
+
+    distinct = Distinct(rows(), counted, distance=1e-3)
+    assert distinct.thinned(values) == one_by_one
+    assert len(calls) < 10 < 300 < len(one_by_one)
+    assert distinct.thinned(values, most=200) == one_by_one[:200]
