@@ -37,7 +37,7 @@ def connect(address: str, **local_settings: Any) -> None:
         local_settings: settings of ``ray.init`` for a cluster that is started here.
 
     Raises:
-        ConfigError: The address is none, or the cluster cannot be reached or refuses the token.
+        ConfigError: The address is malformed, or the cluster cannot be reached or refuses the token.
     """
     if address == "auto":
         is_running = _is_running()
@@ -69,9 +69,11 @@ def _is_running() -> bool:
     A head that was killed leaves its address behind, in a file from which Ray would take it.
 
     Raises:
-        ConfigError: RAY_ADDRESS is no address, or nothing answers there.
+        ConfigError: RAY_ADDRESS is malformed, or nothing answers there.
     """
     given = os.environ.get(ray_constants.RAY_ADDRESS_ENVIRONMENT_VARIABLE)
+    if given == "local":
+        return False
     if given and given != "auto":
         _check(given, ray_constants.RAY_ADDRESS_ENVIRONMENT_VARIABLE)
         return True
@@ -90,7 +92,7 @@ def _check(address: str, name: str) -> None:
         name: of the option or variable that has it.
 
     Raises:
-        ConfigError: It is no such address, or nothing answers there.
+        ConfigError: It is malformed, or nothing answers there.
     """
     scheme, _, place = address.rpartition("://")
     if scheme in ("http", "https"):

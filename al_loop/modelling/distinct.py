@@ -58,6 +58,8 @@ class Distinct:
         for start in range(0, len(X), _BLOCK):
             rest = start + is_free[start:].nonzero()[:, 0]
             block = rest[rest < start + _BLOCK]  # the first of them
+            if not len(block):
+                continue
             is_near = ~(self._similarity(X[block], X[rest]) <= self._limit).cpu()
             is_taken = torch.zeros(len(rest), dtype=torch.bool)
             for i, row in enumerate(block.tolist()):

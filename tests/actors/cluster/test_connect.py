@@ -55,6 +55,8 @@ def test_the_address_in_the_environment_is_checked_and_named(monkeypatch: pytest
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
     with pytest.raises(ConfigError, match=r"^RAY_ADDRESS: no Ray cluster answers"):
         connect("auto")
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert not _is_running()
 
 
 def test_the_address_that_a_killed_cluster_left_behind_is_not_used(

@@ -43,3 +43,14 @@ def test_many_rows_are_thinned_in_few_comparisons_as_one_by_one():
     assert distinct.thinned(values) == one_by_one
     assert len(calls) < 10 < 300 < len(one_by_one)
     assert distinct.thinned(values, most=200) == one_by_one[:200]
+
+
+def test_blocks_without_a_free_row_are_passed_over():
+    values = torch.cat([torch.full((400, 1), 0.5), torch.tensor([[0.9]])]).double()
+
+    def of_rows(X1: torch.Tensor, X2: torch.Tensor) -> torch.Tensor:
+        assert len(X1)
+        assert len(X2)
+        return closeness(X1, X2)
+
+    assert Distinct(rows(), of_rows, distance=0.2).thinned(values) == [0, 400]
