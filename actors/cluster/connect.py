@@ -39,19 +39,17 @@ def connect(address: str, **local_settings: Any) -> None:
     Raises:
         ConfigError: The address is malformed, or the cluster cannot be reached or refuses the token.
     """
-    if address == "auto":
-        is_running = _is_running()
-    elif address != "local":
+    if address not in ("auto", "local"):
         _check(address, "--address")
+    is_started_here = address == "local" or (address == "auto" and not _is_running())
     settings: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, **local_settings}
     sigterm_handler = signal.getsignal(signal.SIGTERM)
     try:
-        if address == "local" or (address == "auto" and not is_running):
+        if is_started_here:
             _start(settings)
-        elif address == "auto":
-            ray.init(address="auto", log_to_driver=False)
         else:
-            use_token()  # Ray itself looks for a token for address="auto" only
+            if address != "auto":  # for which Ray itself looks for a token
+                use_token()
             ray.init(address=address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError, RayError) as error:
         if is_refused_token(error):
