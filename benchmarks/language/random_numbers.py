@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--limit", type=float, default=230.0, help="CPU seconds of the peers")
-    parser.add_argument("--steps", type=int, default=150, help="steps of the GFlowNet")
+    parser.add_argument("--steps", type=int, default=210, help="steps of the GFlowNet")
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
