@@ -1,6 +1,6 @@
 """Docking to soluble epoxide hydrolase over several rounds at equal calls, as in the first GFlowNet paper, but small.
 
-    python benchmarks/discovery/docking.py          # 50 + 5 x 25 calls for each arm and seed, some 20 min on one core
+    python benchmarks/discovery/docking.py          # 50 + 5 x 25 calls for each arm and seed, up to 10 min on one core
 
 The oracle is AutoDock Vina (PDB 4JNC, the receptor of Bengio et al. 2021) at exhaustiveness 1; a molecule that fails
 has no score. All arms begin with the same 50 random molecules of ZINC250k, which count, and keep to the bounds of
