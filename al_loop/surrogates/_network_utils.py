@@ -9,8 +9,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-#: rows that go through a network at once
+#: rows that go through a network at once: on a CPU, so few that what a layer returns stays in the cache
 _CHUNK = 8192
+_CHUNK_ON_CPU = 256
 
 
 class Network(torch.nn.Module):
@@ -24,7 +25,8 @@ class Network(torch.nn.Module):
     @torch.no_grad()
     def in_parts(self, X: Tensor) -> list[Tensor]:
         """Return the outputs of n x d rows of any number type, in chunks; n may be 0."""
-        return [self(chunk.float()) for chunk in X.split(_CHUNK)]
+        size = _CHUNK_ON_CPU if X.device.type == "cpu" else _CHUNK
+        return [self(chunk.float()) for chunk in X.split(size)]
 
     def copy_weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights."""

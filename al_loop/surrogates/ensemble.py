@@ -120,7 +120,8 @@ class DeepEnsemble(Surrogate):
         )
         inputs, n = X.float(), len(z)
         held_out = weights * (1 - is_trained_on)
-        is_stopped_early = n >= 3 and bool((held_out > 0).any())
+        scored = held_out.any(0).nonzero().squeeze(1)  # a member or more does not learn from them
+        is_stopped_early = n >= 3 and len(scored) > 0
         epochs = self.max_epochs if is_stopped_early else _EPOCHS_WITHOUT_HELD_OUT
         best, best_epoch, best_weights = float("inf"), epochs, networks.copy_weights()
         for epoch in range(1, epochs + 1):
@@ -134,8 +135,8 @@ class DeepEnsemble(Surrogate):
                 optimiser.step()
             if not is_stopped_early:
                 continue
-            error = (networks.predict(inputs) - z).square()
-            held_out_error = float((error * held_out).sum() / held_out.sum())
+            error = (networks.predict(inputs[scored]) - z[scored]).square()
+            held_out_error = float((error * held_out[:, scored]).sum() / held_out.sum())
             if held_out_error < best:
                 best, best_epoch, best_weights = held_out_error, epoch, networks.copy_weights()
             elif epoch >= best_epoch + self.patience:

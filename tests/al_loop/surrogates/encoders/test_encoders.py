@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from torch.nn.functional import conv1d, layer_norm, multi_head_attention_forward, silu
+from torch.nn.functional import conv1d, layer_norm, multi_head_attention_forward, pad, silu
 
 from al_loop.features.graph import Graph
 from al_loop.features.morgan import Morgan
 from al_loop.features.one_hot import OneHot
 from al_loop.features.row_layout import GraphLayout, SequenceLayout
 from al_loop.surrogates.deep_kernel import DeepKernel
-from al_loop.surrogates.encoders.convolution import Convolution
+from al_loop.surrogates.encoders.convolution import Convolution, _convolved, _matrix_products
 from al_loop.surrogates.encoders.encoding import Encoding
 from al_loop.surrogates.encoders.graph import MessagePassing
 from al_loop.surrogates.encoders.reverse_complement import reverse_complement
@@ -34,6 +34,14 @@ def test_the_convolution_is_that_of_pytorch():
         h = h + silu(conv1d(h, second.permute(2, 1, 0), trunk.layers[0].bias[i, 0], padding=2))
         expected = silu(h.mT.reshape(4, -1) @ trunk.last.weight[i] + trunk.last.bias[i])
         assert torch.allclose(trunk(X)[i], expected, atol=1e-5)
+
+
+def test_a_gpus_matrix_products_are_the_same_convolution():
+    h, weight, bias = (torch.randn(shape, generator=generator()) for shape in [(4, 6, 7), (3, 10, 8), (3, 1, 8)])
+    expected = _convolved(h, weight, bias, beyond=1)
+    assert expected.shape == (4, 24, 9)
+    assert torch.allclose(_matrix_products(pad(h, (3, 3)), weight, bias), expected, atol=1e-5)
+    assert _matrix_products(h[:0], weight, bias).shape == (0, 24, 3)
 
 
 def test_the_attention_is_that_of_pytorch():
