@@ -40,7 +40,13 @@ def arguments_model(factory: Any, without: Sequence[str] = ()) -> type[BaseModel
         elif parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY):
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
             fields[name] = (_described(hints.get(name, Any), meanings.get(name)), default)
-    config = ConfigDict(extra="allow" if is_open else "forbid", arbitrary_types_allowed=True, protected_namespaces=())
+    config = ConfigDict(
+        extra="allow" if is_open else "forbid",
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+        # a user's own part may take infinity for "no limit"
+        allow_inf_nan=not str(getattr(function, "__module__", "")).startswith("al_loop."),
+    )
     return create_model(getattr(factory, "__name__", "part"), __config__=config, **fields)
 
 

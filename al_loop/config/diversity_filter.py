@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from al_loop.config.frozen import Frozen
+from al_loop.config.frozen import Bound, Frozen
 
 
 class DiversityFilter(Frozen):
     """Search for many different good objects: none near a good one that was measured is proposed (Blaschke 2020)."""
 
-    good: Annotated[float, Field(description="value from which an object is good, in the unit of the objective")]
+    good: Annotated[Bound, Field(description="value from which an object is good, in the unit of the objective")]
     distance: Annotated[
         float,
         Field(

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from al_loop.config.frozen import Frozen
 from al_loop.config.locations import KeyPath
 from al_loop.config.plugins import Part
 from al_loop.config.resources import Resources
 from al_loop.config.schema import CampaignConfig, SamplerSettings
 
 
-class EnergySampler(BaseModel):
+class EnergySampler(Frozen):
     """The sampler that is trained along with an energy; keys as in a campaign's ``sampler``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     objective: Annotated[Part, Field(description="the loss of the training")] = Part(kind="trajectory_balance")
     backward: Annotated[Literal["learned", "uniform", "maximum_entropy"], Field(description="the backward policy")] = (
@@ -40,10 +39,8 @@ class EnergySampler(BaseModel):
     precision: Annotated[Literal["float32", "bfloat16"], Field(description="number type of the training")] = "float32"
 
 
-class EnergyConfig(BaseModel):
+class EnergyConfig(Frozen):
     """An energy that is learned from data, together with a sampler."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the training")] = "energy"
     seed: Annotated[int, Field(ge=0, description="source of all randomness")] = 0

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from al_loop.config.frozen import Frozen
 from al_loop.system.path_texts import PathText
 
 
-class EnergyTerm(BaseModel):
+class EnergyTerm(Frozen):
     """An energy of `al-loop learn-energy` as a term of the log-reward."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Annotated[PathText, Field(description="a file written by `al-loop learn-energy`")]
     weight: Annotated[
         float,
-        Field(description="factor of its score; below 0, objects like its data are avoided", allow_inf_nan=False),
+        Field(description="factor of its score; below 0, objects like its data are avoided"),
     ] = 1.0
     refit_steps: Annotated[
         int,

@@ -5,29 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from al_loop.config.frozen import Frozen
 from al_loop.system.path_texts import PathText
 
 Replicates = Literal["average", "first", "last", "refuse"]
 
 
-class EarlierData(BaseModel):
+class EarlierData(Frozen):
     """A table of earlier measurements, or another run; columns are recognised by their headings as by `tell`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Annotated[PathText, Field(description="CSV, TSV, Excel, Parquet, SDF, or the directory of another run")]
     object: Annotated[str | None, Field(description="the column of objects, if its heading does not say so")] = None
     id: Annotated[str | None, Field(description="the column of names or numbers of the objects")] = None
-    values: Annotated[dict[str, str], Field(description="objective -> the column of its values")] = {}
+    values: Annotated[dict[str, str], Field(description="objective -> the column of its values")] = {}  # noqa: RUF012  pydantic copies it
     units: Annotated[
         dict[str, str], Field(description="objective -> unit of its column, converted to the objective's")
-    ] = {}
+    ] = {}  # noqa: RUF012  pydantic copies it
     noise: Annotated[
         dict[str, str | float],
         Field(description="objective -> the column of standard deviations, or one for all in the objective's unit"),
-    ] = {}
+    ] = {}  # noqa: RUF012  pydantic copies it
     failure: Annotated[str | None, Field(description="the column of failures")] = None
     replicates: Annotated[
         Replicates, Field(description="what counts if an object was measured several times, with different values")

@@ -26,6 +26,8 @@ _EXPECTED = {
     "dict_type": "a section of keys is expected, such as {key: value}",
     "model_type": "a section of keys is expected, such as {key: value}",
     "dataclass_type": "a section of keys is expected, such as {key: value}",
+    "finite_number": "a finite number is expected",
+    "string_type": "a text is expected",
 }
 
 

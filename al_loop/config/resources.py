@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from al_loop.config.frozen import Frozen
+from al_loop.config.frozen import Frozen, Seconds
 
 
 class Role(Frozen):
@@ -75,8 +75,6 @@ class Resources(Frozen):
     )
     oracle: Annotated[Role, Field(description="each of the evaluation.workers")] = Role()
     wait_s: Annotated[
-        float,
-        Field(
-            ge=0, description="how long to wait for the cluster to have room for each role (autoscaling), in seconds"
-        ),
+        Seconds,
+        Field(description="how long to wait for the cluster to have room for each role (autoscaling), in seconds"),
     ] = 0.0

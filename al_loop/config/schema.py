@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from al_loop.config.diversity_filter import DiversityFilter
-from al_loop.config.frozen import Frozen
+from al_loop.config.frozen import Bound, Frozen, PositiveSeconds, Seconds
 from al_loop.config.initial_data import InitialData, without_random_objects
 from al_loop.config.plugins import Part
 from al_loop.config.resources import Resources
@@ -56,8 +56,8 @@ class OutcomeConstraint(Frozen):
     """Bounds on a value that the oracle measures, in its unit; candidates are weighted by their P(satisfied)."""
 
     objective: Annotated[str, Field(description="name of the value, as the oracle declares it")]
-    min: float | None = None
-    max: float | None = None
+    min: Bound | None = None
+    max: Bound | None = None
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> OutcomeConstraint:
@@ -184,8 +184,8 @@ class Rounds(Frozen):
         float, Field(gt=0, le=1, description="share of the batch that must be measured before the next round starts")
     ] = 1.0
     close_after_s: Annotated[
-        float | None,
-        Field(gt=0, description="seconds after which the next round starts with the values measured so far"),
+        PositiveSeconds | None,
+        Field(description="seconds after which the next round starts with the values measured so far"),
     ] = None
     keep_busy: Annotated[
         bool, Field(description="start the next round early enough that no oracle worker runs out of candidates")
@@ -199,17 +199,17 @@ class Evaluation(Frozen):
     """Calls of the oracle."""
 
     workers: Annotated[int, Field(ge=1, description="oracle processes (or Ray actors) in parallel")] = 2
-    timeout_s: Annotated[float, Field(gt=0, description="longest single call, in seconds")] = 600.0
-    build_timeout_s: Annotated[float, Field(gt=0, description="longest constructor of the oracle, in seconds")] = 3600.0
+    timeout_s: Annotated[PositiveSeconds, Field(description="longest single call, in seconds")] = 600.0
+    build_timeout_s: Annotated[PositiveSeconds, Field(description="longest constructor of the oracle, in seconds")] = (
+        3600.0
+    )
     memory_gb: Annotated[
         float | None, Field(gt=0, description="memory limit of a worker and all processes that it starts, in GB")
     ] = None
     attempts: Annotated[int, Field(ge=1, description="calls for an object before a retryable failure is final")] = 2
     backoff_s: Annotated[
-        float,
-        Field(
-            ge=0, description="pause before the second call for an object, in seconds; doubled before each later one"
-        ),
+        Seconds,
+        Field(description="pause before the second call for an object, in seconds; doubled before each later one"),
     ] = 0.5
     cost: Annotated[
         float,
@@ -219,8 +219,8 @@ class Evaluation(Frozen):
         int | None, Field(ge=1, description="consecutive failures after which the campaign stops; null: never")
     ] = 25
     patience_s: Annotated[
-        float,
-        Field(ge=0, description="seconds to wait for a full disk, or a database or oracle that is down"),
+        Seconds,
+        Field(description="seconds to wait for a full disk, or a database or oracle that is down"),
     ] = 3600.0
     finish_calls: Annotated[
         bool,
@@ -246,7 +246,7 @@ class Stop(Frozen):
     """Conditions that end a campaign before its last round; candidates already selected are still measured."""
 
     reached: Annotated[
-        float | None,
+        Bound | None,
         Field(description="the best value is as good as this (in its unit; with several objectives: the hypervolume)"),
     ] = None
     no_progress: Annotated[int | None, Field(ge=1, description="consecutive rounds without a better value")] = None

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from al_loop.config.frozen import Frozen
 from al_loop.config.language_rewards import LANGUAGE_REWARDS
 from al_loop.config.locations import KeyPath
 from al_loop.config.plugins import Part, load_target
@@ -23,10 +24,8 @@ from al_loop.language.settings import TuneSettings
 from al_loop.system.path_texts import PathOrName, PathText
 
 
-class RewardConfig(BaseModel):
+class RewardConfig(Frozen):
     """The log-reward of a continuation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Annotated[
         Literal["continuation", "infill", "chain", "checked"],
@@ -51,26 +50,24 @@ class RewardConfig(BaseModel):
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> RewardConfig:
         if (self.examples is None) == (self.kind in ("infill", "chain")):
-            raise ValueError(f"examples: kind {self.kind} {'requires' if self.examples is None else 'has'} no file")
+            raise ValueError(f"examples: kind {self.kind} {'requires a' if self.examples is None else 'has no'} file")
         if (self.target is None) == (self.kind == "checked"):
             raise ValueError(f"target: kind {self.kind} {'requires a' if self.target is None else 'has no'} function")
         return self
 
 
-class LanguageConfig(BaseModel):
+class LanguageConfig(Frozen):
     """A language model to tune, and how."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(description="the name of the tuning, for sinks")] = "language"
     seed: Annotated[int, Field(ge=0, description="the same seed gives the same sampler")] = 0
     model: Annotated[PathOrName, Field(description="smollm2, annalog, a GGUF file, a folder, or an id of Hugging Face")]
     prompts: Annotated[
         PathText | list[str], Field(description="a file with one prompt per line, or a list; not for infill and chain")
-    ] = []
+    ] = []  # noqa: RUF012  pydantic copies it
     held_out: Annotated[
         PathText | list[str], Field(description="prompts of the reports; if omitted, those of the training")
-    ] = []
+    ] = []  # noqa: RUF012  pydantic copies it
     reward: Annotated[RewardConfig, Field(description="the log-reward of a continuation")] = RewardConfig()
     seeds: Annotated[
         PathText | None, Field(description="texts that the buffer starts with: one per line, or JSON lines")

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from al_loop.config.frozen import Frozen
 from al_loop.config.locations import KeyPath
 from al_loop.config.plugins import Part
 from al_loop.config.resources import Resources
@@ -17,10 +18,9 @@ from al_loop.config.task_files import load_task
 from al_loop.latent.settings import EM
 
 
-class LatentConfig(BaseModel):
+class LatentConfig(Frozen):
     """A latent-variable model to fit, and how."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: Annotated[str, Field(description="the name of the fit, for sinks")] = "latent"
     seed: Annotated[int, Field(ge=0, description="the same seed gives the same model")] = 0
     latent: Annotated[Part, Field(description="the model")]

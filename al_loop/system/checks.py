@@ -9,6 +9,9 @@ from typing import Any
 
 from al_loop.errors import not_one_of
 
+#: a time in seconds (32 years) that stands for any longer one: the operating system's timers end at about 9e9
+LONGEST_S = 1e9
+
 
 def is_number(value: object) -> bool:
     """Return whether a value is a real number, and no bool."""
