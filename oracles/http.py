@@ -14,6 +14,7 @@ from al_loop.errors import ConfigError, counted
 from al_loop.oracles._io.http_client import RefusedError, Service
 from al_loop.oracles._io.row_format import call_keys, named_objectives, priced_fidelities, read_answer
 from al_loop.oracles.base import Objective, Oracle, OracleError, Outcome, as_outcome
+from al_loop.system.checks import LONGEST_S
 
 _NO_ANSWER = {"failure": "permanent", "reason": "the service gave no answer for this object"}
 _SECRET = re.compile("authorization|cookie|secret|token|api-?key", re.IGNORECASE)
@@ -110,7 +111,8 @@ class Http(Oracle):
         self.fidelity = self.fidelities[-1].name if self.fidelities else ""
         self.call_size, self.version = call_size, version
         self._fields, self._objects_field, self._answers_field = dict(fields or {}), objects_field, answers_field
-        self._service = Service(url, dict(headers or {}), token_variable, token_header, timeout_s, attempts, poll_s)
+        times = min(timeout_s, LONGEST_S), attempts, min(poll_s, LONGEST_S)
+        self._service = Service(url, dict(headers or {}), token_variable, token_header, *times)
 
     def check(self) -> None:
         """Verify that the token and the HTTP library are there, without calling the service.

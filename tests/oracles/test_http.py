@@ -89,6 +89,11 @@ def test_the_answer_for_one_object_needs_no_list(serve, answer):
     assert evaluate_all(Http(server.url), ["a"])[0].values == (7.0,)
 
 
+def test_times_beyond_what_timers_take_are_as_good_as_endless(serve):
+    server = serve(lambda request: (200, {}, [1]))
+    assert evaluate_all(Http(server.url, timeout_s=1e12, poll_s=1e12), ["a"])[0].values == (1.0,)
+
+
 def test_an_answer_carries_cost_noise_facts_and_files(serve):
     rich = {"value": 1, "cost": 2.5, "noise": 0.5, "info": {"a": 1}, "batch": 7, "artifacts": {"pose.sdf": "x"}}
     server = serve(lambda request: (200, {}, [rich, {"value": 2, "value_std": 0.25}]))
