@@ -93,12 +93,27 @@ def exit_codes(
     except Exception as error:
         if isinstance(error, BrokenPipeError) and is_pipe_broken():  # `al-loop list | head`
             raise typer.Exit from None
+        if _is_out_of_memory(error):
+            if verbose:
+                typer.echo(public_traceback(), err=True)
+            reason = (str(error) or type(error).__name__).splitlines()[0].rpartition("DefaultCPUAllocator: ")[2]
+            print_error(
+                f"out of memory: {reason}; smaller batches and networks need less. What the ledger has recorded stays "
+                "recorded"
+            )
+            raise typer.Exit(EXIT_FAILURE) from None
         typer.echo(public_traceback(), err=True)
         print_error(
             f"{type(error).__name__}: this is a bug in al-loop, or in your own part if it appears in the traceback "
             "above; please report it with the traceback. What the ledger has recorded stays recorded"
         )
         raise typer.Exit(EXIT_FAILURE) from None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Return whether Python, PyTorch on a CPU or a GPU, or an actor of Ray could not allocate memory."""
+    is_named = "OutOfMemoryError" in type(error).__name__  # PyTorch's, which is not loaded for this
+    return isinstance(error, MemoryError) or is_named or "can't allocate memory" in str(error)
 
 
 def _require_output(is_needed: bool) -> None:

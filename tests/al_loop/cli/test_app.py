@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy
 import pytest
+import torch
 
 from tests.support.command_line import CONFIG, call
 
@@ -64,6 +67,30 @@ def test_a_bug_ends_with_a_traceback_and_says_so(monkeypatch: pytest.MonkeyPatch
     assert code == 1
     assert "Traceback" in err[0]
     assert "bug" in err[-1]
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda: torch.empty(10**15),
+        lambda: numpy.empty(10**15),
+        lambda: bytearray(10**15),
+        lambda: _raise(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")),
+    ],
+)
+def test_too_little_memory_is_no_bug(monkeypatch: pytest.MonkeyPatch, allocate: Callable[[], object]) -> None:
+    from al_loop.config import plugins as parts
+
+    monkeypatch.setattr(parts, "built_in", lambda section: allocate())
+    code, _, err = call("list")
+    assert code == 1
+    assert len(err) == 1
+    assert err[0].startswith("error: out of memory: ")
+    assert "bug" not in err[0]
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _in_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
