@@ -26,7 +26,6 @@ _EXPECTED = {
     "dict_type": "a section of keys is expected, such as {key: value}",
     "model_type": "a section of keys is expected, such as {key: value}",
     "dataclass_type": "a section of keys is expected, such as {key: value}",
-    "finite_number": "a finite number is expected",
     "string_type": "a text is expected",
 }
 
@@ -128,6 +127,8 @@ def _text(refusal: _Refusal, model: type[BaseModel] | None) -> str:
         return f"unknown key{suggestion(str(keys[-1]), known)}{listed}"
     if error["type"] in _MISSING_KEYS:
         return "missing; add it to the config"
+    if error["type"] == "finite_number":
+        return f"must be finite, got {shown(error['input'])}"
     reason = _EXPECTED.get(error["type"], error["msg"].removeprefix("Value error, "))
     value = "" if isinstance(error["input"], dict) else f"{shown(error['input'])} is not valid: "
     choices = re.findall(r"'([^']+)'", error.get("ctx", {}).get("expected", ""))
