@@ -30,7 +30,6 @@ _ATTEMPTS = 200  # draws after which a space counts as exhausted
 
 #: what is taken out of the loop -> the changes of its config
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
-    "loop, no uncertainty": {"acquisition": {"kind": "ucb", "kappa": 1e-6}},
     "loop, no diversity": {"selector": {"kind": "greedy"}},
     "loop, no replay or searches": {
         "sampler": {"searches": [], "replay_size": 0, "measured_size": 0, "evolution": None}
@@ -225,6 +224,13 @@ def loop(oracle: CountedOracle, folder: Path, **changes: Any) -> None:
         oracle.record(list(batch["object"]), [oracle.sign * float(v) for v in batch[column]])
 
 
+def loop_without_uncertainty(oracle: CountedOracle, folder: Path) -> None:
+    """Run the loop by the mean of the surrogate alone, and count its calls."""
+    is_graded = oracle.config.selector.kind == "graded"  # which adds posterior deviations by itself
+    selector = {"selector": {"kind": "graded", "bonuses": [0.0]}} if is_graded else {}
+    loop(oracle, folder, acquisition={"kind": "ucb", "kappa": 1e-6}, **selector)
+
+
 def loops(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Arm]:
     """Return the arms that are the loop with a change of its config, by name."""
     return {name: partial(loop, **change) for name, change in changes.items()}
@@ -242,4 +248,4 @@ def arms(has_sampler: bool = True) -> dict[str, Arm]:
         result |= {"genetic": genetic, "genetic on surrogate": genetic_on_surrogate}
     else:
         parts.pop("loop, no replay or searches")
-    return result | loops(parts)
+    return result | {"loop, no uncertainty": loop_without_uncertainty} | loops(parts)

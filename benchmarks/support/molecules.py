@@ -25,7 +25,7 @@ from al_loop.smiles import canonical_smiles
 from al_loop.surrogates.base import SurrogateModel, as_surrogate_model
 from benchmarks.support.discovery import Arm, CountedOracle, Measured, best_values
 from benchmarks.support.discovery_arms import ABLATIONS as USUAL
-from benchmarks.support.discovery_arms import batch_sizes, loop, loops
+from benchmarks.support.discovery_arms import batch_sizes, loop, loop_without_uncertainty, loops
 
 DATA = Path(__file__).parents[1] / "data"
 _SCREENED = 10  # random molecules that greedy screens, in batches
@@ -47,7 +47,7 @@ LOOP: Mapping[str, Any] = {
 
 #: what is taken out of the loop -> the changes of its config
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
-    **{name: USUAL[name] for name in ("loop, no uncertainty", "loop, no diversity")},
+    "loop, no diversity": USUAL["loop, no diversity"],
     "loop, no graph edits": {"sampler": {"evolution": None}},
     "loop, no replay": {"sampler": {"measured_size": 0}},
     "loop, no prior": {"sampler": {"prior": "none"}},
@@ -211,7 +211,7 @@ def molecule_arms() -> dict[str, Arm]:
         "loop": loop, "random": screen, "greedy": greedy, "genetic": genetic,
         "genetic on surrogate": genetic_on_surrogate,
     }  # fmt: skip
-    return arms | loops(ABLATIONS)
+    return arms | {"loop, no uncertainty": loop_without_uncertainty} | loops(ABLATIONS)
 
 
 def values_of(measured: Sequence[Measured]) -> list[float]:
