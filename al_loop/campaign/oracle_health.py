@@ -20,7 +20,6 @@ from al_loop.system.checks import LONGEST_S
 _N_ALIKE = 5  # that so many different objects fail alike, with nothing ever measured, is no coincidence
 _RETURNED = "the oracle returned"  # something that is no value, such as NaN: it may well be of many objects
 _PAUSE_S, _LONGEST_PAUSE_S = 0.05, 60.0
-_MAX_DOUBLINGS = 20  # of a pause
 _VARIABLE = re.compile(r"\boracle-\d+\.log\b|\b0x[0-9a-fA-F]+\b")  # parts of a reason that differ from call to call
 
 
@@ -107,8 +106,7 @@ class OracleHealth:
             if not result.has_crashed:
                 self._failing.add(task.candidate.id)
             if task.n_failed < self._settings.attempts:
-                pause_s = self._settings.backoff_s * 2.0 ** min(task.n_failed - 1, _MAX_DOUBLINGS)
-                return Ruling(again=[(task, min(pause_s, LONGEST_S))])
+                return Ruling(again=[(task, _doubled(self._settings.backoff_s, task.n_failed - 1))])
             if self._has_measured and not result.has_crashed and len(self._failing) > 1:
                 return self._wait(result)
         self._outage = None
@@ -165,7 +163,7 @@ class OracleHealth:
                 f"the oracle has been unavailable for {waited_s:.0f} s (evaluation.patience_s = "
                 f"{self._settings.patience_s:g}): {result.failure.reason:.300}. Every answer is safe",
             )
-        pause_s = max(self._settings.backoff_s, _PAUSE_S) * 2.0 ** min(outage.n_probes, _MAX_DOUBLINGS)
+        pause_s = _doubled(max(self._settings.backoff_s, _PAUSE_S), outage.n_probes)
         pause_s = min(pause_s, _LONGEST_PAUSE_S, self._settings.patience_s - waited_s)
         outage.n_probes += 1
         outage.next_probe = time.monotonic() + pause_s
@@ -177,3 +175,8 @@ class OracleHealth:
     def _take_held(self) -> list[CallResult]:
         held, self._held = self._held, []
         return held
+
+
+def _doubled(pause_s: float, n: int) -> float:
+    """Return a pause that was doubled n times, at most 20 times and to as long as timers take."""
+    return min(pause_s * 2.0 ** min(n, 20), LONGEST_S)

@@ -94,19 +94,16 @@ def exit_codes(
         if isinstance(error, BrokenPipeError) and is_pipe_broken():  # `al-loop list | head`
             raise typer.Exit from None
         if _is_out_of_memory(error):
-            if verbose:
-                typer.echo(public_traceback(), err=True)
             reason = (str(error) or type(error).__name__).splitlines()[0].rpartition("DefaultCPUAllocator: ")[2]
-            print_error(
-                f"out of memory: {reason}; smaller batches and networks need less. What the ledger has recorded stays "
-                "recorded"
+            message = f"out of memory: {reason}; smaller batches and networks need less"
+        else:
+            message = (
+                f"{type(error).__name__}: this is a bug in al-loop, or in your own part if it appears in the traceback "
+                "above; please report it with the traceback"
             )
-            raise typer.Exit(EXIT_FAILURE) from None
-        typer.echo(public_traceback(), err=True)
-        print_error(
-            f"{type(error).__name__}: this is a bug in al-loop, or in your own part if it appears in the traceback "
-            "above; please report it with the traceback. What the ledger has recorded stays recorded"
-        )
+        if verbose or not _is_out_of_memory(error):
+            typer.echo(public_traceback(), err=True)
+        print_error(f"{message}. What the ledger has recorded stays recorded")
         raise typer.Exit(EXIT_FAILURE) from None
 
 

@@ -14,10 +14,7 @@ class EnergyTerm(Frozen):
     """An energy of `al-loop learn-energy` as a term of the log-reward."""
 
     file: Annotated[PathText, Field(description="a file written by `al-loop learn-energy`")]
-    weight: Annotated[
-        float,
-        Field(description="factor of its score; below 0, objects like its data are avoided"),
-    ] = 1.0
+    weight: Annotated[float, Field(description="factor of its score; below 0, objects like its data are avoided")] = 1.0
     refit_steps: Annotated[
         int,
         Field(ge=0, description="training steps in each round on its data and the good measured objects; 0: as it is"),

@@ -100,15 +100,13 @@ def test_a_worker_without_a_watchdog_is_never_left_stopped(
     worker = LocalExecutor(placed, tmp_path).oracle_worker(0)
     before = {child.pid for child in psutil.Process().children()}
     worker.start()
-    pids: list[int] = []
 
-    def has_begun() -> bool:  # until it has executed Python, its command line is that of this process
+    def begun() -> list[int]:  # until it has executed Python, its command line is that of this process
         started = [p for p in psutil.Process().children() if p.pid not in before]
-        pids[:] = [p.pid for p in started if "spawn_main" in str(p.cmdline())]
-        return bool(pids)
+        return [p.pid for p in started if "spawn_main" in str(p.cmdline())]
 
-    wait_for(has_begun)
-    (pid,) = pids
+    wait_for(lambda: bool(begun()))
+    (pid,) = begun()
     worker.close()
     wait_until_ended(pid)
 

@@ -129,7 +129,7 @@ def _convolved(h: Tensor, weight: Tensor, bias: Tensor, beyond: int = 0) -> Tens
 
 
 def _matrix_products(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return the convolutions of ``_convolved`` without the positions that zeros would have to be added for."""
+    """Return the same as ``_convolved``, of inputs that have the zeros beyond the ends already."""
     windows: Tensor = h.unfold(-1, _WINDOW, 1).unflatten(1, (len(weight), -1)).permute(1, 0, 3, 4, 2)
     products = torch.baddbmm(bias, windows.flatten(3).flatten(1, 2), weight)
     convolved: Tensor = products.unflatten(1, windows.shape[1:3]).permute(1, 0, 3, 2).flatten(1, 2)

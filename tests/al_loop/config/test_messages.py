@@ -60,6 +60,8 @@ def test_each_mistake_gives_one_line_in_the_users_keys(changes: dict[str, object
         ("evaluation", {"cost": math.inf}),
         ("reward", {"beta": math.inf}),
         ("budget", {"cost": math.inf}),
+        ("sampler", {"temperature": math.inf}),
+        ("sampler", {"lr": math.inf}),
         ("surrogate", {"kind": "gp", "noise_ratio": math.inf}),
         ("surrogate", {"kind": "ensemble", "learning_rate": math.inf}),
         ("reward", {"energy": {"file": "e.pt", "weight": -math.inf}}),

@@ -185,6 +185,11 @@ def test_any_training_that_runs_away_is_one_clear_error(name: str, value: Any) -
         energy.learn(SPACE, words(50), **{**SETTINGS, name: value})
 
 
+def test_an_infinite_learning_rate_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"lr: must be finite, got inf"):
+        energy.learn(SPACE, words(50), **{**SETTINGS, "lr": float("inf")})
+
+
 def test_a_training_that_is_killed_between_validations_resumes_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
